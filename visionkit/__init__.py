@@ -1,0 +1,21 @@
+"""visionkit: CNN backbones from building blocks, shared by vision tasks. Importing it imports no torch."""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["UserError", "__version__", "create_backbone", "create_model", "list_backbones"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "UserError": "visionkit.errors",
+    "create_backbone": "visionkit.backbones",
+    "create_model": "visionkit.models",
+    "list_backbones": "visionkit.backbones",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'visionkit' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

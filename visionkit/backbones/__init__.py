@@ -1,0 +1,28 @@
+"""Backbones: YAML files of building blocks, made into torch modules with declared feature maps."""
+
+from typing import TYPE_CHECKING, Any
+
+from visionkit.backbones.create import create_backbone, read_backbone
+from visionkit.backbones.files import list_backbones, load_backbone_file
+from visionkit.backbones.spec import BackboneSpec, FeatureInfo
+
+if TYPE_CHECKING:
+    from visionkit.backbones.backbone import Backbone
+
+__all__ = [
+    "Backbone",
+    "BackboneSpec",
+    "FeatureInfo",
+    "create_backbone",
+    "list_backbones",
+    "load_backbone_file",
+    "read_backbone",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Backbone":
+        from visionkit.backbones.backbone import Backbone
+
+        return Backbone
+    raise AttributeError(f"module 'visionkit.backbones' has no attribute '{name}'")

@@ -1,0 +1,105 @@
+"""The backbone as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from visionkit.backbones.spec import BackboneSpec, FeatureInfo
+from visionkit.blocks import Signal, build
+from visionkit.errors import UserError, did_you_mean
+
+__all__ = ["Backbone"]
+
+
+class Backbone(nn.Module):
+    """Stages of blocks that turn images into feature maps, fine to coarse.
+
+    ``feature_info`` declares each map before any forward pass; for a (2, 3, 224, 224) batch a
+    ResNet-50 gives ``{"stem": (2, 64, 112, 112), "layer1": (2, 256, 56, 56), "layer2":
+    (2, 512, 28, 28), "layer3": (2, 1024, 14, 14), "layer4": (2, 2048, 7, 7)}``.
+
+    Each stage is a child module under its own name.
+
+    Args:
+        spec: What to build.
+        out_features: The stages whose maps `forward` returns; all of them unless given. Stages
+            behind the last one wanted are not built.
+
+    Raises:
+        UserError: If ``out_features`` names a stage that is not there.
+    """
+
+    feature_info: dict[str, FeatureInfo]
+
+    def __init__(self, spec: BackboneSpec, out_features: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        wanted = list(spec.stages) if out_features is None else list(out_features)
+        for name in wanted:
+            if name not in spec.stages:
+                raise UserError(
+                    f"backbone {spec.name} has no stage '{name}'.{did_you_mean(name, spec.stages)} "
+                    f"out_features may name: {', '.join(spec.stages)}."
+                )
+        if not wanted:
+            raise UserError(f"out_features is empty. It may name: {', '.join(spec.stages)}.")
+        self.feature_info = {name: info for name, info in spec.feature_info.items() if name in wanted}
+        last = list(self.feature_info)[-1]
+        signal = Signal.image(spec.in_channels, 32_768)
+        self._stage_names: list[str] = []
+        for name, stage in spec.stages.items():
+            module, signal = build(stage, signal)
+            self.add_module(name, module)
+            self._stage_names.append(name)
+            if name == last:
+                break
+        self._frozen = 0
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature maps of normalised images.
+
+        Args:
+            images: (B, C, H, W) floating point.
+
+        Returns:
+            Stage names to maps (B, channels, ~H / stride, ~W / stride), fine to coarse.
+        """
+        features = {}
+        x = images
+        for name in self._stage_names:
+            x = getattr(self, name)(x)
+            if name in self.feature_info:
+                features[name] = x
+        return features
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last map alone: (B, C, H, W) floating point to (B, channels, ~H / stride, ~W / stride)."""
+        x = images
+        for name in self._stage_names:
+            x = getattr(self, name)(x)
+        return x
+
+    def freeze(self, num_stages: int) -> None:
+        """Stop the first stages from learning: no gradients, and no new norm statistics in any later `train`.
+
+        Args:
+            num_stages: How many; 0 frees all.
+
+        Raises:
+            ValueError: If there are not as many.
+        """
+        if not 0 <= num_stages <= len(self._stage_names):
+            raise ValueError(f"num_stages must lie in 0..{len(self._stage_names)}, found {num_stages}")
+        self._frozen = num_stages
+        for i, name in enumerate(self._stage_names):
+            cast(nn.Module, getattr(self, name)).requires_grad_(i >= num_stages)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for name in self._stage_names[: self._frozen]:
+            getattr(self, name).eval()
+        return self

@@ -1,0 +1,93 @@
+"""From a name, a file or a mapping to a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visionkit.backbones.files import backbone_file, load_backbone_file
+from visionkit.backbones.spec import BackboneSpec
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.backbones.backbone import Backbone
+
+__all__ = ["create_backbone", "read_backbone"]
+
+
+def read_backbone(
+    backbone: str | Path | Mapping[str, Any], *, in_channels: int | None = None, overrides: Mapping[str, Any] | None = None
+) -> BackboneSpec:
+    """Read and check a backbone without building it; needs no torch.
+
+    Args:
+        backbone: A name such as ``"resnet50"``, a path to a YAML file, or such a file's content.
+        in_channels: Channels of the images, where they differ from the file's.
+        overrides: Dotted keys to values, as on the command line after ``backbone.``; None as a
+            layer's value takes the layer away.
+
+    Raises:
+        UserError: If there is no such backbone, or it does not hold together.
+    """
+    content = (
+        deepcopy(dict(backbone)) if isinstance(backbone, Mapping) else load_backbone_file(backbone_file(str(backbone)))
+    )
+    for key, value in (overrides or {}).items():
+        _override(content, key, value)
+    return BackboneSpec.from_mapping(content, in_channels=in_channels)
+
+
+def create_backbone(
+    backbone: str | Path | Mapping[str, Any],
+    *,
+    in_channels: int | None = None,
+    out_features: Sequence[str] | None = None,
+    output_stride: int | None = None,
+    weights: str | None = None,
+    **overrides: Any,
+) -> Backbone:
+    """Build a backbone: ``create_backbone("resnet18", in_channels=1, stem="small")``.
+
+    Args:
+        backbone: A name such as ``"resnet50"`` (see `list_backbones`), a path to a YAML file, or
+            such a file's content.
+        in_channels: Channels of the images; the file's unless given.
+        out_features: Stages whose maps are wanted; all unless given.
+        output_stride: 8 or 16 dilates the last stages instead of striding.
+        weights: A file of weights to start from, as `visionkit.models.load_weights` reads it.
+        **overrides: Any key of the file; dotted ones as ``**{"stages.layer3.blocks.repeat": 23}``.
+
+    Returns:
+        The backbone, initialised from torch's global generator, in training mode.
+
+    Raises:
+        UserError: If there is no such backbone, or what was asked for does not hold together.
+    """
+    from visionkit.backbones.backbone import Backbone
+
+    if output_stride is not None:
+        overrides["output_stride"] = output_stride
+    if weights is not None:
+        overrides["weights"] = weights
+    spec = read_backbone(backbone, in_channels=in_channels, overrides=overrides)
+    module = Backbone(spec, out_features)
+    if spec.weights is not None:
+        from visionkit.backbones.weights import load_backbone_weights
+
+        load_backbone_weights(module, spec.weights)
+    return module
+
+
+def _override(content: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    place: Any = content
+    for parent in parents:
+        place = place.setdefault(parent, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise UserError(f"backbone override '{key}': '{'.'.join(parents)}' holds a plain value, not keys.")
+    if value is None and parents and parents[0] == "stages":
+        place.pop(last, None)
+    else:
+        place[last] = value

@@ -1,0 +1,115 @@
+"""Reading backbone files: plain YAML, and nothing that could surprise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from visionkit.errors import UserError, did_you_mean
+from visionkit.paths import conf_folder
+
+__all__ = ["backbone_file", "list_backbones", "load_backbone_file"]
+
+_LARGEST_FILE = 256 * 1024
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset without aliases, duplicate keys, or floats that YAML 1.1 reads as words."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the alias '*{event.anchor}' is not allowed; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_backbone_file(path: Path) -> dict[str, Any]:
+    """Read one backbone file.
+
+    Raises:
+        UserError: If the file is missing, huge, empty, no mapping, not plain YAML, or has a key twice.
+    """
+    if not path.is_file():
+        raise UserError(f"backbone file '{path}' does not exist.")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise UserError(
+            f"{path}: a backbone file has at most {_LARGEST_FILE // 1024} KiB; found {path.stat().st_size // 1024} KiB."
+        )
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(_explain(path, error)) from None
+    if content is None:
+        raise UserError(f"{path}: the file is empty. Expected the keys name, stages and classifier.")
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping with the keys name, stages and classifier, found {content!r:.60}.")
+    if "defaults" in content:
+        raise UserError(f"{path}: the key 'defaults' is Hydra's own word. Use 'layer_defaults'.")
+    if "${" in path.read_text(encoding="utf-8"):
+        raise UserError(f"{path}: interpolations such as ${{...}} are not allowed in a backbone file; write the value.")
+    return content
+
+
+def list_backbones(pattern: str = "*") -> list[str]:
+    """The names of the backbones that visionkit ships.
+
+    Args:
+        pattern: As in a shell: ``"resnet*"``.
+    """
+    return sorted(path.stem for path in (conf_folder() / "backbone").glob("*.yaml") if fnmatch(path.stem, pattern))
+
+
+def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
+    """The file behind a name, or the path itself where one is given.
+
+    Args:
+        name: Such as ``"resnet50"`` or ``"my/own.yaml"``.
+        folders: Configuration folders to search before the shipped one.
+
+    Raises:
+        UserError: If there is no such file; the message names the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise UserError(f"backbone file '{name}' does not exist (looked in {Path.cwd()}).")
+        return Path(name)
+    for folder in (*folders, conf_folder()):
+        path = folder / "backbone" / f"{name}.yaml"
+        if path.is_file():
+            return path
+    known = sorted({*list_backbones(), *(p.stem for f in folders for p in (f / "backbone").glob("*.yaml"))})
+    raise UserError(
+        f"no backbone is called '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
+        "A file of your own is given by its path: backbone=my_net.yaml."
+    )
+
+
+def _explain(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+    return f"{place}: not a plain YAML file: {problem}."

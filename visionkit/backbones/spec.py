@@ -1,0 +1,290 @@
+"""A backbone as it is written: stages of named blocks, checked and sized without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from visionkit.backbones.classifier import Classifier
+from visionkit.blocks import (
+    ActivationField,
+    Block,
+    DoesNotFitError,
+    InitField,
+    LayerError,
+    Node,
+    NormField,
+    Record,
+    Sequence,
+    Signal,
+    expand,
+    hold_stride,
+    parse_block,
+    trace,
+)
+from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import STRICT, describe, parse
+
+__all__ = ["RESERVED_NAMES", "BackboneSpec", "FeatureInfo"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LARGEST_IMAGE = 65_536
+_NOMINAL_IMAGE = 32_768
+
+RESERVED_NAMES = frozenset(
+    """add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extend extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter
+    get_submodule half insert ipu load_state_dict modules mtia named_buffers named_children named_modules
+    named_parameters parameters pop register_backward_hook register_buffer register_forward_hook
+    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule
+    share_memory spec state_dict to to_empty train training type xpu zero_grad""".split()
+)
+"""Names that a stage or layer cannot have, because torch modules already use them."""
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What is known of one stage's output before any forward pass.
+
+    Attributes:
+        name: The stage.
+        channels: Channels of its map.
+        stride: Pixels of the image per cell, on both axes.
+        offset: Index of the pixel on which the first cell is centred, the first pixel being 0.0.
+            In box coordinates, where the first pixel spans 0 to 1, add 0.5. Unpadded nets are not
+            aligned at ``stride / 2``.
+    """
+
+    name: str
+    channels: int
+    stride: int
+    offset: float
+
+
+@dataclass(frozen=True)
+class _LayerDefaults:
+    __pydantic_config__ = STRICT
+    activation: ActivationField = None
+    norm: NormField = None
+    init: InitField | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The keys of a backbone file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    stages: dict[str, Any]
+    in_channels: Annotated[int, Field(gt=0, le=4096)] = 3
+    image_size: Annotated[int, Field(gt=0, le=_LARGEST_IMAGE)] = 224
+    layer_defaults: dict[str, Any] = field(default_factory=dict)
+    classifier: dict[str, Any] = field(default_factory=dict)
+    stem: str = "paper"
+    stems: dict[str, dict[str, Any]] = field(default_factory=dict)
+    output_stride: Literal[8, 16, 32] | None = None
+    weights: str | None = None
+    torchvision: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A backbone file, read and found to be sound.
+
+    Attributes:
+        name: Its name.
+        in_channels: Channels of the images it takes.
+        image_size: The size in pixels that its paper works at.
+        stages: Stage names to trees of primitives and combinators.
+        classifier: What ``head=auto`` builds behind it.
+        weights: Where its weights come from, or None.
+        torchvision: Model and family name of the same network in torchvision, or None.
+    """
+
+    name: str
+    in_channels: int
+    image_size: int
+    stages: Mapping[str, Node]
+    classifier: Classifier
+    weights: str | None = None
+    torchvision: Mapping[str, str] | None = None
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> BackboneSpec:
+        """Read the content of a backbone file.
+
+        Args:
+            mapping: The file's content, overrides already applied.
+            in_channels: Channels of the images, where they differ from the file's.
+
+        Raises:
+            UserError: If anything in it is unknown, of the wrong type, or does not fit together.
+        """
+        if not isinstance(mapping, Mapping) or not mapping:
+            raise UserError(f"backbone: expected a mapping with the keys name and stages, found {describe(mapping)}.")
+        file = parse(_File, mapping, where=f"backbone {mapping.get('name', '')}".strip())
+        where = f"backbone {file.name}"
+        parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
+        signal = Signal.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
+        stages = {}
+        for name, layers in _with_stem(file, where).items():
+            node = _parse_stage(name, layers, file.layer_defaults, where)
+            try:
+                stages[name], signal = expand(node, signal, path=(name,))
+            except LayerError as error:
+                raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
+            except DoesNotFitError as error:
+                raise UserError(f"{where}: stages.{name}: {error}.") from None
+        if file.output_stride is not None:
+            stages = _hold_stride(stages, file.output_stride)
+        classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
+        spec = cls(
+            name=file.name,
+            in_channels=in_channels or file.in_channels,
+            image_size=file.image_size,
+            stages=stages,
+            classifier=classifier,
+            weights=file.weights,
+            torchvision=file.torchvision,
+        )
+        spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
+        return spec
+
+    @property
+    def feature_info(self) -> dict[str, FeatureInfo]:
+        """What each stage gives, fine to coarse.
+
+        Raises:
+            UserError: If a stage ends in a map whose stride depends on the image.
+        """
+        return {name: self._feature(name, signal) for name, signal in self._signals(_NOMINAL_IMAGE).items()}
+
+    def features(self, image_size: int | tuple[int, int]) -> dict[str, Signal]:
+        """The signal behind every stage for an image of ``image_size`` pixels.
+
+        Raises:
+            UserError: If a layer does not fit into its input; names the layer, the sizes, and the
+                smallest image that works.
+        """
+        try:
+            return self._signals(image_size)
+        except LayerError as error:
+            raise UserError(self._explain(error, image_size)) from None
+
+    def trace(self, image_size: int | tuple[int, int]) -> list[Record]:
+        """What each layer does to an image of ``image_size`` pixels, in the order of execution.
+
+        Raises:
+            UserError: As `features`.
+        """
+        try:
+            return trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))[1]
+        except LayerError as error:
+            raise UserError(self._explain(error, image_size)) from None
+
+    def smallest_image(self) -> int:
+        """The smallest square image, in pixels, that every layer can take."""
+        low, high = 0, 1
+        while not self._fits(high):
+            low, high = high, high * 2
+            if high > _LARGEST_IMAGE:
+                raise UserError(f"backbone {self.name}: no image up to {_LARGEST_IMAGE} pixels is large enough for it.")
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._fits(middle) else (middle, high)
+        return high
+
+    def _fits(self, image_size: int) -> bool:
+        try:
+            self._signals(image_size)
+        except LayerError:
+            return False
+        return True
+
+    def _signals(self, image_size: int | tuple[int, int]) -> dict[str, Signal]:
+        signal = Signal.image(self.in_channels, image_size)
+        signals = {}
+        for name, stage in self.stages.items():
+            signal, _ = trace(stage, signal, path=(name,))
+            signals[name] = signal
+        return signals
+
+    def _feature(self, name: str, signal: Signal) -> FeatureInfo:
+        height, width = signal.height, signal.width
+        if height.jump is None or height.offset is None or height.jump != width.jump:
+            raise UserError(
+                f"backbone {self.name}: stages.{name} ends in a map whose stride depends on the image or differs "
+                "between height and width. Adaptive pooling and flattening belong to 'classifier', "
+                "such as classifier: {pool: avg}."
+            )
+        return FeatureInfo(name, signal.channels, height.jump, height.offset)
+
+    def _explain(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
+        channels, height, width = error.signal.shape
+        image = "x".join(str(n) for n in ((image_size, image_size) if isinstance(image_size, int) else image_size))
+        problem = str(error)
+        if not problem:
+            windows = error.layer.windows()  # type: ignore[union-attr]
+            kernel, padding = ("x".join(str(getattr(w, key)) for w in windows) for key in ("kernel", "padding"))
+            problem = f"its {kernel} kernel does not fit into its {height}x{width}x{channels} input (padding {padding})"
+        smallest = self.smallest_image()
+        return (
+            f"backbone {self.name}: stages.{'.'.join(error.path)}: {problem} when the image is {image}. "
+            f"The smallest image that works is {smallest}x{smallest}. Try dataset.image_size={smallest}, "
+            f"or smaller kernels and strides in backbone.stages.{'.'.join(error.path[:2])}."
+        )
+
+
+def _with_stem(file: _File, where: str) -> dict[str, Any]:
+    """The stages with the chosen stem's changes: keys laid over a layer's, null takes one away."""
+    if file.stem == "paper":
+        return file.stages
+    if file.stem not in file.stems:
+        known = ["paper", *file.stems]
+        raise UserError(
+            f"{where}: stem: no stem is called '{file.stem}'.{did_you_mean(file.stem, known)} Known: {', '.join(known)}."
+        )
+    stages = {name: dict(layers) if isinstance(layers, Mapping) else layers for name, layers in file.stages.items()}
+    for stage, changes in file.stems[file.stem].items():
+        for layer, change in (changes or {}).items():
+            if stage not in stages or layer not in stages[stage]:
+                raise UserError(f"{where}: stems.{file.stem}: there is no layer {stage}.{layer} to change.")
+            if change is None:
+                del stages[stage][layer]
+            else:
+                stages[stage][layer] = {**stages[stage][layer], **change}
+        if not stages[stage]:
+            del stages[stage]
+    return stages
+
+
+def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequence:
+    place = f"{where}: stages.{name}"
+    if not isinstance(layers, Mapping) or not layers:
+        raise UserError(f"{place}: expected a mapping of layer names to blocks, found {describe(layers)}.")
+    children: dict[str, Block] = {}
+    for key in (name, *layers):
+        if not isinstance(key, str) or not _NAME.fullmatch(key):
+            raise UserError(
+                f"{place}: '{key}' is no valid name. Names start with a small letter and hold "
+                "small letters, digits and underscores, such as 'layer1'."
+            )
+        if key in RESERVED_NAMES:
+            raise UserError(f"{place}: '{key}' is a word torch uses itself. Choose another name, such as '{key}_1'.")
+    for layer, values in layers.items():
+        children[layer] = parse_block(values, where=f"{place}.{layer}", defaults=defaults)
+    return Sequence(children)
+
+
+def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
+    held, stride, dilation = {}, 1, 1
+    for name, stage in stages.items():
+        held[name], stride, dilation = hold_stride(stage, limit, stride=stride, dilation=dilation)
+    return held
+
+

@@ -1,0 +1,102 @@
+"""What a block is: frozen dataclasses without torch, and the walks over the trees they stand for.
+
+A block of your own is one decorated class::
+
+    @block("my_block")
+    @dataclass(frozen=True, kw_only=True)
+    class MyBlock(Composite):
+        out_channels: int
+        activation: ActivationField = None
+
+        def parts(self, in_channels: int) -> Node:
+            conv = Conv(out_channels=self.out_channels, kernel_size=3, padding="same", activation=self.activation)
+            return Sequence({"conv": conv})
+"""
+
+from visionkit.blocks.activation import Activation, ActivationField
+from visionkit.blocks.base import BLOCKS, Repeat, block, parse_block
+from visionkit.blocks.convolution import Conv, Conv2d, Flatten, Linear
+from visionkit.blocks.dense import Dense, Transition
+from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    Norm,
+    NormAct,
+    NormField,
+)
+from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
+from visionkit.blocks.residual import Basic, Bottleneck
+from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window
+from visionkit.blocks.tree import (
+    Block,
+    Composite,
+    Concat,
+    Gate,
+    LayerError,
+    Node,
+    Primitive,
+    Record,
+    Residual,
+    Sequence,
+    build,
+    expand,
+    hold_stride,
+    primitives,
+    trace,
+)
+
+__all__ = [
+    "BLOCKS",
+    "Activation",
+    "ActivationField",
+    "AdaptivePool",
+    "AvgPool",
+    "Axis",
+    "Basic",
+    "BatchNorm",
+    "Block",
+    "Bottleneck",
+    "Composite",
+    "Concat",
+    "Conv",
+    "Conv2d",
+    "Dense",
+    "DoesNotFitError",
+    "Dropout",
+    "Flatten",
+    "Gate",
+    "GroupNorm",
+    "Identity",
+    "Init",
+    "InitField",
+    "InstanceNorm",
+    "LayerError",
+    "LayerNorm",
+    "Linear",
+    "LocalResponseNorm",
+    "MaxPool",
+    "Node",
+    "Norm",
+    "NormAct",
+    "NormField",
+    "Primitive",
+    "Record",
+    "Repeat",
+    "Residual",
+    "Sequence",
+    "Signal",
+    "Transition",
+    "Window",
+    "ZeroPadShortcut",
+    "block",
+    "build",
+    "expand",
+    "hold_stride",
+    "parse_block",
+    "primitives",
+    "trace",
+]

@@ -1,0 +1,62 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import PlainValidator
+
+from visionkit.blocks.base import block
+from visionkit.blocks.signal import Signal
+from visionkit.blocks.tree import Primitive
+from visionkit.errors import UserError
+from visionkit.schema import parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Activation", "ActivationField"]
+
+
+@block("activation")
+@dataclass(frozen=True)
+class Activation(Primitive):
+    """A function applied to each number on its own; it has no weights."""
+
+    overwritable: ClassVar[bool] = False
+    name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky_relu"]
+    negative_slope: float = 0.01
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        if self.name == "leaky_relu":
+            return nn.LeakyReLU(self.negative_slope)
+        classes: dict[str, type[nn.Module]] = {
+            "relu": nn.ReLU,
+            "relu6": nn.ReLU6,
+            "tanh": nn.Tanh,
+            "sigmoid": nn.Sigmoid,
+            "gelu": nn.GELU,
+            "silu": nn.SiLU,
+            "hardswish": nn.Hardswish,
+        }
+        return classes[self.name]()
+
+
+def _read(value: Any) -> Activation | None:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, Activation):
+        return value
+    if isinstance(value, dict) and "type" in value:
+        value = {"name": value["type"], **{k: v for k, v in value.items() if k != "type"}}
+    try:
+        return parse(Activation, {"name": value} if isinstance(value, str) else value, where="activation")
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+ActivationField = Annotated[Activation | None, PlainValidator(_read)]
+"""A name such as ``relu``, ``none``, or ``{type: leaky_relu, negative_slope: 0.1}``."""

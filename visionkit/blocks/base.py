@@ -1,0 +1,64 @@
+"""The names of blocks, and the types their fields are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from visionkit.blocks.tree import Block, Composite, Node, Sequence
+from visionkit.errors import UserError
+from visionkit.registry import Registry
+from visionkit.schema import describe, parse_typed
+
+__all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "parse_block"]
+
+BLOCKS: Registry[Block] = Registry("block")
+block = BLOCKS.register
+"""Decorate a frozen dataclass so that ``type: NAME`` in a backbone file makes one."""
+
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+Size = Count | tuple[Count, Count]
+Padding = Annotated[int, Field(ge=0, le=10_000)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat(Composite):
+    """A block several times in a row; only the first takes the stride (He et al. 2016, table 1)."""
+
+    block: Block
+    times: int
+
+    def parts(self, in_channels: int) -> Node:
+        later = self.block
+        if any(field.name == "stride" for field in dataclasses.fields(self.block)):  # type: ignore[arg-type]
+            later = dataclasses.replace(self.block, stride=1)  # type: ignore[type-var]
+        return Sequence({str(i): later if i else self.block for i in range(self.times)})
+
+
+def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Block:
+    """Make a block from the mapping a backbone file gives it.
+
+    Args:
+        values: A mapping with ``type``, the block's own keys, and perhaps ``repeat``.
+        where: The place an error names, such as ``"lenet: stages.c1.conv"``.
+        defaults: ``layer_defaults``; each applies where the block has such a key and does not give it.
+
+    Raises:
+        UserError: If the mapping does not describe a block.
+    """
+    if isinstance(values, Mapping):
+        values = dict(values)
+        times = values.pop("repeat", None)
+    else:
+        times = None
+    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 10_000):
+        raise UserError(f"{where}.repeat: expected a whole number from 1 to 10000, found {describe(times)}.")
+    if isinstance(values, dict) and isinstance(values.get("type"), str):
+        known = {f.name for f in dataclasses.fields(BLOCKS.get(values["type"]))} if values["type"] in BLOCKS.names() else ()  # type: ignore[arg-type]
+        values = {key: value for key, value in defaults.items() if key in known} | values
+    made = parse_typed(BLOCKS, values, where=where)
+    return made if times is None else Repeat(made, times)

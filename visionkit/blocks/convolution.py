@@ -1,0 +1,176 @@
+"""Convolution and fully connected layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from visionkit.blocks.activation import ActivationField
+from visionkit.blocks.base import Count, Padding, Size, block
+from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.normalization import NormField
+from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Conv", "Conv2d", "Flatten", "Linear"]
+
+ConvPadding = Padding | tuple[Padding, Padding] | Literal["same", "valid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2d(Primitive):
+    """A convolution alone (LeCun et al. 1998); see `Conv` for the block that files name."""
+
+    out_channels: int
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    init: Init = Init()
+
+    @property
+    def stride_factor(self) -> int:
+        return max(self.stride)
+
+    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+        return replace(
+            self,
+            stride=self.stride if keep_stride else (1, 1),
+            dilation=(self.dilation[0] * dilation, self.dilation[1] * dilation),
+            padding=(self.padding[0] * dilation, self.padding[1] * dilation),
+        )
+
+    def windows(self) -> tuple[Window, Window]:
+        """The sliding windows over height and width."""
+        height, width = (
+            Window(*numbers)
+            for numbers in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        )
+        return height, width
+
+    def output(self, signal: Signal) -> Signal:
+        if signal.channels % self.groups or self.out_channels % self.groups:
+            raise DoesNotFitError(
+                f"groups={self.groups} does not divide the {signal.channels} channels that come in "
+                f"and the {self.out_channels} that go out"
+            )
+        return signal.slide(self.windows(), channels=self.out_channels)
+
+    def parameters(self, signal: Signal) -> int:
+        height, width = self.kernel_size
+        weights = height * width * (signal.channels // self.groups) * self.out_channels
+        return weights + (self.out_channels if self.bias else 0)
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        layer = nn.Conv2d(
+            signal.channels,
+            self.out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+        )
+        self.init.apply(layer)
+        return layer
+
+
+@block("conv")
+@dataclass(frozen=True, kw_only=True)
+class Conv(Composite):
+    """A convolution with its norm and activation, in any of the usual orders.
+
+    ``padding`` is a number, ``valid`` (none) or ``same`` (the output is the input's size divided
+    by the stride). ``bias`` is left out where a norm with a bias of its own follows at once.
+    """
+
+    out_channels: Count
+    kernel_size: Size
+    stride: Size = 1
+    padding: ConvPadding = 0
+    dilation: Size = 1
+    groups: Count = 1
+    bias: bool | None = None
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+    order: Literal["conv_norm_act", "conv_act_norm", "norm_act_conv", "act_conv_norm", "act_norm_conv"] = (
+        "conv_norm_act"
+    )
+
+    def parts(self, in_channels: int) -> Node:
+        norm_follows = self.order in ("conv_norm_act", "act_conv_norm")
+        needs_bias = not (norm_follows and self.norm is not None and self.norm.shifts)
+        conv = Conv2d(
+            out_channels=self.out_channels,
+            kernel_size=pair(self.kernel_size),
+            stride=pair(self.stride),
+            padding=self._padding(),
+            dilation=pair(self.dilation),
+            groups=self.groups,
+            bias=needs_bias if self.bias is None else self.bias,
+            init=self.init,
+        )
+        parts = {"conv": conv, "norm": self.norm, "act": self.activation}
+        children = {name: parts[name] for name in self.order.split("_")}
+        return Sequence({name: part for name, part in children.items() if part is not None})
+
+    def _padding(self) -> tuple[int, int]:
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding != "same":
+            return pair(self.padding)  # type: ignore[arg-type]
+        height, width = (
+            d * (k - 1) for d, k in zip(pair(self.dilation), pair(self.kernel_size), strict=True)
+        )
+        if height % 2 or width % 2:
+            raise DoesNotFitError(
+                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; give the padding as a number"
+            )
+        return height // 2, width // 2
+
+
+@dataclass(frozen=True)
+class Flatten(Primitive):
+    """Channels, rows and columns in one row of numbers."""
+
+    overwritable: ClassVar[bool] = False
+
+    def output(self, signal: Signal) -> Signal:
+        channels, height, width = signal.shape
+        return Signal(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.Flatten()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Primitive):
+    """A fully connected layer behind a `Flatten`."""
+
+    out_features: int
+    bias: bool = True
+    init: Init = Init()
+
+    def output(self, signal: Signal) -> Signal:
+        return replace(signal, channels=self.out_features)
+
+    def parameters(self, signal: Signal) -> int:
+        return (signal.channels + self.bias) * self.out_features
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        layer = nn.Linear(signal.channels, self.out_features, bias=self.bias)
+        self.init.apply(layer)
+        return layer

@@ -1,0 +1,86 @@
+"""Densely connected blocks (Huang et al. 2017, arXiv:1608.06993)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from visionkit.blocks.activation import ActivationField
+from visionkit.blocks.base import Count, Fraction, block
+from visionkit.blocks.convolution import Conv
+from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.normalization import NormField
+from visionkit.blocks.pooling import AvgPool, Dropout, Identity
+from visionkit.blocks.tree import Composite, Concat, Node, Sequence
+
+__all__ = ["Dense", "Transition"]
+
+
+@block("dense")
+@dataclass(frozen=True, kw_only=True)
+class Dense(Composite):
+    """``num_layers`` layers, each adding ``growth_rate`` channels to all that came before (section 3).
+
+    ``bottleneck_width`` times the growth rate are the channels of the 1x1 convolution before each
+    3x3 (DenseNet-B); 0 leaves the 1x1 out.
+    """
+
+    num_layers: Count
+    growth_rate: Count
+    bottleneck_width: Annotated[int, Field(ge=0, le=1000)] = 4
+    dropout: Fraction = 0.0
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+
+    def parts(self, in_channels: int) -> Node:
+        return Sequence(
+            {
+                f"layer{i}": Concat({"old": Identity(), "new": self._new_features()})
+                for i in range(1, self.num_layers + 1)
+            }
+        )
+
+    def _new_features(self) -> Node:
+        convs = {}
+        if self.bottleneck_width:
+            convs["conv1"] = self._conv(self.bottleneck_width * self.growth_rate, 1)
+        convs[f"conv{len(convs) + 1}"] = self._conv(self.growth_rate, 3)
+        return Sequence({**convs, **({"dropout": Dropout(p=self.dropout)} if self.dropout else {})})
+
+    def _conv(self, out_channels: int, kernel_size: int) -> Conv:
+        return Conv(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            padding="same",
+            bias=False,
+            norm=self.norm,
+            activation=self.activation,
+            init=self.init,
+            order="norm_act_conv",
+        )
+
+
+@block("transition")
+@dataclass(frozen=True, kw_only=True)
+class Transition(Composite):
+    """A 1x1 convolution to ``compression`` times the channels, and 2x2 mean pooling (section 3)."""
+
+    compression: Annotated[float, Field(gt=0, le=1)] = 0.5
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+
+    def parts(self, in_channels: int) -> Node:
+        conv = Conv(
+            out_channels=max(1, int(in_channels * self.compression)),
+            kernel_size=1,
+            bias=False,
+            norm=self.norm,
+            activation=self.activation,
+            init=self.init,
+            order="norm_act_conv",
+        )
+        return Sequence({"conv": conv, "pool": AvgPool(kernel_size=2, stride=2)})

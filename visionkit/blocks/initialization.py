@@ -1,0 +1,89 @@
+"""How weights start: the initialisers of `torch.nn.init`, by their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import PlainValidator
+
+from visionkit.errors import UserError
+from visionkit.schema import parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Init", "InitField"]
+
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "xavier_uniform": ("gain",),
+    "xavier_normal": ("gain",),
+    "kaiming_uniform": ("a", "mode", "nonlinearity"),
+    "kaiming_normal": ("a", "mode", "nonlinearity"),
+    "orthogonal": ("gain",),
+    "normal": ("mean", "std"),
+    "trunc_normal": ("mean", "std"),
+    "uniform": ("a", "b"),
+    "constant": ("val",),
+    "zeros": (),
+    "ones": (),
+}
+
+
+@dataclass(frozen=True)
+class Init:
+    """An initialiser of `torch.nn.init` for weights; biases then start at zero.
+
+    Xavier: Glorot & Bengio 2010. Kaiming: He et al. 2015 (arXiv:1502.01852). ``default``
+    leaves weights and biases as torch makes them.
+    """
+
+    type: Literal[
+        "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal",
+        "normal", "trunc_normal", "uniform", "constant", "zeros", "ones",
+    ] = "default"  # fmt: skip
+    gain: float | None = None
+    a: float | None = None
+    b: float | None = None
+    mode: Literal["fan_in", "fan_out"] | None = None
+    nonlinearity: Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid", "selu"] | None = None
+    mean: float | None = None
+    std: float | None = None
+    val: float | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments that were given."""
+        given = {name: value for name, value in vars(self).items() if name != "type" and value is not None}
+        unfit = [name for name in given if name not in _ARGUMENTS[self.type]]
+        if unfit:
+            fit = ", ".join(_ARGUMENTS[self.type]) or "none"
+            raise UserError(f"init '{self.type}' takes no '{unfit[0]}'. Its arguments: {fit}.")
+        if self.type == "constant" and self.val is None:
+            raise UserError("init 'constant' needs a value, such as {type: constant, val: 0.01}.")
+        return given
+
+    def apply(self, layer: nn.Conv2d | nn.Linear) -> None:
+        """Fill a new layer's weight from torch's seeded generator, and its bias with zeros."""
+        if self.type == "default":
+            return
+        from torch import nn
+
+        getattr(nn.init, f"{self.type}_")(layer.weight, **self.arguments)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def _read(value: Any) -> Init:
+    if isinstance(value, Init):
+        return value
+    try:
+        init = parse(Init, {"type": value} if isinstance(value, str) else value, where="init")
+        init.arguments  # noqa: B018  (its check is wanted here)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return init
+
+
+InitField = Annotated[Init, PlainValidator(_read)]

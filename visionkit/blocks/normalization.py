@@ -1,0 +1,145 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, PlainValidator
+
+from visionkit.blocks.activation import ActivationField
+from visionkit.blocks.base import Count, block
+from visionkit.blocks.signal import Signal
+from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
+from visionkit.errors import UserError
+from visionkit.registry import Registry
+from visionkit.schema import parse_typed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["NORMS", "BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm", "Norm", "NormField"]
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Norm(Primitive):
+    """A layer that rescales its input; all but local response norm then have a weight and a bias per channel."""
+
+    shifts: ClassVar[bool] = True
+    """Whether it adds a bias of its own, so that a convolution right before needs none."""
+
+    def parameters(self, signal: Signal) -> int:
+        return 2 * signal.channels if self.shifts else 0
+
+
+NORMS: Registry[Norm] = Registry("norm")
+
+
+@NORMS.register("batch")
+@dataclass(frozen=True)
+class BatchNorm(Norm):
+    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167); ``momentum`` as torch counts it."""
+
+    eps: Positive = 1e-5
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.BatchNorm2d(signal.channels, eps=self.eps, momentum=self.momentum)
+
+
+@NORMS.register("group")
+@dataclass(frozen=True)
+class GroupNorm(Norm):
+    """Group normalisation (Wu & He 2018, arXiv:1803.08494).
+
+    ``groups`` is the most there may be: where it does not divide the channels, the largest
+    smaller number that does is taken, so that one setting serves a whole net.
+    """
+
+    groups: Count = 32
+    eps: Positive = 1e-5
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        groups = next(n for n in range(min(self.groups, signal.channels), 0, -1) if signal.channels % n == 0)
+        return nn.GroupNorm(groups, signal.channels, eps=self.eps)
+
+
+@NORMS.register("layer")
+@dataclass(frozen=True)
+class LayerNorm(Norm):
+    """Layer normalisation over the channels of each position (Ba et al. 2016; Liu et al. 2022, ConvNeXt)."""
+
+    eps: Positive = 1e-6
+
+    def build(self, signal: Signal) -> nn.Module:
+        from visionkit import layers
+
+        return layers.LayerNorm2d(signal.channels, eps=self.eps)
+
+
+@NORMS.register("instance")
+@dataclass(frozen=True)
+class InstanceNorm(Norm):
+    """Instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022), with weight and bias."""
+
+    eps: Positive = 1e-5
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.InstanceNorm2d(signal.channels, eps=self.eps, affine=True)
+
+
+@block("local_response_norm")
+@NORMS.register("local_response")
+@dataclass(frozen=True)
+class LocalResponseNorm(Norm):
+    """Local response normalisation across channels (Krizhevsky et al. 2012, section 3.3).
+
+    As in torch, ``alpha`` is divided by ``size``: the paper's 1e-4 over 5 channels is 5e-4 here.
+    """
+
+    shifts: ClassVar[bool] = False
+    size: Count = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.LocalResponseNorm(self.size, alpha=self.alpha, beta=self.beta, k=self.k)
+
+
+def _read(value: Any) -> Norm | None:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, Norm):
+        return value
+    try:
+        return parse_typed(NORMS, value, where="norm")
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+NormField = Annotated[Norm | None, PlainValidator(_read)]
+"""A name such as ``batch``, ``none``, or a mapping such as ``{type: batch, eps: 0.001}``."""
+
+
+@block("norm_act")
+@dataclass(frozen=True, kw_only=True)
+class NormAct(Composite):
+    """A norm and an activation without a convolution: it closes nets such as DenseNet."""
+
+    norm: NormField = None
+    activation: ActivationField = None
+
+    def parts(self, in_channels: int) -> Node:
+        return Sequence(
+            {name: part for name, part in (("norm", self.norm), ("act", self.activation)) if part is not None}
+        )

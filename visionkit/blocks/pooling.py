@@ -1,0 +1,151 @@
+"""Pooling, dropout and other layers without weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from visionkit.blocks.base import Fraction, Padding, Size, block
+from visionkit.blocks.signal import DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.tree import Primitive
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["AdaptivePool", "AvgPool", "Dropout", "Identity", "MaxPool", "ZeroPadShortcut"]
+
+
+@dataclass(frozen=True)
+class Identity(Primitive):
+    """What comes in goes out."""
+
+    overwritable: ClassVar[bool] = False
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.Identity()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pool(Primitive):
+    """A window that slides; ``stride`` is the kernel's size unless given, as in torch."""
+
+    kernel_size: Size
+    stride: Size | None = None
+    padding: Padding = 0
+    ceil_mode: bool = False
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        return pair(self.kernel_size if self.stride is None else self.stride)
+
+    @property
+    def stride_factor(self) -> int:
+        return max(self.strides)
+
+    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+        return self if keep_stride else Identity()
+
+    def windows(self) -> tuple[Window, Window]:
+        """The sliding windows over height and width."""
+        height, width = (
+            Window(kernel, stride, self.padding, 1, self.ceil_mode)
+            for kernel, stride in zip(pair(self.kernel_size), self.strides, strict=True)
+        )
+        return height, width
+
+    def output(self, signal: Signal) -> Signal:
+        if 2 * self.padding > min(pair(self.kernel_size)):
+            raise DoesNotFitError(
+                f"padding {self.padding} is more than half of the pooling kernel {self.kernel_size}, "
+                "so some windows would lie in the padding alone"
+            )
+        return signal.slide(self.windows())
+
+
+@block("max_pool")
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(_Pool):
+    """The largest number under each window."""
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.MaxPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
+
+
+@block("avg_pool")
+@dataclass(frozen=True, kw_only=True)
+class AvgPool(_Pool):
+    """The mean under each window, padding counted as zeros as in torch."""
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.AvgPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
+
+
+@block("adaptive_pool")
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePool(Primitive):
+    """Mean or maximum over as many windows as the output has cells; ``size: 1`` is global pooling.
+
+    Its stride depends on the image, so it belongs inside gates and classifiers, not at the end of a stage.
+    """
+
+    size: Size
+    kind: Literal["avg", "max"] = "avg"
+
+    def output(self, signal: Signal) -> Signal:
+        height, width = pair(self.size)
+        return Signal(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(self.size) if self.kind == "avg" else nn.AdaptiveMaxPool2d(self.size)
+
+
+@block("dropout")
+@dataclass(frozen=True, kw_only=True)
+class Dropout(Primitive):
+    """Numbers (``channels: true``: whole maps) set to zero at random in training (Srivastava et al. 2014)."""
+
+    overwritable: ClassVar[bool] = False
+    p: Fraction = 0.5
+    channels: bool = False
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.Dropout2d(self.p) if self.channels else nn.Dropout(self.p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroPadShortcut(Primitive):
+    """The shortcut without weights: every ``stride``-th cell, new channels zero (He et al. 2016, option A)."""
+
+    out_channels: int
+    stride: int
+
+    @property
+    def stride_factor(self) -> int:
+        return self.stride
+
+    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+        return self if keep_stride else replace(self, stride=1)
+
+    def output(self, signal: Signal) -> Signal:
+        if self.out_channels < signal.channels:
+            raise DoesNotFitError(
+                f"a zero-padded shortcut cannot go from {signal.channels} channels down to {self.out_channels}; "
+                "use shortcut: projection"
+            )
+        window = Window(1, self.stride)
+        return signal.slide((window, window), channels=self.out_channels)
+
+    def build(self, signal: Signal) -> nn.Module:
+        from visionkit import layers
+
+        return layers.ZeroPadShortcut(self.out_channels - signal.channels, self.stride)

@@ -1,0 +1,125 @@
+"""What flows through a network, as far as arithmetic needs to know it: sizes and geometry.
+
+The formulas are those of Dumoulin & Visin 2016 (arXiv:1603.07285) for sizes and of
+Araujo, Norris & Sim 2019 (doi:10.23915/distill.00021) for receptive field, jump and offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+__all__ = ["Axis", "DoesNotFitError", "Signal", "Window", "pair"]
+
+
+class DoesNotFitError(ValueError):
+    """A window larger than its padded input, or branches whose shapes do not match."""
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """One number for both axes, or (height, width) as it is."""
+    return (value, value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True)
+class Window:
+    """A kernel that slides along one axis, in cells of its input."""
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    ceil_mode: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Cells from the first to the last tap: ``D (F - 1) + 1``."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    def output_size(self, size: int) -> int:
+        """``floor((W + 2P - D(F-1) - 1) / S) + 1``, or with ceil as torch's pools do it.
+
+        Raises:
+            DoesNotFitError: If the kernel is larger than the padded input.
+        """
+        room = size + 2 * self.padding - self.extent
+        if room < 0:
+            raise DoesNotFitError
+        if not self.ceil_mode:
+            return room // self.stride + 1
+        cells = -(-room // self.stride) + 1
+        starts_in_right_padding = (cells - 1) * self.stride >= size + self.padding
+        return cells - 1 if starts_in_right_padding else cells
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial axis of a feature map.
+
+    Attributes:
+        size: Cells along the axis.
+        jump: Pixels of the image from one cell to the next; None after a global operation.
+        receptive_field: Pixels of the image that one cell sees; None after a global operation.
+        offset: Index of the pixel on which the first cell is centred (the first pixel is 0.0).
+    """
+
+    size: int
+    jump: int | None = 1
+    receptive_field: int | None = 1
+    offset: float | None = 0.0
+
+    def slide(self, window: Window) -> Axis:
+        """The axis after a sliding window.
+
+        Raises:
+            DoesNotFitError: If the kernel is larger than the padded input.
+        """
+        size = window.output_size(self.size)
+        if self.jump is None or self.receptive_field is None or self.offset is None:
+            return replace(self, size=size)
+        return Axis(
+            size=size,
+            jump=self.jump * window.stride,
+            receptive_field=self.receptive_field + (window.extent - 1) * self.jump,
+            offset=self.offset + ((window.extent - 1) / 2 - window.padding) * self.jump,
+        )
+
+    def adapt(self, size: int) -> Axis:
+        """The axis after adaptive pooling to a fixed number of cells: its geometry depends on the image."""
+        return self if size == self.size else Axis(size, None, None, None)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A feature map without its batch axis."""
+
+    channels: int
+    height: Axis
+    width: Axis
+
+    @classmethod
+    def image(cls, channels: int, size: int | tuple[int, int]) -> Signal:
+        """The image itself; ``size`` in pixels, one number or (height, width)."""
+        height, width = pair(size)
+        return cls(channels, Axis(height), Axis(width))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width), as torch writes it."""
+        return self.channels, self.height.size, self.width.size
+
+    def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> Signal:
+        """The signal after a window over height and one over width."""
+        height, width = windows
+        return Signal(
+            self.channels if channels is None else channels, self.height.slide(height), self.width.slide(width)
+        )
+
+    def merge(self, other: Signal) -> Signal:
+        """Two paths of one source, joined: the wider view counts, and None (global) is widest."""
+        return Signal(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))
+
+
+def _merge(one: Axis, other: Axis) -> Axis:
+    if one.receptive_field is None or other.receptive_field is None:
+        return replace(one, receptive_field=None)
+    return one if one.receptive_field >= other.receptive_field else other

@@ -1,0 +1,248 @@
+"""Random changes of training images: a table of plain names over ``torchvision.transforms.v2``.
+
+The table holds the names of the arguments too, so that a mistyped configuration is answered without torch.
+Flips and crops, which come in nearly every recipe, act on the whole batch at once, with one draw per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["AUGMENTATIONS", "Augment", "Augmentation", "check_augment"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One row of the table.
+
+    Attributes:
+        transform: The class in ``torchvision.transforms.v2``.
+        arguments: Argument names and their kinds: probability, number, numbers (one or a list), pair or word.
+        required: Those without a default.
+        smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
+    """
+
+    transform: str
+    arguments: Mapping[str, str]
+    required: tuple[str, ...] = ()
+    smooth: bool = False
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}),
+    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "pair", "ratio": "pair"}),
+    "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
+    "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
+    "rotation": Augmentation("RandomRotation", {"degrees": "numbers", "fill": "number"}, ("degrees",), smooth=True),
+    "affine": Augmentation(
+        "RandomAffine",
+        {"degrees": "numbers", "translate": "pair", "scale": "pair", "shear": "numbers", "fill": "number"},
+        ("degrees",),
+        smooth=True,
+    ),
+    "perspective": Augmentation(
+        "RandomPerspective", {"distortion_scale": "probability", "p": "probability", "fill": "number"}, smooth=True
+    ),
+    "color_jitter": Augmentation(
+        "ColorJitter", {"brightness": "numbers", "contrast": "numbers", "saturation": "numbers", "hue": "numbers"}
+    ),
+    "grayscale": Augmentation("RandomGrayscale", {"p": "probability"}),
+    "gaussian_blur": Augmentation("GaussianBlur", {"kernel_size": "whole", "sigma": "numbers"}, ("kernel_size",)),
+    "random_erasing": Augmentation(
+        "RandomErasing", {"p": "probability", "scale": "pair", "ratio": "pair", "value": "number"}
+    ),
+    "trivial_augment": Augmentation("TrivialAugmentWide", {"num_magnitude_bins": "whole"}),
+    "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}),
+}
+
+_PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
+
+
+def check_augment(augment: Mapping[str, Mapping[str, Any] | None], *, where: str) -> None:
+    """Check names and arguments against the table, without torch.
+
+    Args:
+        augment: ``{name: {argument: value}}``; a null value is fine.
+        where: The place that an error names first.
+
+    Raises:
+        UserError: If a name or an argument is unknown, missing or of the wrong kind.
+    """
+    for name, arguments in augment.items():
+        row = AUGMENTATIONS.get(name)
+        if row is None:
+            raise UserError(
+                f"{where}: no augmentation is called '{name}'.{did_you_mean(name, AUGMENTATIONS)} "
+                f"Known: {', '.join(sorted(AUGMENTATIONS))}."
+            )
+        if arguments is None:
+            continue
+        for argument, value in arguments.items():
+            if argument not in row.arguments:
+                raise UserError(
+                    f"{where}.{name}: unknown argument '{argument}'.{did_you_mean(argument, row.arguments)} "
+                    f"Known arguments: {', '.join(row.arguments)}."
+                )
+            expected = _mistake(argument, row.arguments[argument], value)
+            if expected:
+                raise UserError(f"{where}.{name}.{argument}: expected {expected}, found {describe(value)}.")
+        for argument in row.required:
+            if argument not in arguments:
+                raise UserError(
+                    f"{where}.{name}: the argument '{argument}' is required. Try: {where}.{name}.{argument}=10"
+                )
+
+
+class Augment:
+    """Draws random changes for training images, for each image its own.
+
+    ``random_resized_crop`` starts from the image as it was decoded; all others from the preprocessed one.
+
+    Args:
+        augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
+        image_size: Height and width of the result, in pixels.
+
+    Raises:
+        UserError: If torchvision refuses a value.
+    """
+
+    def __init__(self, augment: Mapping[str, Mapping[str, Any] | None], image_size: tuple[int, int]) -> None:
+        self.wants_original = augment.get("random_resized_crop") is not None
+        self.image_size = image_size
+        self._before: list[Callable[[Tensor], Tensor]] = []
+        self._steps: list[tuple[bool, Callable[[Tensor], Tensor]]] = []
+        ready = not self.wants_original
+        for name, arguments in augment.items():
+            if arguments is None:
+                continue
+            if ready and name in _WHOLE_BATCH:
+                self._steps.append((True, _WHOLE_BATCH[name](dict(arguments), image_size)))
+            elif ready:
+                self._steps.append((False, _build(name, arguments, image_size)))
+            else:
+                self._before.append(_build(name, arguments, image_size))
+            ready = ready or name == "random_resized_crop"
+
+    def __bool__(self) -> bool:
+        return bool(self._before or self._steps)
+
+    def __call__(self, images: Tensor | Sequence[Tensor], *, seed: int) -> Tensor:
+        """Change a batch.
+
+        Args:
+            images: uint8, either (B, C, H, W) or, where `wants_original`, B images (C, H, W) of any sizes.
+            seed: Of every draw; torch's own random state is left as it was.
+
+        Returns:
+            uint8 (B, C, H, W) of the given size.
+        """
+        import torch
+
+        state = torch.get_rng_state()
+        torch.default_generator.manual_seed(seed)
+        try:
+            if self._before:
+                images = torch.stack([_apply(self._before, image) for image in images])
+            batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
+            for whole, step in self._steps:
+                batch = step(batch) if whole else torch.stack([step(image) for image in batch])
+            return batch
+        finally:
+            torch.set_rng_state(state)
+
+
+def _mistake(argument: str, kind: str, value: Any) -> str:
+    """What was expected, or nothing if the value will do."""
+
+    def number(item: Any) -> bool:
+        return isinstance(item, (int, float)) and not isinstance(item, bool)
+
+    def numbers(item: Any, lengths: tuple[int, ...]) -> bool:
+        return isinstance(item, (list, tuple)) and len(item) in lengths and all(number(part) for part in item)
+
+    if kind == "probability":
+        return "" if number(value) and 0 <= value <= 1 else "a number from 0 to 1"
+    if kind == "number":
+        return "" if number(value) else "a number"
+    if kind == "whole":
+        return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else "a whole number"
+    if kind == "pair":
+        return "" if value is None or numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
+    if kind == "numbers":
+        return "" if value is None or number(value) or numbers(value, (2, 4)) else "a number or two, such as [-5, 5]"
+    return "" if value in _PADDING_MODES else f"one of {', '.join(_PADDING_MODES)}"
+
+
+def _build(name: str, arguments: Mapping[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2
+
+    row = AUGMENTATIONS[name]
+    values = dict(arguments)
+    if name in ("random_crop", "random_resized_crop"):
+        values["size"] = image_size
+    if name == "random_resized_crop":
+        values["antialias"] = True
+    if row.smooth:
+        values["interpolation"] = v2.InterpolationMode.BILINEAR
+    try:
+        transform: Callable[[Tensor], Tensor] = getattr(v2, row.transform)(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
+    return transform
+
+
+def _apply(steps: Sequence[Callable[[Tensor], Tensor]], image: Tensor) -> Tensor:
+    for step in steps:
+        image = step(image)
+    return image
+
+
+def _batch_flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], Callable[[Tensor], Tensor]]:
+    def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+        p = arguments.get("p", 0.5)
+
+        def flip(images: Tensor) -> Tensor:  # (B, C, H, W)
+            import torch
+
+            chosen = torch.rand(len(images)) < p
+            return torch.where(chosen[:, None, None, None], images.flip(axis), images)
+
+        return flip
+
+    return make
+
+
+def _batch_crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    padding = int(arguments.get("padding", 0))
+    mode = arguments.get("padding_mode", "constant")
+    height, width = image_size
+
+    def crop(images: Tensor) -> Tensor:  # (B, C, H, W) of image_size
+        import torch
+        from torchvision.transforms.v2 import functional
+
+        padded = functional.pad(images, [padding] * 4, padding_mode=mode)
+        count, channels = images.shape[:2]
+        top, left = (torch.randint(2 * padding + 1, (count, 1)) for _ in range(2))
+        rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, h, 1)
+        columns = (left + torch.arange(width))[:, None, None, :]  # (B, 1, 1, w)
+        flat = (rows * padded.shape[-1] + columns).expand(count, channels, height, width)
+        return padded.flatten(2).gather(2, flat.flatten(2)).view(count, channels, height, width)
+
+    return crop
+
+
+_WHOLE_BATCH: dict[str, Callable[[dict[str, Any], tuple[int, int]], Callable[[Tensor], Tensor]]] = {
+    "horizontal_flip": _batch_flip(-1),
+    "vertical_flip": _batch_flip(-2),
+    "random_crop": _batch_crop,
+}

@@ -1,0 +1,174 @@
+"""Image files decoded once, into one contiguous buffer per split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy
+import torch
+from torch import Tensor
+
+from visionkit.data.samples import FileSamples
+from visionkit.data.transforms import Preprocess, read_size
+from visionkit.errors import UserError
+
+__all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared"]
+
+_CHUNK = 1024
+
+
+@dataclass
+class Decoded:
+    """What decoding a split gave.
+
+    Attributes:
+        images: uint8, one tensor (N, C, H, W) where all images have one size, else the flat pixels of all.
+        keep: int64 (N,), the positions of the readable images.
+        problems: Position and message of the others.
+        shapes: int64 (N, 3), channels, height and width, for flat pixels.
+        starts: int64 (N,), where each image begins, for flat pixels.
+    """
+
+    images: Tensor
+    keep: Tensor
+    problems: dict[int, str] = field(default_factory=dict)
+    shapes: Tensor | None = None
+    starts: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the pixels in bytes."""
+        return self.images.numel()
+
+    def image(self, index: int) -> Tensor:
+        """One image, uint8 (C, H, W)."""
+        if self.shapes is None or self.starts is None:
+            return self.images[index]
+        shape = tuple(self.shapes[index].tolist())
+        start = int(self.starts[index])
+        return self.images[start : start + prod(shape)].view(shape)
+
+    def share(self) -> None:
+        """Move the buffers where processes that are not forked find them too."""
+        for tensor in (self.images, self.shapes, self.starts):
+            if tensor is not None:
+                tensor.share_memory_()
+
+
+def decode_prepared(
+    samples: FileSamples, preprocess: Preprocess, *, budget: int, strict: bool
+) -> Decoded | None:
+    """Decode and preprocess all files, if the result fits.
+
+    Args:
+        samples: The files.
+        preprocess: Brings each image to its size.
+        budget: Bytes that may be used.
+        strict: Whether an unreadable image is an error.
+
+    Returns:
+        Images of one size; None if they would not fit.
+
+    Raises:
+        UserError: If an image cannot be read and ``strict`` is set.
+    """
+    shape = (len(samples), samples.in_channels, *preprocess.image_size)
+    if prod(shape) > budget:
+        return None
+    images = torch.empty(shape, dtype=torch.uint8)
+
+    def put(index: int) -> None:
+        images[index] = preprocess(samples.image(index))
+
+    problems = _for_all(range(len(samples)), put, strict=strict)
+    keep = _without(len(samples), problems)
+    if problems:
+        for place, index in enumerate(keep.tolist()):
+            if place != index:
+                images[place] = images[index]
+        images = images[: len(keep)]
+    return Decoded(images, keep, problems)
+
+
+def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Decoded | None:
+    """Decode all files at the sizes which they have, if they fit.
+
+    Args:
+        samples: The files.
+        budget: Bytes that may be used.
+        strict: Whether an unreadable image is an error.
+
+    Returns:
+        The images; None if they would not fit, which a few files are enough to tell.
+
+    Raises:
+        UserError: If an image cannot be read and ``strict`` is set.
+    """
+    count, channels = len(samples), samples.in_channels
+    sizes = numpy.zeros((count, 2), dtype=numpy.int64)
+
+    def measure(index: int) -> None:
+        sizes[index] = read_size(samples.name(index))
+
+    probe = range(0, count, max(1, count // 64))
+    _for_all(probe, measure, strict=False)
+    known = sizes[list(probe)].prod(axis=1)
+    if channels * int(known.sum()) / max(1, len(known)) * count > 1.5 * budget:
+        return None
+    problems = _for_all(range(count), measure, strict=strict)
+    lengths = sizes.prod(axis=1) * channels
+    if int(lengths.sum()) > budget:
+        return None
+    starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
+    flat = torch.empty(int(starts[-1]), dtype=torch.uint8)
+
+    def put(index: int) -> None:
+        pixels = samples.image(index).flatten()
+        if len(pixels) != lengths[index]:
+            raise UserError(f"image '{samples.name(index)}' has another size than its header says.")
+        flat[int(starts[index]) : int(starts[index + 1])] = pixels
+
+    problems |= _for_all((i for i in range(count) if i not in problems), put, strict=strict)
+    keep = _without(count, problems)
+    shapes = torch.from_numpy(numpy.insert(sizes, 0, channels, axis=1))[keep]
+    if not problems and count and bool((shapes == shapes[0]).all()):
+        return Decoded(flat.view(count, *shapes[0].tolist()), keep)
+    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep])
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _for_all(indices: Iterable[int], work: Callable[[int], None], *, strict: bool) -> dict[int, str]:
+    """Do the work in threads (decoding leaves Python's lock) and collect the messages of what failed."""
+    problems: dict[int, str] = {}
+
+    def attempt(index: int) -> None:
+        try:
+            work(index)
+        except UserError as error:
+            if strict:
+                raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
+            problems[index] = str(error)
+
+    pool = ThreadPoolExecutor(min(16, available_cores() + 1))
+    try:
+        todo = list(indices)
+        for start in range(0, len(todo), _CHUNK):
+            list(pool.map(attempt, todo[start : start + _CHUNK]))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return dict(sorted(problems.items()))
+
+
+def _without(count: int, problems: dict[int, str]) -> Tensor:
+    mask = torch.ones(count, dtype=torch.bool)
+    mask[list(problems)] = False
+    return mask.nonzero().flatten()

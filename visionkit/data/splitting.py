@@ -1,0 +1,68 @@
+"""A stratified division: each class gives the same share of its samples to each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_class_sizes", "hold_out"]
+
+
+def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> dict[str, NDArray[Any]]:
+    """Draw disjoint parts out of a training set.
+
+    Every class gives each part at least one sample and keeps at least one. The draw is NumPy's legacy
+    ``RandomState``, whose stream is fixed for all versions.
+
+    Args:
+        labels: Class ids (N,).
+        parts: How many samples each part should hold, such as ``{"val": 5000}``.
+        seed: Of the draw.
+
+    Returns:
+        ``"train"`` and the parts, each the sorted positions of its samples, int64.
+    """
+    import numpy
+
+    random = numpy.random.RandomState(seed % 2**32)
+    order = random.permutation(len(labels))
+    by_class = [order[labels[order] == label] for label in numpy.unique(labels)]
+    result: dict[str, NDArray[Any]] = {}
+    for number, (part, total) in enumerate(parts.items()):
+        sizes = numpy.array([len(members) for members in by_class])
+        quotas = _quotas(sizes, total, reserve=len(parts) - number)
+        result[part] = numpy.sort(numpy.concatenate([m[:q] for m, q in zip(by_class, quotas)]))
+        by_class = [members[quota:] for members, quota in zip(by_class, quotas)]
+    return {"train": numpy.sort(numpy.concatenate(by_class)), **result}
+
+
+def check_class_sizes(sizes: Mapping[str, int], parts: Sequence[str], *, where: str, advice: str) -> None:
+    """Make sure that each class has a sample for training and one for each part.
+
+    Raises:
+        UserError: If one has not; the message names the classes.
+    """
+    needed = 1 + len(parts)
+    small = [f"'{name}' ({size})" for name, size in sizes.items() if size < needed]
+    if small:
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        raise UserError(
+            f"{where}: too few samples to split in {' and '.join(['train', *parts])}: each class needs at least "
+            f"{needed}, found {', '.join(small[:5])}{more}. {advice}"
+        )
+
+
+def _quotas(sizes: NDArray[Any], total: int, *, reserve: int) -> NDArray[Any]:
+    """Largest remainders: whole numbers in proportion to the sizes, at least 1, leaving ``reserve`` in each class."""
+    import numpy
+
+    exact = sizes * (total / max(1, sizes.sum()))
+    quotas = numpy.floor(exact).astype(numpy.int64)
+    rest = numpy.argsort(quotas - exact, kind="stable")[: max(0, total - int(quotas.sum()))]
+    quotas[rest] += 1
+    return numpy.clip(quotas, 1, numpy.maximum(1, sizes - reserve))

@@ -1,0 +1,73 @@
+"""The classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visionkit.heads.base import Head, Predictions
+
+__all__ = ["ClassificationHead"]
+
+
+class ClassificationHead(Head):
+    """Layers from the last map to one number per class, trained by cross-entropy.
+
+    Args:
+        layers: (B, C, H, W) to (B, K).
+        input_size: Height and width of the last map, where the layers flatten it.
+        label_smoothing: Share of each target spread evenly over all classes.
+        class_weights: One factor per class on the loss of its samples.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        layers: nn.Module,
+        *,
+        input_size: tuple[int, ...] | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.input_size = input_size
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
+        """Maps to ``{"logits": (B, K)}`` floating point.
+
+        Raises:
+            ValueError: If the head flattens and the images are not of the size it was built for.
+        """
+        last = list(features.values())[-1]
+        if self.input_size is not None and tuple(last.shape[-2:]) != self.input_size:
+            raise ValueError(
+                f"this head flattens a {self.input_size[0]}x{self.input_size[1]} map, but images of "
+                f"{image_size[0]}x{image_size[1]} pixels give {last.shape[-2]}x{last.shape[-1]}. "
+                "Resize the images, or build the model with image_size= or head='linear'."
+            )
+        return {"logits": self.layers(last)}
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean cross-entropy of ``logits`` (B, K) and ``label`` (B,) int64, as ``{"loss": ()}``."""
+        weights = self.class_weights
+        loss = F.cross_entropy(
+            outputs["logits"],
+            targets["label"],
+            weight=None if weights is None else weights.to(outputs["logits"].dtype),
+            label_smoothing=self.label_smoothing,
+        )
+        return {"loss": loss}
+
+    def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
+        """``probabilities`` (B, K) that add up to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""
+        probabilities = outputs["logits"].float().softmax(dim=1)
+        scores, labels = probabilities.max(dim=1)
+        return {"labels": labels, "scores": scores, "probabilities": probabilities}

@@ -1,0 +1,63 @@
+"""What a head is, as it is written: checked and counted without torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from visionkit.backbones import BackboneSpec
+from visionkit.blocks import Node, Record, expand, trace
+from visionkit.errors import UserError
+from visionkit.registry import Registry
+from visionkit.schema import parse_typed
+
+if TYPE_CHECKING:
+    from visionkit.heads.base import Head
+
+__all__ = ["HEADS", "HeadSpec", "head", "parse_head"]
+
+
+class HeadSpec(ABC):
+    """A frozen dataclass whose fields are the keys of ``conf/head/NAME.yaml``."""
+
+    task: ClassVar[str]
+    """The task this head serves."""
+
+    @abstractmethod
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        """The tree of blocks behind the backbone's last map."""
+
+    @abstractmethod
+    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+        """The torch module, sized from what the backbone declares."""
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What each layer of the head does, in the order of execution."""
+        last = list(backbone.features(image_size).values())[-1]
+        tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
+        return trace(tree, last, path=("head",))[1]
+
+
+HEADS: Registry[HeadSpec] = Registry("head")
+head = HEADS.register
+"""Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
+
+
+def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
+    """Read a head's configuration.
+
+    Args:
+        values: A name, or a mapping with ``type`` and the head's own keys.
+        task: The task it is to serve.
+
+    Raises:
+        UserError: If there is no such head, a key is unknown or wrong, or it serves another task.
+    """
+    spec = parse_typed(HEADS, values, where="head")
+    if spec.task != task:
+        fitting = ", ".join(name for name in HEADS.names() if HEADS.get(name).task == task) or "none yet"
+        raise UserError(
+            f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. Heads for '{task}': {fitting}."
+        )
+    return spec

@@ -1,0 +1,1 @@
+"""The torchmetrics collection of each task."""

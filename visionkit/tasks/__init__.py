@@ -1,0 +1,1 @@
+"""Tasks: what is trained, on which targets, and which number decides."""

@@ -1,0 +1,136 @@
+"""The LightningModule under every task: one step function for all stages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from visionkit.metrics.table import Table
+from visionkit.tasks.meter import LossMeter
+
+__all__ = ["Metrics", "VisionTask"]
+
+STAGES = ("train", "val", "test")
+OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
+ScheduleFn = Callable[[int, int], float]
+
+
+class Metrics(Protocol):
+    """What a task asks of its metrics."""
+
+    def scalars(self) -> dict[str, Tensor]: ...
+    def tables(self) -> dict[str, Table]: ...
+    def reset(self) -> None: ...
+
+
+class VisionTask(pl.LightningModule, ABC):
+    """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `observe`.
+
+    Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
+    on the device and become ``train/...``, ``val/...`` and ``test/...`` when the split has ended.
+
+    Args:
+        model: Images (B, C, H, W) uint8 to a dict of outputs; ``loss`` and ``predict`` as the design says.
+        class_names: The classes, in the order of their ids.
+        optimizer_fn: Makes the optimizer from the model; None where nothing is trained.
+        schedule_fn: (step, all steps) to a share of the highest learning rate.
+        hyper_parameters: Plain values that go into each checkpoint.
+        channels_last: Whether images are handed over in that memory layout.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        class_names: tuple[str, ...],
+        optimizer_fn: OptimizerFn | None = None,
+        schedule_fn: ScheduleFn | None = None,
+        hyper_parameters: Mapping[str, Any] | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer_fn, self.schedule_fn = optimizer_fn, schedule_fn
+        self.hyper_parameters = dict(hyper_parameters or {})
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.metrics: dict[str, Any] = {stage: self.configure_metrics(class_names, stage) for stage in STAGES}
+        self._metric_modules = nn.ModuleList(self.metrics.values())
+        self.losses = {stage: LossMeter() for stage in STAGES}
+        self.numbers: dict[str, float] = {}
+        self.tables: dict[str, dict[str, Table]] = {}
+
+    @abstractmethod
+    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
+        """The metrics of a stage (``train``, ``val`` or ``test``): a module that is also `Metrics`."""
+
+    @abstractmethod
+    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+        """Hand the outputs of a batch to the metrics of the stage."""
+
+    def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
+        images = batch["images"].contiguous(memory_format=self.memory_format)
+        outputs = self.model(images, batch.get("image_sizes"))
+        losses: dict[str, Tensor] = self.model.loss(outputs, batch)
+        self.losses[stage].update(losses, len(images))
+        self.observe(outputs, batch, stage)
+        return losses["loss"]
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one training batch, a scalar."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Take one validation batch in."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Take one test batch in."""
+        self._step(batch, "test")
+
+    def finish(self, stage: str) -> None:
+        """Turn what a stage has kept into ``numbers`` (``<stage>/<name>``) and ``tables``, and start it anew."""
+        losses, metrics = self.losses[stage], self.metrics[stage]
+        scalars = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
+        if scalars:
+            values = torch.stack([value.float() for value in scalars.values()]).tolist()
+            self.numbers |= dict(zip(scalars, values, strict=True))
+            self.tables[stage] = metrics.tables()
+            self.log_dict({name: self.numbers[name] for name in scalars}, batch_size=1)
+        losses.reset()
+        metrics.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Validation closes an epoch of training, so both splits' numbers appear together."""
+        self.finish("train")
+        self.finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Close the test split."""
+        self.finish("test")
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer; its learning rate is set in `optimizer_step`, from the number of the step alone."""
+        if self.optimizer_fn is None:
+            return None
+        optimizer = self.optimizer_fn(self.model)
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        return optimizer
+
+    def on_fit_start(self) -> None:
+        """Learn how long the schedule is."""
+        self.total_steps = int(self.trainer.estimated_stepping_batches)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """One optimizer step at the learning rate of the schedule."""
+        if self.schedule_fn is not None:
+            factor = self.schedule_fn(self.global_step, self.total_steps)
+            for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
+                group["lr"] = rate * factor
+        optimizer.step(closure=optimizer_closure)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the plain hyper-parameters in."""
+        checkpoint["hyper_parameters"] = self.hyper_parameters

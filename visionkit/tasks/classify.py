@@ -1,0 +1,21 @@
+"""Image classification."""
+
+from torch import Tensor
+
+from visionkit.metrics.classification import ClassificationMetrics
+from visionkit.tasks.base import VisionTask
+
+__all__ = ["ClassifyTask"]
+
+
+class ClassifyTask(VisionTask):
+    """Trains a classifier: outputs hold ``logits`` (B, K), batches hold ``label`` (B,) int64 in 0..K-1."""
+
+    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> ClassificationMetrics:
+        """Accuracy in training, everything in validation and test."""
+        return ClassificationMetrics(class_names, only_accuracy=stage == "train")
+
+    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+        """Judge what `predict` gives; in training the logits suffice."""
+        scores = outputs["logits"] if stage == "train" else self.model.predict(outputs)["probabilities"]
+        self.metrics[stage].update(scores, batch["label"])

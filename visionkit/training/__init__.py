@@ -1,0 +1,1 @@
+"""Training: settings, optimizers, the Trainer and its callbacks, checkpoints and run folders."""

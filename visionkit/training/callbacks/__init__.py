@@ -1,0 +1,1 @@
+"""What happens beside a training step: progress, checkpoints, the table of epochs, interruption."""

@@ -1,0 +1,88 @@
+"""Ctrl-C: the first one ends training after the current batch with a checkpoint, the second at once."""
+
+import os
+import signal
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+__all__ = ["Interrupt", "Interrupted"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """Training was stopped by a signal.
+
+    Attributes:
+        saved: Whether the state of the last batch lies in the checkpoint.
+    """
+
+    def __init__(self, *, saved: bool) -> None:
+        super().__init__("interrupted")
+        self.saved = saved
+
+
+class Interrupt(pl.Callback):
+    """Listens for SIGINT and SIGTERM while it is entered as a context.
+
+    Args:
+        checkpoint: Where the state is saved.
+        say: Prints a line.
+    """
+
+    def __init__(self, checkpoint: Path, say: Callable[[str], Any]) -> None:
+        self.checkpoint = checkpoint
+        self.say = say
+        self.asked = False
+        self._fitting = False
+        self._owner = os.getpid()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interrupt":
+        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a loader's worker has inherited this handler; its parent decides
+            return
+        if self.asked or not self._fitting:
+            raise Interrupted(saved=False)
+        self.asked = True
+        self.say("Stopping after this batch; once more stops at once.")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on a batch is awaited."""
+        self._fitting = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """No batch comes any more."""
+        self._fitting = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop here if asked."""
+        if self.asked:
+            self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Stop here if asked; the epoch's training is done, so only its validation is repeated."""
+        if self.asked and self._fitting:
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop between two epochs if asked."""
+        if self.asked:
+            self._stop(trainer)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.checkpoint)
+        raise Interrupted(saved=True)

@@ -1,0 +1,112 @@
+"""Times every batch, shows progress, and stops a run whose loss is no number any more."""
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from visionkit.errors import UserError
+from visionkit.tasks.base import VisionTask
+from visionkit.training.callbacks.display import Display
+
+__all__ = ["Progress"]
+
+SECONDS_BETWEEN_BEATS = 0.25
+PICTURES = 32
+
+
+class Progress(pl.Callback):
+    """Measures and shows. Within an epoch the loss is read from the device a few times a second only.
+
+    Args:
+        display: Where progress appears.
+
+    Attributes:
+        first_batch: Copies of the first images and targets that were trained on; empty before.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.first_batch: dict[str, Tensor] = {}
+        self._now = time.perf_counter
+        self._start_clock()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the epoch's clock and bar."""
+        self.display.start_epoch(trainer.current_epoch + 1, int(trainer.num_training_batches))
+        self._start_clock()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """The time since the last batch ended was spent waiting for this one."""
+        self._waited += self._now() - self._mark
+        if batch_idx == 0 and not self.first_batch:
+            self.first_batch = {name: value[:PICTURES].cpu() for name, value in batch.items()}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Count, and now and then look at the loss."""
+        self._images += len(batch["images"])
+        self._mark = now = self._now()
+        if now >= self._next_beat:
+            self._beat(trainer, pl_module, batch_idx)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Training of this epoch is over: stop its clock."""
+        if not trainer.training and trainer.state.fn != "fit":
+            return
+        last: Tensor | None = pl_module.losses["train"].last
+        if last is not None:
+            check_loss(float(last), trainer)
+        self._trained = self._now() - self._began
+        self.display.validate()
+
+    def timings(self) -> dict[str, float]:
+        """Seconds of the epoch so far, images per second of training, share of training spent waiting for data."""
+        trained = max(self._trained or self._now() - self._began, 1e-9)
+        return {
+            "seconds": self._now() - self._began,
+            "images_per_second": self._images / trained,
+            "data_wait": min(self._waited / trained, 1.0),
+        }
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Leave the terminal tidy."""
+        self.display.stop()
+
+    def _start_clock(self) -> None:
+        self._began = self._mark = self._now()
+        self._next_beat = self._began + SECONDS_BETWEEN_BEATS
+        self._waited = self._trained = 0.0
+        self._images = 0
+
+    def _beat(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
+        last = task.losses["train"].last
+        loss = float(last) if last is not None else math.nan
+        check_loss(loss, trainer)
+        elapsed = max(self._now() - self._began, 1e-9)
+        self.display.beat(
+            batch_idx + 1,
+            loss=loss,
+            images_per_second=self._images / elapsed,
+            data_share=min(self._waited / elapsed, 1.0),
+        )
+        self._next_beat = self._now() + SECONDS_BETWEEN_BEATS
+
+
+def check_loss(loss: float, trainer: pl.Trainer) -> None:
+    """Stop a run that has diverged.
+
+    Raises:
+        UserError: If the loss is infinite or not a number.
+    """
+    if math.isfinite(loss):
+        return
+    rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else math.nan
+    raise UserError(
+        f"training diverged: the loss is {loss} in epoch {trainer.current_epoch + 1} "
+        f"(step {trainer.global_step}, learning rate {rate:.3g}). Expected a finite number. "
+        f"Try a smaller rate (recipe.lr={rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
+    )

@@ -1,0 +1,94 @@
+"""After each epoch: a row of numbers, the newest checkpoint, and the best one."""
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
+
+from visionkit.tasks.base import VisionTask
+from visionkit.tasks.info import TaskInfo
+from visionkit.training.callbacks.display import epoch_line
+from visionkit.training.callbacks.progress import Progress
+from visionkit.training.run_folder import RunFolder
+
+__all__ = ["Recorder"]
+
+SECONDS_BETWEEN_CURVES = 30.0
+
+
+class Recorder(Checkpoint):
+    """Writes ``metrics.csv``, ``checkpoints/last.ckpt`` and ``checkpoints/best.ckpt``, each as a whole or not at all.
+
+    Args:
+        folder: The run.
+        info: Which number decides, and in which direction.
+        progress: What measured the epoch.
+
+    Attributes:
+        history: A row per epoch, as in ``metrics.csv``.
+        best_score: The best validation score so far; None before the first epoch.
+        best_epoch: Its epoch, counted from 1.
+    """
+
+    def __init__(self, folder: RunFolder, info: TaskInfo, progress: Progress) -> None:
+        self.folder, self.info, self.progress = folder, info, progress
+        self.history: list[dict[str, float]] = []
+        self.best_score: float | None = None
+        self.best_epoch = 0
+        self._drawn = time.perf_counter()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """A run that goes on keeps the rows of the epochs it has behind it."""
+        self.history = [row for row in self.folder.read_history() if row["epoch"] <= trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Record the epoch that has just been validated."""
+        task: VisionTask = pl_module
+        row = {
+            "epoch": float(trainer.current_epoch + 1),
+            "step": float(trainer.global_step),
+            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            **{name: value for name, value in task.numbers.items() if not name.startswith("test/")},
+            **self.progress.timings(),
+        }
+        self.history.append(row)
+        score = row.get(self.info.monitor, float("nan"))
+        best = self.info.better(score, self.best_score)
+        if best:
+            self.best_score, self.best_epoch = score, int(row["epoch"])
+        self._write_history()
+        trainer.save_checkpoint(self.folder.last_checkpoint)
+        if best or not self.folder.best_checkpoint.exists():
+            trainer.save_checkpoint(self.folder.best_checkpoint)
+        self.progress.display.end_epoch(
+            epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)
+        )
+        if time.perf_counter() - self._drawn > SECONDS_BETWEEN_CURVES:
+            self.draw_curves()
+
+    def draw_curves(self) -> None:
+        """Draw loss and metric over the epochs."""
+        from visionkit.report.plots import plot_curves
+
+        plot_curves(self.history, self.folder.plots / "curves.png", monitor=self.info.monitor)
+        self._drawn = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that goes on must know."""
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+    def _write_history(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.history for name in row))
+        rows = [[_cell(row.get(name)) for name in columns] for row in self.history]
+        self.folder.write_csv(self.folder.history_file, columns, rows)
+
+
+def _cell(value: float | None) -> float | int | str | None:
+    if value is None:
+        return None
+    return int(value) if value.is_integer() and abs(value) >= 1 else float(f"{value:.8g}")

@@ -1,0 +1,139 @@
+"""Weights out of checkpoints, into ``model.safetensors``, and back into a model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from visionkit.errors import UserError
+from visionkit.training.run_folder import RunFolder, write_atomic
+
+__all__ = ["export_best", "load_best", "load_run_model", "load_weights", "save_weights"]
+
+PREFIX = "model."
+
+
+def load_best(model: nn.Module, folder: RunFolder) -> int:
+    """Give a model the weights of the best epoch.
+
+    Returns:
+        The epoch, counted from 1.
+    """
+    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(_model_weights(checkpoint), strict=True)
+    return int(checkpoint["epoch"]) + 1
+
+
+def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
+    """Write ``model.safetensors``: plain contiguous tensors under the model's own names."""
+    tensors = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()}
+    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}))
+
+
+def export_best(folder: RunFolder) -> bool:
+    """Write the weights of the best checkpoint, if there is one, as ``model.safetensors``."""
+    if not folder.best_checkpoint.exists():
+        return False
+    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    save_weights(_model_weights(checkpoint), folder.weights_file)
+    return True
+
+
+def load_weights(model: nn.Module, folder: RunFolder) -> None:
+    """Give a model the weights of a run, every one of them.
+
+    Raises:
+        UserError: If there are none, the file is broken, or they fit another model.
+    """
+    if not folder.weights_file.is_file():
+        raise UserError(
+            f"run: '{folder.path}' has no model.safetensors; it ended before its first epoch did. "
+            f"Expected a finished run. Try: python -m visionkit train run={folder.path} resume=true"
+        )
+    try:
+        weights = load_safetensors(folder.weights_file.read_bytes())
+    except SafetensorError as error:
+        raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {error}") from None
+
+
+def load_run_model(folder: RunFolder) -> Any:
+    """The model of a run with the weights of its best epoch, on the CPU and in evaluation mode.
+
+    Args:
+        folder: A run that has finished at least one epoch.
+
+    Returns:
+        A `visionkit.models.VisionModel`.
+
+    Raises:
+        UserError: If the folder lacks a file, or its files do not fit each other.
+    """
+    from visionkit.models import create_model
+
+    model = create_model(**model_arguments(folder.read_config(), read_data_info(folder)))
+    load_weights(model, folder)
+    return model.eval()
+
+
+def read_data_info(folder: RunFolder) -> dict[str, Any]:
+    """What ``data.json`` says: class_names, in_channels, image_size, mean, std, class_weights.
+
+    Raises:
+        UserError: If the file is missing or no JSON.
+    """
+    import json
+
+    try:
+        values = json.loads(folder.data_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
+    return values
+
+
+def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any], *, pretrained: bool = False) -> dict[str, Any]:
+    """The arguments of `create_model` for a resolved configuration and the facts of its data.
+
+    Args:
+        plain: The resolved configuration.
+        data: As `read_data_info` gives it.
+        pretrained: Whether weights named in the configuration are loaded; not where a run's own follow.
+    """
+    backbone, head = plain["backbone"], dict(plain["head"])
+    if not pretrained and isinstance(backbone, Mapping):
+        backbone = {key: value for key, value in backbone.items() if key != "weights"}
+    if data.get("class_weights") is not None:
+        head["class_weights"] = list(data["class_weights"])
+    return {
+        "task": plain["task"]["name"],
+        "backbone": backbone,
+        "num_classes": len(data["class_names"]),
+        "head": head,
+        "in_channels": data["in_channels"],
+        "image_size": tuple(data["image_size"]),
+        "mean": tuple(data["mean"]),
+        "std": tuple(data["std"]),
+        "weights": plain.get("weights") if pretrained else None,
+    }
+
+
+def _model_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(PREFIX): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(PREFIX)
+    }

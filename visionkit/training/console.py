@@ -1,0 +1,51 @@
+"""What a person reads: printed in colour, kept in ``log.txt`` without."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["Printer"]
+
+
+class Printer:
+    """Prints, and writes the same as plain text into a file once there is one.
+
+    Args:
+        to_stderr: Leave standard output to a JSON document.
+        console: Replaces the one made here.
+    """
+
+    def __init__(self, *, to_stderr: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
+        self._early = io.StringIO()
+        self._file: Path | None = None
+
+    def log_to(self, path: Path) -> None:
+        """From now on, and for all that was said before, keep a copy in this file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path
+        self._append(self._early.getvalue())
+
+    def say(self, *lines: Any) -> None:
+        """Print lines or rich renderables."""
+        for line in lines:
+            self.console.print(line, soft_wrap=isinstance(line, str))
+        self.note(*lines)
+
+    def note(self, *lines: Any) -> None:
+        """Keep lines in the file without printing them."""
+        text = io.StringIO()
+        plain = Console(file=text, width=100, color_system=None, highlight=False, force_terminal=False)
+        for line in lines:
+            plain.print(line, soft_wrap=isinstance(line, str))
+        self._append(text.getvalue())
+
+    def _append(self, text: str) -> None:
+        if self._file is None:
+            self._early.write(text)
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(text)

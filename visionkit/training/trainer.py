@@ -1,0 +1,127 @@
+"""Lightning's Trainer, told to be quiet and to write nowhere but into the run folder."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from visionkit.tasks.info import TaskInfo
+from visionkit.training.run_folder import RunFolder
+from visionkit.training.settings import Debug, Hardware, Logger, Recipe
+
+__all__ = ["PRECISIONS", "SafeCheckpointIO", "make_trainer", "quiet", "seed"]
+
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+# The toolkit has its own progress, its own log, and chooses the number of workers itself.
+IRRELEVANT = (
+    r".*does not have many workers.*",
+    r".*The number of training batches.*",
+    r".*You are trying to `self.log\(\)`.*",
+    r".*modules in eval mode.*",
+    r".*dataloader is not resumable.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*Checkpoint directory.*",
+    r".*GPU available but not used.*",
+)
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Reads checkpoints as data alone: a file that holds code is refused."""
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
+        """As `torch.load` with ``weights_only=True``, whatever was asked for."""
+        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        return checkpoint
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hush Lightning's announcements and the warnings that do not concern a user of this toolkit."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in IRRELEVANT:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def seed(number: int) -> None:
+    """Seed Python, NumPy and torch, here and in the loaders' workers."""
+    pl.seed_everything(number, workers=True, verbose=False)
+
+
+def make_trainer(
+    *,
+    hardware: Hardware,
+    accelerator: str,
+    debug: Debug,
+    recipe: Recipe | None = None,
+    folder: RunFolder | None = None,
+    logger: Logger | None = None,
+    info: TaskInfo | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> pl.Trainer:
+    """Build the Trainer.
+
+    Args:
+        hardware: Precision.
+        accelerator: ``cuda``, ``mps`` or ``cpu``.
+        debug: Limits.
+        recipe: None where nothing is trained.
+        folder: The run; None where nothing is written.
+        logger: None for none.
+        info: The number that early stopping looks at.
+        callbacks: Those of the run.
+    """
+    every = list(callbacks)
+    training: dict[str, Any] = {"max_epochs": 0}
+    if recipe is not None:
+        training = {
+            "max_epochs": debug.epochs or recipe.epochs,
+            "accumulate_grad_batches": recipe.accumulate,
+            "gradient_clip_val": recipe.clip_norm,
+        }
+        if recipe.early_stopping is not None and info is not None:
+            patience = recipe.early_stopping.patience
+            every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0))
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=PRECISIONS[hardware.precision],
+        callbacks=every,
+        logger=_make_logger(logger, folder),
+        default_root_dir=str(folder.path) if folder is not None else None,
+        enable_checkpointing=recipe is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_train_batches=debug.limit_batches,
+        limit_val_batches=debug.limit_batches,
+        limit_test_batches=debug.limit_batches,
+        benchmark=accelerator == "cuda",
+        # A variable of some cluster in the environment must not turn a single process into a part of a group.
+        plugins=[LightningEnvironment(), SafeCheckpointIO()],
+        **training,
+    )
+
+
+def _make_logger(logger: Logger | None, folder: RunFolder | None) -> Any:
+    if logger is None or folder is None or logger.type == "none":
+        return False
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(save_dir=str(folder.path), name="tensorboard", version="")
