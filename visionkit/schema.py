@@ -7,7 +7,7 @@ as in YAML. Every mistake becomes a `UserError` that names place, key and neares
 import dataclasses
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -41,9 +41,10 @@ def parse(cls: type[T], values: Any, *, where: str) -> T:
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: only plain values are allowed (numbers, words, lists, mappings): {error}.") from None
     try:
-        return _adapter(cls).validate_json(text, strict=True)
+        made: T = _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(_explain(cls, error, where)) from None
+    return made
 
 
 def parse_typed(registry: Registry[T], values: Any, *, where: str) -> T:
@@ -61,12 +62,13 @@ def parse_typed(registry: Registry[T], values: Any, *, where: str) -> T:
         values = {"type": values}
     if not isinstance(values, Mapping) or not isinstance(values.get("type"), str):
         raise UserError(
-            f"{where}: expected a mapping whose 'type' is one of {', '.join(registry.names())}; found {describe(values)}."
+            f"{where}: expected a mapping whose 'type' is one of {', '.join(registry.names())}; "
+            f"found {describe(values)}."
         )
     try:
         cls = registry.get(values["type"])
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}" if where else str(error)) from None
     return parse(cls, {key: value for key, value in values.items() if key != "type"}, where=where)
 
 
@@ -78,29 +80,53 @@ def describe(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-@lru_cache(maxsize=None)
-def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
     if not hasattr(cls, "__pydantic_config__"):
         cls.__pydantic_config__ = STRICT
     return TypeAdapter(cls)
 
 
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+_PHRASES = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "a word",
+    "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "a valid tuple": "a list",
+    "an object": "a mapping of keys to values",
+}
+
+
 def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
-    """The first mistake in words; a union reports one per member, and the last member's is no better."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"] if not _is_union_branch(part)]
-    place = ".".join([where, *path])
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        parent = ".".join([where, *path[:-1]])
+    """The first mistake in words; of a union, the members that come nearest."""
+    errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
+    first = errors[0]
+    path = _path(first)
+    parent, place = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
+    if first["type"] in _UNKNOWN_KEY:
         known = _known_keys(cls, path[:-1])
         return f"{parent}: unknown key '{path[-1]}'.{did_you_mean(path[-1], known)} Known keys: {', '.join(known)}."
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{place}: this key is required and is not given."
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    others = [e["msg"].removeprefix("Input should be ") for e in error.errors() if e["loc"][:1] == first["loc"][:1]]
-    if len(others) > 1 and any(_is_union_branch(part) for part in first["loc"]):
-        message = " or ".join(dict.fromkeys(others))
-    return f"{place}: expected {message}, found {describe(first['input'])}."
+    if first["type"] == "value_error":
+        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    same = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
+    specific = [e for e in same if not e["type"].endswith("_type")] or same
+    messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
+    return f"{place}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}."
+
+
+def _path(error: Any) -> list[str]:
+    return [str(part) for part in error["loc"] if not _is_union_branch(part)]
+
+
+def _phrase(message: str) -> str:
+    message = message.removeprefix("Input should be ")
+    if message.startswith(("greater", "less")):
+        return f"a number {message}"
+    return _PHRASES.get(message, message)
 
 
 def _is_union_branch(part: Any) -> bool:

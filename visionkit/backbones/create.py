@@ -18,7 +18,10 @@ __all__ = ["create_backbone", "read_backbone"]
 
 
 def read_backbone(
-    backbone: str | Path | Mapping[str, Any], *, in_channels: int | None = None, overrides: Mapping[str, Any] | None = None
+    backbone: str | Path | Mapping[str, Any],
+    *,
+    in_channels: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> BackboneSpec:
     """Read and check a backbone without building it; needs no torch.
 

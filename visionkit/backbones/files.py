@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(
                 None, None, f"the alias '*{event.anchor}' is not allowed; write the value out", event.start_mark
             )
@@ -60,7 +60,7 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
             f"{path}: a backbone file has at most {_LARGEST_FILE // 1024} KiB; found {path.stat().st_size // 1024} KiB."
         )
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(_explain(path, error)) from None
     if content is None:

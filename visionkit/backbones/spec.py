@@ -26,6 +26,7 @@ from visionkit.blocks import (
     parse_block,
     trace,
 )
+from visionkit.blocks.signal import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import STRICT, describe, parse
 
@@ -36,14 +37,16 @@ _LARGEST_IMAGE = 65_536
 _NOMINAL_IMAGE = 32_768
 
 RESERVED_NAMES = frozenset(
-    """add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-    extend extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter
-    get_submodule half insert ipu load_state_dict modules mtia named_buffers named_children named_modules
-    named_parameters parameters pop register_backward_hook register_buffer register_forward_hook
-    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule
-    share_memory spec state_dict to to_empty train training type xpu zero_grad""".split()
+    (
+        "add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
+        "extend extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter "
+        "get_submodule half insert ipu load_state_dict modules mtia named_buffers named_children named_modules "
+        "named_parameters parameters pop register_backward_hook register_buffer register_forward_hook "
+        "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
+        "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter "
+        "register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule "
+        "share_memory spec state_dict to to_empty train training type xpu zero_grad"
+    ).split()  # noqa: SIM905
 )
 """Names that a stage or layer cannot have, because torch modules already use them."""
 
@@ -104,6 +107,7 @@ class BackboneSpec:
         classifier: What ``head=auto`` builds behind it.
         weights: Where its weights come from, or None.
         torchvision: Model and family name of the same network in torchvision, or None.
+        stems: Other stems that could be chosen.
     """
 
     name: str
@@ -113,6 +117,7 @@ class BackboneSpec:
     classifier: Classifier
     weights: str | None = None
     torchvision: Mapping[str, str] | None = None
+    stems: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> BackboneSpec:
@@ -129,6 +134,8 @@ class BackboneSpec:
             raise UserError(f"backbone: expected a mapping with the keys name and stages, found {describe(mapping)}.")
         file = parse(_File, mapping, where=f"backbone {mapping.get('name', '')}".strip())
         where = f"backbone {file.name}"
+        if not file.stages:
+            raise UserError(f"{where}: stages: expected at least one stage, found none.")
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
         signal = Signal.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
         stages = {}
@@ -151,6 +158,7 @@ class BackboneSpec:
             classifier=classifier,
             weights=file.weights,
             torchvision=file.torchvision,
+            stems=tuple(stem for stem in file.stems if stem != file.stem),
         )
         spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
         return spec
@@ -225,18 +233,22 @@ class BackboneSpec:
         return FeatureInfo(name, signal.channels, height.jump, height.offset)
 
     def _explain(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
-        channels, height, width = error.signal.shape
-        image = "x".join(str(n) for n in ((image_size, image_size) if isinstance(image_size, int) else image_size))
+        path = error.path[:-1] if error.path[-1] == "conv" and len(error.path) > 2 else error.path
         problem = str(error)
         if not problem:
+            channels, height, width = error.signal.shape
             windows = error.layer.windows()  # type: ignore[union-attr]
-            kernel, padding = ("x".join(str(getattr(w, key)) for w in windows) for key in ("kernel", "padding"))
+            kernel = "x".join(str(window.kernel) for window in windows)
+            padding = "x".join(dict.fromkeys(str(window.padding) for window in windows))
             problem = f"its {kernel} kernel does not fit into its {height}x{width}x{channels} input (padding {padding})"
         smallest = self.smallest_image()
+        ways = [f"dataset.image_size={smallest}"]
+        ways += [f"backbone.stem={stem}" for stem in self.stems]
+        ways += [f"a smaller kernel or stride in backbone.stages.{'.'.join(path[:2])}"]
         return (
-            f"backbone {self.name}: stages.{'.'.join(error.path)}: {problem} when the image is {image}. "
-            f"The smallest image that works is {smallest}x{smallest}. Try dataset.image_size={smallest}, "
-            f"or smaller kernels and strides in backbone.stages.{'.'.join(error.path[:2])}."
+            f"backbone {self.name}: stages.{'.'.join(path)}: {problem} "
+            f"when the image is {'x'.join(str(n) for n in pair(image_size))}. "
+            f"The smallest image that works is {smallest}x{smallest}. Try {' or '.join(ways)}."
         )
 
 
@@ -247,7 +259,8 @@ def _with_stem(file: _File, where: str) -> dict[str, Any]:
     if file.stem not in file.stems:
         known = ["paper", *file.stems]
         raise UserError(
-            f"{where}: stem: no stem is called '{file.stem}'.{did_you_mean(file.stem, known)} Known: {', '.join(known)}."
+            f"{where}: stem: no stem is called '{file.stem}'.{did_you_mean(file.stem, known)} "
+            f"Known: {', '.join(known)}."
         )
     stages = {name: dict(layers) if isinstance(layers, Mapping) else layers for name, layers in file.stages.items()}
     for stage, changes in file.stems[file.stem].items():
@@ -286,5 +299,3 @@ def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
     for name, stage in stages.items():
         held[name], stride, dilation = hold_stride(stage, limit, stride=stride, dilation=dilation)
     return held
-
-

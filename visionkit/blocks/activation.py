@@ -53,7 +53,7 @@ def _read(value: Any) -> Activation | None:
     if isinstance(value, dict) and "type" in value:
         value = {"name": value["type"], **{k: v for k, v in value.items() if k != "type"}}
     try:
-        return parse(Activation, {"name": value} if isinstance(value, str) else value, where="activation")
+        return parse(Activation, {"name": value} if isinstance(value, str) else value, where="")
     except UserError as error:
         raise ValueError(str(error)) from None
 

@@ -50,15 +50,18 @@ def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Bloc
     Raises:
         UserError: If the mapping does not describe a block.
     """
-    if isinstance(values, Mapping):
-        values = dict(values)
-        times = values.pop("repeat", None)
-    else:
-        times = None
+    values = dict(values) if isinstance(values, Mapping) else values
+    times = values.pop("repeat", None) if isinstance(values, dict) else None
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 10_000):
         raise UserError(f"{where}.repeat: expected a whole number from 1 to 10000, found {describe(times)}.")
     if isinstance(values, dict) and isinstance(values.get("type"), str):
-        known = {f.name for f in dataclasses.fields(BLOCKS.get(values["type"]))} if values["type"] in BLOCKS.names() else ()  # type: ignore[arg-type]
+        known = _field_names(values["type"])
         values = {key: value for key, value in defaults.items() if key in known} | values
     made = parse_typed(BLOCKS, values, where=where)
     return made if times is None else Repeat(made, times)
+
+
+def _field_names(name: str) -> set[str]:
+    if name not in BLOCKS.names():
+        return set()
+    return {field.name for field in dataclasses.fields(BLOCKS.get(name))}  # type: ignore[arg-type]

@@ -48,8 +48,7 @@ class Conv2d(Primitive):
     def windows(self) -> tuple[Window, Window]:
         """The sliding windows over height and width."""
         height, width = (
-            Window(*numbers)
-            for numbers in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+            Window(*numbers) for numbers in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         )
         return height, width
 
@@ -127,13 +126,11 @@ class Conv(Composite):
         if self.padding == "valid":
             return 0, 0
         if self.padding != "same":
-            return pair(self.padding)  # type: ignore[arg-type]
-        height, width = (
-            d * (k - 1) for d, k in zip(pair(self.dilation), pair(self.kernel_size), strict=True)
-        )
+            return pair(self.padding)
+        height, width = (d * (k - 1) for d, k in zip(pair(self.dilation), pair(self.kernel_size), strict=True))
         if height % 2 or width % 2:
             raise DoesNotFitError(
-                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; give the padding as a number"
+                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; give padding as a number"
             )
         return height // 2, width // 2
 

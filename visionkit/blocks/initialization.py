@@ -79,7 +79,7 @@ def _read(value: Any) -> Init:
     if isinstance(value, Init):
         return value
     try:
-        init = parse(Init, {"type": value} if isinstance(value, str) else value, where="init")
+        init = parse(Init, {"type": value} if isinstance(value, str) else value, where="")
         init.arguments  # noqa: B018  (its check is wanted here)
     except UserError as error:
         raise ValueError(str(error)) from None

@@ -122,7 +122,7 @@ def _read(value: Any) -> Norm | None:
     if isinstance(value, Norm):
         return value
     try:
-        return parse_typed(NORMS, value, where="norm")
+        return parse_typed(NORMS, value, where="")
     except UserError as error:
         raise ValueError(str(error)) from None
 

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class Block(ABC):
+class Block(ABC):  # noqa: B024  (a name for both kinds)
     """What a configuration names by ``type``: a frozen dataclass whose fields are its keys."""
 
 

@@ -1,7 +1,8 @@
 """Random changes of training images: a table of plain names over ``torchvision.transforms.v2``.
 
 The table holds the names of the arguments too, so that a mistyped configuration is answered without torch.
-Flips and crops, which come in nearly every recipe, act on the whole batch at once, with one draw per image.
+Flips, crops and affine changes, which come in nearly every recipe, act on the whole batch at once, with one draw per
+image (`visionkit.data.batch_augment`): torchvision would need a millisecond per image.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from visionkit.data.batch_augment import WHOLE_BATCH
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 __all__ = ["AUGMENTATIONS", "Augment", "Augmentation", "check_augment"]
@@ -124,8 +125,8 @@ class Augment:
         for name, arguments in augment.items():
             if arguments is None:
                 continue
-            if ready and name in _WHOLE_BATCH:
-                self._steps.append((True, _WHOLE_BATCH[name](dict(arguments), image_size)))
+            if ready and name in WHOLE_BATCH:
+                self._steps.append((True, WHOLE_BATCH[name](dict(arguments), image_size)))
             elif ready:
                 self._steps.append((False, _build(name, arguments, image_size)))
             else:
@@ -204,45 +205,3 @@ def _apply(steps: Sequence[Callable[[Tensor], Tensor]], image: Tensor) -> Tensor
     for step in steps:
         image = step(image)
     return image
-
-
-def _batch_flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], Callable[[Tensor], Tensor]]:
-    def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-        p = arguments.get("p", 0.5)
-
-        def flip(images: Tensor) -> Tensor:  # (B, C, H, W)
-            import torch
-
-            chosen = torch.rand(len(images)) < p
-            return torch.where(chosen[:, None, None, None], images.flip(axis), images)
-
-        return flip
-
-    return make
-
-
-def _batch_crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    padding = int(arguments.get("padding", 0))
-    mode = arguments.get("padding_mode", "constant")
-    height, width = image_size
-
-    def crop(images: Tensor) -> Tensor:  # (B, C, H, W) of image_size
-        import torch
-        from torchvision.transforms.v2 import functional
-
-        padded = functional.pad(images, [padding] * 4, padding_mode=mode)
-        count, channels = images.shape[:2]
-        top, left = (torch.randint(2 * padding + 1, (count, 1)) for _ in range(2))
-        rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, h, 1)
-        columns = (left + torch.arange(width))[:, None, None, :]  # (B, 1, 1, w)
-        flat = (rows * padded.shape[-1] + columns).expand(count, channels, height, width)
-        return padded.flatten(2).gather(2, flat.flatten(2)).view(count, channels, height, width)
-
-    return crop
-
-
-_WHOLE_BATCH: dict[str, Callable[[dict[str, Any], tuple[int, int]], Callable[[Tensor], Tensor]]] = {
-    "horizontal_flip": _batch_flip(-1),
-    "vertical_flip": _batch_flip(-2),
-    "random_crop": _batch_crop,
-}

@@ -9,7 +9,12 @@ from visionkit.errors import UserError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFiles", "is_image_name", "walk_images"]
 
-IMAGE_SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"),
+        *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
 
 
 class ImageFiles:
@@ -37,7 +42,8 @@ class ImageFiles:
                 )
         elif glob.has_magic(source_argument):
             found = sorted(glob.glob(str(path), recursive=True))
-            self.paths = tuple(Path(name) for name in found if is_image_name(name) and os.path.isfile(name))
+            files = (Path(name) for name in found if is_image_name(name) and os.path.isfile(name))
+            self.paths = tuple(file for file in files if "__MACOSX" not in file.parts)
             if not self.paths:
                 raise UserError(
                     f"source: no images match '{source_argument}' (looked in {Path.cwd()}). "

@@ -6,6 +6,7 @@ the same batches with any number of workers, and after being resumed.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Iterator
 from typing import Any
@@ -62,9 +63,9 @@ class BatchOrder(Sampler[Plan]):
     def __len__(self) -> int:
         if self.training:
             share = self.size // self.world_size
-            count = -(-share // self.batch_size)
-            return count - 1 if count > 1 and share % self.batch_size == 1 else count
-        return -(-(-(-self.size // self.world_size)) // self.batch_size)
+            count = math.ceil(share / self.batch_size)
+            return count - 1 if count > 1 and self.batch_size > 1 and share % self.batch_size == 1 else count
+        return math.ceil(math.ceil(self.size / self.world_size) / self.batch_size)
 
     def __iter__(self) -> Iterator[Plan]:
         epoch, self.epoch = self.epoch, self.epoch + 1
@@ -76,14 +77,14 @@ class BatchOrder(Sampler[Plan]):
             generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
             share = self.size // self.world_size
             mine = torch.randperm(self.size, generator=generator)[self.rank :: self.world_size][:share]
-            batches = list(mine.split(self.batch_size))
-            if len(batches) > 1 and len(batches[-1]) == 1:
+            batches = list(torch.split(mine, self.batch_size))
+            if len(batches) > len(self):
                 batches[-2:] = [torch.cat(batches[-2:])]
             return batches
         mine = torch.arange(self.rank, self.size, self.world_size)
         count = len(self)
         if self.world_size == 1 or not count:
-            return list(mine.split(self.batch_size)) if count else []
+            return list(torch.split(mine, self.batch_size)) if count else []
         if len(mine) < count:
             mine = torch.cat([mine, torch.full((count - len(mine),), self.size - 1)])
         return list(mine.tensor_split(count))
@@ -126,13 +127,13 @@ class BatchReader:
     def share(self) -> None:
         """Make ready for workers: what they mark is seen here, and those not forked find the images."""
         if len(self.broken):
-            self.broken.share_memory_()
+            self.broken.share_memory_()  # type: ignore[no-untyped-call]
         if multiprocessing.get_start_method() == "fork":
             return  # forked workers see all memory; shared memory is often small
         if self.decoded is not None:
             self.decoded.share()
         elif isinstance(self.samples, TensorSamples):
-            self.samples.images.share_memory_()
+            self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, plan: Plan) -> dict[str, Tensor]:
         """Make a batch.
@@ -203,6 +204,7 @@ class Loader:
         self.reader, self.num_workers, self.pin_memory, self.split = reader, num_workers, pin_memory, split
         self.sampler = order  # Lightning calls its set_epoch
         self.batch_size = order.batch_size
+        self.batch_sampler = None  # Lightning looks for one
         self._workers: DataLoader[Any] | None = None
 
     def __len__(self) -> int:

@@ -56,12 +56,10 @@ class Decoded:
         """Move the buffers where processes that are not forked find them too."""
         for tensor in (self.images, self.shapes, self.starts):
             if tensor is not None:
-                tensor.share_memory_()
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
 
 
-def decode_prepared(
-    samples: FileSamples, preprocess: Preprocess, *, budget: int, strict: bool
-) -> Decoded | None:
+def decode_prepared(samples: FileSamples, preprocess: Preprocess, *, budget: int, strict: bool) -> Decoded | None:
     """Decode and preprocess all files, if the result fits.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.transforms import load_image
@@ -87,7 +87,7 @@ class FileSamples(Samples):
     """
 
     def __init__(
-        self, root: Path, names: Sequence[str] | numpy.ndarray, labels: Tensor, *, in_channels: int
+        self, root: Path, names: Sequence[str] | NDArray[numpy.bytes_], labels: Tensor, *, in_channels: int
     ) -> None:
         self.root = root
         self.in_channels = in_channels

@@ -36,8 +36,8 @@ def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> di
     for number, (part, total) in enumerate(parts.items()):
         sizes = numpy.array([len(members) for members in by_class])
         quotas = _quotas(sizes, total, reserve=len(parts) - number)
-        result[part] = numpy.sort(numpy.concatenate([m[:q] for m, q in zip(by_class, quotas)]))
-        by_class = [members[quota:] for members, quota in zip(by_class, quotas)]
+        result[part] = numpy.sort(numpy.concatenate([m[:q] for m, q in zip(by_class, quotas, strict=True)]))
+        by_class = [members[quota:] for members, quota in zip(by_class, quotas, strict=True)]
     return {"train": numpy.sort(numpy.concatenate(by_class)), **result}
 
 
@@ -65,4 +65,5 @@ def _quotas(sizes: NDArray[Any], total: int, *, reserve: int) -> NDArray[Any]:
     quotas = numpy.floor(exact).astype(numpy.int64)
     rest = numpy.argsort(quotas - exact, kind="stable")[: max(0, total - int(quotas.sum()))]
     quotas[rest] += 1
-    return numpy.clip(quotas, 1, numpy.maximum(1, sizes - reserve))
+    clipped: NDArray[Any] = numpy.clip(quotas, 1, numpy.maximum(1, sizes - reserve))
+    return clipped

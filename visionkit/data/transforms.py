@@ -1,4 +1,4 @@
-"""From a file to an image, and from an image to the one size of a batch: the same code for evaluation and prediction."""
+"""From a file to an image, and from an image to the one size of a batch: one way for evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -78,8 +78,10 @@ class Preprocess:
             round(width / self.crop_ratio) / images.shape[-1],
         )
         # the longer side is cut off to a whole number, as torchvision's Resize does
-        inner = tuple(max(side, int(length * scale + 1e-6)) for side, length in zip((height, width), images.shape[-2:]))
-        return functional.center_crop(_resize(images, (inner[0], inner[1])), [height, width])
+        inner_height = max(height, int(images.shape[-2] * scale + 1e-6))
+        inner_width = max(width, int(images.shape[-1] * scale + 1e-6))
+        cut: Tensor = functional.center_crop(_resize(images, (inner_height, inner_width)), [height, width])
+        return cut
 
 
 def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
@@ -109,6 +111,8 @@ def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
             pixels = numpy.array(_to_mode(upright, "L" if in_channels == 1 else "RGB"))
     except FileNotFoundError:
         raise UserError(f"image '{path}' does not exist.") from None
+    except MemoryError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
         raise UserError(

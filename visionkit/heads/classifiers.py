@@ -17,12 +17,11 @@ from visionkit.blocks import (
     Conv,
     Dropout,
     Flatten,
-    InitField,
     Init,
+    InitField,
     Node,
     Sequence,
     build,
-    expand,
 )
 from visionkit.blocks.base import Count, Fraction
 from visionkit.errors import UserError
@@ -59,8 +58,7 @@ class _ClassifierHead(HeadSpec):
                 f"head.class_weights: expected one number for each of the {num_classes} classes, "
                 f"found {len(self.class_weights)}."
             )
-        last = list(backbone.features(image_size).values())[-1]
-        tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
+        tree, last = self.expand(backbone, num_classes=num_classes, image_size=image_size)
         layers, _ = build(tree, last)
         return ClassificationHead(
             layers,
@@ -109,9 +107,7 @@ class MlpHead(_ClassifierHead):
     init: InitField = Init()
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
-        classifier = Classifier(
-            hidden=self.hidden, activation=self.activation, dropout=self.dropout, init=self.init
-        )
+        classifier = Classifier(hidden=self.hidden, activation=self.activation, dropout=self.dropout, init=self.init)
         return classifier_layers(classifier, num_classes=num_classes)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
-from visionkit.blocks import Node, Record, expand, trace
+from visionkit.blocks import Node, Signal, expand
 from visionkit.errors import UserError
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
@@ -32,11 +32,14 @@ class HeadSpec(ABC):
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """The torch module, sized from what the backbone declares."""
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
-        """What each layer of the head does, in the order of execution."""
+    def expand(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> tuple[Node, Signal]:
+        """The opened tree of `parts`, and the signal that goes into it.
+
+        Raises:
+            UserError: If the image is too small for the backbone.
+        """
         last = list(backbone.features(image_size).values())[-1]
-        tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
-        return trace(tree, last, path=("head",))[1]
+        return expand(self.parts(backbone, num_classes=num_classes), last)[0], last
 
 
 HEADS: Registry[HeadSpec] = Registry("head")
@@ -58,6 +61,7 @@ def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
     if spec.task != task:
         fitting = ", ".join(name for name in HEADS.names() if HEADS.get(name).task == task) or "none yet"
         raise UserError(
-            f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. Heads for '{task}': {fitting}."
+            f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. "
+            f"Heads for '{task}': {fitting}."
         )
     return spec

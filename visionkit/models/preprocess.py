@@ -42,7 +42,7 @@ class Preprocess(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Preprocess:
         """Keep both numbers exact when the dtype changes, so that ``model.double()`` is double throughout."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if not self.scale.is_meta:
             self.scale = torch.tensor(self._scale, dtype=self.scale.dtype, device=self.scale.device)
             self.shift = torch.tensor(self._shift, dtype=self.shift.dtype, device=self.shift.device)

@@ -31,7 +31,10 @@ _RESNET = (
 )
 _DENSENET = (
     (r"backbone\.stem\.conv\.(conv|norm)\.", r"features.\g<1>0."),
-    (r"backbone\.dense(\d)\.block\.layer(\d+)\.new\.conv(\d)\.(conv|norm)\.", r"features.denseblock\1.denselayer\2.\4\3."),
+    (
+        r"backbone\.dense(\d)\.block\.layer(\d+)\.new\.conv(\d)\.(conv|norm)\.",
+        r"features.denseblock\1.denselayer\2.\4\3.",
+    ),
     (r"backbone\.dense2\.transition\.conv\.", r"features.transition1."),
     (r"backbone\.dense3\.transition\.conv\.", r"features.transition2."),
     (r"backbone\.dense4\.transition\.conv\.", r"features.transition3."),
@@ -39,10 +42,7 @@ _DENSENET = (
     (r"head\.layers\.output\.", r"classifier."),
 )
 _ALEXNET = (
-    *(
-        (rf"backbone\.c{i}\.conv\.conv\.", rf"features.{place}.")
-        for i, place in enumerate((0, 3, 6, 8, 10), start=1)
-    ),
+    *((rf"backbone\.c{i}\.conv\.conv\.", rf"features.{place}.") for i, place in enumerate((0, 3, 6, 8, 10), start=1)),
     (r"head\.layers\.hidden1\.", r"classifier.1."),
     (r"head\.layers\.hidden2\.", r"classifier.4."),
     (r"head\.layers\.output\.", r"classifier.6."),
@@ -109,7 +109,7 @@ def _names(
 ) -> dict[str, str]:
     """Our names to torchvision's, for every tensor of the model."""
     spec = read_backbone(backbone)
-    family = (spec.torchvision or {}).get("family")
+    family = (spec.torchvision or {}).get("family", "")
     if family not in _FAMILIES:
         raise UserError(
             f"backbone {spec.name} has no counterpart in torchvision: its file gives no known family under "

@@ -90,7 +90,7 @@ def plot_confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence
         mistakes = np.where(np.eye(number, dtype=bool), np.nan, shares)
         image = axes.imshow(mistakes, cmap=BLUES, vmin=0, vmax=max(float(np.nanmax(mistakes)), 1e-9))
         bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{value:.0%}")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.set_label("share of the true class (diagonal left out)", color=INK)
         ticks = range(0, number, math.ceil(number / 100))
         _list_mistakes(beside, matrix, shares, names)
@@ -116,7 +116,7 @@ def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], 
         path: Where the PNG goes.
         title: The line above.
     """
-    captions = [(_short(class_names[label]), INK) for label in labels]
+    captions = [(_short(class_names[label], 16), INK) for label in labels]
     _save(_grid(images, captions, title), path)
 
 
@@ -144,8 +144,8 @@ def plot_predictions(
     captions = []
     for label, guess, score in zip(labels, predicted, scores, strict=True):
         right = label == guess
-        text = f"{_short(class_names[guess])}  {score:.0%}"
-        captions.append((text if right else f"{text}\nis {_short(class_names[label])}", INK if right else WRONG))
+        text = f"{_short(class_names[guess], 12)}  {score:.0%}"
+        captions.append((text if right else f"{text}\nis {_short(class_names[label], 12)}", INK if right else WRONG))
     wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
     _save(_grid(images, captions, f"{title}: {wrong} of {len(labels)} wrong"), path)
 
@@ -211,9 +211,9 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _short(name: str) -> str:
+def _short(name: str, limit: int = 18) -> str:
     """Cut in the middle: names of one data set often begin alike."""
-    return name if len(name) <= 18 else f"{name[:9]}…{name[-8:]}"
+    return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"
 
 
 def _long(names: Sequence[str]) -> bool:
@@ -223,7 +223,8 @@ def _long(names: Sequence[str]) -> bool:
 def _save(figure: Figure, path: Path) -> None:
     """Write the picture beside its place first, so that nobody opens half of one."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(buffer.getvalue())

@@ -38,7 +38,6 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: Makes the optimizer from the model; None where nothing is trained.
         schedule_fn: (step, all steps) to a share of the highest learning rate.
         hyper_parameters: Plain values that go into each checkpoint.
-        channels_last: Whether images are handed over in that memory layout.
     """
 
     def __init__(
@@ -49,18 +48,27 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: OptimizerFn | None = None,
         schedule_fn: ScheduleFn | None = None,
         hyper_parameters: Mapping[str, Any] | None = None,
-        channels_last: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.optimizer_fn, self.schedule_fn = optimizer_fn, schedule_fn
         self.hyper_parameters = dict(hyper_parameters or {})
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.metrics: dict[str, Any] = {stage: self.configure_metrics(class_names, stage) for stage in STAGES}
         self._metric_modules = nn.ModuleList(self.metrics.values())
         self.losses = {stage: LossMeter() for stage in STAGES}
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As `nn.Module`, but for a word that Lightning sets some forty times per step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
+        """Move a flat dict of tensors; Lightning's way walks any collection and costs more than a small step."""
+        return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     @abstractmethod
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
@@ -71,10 +79,9 @@ class VisionTask(pl.LightningModule, ABC):
         """Hand the outputs of a batch to the metrics of the stage."""
 
     def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
-        images = batch["images"].contiguous(memory_format=self.memory_format)
-        outputs = self.model(images, batch.get("image_sizes"))
+        outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
-        self.losses[stage].update(losses, len(images))
+        self.losses[stage].update(losses, len(batch["images"]))
         self.observe(outputs, batch, stage)
         return losses["loss"]
 

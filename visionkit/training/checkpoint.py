@@ -31,7 +31,9 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
 
 def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
     """Write ``model.safetensors``: plain contiguous tensors under the model's own names."""
-    tensors = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()}
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
+    }
     write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}))
 
 
@@ -95,9 +97,7 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
     try:
         values = json.loads(folder.data_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest"
-        ) from None
+        raise UserError(f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest") from None
     except ValueError as error:
         raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
     if not isinstance(values, dict):
@@ -133,7 +133,5 @@ def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any], *, pretra
 
 def _model_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return {
-        name.removeprefix(PREFIX): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(PREFIX)
+        name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
     }

@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from visionkit.training.settings import AdamW, Optimizer, Recipe, Schedule, Sgd
 from visionkit.training.settings import Adam as AdamSettings
+from visionkit.training.settings import AdamW, Optimizer, Recipe, Schedule, Sgd
 
 __all__ = ["make_optimizer", "make_schedule", "parameter_groups", "schedule_factor"]
 

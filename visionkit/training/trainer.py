@@ -2,15 +2,17 @@
 
 import contextlib
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.profilers import PassThroughProfiler
 
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.run_folder import RunFolder
@@ -29,6 +31,7 @@ IRRELEVANT = (
     r".*dataloader is not resumable.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*Checkpoint directory.*",
+    r".*You have overridden `transfer_batch_to_device`.*",
     r".*GPU available but not used.*",
 )
 
@@ -40,6 +43,35 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """As `torch.load` with ``weights_only=True``, whatever was asked for."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
+
+
+class FetchTimer(PassThroughProfiler):
+    """Times the fetching of training batches and nothing else.
+
+    Lightning enters ``profile`` some forty times per step, and its own makes a generator each time.
+
+    Attributes:
+        seconds: Spent so far waiting for training batches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self._began = 0.0
+        self._nothing = contextlib.nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        """A context that does nothing."""
+        return self._nothing
+
+    def start(self, action_name: str) -> None:
+        """A batch is asked for."""
+        self._began = time.perf_counter()
+
+    def stop(self, action_name: str) -> None:
+        """It is there."""
+        if action_name.endswith("train_dataloader_next"):
+            self.seconds += time.perf_counter() - self._began
 
 
 @contextlib.contextmanager
@@ -112,6 +144,7 @@ def make_trainer(
         limit_train_batches=debug.limit_batches,
         limit_val_batches=debug.limit_batches,
         limit_test_batches=debug.limit_batches,
+        profiler=FetchTimer(),
         benchmark=accelerator == "cuda",
         # A variable of some cluster in the environment must not turn a single process into a part of a group.
         plugins=[LightningEnvironment(), SafeCheckpointIO()],

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -30,17 +31,16 @@ class Progress(pl.Callback):
     def __init__(self, display: Display) -> None:
         self.display = display
         self.first_batch: dict[str, Tensor] = {}
-        self._now = time.perf_counter
+        self._now: Callable[[], float] = time.perf_counter
         self._start_clock()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin the epoch's clock and bar."""
         self.display.start_epoch(trainer.current_epoch + 1, int(trainer.num_training_batches))
-        self._start_clock()
+        self._start_clock(fetched=_fetch_seconds(trainer))
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """The time since the last batch ended was spent waiting for this one."""
-        self._waited += self._now() - self._mark
+        """Keep the first batch for its picture."""
         if batch_idx == 0 and not self.first_batch:
             self.first_batch = {name: value[:PICTURES].cpu() for name, value in batch.items()}
 
@@ -49,18 +49,16 @@ class Progress(pl.Callback):
     ) -> None:
         """Count, and now and then look at the loss."""
         self._images += len(batch["images"])
-        self._mark = now = self._now()
-        if now >= self._next_beat:
+        if self._now() >= self._next_beat:
             self._beat(trainer, pl_module, batch_idx)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Training of this epoch is over: stop its clock."""
-        if not trainer.training and trainer.state.fn != "fit":
-            return
         last: Tensor | None = pl_module.losses["train"].last
         if last is not None:
             check_loss(float(last), trainer)
         self._trained = self._now() - self._began
+        self._waited = _fetch_seconds(trainer) - self._fetched_before
         self.display.validate()
 
     def timings(self) -> dict[str, float]:
@@ -76,16 +74,17 @@ class Progress(pl.Callback):
         """Leave the terminal tidy."""
         self.display.stop()
 
-    def _start_clock(self) -> None:
-        self._began = self._mark = self._now()
-        self._next_beat = self._began + SECONDS_BETWEEN_BEATS
-        self._waited = self._trained = 0.0
-        self._images = 0
+    def _start_clock(self, *, fetched: float = 0.0) -> None:
+        self._began: float = self._now()
+        self._next_beat: float = self._began + SECONDS_BETWEEN_BEATS
+        self._fetched_before, self._waited, self._trained = fetched, 0.0, 0.0
+        self._images: int = 0
 
     def _beat(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
         loss = float(last) if last is not None else math.nan
         check_loss(loss, trainer)
+        self._waited = _fetch_seconds(trainer) - self._fetched_before
         elapsed = max(self._now() - self._began, 1e-9)
         self.display.beat(
             batch_idx + 1,
@@ -110,3 +109,8 @@ def check_loss(loss: float, trainer: pl.Trainer) -> None:
         f"(step {trainer.global_step}, learning rate {rate:.3g}). Expected a finite number. "
         f"Try a smaller rate (recipe.lr={rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
     )
+
+
+def _fetch_seconds(trainer: pl.Trainer) -> float:
+    """Seconds spent so far waiting for training batches; 0 where the Trainer does not time them."""
+    return float(getattr(trainer.profiler, "seconds", 0.0))

@@ -1,0 +1,226 @@
+"""Every block: its arithmetic against the module it builds, and its schema against what a user may type."""
+
+import pytest
+import torch
+from torch import nn
+from visionkit.blocks import (
+    BLOCKS,
+    AvgPool,
+    Bottleneck,
+    Composite,
+    Concat,
+    Conv,
+    Gate,
+    Identity,
+    LayerError,
+    Residual,
+    Sequence,
+    Signal,
+    build,
+    expand,
+    hold_stride,
+    parse_block,
+    primitives,
+    trace,
+)
+from visionkit.blocks.pooling import AdaptivePool
+from visionkit.errors import UserError
+
+DEFAULTS = {"norm": "batch", "activation": "relu", "init": "kaiming_normal"}
+
+BLOCK_CASES = [
+    {"type": "conv", "out_channels": 8, "kernel_size": 3},
+    {"type": "conv", "out_channels": 8, "kernel_size": [3, 5], "stride": [2, 1], "padding": [1, 2], "dilation": 2},
+    {"type": "conv", "out_channels": 8, "kernel_size": 5, "padding": "same", "stride": 2, "groups": 2},
+    {"type": "conv", "out_channels": 8, "kernel_size": 3, "padding": "valid", "bias": True, "norm": "none"},
+    {"type": "conv", "out_channels": 8, "kernel_size": 1, "repeat": 3, "stride": 2},
+    *({"type": "conv", "out_channels": 8, "kernel_size": 3, "order": order} for order in
+      ("conv_norm_act", "conv_act_norm", "norm_act_conv", "act_conv_norm", "act_norm_conv")),
+    *({"type": "conv", "out_channels": 8, "kernel_size": 3, "norm": norm} for norm in
+      ("group", "layer", "instance", "local_response", {"type": "batch", "eps": 0.001})),
+    *({"type": "conv", "out_channels": 8, "kernel_size": 3, "activation": act} for act in
+      ("relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", {"type": "leaky_relu", "negative_slope": 0.2}, "none")),
+    {"type": "max_pool", "kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
+    {"type": "avg_pool", "kernel_size": 2},
+    {"type": "adaptive_pool", "size": 3, "kind": "max"},
+    {"type": "adaptive_pool", "size": [1, 2]},
+    {"type": "dropout", "p": 0.1, "channels": True},
+    {"type": "local_response_norm", "size": 5, "alpha": 0.0005, "k": 2.0},
+    {"type": "norm_act"},
+    {"type": "activation", "name": "gelu"},
+    {"type": "basic", "out_channels": 6},
+    {"type": "basic", "out_channels": 12, "stride": 2, "repeat": 2},
+    {"type": "basic", "out_channels": 12, "stride": 2, "shortcut": "zero_pad"},
+    {"type": "basic", "out_channels": 12, "stride": 2, "residual": False, "norm": "none"},
+    {"type": "bottleneck", "out_channels": 64, "stride": 2, "groups": 4, "base_width": 8},
+    {"type": "dense", "num_layers": 3, "growth_rate": 4},
+    {"type": "dense", "num_layers": 2, "growth_rate": 4, "bottleneck_width": 0, "dropout": 0.1},
+    {"type": "transition", "compression": 0.5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
+@pytest.mark.parametrize("size", [(16, 19), (23, 16)])
+def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
+    image = Signal.image(6, size)
+    tree, declared = expand(parse_block(values, where="test", defaults=DEFAULTS), image)
+    module, built = build(tree, image)
+    after, records = trace(tree, image)
+    output = module.eval()(torch.zeros(2, 6, *size))
+    assert tuple(output.shape[1:]) == declared.shape == built.shape == after.shape
+    assert sum(p.numel() for p in module.parameters()) == sum(record.parameters for record in records)
+
+
+@pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
+def test_training_leaves_the_input_untouched_and_reaches_every_parameter(values):
+    torch.manual_seed(0)
+    tree, _ = expand(parse_block(values, where="test", defaults=DEFAULTS), Signal.image(6, 16))
+    module, _ = build(tree, Signal.image(6, 16))
+    x = torch.randn(4, 6, 16, 16, requires_grad=True)
+    kept = x.detach().clone()
+    module(x).square().mean().backward()
+    assert torch.equal(x, kept)
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_every_registered_block_is_tested():
+    assert {str(values["type"]) for values in BLOCK_CASES} == set(BLOCKS.names())
+
+
+def test_receptive_field_equals_the_footprint_of_a_gradient():
+    blocks = [
+        {"type": "conv", "out_channels": 2, "kernel_size": 5, "stride": 2, "padding": 1},
+        {"type": "max_pool", "kernel_size": 3, "stride": 2},
+        {"type": "conv", "out_channels": 2, "kernel_size": [3, 1], "dilation": 2},
+    ]
+    tree, signal = expand(
+        Sequence({f"l{i}": parse_block(b, where="t", defaults={}) for i, b in enumerate(blocks)}), Signal.image(1, 65)
+    )
+    module, _ = build(tree, Signal.image(1, 65))
+    for parameter in module.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.0)
+    x = torch.rand(1, 1, 65, 65, requires_grad=True)
+    cell = 4
+    module = nn.Sequential(*[nn.AvgPool2d(3, 2) if isinstance(m, nn.MaxPool2d) else m for m in module])
+    module(x)[0, 0, cell, cell].backward()
+    rows = x.grad[0, 0].abs().sum(1).nonzero().flatten()
+    axis = signal.height
+    assert int(rows.max() - rows.min()) + 1 == axis.receptive_field
+    assert float(rows.max() + rows.min()) / 2 == axis.offset + cell * axis.jump
+
+
+def test_norm_follows_conv_without_a_bias_of_its_own():
+    with_norm, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("batch")), Signal.image(3, 8))
+    without, _ = expand(Conv(out_channels=4, kernel_size=3), Signal.image(3, 8))
+    local, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("local_response")), Signal.image(3, 8))
+    assert [next(primitives(tree)).bias for tree in (with_norm, without, local)] == [False, True, True]
+
+
+def test_repeat_gives_the_stride_to_the_first_block_alone():
+    block = parse_block({"type": "basic", "out_channels": 8, "stride": 2, "repeat": 3}, where="t", defaults=DEFAULTS)
+    _, signal = expand(block, Signal.image(8, 32))
+    assert signal.shape == (8, 16, 16)
+
+
+@pytest.mark.parametrize(("groups", "base_width", "width"), [(1, 64, 64), (32, 4, 128), (1, 128, 128), (32, 8, 256)])
+def test_bottleneck_width_is_that_of_resnext_and_wide_resnet(groups, base_width, width):
+    tree, _ = expand(Bottleneck(out_channels=256, groups=groups, base_width=base_width), Signal.image(64, 56))
+    assert next(primitives(tree)).out_channels == width
+
+
+def test_kaiming_normal_fills_weights_with_the_variance_of_he_et_al():
+    torch.manual_seed(0)
+    block = parse_block({"type": "conv", "out_channels": 256, "kernel_size": 3, "init": "kaiming_normal"}, where="t", defaults={})
+    module, _ = build(*[expand(block, Signal.image(64, 8))[0], Signal.image(64, 8)])
+    weight = module.conv.weight
+    assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert module.conv.bias.abs().max() == 0
+
+
+def test_init_of_one_layer_wins_over_the_default_of_the_net():
+    block = parse_block({"type": "conv", "out_channels": 4, "kernel_size": 3, "init": "zeros"}, where="t", defaults=DEFAULTS)
+    module, _ = build(expand(block, Signal.image(3, 8))[0], Signal.image(3, 8))
+    assert module.conv.weight.abs().max() == 0
+
+
+def test_branches_of_different_shape_are_refused_with_their_sizes():
+    tree = Residual(Conv(out_channels=4, kernel_size=3), Identity())
+    with pytest.raises(LayerError, match=r"4x6x6 and 3x8x8"):
+        expand(tree, Signal.image(3, 8))
+
+
+def test_concat_adds_channels_and_gate_keeps_the_shape():
+    concat = Concat({"a": Conv(out_channels=4, kernel_size=1), "b": Identity()})
+    gate = Gate(Sequence({"squeeze": AdaptivePool(size=1), "excite": Conv(out_channels=3, kernel_size=1)}))
+    for tree, shape in ((concat, (7, 8, 8)), (gate, (3, 8, 8))):
+        opened, signal = expand(tree, Signal.image(3, 8))
+        module, _ = build(opened, Signal.image(3, 8))
+        assert signal.shape == shape == tuple(module(torch.zeros(1, 3, 8, 8)).shape[1:])
+
+
+def test_held_stride_dilates_what_follows_and_removes_pools():
+    tree, _ = expand(
+        Sequence({
+            "a": Conv(out_channels=2, kernel_size=3, stride=2, padding=1),
+            "b": Conv(out_channels=2, kernel_size=3, stride=2, padding=1),
+            "pool": AvgPool(kernel_size=2),
+            "c": Conv(out_channels=2, kernel_size=3, padding=1),
+        }),
+        Signal.image(1, 64),
+    )  # fmt: skip
+    held, stride, dilation = hold_stride(tree, 2)
+    layers = list(primitives(held))
+    assert (stride, dilation) == (2, 4)
+    assert [getattr(layer, "dilation", None) for layer in layers] == [(1, 1), (1, 1), None, (4, 4)]
+    assert isinstance(layers[2], Identity)
+    assert trace(held, Signal.image(1, 64))[0].shape == (2, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"type": "cnv"}, "no block is called 'cnv'. Did you mean 'conv'?"),
+        ({"type": "conv", "kernel_size": 3}, "out_channels: this key is required"),
+        ({"type": "conv", "out_channels": 4, "kernel": 3}, "unknown key 'kernel'. Did you mean 'kernel_size'?"),
+        ({"type": "conv", "out_channels": "4", "kernel_size": 3}, 'out_channels: expected a whole number, found "4"'),
+        ({"type": "conv", "out_channels": True, "kernel_size": 3}, "out_channels: expected a whole number, found true"),
+        ({"type": "conv", "out_channels": 4, "kernel_size": 0}, "kernel_size: expected a number greater than 0, found 0"),
+        ({"type": "conv", "out_channels": 4, "kernel_size": -3}, "kernel_size: expected a number greater than 0, found -3"),
+        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "norm": "bach"}, "no norm is called 'bach'. Did you mean 'batch'?"),
+        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "norm": {"type": "batch", "esp": 1}}, "unknown key 'esp'. Did you mean 'eps'?"),
+        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "activation": "rleu"}, 'found "rleu"'),
+        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "init": {"type": "xavier_normal", "std": 1}}, "init 'xavier_normal' takes no 'std'"),
+        ({"type": "basic", "out_channels": 4, "repeat": 0}, "repeat: expected a whole number from 1"),
+        ({"type": "dropout", "p": 1.5}, "p: expected a number less than 1, found 1.5"),
+        ("conv", "out_channels: this key is required"),
+        (3, "expected a mapping whose 'type' is one of"),
+    ],
+)  # fmt: skip
+def test_what_is_no_block_is_refused_by_name_and_place(values, message):
+    with pytest.raises(UserError) as error:
+        parse_block(values, where="net: stages.c1.conv", defaults={})
+    assert str(error.value).startswith("net: stages.c1.conv")
+    assert message in str(error.value)
+
+
+def test_same_padding_needs_an_odd_kernel():
+    with pytest.raises(ValueError, match="odd kernel"):
+        expand(Conv(out_channels=4, kernel_size=2, padding="same"), Signal.image(3, 8))
+
+
+def test_groups_that_do_not_divide_are_refused():
+    with pytest.raises(LayerError, match="groups=2 does not divide the 3 channels"):
+        expand(Conv(out_channels=4, kernel_size=3, groups=2), Signal.image(3, 8))
+
+
+def test_a_composite_says_only_what_it_is_made_of():
+    class Twice(Composite):
+        def parts(self, in_channels):
+            return Sequence({"a": Conv(out_channels=in_channels * 2, kernel_size=1), "b": Identity()})
+
+    tree, signal = expand(Twice(), Signal.image(3, 8))
+    assert (signal.shape, tree.made_by) == ((6, 8, 8), "Twice")
+
+
+def _norm(name):
+    return parse_block({"type": "norm_act", "norm": name}, where="t", defaults={}).norm

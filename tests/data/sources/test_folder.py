@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import pytest
+
+from visionkit.data.sources import parse_source
+from visionkit.errors import UserError
+
+
+def names(samples) -> list[str]:
+    return [samples.name(index) for index in range(len(samples))]
+
+
+def sizes(splits) -> dict[str, int]:
+    return {name: len(samples) for name, samples in splits.samples.items()}
+
+
+@pytest.fixture
+def make_source(settings):
+    return lambda root, **changes: parse_source(settings("folder", root=str(root), image_size=8, **changes))
+
+
+def test_given_splits_are_taken_as_they_are(make_source, make_tree):
+    root = make_tree({"train/a": 3, "train/b": 2, "val/a": 1, "val/b": 1, "test/b": 2})
+    splits = make_source(root).splits(seed=0)
+    assert sizes(splits) == {"train": 5, "val": 2, "test": 2}
+    assert splits.samples["test"].labels.tolist() == [1, 1]
+    assert splits.samples["train"].labels.tolist() == [0, 0, 0, 1, 1]
+    assert names(splits.samples["val"]) == [str(root / "val/a/000.png"), str(root / "val/b/000.png")]
+    assert splits.saved is None
+
+
+def test_without_validation_it_is_held_out_of_train(make_source, make_tree):
+    splits = make_source(make_tree({"train/a": 12, "train/b": 8, "test/a": 1, "test/b": 1})).splits(seed=0)
+    assert sizes(splits) == {"train": 17, "val": 3, "test": 2}
+    assert splits.notes == ["val held out of train: 3 of 20"]
+    assert set(splits.saved) == {"train", "val"}
+    assert all("test" not in name for name in splits.saved["val"])
+
+
+def test_train_and_validation_alone_make_no_test_split(make_source, make_tree):
+    root = make_tree({"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1})
+    assert sizes(make_source(root).splits(seed=0)) == {"train": 6, "val": 2}
+
+
+def test_a_single_tree_is_divided_and_the_division_saved(make_source, make_tree):
+    splits = make_source(make_tree({"a": 20, "b": 40})).splits(seed=0)
+    assert sizes(splits) == {"train": 42, "val": 9, "test": 9}
+    everything = [name for part in splits.saved.values() for name in part]
+    assert len(set(everything)) == 60
+    assert everything[0].startswith("a/")
+    assert splits.samples["val"].labels.bincount().tolist() == [3, 6]
+    assert splits.notes == ["val held out of all images: 9 of 60", "test held out of all images: 9 of 60"]
+
+
+def test_a_fraction_of_zero_makes_no_test_split(make_source, make_tree):
+    assert set(make_source(make_tree({"a": 4, "b": 4}), test_fraction=0).splits(seed=0).samples) == {"train", "val"}
+
+
+def test_the_division_follows_the_runs_seed_or_its_own(make_source, make_tree):
+    root = make_tree({"a": 20, "b": 20})
+    first, second = (make_source(root).splits(seed=seed).saved for seed in (0, 1))
+    assert first != second
+    assert make_source(root, split_seed=1).splits(seed=0).saved == second
+
+
+def test_a_saved_division_is_made_again_whatever_the_seed(make_source, make_tree):
+    source = make_source(make_tree({"a": 20, "b": 20}))
+    first = source.splits(seed=0)
+    again = source.splits(seed=5, saved=first.saved)
+    for split in ("train", "val", "test"):
+        assert names(first.samples[split]) == names(again.samples[split])
+        assert first.samples[split].labels.tolist() == again.samples[split].labels.tolist()
+
+
+def test_files_newer_than_the_saved_division_are_left_out_and_counted(make_source, make_tree, save_image):
+    root = make_tree({"a": 20, "b": 20})
+    source = make_source(root)
+    saved = source.splits(seed=0).saved
+    save_image(root / "a" / "new.png")
+    again = source.splits(seed=0, saved=saved)
+    assert sum(sizes(again).values()) == 40
+    assert "1 file(s) newer than the saved division left out" in again.notes
+
+
+def test_a_saved_division_that_names_files_which_are_gone_is_an_error(make_source, make_tree):
+    root = make_tree({"a": 20, "b": 20})
+    source = make_source(root)
+    saved = source.splits(seed=0).saved
+    (root / saved["train"][0]).unlink()
+    with pytest.raises(UserError, match=rf"names 1 file\(s\) that are no longer in .*'{saved['train'][0]}'. Put them"):
+        source.splits(seed=0, saved=saved)
+
+
+def test_a_saved_division_whose_parts_overlap_is_an_error(make_source, make_tree):
+    source = make_source(make_tree({"a": 20, "b": 20}))
+    saved = source.splits(seed=0).saved
+    saved["val"].append(saved["train"][0])
+    with pytest.raises(UserError, match=r"lists 'a/.*' more than once, but splits must not overlap"):
+        source.splits(seed=0, saved=saved)
+
+
+def test_a_saved_division_of_another_form_is_an_error(make_source, make_tree):
+    with pytest.raises(
+        UserError, match=r"should list the files of train and val; found x. Remove the file splits.json"
+    ):
+        make_source(make_tree({"a": 20, "b": 20})).splits(seed=0, saved={"x": []})
+
+
+def test_class_names_are_the_folders_with_images(make_source, make_tree):
+    source = make_source(make_tree({"train/dog": 3, "train/cat": 3, "train/empty": 0, "val/cat": 1}))
+    assert source.info().class_names == ("cat", "dog")
+    assert source.splits(seed=0).notes == ["1 class folder(s) without images dropped: empty"]
+
+
+def test_an_empty_class_folder_is_an_error_when_strict(make_source, make_tree):
+    source = make_source(make_tree({"train/dog": 3, "train/cat": 3, "train/empty": 0, "val/cat": 1}))
+    assert source.check() is None
+    for call in (source.check, lambda strict: source.splits(seed=0, strict=strict)):
+        with pytest.raises(UserError, match=r"no images in the class folder '.*train/empty'"):
+            call(strict=True)
+
+
+def test_fewer_than_two_classes_is_an_error(make_source, make_tree):
+    with pytest.raises(UserError, match=r"has 1 class folder\(s\) with images \(a\); at least 2 are needed"):
+        make_source(make_tree({"a": 5, "b": 0})).check()
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_class_that_train_lacks_is_an_error(make_source, make_tree, split):
+    root = make_tree({"train/a": 3, "train/b": 3, f"{split}/a": 1, f"{split}/c": 1})
+    with pytest.raises(UserError, match=rf"{split}' has classes that train lacks: c"):
+        make_source(root).check()
+
+
+def test_a_split_folder_without_images_is_an_error(make_source, make_tree):
+    with pytest.raises(UserError, match=r"no images in '.*test'. Fill it, or remove it"):
+        make_source(make_tree({"train/a": 3, "train/b": 3, "test/a": 0})).check()
+
+
+def test_too_few_images_to_divide_are_counted_before_anything_is_read(make_source, make_tree):
+    source = make_source(make_tree({"a": 2, "b": 30}))
+    message = (
+        r"too few samples to split in train and test and val.*at least 3, found 'a' \(2\).*dataset.test_fraction=0"
+    )
+    for call in (source.check, lambda: source.splits(seed=0)):
+        with pytest.raises(UserError, match=message):
+            call()
+
+
+def test_a_root_that_is_not_given_says_what_to_type(settings):
+    with pytest.raises(UserError, match=r"dataset 'folder' needs the folder .*Try: dataset.root=path/to/folder"):
+        parse_source(settings("folder")).check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("missing", "there is no folder"), ("file", "is a file"), ("empty", "is empty")]
+)
+def test_a_root_that_is_no_folder_of_images_says_why(make_source, tmp_path: Path, kind, message):
+    root = tmp_path / "root"
+    if kind == "file":
+        root.write_bytes(b"x")
+    elif kind == "empty":
+        root.mkdir()
+    with pytest.raises(UserError, match=message):
+        make_source(root).check()
+
+
+def test_grey_images_are_normalised_by_a_half(make_source, make_tree):
+    root = make_tree({"train/a": 1, "train/b": 1, "val/a": 1})
+    info = make_source(root, in_channels=1).info()
+    assert (info.in_channels, info.mean, info.std) == (1, (0.5,), (0.5,))
+    assert make_source(root).info().mean == (0.485, 0.456, 0.406)

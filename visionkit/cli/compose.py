@@ -1,0 +1,78 @@
+"""Hydra at work: group choices to one resolved, plain mapping. No other file knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visionkit.backbones.files import backbone_file, load_backbone_file
+from visionkit.errors import UserError, did_you_mean
+from visionkit.paths import conf_folder
+
+__all__ = ["compose", "group_choices"]
+
+
+def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
+    """Every group and the choices for it, from the shipped folder and the user's own."""
+    choices: dict[str, set[str]] = {}
+    for folder in (conf_folder(), *config_dirs):
+        for file in folder.glob("*/*.yaml"):
+            choices.setdefault(file.parent.name, set()).add(file.stem)
+    order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug")
+    known = [group for group in order if group in choices]
+    return {group: sorted(choices[group]) for group in [*known, *sorted(set(choices) - set(known))]}
+
+
+def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[str, Any]:
+    """The configuration that a choice for each group gives.
+
+    Args:
+        groups: Group names to choices; ``backbone`` may also be a path to a YAML file.
+        config_dirs: Folders of the user's, searched beside the shipped one.
+
+    Raises:
+        UserError: If a choice is not there or a file does not hold together.
+    """
+    choices = group_choices(config_dirs)
+    for group, choice in groups.items():
+        if "," in choice:
+            raise UserError(
+                f"'{group}={choice}' names several choices, and this is a single run. Give one, such as "
+                f"{group}={choice.split(',')[0]}."
+            )
+        if group == "backbone":
+            load_backbone_file(backbone_file(choice, config_dirs))
+        elif choice not in choices[group] and choice != "null":
+            raise UserError(
+                f"no {group} is called '{choice}'.{did_you_mean(choice, choices[group])} "
+                f"Known: {', '.join(choices[group])}."
+            )
+    return _hydra(dict(groups), config_dirs)
+
+
+def _hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    file = groups.get("backbone", "")
+    if file.endswith((".yaml", ".yml")):
+        groups["backbone"] = "from_file"
+        ConfigStore.instance().store(group="backbone", name="from_file", node=load_backbone_file(Path(file)))
+    overrides = [f"{group}={choice}" for group, choice in groups.items()]
+    if config_dirs:
+        folders = ",".join(f"'file://{folder.resolve()}'" for folder in config_dirs)
+        overrides.append(f"hydra.searchpath=[{folders}]")
+    try:
+        with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+            config = hydra_compose(config_name="config", overrides=overrides)
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(f"the configuration does not hold together: {str(error).strip()}") from None
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}

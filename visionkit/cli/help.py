@@ -1,0 +1,51 @@
+"""What ``--help`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from visionkit.cli.verbs import VERBS
+
+__all__ = ["help_text"]
+
+_KEYS = """\
+Values (key=value; a key below a group is dotted):
+  recipe.epochs=20 recipe.batch_size=64 recipe.lr=0.05 recipe.optimizer.weight_decay=0
+  dataset.root=FOLDER dataset.image_size=64 dataset.download=true dataset.num_workers=2
+  hardware.accelerator=cpu hardware.precision=bf16 hardware.compile=true
+  backbone.stages.c1.conv.kernel_size=3 '~backbone.stages.c1.pool' backbone=my_net.yaml
+  seed=1 run_dir=FOLDER strict=true plugins=[my_module] format=json
+Flags: --help, --version, --config-dir FOLDER (your own groups beside the shipped ones)
+Exit codes: 0 done, 2 something you can mend, 1 a fault of visionkit, 130 interrupted"""
+
+
+def help_text(verb: str, choices: Mapping[str, Sequence[str]]) -> str:
+    """The help of one verb.
+
+    Args:
+        verb: A key of `VERBS`.
+        choices: Group names to their choices.
+    """
+    this = VERBS[verb]
+    lines = [
+        "usage: python -m visionkit [VERB] [GROUP=CHOICE] [KEY=VALUE]",
+        "",
+        *(f"  {name:<9} {other.summary}" for name, other in VERBS.items()),
+        "",
+        f"{verb}: {this.summary}",
+        *(f"  {key + '=':<13} {meaning}" for key, meaning in this.options.items()),
+        "",
+        "Groups and choices:",
+        *(f"  {group:<11} {_some(names)}" for group, names in choices.items()),
+        "",
+        _KEYS,
+        "",
+        "Examples:",
+        *(f"  {example}" for example in this.examples),
+    ]
+    return "\n".join(lines)
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    more = f" ... ({len(names)} in all: python -m visionkit list)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,236 @@
+"""From the words on the command line to a verb's own function, and from errors to exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visionkit import __version__
+from visionkit.cli.compose import compose, group_choices
+from visionkit.cli.help import help_text
+from visionkit.cli.overrides import Typed, apply_overrides, sort_overrides
+from visionkit.cli.verbs import VERBS
+from visionkit.errors import UserError, did_you_mean
+
+__all__ = ["main"]
+
+DONE, FAULT, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass
+class _Request:
+    """What was asked for."""
+
+    verb: str = "train"
+    words: list[str] = field(default_factory=list)
+    config_dirs: list[Path] = field(default_factory=list)
+    help: bool = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The words behind ``python -m visionkit``; the process's own unless given.
+
+    Returns:
+        0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted.
+    """
+    try:
+        return _run(_read(list(sys.argv[1:] if arguments is None else arguments)))
+    except UserError as error:
+        print(f"visionkit: {error}", file=sys.stderr)
+        return MENDABLE
+    except KeyboardInterrupt:
+        print("visionkit: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
+              file=sys.stderr)  # fmt: skip
+        return FAULT
+
+
+def _read(arguments: list[str]) -> _Request:
+    """Take verb and flags off; what is left are the words the verb reads."""
+    request = _Request()
+    if arguments and arguments[0] in VERBS:
+        request.verb = arguments.pop(0)
+    elif arguments and not arguments[0].startswith(("-", "~", "+")) and "=" not in arguments[0]:
+        raise UserError(
+            f"no verb is called '{arguments[0]}'.{did_you_mean(arguments[0], VERBS)} Verbs: {', '.join(VERBS)}. "
+            "Settings are given as key=value, such as backbone=resnet18."
+        )
+    while arguments:
+        word = arguments.pop(0)
+        if word in ("-h", "--help"):
+            request.help = True
+        elif word == "--version":
+            request.verb, request.words = "version", []
+            return request
+        elif word in ("-m", "--multirun"):
+            raise UserError(
+                "sweeps (-m) are not built yet. Run the commands one by one, such as: "
+                "for backbone in lenet resnet18; do python -m visionkit backbone=$backbone; done"
+            )
+        elif word == "--config-dir" or word.startswith("--config-dir="):
+            folder = word.partition("=")[2] or (arguments.pop(0) if arguments else "")
+            if not Path(folder).is_dir() or not folder:
+                raise UserError(f"--config-dir: there is no folder '{folder}' (looked in {Path.cwd()}).")
+            request.config_dirs.append(Path(folder))
+        elif word.startswith("-"):
+            raise UserError(
+                f"no flag is called '{word}'. Flags: --help, --version, --config-dir FOLDER. "
+                "Settings are given as key=value, such as recipe.epochs=5."
+            )
+        else:
+            request.words.append(word)
+    return request
+
+
+def _run(request: _Request) -> int:
+    if request.verb == "version":
+        print(f"visionkit {__version__}")
+        return DONE
+    choices = group_choices(request.config_dirs)
+    if request.help:
+        print(help_text(request.verb, choices))
+        return DONE
+    if request.verb == "list":
+        from visionkit.commands.list import list_choices
+
+        return list_choices(choices, _list_arguments(request.words), config_dirs=request.config_dirs)
+    typed = sort_overrides(request.words, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
+    return _COMMANDS[request.verb](typed, request.config_dirs)
+
+
+def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.training.run_folder import RunFolder
+
+    resume = _boolean(typed.options.get("resume", "false"), key="resume")
+    folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
+    if resume and folder is None:
+        raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
+    if resume and typed.groups:
+        group, choice = next(iter(typed.groups.items()))
+        raise UserError(
+            f"resume=true continues a run as it is, and {group}={choice} would change it. "
+            f"Leave out resume=true to start a new run from its configuration."
+        )
+    plain = _resolve(typed, config_dirs, base=None if folder is None else folder.read_config())
+    if folder is not None and not any(value.key == "run_dir" for value in typed.values):
+        plain["run_dir"] = None
+    RunFolder.check_free(None if resume else plain.get("run_dir"))
+    config = RunConfig.from_plain(plain)
+
+    from visionkit.commands.train import train
+
+    return train(config, resume_from=folder if resume else None)
+
+
+def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.run_config import RunConfig
+
+    folder, plain = _of_run(typed, config_dirs, verb="evaluate")
+    split = typed.options.get("split")
+    if split not in (None, "train", "val", "test"):
+        raise UserError(
+            f"split: expected train, val or test, found '{split}'.{did_you_mean(split, ('train', 'val', 'test'))}"
+        )
+    config = RunConfig.from_plain(plain)
+
+    from visionkit.commands.evaluate import evaluate
+
+    return evaluate(config, folder, split=split)
+
+
+def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.data.files import ImageFiles
+
+    folder, plain = _of_run(typed, config_dirs, verb="predict")
+    if "source" not in typed.options:
+        raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
+    files = ImageFiles(typed.options["source"].strip("'\""))
+    if not any(value.key == "run_dir" for value in typed.values):
+        plain["run_dir"] = None
+    config = RunConfig.from_plain(plain, check_data=False)
+
+    from visionkit.commands.predict import predict
+
+    return predict(config, folder, files)
+
+
+def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
+    from visionkit.cli.overrides import Override, read_value
+    from visionkit.commands.inspect import InspectOptions, inspect
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.schema import parse
+
+    options = parse(
+        InspectOptions, {key: read_value(Override(key, text)) for key, text in typed.options.items()}, where="inspect"
+    )
+    plain = _resolve(typed, config_dirs)
+    use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
+    config = RunConfig.from_plain(plain, check_data=use_dataset)
+    return inspect(config, options, use_dataset=use_dataset)
+
+
+_COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
+
+
+def _resolve(typed: Typed, config_dirs: Sequence[Path], *, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Group choices, then single values; over a run's configuration where one is given."""
+    if base is None:
+        plain = compose(typed.groups, config_dirs=config_dirs)
+    else:
+        plain = dict(base)
+        if typed.groups:
+            chosen = compose(typed.groups, config_dirs=config_dirs)
+            plain |= {group: chosen[group] for group in typed.groups if group in chosen}
+    apply_overrides(plain, typed.values)
+    return plain
+
+
+def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
+    """The run folder a verb works on, and its configuration with what was typed laid over it."""
+    from visionkit.training.run_folder import RunFolder
+
+    if "run" not in typed.options:
+        raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
+    fixed = {"task", "backbone", "head"} & set(typed.groups)
+    if fixed:
+        raise UserError(f"{verb} uses the run's own {fixed.pop()}; it cannot be chosen again.")
+    folder = RunFolder.open(typed.options["run"].strip("'\""))
+    base = folder.read_config()
+    base["format"] = "text"
+    return folder, _resolve(typed, config_dirs, base=base)
+
+
+def _boolean(text: str, *, key: str) -> bool:
+    if text not in ("true", "false"):
+        raise UserError(f"{key}: expected true or false, found '{text}'.")
+    return text == "true"
+
+
+def _list_arguments(words: Sequence[str]) -> dict[str, str]:
+    arguments: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            arguments["what"] = word
+        elif key == "format" and value in ("text", "json"):
+            arguments["format"] = value
+        else:
+            raise UserError(f"list: '{word}' is not known. Expected such as: list, list backbones, list format=json.")
+    return arguments

@@ -1,0 +1,141 @@
+"""What is typed behind the verb: group choices, values, and the verb's own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from visionkit.errors import UserError, did_you_mean
+
+__all__ = ["PATH_KEYS", "Override", "Typed", "sort_overrides"]
+
+PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
+"""Keys whose values are taken to the letter, whatever signs a path may hold."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """``key=value``, or ``~key`` where ``delete``; ``text`` is the value as it was typed."""
+
+    key: str
+    text: str = ""
+    delete: bool = False
+
+
+@dataclass
+class Typed:
+    """The overrides of one command, sorted.
+
+    Attributes:
+        groups: Group names to choices, such as ``{"backbone": "resnet18"}``.
+        values: Changes of single values, in the order typed.
+        options: The verb's own keys, as typed.
+    """
+
+    groups: dict[str, str] = field(default_factory=dict)
+    values: list[Override] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options: Collection[str], verb: str) -> Typed:
+    """Sort what was typed; nothing is looked up yet.
+
+    Args:
+        arguments: Such as ``["backbone=lenet", "recipe.lr=0.1", "~backbone.stages.layer1.pool"]``.
+        groups: Names of the configuration groups.
+        options: The verb's own keys.
+        verb: For messages.
+
+    Raises:
+        UserError: If something is no override.
+    """
+    typed = Typed()
+    for argument in arguments:
+        if argument.startswith("~"):
+            typed.values.append(Override(argument[1:].partition("=")[0], delete=True))
+            continue
+        key, equals, text = argument.lstrip("+").partition("=")
+        if not equals or not key:
+            raise UserError(_not_an_override(argument, verb))
+        if key in options:
+            typed.options[key] = text
+        elif key in groups and not text.lstrip().startswith("{"):
+            typed.groups[key] = text.strip().strip("'\"")
+        else:
+            typed.values.append(Override(key, text))
+    return typed
+
+
+def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:
+    """Change a configuration in place, in the order typed; a mapping given whole replaces what was there.
+
+    Raises:
+        UserError: If a key lies below a plain value, a value cannot be read, or a deleted key is not there.
+    """
+    for override in overrides:
+        *parents, last = override.key.split(".")
+        place: Any = config
+        for depth, parent in enumerate(parents):
+            if isinstance(place, Mapping) and parent not in place and not override.delete and depth > 0:
+                place[parent] = {}  # type: ignore[index]
+            place = _step(place, parent, override)
+        if not isinstance(place, dict):
+            raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {place!r}, a plain value, and has no keys.")
+        if not override.delete:
+            place[last] = read_value(override)
+        elif last in place:
+            del place[last]
+        else:
+            raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, place)}")
+
+
+def read_value(override: Override) -> Any:
+    """The value as Hydra's grammar reads it; paths are taken to the letter.
+
+    Raises:
+        UserError: If it cannot be read, or stands for several values.
+    """
+    text = override.text
+    if override.key in PATH_KEYS:
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+        return None if text in ("null", "") else text[1:-1] if quoted else text
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import QuotedString
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+
+    try:
+        parsed = OverridesParser.create().parse_override(f"key={text}")
+        if parsed.is_sweep_override():
+            raise UserError(
+                f"'{override.key}={text}' stands for several values, and this is a single run. "
+                f"Give one value, or quote a list: '{override.key}=[{text}]'."
+            )
+        value = parsed.value()
+    except HydraException as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(
+            f"'{override.key}={text}' cannot be read: {reason}. "
+            f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
+        ) from None
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list | dict):
+        return OmegaConf.to_container(OmegaConf.create(value))
+    return value
+
+
+def _step(place: Any, key: str, override: Override) -> Any:
+    if isinstance(place, Mapping) and key in place:
+        return place[key]
+    if not isinstance(place, Mapping):
+        raise UserError(f"'{override.key}': '{key}' lies below {place!r}, a plain value.")
+    raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, place)} Known: {', '.join(place)}.")
+
+
+def _not_an_override(argument: str, verb: str) -> str:
+    return (
+        f"'{argument}' is neither a verb nor key=value. Expected such as backbone=resnet18 or recipe.epochs=5. "
+        f"Try: python -m visionkit {verb} --help"
+    )

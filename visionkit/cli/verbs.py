@@ -1,0 +1,71 @@
+"""The verbs, their own keys, and the command behind each. A command's file is imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["VERBS", "Verb"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        summary: What it does, in one line.
+        options: Its own keys, and what each means.
+        examples: Commands that work.
+    """
+
+    summary: str
+    options: Mapping[str, str]
+    examples: tuple[str, ...]
+
+
+VERBS: Mapping[str, Verb] = {
+    "train": Verb(
+        "train a model, test its best checkpoint, and write both to a run folder (the verb may be left out)",
+        {
+            "run": "repeat the run in this folder into a new one; `latest` is the newest",
+            "resume": "true: continue run=FOLDER in place from its last checkpoint",
+        },
+        (
+            "python -m visionkit task=classify backbone=lenet",
+            "python -m visionkit backbone=resnet20 dataset=cifar10 dataset.root=data dataset.download=true",
+            "python -m visionkit train run=latest recipe.epochs=30",
+            "python -m visionkit train run=latest resume=true",
+        ),
+    ),
+    "evaluate": Verb(
+        "measure a run's best checkpoint again",
+        {"run": "the run folder, or `latest`", "split": "train, val or test; the run's own test split unless given"},
+        ("python -m visionkit evaluate run=latest split=val",),
+    ),
+    "predict": Verb(
+        "classify images of your own with a run's best checkpoint; writes CSV and JSON",
+        {
+            "run": "the run folder, or `latest`",
+            "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
+        },
+        ("python -m visionkit predict run=latest source=photos/",),
+    ),
+    "inspect": Verb(
+        "show a network layer by layer, output sizes and parameters, without building it",
+        {
+            "image_size": "pixels; the backbone's own size unless given",
+            "in_channels": "channels of the image; the backbone's own unless given",
+            "num_classes": "adds the classifier for so many classes",
+            "depth": "how many levels of names to show: 1 stages, 2 layers, 3 blocks ...",
+        },
+        (
+            "python -m visionkit inspect backbone=lenet num_classes=10",
+            "python -m visionkit inspect backbone=resnet50 depth=2 format=json",
+        ),
+    ),
+    "list": Verb(
+        "show every group of choices, or one: list backbones",
+        {},
+        ("python -m visionkit list", "python -m visionkit list backbones", "python -m visionkit list blocks"),
+    ),
+}

@@ -1,0 +1,61 @@
+"""The verb ``evaluate``: the numbers of a finished run on one of its splits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from visionkit.training.console import Printer
+from visionkit.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.commands.run_config import RunConfig
+
+__all__ = ["evaluate"]
+
+
+def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) -> int:
+    """Judge the best epoch of a run on the data it was trained for; nothing is written.
+
+    Args:
+        config: The run's configuration, perhaps with another ``hardware``, ``dataset.root`` or ``format``.
+        folder: The run.
+        split: ``train``, ``val`` or ``test``; None takes test where there is one.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If the run or the split is not there, or the weights do not fit.
+    """
+    from visionkit.commands.results import number_table, print_json
+    from visionkit.data import VisionDataModule
+    from visionkit.tasks.create import TASK_CLASSES
+    from visionkit.training.checkpoint import load_run_model, read_data_info
+    from visionkit.training.evaluation import evaluate_split
+    from visionkit.training.hardware import choose_accelerator, prepare_model
+
+    accelerator = choose_accelerator(config.hardware)
+    names = tuple(read_data_info(folder)["class_names"])
+    model = load_run_model(folder)
+    config.source.check(strict=config.strict)
+    datamodule = VisionDataModule(
+        config.source,
+        target=config.task.target,
+        batch_size=config.recipe.batch_size,
+        seed=config.seed,
+        strict=config.strict,
+        splits_file=folder.splits_file if folder.splits_file.exists() else None,
+    )
+    datamodule.prepare_data()
+    datamodule.setup("test")
+    chosen = split or ("test" if "test" in datamodule.sizes else "val")
+    task = TASK_CLASSES[config.task.name](prepare_model(model, config.hardware), class_names=names)
+    evaluation = evaluate_split(
+        task, datamodule, split=chosen, hardware=config.hardware, accelerator=accelerator, debug=config.debug
+    )
+    printer = Printer(to_stderr=config.format == "json")
+    printer.say(*datamodule.notes)
+    printer.say(number_table(evaluation.numbers, title=f"{chosen} split of {folder.path}"))
+    if config.format == "json":
+        print_json({"run": str(folder.path), "split": chosen, "metrics": evaluation.numbers})
+    return 0

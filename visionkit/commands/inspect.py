@@ -1,0 +1,139 @@
+"""The verb ``inspect``: a network layer by layer, by arithmetic alone; nothing is built and no torch imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from visionkit.backbones import read_backbone
+from visionkit.blocks import Block, Node, Record, trace
+from visionkit.blocks.signal import pair
+from visionkit.commands.results import print_json
+from visionkit.heads import parse_head
+
+if TYPE_CHECKING:
+    from visionkit.commands.run_config import RunConfig
+
+__all__ = ["InspectOptions", "inspect"]
+
+Count = Annotated[int, Field(gt=0, le=65_536)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions:
+    """The verb's own keys; None leaves the choice to the backbone's file or the data set."""
+
+    image_size: Count | tuple[Count, Count] | None = None
+    in_channels: Count | None = None
+    num_classes: Count | None = None
+    depth: Count = 2
+
+
+def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) -> int:
+    """Print each layer's output, parameters and view of the image.
+
+    Args:
+        config: A run, of which backbone and head count.
+        options: The verb's own keys.
+        use_dataset: Whether channels, size and classes come from the data set.
+
+    Raises:
+        UserError: If a layer does not fit into its input.
+    """
+    info = config.source.info() if use_dataset else None
+    in_channels = options.in_channels or (info.in_channels if info else None)
+    backbone = read_backbone(config.plain["backbone"], in_channels=in_channels)
+    image_size = pair(options.image_size or (info.image_size if info else backbone.image_size))
+    num_classes = options.num_classes or (info.num_classes if info else None)
+
+    records = backbone.trace(image_size)
+    nodes: dict[str, Node] = dict(backbone.stages)
+    if num_classes is not None:
+        head = parse_head(config.head, task=config.task.name)
+        nodes["head"], behind = head.expand(backbone, num_classes=num_classes, image_size=image_size)
+        records += trace(nodes["head"], behind, path=("head",))[1]
+    layers = [_row(group, options.depth, nodes) for group in _group(records, options.depth)]
+    totals = {"parameters": sum(record.parameters for record in records)}
+    if config.format == "json":
+        print_json({
+            "backbone": backbone.name,
+            "input": [backbone.in_channels, *image_size],
+            "layers": layers,
+            "totals": totals,
+        })  # fmt: skip
+        return 0
+    _print(f"{backbone.name}, {backbone.in_channels}x{image_size[0]}x{image_size[1]} image", layers, totals)
+    if num_classes is None:
+        Console(highlight=False).print("The backbone alone; num_classes=1000 adds a classifier.", style="dim")
+    return 0
+
+
+def _group(records: Sequence[Record], depth: int) -> list[list[Record]]:
+    """Neighbours that share the first ``depth`` names."""
+    groups: list[list[Record]] = []
+    for record in records:
+        if groups and groups[-1][-1].path[:depth] == record.path[:depth]:
+            groups[-1].append(record)
+        else:
+            groups.append([record])
+    return groups
+
+
+def _row(group: Sequence[Record], depth: int, nodes: dict[str, Node]) -> dict[str, Any]:
+    last = group[-1]
+    view = last.after.height
+    path = last.path[:depth]
+    return {
+        "name": ".".join(path),
+        "type": _type(nodes, path),
+        "output": list(last.after.shape),
+        "parameters": sum(record.parameters for record in group),
+        "receptive_field": view.receptive_field,
+        "jump": view.jump,
+        "offset": view.offset,
+    }
+
+
+def _type(nodes: Mapping[str, Node], path: Sequence[str]) -> str:
+    """The block's own name at a place in the tree, such as ``conv`` or ``3 x bottleneck``."""
+    node, children = None, nodes
+    for name in path:
+        node = children[name]
+        children = {} if isinstance(node, Block) else node.children
+    if isinstance(node, Block):
+        return _snake(type(node).__name__)
+    assert node is not None
+    if node.made_by == "Repeat":
+        first = next(iter(node.children.values()))
+        return f"{len(node.children)} x {_snake(getattr(first, 'made_by', '') or type(first).__name__)}"
+    return _snake(node.made_by or type(node).__name__)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _print(title: str, layers: Sequence[dict[str, Any]], totals: dict[str, int]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("type", no_wrap=True)
+    for heading in ("output C x H x W", "parameters", "sees", "stride"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for layer in layers:
+        table.add_row(
+            layer["name"],
+            layer["type"],
+            " x ".join(str(n) for n in layer["output"]),
+            f"{layer['parameters']:,}",
+            "all" if layer["receptive_field"] is None else f"{layer['receptive_field']} px",
+            "" if layer["jump"] is None else f"{layer['jump']}",
+        )
+    table.add_section()
+    table.add_row("total", "", "", f"{totals['parameters']:,}", "", "")
+    Console(highlight=False).print(table)

@@ -1,0 +1,72 @@
+"""The verb ``list``: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from visionkit.commands.results import print_json
+from visionkit.errors import UserError, did_you_mean
+from visionkit.paths import conf_folder
+
+__all__ = ["list_choices"]
+
+
+def list_choices(
+    choices: Mapping[str, Sequence[str]], arguments: Mapping[str, str], *, config_dirs: Sequence[Path]
+) -> int:
+    """Print the groups and their choices, or those of one group, or the blocks.
+
+    Args:
+        choices: Group names to choices.
+        arguments: ``what`` (a group, its plural, or ``blocks``) and ``format``, where given.
+        config_dirs: Folders of the user's beside the shipped one.
+
+    Raises:
+        UserError: If ``what`` is no group.
+    """
+    described = {
+        group: {name: _first_comment(group, name, config_dirs) for name in names} for group, names in choices.items()
+    }
+    described["blocks"] = _blocks()
+    if "what" in arguments:
+        what = arguments["what"]
+        group = next((g for g in described if what in (g, f"{g}s", f"{g}es")), None)
+        if group is None:
+            raise UserError(
+                f"list: there is no '{what}' to list.{did_you_mean(what, described)} Known: {', '.join(described)}."
+            )
+        described = {group: described[group]}
+    if arguments.get("format") == "json":
+        print_json(described)
+        return 0
+    console = Console(highlight=False)
+    for group, entries in described.items():
+        table = Table(
+            title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
+        )
+        table.add_column(no_wrap=True)
+        table.add_column(style="dim")
+        for name, summary in entries.items():
+            table.add_row(f"  {name}", summary)
+        console.print(table, "")
+    return 0
+
+
+def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:
+    for folder in (*config_dirs, conf_folder()):
+        file = folder / group / f"{name}.yaml"
+        if file.is_file():
+            with file.open(encoding="utf-8") as lines:
+                first = lines.readline()
+            return first.lstrip("# ").strip() if first.startswith("#") else ""
+    return ""
+
+
+def _blocks() -> dict[str, str]:
+    from visionkit.blocks import BLOCKS
+
+    return {name: (BLOCKS.get(name).__doc__ or "").partition("\n")[0] for name in BLOCKS.names()}

@@ -1,0 +1,41 @@
+"""How the numbers of a run are shown and kept, after training and by ``evaluate``."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from visionkit.training.console import Printer
+
+__all__ = ["number_table", "print_json", "say_next"]
+
+
+def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
+    """The numbers of a run as a table of names and values."""
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in numbers.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    return table
+
+
+def say_next(printer: Printer, commands: Sequence[str]) -> None:
+    """Print the commands to go on with."""
+    printer.say("Go on with:", *(f"  {command}" for command in commands))
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document on standard output; a number that is not finite becomes null."""
+    plain = {key: _finite(value) for key, value in document.items()}
+    json.dump(plain, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

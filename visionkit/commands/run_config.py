@@ -1,0 +1,126 @@
+"""One run, wholly known: every section read by the room that owns it, and checked against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.data.sources import Source, check_fit, parse_source
+from visionkit.errors import UserError, did_you_mean
+from visionkit.heads import parse_head
+from visionkit.registry import load_plugins
+from visionkit.schema import describe, parse
+from visionkit.tasks.info import TASKS, TaskInfo
+from visionkit.training.settings import Debug, Hardware, Logger, Recipe
+
+__all__ = ["RunConfig"]
+
+_SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "debug")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scalars:
+    """The run-wide keys."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    run_dir: str | None
+    weights: str | None
+    plugins: tuple[str, ...]
+    strict: bool
+    format: Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A validated run; made without torch.
+
+    Attributes:
+        plain: The resolved configuration as plain mappings, numbers and words: it becomes ``config.yaml``.
+    """
+
+    task: TaskInfo
+    backbone: BackboneSpec
+    head: Mapping[str, Any]
+    source: Source
+    recipe: Recipe
+    hardware: Hardware
+    logger: Logger
+    debug: Debug
+    seed: int
+    run_dir: str | None
+    weights: str | None
+    plugins: tuple[str, ...]
+    strict: bool
+    format: Literal["text", "json"]
+    plain: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """``<task>-<backbone>-<dataset>``, the folder of its runs."""
+        return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], *, check_data: bool = True) -> RunConfig:
+        """Read and check a resolved configuration.
+
+        Args:
+            plain: All sections and run-wide keys.
+            check_data: Whether the data set's files must be there.
+
+        Raises:
+            UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
+        """
+        _check_keys(plain)
+        scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="config")
+        load_plugins(scalars.plugins)
+        task = _task(plain["task"])
+        source = parse_source(plain["dataset"])
+        check_fit(source.name, task.name, task.target)
+        head = parse_head(plain["head"], task=task.name)
+        recipe = Recipe.from_config(plain["recipe"])
+        hardware = Hardware.from_config(plain["hardware"])
+        logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
+        backbone = read_backbone(plain["backbone"])
+        if check_data:
+            source.check(strict=scalars.strict)
+            info = source.info()
+            backbone = read_backbone(plain["backbone"], in_channels=info.in_channels)
+            head.expand(backbone, num_classes=info.num_classes, image_size=info.image_size)
+        return cls(
+            task=task,
+            backbone=backbone,
+            head=plain["head"],
+            source=source,
+            recipe=recipe,
+            hardware=hardware,
+            logger=logger,
+            debug=debug,
+            plain=plain,
+            **vars(scalars),
+        )
+
+
+def _check_keys(plain: Mapping[str, Any]) -> None:
+    known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
+    for key in plain:
+        if key not in known:
+            raise UserError(f"unknown key '{key}'.{did_you_mean(key, known)} Known keys: {', '.join(known)}.")
+    for key in known:
+        if key not in plain:
+            raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(known)}.")
+
+
+def _task(values: Any) -> TaskInfo:
+    name = values.get("name") if isinstance(values, Mapping) else values
+    if name not in TASKS:
+        raise UserError(
+            f"no task is called {describe(name)}.{did_you_mean(str(name), TASKS)} Known: {', '.join(TASKS)}."
+        )
+    extra = [key for key in values if key != "name"] if isinstance(values, Mapping) else []
+    if extra:
+        raise UserError(f"task: unknown key '{extra[0]}'. Known keys: name.")
+    return TASKS[name]

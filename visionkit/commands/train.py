@@ -1,0 +1,296 @@
+"""The verb ``train``: from a validated configuration to a run folder with a tested model."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+from visionkit.training.console import Printer
+from visionkit.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.tasks.base import VisionTask
+    from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.evaluation import Evaluation
+
+__all__ = ["train"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a training share."""
+
+    config: RunConfig
+    folder: RunFolder
+    printer: Printer
+    accelerator: str
+    datamodule: Any
+    data: dict[str, Any]
+    model: Any
+
+
+def train(config: RunConfig, *, resume_from: RunFolder | None = None) -> int:
+    """Train, test the best epoch, and leave everything in the run folder.
+
+    Args:
+        config: The validated configuration.
+        resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
+
+    Returns:
+        0, or 130 after Ctrl-C.
+
+    Raises:
+        UserError: For what the user can mend; until training begins, nothing is written.
+    """
+    from visionkit.training.callbacks.interrupt import Interrupted
+
+    run = _prepare(config, resume_from)
+    _say_header(run)
+    try:
+        recorder, task = _fit(run, resume_from)
+    except Interrupted as stop:
+        return _after_interrupt(run, saved=stop.saved)
+    _finish(run, recorder, task)
+    return 0
+
+
+def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
+    """Everything that can go wrong goes wrong here, before there is a run folder."""
+    from visionkit.training.hardware import choose_accelerator
+
+    accelerator = choose_accelerator(config.hardware)
+    if resume_from is not None and not resume_from.last_checkpoint.is_file():
+        raise UserError(
+            f"resume: '{resume_from.path}' has no checkpoints/last.ckpt to go on from. "
+            f"Try a new run with the same configuration: python -m visionkit train run={resume_from.path}"
+        )
+    folder = resume_from or RunFolder.plan(config.name, config.run_dir)
+    config.source.check(strict=config.strict)
+
+    from visionkit.data import VisionDataModule
+    from visionkit.training.trainer import seed
+
+    seed(config.seed)
+    try:
+        datamodule = VisionDataModule(
+            config.source,
+            target=config.task.target,
+            batch_size=config.recipe.batch_size,
+            seed=config.seed,
+            strict=config.strict,
+            splits_file=folder.splits_file,
+        )
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        data = _data_facts(config, datamodule)
+        model = _build_model(config, data)
+    except BaseException:
+        folder.discard()
+        raise
+    if resume_from is None:
+        folder.start(config.plain)
+    folder.write_json(folder.data_file, data)
+    printer = Printer(to_stderr=config.format == "json")
+    printer.log_to(folder.log_file)
+    return _Run(config, folder, printer, accelerator, datamodule, data, model)
+
+
+def _build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
+    from visionkit.models import create_model
+    from visionkit.training.checkpoint import model_arguments
+
+    return create_model(**model_arguments(config.plain, data, pretrained=True))
+
+
+def _data_facts(config: RunConfig, datamodule: Any) -> dict[str, Any]:
+    """What a model must know of its data, as ``data.json`` keeps it."""
+    info = datamodule.info
+    return {
+        "name": info.name,
+        "class_names": list(info.class_names),
+        "in_channels": info.in_channels,
+        "image_size": list(info.image_size),
+        "mean": list(info.mean),
+        "std": list(info.std),
+        "class_weights": _balanced(datamodule) if config.plain["head"].get("class_weights") == "balanced" else None,
+    }
+
+
+def _balanced(datamodule: Any) -> list[float]:
+    """Weights inverse to the classes' frequencies, 1 on average over the images; 0 for a class without images."""
+    counts = datamodule.class_counts().tolist()
+    present = sum(count > 0 for count in counts)
+    return [sum(counts) / (present * count) if count else 0.0 for count in counts]
+
+
+def _say_header(run: _Run) -> None:
+    from visionkit.training.hardware import device_name
+
+    config, sizes = run.config, run.datamodule.sizes
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    height, width = run.data["image_size"]
+    lines = [
+        f"model    {config.backbone.name}, {parameters:,} parameters",
+        f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
+        f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
+        *(f"         {note}" for note in run.datamodule.notes),
+        f"device   {device_name(run.accelerator)}, precision {config.hardware.precision}",
+        f"folder   {run.folder.path}",
+    ]
+    run.printer.say(*lines)
+
+
+def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask]:
+    from visionkit.training.callbacks.display import Display
+    from visionkit.training.callbacks.interrupt import Interrupt
+    from visionkit.training.callbacks.progress import Progress
+    from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.environment import describe_environment
+    from visionkit.training.trainer import make_trainer, quiet
+
+    config, folder = run.config, run.folder
+    folder.write_json(folder.environment_file, describe_environment())
+    epochs = config.debug.epochs or config.recipe.epochs
+    progress = Progress(Display(run.printer, epochs=epochs))
+    recorder = Recorder(folder, config.task, progress)
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.say)
+    task = _make_task(run, epochs=epochs)
+    with quiet(), interrupt:
+        trainer = make_trainer(
+            hardware=config.hardware,
+            accelerator=run.accelerator,
+            debug=config.debug,
+            recipe=config.recipe,
+            folder=folder,
+            logger=config.logger,
+            info=config.task,
+            callbacks=[progress, interrupt, recorder],
+        )
+        began = time.perf_counter()
+        trainer.fit(
+            task,
+            datamodule=run.datamodule,
+            ckpt_path=None if resume_from is None else str(folder.last_checkpoint),
+        )
+    stopped = len(recorder.history) < epochs
+    run.printer.say(
+        f"trained for {time.perf_counter() - began:.1f} s"
+        + (f", stopped early after epoch {len(recorder.history)}" if stopped else "")
+        + f"; best epoch {recorder.best_epoch}"
+    )
+    _draw_training(run, recorder, progress.first_batch)
+    return recorder, task
+
+
+def _make_task(run: _Run, *, epochs: int) -> VisionTask:
+    from visionkit.tasks.create import TASK_CLASSES
+    from visionkit.training.hardware import prepare_model
+    from visionkit.training.optim import make_optimizer, make_schedule
+
+    recipe = run.config.recipe
+    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer.
+    fused = not (run.config.hardware.precision == "16" and recipe.clip_norm is not None)
+    return TASK_CLASSES[run.config.task.name](
+        prepare_model(run.model, run.config.hardware),
+        class_names=tuple(run.data["class_names"]),
+        optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
+        schedule_fn=make_schedule(recipe, epochs=epochs),
+        hyper_parameters=run.config.plain,
+    )
+
+
+def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
+    """Test the best epoch, once, and say so."""
+    from visionkit.training.checkpoint import export_best, load_best
+    from visionkit.training.evaluation import evaluate_split
+
+    config, folder = run.config, run.folder
+    best_epoch = load_best(task.model, folder)
+    export_best(folder)
+    split = "test" if "test" in run.datamodule.sizes else "val"
+    evaluation = evaluate_split(
+        task, run.datamodule, split=split, hardware=config.hardware, accelerator=run.accelerator, debug=config.debug
+    )
+    validated = {name: value for name, value in recorder.history[best_epoch - 1].items() if name.startswith("val/")}
+    numbers = {**evaluation.numbers, **{k: v for k, v in validated.items() if k not in evaluation.numbers}}
+    seconds = sum(row["seconds"] for row in recorder.history)
+    kept = {**numbers, "best_epoch": best_epoch, "epochs": len(recorder.history), "training_seconds": round(seconds, 2)}
+    folder.write_json(folder.metrics_file, kept)
+    for name, table in evaluation.tables.items():
+        folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
+    _draw_results(run, evaluation)
+    _say_results(run, evaluation, kept)
+
+
+def _say_results(run: _Run, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
+    from visionkit.commands.results import number_table, print_json, say_next
+
+    where = shlex.quote(str(run.folder.path))
+    commands = [
+        f"python -m visionkit evaluate run={where}",
+        f"python -m visionkit predict run={where} source=IMAGE_OR_FOLDER",
+    ]
+    run.printer.say(number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}"))
+    if evaluation.split == "val":
+        run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
+    run.printer.say(f"Everything lies in {run.folder.path}")
+    say_next(run.printer, commands)
+    if run.config.format == "json":
+        print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
+
+
+def _draw_training(run: _Run, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
+    from visionkit.report.plots import plot_images
+
+    recorder.draw_curves()
+    if first_batch:
+        labels = first_batch[run.config.task.target].tolist()
+        path = run.folder.plots / "train_batch.png"
+        plot_images(first_batch["images"], labels, run.data["class_names"], path, title="first training batch")
+
+
+def _draw_results(run: _Run, evaluation: Evaluation) -> None:
+    from visionkit.report.plots import plot_confusion_matrix, plot_predictions
+    from visionkit.training.evaluation import predict_some
+
+    names, plots = run.data["class_names"], run.folder.plots
+    if "confusion_matrix" in evaluation.tables:
+        counts = [[int(cell or 0) for cell in row[1:]] for row in evaluation.tables["confusion_matrix"].rows]
+        plot_confusion_matrix(counts, names, plots / "confusion_matrix.png")
+    some = predict_some(run.model, run.config.source, run.datamodule)
+    if some:
+        plot_predictions(
+            some["images"],
+            some["label"].tolist(),
+            some["predicted"].tolist(),
+            some["scores"].tolist(),
+            names,
+            plots / "predictions.png",
+            title="predictions on validation images",
+        )
+
+
+def _after_interrupt(run: _Run, *, saved: bool) -> int:
+    from visionkit.training.checkpoint import export_best
+
+    folder = run.folder
+    where = shlex.quote(str(folder.path))
+    export_best(folder)
+    if saved or folder.last_checkpoint.exists():
+        what = "after the current batch" if saved else "at once; the last finished epoch is saved"
+        run.printer.say(
+            f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
+            f"Go on: python -m visionkit train run={where} resume=true",
+        )
+    else:
+        run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
+    if folder.weights_file.exists():
+        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate run={where}")
+    return INTERRUPTED

@@ -1,0 +1,139 @@
+"""The commonest random changes for a whole batch at once, each image with a draw of its own.
+
+They do what the classes of the same name in ``torchvision.transforms.v2`` do to one image. Torch-free at import.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["WHOLE_BATCH", "warp"]
+
+BatchStep = Callable[["Tensor"], "Tensor"]
+"""uint8 (B, C, H, W) to the same."""
+
+
+def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
+    def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
+        p = arguments.get("p", 0.5)
+
+        def flip(images: Tensor) -> Tensor:
+            import torch
+
+            chosen = torch.rand(len(images)) < p
+            return torch.where(chosen[:, None, None, None], images.flip(axis), images)
+
+        return flip
+
+    return make
+
+
+def _crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
+    padding = int(arguments.get("padding", 0))
+    mode = arguments.get("padding_mode", "constant")
+    height, width = image_size
+
+    def crop(images: Tensor) -> Tensor:
+        import torch
+        from torchvision.transforms.v2 import functional
+
+        padded = functional.pad(images, [padding] * 4, padding_mode=mode)
+        count, channels = images.shape[:2]
+        top, left = (torch.randint(2 * padding + 1, (count, 1)) for _ in range(2))
+        rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, H, 1)
+        columns = (left + torch.arange(width))[:, None, None, :]  # (B, 1, 1, W)
+        flat = (rows * padded.shape[-1] + columns).flatten(2).expand(count, channels, height * width)
+        cut: Tensor = padded.flatten(2).gather(2, flat).view(count, channels, height, width)
+        return cut
+
+    return crop
+
+
+def _affine(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
+    height, width = image_size
+    degrees = _symmetric(arguments["degrees"])
+    translate = arguments.get("translate") or (0.0, 0.0)
+    scale = arguments.get("scale") or (1.0, 1.0)
+    shear = _symmetric(arguments.get("shear") or 0.0)
+    fill = float(arguments.get("fill") or 0.0)
+
+    def affine(images: Tensor) -> Tensor:
+        import torch
+
+        count = len(images)
+
+        def draw(low: float, high: float) -> Tensor:
+            return torch.empty(count).uniform_(low, high) if low < high else torch.full((count,), float(low))
+
+        shift_x = draw(-translate[0] * width, translate[0] * width).round()
+        shift_y = draw(-translate[1] * height, translate[1] * height).round()
+        shear_y = draw(shear[2], shear[3]) if len(shear) == 4 else torch.zeros(count)
+        return warp(
+            images,
+            angle=draw(degrees[0], degrees[1]),
+            shift=torch.stack([shift_x, shift_y], dim=1),
+            scale=draw(scale[0], scale[1]),
+            shear=torch.stack([draw(shear[0], shear[1]), shear_y], dim=1),
+            fill=fill,
+        )
+
+    return affine
+
+
+def _rotation(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
+    low, high = _symmetric(arguments["degrees"])[:2]
+    # torchvision turns anticlockwise in RandomRotation, clockwise in RandomAffine
+    return _affine({"degrees": (-high, -low), "fill": arguments.get("fill")}, image_size)
+
+
+WHOLE_BATCH: dict[str, Callable[[dict[str, Any], tuple[int, int]], BatchStep]] = {
+    "horizontal_flip": _flip(-1),
+    "vertical_flip": _flip(-2),
+    "random_crop": _crop,
+    "affine": _affine,
+    "rotation": _rotation,
+}
+
+
+def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor, fill: float = 0.0) -> Tensor:
+    """Turn, shear, enlarge and shift each image of a batch about its centre, bilinearly.
+
+    The matrix is that of torchvision's ``functional.affine``.
+
+    Args:
+        images: uint8 (B, C, H, W).
+        angle: Clockwise, in degrees (B,).
+        shift: To the right and down, in pixels (B, 2).
+        scale: Factor (B,).
+        shear: Along x and y, in degrees (B, 2).
+        fill: The value outside the image, 0..255.
+
+    Returns:
+        uint8 (B, C, H, W).
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    height, width = images.shape[-2:]
+    rot, shear_x, shear_y = (value * (math.pi / 180) for value in (angle, shear[:, 0], shear[:, 1]))
+    a = torch.cos(rot - shear_y) / torch.cos(shear_y)
+    b = -torch.cos(rot - shear_y) * torch.tan(shear_x) / torch.cos(shear_y) - torch.sin(rot)
+    c = torch.sin(rot - shear_y) / torch.cos(shear_y)
+    d = -torch.sin(rot - shear_y) * torch.tan(shear_x) / torch.cos(shear_y) + torch.cos(rot)
+    inverse = torch.stack([d, -b, -c, a], dim=1).view(-1, 2, 2) / scale[:, None, None]  # output pixel -> input pixel
+    start = -(inverse @ shift[:, :, None])  # (B, 2, 1)
+    side = torch.tensor([width / 2, height / 2])  # grids run from -1 to 1 over each side
+    theta = torch.cat([inverse * side / side[:, None], start / side[:, None]], dim=2)  # (B, 2, 3)
+    grid = affine_grid(theta, list(images.shape), align_corners=False)
+    moved = grid_sample(images.float() - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (moved + fill).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _symmetric(value: float | Sequence[float]) -> Sequence[float]:
+    """A single number means plus or minus so much."""
+    return (-value, value) if isinstance(value, (int, float)) else value

@@ -1,0 +1,288 @@
+"""The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
+
+A batch is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from visionkit.data.augment import Augment
+from visionkit.data.loading import BatchOrder, BatchReader, Loader
+from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
+from visionkit.data.samples import FileSamples, Samples
+from visionkit.data.sources import DataInfo, Source, Splits
+from visionkit.errors import UserError
+
+__all__ = ["VisionDataModule"]
+
+_log = logging.getLogger(__name__)
+
+_STAGES = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": (),
+    None: ("train", "val", "test"),
+}
+
+
+class VisionDataModule(LightningDataModule):
+    """Batches of a data source for training, validation and test, which never overlap.
+
+    Args:
+        source: The data set.
+        target: The key of the targets in a batch, one that the source gives.
+        batch_size: Over all processes together; each gets its equal part.
+        seed: Of shuffling, augmentation and, where the source fixes none, of a random division.
+        strict: Whether something broken is an error instead of a note.
+        splits_file: Where a division that the source made by itself is kept (JSON): read if it exists, else written.
+
+    Attributes:
+        notes: What a person should know of the data: what was held out, dropped or is missing.
+
+    Raises:
+        UserError: If the source does not give the target.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        target: str = "label",
+        batch_size: int,
+        seed: int,
+        strict: bool = False,
+        splits_file: Path | None = None,
+    ) -> None:
+        super().__init__()
+        if target not in source.gives:
+            raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.gives))}, not '{target}'.")
+        self.source, self.target, self.strict = source, target, strict
+        self.batch_size, self.seed = batch_size, seed
+        self.splits_file = Path(splits_file) if splits_file is not None else None
+        self._splits: Splits | None = None
+        self._readers: dict[str, BatchReader] = {}
+        self._dropped: dict[str, list[str]] = {}
+        self._used_bytes = 0
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """Names, sizes and normalisation of the data set."""
+        return self.source.info()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many samples each split has; without ``"test"`` where there is no test split."""
+        return {split: len(self.samples(split)) for split in self._divided().samples}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was held out, dropped or is missing, in sentences."""
+        splits = self._divided()
+        notes = list(splits.notes)
+        if "test" not in splits.samples:
+            notes.append("no test split: validation numbers are reported")
+        for split in splits.samples:
+            lost = list(self._dropped.get(split, []))
+            reader = self._readers.get(split)
+            if reader is not None and len(reader.broken):
+                lost += [reader.samples.name(int(index)) for index in reader.broken.nonzero()]
+            if lost:
+                more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+                notes.append(f"{len(lost)} unreadable image(s) of {split} dropped: {', '.join(lost[:10])}{more}")
+        return notes
+
+    def prepare_data(self) -> None:
+        """Fetch what is missing, once per machine.
+
+        Raises:
+            UserError: If it cannot be fetched.
+        """
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Divide the data and decode what fits into memory.
+
+        Args:
+            stage: ``"fit"``, ``"validate"``, ``"test"``, or None for all.
+
+        Raises:
+            UserError: If the data are missing, broken or too few.
+        """
+        splits = self._divided()
+        for split in _STAGES.get(stage, ()):
+            if split in splits.samples:
+                self._reader(split)
+
+    def samples(self, split: str) -> Samples:
+        """The samples of a split, before any preprocessing.
+
+        Raises:
+            UserError: If there is no such split.
+        """
+        known = self._divided().samples
+        if split not in known:
+            raise UserError(
+                f"dataset '{self.source.name}' has no split '{split}'. Known splits: {', '.join(known)}. Try: split=val"
+            )
+        return self._readers[split].samples if split in self._readers else known[split]
+
+    def class_counts(self) -> Tensor:
+        """How many training samples each class has, int64 (num_classes,)."""
+        return torch.bincount(self.samples("train").labels, minlength=self.info.num_classes)
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled, augmented batches of the training split."""
+        return self._loader("train", training=True)
+
+    def val_dataloader(self) -> Loader:
+        """The validation split in order."""
+        return self._loader("val", training=False)
+
+    def test_dataloader(self) -> Loader:
+        """The test split in order.
+
+        Raises:
+            UserError: If there is none.
+        """
+        return self._loader("test", training=False)
+
+    def loader(self, split: str) -> Loader:
+        """Any split in order and without augmentation, for evaluation.
+
+        Raises:
+            UserError: If there is no such split.
+        """
+        return self._loader(split, training=False)
+
+    def _divided(self) -> Splits:
+        if self._splits is None:
+            if self.trainer is None:
+                self.prepare_data()
+            saved = _read_json(self.splits_file) if self.splits_file and self.splits_file.exists() else None
+            self._splits = self.source.splits(seed=self.seed, saved=saved, strict=self.strict)
+            if self._splits.saved is not None and saved is None and self.splits_file and self._rank == 0:
+                _write_json(self.splits_file, self._splits.saved)
+        return self._splits
+
+    def _reader(self, split: str) -> BatchReader:
+        """The evaluation reader of a split; what it decoded serves training too."""
+        if split not in self._readers:
+            samples = self.samples(split)
+            decoded, prepared = None, False
+            if isinstance(samples, FileSamples):
+                prepared = split != "train" or not self._augment.wants_original
+                decoded = self._decode(samples, prepared=prepared)
+                if decoded is not None and decoded.problems:
+                    self._dropped[split] = [samples.name(index) for index in decoded.problems]
+                    if not len(decoded.keep):
+                        raise UserError(
+                            f"none of the {len(samples)} images of the {split} split can be read: "
+                            f"{next(iter(decoded.problems.values()))}"
+                        )
+                    samples = samples.select(decoded.keep)
+            self._readers[split] = self._make_reader(samples, decoded, prepared)
+        return self._readers[split]
+
+    def _make_reader(
+        self, samples: Samples, decoded: Decoded | None, prepared: bool, augment: Augment | None = None
+    ) -> BatchReader:
+        return BatchReader(
+            samples,
+            self.source.preprocess(),
+            augment=augment,
+            decoded=decoded,
+            prepared=prepared,
+            target=self.target,
+            strict=self.strict,
+        )
+
+    def _decode(self, samples: FileSamples, *, prepared: bool) -> Decoded | None:
+        budget = self.source.cache_mb * 2**20 - self._used_bytes
+        _log.debug("decoding %d images", len(samples))
+        if prepared:
+            decoded = decode_prepared(samples, self.source.preprocess(), budget=budget, strict=self.strict)
+        else:
+            decoded = decode_originals(samples, budget=budget, strict=self.strict)
+        self._used_bytes += decoded.nbytes if decoded is not None else 0
+        return decoded
+
+    def _loader(self, split: str, *, training: bool) -> Loader:
+        reader = self._reader(split)
+        if training and self._augment:
+            base = reader
+            reader = self._make_reader(base.samples, base.decoded, base.prepared, self._augment)
+            reader.broken = base.broken
+        order = BatchOrder(
+            len(reader.samples),
+            self._local_batch_size,
+            training=training,
+            seed=self.seed,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+        workers = self._num_workers(reader)
+        return Loader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
+
+    @cached_property
+    def _augment(self) -> Augment:
+        return Augment(self.source.augment or {}, self.source.size)
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+    @property
+    def _local_batch_size(self) -> int:
+        if self.batch_size % self._world_size:
+            raise UserError(
+                f"recipe.batch_size: {self.batch_size} images cannot be shared equally by {self._world_size} "
+                f"processes. Try: recipe.batch_size={-(-self.batch_size // self._world_size) * self._world_size}"
+            )
+        return self.batch_size // self._world_size
+
+    def _num_workers(self, reader: BatchReader) -> int:
+        """As set; else none for images in memory, unless a GPU would wait for their random changes."""
+        if self.source.num_workers is not None:
+            return self.source.num_workers
+        local = self.trainer.num_devices if self.trainer is not None else 1
+        if not reader.in_memory:
+            return max(1, min(8, available_cores() // local))
+        if reader.augment is not None and self._on_gpu:
+            return max(0, min(4, available_cores() // local - 1))
+        return 0
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
+    if not isinstance(value, dict):
+        raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
+    return value
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=0, ensure_ascii=False), encoding="utf-8")
+    os.replace(temporary, path)
