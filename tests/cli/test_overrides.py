@@ -1,0 +1,96 @@
+"""What is typed behind the verb."""
+
+import pytest
+from visionkit.cli.overrides import Override, apply_overrides, read_value, sort_overrides
+from visionkit.errors import UserError
+
+GROUPS = ("backbone", "dataset")
+
+
+def typed(*words, options=()):
+    return sort_overrides(words, groups=GROUPS, options=options, verb="train")
+
+
+def test_groups_values_and_options_are_told_apart():
+    result = typed("backbone=lenet", "recipe.lr=0.1", "split=val", "~a.b", options=("split",))
+    assert result.groups == {"backbone": "lenet"}
+    assert result.options == {"split": "val"}
+    assert result.values == [Override("recipe.lr", "0.1"), Override("a.b", delete=True)]
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_hydras_plus_signs_are_understood(prefix):
+    assert typed(f"{prefix}recipe.lr=0.1").values == [Override("recipe.lr", "0.1")]
+
+
+@pytest.mark.parametrize("word", ["lenet", "=3", "backbone"])
+def test_what_is_no_override_is_refused(word):
+    with pytest.raises(UserError, match="is neither a verb nor key=value"):
+        typed(word)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("1e-5", 1e-5),
+        ("true", True),
+        ("null", None),
+        ("adam", "adam"),
+        ("'a b'", "a b"),
+        ("[1,2]", [1, 2]),
+        ("{type: adam, lr: 0.1}", {"type": "adam", "lr": 0.1}),
+    ],
+)
+def test_values_are_read_by_hydras_grammar(text, value):
+    assert read_value(Override("recipe.x", text)) == value
+
+
+@pytest.mark.parametrize("path", ["data/my set (1)", "C=D/x,y", "/a/[b]", "~/x"])
+def test_paths_are_taken_to_the_letter(path):
+    assert read_value(Override("dataset.root", path)) == path
+
+
+def test_several_values_are_refused_with_the_way_to_quote_a_list():
+    with pytest.raises(UserError, match=r"stands for several values"):
+        read_value(Override("seed", "0,1"))
+
+
+def test_what_the_grammar_cannot_read_is_named():
+    with pytest.raises(UserError, match=r"'recipe.x=\[1' cannot be read"):
+        read_value(Override("recipe.x", "[1"))
+
+
+def test_a_mapping_given_whole_replaces_and_later_keys_apply_to_it_in_order():
+    config = {"stages": {"c1": {"conv": {"k": 5}, "pool": {}}, "c3": {}}}
+    apply_overrides(config, [Override("stages.c1", "{conv: {k: 3}}"), Override("stages.c1.conv.k", "7")])
+    assert config == {"stages": {"c1": {"conv": {"k": 7}}, "c3": {}}}
+    assert list(config["stages"]) == ["c1", "c3"]
+
+
+def test_a_key_the_file_does_not_write_is_added():
+    config = {"stages": {"c1": {"conv": {}}}}
+    apply_overrides(config, [Override("stages.c1.conv.norm", "group")])
+    assert config["stages"]["c1"]["conv"] == {"norm": "group"}
+
+
+def test_a_key_is_taken_away():
+    config = {"stages": {"c1": {"pool": {}, "conv": {}}}}
+    apply_overrides(config, [Override("stages.c1.pool", delete=True)])
+    assert config == {"stages": {"c1": {"conv": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (Override("stages.c1.pol", delete=True), "there is nothing to take away. Did you mean 'pool'?"),
+        (Override("stages.c2.pool", delete=True), "there is no 'c2'. Did you mean 'c1'?"),
+        (Override("stage.c1", "3"), "there is no 'stage'. Did you mean 'stages'?"),
+        (Override("seed.x", "3"), "a plain value"),
+        (Override("seed.x.y", "3"), "a plain value"),
+    ],
+)
+def test_what_is_not_there_is_named_with_the_nearest(override, message):
+    with pytest.raises(UserError) as error:
+        apply_overrides({"seed": 0, "stages": {"c1": {"pool": {}}}}, [override])
+    assert message in str(error.value)

@@ -1,0 +1,80 @@
+"""Mappings to dataclasses: strict values, and mistakes in words."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+from visionkit.errors import UserError
+from visionkit.registry import Registry, load_plugins
+from visionkit.schema import STRICT, parse, parse_typed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    __pydantic_config__ = STRICT
+    rate: Annotated[float, Field(gt=0)] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    count: int
+    mode: Literal["fast", "slow"] = "fast"
+    size: int | tuple[int, int] = 1
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_lists_stand_for_tuples_and_whole_numbers_for_floats():
+    made = parse(Outer, {"count": 2, "size": [3, 4], "inner": {"rate": 2}}, where="it")
+    assert made == Outer(count=2, size=(3, 4), inner=Inner(rate=2.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"count": "2"}, 'it.count: expected a whole number, found "2".'),
+        ({"count": True}, "it.count: expected a whole number, found true."),
+        ({"count": 2.5}, "it.count: expected a whole number, found 2.5."),
+        ({"count": None}, "it.count: expected a whole number, found nothing (null)."),
+        ({}, "it.count: this key is required and is not given."),
+        ({"cuont": 2}, "it: unknown key 'cuont'. Did you mean 'count'? Known keys: count, mode, size, inner."),
+        ({"count": 1, "mode": "fats"}, "it.mode: expected 'fast' or 'slow', found \"fats\"."),
+        ({"count": 1, "size": "x"}, 'it.size: expected a whole number or a list, found "x".'),
+        ({"count": 1, "inner": {"rate": 0}}, "it.inner.rate: expected a number greater than 0, found 0."),
+        ({"count": 1, "inner": {"rte": 1}}, "it.inner: unknown key 'rte'. Did you mean 'rate'? Known keys: rate."),
+        ([1], "it: expected a mapping of keys to values, found [1]."),
+        ({"count": print}, "it: only plain values are allowed"),
+    ],
+)
+def test_a_mistake_names_place_key_and_what_was_expected(values, message):
+    with pytest.raises(UserError) as error:
+        parse(Outer, values, where="it")
+    assert str(error.value).startswith(message)
+
+
+def test_a_type_makes_the_class_it_names():
+    registry: Registry[object] = Registry("thing")
+    registry.register("outer")(Outer)
+    assert parse_typed(registry, {"type": "outer", "count": 3}, where="it") == Outer(count=3)
+    with pytest.raises(UserError, match=r"it: no thing is called 'otter'. Did you mean 'outer'\?"):
+        parse_typed(registry, "otter", where="it")
+
+
+def test_one_name_for_two_classes_is_refused():
+    registry: Registry[object] = Registry("thing")
+    registry.register("a")(Inner)
+    registry.register("a")(Inner)
+    with pytest.raises(UserError, match="thing 'a' is defined twice"):
+        registry.register("a")(Outer)
+
+
+def test_a_plugin_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="plugin 'no_such_module' cannot be imported"):
+        load_plugins(["no_such_module"])
+
+
+def test_a_plugin_that_fails_says_why(tmp_path, monkeypatch):
+    (tmp_path / "bad_plugin.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="plugin 'bad_plugin' fails while it is imported: ZeroDivisionError"):
+        load_plugins(["bad_plugin"])
