@@ -191,6 +191,15 @@ def test_a_division_is_written_once_and_read_back_whatever_the_seed(make_module,
     assert [path.name for path in file.parent.iterdir()] == ["splits.json"]
 
 
+def test_no_division_is_written_where_the_data_are_broken(make_module, make_tree, tmp_path):
+    root = make_tree({"a": 10, "b": 10})
+    (root / "a" / "000.png").write_bytes(b"broken")
+    module = make_module("folder", root=str(root), image_size=8, strict=True, splits_file=tmp_path / "run" / "s.json")
+    with pytest.raises(UserError, match=r"a/000.png' cannot be read"):
+        module.setup()
+    assert not (tmp_path / "run").exists()
+
+
 def test_nothing_is_written_where_the_data_came_divided(make_module, tree, tmp_path):
     make_module("folder", root=str(tree), image_size=8, splits_file=tmp_path / "splits.json").setup()
     assert not (tmp_path / "splits.json").exists()

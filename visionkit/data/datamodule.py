@@ -111,7 +111,7 @@ class VisionDataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Divide the data and decode what fits into memory.
+        """Divide the data and decode what fits into memory; then, with the data known to be good, save the division.
 
         Args:
             stage: ``"fit"``, ``"validate"``, ``"test"``, or None for all.
@@ -123,6 +123,8 @@ class VisionDataModule(LightningDataModule):
         for split in _STAGES.get(stage, ()):
             if split in splits.samples:
                 self._reader(split)
+        if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
+            _write_json(self.splits_file, splits.saved)
 
     def samples(self, split: str) -> Samples:
         """The samples of a split, before any preprocessing.
@@ -171,8 +173,6 @@ class VisionDataModule(LightningDataModule):
                 self.prepare_data()
             saved = _read_json(self.splits_file) if self.splits_file and self.splits_file.exists() else None
             self._splits = self.source.splits(seed=self.seed, saved=saved, strict=self.strict)
-            if self._splits.saved is not None and saved is None and self.splits_file and self._rank == 0:
-                _write_json(self.splits_file, self._splits.saved)
         return self._splits
 
     def _reader(self, split: str) -> BatchReader:

@@ -18,7 +18,7 @@ from visionkit.errors import UserError
 
 __all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared"]
 
-_CHUNK = 1024
+_GROUP = 32  # files a thread takes at once; handing out single small ones costs more than decoding them
 
 
 @dataclass
@@ -156,11 +156,16 @@ def _for_all(indices: Iterable[int], work: Callable[[int], None], *, strict: boo
                 raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
             problems[index] = str(error)
 
-    pool = ThreadPoolExecutor(min(16, available_cores() + 1))
+    def attempt_all(some: list[int]) -> None:
+        for index in some:
+            attempt(index)
+
+    todo = list(indices)
+    groups = [todo[start : start + _GROUP] for start in range(0, len(todo), _GROUP)]
+    pool = ThreadPoolExecutor(min(16, available_cores()))
     try:
-        todo = list(indices)
-        for start in range(0, len(todo), _CHUNK):
-            list(pool.map(attempt, todo[start : start + _CHUNK]))
+        for _ in pool.map(attempt_all, groups):
+            pass
     finally:
         pool.shutdown(cancel_futures=True)
     return dict(sorted(problems.items()))

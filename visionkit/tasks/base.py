@@ -81,9 +81,10 @@ class VisionTask(pl.LightningModule, ABC):
     def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
-        self.losses[stage].update(losses, len(batch["images"]))
+        total = losses["loss"] if "loss" in losses else torch.stack(list(losses.values())).sum()
+        self.losses[stage].update({"loss": total, **losses}, len(batch["images"]))
         self.observe(outputs, batch, stage)
-        return losses["loss"]
+        return total
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one training batch, a scalar."""

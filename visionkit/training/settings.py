@@ -244,7 +244,7 @@ def _parse_optimizer(values: Any) -> Optimizer:
         optimizer = parse_typed(OPTIMIZERS, values, where="recipe.optimizer")
     except UserError as error:
         kind = values.get("type") if isinstance(values, Mapping) else values
-        if kind in OPTIMIZERS.names():
+        if kind in OPTIMIZERS.names() and ("unknown key" in str(error) or "is required" in str(error)):
             raise UserError(f"{error} The whole set of {kind}: recipe={kind}") from None
         raise
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:

@@ -1,0 +1,141 @@
+"""What a person may type wrong: one clear message, exit code 2, no traceback, nothing written, no torch imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+NET = "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
+
+MISTAKES = [
+    (["backbone=lenett"], "no backbone is called 'lenett'. Did you mean 'lenet'?"),
+    (["task=clasify"], "no task is called 'clasify'. Did you mean 'classify'?"),
+    (["head=liner"], "no head is called 'liner'. Did you mean 'linear'?"),
+    (["dataset=digit"], "no dataset is called 'digit'. Did you mean 'digits'?"),
+    (["recipe=sdg"], "no recipe is called 'sdg'. Did you mean 'sgd'?"),
+    (["hardware=gpus"], "no hardware is called 'gpus'. Did you mean 'gpu'?"),
+    (["experiment=mnist"], "no experiment is called 'mnist'. Did you mean 'mnist_lenet'?"),
+    (["backbon=lenet"], "unknown key 'backbon'. Did you mean 'backbone'?"),
+    (["recipe.epoch=3"], "recipe: unknown key 'epoch'. Did you mean 'epochs'?"),
+    (["recpie.epochs=3"], "there is no 'recpie'. Did you mean 'recipe'?"),
+    (["dataset.image_sise=32"], "unknown key 'image_sise'. Did you mean 'image_size'?"),
+    (["hardware.device=2"], "unknown key 'device'. Did you mean 'devices'?"),
+    (["backbone.stages.c1.conv.kernel=3"], "unknown key 'kernel'. Did you mean 'kernel_size'?"),
+    (["backbone.stages.c1.conv.type=cnv"], "no block is called 'cnv'. Did you mean 'conv'?"),
+    (["~backbone.stages.c1.pol"], "there is nothing to take away. Did you mean 'pool'?"),
+    (["recipe.epochs=three"], 'recipe.epochs: expected a whole number, found "three"'),
+    (["recipe.epochs=0"], "recipe.epochs: expected a number greater than 0, found 0"),
+    (["recipe.lr=-1"], "recipe.lr: expected a number greater than 0, found -1"),
+    (["recipe.optimizer.type=sdg"], "no optimizer is called 'sdg'. Did you mean 'sgd'?"),
+    (["seed=x"], 'seed: expected a whole number, found "x"'),
+    (["strict=maybe"], "strict: expected true or false"),
+    (["backbone.stages.c3.conv.kernel_size=25"], "stages.c3.conv: its 25x25 kernel does not fit into its 14x14x6 input"),
+    (["backbone=alexnet", "dataset.image_size=16"], "The smallest image that works is 63x63. Try dataset.image_size=63"),
+    (["dataset=folder"], "dataset.root is not given"),
+    (["dataset=folder", "dataset.root=nowhere"], "there is no folder 'nowhere'"),
+    (["dataset=mnist", "dataset.root=nowhere"], "dataset.download=true"),
+    (["hardware.devices=2", "hardware=cpu"], "hardware.devices"),
+    (["evaluate", "run=nowhere"], "'nowhere' is no run folder"),
+    (["evaluate", "run=latest"], "there is no run below 'runs' yet"),
+    (["evaluate"], "evaluate needs a run"),
+    (["predict", "run=nowhere", "source=x"], "'nowhere' is no run folder"),
+    (["train", "run=nowhere"], "'nowhere' is no run folder"),
+    (["train", "resume=true"], "resume=true continues a run: say which"),
+    (["inspect", "image_size=0"], "inspect.image_size: expected a number greater than 0, found 0"),
+    (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
+    (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
+    (["list", "backbonez"], "there is no 'backbonez' to list. Did you mean 'backbone'?"),
+    (["trian"], "no verb is called 'trian'. Did you mean 'train'?"),
+    (["--hlep"], "no flag is called '--hlep'"),
+    (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
+    (["seed=0,1"], "stands for several values"),
+    (["backbone=lenet,resnet18"], "names several choices"),
+    (["plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
+    (["backbone=missing.yaml"], "backbone file 'missing.yaml' does not exist"),
+    (["backbone=empty.yaml"], "the file is empty"),
+    (["backbone=twice.yaml"], "the key 'name' is given twice"),
+    (["backbone=list.yaml"], "expected a mapping"),
+    (["backbone=huge.yaml"], "at most 256 KiB"),
+    (["backbone=zero.yaml"], "expected a number greater than 0, found 0"),
+    (["backbone=negative.yaml"], "expected a number greater than 0, found -3"),
+]
+
+
+@pytest.fixture
+def broken_files(in_empty_folder):
+    files = {
+        "empty.yaml": "",
+        "twice.yaml": NET + "name: again\n",
+        "list.yaml": "- a\n",
+        "huge.yaml": NET + "#" * 300_000,
+        "zero.yaml": NET.replace("out_channels: 4", "out_channels: 0"),
+        "negative.yaml": NET.replace("kernel_size: 3", "kernel_size: -3"),
+    }
+    for name, text in files.items():
+        (in_empty_folder / name).write_text(text)
+    return in_empty_folder
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda x: " ".join(x) if isinstance(x, list) else "")
+def test_a_mistake_ends_with_2_and_says_what_to_type(cli, broken_files, arguments, message):
+    before = sorted(broken_files.rglob("*"))
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("visionkit: ")
+    assert "Traceback" not in err
+    assert out == ""
+    assert sorted(broken_files.rglob("*")) == before
+
+
+def test_configuration_errors_listings_and_inspect_import_no_torch(in_empty_folder):
+    script = (
+        "import sys\nfrom visionkit.cli.main import main\n"
+        "codes = [main(a.split()) for a in ('list', '--help', 'inspect backbone=resnet50 num_classes=10', "
+        "'recipe.epochs=x', 'backbone=alexnet dataset.image_size=16', 'dataset=mnist', 'evaluate run=x')]\n"
+        "heavy = [m for m in ('torch', 'torchvision', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules]\n"
+        "print('RESULT', codes, heavy)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "RESULT [0, 0, 0, 2, 2, 2, 2] []" in result.stdout
+
+
+def test_importing_backbones_loads_no_trainer_and_no_hydra():
+    script = (
+        "import sys, visionkit\nassert 'torch' not in sys.modules\nimport visionkit.backbones\n"
+        "visionkit.backbones.create_backbone('lenet')\n"
+        "print([m for m in ('hydra', 'omegaconf', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_gpu_where_one_was_asked_for(cli, in_empty_folder):
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _, err = cli("hardware=gpu")
+    assert code == 2
+    assert "a GPU was asked for, but torch finds none" in err
+    assert "Try: hardware=cpu" in err
+    assert list(in_empty_folder.iterdir()) == []
+
+
+def test_a_fault_of_ours_ends_with_1_and_asks_for_a_report(cli, monkeypatch):
+    import visionkit.cli.main as module
+
+    monkeypatch.setattr(module, "_run", lambda request: 1 / 0)
+    code, _, err = cli("list")
+    assert code == 1
+    assert "please report it" in err
+
+
+def test_ctrl_c_outside_training_ends_with_130(cli, monkeypatch):
+    import visionkit.cli.main as module
+
+    def interrupt(request):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_run", interrupt)
+    assert cli("list")[0] == 130

@@ -1,0 +1,111 @@
+"""The verbs that answer without torch."""
+
+import json
+
+import pytest
+from visionkit.backbones import list_backbones
+
+
+def test_inspect_prints_lenet_as_the_paper_has_it(cli):
+    code, out, _ = cli("inspect", "backbone=lenet", "num_classes=10", "format=json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["totals"] == {"parameters": 61_706}
+    outputs = [layer["output"] for layer in document["layers"]]
+    assert outputs[:4] == [[6, 28, 28], [6, 14, 14], [16, 10, 10], [16, 5, 5]]
+    assert [layer["parameters"] for layer in document["layers"] if layer["parameters"]] == [156, 2416, 48120, 10164, 850]
+    assert document["layers"][0] == {
+        "name": "c1.conv", "type": "conv", "output": [6, 28, 28], "parameters": 156,
+        "receptive_field": 5, "jump": 1, "offset": 2.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list_backbones())
+def test_inspect_knows_every_backbone(cli, name):
+    code, out, _ = cli("inspect", f"backbone={name}", "format=json")
+    assert code == 0
+    assert json.loads(out)["backbone"] == name
+
+
+def test_inspect_draws_a_table_with_totals(cli):
+    code, out, _ = cli("inspect", "backbone=resnet50", "num_classes=1000")
+    assert code == 0
+    assert "layer3.blocks" in out
+    assert "6 x bottleneck" in out
+    assert "25,557,032" in out
+
+
+def test_inspect_takes_size_and_channels_from_a_data_set_that_is_typed(cli):
+    _, out, _ = cli("inspect", "backbone=resnet18", "dataset=digits", "format=json")
+    document = json.loads(out)
+    assert document["input"] == [1, 32, 32]
+    assert document["layers"][-1]["output"][0] == 10
+
+
+def test_inspect_unfolds_with_depth(cli):
+    counts = []
+    for depth in (1, 2, 3):
+        _, out, _ = cli("inspect", "backbone=resnet18", f"depth={depth}", "format=json")
+        document = json.loads(out)
+        counts.append(len(document["layers"]))
+        assert document["totals"]["parameters"] == 11_176_512
+    assert counts == [5, 6, 12]
+
+
+def test_inspect_shows_a_changed_stage(cli):
+    change = "backbone.stages.c1={conv: {type: conv, out_channels: 4, kernel_size: 3}}"
+    _, out, _ = cli("inspect", "backbone=lenet", change, "format=json")
+    assert [layer["name"] for layer in json.loads(out)["layers"]] == ["c1.conv", "c3.conv", "c3.pool"]
+
+
+def test_inspect_takes_a_file_of_the_users_own(cli, in_empty_folder):
+    (in_empty_folder / "net.yaml").write_text(
+        "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3, norm: {type: batch, eps: 1e-5}}}}\n"
+    )
+    code, out, _ = cli("inspect", "backbone=net.yaml", "format=json")
+    assert code == 0
+    assert json.loads(out)["totals"]["parameters"] == 4 * 27 + 8
+
+
+def test_list_shows_every_group_and_its_choices(cli):
+    code, out, _ = cli("list", "format=json")
+    groups = json.loads(out)
+    assert code == 0
+    assert {"task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug", "blocks"} == set(groups)
+    assert set(groups["backbone"]) == set(list_backbones())
+    assert "bottleneck" in groups["blocks"]
+
+
+@pytest.mark.parametrize("word", ["backbone", "backbones"])
+def test_list_takes_one_group_in_the_plural_too(cli, word):
+    code, out, _ = cli("list", word)
+    assert code == 0
+    assert "resnet110" in out
+    assert "adamw" not in out
+
+
+def test_a_folder_of_the_users_own_joins_with_config_dir(cli, in_empty_folder):
+    (in_empty_folder / "mine" / "backbone").mkdir(parents=True)
+    (in_empty_folder / "mine" / "backbone" / "mynet.yaml").write_text(
+        "# My own net\nname: mynet\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
+    )
+    _, out, _ = cli("list", "backbones", "--config-dir", "mine")
+    assert "My own net" in out
+    code, out, _ = cli("inspect", "--config-dir=mine", "backbone=mynet", "format=json")
+    assert (code, json.loads(out)["backbone"]) == (0, "mynet")
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "inspect", "list"])
+def test_every_verb_has_help_with_its_own_keys_and_examples(cli, verb):
+    from visionkit.cli.verbs import VERBS
+
+    code, out, _ = cli(verb, "--help")
+    assert code == 0
+    assert all(f"{key}=" in out for key in VERBS[verb].options)
+    assert all(example in out for example in VERBS[verb].examples)
+
+
+def test_version(cli):
+    import visionkit
+
+    assert cli("--version")[:2] == (0, f"visionkit {visionkit.__version__}\n")

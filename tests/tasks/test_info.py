@@ -1,0 +1,35 @@
+"""What tasks say about themselves."""
+
+import subprocess
+import sys
+
+import pytest
+
+from visionkit.tasks.info import TASKS, TaskInfo
+
+
+def test_classification_is_judged_by_validation_accuracy():
+    info = TASKS["classify"]
+    assert (info.name, info.target, info.monitor, info.mode) == ("classify", "label", "val/accuracy", "max")
+
+
+@pytest.mark.parametrize(
+    ("mode", "new", "old", "better"),
+    [
+        ("max", 0.5, None, True),
+        ("max", 0.5, 0.4, True),
+        ("max", 0.4, 0.4, False),
+        ("min", 0.4, 0.5, True),
+        ("min", 0.6, 0.5, False),
+        ("max", float("nan"), None, False),
+    ],
+)
+def test_better_follows_the_mode(mode, new, old, better):
+    assert TaskInfo("t", "label", "val/x", mode).better(new, old) is better
+
+
+def test_tasks_and_settings_are_known_without_torch():
+    code = "import visionkit.tasks.info, visionkit.training.settings, visionkit.training.run_folder, sys; "
+    code += "print([m for m in ('torch', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

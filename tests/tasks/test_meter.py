@@ -1,0 +1,38 @@
+"""Means of losses."""
+
+import pytest
+import torch
+
+from visionkit.tasks.meter import WAITING_BATCHES, LossMeter
+
+
+def test_losses_are_weighted_by_the_size_of_their_batch():
+    meter = LossMeter()
+    meter.update({"loss": torch.tensor(1.0), "part": torch.tensor(0.5)}, 3)
+    meter.update({"loss": torch.tensor(5.0), "part": torch.tensor(0.1)}, 1)
+    means = meter.means()
+    assert means["loss"].item() == pytest.approx(2.0)
+    assert means["part"].item() == pytest.approx(0.4)
+
+
+def test_more_batches_than_are_kept_give_the_same_mean():
+    meter = LossMeter()
+    number = 2 * WAITING_BATCHES + 5
+    for value in range(number):
+        meter.update({"loss": torch.tensor(float(value))}, 2)
+    assert meter.means()["loss"].item() == pytest.approx((number - 1) / 2)
+
+
+def test_nothing_seen_gives_nothing():
+    meter = LossMeter()
+    meter.update({"loss": torch.tensor(1.0)}, 1)
+    meter.reset()
+    assert meter.means() == {}
+    assert meter.last is None
+
+
+def test_last_is_the_newest_loss_without_its_graph():
+    meter = LossMeter()
+    meter.update({"loss": torch.tensor(3.0, requires_grad=True) * 2}, 1)
+    assert meter.last.item() == 6.0
+    assert not meter.last.requires_grad

@@ -1,0 +1,113 @@
+"""The run folder: its files, its errors, and writes that are whole."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+from visionkit.errors import UserError
+from visionkit.training.run_folder import RunFolder, write_atomic
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_new_run_lies_below_runs_and_holds_its_configuration():
+    folder = RunFolder.create("classify-lenet-digits", None, {"seed": 3})
+    assert folder.path.parent.as_posix() == "runs/classify-lenet-digits"
+    assert yaml.safe_load(folder.config_file.read_text()) == {"seed": 3} == folder.read_config()
+
+
+def test_two_runs_in_one_second_get_two_folders():
+    first, second = (RunFolder.create("a-b-c", None, {}) for _ in range(2))
+    assert first.path != second.path
+
+
+def test_run_dir_moves_the_folder(tmp_path):
+    assert RunFolder.create("a-b-c", "elsewhere/x", {}).path.resolve() == tmp_path / "elsewhere" / "x"
+
+
+def test_a_run_dir_that_holds_a_run_is_refused_and_left_alone():
+    RunFolder.create("a-b-c", "x", {"seed": 1})
+    with pytest.raises(UserError, match=r"run_dir: 'x' already holds a run.*resume=true run=x"):
+        RunFolder.create("a-b-c", "x", {"seed": 2})
+    assert RunFolder.open("x").read_config() == {"seed": 1}
+
+
+def test_a_run_dir_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="run_dir: 'x' is a file"):
+        RunFolder.create("a-b-c", "x", {})
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="run_dir: the folder 'x/y' cannot be made"):
+        RunFolder.create("a-b-c", "x/y", {})
+
+
+def test_planning_writes_nothing_and_discarding_takes_back_the_split(tmp_path):
+    folder = RunFolder.plan("a-b-c", None)
+    assert list(tmp_path.iterdir()) == []
+    write_atomic(folder.splits_file, "{}")
+    folder.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_discarding_leaves_a_run_alone():
+    folder = RunFolder.create("a-b-c", None, {})
+    write_atomic(folder.splits_file, "{}")
+    folder.discard()
+    assert folder.splits_file.exists()
+
+
+def test_latest_is_the_newest_run():
+    for index, name in enumerate(("b-b-b", "a-a-a", "c-c-c")):
+        folder = RunFolder.create(name, None, {})
+        os.utime(folder.config_file, (index if name != "a-a-a" else 9,) * 2)
+    assert RunFolder.open("latest").path.parent.name == "a-a-a"
+
+
+def test_latest_without_any_run_says_how_to_get_one():
+    with pytest.raises(UserError, match=r"run=latest: there is no run below 'runs' yet.*visionkit train"):
+        RunFolder.open("latest")
+
+
+@pytest.mark.parametrize(("make", "words"), [(False, "there is no such folder"), (True, "it has no config.yaml")])
+def test_no_run_folder_is_named(tmp_path, make, words):
+    if make:
+        (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match=rf"run: 'nothing' is no run folder: {words}.*run=latest"):
+        RunFolder.open("nothing")
+
+
+@pytest.mark.parametrize(("text", "words"), [("[1]", "holds no mapping"), ("a: [", "cannot be read")])
+def test_a_broken_configuration_is_named(text, words):
+    folder = RunFolder.create("a-b-c", "x", {})
+    folder.config_file.write_text(text)
+    with pytest.raises(UserError, match=words):
+        folder.read_config()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "f", "old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        write_atomic(tmp_path / "f", "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("f", "old")]
+
+
+def test_numbers_that_are_not_finite_become_null_in_json():
+    folder = RunFolder.create("a-b-c", "x", {})
+    folder.write_json(folder.metrics_file, {"a": float("nan"), "b": [1.5, float("inf")], "c": 2})
+    assert json.loads(folder.metrics_file.read_text()) == {"a": None, "b": [1.5, None], "c": 2}
+
+
+def test_history_comes_back_as_it_was_written():
+    folder = RunFolder.create("a-b-c", "x", {})
+    assert folder.read_history() == []
+    folder.write_csv(folder.history_file, ["epoch", "val/loss", "lr"], [[1, 0.5, None], [2, 0.25, 0.1]])
+    assert folder.read_history() == [{"epoch": 1.0, "val/loss": 0.5}, {"epoch": 2.0, "val/loss": 0.25, "lr": 0.1}]

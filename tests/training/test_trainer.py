@@ -1,0 +1,234 @@
+"""Training through the Trainer: numbers, files, checkpoints, interruption, and what is not said."""
+
+import csv
+import io
+import os
+import re
+import signal
+import warnings
+from dataclasses import replace
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from visionkit.errors import UserError
+from visionkit.training.callbacks.interrupt import Interrupted
+from visionkit.training.console import Printer
+from visionkit.training.settings import EarlyStopping
+
+from .stand_ins import HARDWARE, Batches, Fitted, TinyModel
+
+
+class Watch(pl.Callback):
+    """Notes the learning rate of each step, and does something after one of them."""
+
+    def __init__(self, step=None, act=None):
+        self.rates, self.step, self.act = [], step, act
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        if self.act is not None and trainer.global_step == self.step:
+            self.act()
+
+
+def _load(path):
+    return torch.load(path, weights_only=True)
+
+
+def _by_hand(epochs, *, clip=None, accumulate=1):
+    """The same training as a plain loop."""
+    fitted = Fitted.__new__(Fitted)
+    del fitted
+    torch.manual_seed(0)
+    import random
+
+    import numpy as np
+    from visionkit.training.optim import make_optimizer, make_schedule
+
+    from .stand_ins import recipe
+
+    random.seed(0)
+    np.random.seed(0)
+    settings = recipe(epochs=epochs)
+    model = TinyModel()
+    optimizer = make_optimizer(model, settings=settings.optimizer, lr=settings.lr)
+    factor = make_schedule(settings)
+    batches = list(Batches(48))
+    total, step, losses = epochs * len(batches) // accumulate, 0, []
+    for _ in range(epochs):
+        for index, batch in enumerate(batches):
+            loss = model.loss(model(batch["images"]), batch)["loss"]
+            losses.append(loss.item())
+            (loss / accumulate).backward()
+            if (index + 1) % accumulate == 0:
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), clip)
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.lr * factor(step, total)
+                optimizer.step()
+                optimizer.zero_grad()
+                step += 1
+    return model, losses
+
+
+@pytest.mark.parametrize(("clip", "accumulate"), [(None, 1), (0.05, 1), (None, 2), (0.05, 3)])
+def test_training_equals_a_loop_by_hand(tmp_path, clip, accumulate):
+    fitted = Fitted(tmp_path, clip_norm=clip, accumulate=accumulate).fit()
+    model, losses = _by_hand(3, clip=clip, accumulate=accumulate)
+    # float32, the same operations in the same order
+    torch.testing.assert_close(fitted.task.model.state_dict(), model.state_dict(), rtol=1e-5, atol=1e-6)
+    epochs = [sum(losses[start : start + 6]) / 6 for start in (0, 6, 12)]
+    assert [row["train/loss"] for row in fitted.recorder.history] == pytest.approx(epochs, rel=1e-5)
+
+
+def test_the_learning_rate_follows_the_schedule_step_by_step(tmp_path):
+    watch = Watch()
+    fitted = Fitted(tmp_path, callbacks=(watch,)).fit()
+    assert watch.rates == pytest.approx([0.1 * fitted.task.schedule_fn(step, 18) for step in range(18)])
+
+
+def test_an_epoch_is_a_row_with_both_splits(tmp_path):
+    fitted = Fitted(tmp_path).fit()
+    with fitted.folder.history_file.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert set(rows[0]) >= {"step", "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1_macro"}
+    images, labels = Batches(24, start=1).images, Batches(24, start=1).labels
+    right = (fitted.task.model(images)["logits"].argmax(1) == labels).float().mean().item()
+    assert float(rows[-1]["val/accuracy"]) == pytest.approx(right)
+    assert 0 <= float(rows[-1]["data_wait"]) <= 1
+    assert float(rows[-1]["images_per_second"]) > 0
+
+
+def test_checkpoints_are_data_alone_and_hold_plain_hyper_parameters(tmp_path):
+    fitted = Fitted(tmp_path).fit()
+    for path in (fitted.folder.best_checkpoint, fitted.folder.last_checkpoint):
+        plain = _load(path)["hyper_parameters"]
+        assert plain == {"seed": 0, "recipe": {"epochs": 3, "betas": [0.9, 0.99], "x": None}}
+        assert type(plain) is dict
+
+
+def test_the_best_checkpoint_is_the_epoch_with_the_best_validation_accuracy(tmp_path):
+    fitted = Fitted(tmp_path, epochs=5, lr=0.3).fit()
+    scores = [row["val/accuracy"] for row in fitted.recorder.history]
+    assert fitted.recorder.best_epoch == scores.index(max(scores)) + 1
+    assert _load(fitted.folder.best_checkpoint)["epoch"] == fitted.recorder.best_epoch - 1
+    assert _load(fitted.folder.last_checkpoint)["epoch"] == 4
+
+
+def test_nothing_but_the_run_folder_is_written(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Fitted(tmp_path / "run").fit()
+    assert list((tmp_path / "here").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*") if path.is_file()) == [
+        "best.ckpt", "last.ckpt", "metrics.csv",
+    ]  # fmt: skip
+
+
+def test_away_from_a_terminal_an_epoch_is_one_plain_line_and_lightning_is_silent(tmp_path, capfd):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Fitted(tmp_path).fit()
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 3
+    assert re.match(r"epoch 1/3  loss \d\.\d{4}  val/accuracy \d\.\d{4}\*  [\d,]+ images/s  waits for data +\d+%", lines[0])
+    assert err == ""
+    assert [str(w.message) for w in caught if "lightning" in str(w.filename)] == []
+
+
+def test_on_a_terminal_a_bar_shows_loss_speed_and_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr("visionkit.training.callbacks.progress.SECONDS_BETWEEN_BEATS", 0.0)
+    screen = io.StringIO()
+    Fitted(tmp_path, printer=Printer(console=Console(file=screen, force_terminal=True, width=120))).fit()
+    assert re.search(r"loss \d\.\d{4}  [\d,]+ images/s  waits for data \d+%", screen.getvalue())
+    assert "validation" in screen.getvalue()
+    assert "epoch 3/3" in screen.getvalue()
+
+
+@pytest.mark.parametrize("beat", [0.0, 100.0])
+def test_a_loss_that_is_no_number_stops_with_a_way_out(tmp_path, monkeypatch, beat):
+    monkeypatch.setattr("visionkit.training.callbacks.progress.SECONDS_BETWEEN_BEATS", beat)
+    model = TinyModel()
+    nn.init.constant_(model.linear.weight, float("nan"))
+    with pytest.raises(UserError, match=r"training diverged: the loss is nan in epoch 1.*recipe\.lr=.*recipe\.clip_norm=1"):
+        Fitted(tmp_path, model=model).fit()
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tmp_path):
+    model = TinyModel()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.idle = nn.Parameter(torch.zeros(1))
+    plain_loss = model.loss
+    model.loss = lambda o, t: {"loss": plain_loss(o, t)["loss"] + 0 * model.idle.sum()}
+    fitted = Fitted(tmp_path, model=model, epochs=9, early_stopping=EarlyStopping(patience=2)).fit()
+    assert len(fitted.recorder.history) == 3
+    _load(fitted.folder.last_checkpoint)
+
+
+def test_bf16_trains_on_the_cpu(tmp_path):
+    fitted = Fitted(tmp_path, hardware=replace(HARDWARE, precision="bf16")).fit()
+    assert fitted.task.model.linear.weight.dtype == torch.float32
+    assert fitted.recorder.history[-1]["train/loss"] < fitted.recorder.history[0]["train/loss"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
+    watch = Watch(8, lambda: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as stop:
+        Fitted(tmp_path, callbacks=(watch,)).fit()
+    assert stop.value.saved
+    assert signal.getsignal(number) is before
+    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] in (8, 9)
+    assert "Stopping after this batch; once more stops at once." in capsys.readouterr().out
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as stop:
+        Fitted(tmp_path, callbacks=(Watch(8, twice),)).fit()
+    assert not stop.value.saved
+    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 6
+
+
+@pytest.mark.parametrize("step", [6, 8])
+def test_an_interrupted_run_goes_on_to_the_same_number_of_steps(tmp_path, step):
+    with pytest.raises(Interrupted):
+        Fitted(tmp_path, callbacks=(Watch(step, lambda: os.kill(os.getpid(), signal.SIGINT)),)).fit()
+    rows_before = len(list(csv.DictReader((tmp_path / "metrics.csv").open()))) if step > 6 else 0
+    resumed = Fitted(tmp_path, resume=True).fit()
+    assert resumed.trainer.global_step == 18
+    assert [row["epoch"] for row in resumed.recorder.history] == [1, 2, 3]
+    assert rows_before in (0, 1)
+
+
+class _StopInValidation(pl.Callback):
+    def on_validation_batch_end(self, trainer, *_args):
+        if trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_in_validation_loses_no_training(tmp_path):
+    with pytest.raises(Interrupted) as stop:
+        Fitted(tmp_path, callbacks=(_StopInValidation(),)).fit()
+    assert stop.value.saved or _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 6
+    resumed = Fitted(tmp_path, resume=True).fit()
+    assert resumed.trainer.global_step == 18
+    assert [row["epoch"] for row in resumed.recorder.history] == [1, 2, 3]
+
+
+def test_a_finished_run_that_is_continued_keeps_its_best(tmp_path):
+    first = Fitted(tmp_path, epochs=2).fit()
+    best = first.recorder.best_score
+    resumed = Fitted(tmp_path, epochs=4, resume=True).fit()
+    assert resumed.recorder.best_score >= best
+    assert len(resumed.recorder.history) == 4
