@@ -101,11 +101,12 @@ class Fitted:
             schedule_fn=make_schedule(self.recipe),
             hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "x": None}},
         )
-        self.trainer = make_trainer(
-            hardware=hardware, accelerator="cpu", debug=Debug(limit_batches=None, epochs=None), recipe=self.recipe,
-            folder=self.folder, info=TASKS["classify"],
-            callbacks=[self.progress, self.interrupt, self.recorder, *callbacks],
-        )  # fmt: skip
+        with quiet():
+            self.trainer = make_trainer(
+                hardware=hardware, accelerator="cpu", debug=Debug(limit_batches=None, epochs=None),
+                recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
+                callbacks=[self.progress, self.interrupt, self.recorder, *callbacks],
+            )  # fmt: skip
         self.train = train or Batches(48)
         self.resume = resume
 

@@ -17,9 +17,11 @@ from torch import nn
 from visionkit.errors import UserError
 from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.training.console import Printer
+from visionkit.training.optim import make_optimizer, make_schedule
 from visionkit.training.settings import EarlyStopping
+from visionkit.training.trainer import seed
 
-from .stand_ins import HARDWARE, Batches, Fitted, TinyModel
+from .stand_ins import HARDWARE, Batches, Fitted, TinyModel, recipe
 
 
 class Watch(pl.Callback):
@@ -40,18 +42,7 @@ def _load(path):
 
 def _by_hand(epochs, *, clip=None, accumulate=1):
     """The same training as a plain loop."""
-    fitted = Fitted.__new__(Fitted)
-    del fitted
-    torch.manual_seed(0)
-    import random
-
-    import numpy as np
-    from visionkit.training.optim import make_optimizer, make_schedule
-
-    from .stand_ins import recipe
-
-    random.seed(0)
-    np.random.seed(0)
+    seed(0)
     settings = recipe(epochs=epochs)
     model = TinyModel()
     optimizer = make_optimizer(model, settings=settings.optimizer, lr=settings.lr)
@@ -185,7 +176,7 @@ def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
         Fitted(tmp_path, callbacks=(watch,)).fit()
     assert stop.value.saved
     assert signal.getsignal(number) is before
-    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] in (8, 9)
+    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9  # the signal came after the look at batch 8
     assert "Stopping after this batch; once more stops at once." in capsys.readouterr().out
 
 
@@ -204,11 +195,9 @@ def test_a_second_signal_stops_at_once(tmp_path):
 def test_an_interrupted_run_goes_on_to_the_same_number_of_steps(tmp_path, step):
     with pytest.raises(Interrupted):
         Fitted(tmp_path, callbacks=(Watch(step, lambda: os.kill(os.getpid(), signal.SIGINT)),)).fit()
-    rows_before = len(list(csv.DictReader((tmp_path / "metrics.csv").open()))) if step > 6 else 0
     resumed = Fitted(tmp_path, resume=True).fit()
     assert resumed.trainer.global_step == 18
     assert [row["epoch"] for row in resumed.recorder.history] == [1, 2, 3]
-    assert rows_before in (0, 1)
 
 
 class _StopInValidation(pl.Callback):
@@ -220,7 +209,8 @@ class _StopInValidation(pl.Callback):
 def test_an_interruption_in_validation_loses_no_training(tmp_path):
     with pytest.raises(Interrupted) as stop:
         Fitted(tmp_path, callbacks=(_StopInValidation(),)).fit()
-    assert stop.value.saved or _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 6
+    assert stop.value.saved
+    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 12
     resumed = Fitted(tmp_path, resume=True).fit()
     assert resumed.trainer.global_step == 18
     assert [row["epoch"] for row in resumed.recorder.history] == [1, 2, 3]

@@ -64,7 +64,8 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {error}") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {reason}") from None
 
 
 def load_run_model(folder: RunFolder) -> Any:

@@ -59,8 +59,11 @@ class Interrupt(pl.Callback):
         self.say("Stopping after this batch; once more stops at once.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From here on a batch is awaited."""
+        """From here on a batch is awaited; Lightning's own handlers, set up meanwhile, give way again."""
         self._fitting = True
+        if self._before:
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """No batch comes any more."""

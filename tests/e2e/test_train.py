@@ -1,0 +1,295 @@
+"""Train, evaluate, predict and resume through the real command line, on small real handwriting."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+FAST = ("hardware=cpu", "recipe.epochs=2")
+FILES = {
+    "config.yaml", "metrics.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors",
+    "environment.json", "log.txt", "plots/curves.png", "plots/confusion_matrix.png", "plots/train_batch.png",
+    "plots/predictions.png",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of the main job."""
+    from visionkit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("main") / "run"
+    before = os.getcwd()
+    os.chdir(folder.parent)
+    try:
+        assert main([*FAST, "recipe.epochs=6", f"run_dir={folder}"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def test_the_run_folder_holds_what_the_design_lists(run):
+    assert {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()} >= FILES
+    assert sorted(p.name for p in run.parent.iterdir()) == ["run"]
+
+
+def test_metrics_are_one_flat_object_of_numbers(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    assert metrics["test/accuracy"] > 0.8
+    assert metrics["test/top5_accuracy"] >= metrics["test/accuracy"]
+    assert {"test/f1_macro", "test/calibration_error", "test/loss", "val/accuracy"} <= set(metrics)
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert len(rows) == 6
+    assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
+
+
+def test_the_best_epoch_is_the_one_with_the_best_validation_accuracy(run):
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    accuracies = [float(row["val/accuracy"]) for row in rows]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["best_epoch"] == accuracies.index(max(accuracies)) + 1
+    assert metrics["val/accuracy"] == pytest.approx(max(accuracies))
+
+
+def test_the_checkpoint_loads_as_plain_data_with_its_hyper_parameters(run):
+    for name in ("best", "last"):
+        checkpoint = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert checkpoint["hyper_parameters"]["recipe"]["epochs"] == 6
+
+
+def test_model_safetensors_is_the_best_checkpoint(run):
+    from safetensors.torch import load_file
+
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    weights = load_file(run / "model.safetensors")
+    assert weights
+    assert all(torch.equal(best[f"model.{key}"], value) for key, value in weights.items())
+
+
+def test_the_confusion_matrix_adds_up_to_the_test_split_and_gives_the_accuracy(run):
+    rows = list(csv.reader((run / "confusion_matrix.csv").open()))[1:]
+    counts = torch.tensor([[int(cell or 0) for cell in row[1:]] for row in rows])
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert counts.sum() == 270
+    assert counts.diag().sum() / counts.sum() == pytest.approx(metrics["test/accuracy"], abs=1e-6)
+
+
+def test_evaluate_gives_the_numbers_of_the_run_again(cli, run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    code, out, _ = cli("evaluate", f"run={run}", "format=json")
+    again = json.loads(out)
+    assert (code, again["split"]) == (0, "test")
+    for name, value in again["metrics"].items():
+        assert value == pytest.approx(metrics[name], abs=1e-6), name
+    _, out, _ = cli("evaluate", f"run={run}", "split=val", "format=json")
+    assert json.loads(out)["metrics"]["val/accuracy"] == pytest.approx(metrics["val/accuracy"], abs=1e-6)
+
+
+def test_evaluate_prints_a_table(cli, run):
+    code, out, _ = cli("evaluate", f"run={run}")
+    assert code == 0
+    assert "test/accuracy" in out
+
+
+def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
+    """The test images as PNG files, predicted one by one, against the model on the test loader's batches."""
+    from PIL import Image
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.data import VisionDataModule
+    from visionkit.training.checkpoint import load_run_model
+    from visionkit.training.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    config = RunConfig.from_plain(folder.read_config())
+    data = VisionDataModule(config.source, batch_size=64, seed=0)
+    data.prepare_data()
+    data.setup("test")
+    samples = data.samples("test")
+    for i in range(len(samples)):
+        Image.fromarray(samples.image(i)[0].numpy()).save(tmp_path / f"{i:04d}.png")
+    model = load_run_model(folder)
+    with torch.no_grad():
+        expected = torch.cat([model.predict(model(b["images"]))["probabilities"] for b in data.test_dataloader()])
+    code, out, _ = cli("predict", f"run={run}", f"source={tmp_path}", "format=json", f"run_dir={tmp_path / 'out'}")
+    rows = json.loads(out)["predictions"]
+    found = torch.tensor([list(row["probabilities"].values()) for row in rows])
+    assert code == 0
+    assert len(rows) == len(samples) == 270
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    accuracy = (found.argmax(1) == torch.as_tensor(samples.labels)).double().mean().item()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert accuracy == pytest.approx(metrics["test/accuracy"], abs=1e-6)
+    table = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert [row["class"] for row in table] == [row["class"] for row in rows]
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == rows
+
+
+def test_predict_leaves_unreadable_files_out_counts_and_names_them(cli, run, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (50, 40), "white").save(tmp_path / "good.jpg")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    code, out, _ = cli("predict", f"run={run}", f"source={tmp_path}", f"run_dir={tmp_path / 'out'}")
+    assert code == 0
+    assert "1 files could not be read" in out
+    assert "broken.png" in out
+    code, _, err = cli("predict", f"run={run}", f"source={tmp_path}", "strict=true", f"run_dir={tmp_path / 'out2'}")
+    assert code == 2
+    assert "broken.png' cannot be read" in err
+    assert not (tmp_path / "out2").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("nowhere", "there is no file or folder 'nowhere'"), ("*.tiff", "no images match '*.tiff'"), ("", "source")],
+)
+def test_predict_without_images_says_so(cli, run, in_empty_folder, source, message):
+    code, _, err = cli("predict", f"run={run}", f"source={source}")
+    assert code == 2
+    assert message in err
+
+
+def test_a_run_folder_is_never_written_over(cli, run):
+    before = (run / "metrics.json").read_bytes()
+    code, _, err = cli(*FAST, f"run_dir={run}")
+    assert code == 2
+    assert "already holds a run" in err
+    assert (run / "metrics.json").read_bytes() == before
+
+
+def test_a_run_is_repeated_from_its_file_with_the_same_numbers(cli, run, tmp_path):
+    code, out, _ = cli("train", f"run={run}", f"run_dir={tmp_path / 'again'}", "format=json")
+    assert code == 0
+    again, first = json.loads(out)["metrics"], json.loads((run / "metrics.json").read_text())
+    assert again["test/accuracy"] == first["test/accuracy"]
+    assert again["test/loss"] == pytest.approx(first["test/loss"], rel=1e-4)
+
+
+def test_a_repeated_run_takes_changes(cli, run, tmp_path):
+    code, out, _ = cli("train", f"run={run}", "recipe.epochs=1", "head=linear", f"run_dir={tmp_path / 'b'}", "format=json")
+    assert code == 0
+    assert json.loads(out)["metrics"]["epochs"] == 1
+    assert "type: linear" in (tmp_path / "b" / "config.yaml").read_text()
+
+
+def test_the_default_folder_is_named_by_task_backbone_and_data_set(cli, in_empty_folder):
+    assert cli(*FAST, "debug=fast")[0] == 0
+    (folder,) = (in_empty_folder / "runs" / "classify-lenet-digits").iterdir()
+    assert (folder / "config.yaml").is_file()
+    code, out, _ = cli("evaluate", "run=latest", "format=json")
+    assert code == 0
+    assert json.loads(out)["run"].endswith(folder.name)
+
+
+def test_json_is_all_there_is_on_standard_output(cli, in_empty_folder):
+    code, out, _ = cli(*FAST, "debug=fast", "format=json")
+    document = json.loads(out)
+    assert code == 0
+    assert {"run", "metrics"} <= set(document)
+
+
+def test_a_checkpoint_of_another_net_does_not_fit_and_says_which_keys(cli, run, in_empty_folder):
+    code, _, err = cli("backbone=resnet20", "debug=fast", f"weights={run / 'model.safetensors'}")
+    assert code == 2
+    assert "does not fit this network" in err
+    assert not (in_empty_folder / "runs").exists()
+
+
+def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(tmp_path):
+    command = [sys.executable, "-m", "visionkit", "recipe.epochs=400", "hardware=cpu", f"run_dir={tmp_path / 'run'}"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        history = tmp_path / "run" / "metrics.csv"
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    done = len(history.read_text().splitlines()) - 1
+    again = [sys.executable, "-m", "visionkit", "train", f"run={tmp_path / 'run'}", "resume=true", f"recipe.epochs={done + 2}"]
+    result = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(history.read_text().splitlines()) - 1 == done + 2
+
+
+def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_blocks.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from visionkit.blocks import ActivationField, Composite, Conv, Sequence, block\n\n\n"
+        '@block("my_double")\n'
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Double(Composite):\n"
+        "    out_channels: int\n"
+        "    activation: ActivationField = None\n\n"
+        "    def parts(self, in_channels):\n"
+        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, padding='same', activation=self.activation)\n"
+        "        return Sequence({'first': conv, 'second': conv})\n"
+    )
+    (in_empty_folder / "net.yaml").write_text(
+        "name: net\nin_channels: 1\nlayer_defaults: {activation: relu}\n"
+        "stages: {a: {twice: {type: my_double, out_channels: 8}, pool: {type: max_pool, kernel_size: 4}}}\n"
+    )
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    plugin = ("backbone=net.yaml", "plugins=[my_blocks]")
+    _, out, _ = cli("inspect", *plugin, "format=json")
+    assert json.loads(out)["layers"][0]["type"] == "double"
+    code, _, err = cli("inspect", "backbone=net.yaml", "backbone.stages.a.twice.type=my_doubel", "plugins=[my_blocks]")
+    assert (code, "Did you mean 'my_double'?" in err) == (2, True)
+    code, out, _ = cli(*plugin, "debug=fast", "hardware=cpu", "format=json")
+    assert code == 0
+    assert (in_empty_folder / json.loads(out)["run"] / "model.safetensors").is_file()
+
+
+def test_a_folder_of_images_trains_with_a_saved_split_and_balanced_class_weights(cli, in_empty_folder):
+    from PIL import Image
+
+    for name, shade, count in (("dark", 40, 24), ("light", 200, 12)):
+        (in_empty_folder / "pictures" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (40 + i % 3, 36), (shade + i, shade, shade)).save(in_empty_folder / "pictures" / name / f"{i}.png")
+    (in_empty_folder / "pictures" / "light" / "broken.png").write_bytes(b"no image")
+    code, out, err = cli(
+        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "backbone=resnet20", "recipe.epochs=2",
+        "head.class_weights=balanced", "hardware=cpu", "run_dir=out", "format=json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "broken.png" in err
+    assert (in_empty_folder / "out" / "splits.json").is_file()
+    weights = json.loads((in_empty_folder / "out" / "data.json").read_text())["class_weights"]
+    assert weights[1] == pytest.approx(2 * weights[0], rel=0.15)
+    again = json.loads(cli("evaluate", "run=out", "format=json")[1])
+    assert again["metrics"]["test/accuracy"] == json.loads(out)["metrics"]["test/accuracy"]
+
+
+def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_folder):
+    from PIL import Image
+
+    for split in ("train", "val"):
+        for name, shade in (("dark", 40), ("light", 200)):
+            (in_empty_folder / "pictures" / split / name).mkdir(parents=True)
+            for i in range(6):
+                Image.new("L", (32, 32), shade + i).save(in_empty_folder / "pictures" / split / name / f"{split}{i}.png")
+    code, out, _ = cli(
+        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "dataset.in_channels=1", "debug=fast",
+        "hardware=cpu", "run_dir=out",
+    )  # fmt: skip
+    assert code == 0
+    assert "There is no test split" in out
+    metrics = json.loads((in_empty_folder / "out" / "metrics.json").read_text())
+    assert "val/accuracy" in metrics
+    assert not any(name.startswith("test/") for name in metrics)
+    code, _, err = cli("evaluate", "run=out", "split=test")
+    assert code == 2
+    assert "test" in err
