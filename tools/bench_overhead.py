@@ -1,7 +1,7 @@
 """What the toolkit adds to a loop written by hand: LeNet on MNIST-size data, both in turns in one process.
 
-The loop by hand is plain PyTorch: the same architecture written out, the same batches in memory, the same optimizer
-and learning rates, a validation with accuracy at the end of the epoch. The toolkit's epoch goes through its Trainer
+The loop by hand is plain PyTorch: the same architecture and memory layout written out, the same batches in memory, the
+same optimizer and learning rate, a validation with accuracy at the end of the epoch. The toolkit's epoch goes through its Trainer
 with everything on: progress on a terminal, metrics of training and validation, a row in metrics.csv, checkpoints.
 """
 
@@ -31,6 +31,7 @@ from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
 from visionkit.training.console import Printer
 from visionkit.training.environment import describe_environment
+from visionkit.training.hardware import prepare_model
 from visionkit.training.optim import make_optimizer, make_schedule, parameter_groups
 from visionkit.training.run_folder import RunFolder
 from visionkit.training.settings import Debug, Hardware, Recipe, Schedule, Sgd
@@ -128,7 +129,7 @@ class HandWritten:
             nn.Conv2d(1, 6, 5), nn.Tanh(), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5), nn.Tanh(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),
-        ).to(device)  # fmt: skip
+        ).to(device, memory_format=torch.channels_last)  # fmt: skip
         groups = parameter_groups(self.net, weight_decay=recipe.optimizer.weight_decay)
         self.optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
 
@@ -182,7 +183,7 @@ def run_toolkit(
 ) -> None:
     """Train as the command does, on a terminal that nobody sees."""
     hardware = Hardware(accelerator="auto", devices=1, num_nodes=1, precision="32", compile=False, channels_last=True)
-    model = create_model("classify", "lenet", num_classes=10, image_size=32)
+    model = prepare_model(create_model("classify", "lenet", num_classes=10, image_size=32), hardware)
     names = tuple(str(digit) for digit in range(10))
     task = ClassifyTask(
         model,

@@ -28,7 +28,9 @@ def test_curves_show_training_validation_and_the_best_epoch(tmp_path):
     plot_curves(rows, tmp_path / "p" / "curves.png", monitor="val/accuracy")
     pixels = _picture(tmp_path / "p" / "curves.png")
     assert pixels.shape[1] > 2 * pixels.shape[0]
-    assert min(_has(pixels, (0x8A, 0x94, 0xA6)), _has(pixels, (0x1F, 0x5F, 0xBF)), _has(pixels, (0xC8, 0x32, 0x1F))) > 20
+    assert (
+        min(_has(pixels, (0x8A, 0x94, 0xA6)), _has(pixels, (0x1F, 0x5F, 0xBF)), _has(pixels, (0xC8, 0x32, 0x1F))) > 20
+    )
 
 
 def test_one_epoch_and_missing_numbers_can_be_drawn(tmp_path):

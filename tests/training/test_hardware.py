@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from visionkit.errors import UserError
-from visionkit.training.hardware import choose_accelerator, device_name, prefers_channels_last
+from visionkit.training.hardware import choose_accelerator, device_name, prepare_model
 from visionkit.training.settings import Hardware
 
 
@@ -15,7 +15,7 @@ def _hardware(**changes):
 
 
 @pytest.fixture
-def _devices(monkeypatch):
+def pretend_devices(monkeypatch):
     def pretend(*, cuda=0, mps=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
@@ -35,33 +35,33 @@ def _devices(monkeypatch):
         (0, True, "gpu", "mps"),
     ],
 )
-def test_the_device_follows_what_is_there(_devices, cuda, mps, asked, chosen):
-    _devices(cuda=cuda, mps=mps)
+def test_the_device_follows_what_is_there(pretend_devices, cuda, mps, asked, chosen):
+    pretend_devices(cuda=cuda, mps=mps)
     assert choose_accelerator(_hardware(accelerator=asked)) == chosen
 
 
-def test_no_gpu_names_what_was_found_and_the_way_out(_devices):
-    _devices()
+def test_no_gpu_names_what_was_found_and_the_way_out(pretend_devices):
+    pretend_devices()
     with pytest.raises(UserError, match=r"torch finds none \(torch .*CPU threads\)\. Try: hardware=cpu"):
         choose_accelerator(_hardware(accelerator="gpu"))
 
 
-def test_no_apple_gpu_is_named(_devices):
-    _devices()
+def test_no_apple_gpu_is_named(pretend_devices):
+    pretend_devices()
     with pytest.raises(UserError, match="no Apple GPU here"):
         choose_accelerator(_hardware(accelerator="mps"))
 
 
-def test_all_gpus_is_one_where_there_is_one_and_refused_where_there_are_more(_devices):
-    _devices(cuda=1)
+def test_all_gpus_is_one_where_there_is_one_and_refused_where_there_are_more(pretend_devices):
+    pretend_devices(cuda=1)
     assert choose_accelerator(_hardware(accelerator="gpu", devices="auto")) == "cuda"
-    _devices(cuda=4)
+    pretend_devices(cuda=4)
     with pytest.raises(UserError, match=r"found 4 GPUs.*not built yet\. Try: hardware\.devices=1"):
         choose_accelerator(_hardware(accelerator="gpu", devices="auto"))
 
 
-def test_half_precision_on_the_cpu_names_bf16(_devices):
-    _devices()
+def test_half_precision_on_the_cpu_names_bf16(pretend_devices):
+    pretend_devices()
     with pytest.raises(UserError, match=r"hardware\.precision: found 16.*Try: hardware\.precision=bf16"):
         choose_accelerator(_hardware(precision="16"))
     assert choose_accelerator(_hardware(precision="bf16")) == "cpu"
@@ -71,7 +71,27 @@ def test_the_cpu_has_a_name():
     assert "threads" in device_name("cpu")
 
 
-def test_small_convolutions_keep_their_layout():
-    assert not prefers_channels_last(nn.Sequential(nn.Conv2d(1, 16, 5)), _hardware())
-    assert prefers_channels_last(nn.Sequential(nn.Conv2d(3, 64, 3)), _hardware())
-    assert not prefers_channels_last(nn.Sequential(nn.Conv2d(3, 64, 3)), _hardware(channels_last=False))
+class _Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 64, 3)
+        self.asked = False
+
+    def use_channels_last(self):
+        self.asked = True
+        return self.to(memory_format=torch.channels_last)
+
+
+def test_compiling_and_laying_out_a_model_keep_the_names_of_its_weights():
+    net = _Net()
+    names = list(net.state_dict())
+    prepared = prepare_model(net, _hardware(compile=True))
+    assert prepared is net
+    assert list(net.state_dict()) == names
+    assert net._compiled_call_impl is not None
+    assert net.asked
+    assert net.conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_layout_can_be_left_alone():
+    assert not prepare_model(_Net(), _hardware(channels_last=False)).asked

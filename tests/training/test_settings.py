@@ -90,7 +90,9 @@ def test_several_processes_are_refused_for_now(key, value):
 
 
 def test_an_unknown_accelerator_is_named():
-    with pytest.raises(UserError, match=r"hardware\.accelerator: expected 'auto', 'cpu', 'gpu' or 'mps', found \"tpu\""):
+    with pytest.raises(
+        UserError, match=r"hardware\.accelerator: expected 'auto', 'cpu', 'gpu' or 'mps', found \"tpu\""
+    ):
         Hardware.from_config({**_read("hardware", "auto"), "accelerator": "tpu"})
 
 

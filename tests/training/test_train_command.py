@@ -120,7 +120,9 @@ def test_any_split_can_be_evaluated(run, capsys):
 
 def test_a_split_that_is_not_there_lists_those_that_are(run):
     config, folder = run
-    with pytest.raises(UserError, match=r"split: found 'tset'.*Expected one of: train, val, test\. Did you mean 'test'"):
+    with pytest.raises(
+        UserError, match=r"split: found 'tset'.*Expected one of: train, val, test\. Did you mean 'test'"
+    ):
         evaluate(config, folder, split="tset")
 
 
@@ -144,7 +146,7 @@ def test_json_is_the_only_thing_on_standard_output(tmp_path, capsys):
 
 
 def test_a_run_dir_in_use_and_a_missing_gpu_are_named_before_anything_is_written(run, tmp_path, monkeypatch):
-    config, folder = run
+    config, _ = run
     with pytest.raises(UserError, match="already holds a run"):
         train(config)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -127,7 +127,9 @@ def test_away_from_a_terminal_an_epoch_is_one_plain_line_and_lightning_is_silent
     out, err = capfd.readouterr()
     lines = out.splitlines()
     assert len(lines) == 3
-    assert re.match(r"epoch 1/3  loss \d\.\d{4}  val/accuracy \d\.\d{4}\*  [\d,]+ images/s  waits for data +\d+%", lines[0])
+    assert re.match(
+        r"epoch 1/3  loss \d\.\d{4}  val/accuracy \d\.\d{4}\*  [\d,]+ images/s  waits for data +\d+%", lines[0]
+    )
     assert err == ""
     assert [str(w.message) for w in caught if "lightning" in str(w.filename)] == []
 
@@ -146,7 +148,9 @@ def test_a_loss_that_is_no_number_stops_with_a_way_out(tmp_path, monkeypatch, be
     monkeypatch.setattr("visionkit.training.callbacks.progress.SECONDS_BETWEEN_BEATS", beat)
     model = TinyModel()
     nn.init.constant_(model.linear.weight, float("nan"))
-    with pytest.raises(UserError, match=r"training diverged: the loss is nan in epoch 1.*recipe\.lr=.*recipe\.clip_norm=1"):
+    with pytest.raises(
+        UserError, match=r"training diverged: the loss is nan in epoch 1.*recipe\.lr=.*recipe\.clip_norm=1"
+    ):
         Fitted(tmp_path, model=model).fit()
 
 
@@ -176,7 +180,8 @@ def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
         Fitted(tmp_path, callbacks=(watch,)).fit()
     assert stop.value.saved
     assert signal.getsignal(number) is before
-    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9  # the signal came after the look at batch 8
+    # the signal came after the look at batch 8
+    assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9
     assert "Stopping after this batch; once more stops at once." in capsys.readouterr().out
 
 

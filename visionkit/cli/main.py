@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted.
     """
+    # On a busy machine libgomp's spinning threads make small tensors some ten times slower; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return _run(_read(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
 from visionkit.metrics.table import Table
+from visionkit.tasks.lean import LeanModule
 from visionkit.tasks.meter import LossMeter
 
 __all__ = ["Metrics", "VisionTask"]
@@ -26,7 +26,7 @@ class Metrics(Protocol):
     def reset(self) -> None: ...
 
 
-class VisionTask(pl.LightningModule, ABC):
+class VisionTask(LeanModule, ABC):
     """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `observe`.
 
     Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
@@ -58,17 +58,6 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses = {stage: LossMeter() for stage in STAGES}
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """As `nn.Module`, but for a word that Lightning sets some forty times per step."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
-    def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
-        """Move a flat dict of tensors; Lightning's way walks any collection and costs more than a small step."""
-        return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     @abstractmethod
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.training.settings import Hardware
 
-__all__ = ["choose_accelerator", "device_name", "prefers_channels_last", "prepare_model", "torch_device"]
+__all__ = ["choose_accelerator", "device_name", "prepare_model", "torch_device"]
 
 
 def choose_accelerator(hardware: Hardware) -> str:
@@ -64,17 +64,9 @@ def torch_device(accelerator: str) -> Any:
     return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
 
 
-def prefers_channels_last(model: Any, hardware: Hardware) -> bool:
-    """Whether a model shall work in channels-last layout; tiny convolutions lose by it."""
-    import torch
-
-    widths = [m.out_channels for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
-    return hardware.channels_last and bool(widths) and max(widths) >= 32
-
-
 def prepare_model(model: Any, hardware: Hardware) -> Any:
     """Give a `VisionModel` the memory layout and the compilation of its hardware; its state-dict keys stay."""
-    if prefers_channels_last(model, hardware):
+    if hardware.channels_last:
         model.use_channels_last()
     if hardware.compile:
         model.compile()

@@ -159,7 +159,7 @@ class Hardware:
         num_nodes: Machines.
         precision: ``bf16`` and ``16`` are mixed precision.
         compile: Whether `torch.compile` is applied.
-        channels_last: Whether convolutions work in that memory layout where it is faster.
+        channels_last: Whether convolutions work in that memory layout.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]

@@ -113,4 +113,4 @@ def check_loss(loss: float, trainer: pl.Trainer) -> None:
 
 def _fetch_seconds(trainer: pl.Trainer) -> float:
     """Seconds spent so far waiting for training batches; 0 where the Trainer does not time them."""
-    return float(getattr(trainer.profiler, "seconds", 0.0))
+    return float(getattr(getattr(trainer, "profiler", None), "seconds", 0.0))

@@ -1,0 +1,73 @@
+"""How fast the command line answers where no torch is needed: help, lists, inspect and configuration errors.
+
+Each command runs as a process of its own, in turns; medians of wall time and the peak memory are printed.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+COMMANDS = {
+    "--help": 0,
+    "list": 0,
+    "inspect backbone=lenet num_classes=10": 0,
+    "inspect backbone=resnet110 num_classes=10": 0,
+    "inspect backbone=densenet121 num_classes=1000": 0,
+    "recipe.epochs=three": 2,
+    "backbone=alexnet dataset.image_size=16": 2,
+    "backbone=lenett": 2,
+    "dataset=mnist": 2,
+}
+
+
+def seconds(command: str, expected: int, folder: str) -> float:
+    """The wall time of one process; its exit code must be the expected one."""
+    began = time.perf_counter()
+    result = subprocess.run([sys.executable, "-m", "visionkit", *command.split()], capture_output=True, cwd=folder)
+    took = time.perf_counter() - began
+    if result.returncode != expected:
+        sys.exit(f"'{command}' ended with {result.returncode}, expected {expected}: {result.stderr.decode()}")
+    return took
+
+
+def main() -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds over all commands after one warm-up")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    arguments = parser.parse_args()
+    taken: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(arguments.rounds + 1):
+            for command, expected in COMMANDS.items():
+                took = seconds(command, expected, folder)
+                if turn:
+                    taken[command].append(took)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    rows = [
+        {"command": command, "median_s": statistics.median(times), "slowest_s": max(times)}
+        for command, times in taken.items()
+    ]
+    machine = {"python": platform.python_version(), "processor": platform.machine(), "peak_memory_mib": round(peak)}
+    if arguments.format == "json":
+        print(json.dumps({**machine, "rounds": arguments.rounds, "commands": rows}, indent=2))
+        return
+    table = Table(title=f"Answers without torch, Python {machine['python']}, peak memory {peak:.0f} MiB")
+    for heading in ("python -m visionkit ...", "median", "slowest"):
+        table.add_column(heading, justify="left" if "visionkit" in heading else "right")
+    for row in rows:
+        table.add_row(row["command"], f"{row['median_s']:.2f} s", f"{row['slowest_s']:.2f} s")
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
