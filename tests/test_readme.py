@@ -51,6 +51,7 @@ def test_the_python_examples_run(number):
 
 def test_the_block_of_the_page_builds_and_counts_itself():
     import torch
+
     from visionkit.backbones import create_backbone
 
     variables: dict[str, object] = {}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
+
 from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
 from visionkit.schema import STRICT, parse, parse_typed

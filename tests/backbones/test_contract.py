@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.models import create_model
 
@@ -143,7 +144,7 @@ def test_torch_compile_gives_the_same_logits(name):
 def test_torch_export_takes_any_batch_size(name):
     model = create_model("classify", name, num_classes=3, image_size=32).eval()
     images = torch.randint(0, 256, (5, model.backbone.spec.in_channels, 32, 32), dtype=torch.uint8)
-    program = torch.export.export(model, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch")}, ), strict=False)
+    program = torch.export.export(model, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
     with torch.no_grad():
         torch.testing.assert_close(program.module()(images)["logits"], model(images)["logits"])
 
@@ -162,6 +163,7 @@ def test_output_stride_holds_the_last_stages_back(name, output_stride):
 def test_output_stride_equals_torchvisions_dilated_resnet50():
     """Chen et al. 2017; torchvision's replace_stride_with_dilation has the same weights under the same names."""
     from torchvision.models import resnet50
+
     from visionkit.models import convert_state_dict
 
     torch.manual_seed(0)

@@ -3,11 +3,13 @@
 import pytest
 import torch
 from torch import nn
+
 from visionkit import UserError
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.backbones.spec import RESERVED_NAMES
+from visionkit.backbones.names import RESERVED_NAMES
 from visionkit.models import create_model
 
+CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
 TINY = {
     "name": "tiny",
     "layer_defaults": {"activation": "relu", "norm": "batch"},
@@ -114,7 +116,9 @@ def test_weights_of_a_whole_model_start_a_backbone(tmp_path):
 
 def test_weights_that_do_not_fit_are_named_with_their_shapes(tmp_path):
     torch.save(create_backbone("lenet", in_channels=3).state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"c1.conv.conv.weight: \(6, 3, 5, 5\) in the file, \(6, 1, 5, 5\) in the network"):
+    with pytest.raises(
+        UserError, match=r"c1.conv.conv.weight: \(6, 3, 5, 5\) in the file, \(6, 1, 5, 5\) in the network"
+    ):
         create_backbone("lenet", weights=str(tmp_path / "w.pth"))
 
 
@@ -146,8 +150,8 @@ def test_reserved_names_are_those_that_torch_modules_use():
         ({"stages": {"A": {"conv": {"type": "conv"}}}}, "'A' is no valid name"),
         ({"stages": {"train": {"conv": {"type": "conv"}}}}, "'train' is a word torch uses itself"),
         ({"stages": {"a": {"pool": {"type": "adaptive_pool", "size": 1}}}}, "belong to 'classifier'"),
-        ({"stages": {"a": {"conv": {"type": "conv", "out_channels": 4, "kernel_size": 2, "padding": "same"}}}}, "odd kernel"),
-        ({"stages": {"a": {"c": {"type": "conv", "out_channels": 5, "kernel_size": 1, "groups": 2}}}}, "groups=2 does not divide"),
+        ({"stages": {"a": {"conv": {**CONV, "kernel_size": 2, "padding": "same"}}}}, "odd kernel"),
+        ({"stages": {"a": {"conv": {**CONV, "groups": 2}}}}, "groups=2 does not divide"),
         ({"in_channels": 0}, "in_channels: expected a number greater than 0, found 0"),
         ({"in_channels": "three"}, "in_channels: expected a whole number"),
         ({"image_size": -4}, "image_size: expected a number greater than 0, found -4"),

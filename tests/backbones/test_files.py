@@ -1,6 +1,7 @@
 """Backbone files: what is read, and what is refused before it does harm."""
 
 import pytest
+
 from visionkit.backbones import load_backbone_file
 from visionkit.backbones.files import backbone_file
 from visionkit.errors import UserError

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+
 from visionkit.blocks import (
     BLOCKS,
     AvgPool,
@@ -65,10 +66,10 @@ def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
     image = Signal.image(6, size)
     tree, declared = expand(parse_block(values, where="test", defaults=DEFAULTS), image)
     module, built = build(tree, image)
-    after, records = trace(tree, image)
+    record = trace(tree, image)
     output = module.eval()(torch.zeros(2, 6, *size))
-    assert tuple(output.shape[1:]) == declared.shape == built.shape == after.shape
-    assert sum(p.numel() for p in module.parameters()) == sum(record.parameters for record in records)
+    assert tuple(output.shape[1:]) == declared.shape == built.shape == record.after.shape
+    assert sum(p.numel() for p in module.parameters()) == record.parameters
 
 
 @pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
@@ -130,7 +131,9 @@ def test_bottleneck_width_is_that_of_resnext_and_wide_resnet(groups, base_width,
 
 def test_kaiming_normal_fills_weights_with_the_variance_of_he_et_al():
     torch.manual_seed(0)
-    block = parse_block({"type": "conv", "out_channels": 256, "kernel_size": 3, "init": "kaiming_normal"}, where="t", defaults={})
+    block = parse_block(
+        {"type": "conv", "out_channels": 256, "kernel_size": 3, "init": "kaiming_normal"}, where="t", defaults={}
+    )
     module, _ = build(*[expand(block, Signal.image(64, 8))[0], Signal.image(64, 8)])
     weight = module.conv.weight
     assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
@@ -138,7 +141,9 @@ def test_kaiming_normal_fills_weights_with_the_variance_of_he_et_al():
 
 
 def test_init_of_one_layer_wins_over_the_default_of_the_net():
-    block = parse_block({"type": "conv", "out_channels": 4, "kernel_size": 3, "init": "zeros"}, where="t", defaults=DEFAULTS)
+    block = parse_block(
+        {"type": "conv", "out_channels": 4, "kernel_size": 3, "init": "zeros"}, where="t", defaults=DEFAULTS
+    )
     module, _ = build(expand(block, Signal.image(3, 8))[0], Signal.image(3, 8))
     assert module.conv.weight.abs().max() == 0
 
@@ -173,7 +178,10 @@ def test_held_stride_dilates_what_follows_and_removes_pools():
     assert (stride, dilation) == (2, 4)
     assert [getattr(layer, "dilation", None) for layer in layers] == [(1, 1), (1, 1), None, (4, 4)]
     assert isinstance(layers[2], Identity)
-    assert trace(held, Signal.image(1, 64))[0].shape == (2, 32, 32)
+    assert trace(held, Signal.image(1, 64)).after.shape == (2, 32, 32)
+
+
+CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
 
 
 @pytest.mark.parametrize(
@@ -182,20 +190,20 @@ def test_held_stride_dilates_what_follows_and_removes_pools():
         ({"type": "cnv"}, "no block is called 'cnv'. Did you mean 'conv'?"),
         ({"type": "conv", "kernel_size": 3}, "out_channels: this key is required"),
         ({"type": "conv", "out_channels": 4, "kernel": 3}, "unknown key 'kernel'. Did you mean 'kernel_size'?"),
-        ({"type": "conv", "out_channels": "4", "kernel_size": 3}, 'out_channels: expected a whole number, found "4"'),
-        ({"type": "conv", "out_channels": True, "kernel_size": 3}, "out_channels: expected a whole number, found true"),
-        ({"type": "conv", "out_channels": 4, "kernel_size": 0}, "kernel_size: expected a number greater than 0, found 0"),
-        ({"type": "conv", "out_channels": 4, "kernel_size": -3}, "kernel_size: expected a number greater than 0, found -3"),
-        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "norm": "bach"}, "no norm is called 'bach'. Did you mean 'batch'?"),
-        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "norm": {"type": "batch", "esp": 1}}, "unknown key 'esp'. Did you mean 'eps'?"),
-        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "activation": "rleu"}, 'found "rleu"'),
-        ({"type": "conv", "out_channels": 4, "kernel_size": 3, "init": {"type": "xavier_normal", "std": 1}}, "init 'xavier_normal' takes no 'std'"),
+        ({**CONV, "out_channels": "4"}, 'out_channels: expected a whole number, found "4"'),
+        ({**CONV, "out_channels": True}, "out_channels: expected a whole number, found true"),
+        ({**CONV, "kernel_size": 0}, "kernel_size: expected a number greater than 0, found 0"),
+        ({**CONV, "kernel_size": -3}, "kernel_size: expected a number greater than 0, found -3"),
+        ({**CONV, "norm": "bach"}, "no norm is called 'bach'. Did you mean 'batch'?"),
+        ({**CONV, "norm": {"type": "batch", "esp": 1}}, "unknown key 'esp'. Did you mean 'eps'?"),
+        ({**CONV, "activation": "rleu"}, 'found "rleu"'),
+        ({**CONV, "init": {"type": "xavier_normal", "std": 1}}, "init 'xavier_normal' takes no 'std'"),
         ({"type": "basic", "out_channels": 4, "repeat": 0}, "repeat: expected a whole number from 1"),
         ({"type": "dropout", "p": 1.5}, "p: expected a number less than 1, found 1.5"),
         ("conv", "out_channels: this key is required"),
         (3, "expected a mapping whose 'type' is one of"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_block_is_refused_by_name_and_place(values, message):
     with pytest.raises(UserError) as error:
         parse_block(values, where="net: stages.c1.conv", defaults={})

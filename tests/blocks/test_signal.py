@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+
 from visionkit.blocks import Axis, DoesNotFitError, Signal, Window
 
 

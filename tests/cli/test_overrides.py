@@ -1,6 +1,7 @@
 """What is typed behind the verb."""
 
 import pytest
+
 from visionkit.cli.overrides import Override, apply_overrides, read_value, sort_overrides
 from visionkit.errors import UserError
 

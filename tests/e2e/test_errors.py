@@ -29,8 +29,14 @@ MISTAKES = [
     (["recipe.optimizer.type=sdg"], "no optimizer is called 'sdg'. Did you mean 'sgd'?"),
     (["seed=x"], 'seed: expected a whole number, found "x"'),
     (["strict=maybe"], "strict: expected true or false"),
-    (["backbone.stages.c3.conv.kernel_size=25"], "stages.c3.conv: its 25x25 kernel does not fit into its 14x14x6 input"),
-    (["backbone=alexnet", "dataset.image_size=16"], "The smallest image that works is 63x63. Try dataset.image_size=63"),
+    (
+        ["backbone.stages.c3.conv.kernel_size=25"],
+        "stages.c3.conv: its 25x25 kernel does not fit into its 14x14x6 input",
+    ),
+    (
+        ["backbone=alexnet", "dataset.image_size=16"],
+        "The smallest image that works is 63x63. Try dataset.image_size=63",
+    ),
     (["dataset=folder"], "dataset.root is not given"),
     (["dataset=folder", "dataset.root=nowhere"], "there is no folder 'nowhere'"),
     (["dataset=mnist", "dataset.root=nowhere"], "dataset.download=true"),

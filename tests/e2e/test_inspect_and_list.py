@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from visionkit.backbones import list_backbones
 
 
@@ -13,7 +14,13 @@ def test_inspect_prints_lenet_as_the_paper_has_it(cli):
     assert document["totals"] == {"parameters": 61_706}
     outputs = [layer["output"] for layer in document["layers"]]
     assert outputs[:4] == [[6, 28, 28], [6, 14, 14], [16, 10, 10], [16, 5, 5]]
-    assert [layer["parameters"] for layer in document["layers"] if layer["parameters"]] == [156, 2416, 48120, 10164, 850]
+    assert [layer["parameters"] for layer in document["layers"] if layer["parameters"]] == [
+        156,
+        2416,
+        48120,
+        10164,
+        850,
+    ]
     assert document["layers"][0] == {
         "name": "c1.conv", "type": "conv", "output": [6, 28, 28], "parameters": 156,
         "receptive_field": 5, "jump": 1, "offset": 2.0,
@@ -33,6 +40,13 @@ def test_inspect_draws_a_table_with_totals(cli):
     assert "layer3.blocks" in out
     assert "6 x bottleneck" in out
     assert "25,557,032" in out
+
+
+def test_inspect_shows_what_leaves_a_dense_block_not_what_its_last_layer_adds(cli):
+    """Huang et al. 2017, table 1: 256, 512, 1024 and 1024 channels leave the blocks of DenseNet-121."""
+    _, out, _ = cli("inspect", "backbone=densenet121", "format=json")
+    blocks = [layer["output"] for layer in json.loads(out)["layers"] if layer["type"] == "dense"]
+    assert blocks == [[256, 56, 56], [512, 28, 28], [1024, 14, 14], [1024, 7, 7]]
 
 
 def test_inspect_takes_size_and_channels_from_a_data_set_that_is_typed(cli):
@@ -60,7 +74,8 @@ def test_inspect_shows_a_changed_stage(cli):
 
 def test_inspect_takes_a_file_of_the_users_own(cli, in_empty_folder):
     (in_empty_folder / "net.yaml").write_text(
-        "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3, norm: {type: batch, eps: 1e-5}}}}\n"
+        "name: net\nlayer_defaults: {norm: {type: batch, eps: 1e-5}}\n"
+        "stages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
     )
     code, out, _ = cli("inspect", "backbone=net.yaml", "format=json")
     assert code == 0
@@ -71,7 +86,18 @@ def test_list_shows_every_group_and_its_choices(cli):
     code, out, _ = cli("list", "format=json")
     groups = json.loads(out)
     assert code == 0
-    assert {"task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug", "blocks"} == set(groups)
+    assert {
+        "task",
+        "backbone",
+        "head",
+        "dataset",
+        "recipe",
+        "hardware",
+        "logger",
+        "experiment",
+        "debug",
+        "blocks",
+    } == set(groups)
     assert set(groups["backbone"]) == set(list_backbones())
     assert "bottleneck" in groups["blocks"]
 

@@ -101,6 +101,7 @@ def test_evaluate_prints_a_table(cli, run):
 def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
     """The test images as PNG files, predicted one by one, against the model on the test loader's batches."""
     from PIL import Image
+
     from visionkit.commands.run_config import RunConfig
     from visionkit.data import VisionDataModule
     from visionkit.training.checkpoint import load_run_model
@@ -173,7 +174,9 @@ def test_a_run_is_repeated_from_its_file_with_the_same_numbers(cli, run, tmp_pat
 
 
 def test_a_repeated_run_takes_changes(cli, run, tmp_path):
-    code, out, _ = cli("train", f"run={run}", "recipe.epochs=1", "head=linear", f"run_dir={tmp_path / 'b'}", "format=json")
+    code, out, _ = cli(
+        "train", f"run={run}", "recipe.epochs=1", "head=linear", f"run_dir={tmp_path / 'b'}", "format=json"
+    )
     assert code == 0
     assert json.loads(out)["metrics"]["epochs"] == 1
     assert "type: linear" in (tmp_path / "b" / "config.yaml").read_text()
@@ -218,7 +221,15 @@ def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(tmp_path):
     assert "Traceback" not in output
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     done = len(history.read_text().splitlines()) - 1
-    again = [sys.executable, "-m", "visionkit", "train", f"run={tmp_path / 'run'}", "resume=true", f"recipe.epochs={done + 2}"]
+    again = [
+        sys.executable,
+        "-m",
+        "visionkit",
+        "train",
+        f"run={tmp_path / 'run'}",
+        "resume=true",
+        f"recipe.epochs={done + 2}",
+    ]
     result = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(history.read_text().splitlines()) - 1 == done + 2
@@ -258,7 +269,9 @@ def test_a_folder_of_images_trains_with_a_saved_split_and_balanced_class_weights
     for name, shade, count in (("dark", 40, 24), ("light", 200, 12)):
         (in_empty_folder / "pictures" / name).mkdir(parents=True)
         for i in range(count):
-            Image.new("RGB", (40 + i % 3, 36), (shade + i, shade, shade)).save(in_empty_folder / "pictures" / name / f"{i}.png")
+            Image.new("RGB", (40 + i % 3, 36), (shade + i, shade, shade)).save(
+                in_empty_folder / "pictures" / name / f"{i}.png"
+            )
     (in_empty_folder / "pictures" / "light" / "broken.png").write_bytes(b"no image")
     code, out, err = cli(
         "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "backbone=resnet20", "recipe.epochs=2",
@@ -280,7 +293,9 @@ def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_fold
         for name, shade in (("dark", 40), ("light", 200)):
             (in_empty_folder / "pictures" / split / name).mkdir(parents=True)
             for i in range(6):
-                Image.new("L", (32, 32), shade + i).save(in_empty_folder / "pictures" / split / name / f"{split}{i}.png")
+                Image.new("L", (32, 32), shade + i).save(
+                    in_empty_folder / "pictures" / split / name / f"{split}{i}.png"
+                )
     code, out, _ = cli(
         "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "dataset.in_channels=1", "debug=fast",
         "hardware=cpu", "run_dir=out",

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+
 from visionkit.errors import UserError
 from visionkit.models import convert_state_dict, create_model
 from visionkit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD

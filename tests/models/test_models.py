@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+
 from visionkit import UserError, create_model
 from visionkit.models import load_model_weights
 from visionkit.models.preprocess import Preprocess

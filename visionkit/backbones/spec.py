@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.backbones.classifier import Classifier
+from visionkit.backbones.names import check_name
 from visionkit.blocks import (
     ActivationField,
     Block,
@@ -30,25 +30,10 @@ from visionkit.blocks.signal import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import STRICT, describe, parse
 
-__all__ = ["RESERVED_NAMES", "BackboneSpec", "FeatureInfo"]
+__all__ = ["BackboneSpec", "FeatureInfo"]
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LARGEST_IMAGE = 65_536
 _NOMINAL_IMAGE = 32_768
-
-RESERVED_NAMES = frozenset(
-    (
-        "add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
-        "extend extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter "
-        "get_submodule half insert ipu load_state_dict modules mtia named_buffers named_children named_modules "
-        "named_parameters parameters pop register_backward_hook register_buffer register_forward_hook "
-        "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
-        "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter "
-        "register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule "
-        "share_memory spec state_dict to to_empty train training type xpu zero_grad"
-    ).split()  # noqa: SIM905
-)
-"""Names that a stage or layer cannot have, because torch modules already use them."""
 
 
 @dataclass(frozen=True)
@@ -170,28 +155,25 @@ class BackboneSpec:
         Raises:
             UserError: If a stage ends in a map whose stride depends on the image.
         """
-        return {name: self._feature(name, signal) for name, signal in self._signals(_NOMINAL_IMAGE).items()}
+        return {name: self._feature(name, signal) for name, signal in self.features(_NOMINAL_IMAGE).items()}
 
     def features(self, image_size: int | tuple[int, int]) -> dict[str, Signal]:
         """The signal behind every stage for an image of ``image_size`` pixels.
+
+        Raises:
+            UserError: As `trace`.
+        """
+        return {record.path[-1]: record.after for record in self.trace(image_size).children}
+
+    def trace(self, image_size: int | tuple[int, int]) -> Record:
+        """What each stage, layer and block does to an image of ``image_size`` pixels.
 
         Raises:
             UserError: If a layer does not fit into its input; names the layer, the sizes, and the
                 smallest image that works.
         """
         try:
-            return self._signals(image_size)
-        except LayerError as error:
-            raise UserError(self._explain(error, image_size)) from None
-
-    def trace(self, image_size: int | tuple[int, int]) -> list[Record]:
-        """What each layer does to an image of ``image_size`` pixels, in the order of execution.
-
-        Raises:
-            UserError: As `features`.
-        """
-        try:
-            return trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))[1]
+            return trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))
         except LayerError as error:
             raise UserError(self._explain(error, image_size)) from None
 
@@ -209,18 +191,10 @@ class BackboneSpec:
 
     def _fits(self, image_size: int) -> bool:
         try:
-            self._signals(image_size)
+            trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))
         except LayerError:
             return False
         return True
-
-    def _signals(self, image_size: int | tuple[int, int]) -> dict[str, Signal]:
-        signal = Signal.image(self.in_channels, image_size)
-        signals = {}
-        for name, stage in self.stages.items():
-            signal, _ = trace(stage, signal, path=(name,))
-            signals[name] = signal
-        return signals
 
     def _feature(self, name: str, signal: Signal) -> FeatureInfo:
         height, width = signal.height, signal.width
@@ -282,13 +256,7 @@ def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str
         raise UserError(f"{place}: expected a mapping of layer names to blocks, found {describe(layers)}.")
     children: dict[str, Block] = {}
     for key in (name, *layers):
-        if not isinstance(key, str) or not _NAME.fullmatch(key):
-            raise UserError(
-                f"{place}: '{key}' is no valid name. Names start with a small letter and hold "
-                "small letters, digits and underscores, such as 'layer1'."
-            )
-        if key in RESERVED_NAMES:
-            raise UserError(f"{place}: '{key}' is a word torch uses itself. Choose another name, such as '{key}_1'.")
+        check_name(key, where=place)
     for layer, values in layers.items():
         children[layer] = parse_block(values, where=f"{place}.{layer}", defaults=defaults)
     return Sequence(children)

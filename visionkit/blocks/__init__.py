@@ -31,23 +31,8 @@ from visionkit.blocks.normalization import (
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
 from visionkit.blocks.residual import Basic, Bottleneck
 from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window
-from visionkit.blocks.tree import (
-    Block,
-    Composite,
-    Concat,
-    Gate,
-    LayerError,
-    Node,
-    Primitive,
-    Record,
-    Residual,
-    Sequence,
-    build,
-    expand,
-    hold_stride,
-    primitives,
-    trace,
-)
+from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
+from visionkit.blocks.walks import LayerError, Record, build, expand, hold_stride, primitives, trace
 
 __all__ = [
     "BLOCKS",

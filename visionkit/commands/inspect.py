@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 
 from visionkit.backbones import read_backbone
 from visionkit.blocks import Block, Node, Record, trace
 from visionkit.blocks.signal import pair
-from visionkit.commands.results import print_json
+from visionkit.commands.results import output, print_json
 from visionkit.heads import parse_head
 
 if TYPE_CHECKING:
@@ -52,13 +51,12 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
     image_size = pair(options.image_size or (info.image_size if info else backbone.image_size))
     num_classes = options.num_classes or (info.num_classes if info else None)
 
-    records = backbone.trace(image_size)
-    nodes: dict[str, Node] = dict(backbone.stages)
+    records = list(backbone.trace(image_size).children)
     if num_classes is not None:
         head = parse_head(config.head, task=config.task.name)
-        nodes["head"], behind = head.expand(backbone, num_classes=num_classes, image_size=image_size)
-        records += trace(nodes["head"], behind, path=("head",))[1]
-    layers = [_row(group, options.depth, nodes) for group in _group(records, options.depth)]
+        tree, last = head.expand(backbone, num_classes=num_classes, image_size=image_size)
+        records.append(trace(tree, last, path=("head",)))
+    layers = [_row(record) for part in records for record in _fold(part, options.depth)]
     totals = {"parameters": sum(record.parameters for record in records)}
     if config.format == "json":
         print_json({
@@ -70,52 +68,37 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
         return 0
     _print(f"{backbone.name}, {backbone.in_channels}x{image_size[0]}x{image_size[1]} image", layers, totals)
     if num_classes is None:
-        Console(highlight=False).print("The backbone alone; num_classes=1000 adds a classifier.", style="dim")
+        output().print("The backbone alone; num_classes=1000 adds a classifier.", style="dim")
     return 0
 
 
-def _group(records: Sequence[Record], depth: int) -> list[list[Record]]:
-    """Neighbours that share the first ``depth`` names."""
-    groups: list[list[Record]] = []
-    for record in records:
-        if groups and groups[-1][-1].path[:depth] == record.path[:depth]:
-            groups[-1].append(record)
-        else:
-            groups.append([record])
-    return groups
+def _fold(record: Record, depth: int) -> Iterator[Record]:
+    """The parts of a record, none deeper than ``depth`` names."""
+    if record.children and len(record.path) < depth:
+        for child in record.children:
+            yield from _fold(child, depth)
+    else:
+        yield record
 
 
-def _row(group: Sequence[Record], depth: int, nodes: dict[str, Node]) -> dict[str, Any]:
-    last = group[-1]
-    view = last.after.height
-    path = last.path[:depth]
+def _row(record: Record) -> dict[str, Any]:
+    view = record.after.height
     return {
-        "name": ".".join(path),
-        "type": _type(nodes, path),
-        "output": list(last.after.shape),
-        "parameters": sum(record.parameters for record in group),
+        "name": ".".join(record.path),
+        "type": _type(record.node),
+        "output": list(record.after.shape),
+        "parameters": record.parameters,
         "receptive_field": view.receptive_field,
         "jump": view.jump,
         "offset": view.offset,
     }
 
 
-def _type(nodes: Mapping[str, Node], path: Sequence[str]) -> str:
-    """The block's own name at a place in the tree, such as ``conv`` or ``3 x bottleneck``."""
-    node, children = None, nodes
-    for name in path:
-        node = children[name]
-        children = {} if isinstance(node, Block) else node.children
-    if isinstance(node, Block):
-        return _snake(type(node).__name__)
-    assert node is not None
-    if node.made_by == "Repeat":
-        first = next(iter(node.children.values()))
-        return f"{len(node.children)} x {_snake(getattr(first, 'made_by', '') or type(first).__name__)}"
-    return _snake(node.made_by or type(node).__name__)
-
-
-def _snake(name: str) -> str:
+def _type(node: Node) -> str:
+    """The block's own name, such as ``conv`` or ``3 x bottleneck``."""
+    name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
+    if name == "Repeat" and not isinstance(node, Block):
+        return f"{len(node.children)} x {_type(next(iter(node.children.values())))}"
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
@@ -136,4 +119,4 @@ def _print(title: str, layers: Sequence[dict[str, Any]], totals: dict[str, int])
         )
     table.add_section()
     table.add_row("total", "", "", f"{totals['parameters']:,}", "", "")
-    Console(highlight=False).print(table)
+    output().print(table)

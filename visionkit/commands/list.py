@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from visionkit.commands.results import print_json
+from visionkit.commands.results import output, print_json
 from visionkit.errors import UserError, did_you_mean
 from visionkit.paths import conf_folder
 
@@ -43,7 +42,7 @@ def list_choices(
     if arguments.get("format") == "json":
         print_json(described)
         return 0
-    console = Console(highlight=False)
+    console = output()
     for group, entries in described.items():
         table = Table(
             title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False

@@ -6,11 +6,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table as RichTable
 
 from visionkit.training.console import Printer
 
-__all__ = ["number_table", "print_json", "say_next"]
+__all__ = ["number_table", "output", "print_json", "say_next"]
+
+_WIDTH_OF_A_PIPE = 140
+
+
+def output() -> Console:
+    """Standard output for tables: as wide as the terminal, or wide enough for any table where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:

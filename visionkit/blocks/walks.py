@@ -1,0 +1,225 @@
+"""The walks over a tree of blocks: open it, size it, count it, hold its stride back, build it.
+
+`expand` opens the composites, threading the shape through; `trace`, `hold_stride` and `build`
+walk the opened tree, so sizes, counts and modules all come from one description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from visionkit.blocks.signal import DoesNotFitError, Signal
+from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["LayerError", "Record", "build", "expand", "hold_stride", "primitives", "trace"]
+
+
+class LayerError(ValueError):
+    """A layer that cannot take its input.
+
+    Attributes:
+        path: Names from the outermost part to the layer.
+        signal: What came in.
+        layer: The primitive, or None where branches do not match.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str, ...], signal: Signal, layer: Primitive | None) -> None:
+        super().__init__(message)
+        self.path, self.signal, self.layer = path, signal, layer
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `trace` saw of one node of an opened tree.
+
+    Attributes:
+        path: Names from the outermost part to this node.
+        node: A primitive or a combinator.
+        before: What comes in.
+        after: What goes out.
+        children: The records of a combinator's parts, in the order of execution.
+    """
+
+    path: tuple[str, ...]
+    node: Node
+    before: Signal
+    after: Signal
+    children: tuple[Record, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Independent trainable numbers, those of all parts together."""
+        if isinstance(self.node, Primitive):
+            return self.node.parameters(self.before)
+        return sum(child.parameters for child in self.children)
+
+
+def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:
+    """Open every composite, so that primitives and combinators are left.
+
+    Args:
+        node: Any tree of blocks.
+        signal: What comes in; only its channels matter where no part flattens.
+        path: Names of the parts around this one, for errors.
+
+    Returns:
+        The opened tree and the signal behind it.
+
+    Raises:
+        LayerError: If a layer cannot take its input or branches do not match.
+    """
+    if isinstance(node, Composite):
+        opened, after = expand(node.parts(signal.channels), signal, path=path)
+        return (opened if isinstance(opened, Block) else replace(opened, made_by=type(node).__name__)), after
+    if isinstance(node, Primitive):
+        return node, _output(node, signal, path)
+    assert not isinstance(node, Block)
+    children: dict[str, Node] = {}
+    outputs: list[Signal] = []
+    for name, child in node.children.items():
+        before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
+        children[name], after = expand(child, before, path=(*path, name))
+        outputs.append(after)
+    return _with_children(node, children), _join(node, signal, outputs, path)
+
+
+def trace(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> Record:
+    """Send a signal through an opened tree and write down what each part does to it.
+
+    Raises:
+        LayerError: If a layer cannot take its input or branches do not match.
+    """
+    if isinstance(node, Primitive):
+        return Record(path, node, signal, _output(node, signal, path))
+    assert not isinstance(node, Block), "expand the tree first"
+    children: list[Record] = []
+    for name, child in node.children.items():
+        before = children[-1].after if children and isinstance(node, Sequence) else signal
+        children.append(trace(child, before, path=(*path, name)))
+    after = _join(node, signal, [child.after for child in children], path)
+    return Record(path, node, signal, after, tuple(children))
+
+
+def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
+    """Make the torch module of an opened tree.
+
+    Args:
+        node: An opened tree.
+        signal: What comes in; layers take their input channels from it.
+
+    Returns:
+        The module, with freshly initialised weights, and the signal behind it.
+    """
+    from visionkit import layers
+
+    if isinstance(node, Primitive):
+        return node.build(signal), node.output(signal)
+    assert not isinstance(node, Block), "expand the tree first"
+    modules: dict[str, nn.Module] = {}
+    outputs: list[Signal] = []
+    previous: Node | None = None
+    for name, child in node.children.items():
+        before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
+        modules[name], after = build(child, before)
+        if isinstance(node, Sequence) and isinstance(child, Primitive) and previous is not None:
+            layers.overwrite_input(modules[name], allowed=_is_overwritable(previous))
+        outputs.append(after)
+        previous = child
+    return layers.COMBINE[type(node).__name__](modules), _join(node, signal, outputs, ())
+
+
+def hold_stride(node: Node, limit: int, *, stride: int = 1, dilation: int = 1) -> tuple[Node, int, int]:
+    """Dilate what comes after ``limit`` is reached, so that the total stride never exceeds it.
+
+    The taps of later layers are spread by what was taken away and so see the same pixels
+    (Chen et al. 2017, arXiv:1706.05587, section 3.1).
+
+    Args:
+        node: An opened tree.
+        limit: The largest total stride.
+        stride: The stride of what comes in.
+        dilation: The product of the strides already taken away.
+
+    Returns:
+        The tree, the stride behind it, and the dilation for what follows.
+    """
+    if isinstance(node, Primitive):
+        factor = node.stride_factor
+        keep = stride * factor <= limit
+        node = node.spread(dilation, keep_stride=keep)
+        return (node, stride * factor, dilation) if keep else (node, stride, dilation * factor)
+    assert not isinstance(node, Block), "expand the tree first"
+    children: dict[str, Node] = {}
+    ends = [(stride, dilation)]
+    for name, child in node.children.items():
+        start = ends[-1] if isinstance(node, Sequence) else ends[0]
+        children[name], *end = hold_stride(child, limit, stride=start[0], dilation=start[1])
+        ends.append((end[0], end[1]))
+    if isinstance(node, Gate):
+        return _with_children(node, children), stride, dilation
+    return _with_children(node, children), *max(ends[-1], ends[min(1, len(ends) - 1)])
+
+
+def primitives(node: Node) -> Iterator[Primitive]:
+    """All primitives of an opened tree in the order of execution."""
+    if isinstance(node, Primitive):
+        yield node
+    elif not isinstance(node, Block):
+        for child in node.children.values():
+            yield from primitives(child)
+
+
+def _output(layer: Primitive, signal: Signal, path: tuple[str, ...]) -> Signal:
+    try:
+        return layer.output(signal)
+    except DoesNotFitError as error:
+        raise LayerError(str(error), path=path, signal=signal, layer=layer) from None
+
+
+def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ...]) -> Signal:
+    """The signal behind a combinator, from the signals behind its children."""
+    if isinstance(node, Sequence):
+        return outputs[-1] if outputs else signal
+    if isinstance(node, Gate):
+        return signal.merge(outputs[0])
+    joined = outputs[0]
+    for other in outputs[1:]:
+        sizes_differ = joined.shape[1:] != other.shape[1:]
+        if sizes_differ or (isinstance(node, Residual) and joined.channels != other.channels):
+            raise LayerError(
+                f"its branches give {_times(joined.shape)} and {_times(other.shape)} and cannot be joined",
+                path=path,
+                signal=signal,
+                layer=None,
+            )
+        joined = joined.merge(other)
+    if isinstance(node, Concat):
+        joined = replace(joined, channels=sum(output.channels for output in outputs))
+    return joined
+
+
+def _with_children(node: Node, children: dict[str, Node]) -> Node:
+    if isinstance(node, Residual):
+        return replace(node, body=children["body"], shortcut=children["shortcut"])
+    if isinstance(node, Gate):
+        return replace(node, body=children["body"])
+    assert isinstance(node, Sequence | Concat)
+    return replace(node, children=children)
+
+
+def _is_overwritable(node: Node) -> bool:
+    """Whether the layer behind this node may write over what it returns."""
+    if isinstance(node, Primitive):
+        return node.overwritable
+    if isinstance(node, Sequence):
+        return bool(node.children) and _is_overwritable(list(node.children.values())[-1])
+    return True
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape)
