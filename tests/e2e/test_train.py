@@ -245,7 +245,7 @@ def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeyp
         "    out_channels: int\n"
         "    activation: ActivationField = None\n\n"
         "    def parts(self, in_channels):\n"
-        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, padding='same', activation=self.activation)\n"
+        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, activation=self.activation)\n"
         "        return Sequence({'first': conv, 'second': conv})\n"
     )
     (in_empty_folder / "net.yaml").write_text(
@@ -308,3 +308,55 @@ def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_fold
     code, _, err = cli("evaluate", "run=out", "split=test")
     assert code == 2
     assert "test" in err
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+from visionkit.blocks import AdaptivePool, Flatten, Linear, Sequence
+from visionkit.data.sources import SOURCES, Source, Splits
+from visionkit.heads import ClassifierHead, head
+
+
+@head("my_head")
+@dataclass(frozen=True, kw_only=True)
+class MyHead(ClassifierHead):
+    size: int = 2
+
+    def parts(self, backbone, *, num_classes):
+        output = Linear(out_features=num_classes)
+        return Sequence({"pool": AdaptivePool(size=self.size, kind="max"), "flatten": Flatten(), "output": output})
+
+
+@SOURCES.register("my_stripes")
+@dataclass(frozen=True, kw_only=True)
+class Stripes(Source):
+    image_size: int = 32
+    count: int = 40
+
+    def info(self):
+        return self.describe(("across", "down"), in_channels=1)
+
+    def splits(self, *, seed, saved=None, strict=False):
+        import torch
+        from visionkit.data.samples import TensorSamples
+
+        labels = torch.arange(self.count) % 2
+        stripes = (torch.arange(32) // 4 % 2 * 255).to(torch.uint8).expand(32, 32)
+        images = torch.stack([stripes if label else stripes.T for label in labels.tolist()])[:, None]
+        positions = torch.arange(self.count).split(self.count // 2)
+        names = ("train", "val")
+        return Splits({n: TensorSamples(images, labels, p, prefix=n) for n, p in zip(names, positions)})
+"""
+
+
+def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, out, err = cli(
+        "plugins=[my_things]", "head={type: my_head, size: 3}", "dataset={type: my_stripes, count: 64}",
+        "recipe.epochs=4", "hardware=cpu", "format=json", "run_dir=out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
+    assert json.loads(cli("evaluate", "run=out", "format=json")[1])["metrics"]["val/accuracy"] == 1.0

@@ -30,11 +30,11 @@ from visionkit.heads.spec import HeadSpec, head
 if TYPE_CHECKING:
     from visionkit.heads.base import Head
 
-__all__ = ["AutoHead", "ConvHead", "LinearHead", "MlpHead"]
+__all__ = ["AutoHead", "ClassifierHead", "ConvHead", "LinearHead", "MlpHead"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ClassifierHead(HeadSpec):
+class ClassifierHead(HeadSpec):
     """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7) and class weights.
 
     ``class_weights`` is a number per class, ``balanced`` (inverse to the frequency in the training
@@ -73,7 +73,7 @@ class _ClassifierHead(HeadSpec):
 
 @head("auto")
 @dataclass(frozen=True, kw_only=True)
-class AutoHead(_ClassifierHead):
+class AutoHead(ClassifierHead):
     """What the backbone's own file says under ``classifier``: the paper's head."""
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
@@ -85,7 +85,7 @@ class AutoHead(_ClassifierHead):
 
 @head("linear")
 @dataclass(frozen=True, kw_only=True)
-class LinearHead(_ClassifierHead):
+class LinearHead(ClassifierHead):
     """Global mean pooling and one fully connected layer."""
 
     dropout: Fraction = 0.0
@@ -98,7 +98,7 @@ class LinearHead(_ClassifierHead):
 
 @head("mlp")
 @dataclass(frozen=True, kw_only=True)
-class MlpHead(_ClassifierHead):
+class MlpHead(ClassifierHead):
     """Global mean pooling and fully connected layers of the widths ``hidden``."""
 
     hidden: tuple[Count, ...] = (256,)
@@ -113,7 +113,7 @@ class MlpHead(_ClassifierHead):
 
 @head("conv")
 @dataclass(frozen=True, kw_only=True)
-class ConvHead(_ClassifierHead):
+class ConvHead(ClassifierHead):
     """1x1 convolutions to one map per class, then its mean (Lin et al. 2014, Network in Network, section 3.2)."""
 
     hidden: tuple[Count, ...] = ()
