@@ -1,8 +1,9 @@
 """What the toolkit adds to a loop written by hand: LeNet on MNIST-size data, both in turns in one process.
 
-The loop by hand is plain PyTorch: the same architecture and memory layout written out, the same batches in memory, the
-same optimizer and learning rate, a validation with accuracy at the end of the epoch. The toolkit's epoch goes through its Trainer
-with everything on: progress on a terminal, metrics of training and validation, a row in metrics.csv, checkpoints.
+The loop by hand is plain PyTorch: the same architecture and memory layout written out, the same batches in memory,
+the same optimizer and learning rate, a validation with accuracy at the end of the epoch. The toolkit's epoch goes
+through its Trainer with everything on: progress on a terminal, metrics of training and validation, a row in
+metrics.csv, checkpoints.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from torchmetrics.classification import (
 
 from visionkit.metrics.table import Table
 
-__all__ = ["ClassificationMetrics"]
+__all__ = ["ClassificationMetrics", "RunningAccuracy"]
 
 BUFFERED_NUMBERS = 1 << 20
 
@@ -27,23 +27,21 @@ class ClassificationMetrics(nn.Module):
 
     Args:
         class_names: The K classes, in the order of their ids; at least two.
-        only_accuracy: Leave the rest out, as for the training split.
     """
 
-    def __init__(self, class_names: Sequence[str], *, only_accuracy: bool = False) -> None:
+    def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
         number = len(self.class_names)
         metrics: dict[str, Metric | MetricCollection] = {
-            "accuracy": MulticlassAccuracy(number, average="micro", validate_args=False)
-        }
-        if not only_accuracy:
-            if number > 5:
-                metrics["top5_accuracy"] = MulticlassAccuracy(number, top_k=5, average="micro", validate_args=False)
-            metrics["f1_macro"] = MulticlassF1Score(number, average="macro", validate_args=False)
+            "accuracy": MulticlassAccuracy(number, average="micro", validate_args=False),
+            "f1_macro": MulticlassF1Score(number, average="macro", validate_args=False),
             # 15 bins, as Guo et al. 2017, section 4.
-            metrics["calibration_error"] = MulticlassCalibrationError(number, n_bins=15, validate_args=False)
-            metrics["confusion_matrix"] = MulticlassConfusionMatrix(number, validate_args=False)
+            "calibration_error": MulticlassCalibrationError(number, n_bins=15, validate_args=False),
+            "confusion_matrix": MulticlassConfusionMatrix(number, validate_args=False),
+        }
+        if number > 5:
+            metrics["top5_accuracy"] = MulticlassAccuracy(number, top_k=5, average="micro", validate_args=False)
         self.collection = MetricCollection(metrics)
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._waiting_numbers = 0
@@ -52,7 +50,7 @@ class ClassificationMetrics(nn.Module):
         """Take one batch in.
 
         Args:
-            probabilities: (B, K) floating; with ``only_accuracy`` logits will do.
+            probabilities: (B, K) floating, in 0..1.
             labels: (B,) int64 in 0..K-1.
         """
         self._waiting.append((probabilities.detach(), labels))
@@ -71,7 +69,7 @@ class ClassificationMetrics(nn.Module):
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, images, correct, accuracy) and ``confusion_matrix`` (a row per true class)."""
         self._flush()
-        if "confusion_matrix" not in self.collection or not self._seen():
+        if not self._seen():
             return {}
         counts: list[list[int]] = self.collection["confusion_matrix"].compute().long().tolist()
         per_class = [
@@ -103,3 +101,37 @@ class ClassificationMetrics(nn.Module):
         self._waiting.clear()
         self._waiting_numbers = 0
         self.collection.update(probabilities, labels)
+
+
+class RunningAccuracy(nn.Module):
+    """Top-1 accuracy of the training batches, counted in place on the device."""
+
+    correct: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("correct", torch.zeros((), dtype=torch.int64), persistent=False)
+        self._images = 0
+
+    def update(self, scores: Tensor, labels: Tensor) -> None:
+        """Take one batch in.
+
+        Args:
+            scores: (B, K), logits or probabilities.
+            labels: (B,) int64 in 0..K-1.
+        """
+        self.correct.add_((scores.detach().argmax(1) == labels).sum())
+        self._images += len(labels)
+
+    def scalars(self) -> dict[str, Tensor]:
+        """``accuracy``, a scalar; empty before the first batch."""
+        return {"accuracy": self.correct / self._images} if self._images else {}
+
+    def tables(self) -> dict[str, Table]:
+        """None."""
+        return {}
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self.correct.zero_()
+        self._images = 0

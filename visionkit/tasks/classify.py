@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from visionkit.metrics.classification import ClassificationMetrics
+from visionkit.metrics.classification import ClassificationMetrics, RunningAccuracy
 from visionkit.tasks.base import VisionTask
 
 __all__ = ["ClassifyTask"]
@@ -11,9 +11,9 @@ __all__ = ["ClassifyTask"]
 class ClassifyTask(VisionTask):
     """Trains a classifier: outputs hold ``logits`` (B, K), batches hold ``label`` (B,) int64 in 0..K-1."""
 
-    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> ClassificationMetrics:
+    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> ClassificationMetrics | RunningAccuracy:
         """Accuracy in training, everything in validation and test."""
-        return ClassificationMetrics(class_names, only_accuracy=stage == "train")
+        return RunningAccuracy() if stage == "train" else ClassificationMetrics(class_names)
 
     def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Judge what `predict` gives; in training the logits suffice."""
