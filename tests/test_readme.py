@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,13 @@ def test_the_two_commands_are_one_line_each_and_the_ci_calls_the_second():
 def test_the_main_command_reaches_the_accuracy_of_the_page(tmp_path):
     """The default run: LeNet on digits, at least 98.5 % on the test split, within a minute."""
     words = shlex.split(named_command("main"))[-4:]
+    began = time.perf_counter()
     result = subprocess.run(
         [sys.executable, *words, "format=json"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    metrics = json.loads(result.stdout)["metrics"]
-    assert metrics["test/accuracy"] >= 0.985
-    assert metrics["training_seconds"] < 60
+    took = time.perf_counter() - began
+    assert json.loads(result.stdout)["metrics"]["test/accuracy"] >= 0.985
+    assert took < 60
 
 
 def test_every_tool_explains_itself():

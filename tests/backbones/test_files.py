@@ -21,6 +21,8 @@ from visionkit.errors import UserError
         ("name: !!python/object/apply:os.system [ls]\n", "not a plain YAML file"),
         ("defaults: {norm: batch}\n", "Use 'layer_defaults'"),
         ("name: ${oc.env:HOME}\n", "interpolations"),
+        ("a: " + "[" * 30_000, "nested too deeply"),
+        ("? [x, y]\n: 1\n", "a key must be a word"),
         ("name: x\n" + "#" * 300_000, "at most 256 KiB"),
     ],
 )
@@ -55,7 +57,7 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for():
         backbone_file("nets/mine.yaml")
 
 
-def test_a_folder_of_the_users_own_wins(tmp_path):
+def test_a_folder_of_the_users_own_is_searched_too(tmp_path):
     (tmp_path / "backbone").mkdir()
-    (tmp_path / "backbone" / "lenet.yaml").write_text("name: mine\n")
-    assert backbone_file("lenet", [tmp_path]) == tmp_path / "backbone" / "lenet.yaml"
+    (tmp_path / "backbone" / "mine.yaml").write_text("name: mine\n")
+    assert backbone_file("mine", [tmp_path]) == tmp_path / "backbone" / "mine.yaml"

@@ -6,6 +6,7 @@ from torch import nn
 
 from visionkit.blocks import (
     BLOCKS,
+    Activation,
     AvgPool,
     Bottleneck,
     Composite,
@@ -14,6 +15,7 @@ from visionkit.blocks import (
     Gate,
     Identity,
     LayerError,
+    Primitive,
     Residual,
     Sequence,
     Signal,
@@ -232,3 +234,18 @@ def test_a_composite_says_only_what_it_is_made_of():
 
 def _norm(name):
     return parse_block({"type": "norm_act", "norm": name}, where="t", defaults={}).norm
+
+
+def test_an_activation_never_writes_over_what_somebody_else_may_hold():
+    """A primitive of somebody else's may return its input as it is; the residual's other path needs it untouched."""
+
+    class Through(Primitive):
+        def build(self, signal):
+            return nn.Identity()
+
+    body = Sequence({"through": Through(), "act": Activation("relu")})
+    tree, _ = expand(Residual(body, Identity()), Signal.image(1, 2))
+    module, _ = build(tree, Signal.image(1, 2))
+    x = -torch.ones(1, 1, 2, 2)
+    assert torch.equal(module(x), -torch.ones(1, 1, 2, 2))
+    assert torch.equal(x, -torch.ones(1, 1, 2, 2))

@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from visionkit.data.augment import AUGMENTATIONS, Augment, check_augment
 from visionkit.errors import UserError
@@ -95,7 +96,7 @@ def test_a_missing_argument_is_named():
         ("horizontal_flip", {"p": 2}, r"horizontal_flip.p: expected a number from 0 to 1, found 2"),
         ("random_crop", {"padding": "4"}, r"random_crop.padding: expected a whole number, found \"4\""),
         ("random_crop", {"padding": 4, "padding_mode": "zero"}, r"padding_mode: expected one of constant, edge"),
-        ("random_resized_crop", {"scale": 0.5}, r"scale: expected two numbers, such as \[0.1, 0.2\], found 0.5"),
+        ("random_resized_crop", {"scale": 0.5}, r"scale: expected two numbers, such as \[0.1, 0.2\], .*found 0.5"),
         ("rotation", {"degrees": True}, r"degrees: expected a number or two"),
         ("random_erasing", {"value": "random"}, r"value: expected a number, found \"random\""),
     ],
@@ -103,6 +104,36 @@ def test_a_missing_argument_is_named():
 def test_a_wrong_value_says_what_was_expected(name, arguments, message):
     with pytest.raises(UserError, match=message):
         check_augment({name: arguments}, where="dataset.augment")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "argument"),
+    [
+        ("affine", {"degrees": -10}, "degrees"),
+        ("affine", {"degrees": [10, -10]}, "degrees"),
+        ("affine", {"degrees": [1, 2, 3, 4]}, "degrees"),
+        ("affine", {"degrees": None}, "degrees"),
+        ("affine", {"degrees": 0, "translate": [5, 5]}, "translate"),
+        ("affine", {"degrees": 0, "scale": [0, 0]}, "scale"),
+        ("affine", {"degrees": 0, "scale": [1.1, 0.9]}, "scale"),
+        ("affine", {"degrees": 0, "shear": -1}, "shear"),
+        ("affine", {"degrees": 0, "shear": [0, 1, 3, 2]}, "shear"),
+        ("rotation", {"degrees": -1}, "degrees"),
+        ("random_resized_crop", {"scale": [1.0, 0.5]}, "scale"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named_before_torch_is_there(name, arguments, argument):
+    with pytest.raises(UserError, match=rf"^dataset\.augment\.{name}\.{argument}: expected "):
+        check_augment({name: arguments}, where="dataset.augment")
+
+
+@pytest.mark.parametrize("degrees", [0, 10, [-5, 5], [3, 3]])
+@pytest.mark.parametrize("shear", [None, 5, [-5, 5], [-5, 5, 0, 2]])
+def test_values_in_their_ranges_are_taken_as_torchvision_takes_them(degrees, shear):
+    arguments = {"degrees": degrees, "translate": [0, 1], "scale": [0.5, 0.5], "shear": shear}
+    check_augment({"affine": arguments}, where="dataset.augment")
+    v2.RandomAffine(**arguments)
+    assert Augment({"affine": arguments}, (8, 8))(random_images(2, 1, 8, 8), seed=0).shape == (2, 1, 8, 8)
 
 
 def test_a_value_that_torchvision_refuses_is_an_error_of_the_users():

@@ -54,6 +54,11 @@ MISTAKES = [
     (["trian"], "no verb is called 'trian'. Did you mean 'train'?"),
     (["--hlep"], "no flag is called '--hlep'"),
     (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
+    (["weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
+    (["backbone.weights=nowhere.pth"], "backbone.weights: file 'nowhere.pth' does not exist"),
+    (["head.class_weights=[1,2]"], "expected one number for each of the 10 classes, found 2"),
+    (["head={type: '${x}'}"], "interpolations such as ${...} are not allowed"),
+    (["backbone.stages.c1.conv.kernel_size=100000"], "kernel_size: expected a number less than or equal to 1000"),
     (["seed=0,1"], "stands for several values"),
     (["backbone=lenet,resnet18"], "names several choices"),
     (["plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
@@ -98,12 +103,13 @@ def test_configuration_errors_listings_and_inspect_import_no_torch(in_empty_fold
     script = (
         "import sys\nfrom visionkit.cli.main import main\n"
         "codes = [main(a.split()) for a in ('list', '--help', 'inspect backbone=resnet50 num_classes=10', "
-        "'recipe.epochs=x', 'backbone=alexnet dataset.image_size=16', 'dataset=mnist', 'evaluate run=x')]\n"
+        "'recipe.epochs=x', 'backbone=alexnet dataset.image_size=16', 'dataset=mnist', 'evaluate run=x', "
+        "'weights=nowhere.pth', 'head.class_weights=[1,2]')]\n"
         "heavy = [m for m in ('torch', 'torchvision', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules]\n"
         "print('RESULT', codes, heavy)\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "RESULT [0, 0, 0, 2, 2, 2, 2] []" in result.stdout
+    assert "RESULT [0, 0, 0, 2, 2, 2, 2, 2, 2] []" in result.stdout
 
 
 def test_importing_backbones_loads_no_trainer_and_no_hydra():

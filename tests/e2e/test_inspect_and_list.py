@@ -121,6 +121,16 @@ def test_a_folder_of_the_users_own_joins_with_config_dir(cli, in_empty_folder):
     assert (code, json.loads(out)["backbone"]) == (0, "mynet")
 
 
+def test_a_file_of_the_users_own_with_a_shipped_name_is_refused(cli, in_empty_folder):
+    """Hydra would take the shipped one and say nothing."""
+    (in_empty_folder / "mine" / "backbone").mkdir(parents=True)
+    (in_empty_folder / "mine" / "backbone" / "lenet.yaml").write_text("name: lenet\n")
+    code, _, err = cli("inspect", "--config-dir", "mine", "backbone=lenet")
+    assert code == 2
+    assert "visionkit ships a backbone called 'lenet' already" in err
+    assert "Rename 'mine/backbone/lenet.yaml', such as my_lenet.yaml" in err
+
+
 @pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "inspect", "list"])
 def test_every_verb_has_help_with_its_own_keys_and_examples(cli, verb):
     from visionkit.cli.verbs import VERBS

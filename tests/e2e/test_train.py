@@ -235,128 +235,47 @@ def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(tmp_path):
     assert len(history.read_text().splitlines()) - 1 == done + 2
 
 
-def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_blocks.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from visionkit.blocks import ActivationField, Composite, Conv, Sequence, block\n\n\n"
-        '@block("my_double")\n'
-        "@dataclass(frozen=True, kw_only=True)\n"
-        "class Double(Composite):\n"
-        "    out_channels: int\n"
-        "    activation: ActivationField = None\n\n"
-        "    def parts(self, in_channels):\n"
-        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, activation=self.activation)\n"
-        "        return Sequence({'first': conv, 'second': conv})\n"
-    )
-    (in_empty_folder / "net.yaml").write_text(
-        "name: net\nin_channels: 1\nlayer_defaults: {activation: relu}\n"
-        "stages: {a: {twice: {type: my_double, out_channels: 8}, pool: {type: max_pool, kernel_size: 4}}}\n"
-    )
-    monkeypatch.syspath_prepend(str(in_empty_folder))
-    plugin = ("backbone=net.yaml", "plugins=[my_blocks]")
-    _, out, _ = cli("inspect", *plugin, "format=json")
-    assert json.loads(out)["layers"][0]["type"] == "double"
-    code, _, err = cli("inspect", "backbone=net.yaml", "backbone.stages.a.twice.type=my_doubel", "plugins=[my_blocks]")
-    assert (code, "Did you mean 'my_double'?" in err) == (2, True)
-    code, out, _ = cli(*plugin, "debug=fast", "hardware=cpu", "format=json")
-    assert code == 0
-    assert (in_empty_folder / json.loads(out)["run"] / "model.safetensors").is_file()
-
-
-def test_a_folder_of_images_trains_with_a_saved_split_and_balanced_class_weights(cli, in_empty_folder):
-    from PIL import Image
-
-    for name, shade, count in (("dark", 40, 24), ("light", 200, 12)):
-        (in_empty_folder / "pictures" / name).mkdir(parents=True)
-        for i in range(count):
-            Image.new("RGB", (40 + i % 3, 36), (shade + i, shade, shade)).save(
-                in_empty_folder / "pictures" / name / f"{i}.png"
-            )
-    (in_empty_folder / "pictures" / "light" / "broken.png").write_bytes(b"no image")
-    code, out, err = cli(
-        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "backbone=resnet20", "recipe.epochs=2",
-        "head.class_weights=balanced", "hardware=cpu", "run_dir=out", "format=json",
-    )  # fmt: skip
-    assert code == 0, err
-    assert "broken.png" in err
-    assert (in_empty_folder / "out" / "splits.json").is_file()
-    weights = json.loads((in_empty_folder / "out" / "data.json").read_text())["class_weights"]
-    assert weights[1] == pytest.approx(2 * weights[0], rel=0.15)
-    again = json.loads(cli("evaluate", "run=out", "format=json")[1])
-    assert again["metrics"]["test/accuracy"] == json.loads(out)["metrics"]["test/accuracy"]
-
-
-def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_folder):
-    from PIL import Image
-
-    for split in ("train", "val"):
-        for name, shade in (("dark", 40), ("light", 200)):
-            (in_empty_folder / "pictures" / split / name).mkdir(parents=True)
-            for i in range(6):
-                Image.new("L", (32, 32), shade + i).save(
-                    in_empty_folder / "pictures" / split / name / f"{split}{i}.png"
-                )
-    code, out, _ = cli(
-        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "dataset.in_channels=1", "debug=fast",
-        "hardware=cpu", "run_dir=out",
-    )  # fmt: skip
-    assert code == 0
-    assert "There is no test split" in out
-    metrics = json.loads((in_empty_folder / "out" / "metrics.json").read_text())
-    assert "val/accuracy" in metrics
-    assert not any(name.startswith("test/") for name in metrics)
-    code, _, err = cli("evaluate", "run=out", "split=test")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["evaluate", "dataset.split_seed=1"],
+            "evaluate takes a run as it is, and 'dataset.split_seed' would change it",
+        ),
+        (
+            ["evaluate", "backbone.layer_defaults.activation=relu"],
+            "'backbone.layer_defaults.activation' would change it",
+        ),
+        (["evaluate", "dataset=mnist"], "'dataset' would change it"),
+        (["predict", "source=.", "seed=3"], "predict takes a run as it is, and 'seed' would change it"),
+        (
+            ["train", "resume=true", "recipe.lr=1"],
+            "resume=true continues a run as it is, and 'recipe.lr' would change it",
+        ),
+        (["train", "resume=true", "backbone=resnet18"], "'backbone' would change it"),
+        (["train", "experiment=mnist_lenet"], "repeats a run from its file"),
+    ],
+)
+def test_a_run_is_taken_as_it_is(cli, run, words, message):
+    code, _, err = cli(*words, f"run={run}")
     assert code == 2
-    assert "test" in err
+    assert message in err
 
 
-PLUGIN = """
-from dataclasses import dataclass
-
-from visionkit.blocks import AdaptivePool, Flatten, Linear, Sequence
-from visionkit.data.sources import SOURCES, Source, Splits
-from visionkit.heads import ClassifierHead, head
+def test_precision_and_batch_size_may_change_when_a_run_is_measured_again(cli, run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, out, _ = cli("evaluate", f"run={run}", "recipe.batch_size=7", "hardware.precision=bf16", "format=json")
+    assert json.loads(out)["metrics"]["test/accuracy"] == pytest.approx(metrics["test/accuracy"], abs=0.01)
 
 
-@head("my_head")
-@dataclass(frozen=True, kw_only=True)
-class MyHead(ClassifierHead):
-    size: int = 2
+def test_predict_computes_in_the_precision_of_the_run(cli, run, tmp_path):
+    from PIL import Image
 
-    def parts(self, backbone, *, num_classes):
-        output = Linear(out_features=num_classes)
-        return Sequence({"pool": AdaptivePool(size=self.size, kind="max"), "flatten": Flatten(), "output": output})
-
-
-@SOURCES.register("my_stripes")
-@dataclass(frozen=True, kw_only=True)
-class Stripes(Source):
-    image_size: int = 32
-    count: int = 40
-
-    def info(self):
-        return self.describe(("across", "down"), in_channels=1)
-
-    def splits(self, *, seed, saved=None, strict=False):
-        import torch
-        from visionkit.data.samples import TensorSamples
-
-        labels = torch.arange(self.count) % 2
-        stripes = (torch.arange(32) // 4 % 2 * 255).to(torch.uint8).expand(32, 32)
-        images = torch.stack([stripes if label else stripes.T for label in labels.tolist()])[:, None]
-        positions = torch.arange(self.count).split(self.count // 2)
-        names = ("train", "val")
-        return Splits({n: TensorSamples(images, labels, p, prefix=n) for n, p in zip(names, positions)})
-"""
-
-
-def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
-    code, out, err = cli(
-        "plugins=[my_things]", "head={type: my_head, size: 3}", "dataset={type: my_stripes, count: 64}",
-        "recipe.epochs=4", "hardware=cpu", "format=json", "run_dir=out",
-    )  # fmt: skip
-    assert code == 0, err
-    assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
-    assert json.loads(cli("evaluate", "run=out", "format=json")[1])["metrics"]["val/accuracy"] == 1.0
+    Image.new("L", (32, 32), 90).save(tmp_path / "a.png")
+    scores = []
+    for precision in ("32", "bf16"):
+        words = (f"run={run}", f"source={tmp_path / 'a.png'}", f"run_dir={tmp_path / precision}", "format=json")
+        _, out, _ = cli("predict", *words, f"hardware.precision='{precision}'")
+        scores.append(json.loads(out)["predictions"][0]["score"])
+    assert scores[0] != scores[1]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -81,7 +82,9 @@ class Fitted:
         *,
         model: nn.Module | None = None,
         callbacks: tuple[pl.Callback, ...] = (),
-        train: Batches | None = None,
+        train: Any = None,
+        val: Any = None,
+        class_names: tuple[str, ...] = CLASSES,
         hardware: Hardware = HARDWARE,
         printer: Printer | None = None,
         resume: bool = False,
@@ -96,7 +99,7 @@ class Fitted:
         self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.say)
         self.task = ClassifyTask(
             model or TinyModel(),
-            class_names=CLASSES,
+            class_names=class_names,
             optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),
             schedule_fn=make_schedule(self.recipe),
             hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "x": None}},
@@ -108,6 +111,7 @@ class Fitted:
                 callbacks=[self.progress, self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip
         self.train = train or Batches(48)
+        self.val = val or Batches(24, start=1)
         self.resume = resume
 
     def fit(self) -> "Fitted":
@@ -115,7 +119,7 @@ class Fitted:
             self.trainer.fit(
                 self.task,
                 train_dataloaders=self.train,
-                val_dataloaders=Batches(24, start=1),
+                val_dataloaders=self.val,
                 ckpt_path=str(self.folder.last_checkpoint) if self.resume else None,
             )
         return self

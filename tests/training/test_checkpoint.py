@@ -78,7 +78,13 @@ def test_a_broken_weights_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(None, "has no data.json"), ("{", "is no JSON document"), ("[]", "holds no mapping")],
+    [
+        (None, "has no data.json"),
+        ("{", "is no JSON document"),
+        ("[]", "holds no mapping"),
+        ("{}", "lacks class_names, in_channels, image_size, mean, std"),
+        ('{"mean": [0]}', "lacks class_names"),
+    ],
 )
 def test_facts_of_the_data_that_cannot_be_read_are_named(tmp_path, text, words):
     folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})

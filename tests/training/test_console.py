@@ -5,18 +5,19 @@ import io
 from rich.console import Console
 from rich.table import Table
 
+from visionkit.commands.results import number_table
 from visionkit.training.console import Printer
 
 
 def test_lines_go_to_the_screen_and_plain_into_the_file(tmp_path):
     screen = io.StringIO()
     printer = Printer(console=Console(file=screen, force_terminal=True, color_system="truecolor"))
-    printer.say("[bold]before[/bold] there is a file")
+    printer.say("before there is a file")
     printer.log_to(tmp_path / "run" / "log.txt")
     printer.say("after")
     printer.note("kept only")
     assert (tmp_path / "run" / "log.txt").read_text() == "before there is a file\nafter\nkept only\n"
-    assert "\x1b[1mbefore" in screen.getvalue()
+    assert "before there is a file" in screen.getvalue()
     assert "kept only" not in screen.getvalue()
 
 
@@ -34,3 +35,16 @@ def test_errors_output_leaves_standard_output_alone(capsys):
     Printer(to_stderr=True).say("hello")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "hello\n")
+
+
+def test_brackets_and_colons_in_a_path_stay_as_they_are(tmp_path):
+    screen = io.StringIO()
+    printer = Printer(console=Console(file=screen, force_terminal=True, color_system=None, highlight=False, width=100))
+    printer.log_to(tmp_path / "log.txt")
+    printer.say(
+        "folder x[exp]/[/b]/:cat:/out",
+        number_table({"test/a": 1.0, "test/calibration_error": 0.5}, title="test split of x[exp]"),
+    )
+    for text in (screen.getvalue(), (tmp_path / "log.txt").read_text()):
+        assert "folder x[exp]/[/b]/:cat:/out\n" in text
+        assert "test split of x[exp]" in text

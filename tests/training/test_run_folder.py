@@ -2,12 +2,16 @@
 
 import json
 import os
+import time
 
 import pytest
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.training.run_folder import RunFolder, write_atomic
+from visionkit.output import write_atomic
+from visionkit.training.run_folder import RunFolder
+
+PLAIN = {"task": {"name": "classify"}, "backbone": {"name": "lenet"}}
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +35,21 @@ def test_run_dir_moves_the_folder(tmp_path):
 
 
 def test_a_run_dir_that_holds_a_run_is_refused_and_left_alone():
-    RunFolder.create("a-b-c", "x", {"seed": 1})
+    RunFolder.create("a-b-c", "x", {**PLAIN, "seed": 1})
     with pytest.raises(UserError, match=r"run_dir: 'x' already holds a run.*resume=true run=x"):
         RunFolder.create("a-b-c", "x", {"seed": 2})
-    assert RunFolder.open("x").read_config() == {"seed": 1}
+    assert RunFolder.open("x").read_config() == {**PLAIN, "seed": 1}
+
+
+def test_a_run_dir_with_anything_in_it_is_refused(tmp_path):
+    write_atomic(tmp_path / "x" / "notes.txt", "mine")
+    with pytest.raises(UserError, match=r"run_dir: the folder 'x' is not empty; it holds 'notes.txt'.*run_dir=x/run"):
+        RunFolder.plan("a-b-c", "x")
+
+
+def test_an_empty_run_dir_is_taken(tmp_path):
+    (tmp_path / "x").mkdir()
+    assert RunFolder.create("a-b-c", "x", {"seed": 1}).read_config() == {"seed": 1}
 
 
 def test_a_run_dir_that_is_a_file_is_refused(tmp_path):
@@ -49,9 +64,32 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         RunFolder.create("a-b-c", "x/y", {})
 
 
+def test_two_runs_planned_in_the_same_second_get_two_folders(monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda _: "now")
+    first, second = RunFolder.plan("a-b-c", None), RunFolder.plan("a-b-c", None)
+    assert first.path == second.path
+    for folder in (first, second):
+        folder.reserve()
+    assert [folder.path.name for folder in (first, second)] == ["now", "now_2"]
+    assert second.splits_file.parent == second.path
+    second.discard()
+    assert [path.name for path in first.path.parent.iterdir()] == ["now"]
+
+
+def test_discarding_leaves_folders_that_were_there_before(tmp_path):
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    for run_dir in ("mine/empty", "mine/empty/a/b"):
+        folder = RunFolder.plan("a-b-c", run_dir)
+        folder.reserve()
+        write_atomic(folder.splits_file, "{}")
+        folder.discard()
+        assert list((tmp_path / "mine" / "empty").iterdir()) == []
+
+
 def test_planning_writes_nothing_and_discarding_takes_back_the_split(tmp_path):
     folder = RunFolder.plan("a-b-c", None)
     assert list(tmp_path.iterdir()) == []
+    folder.reserve()
     write_atomic(folder.splits_file, "{}")
     folder.discard()
     assert list(tmp_path.iterdir()) == []
@@ -84,20 +122,21 @@ def test_no_run_folder_is_named(tmp_path, make, words):
         RunFolder.open("nothing")
 
 
+@pytest.mark.parametrize("values", [{}, {"task": "classify"}, {"task": {"name": "classify"}}, {"backbone": {}}])
+def test_the_configuration_of_something_else_makes_no_run_folder(tmp_path, values):
+    write_atomic(tmp_path / "other" / "config.yaml", yaml.safe_dump(values))
+    with pytest.raises(
+        UserError, match=r"run: 'other' is no run folder: its config.yaml names no task and no backbone"
+    ):
+        RunFolder.open("other")
+
+
 @pytest.mark.parametrize(("text", "words"), [("[1]", "holds no mapping"), ("a: [", "cannot be read")])
 def test_a_broken_configuration_is_named(text, words):
     folder = RunFolder.create("a-b-c", "x", {})
     folder.config_file.write_text(text)
     with pytest.raises(UserError, match=words):
         folder.read_config()
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    write_atomic(tmp_path / "f", "old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        write_atomic(tmp_path / "f", "new")
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("f", "old")]
 
 
 def test_numbers_that_are_not_finite_become_null_in_json():

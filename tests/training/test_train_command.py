@@ -1,11 +1,14 @@
 """The verbs train and evaluate on the embedded digits, below the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from visionkit.commands import train as train_module
 from visionkit.commands.evaluate import evaluate
@@ -177,3 +180,114 @@ def test_a_run_without_a_checkpoint_cannot_be_continued(tmp_path):
     folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
     with pytest.raises(UserError, match=r"resume: .* has no checkpoints/last.ckpt"):
         train(_config(folder.path), resume_from=folder)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes of 20 grey 8x8 images, not divided."""
+    random = numpy.random.RandomState(0)
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = random.randint(0, 256, (8, 8)).astype(numpy.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{index:02}.png")
+    return tmp_path / "pictures"
+
+
+def _folder_config(run_dir, root, **changes):
+    folder = yaml.safe_load((CONF / "dataset" / "folder.yaml").read_text(encoding="utf-8"))
+    folder |= {"root": str(root), "image_size": 32, "in_channels": 1, "augment": {}, **changes.pop("data", {})}
+    return _config(run_dir, dataset=folder, recipe__batch_size=8, **changes)
+
+
+def test_a_resumed_run_keeps_its_new_configuration(tmp_path):
+    folder = RunFolder(tmp_path / "x")
+    train(_config(folder.path))
+    config = _config(folder.path, debug__epochs=2)
+    config = RunConfig.from_plain({**config.plain, "run_dir": None})
+    train(config, resume_from=folder)
+    assert folder.read_config() == dict(config.plain)
+
+
+def test_a_finished_run_that_is_resumed_is_tested_again(tmp_path, capsys):
+    folder = RunFolder(tmp_path / "x")
+    train(_config(folder.path, debug__epochs=2))
+    before = json.loads(folder.metrics_file.read_text())
+    folder.metrics_file.unlink()
+    capsys.readouterr()
+    assert train(_config(folder.path, debug__epochs=2), resume_from=folder) == 0
+    out = capsys.readouterr().out
+    assert f"all 2 epochs were trained before; best epoch {before['best_epoch']}" in out
+    assert "stopped early" not in out
+    assert json.loads(folder.metrics_file.read_text()) == pytest.approx(before, abs=1e-5)
+
+
+def test_a_run_cannot_be_resumed_into_fewer_epochs(tmp_path):
+    folder = RunFolder(tmp_path / "x")
+    train(_config(folder.path, debug__epochs=2))
+    with pytest.raises(UserError, match=r"recipe.epochs: found 1, but .* has 2 epochs behind it.*Try: recipe.epochs=2"):
+        train(_config(folder.path, debug__epochs=1), resume_from=folder)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_data_of_other_classes_are_refused(tmp_path, pictures, resume):
+    folder = RunFolder(tmp_path / "x")
+    train(_folder_config(folder.path, pictures))
+    before = folder.data_file.read_text()
+    (pictures / "a").rename(pictures / "c")
+    config = _folder_config(folder.path, pictures)
+    with pytest.raises(
+        UserError, match=r"dataset: class 0 is 'a' in the run \(2 classes\), but 'b' in data set"
+    ) as stop:
+        train(config, resume_from=folder) if resume else evaluate(config, folder)
+    assert "Try another dataset.root=" in str(stop.value)
+    assert folder.data_file.read_text() == before
+
+
+@pytest.mark.parametrize(("key", "value", "words"), [
+    ("image_size", 40, r"dataset.image_size: the run has \[32, 32\], but data set 'folder' has \[40, 40\]"),
+    ("in_channels", 3, r"dataset.in_channels: the run has 1, but data set 'folder' has 3"),
+])  # fmt: skip
+def test_data_of_another_size_or_colour_are_refused(tmp_path, pictures, key, value, words):
+    folder = RunFolder(tmp_path / "x")
+    train(_folder_config(folder.path, pictures))
+    with pytest.raises(UserError, match=words):
+        evaluate(_folder_config(folder.path, pictures, data={key: value}), folder)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_lost_division_is_not_made_anew(tmp_path, pictures, resume):
+    folder = RunFolder(tmp_path / "x")
+    config = _folder_config(folder.path, pictures)
+    train(config)
+    folder.splits_file.unlink()
+    with pytest.raises(UserError, match=r"has lost its splits.json.*Put the file back, or train again"):
+        train(config, resume_from=folder) if resume else evaluate(config, folder)
+    assert not folder.splits_file.exists()
+
+
+def test_images_that_prove_broken_later_are_named_after_training_and_test(tmp_path, pictures, capsys):
+    for split in ("train", "val", "test"):
+        for name in ("a", "b"):
+            (pictures / split / name).mkdir(parents=True)
+    for name in ("a", "b"):
+        for index, path in enumerate(sorted((pictures / name).glob("*.png"))):
+            path.rename(pictures / ("train", "val", "test")[max(0, index - 17)] / name / path.name)
+        (pictures / name).rmdir()
+    broken = [pictures / "train" / "a" / "03.png", pictures / "test" / "b" / "19.png"]
+    for path in broken:
+        path.write_bytes(b"broken")
+    data = {"cache_mb": 0, "num_workers": 0}
+    assert train(_folder_config(tmp_path / "x", pictures, data=data, debug__limit_batches=None)) == 0
+    out = capsys.readouterr().out
+    positions = [out.index(f"1 unreadable image(s) of {p.parent.parent.name} dropped: {p}") for p in broken]
+    assert out.index("trained for") < positions[0] < positions[1]
+    assert out.count("unreadable") == 2
+    assert out.count("unreadable") == RunFolder(tmp_path / "x").log_file.read_text().count("unreadable")
+
+
+def test_commands_to_go_on_with_name_the_plugins(run, monkeypatch):
+    config, folder = run
+    some = train_module._Run(replace(config, plugins=("a.b", "c")), folder, None, "cpu", None, {}, None)
+    assert some.arguments == f"run={folder.path} 'plugins=[a.b,c]'"
+    assert replace(some, config=config).arguments == f"run={folder.path}"

@@ -59,7 +59,7 @@ def create_backbone(
         in_channels: Channels of the images; the file's unless given.
         out_features: Stages whose maps are wanted; all unless given.
         output_stride: 8 or 16 dilates the last stages instead of striding.
-        weights: A file of weights to start from, as `visionkit.models.load_weights` reads it.
+        weights: A file of weights to start from (.safetensors, .ckpt, .pth), of a backbone or of a whole model.
         **overrides: Any key of the file; dotted ones as ``**{"stages.layer3.blocks.repeat": 23}``.
 
     Returns:

@@ -32,6 +32,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key.value, str):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' is given twice", key.start_mark
@@ -54,7 +56,7 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
         UserError: If the file is missing, huge, empty, no mapping, not plain YAML, or has a key twice.
     """
     if not path.is_file():
-        raise UserError(f"backbone file '{path}' does not exist.")
+        raise UserError(f"backbone file '{path}' does not exist. Expected a YAML file, such as backbone=my_net.yaml.")
     if path.stat().st_size > _LARGEST_FILE:
         raise UserError(
             f"{path}: a backbone file has at most {_LARGEST_FILE // 1024} KiB; found {path.stat().st_size // 1024} KiB."
@@ -63,6 +65,8 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(_explain(path, error)) from None
+    except RecursionError:
+        raise UserError(f"{path}: the file is nested too deeply. Expected stages, layers and their keys.") from None
     if content is None:
         raise UserError(f"{path}: the file is empty. Expected the keys name, stages and classifier.")
     if not isinstance(content, dict):
@@ -88,7 +92,7 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
 
     Args:
         name: Such as ``"resnet50"`` or ``"my/own.yaml"``.
-        folders: Configuration folders to search before the shipped one.
+        folders: Configuration folders to search beside the shipped one.
 
     Raises:
         UserError: If there is no such file; the message names the nearest.

@@ -12,10 +12,13 @@ from visionkit.backbones.classifier import Classifier
 from visionkit.backbones.names import check_name
 from visionkit.blocks import (
     ActivationField,
+    AvgPool,
     Block,
+    Conv2d,
     DoesNotFitError,
     InitField,
     LayerError,
+    MaxPool,
     Node,
     NormField,
     Record,
@@ -208,10 +211,13 @@ class BackboneSpec:
 
     def _explain(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
         path = error.path[:-1] if error.path[-1] == "conv" and len(error.path) > 2 else error.path
+        where = f"backbone {self.name}: stages.{'.'.join(path)}"
         problem = str(error)
-        if not problem:
+        if not error.too_small:
+            return f"{where}: {problem}."
+        if isinstance(error.layer, Conv2d | MaxPool | AvgPool):
             channels, height, width = error.signal.shape
-            windows = error.layer.windows()  # type: ignore[union-attr]
+            windows = error.layer.windows()
             kernel = "x".join(str(window.kernel) for window in windows)
             padding = "x".join(dict.fromkeys(str(window.padding) for window in windows))
             problem = f"its {kernel} kernel does not fit into its {height}x{width}x{channels} input (padding {padding})"
@@ -220,7 +226,7 @@ class BackboneSpec:
         ways += [f"backbone.stem={stem}" for stem in self.stems]
         ways += [f"a smaller kernel or stride in backbone.stages.{'.'.join(path[:2])}"]
         return (
-            f"backbone {self.name}: stages.{'.'.join(path)}: {problem} "
+            f"{where}: {problem} "
             f"when the image is {'x'.join(str(n) for n in pair(image_size))}. "
             f"The smallest image that works is {smallest}x{smallest}. Try {' or '.join(ways)}."
         )

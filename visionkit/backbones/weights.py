@@ -43,7 +43,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise UserError(f"weights: '{path}' holds no state dict (a mapping of names to tensors).")
+        raise UserError(
+            f"weights: '{path}' holds no state dict. Expected a mapping of names to tensors, "
+            "such as torch.save(model.state_dict(), FILE) writes."
+        )
     if content and all(key.startswith("model.") for key in content):
         content = {key.removeprefix("model."): value for key, value in content.items()}
     return dict(content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import PlainValidator
 
@@ -24,7 +24,6 @@ __all__ = ["Activation", "ActivationField"]
 class Activation(Primitive):
     """A function applied to each number on its own; it has no weights."""
 
-    overwritable: ClassVar[bool] = False
     name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky_relu"]
     negative_slope: float = 0.01
 

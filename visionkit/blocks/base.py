@@ -20,8 +20,10 @@ block = BLOCKS.register
 """Decorate a frozen dataclass so that ``type: NAME`` in a backbone file makes one."""
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
-Size = Count | tuple[Count, Count]
-Padding = Annotated[int, Field(ge=0, le=10_000)]
+Depth = Annotated[int, Field(gt=0, le=1000)]
+Extent = Annotated[int, Field(gt=0, le=1000)]
+Size = Extent | tuple[Extent, Extent]
+Padding = Annotated[int, Field(ge=0, le=1000)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -52,8 +54,8 @@ def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Bloc
     """
     values = dict(values) if isinstance(values, Mapping) else values
     times = values.pop("repeat", None) if isinstance(values, dict) else None
-    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 10_000):
-        raise UserError(f"{where}.repeat: expected a whole number from 1 to 10000, found {describe(times)}.")
+    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 1000):
+        raise UserError(f"{where}.repeat: expected a whole number from 1 to 1000, found {describe(times)}.")
     if isinstance(values, dict) and isinstance(values.get("type"), str):
         known = _field_names(values["type"])
         values = {key: value for key, value in defaults.items() if key in known} | values

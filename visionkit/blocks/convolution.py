@@ -24,6 +24,8 @@ ConvPadding = Padding | tuple[Padding, Padding] | Literal["same", "valid"]
 class Conv2d(Primitive):
     """A convolution alone (LeCun et al. 1998); see `Conv` for the block that files name."""
 
+    overwritable: ClassVar[bool] = True
+
     out_channels: int
     kernel_size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -139,8 +141,6 @@ class Conv(Composite):
 class Flatten(Primitive):
     """Channels, rows and columns in one row of numbers."""
 
-    overwritable: ClassVar[bool] = False
-
     def output(self, signal: Signal) -> Signal:
         channels, height, width = signal.shape
         return Signal(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
@@ -154,6 +154,8 @@ class Flatten(Primitive):
 @dataclass(frozen=True, kw_only=True)
 class Linear(Primitive):
     """A fully connected layer behind a `Flatten`."""
+
+    overwritable: ClassVar[bool] = True
 
     out_features: int
     bias: bool = True

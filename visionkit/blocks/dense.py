@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from visionkit.blocks.activation import ActivationField
-from visionkit.blocks.base import Count, Fraction, block
+from visionkit.blocks.base import Count, Depth, Fraction, block
 from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
@@ -27,7 +27,7 @@ class Dense(Composite):
     3x3 (DenseNet-B); 0 leaves the 1x1 out.
     """
 
-    num_layers: Count
+    num_layers: Depth
     growth_rate: Count
     bottleneck_width: Annotated[int, Field(ge=0, le=1000)] = 4
     dropout: Fraction = 0.0

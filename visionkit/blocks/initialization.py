@@ -87,3 +87,4 @@ def _read(value: Any) -> Init:
 
 
 InitField = Annotated[Init, PlainValidator(_read)]
+"""A name of `torch.nn.init`, or a mapping such as ``{type: normal, std: 0.01}``."""

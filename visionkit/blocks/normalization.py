@@ -26,6 +26,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Norm(Primitive):
     """A layer that rescales its input; all but local response norm then have a weight and a bias per channel."""
 
+    overwritable: ClassVar[bool] = True
     shifts: ClassVar[bool] = True
     """Whether it adds a bias of its own, so that a convolution right before needs none."""
 

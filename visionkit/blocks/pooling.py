@@ -19,8 +19,6 @@ __all__ = ["AdaptivePool", "AvgPool", "Dropout", "Identity", "MaxPool", "ZeroPad
 class Identity(Primitive):
     """What comes in goes out."""
 
-    overwritable: ClassVar[bool] = False
-
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
@@ -30,6 +28,8 @@ class Identity(Primitive):
 @dataclass(frozen=True, kw_only=True)
 class _Pool(Primitive):
     """A window that slides; ``stride`` is the kernel's size unless given, as in torch."""
+
+    overwritable: ClassVar[bool] = True
 
     kernel_size: Size
     stride: Size | None = None
@@ -94,6 +94,8 @@ class AdaptivePool(Primitive):
     Its stride depends on the image, so it belongs inside gates and classifiers, not at the end of a stage.
     """
 
+    overwritable: ClassVar[bool] = True
+
     size: Size
     kind: Literal["avg", "max"] = "avg"
 
@@ -112,7 +114,6 @@ class AdaptivePool(Primitive):
 class Dropout(Primitive):
     """Numbers (``channels: true``: whole maps) set to zero at random in training (Srivastava et al. 2014)."""
 
-    overwritable: ClassVar[bool] = False
     p: Fraction = 0.5
     channels: bool = False
 
@@ -125,6 +126,8 @@ class Dropout(Primitive):
 @dataclass(frozen=True, kw_only=True)
 class ZeroPadShortcut(Primitive):
     """The shortcut without weights: every ``stride``-th cell, new channels zero (He et al. 2016, option A)."""
+
+    overwritable: ClassVar[bool] = True
 
     out_channels: int
     stride: int

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["Axis", "DoesNotFitError", "Signal", "Window", "pair"]
+__all__ = ["Axis", "DoesNotFitError", "Signal", "TooSmallError", "Window", "pair"]
 
 
 class DoesNotFitError(ValueError):
-    """A window larger than its padded input, or branches whose shapes do not match."""
+    """A layer that cannot take its input."""
+
+
+class TooSmallError(DoesNotFitError):
+    """A window larger than its padded input: a larger image would do."""
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
@@ -39,11 +43,11 @@ class Window:
         """``floor((W + 2P - D(F-1) - 1) / S) + 1``, or with ceil as torch's pools do it.
 
         Raises:
-            DoesNotFitError: If the kernel is larger than the padded input.
+            TooSmallError: If the kernel is larger than the padded input.
         """
         room = size + 2 * self.padding - self.extent
         if room < 0:
-            raise DoesNotFitError
+            raise TooSmallError(f"a window of {self.extent} cells does not fit into {size} (padding {self.padding})")
         if not self.ceil_mode:
             return room // self.stride + 1
         cells = -(-room // self.stride) + 1
@@ -71,7 +75,7 @@ class Axis:
         """The axis after a sliding window.
 
         Raises:
-            DoesNotFitError: If the kernel is larger than the padded input.
+            TooSmallError: If the kernel is larger than the padded input.
         """
         size = window.output_size(self.size)
         if self.jump is None or self.receptive_field is None or self.offset is None:

@@ -27,7 +27,7 @@ class Block(ABC):  # noqa: B024  (a name for both kinds)
 class Primitive(Block):
     """One layer of torch, or one of `visionkit.layers`."""
 
-    overwritable: ClassVar[bool] = True
+    overwritable: ClassVar[bool] = False
     """Whether the next layer may write over the output: nobody else holds it, and backward does not need it."""
 
     def output(self, signal: Signal) -> Signal:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from visionkit.blocks.signal import DoesNotFitError, Signal
+from visionkit.blocks.signal import DoesNotFitError, Signal, TooSmallError
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
 
 if TYPE_CHECKING:
@@ -26,11 +26,20 @@ class LayerError(ValueError):
         path: Names from the outermost part to the layer.
         signal: What came in.
         layer: The primitive, or None where branches do not match.
+        too_small: Whether a larger image would do.
     """
 
-    def __init__(self, message: str, *, path: tuple[str, ...], signal: Signal, layer: Primitive | None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str, ...],
+        signal: Signal,
+        layer: Primitive | None = None,
+        too_small: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.path, self.signal, self.layer = path, signal, layer
+        self.path, self.signal, self.layer, self.too_small = path, signal, layer, too_small
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,9 @@ def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
 def hold_stride(node: Node, limit: int, *, stride: int = 1, dilation: int = 1) -> tuple[Node, int, int]:
     """Dilate what comes after ``limit`` is reached, so that the total stride never exceeds it.
 
-    The taps of later layers are spread by what was taken away and so see the same pixels
-    (Chen et al. 2017, arXiv:1706.05587, section 3.1).
+    The taps of later convolutions are spread by what was taken away and so see the same pixels
+    (Chen et al. 2017, arXiv:1706.05587, section 3.1). Pools that stride no more are removed; pools
+    that never did keep their window.
 
     Args:
         node: An opened tree.
@@ -178,7 +188,8 @@ def _output(layer: Primitive, signal: Signal, path: tuple[str, ...]) -> Signal:
     try:
         return layer.output(signal)
     except DoesNotFitError as error:
-        raise LayerError(str(error), path=path, signal=signal, layer=layer) from None
+        too_small = isinstance(error, TooSmallError)
+        raise LayerError(str(error), path=path, signal=signal, layer=layer, too_small=too_small) from None
 
 
 def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ...]) -> Signal:
@@ -195,7 +206,6 @@ def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ..
                 f"its branches give {_times(joined.shape)} and {_times(other.shape)} and cannot be joined",
                 path=path,
                 signal=signal,
-                layer=None,
             )
         joined = joined.merge(other)
     if isinstance(node, Concat):

@@ -14,14 +14,24 @@ __all__ = ["compose", "group_choices"]
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
-    """Every group and the choices for it, from the shipped folder and the user's own."""
-    choices: dict[str, set[str]] = {}
+    """Every group and the choices for it, from the shipped folder and the user's own.
+
+    Raises:
+        UserError: If two folders have a choice of the same name, of which Hydra would take the first in silence.
+    """
+    choices: dict[str, dict[str, Path]] = {}
     for folder in (conf_folder(), *config_dirs):
         for file in folder.glob("*/*.yaml"):
-            choices.setdefault(file.parent.name, set()).add(file.stem)
+            known = choices.setdefault(file.parent.name, {}).setdefault(file.stem, file)
+            if known != file:
+                whose = "visionkit ships" if known.is_relative_to(conf_folder()) else f"'{known.parent.parent}' has"
+                raise UserError(
+                    f"--config-dir: {whose} a {file.parent.name} called '{file.stem}' already. "
+                    f"Rename '{file}', such as my_{file.name}."
+                )
     order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug")
-    known = [group for group in order if group in choices]
-    return {group: sorted(choices[group]) for group in [*known, *sorted(set(choices) - set(known))]}
+    first = [group for group in order if group in choices]
+    return {group: sorted(choices[group]) for group in [*first, *sorted(set(choices) - set(first))]}
 
 
 def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[str, Any]:

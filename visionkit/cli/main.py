@@ -7,14 +7,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionkit import __version__
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.help import help_text
-from visionkit.cli.overrides import Typed, apply_overrides, sort_overrides
+from visionkit.cli.overrides import Override, Typed, allow_only, apply_overrides, read_value, sort_overrides
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from visionkit.training.run_folder import RunFolder
 
 __all__ = ["main"]
 
@@ -40,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted.
     """
-    # On a busy machine libgomp's spinning threads make small tensors some ten times slower; read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that spin for long make small tensors some ten times slower on a busy machine; read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         return _run(_read(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
@@ -123,13 +126,14 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
     folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
-    if resume and typed.groups:
-        group, choice = next(iter(typed.groups.items()))
+    if resume:
+        allow_only(typed, _MAY_CHANGE_ON_RESUME, because="resume=true continues a run as it is")
+    if folder is not None and "experiment" in typed.groups:
         raise UserError(
-            f"resume=true continues a run as it is, and {group}={choice} would change it. "
-            f"Leave out resume=true to start a new run from its configuration."
+            f"run={typed.options['run']} repeats a run from its file, and experiment={typed.groups['experiment']} "
+            "starts from the shipped groups. Give one of both."
         )
-    plain = _resolve(typed, config_dirs, base=None if folder is None else folder.read_config())
+    plain = _resolve(typed, config_dirs, base=None if folder is None else _plain_of(folder, typed))
     if folder is not None and not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
     RunFolder.check_free(None if resume else plain.get("run_dir"))
@@ -174,7 +178,6 @@ def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
 
 
 def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
-    from visionkit.cli.overrides import Override, read_value
     from visionkit.commands.inspect import InspectOptions, inspect
     from visionkit.commands.run_config import RunConfig
     from visionkit.schema import parse
@@ -188,6 +191,13 @@ def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
     return inspect(config, options, use_dataset=use_dataset)
 
 
+_MAY_CHANGE_AFTER = (
+    "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
+    "recipe.batch_size", "run_dir", "strict",
+)  # fmt: skip
+_MAY_CHANGE_ON_RESUME = (
+    "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping", "recipe.epochs",
+)  # fmt: skip
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 
 
@@ -210,13 +220,28 @@ def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[An
 
     if "run" not in typed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
-    fixed = {"task", "backbone", "head"} & set(typed.groups)
-    if fixed:
-        raise UserError(f"{verb} uses the run's own {fixed.pop()}; it cannot be chosen again.")
+    allow_only(typed, _MAY_CHANGE_AFTER, because=f"{verb} takes a run as it is")
     folder = RunFolder.open(typed.options["run"].strip("'\""))
-    base = folder.read_config()
+    base = _plain_of(folder, typed)
     base["format"] = "text"
     return folder, _resolve(typed, config_dirs, base=base)
+
+
+def _plain_of(folder: RunFolder, typed: Typed) -> dict[str, Any]:
+    """A run's configuration. Its plugins are code, and no file makes us run code: they must be typed again.
+
+    Raises:
+        UserError: If the run names plugins and the user does not.
+    """
+    plain = folder.read_config()
+    plugins = plain.get("plugins") or []
+    if plugins and not any(value.key == "plugins" for value in typed.values):
+        names = f"plugins=[{','.join(str(name) for name in plugins)}]"
+        raise UserError(
+            f"the run '{folder.path}' was made with {names}, and a run folder's code is never run unasked. "
+            f"If you trust it, add: {names}"
+        )
+    return plain
 
 
 def _boolean(text: str, *, key: str) -> bool:

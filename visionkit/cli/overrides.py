@@ -8,7 +8,7 @@ from typing import Any
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["PATH_KEYS", "Override", "Typed", "sort_overrides"]
+__all__ = ["PATH_KEYS", "Override", "Typed", "allow_only", "apply_overrides", "read_value", "sort_overrides"]
 
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
 """Keys whose values are taken to the letter, whatever signs a path may hold."""
@@ -67,6 +67,22 @@ def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options
     return typed
 
 
+def allow_only(typed: Typed, allowed: Collection[str], *, because: str) -> None:
+    """Refuse changes that a finished run cannot take.
+
+    Args:
+        typed: What was typed.
+        allowed: Groups and dotted keys that may change; a group's keys may too.
+        because: Why the others may not, for the message.
+
+    Raises:
+        UserError: For the first change that is not allowed.
+    """
+    for key in (*typed.groups, *(value.key for value in typed.values)):
+        if not any(key == name or key.startswith(f"{name}.") for name in allowed):
+            raise UserError(f"{because}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}.")
+
+
 def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:
     """Change a configuration in place, in the order typed; a mapping given whole replaces what was there.
 
@@ -100,6 +116,10 @@ def read_value(override: Override) -> Any:
     if override.key in PATH_KEYS:
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
         return None if text in ("null", "") else text[1:-1] if quoted else text
+    if "${" in text:
+        raise UserError(
+            f"'{override.key}={text}': interpolations such as ${{...}} are not allowed here; type the value."
+        )
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import QuotedString
     from hydra.errors import HydraException

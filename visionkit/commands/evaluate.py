@@ -25,12 +25,13 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
         0.
 
     Raises:
-        UserError: If the run or the split is not there, or the weights do not fit.
+        UserError: If the run or the split is not there, the weights do not fit, the data are of another kind than
+            those the model was trained on, or their division is lost.
     """
     from visionkit.commands.results import number_table, print_json
     from visionkit.data import VisionDataModule
     from visionkit.tasks.create import TASK_CLASSES
-    from visionkit.training.checkpoint import load_run_model, read_data_info
+    from visionkit.training.checkpoint import check_data, check_division, load_run_model, read_data_info
     from visionkit.training.evaluation import evaluate_split
     from visionkit.training.hardware import choose_accelerator, prepare_model
 
@@ -47,6 +48,8 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
         splits_file=folder.splits_file if folder.splits_file.exists() else None,
     )
     datamodule.prepare_data()
+    check_data(folder, datamodule.info)
+    check_division(folder, datamodule)
     datamodule.setup("test")
     chosen = split or ("test" if "test" in datamodule.sizes else "val")
     task = TASK_CLASSES[config.task.name](prepare_model(model, config.hardware), class_names=names)

@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.table import Table
 
 from visionkit.backbones import read_backbone
-from visionkit.blocks import Block, Node, Record, trace
+from visionkit.blocks import BLOCKS, Block, Node, Record, trace
 from visionkit.blocks.signal import pair
 from visionkit.commands.results import output, print_json
 from visionkit.heads import parse_head
@@ -99,7 +99,8 @@ def _type(node: Node) -> str:
     name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
     if name == "Repeat" and not isinstance(node, Block):
         return f"{len(node.children)} x {_type(next(iter(node.children.values())))}"
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    registered = {BLOCKS.get(known).__name__: known for known in BLOCKS.names()}
+    return registered.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _print(title: str, layers: Sequence[dict[str, Any]], totals: dict[str, int]) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from visionkit.commands.results import print_json
 from visionkit.data.files import ImageFiles
 from visionkit.errors import UserError
+from visionkit.output import write_atomic
 from visionkit.training.console import Printer
-from visionkit.training.run_folder import RunFolder, write_atomic
+from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +47,7 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles) -> int:
     from visionkit.training.checkpoint import load_run_model, read_data_info
     from visionkit.training.hardware import choose_accelerator, prepare_model, torch_device
 
+    target = _target(config, folder)
     accelerator = choose_accelerator(config.hardware)
     names: list[str] = read_data_info(folder)["class_names"]
     model = prepare_model(load_run_model(folder), config.hardware).to(torch_device(accelerator))
@@ -53,13 +55,13 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles) -> int:
     unreadable: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
     for paths, images in _batches(config, files, read_data_info(folder)["in_channels"], unreadable):
-        rows += _classify(model, images, paths, names)
+        rows += _classify(model, images, paths, names, precision=config.hardware.precision)
         if printer.console.is_terminal:
             printer.console.print(f"{len(rows) + len(unreadable):,} of {len(files):,} images", end="\r")
     if not rows:
         first = next(iter(unreadable.values()))
         raise UserError(f"source: none of the {len(files)} images can be read. The first: {first}")
-    target = _write(config, folder, names, rows)
+    _write(target, names, rows)
     _say(printer, target, names, rows, unreadable)
     if config.format == "json":
         print_json({"folder": str(target), "predictions": rows, "unreadable": unreadable})
@@ -92,11 +94,15 @@ def _batches(
             yield paths, torch.stack(images)
 
 
-def _classify(model: Any, images: Tensor, paths: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+def _classify(
+    model: Any, images: Tensor, paths: Sequence[str], names: Sequence[str], *, precision: str
+) -> list[dict[str, Any]]:
     import torch
 
-    with torch.inference_mode():
-        predictions = model.predict(model(images.to(next(model.parameters()).device)))
+    device = next(model.parameters()).device
+    reduced = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision)
+    with torch.inference_mode(), torch.autocast(device.type, reduced, enabled=reduced is not None):
+        predictions = model.predict(model(images.to(device)))
     labels, probabilities = predictions["labels"].tolist(), predictions["probabilities"].tolist()
     return [
         {
@@ -110,10 +116,19 @@ def _classify(model: Any, images: Tensor, paths: Sequence[str], names: Sequence[
     ]
 
 
-def _write(config: RunConfig, folder: RunFolder, names: Sequence[str], rows: Sequence[dict[str, Any]]) -> Path:
-    target = (
-        Path(config.run_dir) if config.run_dir else folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    )
+def _target(config: RunConfig, folder: RunFolder) -> Path:
+    """Where the results go: a folder that holds none yet."""
+    if config.run_dir is None:
+        return folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    target = Path(config.run_dir).expanduser()
+    if (target / "predictions.csv").exists() or (target / "predictions.json").exists():
+        raise UserError(
+            f"run_dir: '{target}' already holds predictions. Expected another folder, such as run_dir={target}_2."
+        )
+    return target
+
+
+def _write(target: Path, names: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["file", "label", "class", "score", *names])
@@ -122,7 +137,6 @@ def _write(config: RunConfig, folder: RunFolder, names: Sequence[str], rows: Seq
         writer.writerow([row["file"], row["label"], row["class"], f"{row['score']:.6f}", *probabilities])
     write_atomic(target / "predictions.csv", table.getvalue())
     write_atomic(target / "predictions.json", json.dumps(list(rows), indent=1, ensure_ascii=False) + "\n")
-    return target
 
 
 def _say(
@@ -136,6 +150,6 @@ def _say(
     printer.say(
         f"{len(rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         *([f"{len(unreadable):,} files could not be read and are left out:"] if unreadable else []),
-        *(f"  {reason}" for reason in list(unreadable.values())[:_SHOWN]),
+        *(f"  {reason}" for reason in unreadable.values()),
         f"Written: {target / 'predictions.csv'} and {target / 'predictions.json'}",
     )

@@ -1,14 +1,15 @@
 """How the numbers of a run are shown and kept, after training and by ``evaluate``."""
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
+from visionkit.output import finite
 from visionkit.training.console import Printer
 
 __all__ = ["number_table", "output", "print_json", "say_next"]
@@ -24,7 +25,7 @@ def output() -> Console:
 
 def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
     """The numbers of a run as a table of names and values."""
-    table = RichTable(title=title, title_justify="left", title_style="bold")
+    table = RichTable(title=Text(title, style="bold"), title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in numbers.items():
@@ -39,12 +40,5 @@ def say_next(printer: Printer, commands: Sequence[str]) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on standard output; a number that is not finite becomes null."""
-    plain = {key: _finite(value) for key, value in document.items()}
-    json.dump(plain, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    json.dump(finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

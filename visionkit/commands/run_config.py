@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -85,10 +86,13 @@ class RunConfig:
         hardware = Hardware.from_config(plain["hardware"])
         logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
         backbone = read_backbone(plain["backbone"])
+        _check_weights(scalars.weights, key="weights")
+        _check_weights(backbone.weights, key="backbone.weights")
         if check_data:
             source.check(strict=scalars.strict)
             info = source.info()
             backbone = read_backbone(plain["backbone"], in_channels=info.in_channels)
+            head.check(num_classes=info.num_classes)
             head.expand(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(
             task=task,
@@ -124,3 +128,8 @@ def _task(values: Any) -> TaskInfo:
     if extra:
         raise UserError(f"task: unknown key '{extra[0]}'. Known keys: name.")
     return TASKS[name]
+
+
+def _check_weights(path: str | None, *, key: str) -> None:
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"{key}: file '{path}' does not exist. Expected a .safetensors, .ckpt or .pth file.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
@@ -34,13 +34,23 @@ class _Run:
     datamodule: Any
     data: dict[str, Any]
     model: Any
+    notes: list[str] = field(default_factory=list)
+    """What has been said of the data."""
+
+    @property
+    def arguments(self) -> str:
+        """What names this run in a command: ``run=...``, and the plugins, which no file may choose."""
+        words = [f"run={shlex.quote(str(self.folder.path))}"]
+        if self.config.plugins:
+            words.append(shlex.quote(f"plugins=[{','.join(self.config.plugins)}]"))
+        return " ".join(words)
 
 
 def train(config: RunConfig, *, resume_from: RunFolder | None = None) -> int:
     """Train, test the best epoch, and leave everything in the run folder.
 
     Args:
-        config: The validated configuration.
+        config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
         resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
 
     Returns:
@@ -66,11 +76,8 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
     from visionkit.training.hardware import choose_accelerator
 
     accelerator = choose_accelerator(config.hardware)
-    if resume_from is not None and not resume_from.last_checkpoint.is_file():
-        raise UserError(
-            f"resume: '{resume_from.path}' has no checkpoints/last.ckpt to go on from. "
-            f"Try a new run with the same configuration: python -m visionkit train run={resume_from.path}"
-        )
+    if resume_from is not None:
+        _check_resumable(config, resume_from)
     folder = resume_from or RunFolder.plan(config.name, config.run_dir)
     config.source.check(strict=config.strict)
 
@@ -79,6 +86,8 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
 
     seed(config.seed)
     try:
+        if resume_from is None:
+            folder.reserve()
         datamodule = VisionDataModule(
             config.source,
             target=config.task.target,
@@ -88,18 +97,42 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
             splits_file=folder.splits_file,
         )
         datamodule.prepare_data()
+        known = None if resume_from is None else _known_data(resume_from, datamodule)
         datamodule.setup("fit")
-        data = _data_facts(config, datamodule)
+        data = known or _data_facts(config, datamodule)
         model = _build_model(config, data)
     except BaseException:
         folder.discard()
         raise
-    if resume_from is None:
-        folder.start(config.plain)
+    folder.start(config.plain)
     folder.write_json(folder.data_file, data)
     printer = Printer(to_stderr=config.format == "json")
     printer.log_to(folder.log_file)
     return _Run(config, folder, printer, accelerator, datamodule, data, model)
+
+
+def _check_resumable(config: RunConfig, folder: RunFolder) -> None:
+    if not folder.last_checkpoint.is_file():
+        raise UserError(
+            f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
+    epochs = config.debug.epochs or config.recipe.epochs
+    trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
+    if trained > epochs:
+        raise UserError(
+            f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
+            f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
+        )
+
+
+def _known_data(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
+    """What the model of a run that goes on was made for, with the data at hand checked against it."""
+    from visionkit.training.checkpoint import check_data, check_division, read_data_info
+
+    check_data(folder, datamodule.info)
+    check_division(folder, datamodule)
+    return read_data_info(folder)
 
 
 def _build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
@@ -140,11 +173,18 @@ def _say_header(run: _Run) -> None:
         f"model    {config.backbone.name}, {parameters:,} parameters",
         f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
         f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
-        *(f"         {note}" for note in run.datamodule.notes),
+        *(f"         {note}" for note in _new_notes(run)),
         f"device   {device_name(run.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
     run.printer.say(*lines)
+
+
+def _new_notes(run: _Run) -> list[str]:
+    """What has become known of the data since it was last asked: files that are read later may prove broken."""
+    new = [note for note in run.datamodule.notes if note not in run.notes]
+    run.notes.extend(new)
+    return new
 
 
 def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask]:
@@ -162,6 +202,7 @@ def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.say)
     task = _make_task(run, epochs=epochs)
+    behind = len(recorder.history)
     with quiet(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
@@ -179,12 +220,11 @@ def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask
             datamodule=run.datamodule,
             ckpt_path=None if resume_from is None else str(folder.last_checkpoint),
         )
-    stopped = len(recorder.history) < epochs
-    run.printer.say(
-        f"trained for {time.perf_counter() - began:.1f} s"
-        + (f", stopped early after epoch {len(recorder.history)}" if stopped else "")
-        + f"; best epoch {recorder.best_epoch}"
-    )
+    seconds, trained = time.perf_counter() - began, len(recorder.history)
+    # Nothing but early stopping asks the Trainer to stop.
+    early = f", stopped early after epoch {trained}" if trainer.should_stop and trained < epochs else ""
+    what = f"trained for {seconds:.1f} s{early}" if trained > behind else f"all {trained} epochs were trained before"
+    run.printer.say(f"{what}; best epoch {recorder.best_epoch}", *_new_notes(run))
     _draw_training(run, recorder, progress.first_batch)
     return recorder, task
 
@@ -218,7 +258,8 @@ def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
     evaluation = evaluate_split(
         task, run.datamodule, split=split, hardware=config.hardware, accelerator=run.accelerator, debug=config.debug
     )
-    validated = {name: value for name, value in recorder.history[best_epoch - 1].items() if name.startswith("val/")}
+    best_row: dict[str, float] = next((row for row in recorder.history if row["epoch"] == best_epoch), {})
+    validated = {name: value for name, value in best_row.items() if name.startswith("val/")}
     numbers = {**evaluation.numbers, **{k: v for k, v in validated.items() if k not in evaluation.numbers}}
     seconds = sum(row["seconds"] for row in recorder.history)
     kept = {**numbers, "best_epoch": best_epoch, "epochs": len(recorder.history), "training_seconds": round(seconds, 2)}
@@ -232,11 +273,11 @@ def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
 def _say_results(run: _Run, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
     from visionkit.commands.results import number_table, print_json, say_next
 
-    where = shlex.quote(str(run.folder.path))
     commands = [
-        f"python -m visionkit evaluate run={where}",
-        f"python -m visionkit predict run={where} source=IMAGE_OR_FOLDER",
+        f"python -m visionkit evaluate {run.arguments}",
+        f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
     ]
+    run.printer.say(*_new_notes(run))
     run.printer.say(number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}"))
     if evaluation.split == "val":
         run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
@@ -281,16 +322,15 @@ def _after_interrupt(run: _Run, *, saved: bool) -> int:
     from visionkit.training.checkpoint import export_best
 
     folder = run.folder
-    where = shlex.quote(str(folder.path))
     export_best(folder)
     if saved or folder.last_checkpoint.exists():
         what = "after the current batch" if saved else "at once; the last finished epoch is saved"
         run.printer.say(
             f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
-            f"Go on: python -m visionkit train run={where} resume=true",
+            f"Go on: python -m visionkit train {run.arguments} resume=true",
         )
     else:
         run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
     if folder.weights_file.exists():
-        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate run={where}")
+        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")
     return INTERRUPTED

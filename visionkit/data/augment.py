@@ -27,7 +27,9 @@ class Augmentation:
 
     Attributes:
         transform: The class in ``torchvision.transforms.v2``.
-        arguments: Argument names and their kinds: probability, number, numbers (one or a list), pair or word.
+        arguments: Argument names and their kinds: probability, number, whole, numbers (one or a list), pair, word;
+            angles and shears (degrees), shares (0 to 1) and range (low and high, above 0) are checked as torchvision
+            does, because the whole-batch forms never build its classes.
         required: Those without a default.
         smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
     """
@@ -40,13 +42,13 @@ class Augmentation:
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}),
-    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "pair", "ratio": "pair"}),
+    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "range", "ratio": "range"}),
     "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
     "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
-    "rotation": Augmentation("RandomRotation", {"degrees": "numbers", "fill": "number"}, ("degrees",), smooth=True),
+    "rotation": Augmentation("RandomRotation", {"degrees": "angles", "fill": "number"}, ("degrees",), smooth=True),
     "affine": Augmentation(
         "RandomAffine",
-        {"degrees": "numbers", "translate": "pair", "scale": "pair", "shear": "numbers", "fill": "number"},
+        {"degrees": "angles", "translate": "shares", "scale": "range", "shear": "shears", "fill": "number"},
         ("degrees",),
         smooth=True,
     ),
@@ -163,24 +165,42 @@ class Augment:
 
 def _mistake(argument: str, kind: str, value: Any) -> str:
     """What was expected, or nothing if the value will do."""
-
-    def number(item: Any) -> bool:
-        return isinstance(item, (int, float)) and not isinstance(item, bool)
-
-    def numbers(item: Any, lengths: tuple[int, ...]) -> bool:
-        return isinstance(item, (list, tuple)) and len(item) in lengths and all(number(part) for part in item)
-
     if kind == "probability":
-        return "" if number(value) and 0 <= value <= 1 else "a number from 0 to 1"
+        return "" if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
     if kind == "number":
-        return "" if number(value) else "a number"
+        return "" if _is_number(value) else "a number"
     if kind == "whole":
         return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else "a whole number"
+    if kind in ("angles", "shears"):
+        pairs = [value] if _are_numbers(value, (2,)) else []
+        if kind == "shears" and _are_numbers(value, (4,)):
+            pairs = [value[:2], value[2:]]
+        good = bool(pairs) and all(low <= high for low, high in pairs)
+        good = good or (_is_number(value) and value >= 0) or (kind == "shears" and value is None)
+        return "" if good else "a number or two, such as 5 or [-5, 5], the smaller one first"
+    if kind == "shares":
+        good = value is None or (_are_numbers(value, (2,)) and all(0 <= part <= 1 for part in value))
+        return "" if good else "two shares of the size from 0 to 1, such as [0.1, 0.1]"
+    if kind == "range":
+        good = value is None or (_are_numbers(value, (2,)) and 0 < value[0] <= value[1])
+        return "" if good else "two numbers, such as [0.1, 0.2], above 0 and the smaller one first"
     if kind == "pair":
-        return "" if value is None or numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
+        return "" if value is None or _are_numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
     if kind == "numbers":
-        return "" if value is None or number(value) or numbers(value, (2, 4)) else "a number or two, such as [-5, 5]"
+        return (
+            ""
+            if value is None or _is_number(value) or _are_numbers(value, (2, 4))
+            else "a number or two, such as [-5, 5]"
+        )
     return "" if value in _PADDING_MODES else f"one of {', '.join(_PADDING_MODES)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_numbers(value: Any, lengths: tuple[int, ...]) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) in lengths and all(_is_number(part) for part in value)
 
 
 def _build(name: str, arguments: Mapping[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:

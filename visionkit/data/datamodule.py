@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from visionkit.data.memory import Decoded, available_cores, decode_originals, de
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.errors import UserError
+from visionkit.output import write_atomic
 
 __all__ = ["VisionDataModule"]
 
@@ -86,6 +86,11 @@ class VisionDataModule(LightningDataModule):
         return {split: len(self.samples(split)) for split in self._divided().samples}
 
     @property
+    def divided_here(self) -> bool:
+        """Whether the source made the division by itself, so that only a saved one can be met again."""
+        return self._divided().saved is not None
+
+    @property
     def notes(self) -> list[str]:
         """What was held out, dropped or is missing, in sentences."""
         splits = self._divided()
@@ -124,7 +129,7 @@ class VisionDataModule(LightningDataModule):
             if split in splits.samples:
                 self._reader(split)
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
-            _write_json(self.splits_file, splits.saved)
+            write_atomic(self.splits_file, json.dumps(splits.saved, indent=0, ensure_ascii=False))
 
     def samples(self, split: str) -> Samples:
         """The samples of a split, before any preprocessing.
@@ -279,10 +284,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
     return value
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=0, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, path)

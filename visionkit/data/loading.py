@@ -49,7 +49,7 @@ class BatchOrder(Sampler[Plan]):
     ) -> None:
         self.size, self.batch_size, self.training, self.seed = size, batch_size, training, seed
         self.rank, self.world_size = rank, world_size
-        self.epoch = 0
+        self.epoch = self.first = 0
         if training and size < world_size:
             raise UserError(
                 f"{size} training samples are too few for {world_size} processes, which need one each. "
@@ -60,6 +60,10 @@ class BatchOrder(Sampler[Plan]):
         """Say which epoch comes next; Lightning does. Without it, each pass is the next epoch."""
         self.epoch = epoch
 
+    def start_at(self, batch: int) -> None:
+        """Leave out the first batches of the next pass, which an interrupted run has seen."""
+        self.first = batch
+
     def __len__(self) -> int:
         if self.training:
             share = self.size // self.world_size
@@ -69,7 +73,8 @@ class BatchOrder(Sampler[Plan]):
 
     def __iter__(self) -> Iterator[Plan]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        for number, positions in enumerate(self._batches(epoch)):
+        first, self.first = self.first, 0
+        for number, positions in enumerate(self._batches(epoch)[first:], start=first):
             yield positions.numpy(), _mix(self.seed, epoch, self.rank, number)
 
     def _batches(self, epoch: int) -> list[Tensor]:
@@ -190,6 +195,9 @@ class BatchReader:
 class Loader:
     """The batches of a split; each pass is one epoch.
 
+    Lightning keeps `state_dict` in its checkpoints: a run that was stopped within an epoch goes on with the batches
+    it has not seen.
+
     Args:
         reader: Makes a batch.
         order: Says which.
@@ -206,13 +214,29 @@ class Loader:
         self.batch_size = order.batch_size
         self.batch_sampler = None  # Lightning looks for one
         self._workers: DataLoader[Any] | None = None
+        self._state = {"epoch": 0, "batches": 0}
+        self._loaded: dict[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self.sampler)
 
+    def state_dict(self) -> dict[str, int]:
+        """The newest epoch, and how many of its batches have been handed out."""
+        return dict(self._state)
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next pass leave out what was handed out, if it is the pass of the same epoch."""
+        self._loaded = dict(state_dict)
+
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        nothing = True
+        loaded, self._loaded = self._loaded, None
+        epoch = self.sampler.epoch
+        first = loaded["batches"] if loaded is not None and loaded["epoch"] == epoch else 0
+        self._state = {"epoch": epoch, "batches": first}
+        self.sampler.start_at(first)
+        nothing = not first
         for batch in self._from_workers() if self.num_workers else self._from_here():
+            self._state["batches"] += 1
             size = len(batch["index"])
             if size == 0 or (size == 1 and self.sampler.training and self.reader.broken.any()):
                 continue  # what is left of a batch of unreadable files

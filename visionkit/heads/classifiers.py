@@ -43,21 +43,27 @@ class ClassifierHead(HeadSpec):
 
     task: ClassVar[str] = "classify"
     label_smoothing: Fraction = 0.0
-    class_weights: tuple[Annotated[float, Field(ge=0)], ...] | Literal["balanced"] | None = None
+    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None = None
 
     @abstractmethod
-    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node: ...
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        """The layers from the last map (C, H, W) to one number per class."""
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        from visionkit.heads.classification import ClassificationHead
-
-        if self.class_weights == "balanced":
-            raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
-        if self.class_weights is not None and len(self.class_weights) != num_classes:
+    def check(self, *, num_classes: int) -> None:
+        """Class weights need one number per class."""
+        if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(
                 f"head.class_weights: expected one number for each of the {num_classes} classes, "
                 f"found {len(self.class_weights)}."
             )
+
+    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+        """A `ClassificationHead` of these layers."""
+        from visionkit.heads.classification import ClassificationHead
+
+        if self.class_weights == "balanced":
+            raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
+        self.check(num_classes=num_classes)
         tree, last = self.expand(backbone, num_classes=num_classes, image_size=image_size)
         layers, _ = build(tree, last)
         return ClassificationHead(

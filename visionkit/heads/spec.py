@@ -30,7 +30,18 @@ class HeadSpec(ABC):
 
     @abstractmethod
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """The torch module, sized from what the backbone declares."""
+        """The torch module, sized from what the backbone declares.
+
+        Raises:
+            UserError: As `check` and `expand`.
+        """
+
+    def check(self, *, num_classes: int) -> None:  # noqa: B027 - most heads take any number of classes
+        """Look whether the head's own keys fit so many classes.
+
+        Raises:
+            UserError: If they do not.
+        """
 
     def expand(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> tuple[Node, Signal]:
         """The opened tree of `parts`, and the signal that goes into it.

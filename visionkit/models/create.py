@@ -53,6 +53,10 @@ def create_model(
         raise UserError(f"num_classes must be at least 1, found {num_classes}.")
     head_spec = parse_head(head or "auto", task=task)
     spec = backbone if isinstance(backbone, BackboneSpec) else read_backbone(backbone, in_channels=in_channels)
+    if in_channels not in (None, spec.in_channels):
+        raise UserError(
+            f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
+        )
     default_mean, default_std = default_mean_std(spec.in_channels)
     mean, std = mean or default_mean, std or default_std
     if len(mean) != spec.in_channels or len(std) != spec.in_channels:

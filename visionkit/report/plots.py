@@ -2,7 +2,6 @@
 
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from visionkit.output import write_atomic
 
 __all__ = ["plot_confusion_matrix", "plot_curves", "plot_images", "plot_predictions"]
 
@@ -221,11 +222,7 @@ def _long(names: Sequence[str]) -> bool:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write the picture beside its place first, so that nobody opens half of one."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path)
+    write_atomic(path, buffer.getvalue())

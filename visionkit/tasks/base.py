@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
 from visionkit.metrics.table import Table
-from visionkit.tasks.lean import LeanModule
 from visionkit.tasks.meter import LossMeter
 
 __all__ = ["Metrics", "VisionTask"]
@@ -26,7 +26,7 @@ class Metrics(Protocol):
     def reset(self) -> None: ...
 
 
-class VisionTask(LeanModule, ABC):
+class VisionTask(pl.LightningModule, ABC):
     """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `observe`.
 
     Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
@@ -70,10 +70,15 @@ class VisionTask(LeanModule, ABC):
     def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
-        total = losses["loss"] if "loss" in losses else torch.stack(list(losses.values())).sum()
-        self.losses[stage].update({"loss": total, **losses}, len(batch["images"]))
+        parts = list(losses.values())
+        total = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+        self.losses[stage].update({**losses, "loss": total}, len(batch["images"]))
         self.observe(outputs, batch, stage)
         return total
+
+    def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
+        """Move a flat dict of tensors; Lightning's way walks any collection and costs more than a small step."""
+        return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one training batch, a scalar."""
@@ -116,8 +121,8 @@ class VisionTask(LeanModule, ABC):
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         return optimizer
 
-    def on_fit_start(self) -> None:
-        """Learn how long the schedule is."""
+    def on_train_start(self) -> None:
+        """Learn how long the schedule is; asked earlier, Lightning would set the loaders up before it restores them."""
         self.total_steps = int(self.trainer.estimated_stepping_batches)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:

@@ -1,6 +1,7 @@
 """Weights out of checkpoints, into ``model.safetensors``, and back into a model."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,23 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from visionkit.errors import UserError
-from visionkit.training.run_folder import RunFolder, write_atomic
+from visionkit.output import write_atomic
+from visionkit.schema import describe
+from visionkit.training.run_folder import RunFolder
 
-__all__ = ["export_best", "load_best", "load_run_model", "load_weights", "save_weights"]
+__all__ = [
+    "check_data",
+    "check_division",
+    "export_best",
+    "load_best",
+    "load_run_model",
+    "load_weights",
+    "read_data_info",
+    "save_weights",
+]
 
 PREFIX = "model."
+DATA_KEYS = ("class_names", "in_channels", "image_size", "mean", "std")
 
 
 def load_best(model: nn.Module, folder: RunFolder) -> int:
@@ -91,7 +104,7 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
     """What ``data.json`` says: class_names, in_channels, image_size, mean, std, class_weights.
 
     Raises:
-        UserError: If the file is missing or no JSON.
+        UserError: If the file is missing, no JSON, or lacks one of the first five.
     """
     import json
 
@@ -103,7 +116,60 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
         raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
+    lacking = [key for key in DATA_KEYS if key not in values]
+    if lacking:
+        raise UserError(
+            f"run: '{folder.data_file}' lacks {', '.join(lacking)}; it is not the file that train wrote. "
+            f"Try another run, or train again: python -m visionkit train run={folder.path}"
+        )
     return values
+
+
+def check_data(folder: RunFolder, info: Any) -> None:
+    """Make sure that data are of the kind which a run's model was made for.
+
+    Args:
+        folder: The run, with its ``data.json``.
+        info: The `visionkit.data.DataInfo` of the data at hand.
+
+    Raises:
+        UserError: If classes, channels or image size differ; the message names the first difference.
+    """
+    known = read_data_info(folder)
+    advice = (
+        f"Numbers would mean nothing. Expected data like those that '{folder.path}' was trained on. "
+        "Try another dataset.root=..., or train a new run on these data."
+    )
+    pairs = zip_longest(known["class_names"], info.class_names)
+    for number, (trained, found) in enumerate(pairs):
+        if trained != found:
+            a, b = ("no such class" if name is None else f"'{name}'" for name in (trained, found))
+            raise UserError(
+                f"dataset: class {number} is {a} in the run ({len(known['class_names'])} classes), but {b} in data set "
+                f"'{info.name}' ({len(info.class_names)} classes). {advice}"
+            )
+    for key in ("in_channels", "image_size"):
+        trained, found = describe(known[key]), describe(getattr(info, key))
+        if trained != found:
+            raise UserError(f"dataset.{key}: the run has {trained}, but data set '{info.name}' has {found}. {advice}")
+
+
+def check_division(folder: RunFolder, datamodule: Any) -> None:
+    """Make sure that a random division of the data is the one that the run was trained with.
+
+    Args:
+        folder: The run.
+        datamodule: A `visionkit.data.VisionDataModule`.
+
+    Raises:
+        UserError: If the division was made by the data source and the run no longer has its ``splits.json``.
+    """
+    if datamodule.divided_here and not folder.splits_file.is_file():
+        raise UserError(
+            f"run: '{folder.path}' has lost its splits.json, which says what lies in train, val and test; divided "
+            "anew, images that were trained on would be tested. Put the file back, or train again: "
+            f"python -m visionkit train run={folder.path}"
+        )
 
 
 def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any], *, pretrained: bool = False) -> dict[str, Any]:

@@ -30,9 +30,9 @@ class Printer:
         self._append(self._early.getvalue())
 
     def say(self, *lines: Any) -> None:
-        """Print lines or rich renderables."""
+        """Print lines, as they are, or rich renderables."""
         for line in lines:
-            self.console.print(line, soft_wrap=isinstance(line, str))
+            _print(self.console, line)
         self.note(*lines)
 
     def note(self, *lines: Any) -> None:
@@ -40,7 +40,7 @@ class Printer:
         text = io.StringIO()
         plain = Console(file=text, width=100, color_system=None, highlight=False, force_terminal=False)
         for line in lines:
-            plain.print(line, soft_wrap=isinstance(line, str))
+            _print(plain, line)
         self._append(text.getvalue())
 
     def _append(self, text: str) -> None:
@@ -49,3 +49,11 @@ class Printer:
             return
         with self._file.open("a", encoding="utf-8") as file:
             file.write(text)
+
+
+def _print(console: Console, line: Any) -> None:
+    """Brackets and colons in a line belong to somebody's path; they are neither styles nor pictures."""
+    if isinstance(line, str):
+        console.print(line, soft_wrap=True, markup=False, emoji=False)
+    else:
+        console.print(line)

@@ -1,6 +1,5 @@
 """With what a run was made: versions and hardware, no names of machines or people."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +13,8 @@ PACKAGES = ("visionkit", "torch", "torchvision", "lightning", "torchmetrics", "n
 def describe_environment() -> dict[str, Any]:
     """Versions of Python and the packages that compute, CPU model and cores, GPU names."""
     import torch
+
+    from visionkit.data.memory import available_cores
 
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -29,15 +30,10 @@ def describe_environment() -> dict[str, Any]:
         "cuda": torch.version.cuda if gpus else None,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
-        "cpu_cores": usable_cores(),
+        "cpu_cores": available_cores(),
         "threads": torch.get_num_threads(),
         "gpus": gpus,
     }
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_model() -> str:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,41 +11,34 @@ from typing import Any
 import yaml
 
 from visionkit.errors import UserError
+from visionkit.output import finite, write_atomic
 
-__all__ = ["RunFolder", "write_atomic"]
+__all__ = ["RunFolder"]
 
 RUNS = Path("runs")
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and move it there, so that a reader sees all of it or the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class RunFolder:
     """One run on disk.
 
     Attributes:
-        path: The folder, as it was given.
+        path: The folder, as it was given; for a planned run it is settled by `reserve`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, named_by_time: bool = False) -> None:
         self.path = path
+        self._named_by_time = named_by_time
+        self._made: list[Path] = []
 
     @classmethod
     def create(cls, name: str, run_dir: str | None, plain: Mapping[str, Any]) -> "RunFolder":
-        """Make the folder of a new run: `plan`, then `start`.
+        """Make the folder of a new run: `plan`, `reserve`, then `start`.
 
         Raises:
-            UserError: If ``run_dir`` holds a run already, or is a file.
+            UserError: If ``run_dir`` is neither new nor empty, or the folder cannot be made.
         """
         folder = cls.plan(name, run_dir)
+        folder.reserve()
         folder.start(plain)
         return folder
 
@@ -59,29 +51,45 @@ class RunFolder:
             run_dir: Replaces the whole path.
 
         Raises:
-            UserError: If ``run_dir`` holds a run already, or is a file.
+            UserError: If ``run_dir`` is neither new nor empty.
         """
         cls.check_free(run_dir)
-        return cls(Path(run_dir).expanduser() if run_dir is not None else _free_folder(RUNS / name))
+        if run_dir is not None:
+            return cls(Path(run_dir).expanduser())
+        return cls(_free_folder(RUNS / name), named_by_time=True)
 
-    def start(self, plain: Mapping[str, Any]) -> None:
-        """Make the folder and write ``config.yaml``, the resolved configuration, into it.
+    def reserve(self) -> None:
+        """Make the planned folder; where another run has taken its name meanwhile, the next free one.
 
         Raises:
             UserError: If the folder cannot be made.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    self.path.mkdir(exist_ok=not self._named_by_time)
+                    break
+                except FileExistsError:
+                    if not self._named_by_time:
+                        raise
+                    missing = [folder for folder in missing if folder != self.path]
+                    self.path = _free_folder(self.path.parent)
         except OSError as error:
             raise UserError(f"run_dir: the folder '{self.path}' cannot be made: {error.strerror}.") from None
+        self._made = list(dict.fromkeys([self.path, *missing])) if self._named_by_time else missing
+
+    def start(self, plain: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``, the resolved configuration, in one go; from now on the folder is a run."""
         write_atomic(self.config_file, yaml.safe_dump(dict(plain), sort_keys=False, allow_unicode=True))
 
     def discard(self) -> None:
-        """Take back what was written before `start`; a folder with a run in it is left alone."""
+        """Take back what was made before `start`, and nothing else; a folder with a run in it is left alone."""
         if self.config_file.exists():
             return
         self.splits_file.unlink(missing_ok=True)
-        for folder in (self.path, *list(self.path.parents)[:2]):
+        for folder in self._made:
             try:
                 folder.rmdir()
             except OSError:
@@ -92,7 +100,7 @@ class RunFolder:
         """Refuse a ``run_dir`` that cannot take a new run, before anything is written.
 
         Raises:
-            UserError: If it holds a run already, or is a file.
+            UserError: If it holds a run or anything else already, or is a file.
         """
         if run_dir is None:
             return
@@ -104,6 +112,15 @@ class RunFolder:
                 f"run_dir: '{path}' already holds a run. Expected a folder without one. Try another run_dir=..., or "
                 f"resume=true run={path} to continue that run."
             )
+        try:
+            first = min((inner.name for inner in path.iterdir()), default=None) if path.exists() else None
+        except OSError as error:
+            raise UserError(f"run_dir: the folder '{path}' cannot be read: {error.strerror}.") from None
+        if first is not None:
+            raise UserError(
+                f"run_dir: the folder '{path}' is not empty; it holds '{first}'. Expected a folder that is new or "
+                f"empty. Try: run_dir={path / 'run'}"
+            )
 
     @classmethod
     def open(cls, path: str) -> "RunFolder":
@@ -113,7 +130,7 @@ class RunFolder:
             path: A folder, or ``latest`` for the newest one below ``runs/``.
 
         Raises:
-            UserError: If there is none.
+            UserError: If there is none, or its ``config.yaml`` is not that of a run.
         """
         if path == "latest":
             configs = sorted(RUNS.glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime_ns)
@@ -123,8 +140,14 @@ class RunFolder:
                 )
             return cls(configs[-1].parent)
         folder = cls(Path(path).expanduser())
+        found = ""
         if not folder.config_file.is_file():
             found = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
+        else:
+            values = folder.read_config()
+            if not all(isinstance(values.get(key), Mapping) for key in ("task", "backbone")):
+                found = "its config.yaml names no task and no backbone"
+        if found:
             raise UserError(
                 f"run: '{path}' is no run folder: {found}. Expected a folder that train has made, "
                 "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
@@ -202,7 +225,7 @@ class RunFolder:
 
     def write_json(self, path: Path, values: Any) -> None:
         """Write one JSON document atomically; a number that is not finite becomes null."""
-        write_atomic(path, json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(path, json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_csv(self, path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Write one table atomically; None becomes an empty cell."""
@@ -225,13 +248,3 @@ def _free_folder(parent: Path) -> Path:
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())
-
-
-def _finite(values: Any) -> Any:
-    if isinstance(values, Mapping):
-        return {key: _finite(value) for key, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [_finite(value) for value in values]
-    if isinstance(values, float) and values - values != 0:
-        return None
-    return values

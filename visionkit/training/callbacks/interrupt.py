@@ -65,15 +65,11 @@ class Interrupt(pl.Callback):
             for number in SIGNALS:
                 signal.signal(number, self._handle)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """No batch comes any more."""
-        self._fitting = False
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop here if asked."""
-        if self.asked:
+        """Stop here if asked; after the last batch, validation stops: Lightning would not repeat it from here."""
+        if self.asked and not trainer.is_last_batch:
             self._stop(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -81,10 +77,16 @@ class Interrupt(pl.Callback):
         if self.asked and self._fitting:
             self._stop(trainer)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop between two epochs if asked."""
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop between two epochs if asked, when the one before has been recorded and saved."""
         if self.asked:
-            self._stop(trainer)
+            raise Interrupted(saved=self.checkpoint.exists())
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """No batch comes any more; stop if that was asked in the last epoch."""
+        self._fitting = False
+        if self.asked:
+            raise Interrupted(saved=self.checkpoint.exists())
 
     def _stop(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.checkpoint)

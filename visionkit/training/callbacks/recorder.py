@@ -26,21 +26,21 @@ class Recorder(Checkpoint):
         progress: What measured the epoch.
 
     Attributes:
-        history: A row per epoch, as in ``metrics.csv``.
+        history: A row per epoch, as in ``metrics.csv``; a run that goes on begins with those it has behind it.
         best_score: The best validation score so far; None before the first epoch.
         best_epoch: Its epoch, counted from 1.
     """
 
     def __init__(self, folder: RunFolder, info: TaskInfo, progress: Progress) -> None:
         self.folder, self.info, self.progress = folder, info, progress
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, float]] = folder.read_history()
         self.best_score: float | None = None
         self.best_epoch = 0
         self._drawn = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """A run that goes on keeps the rows of the epochs it has behind it."""
-        self.history = [row for row in self.folder.read_history() if row["epoch"] <= trainer.current_epoch]
+        """Leave out the row of an epoch that is trained once more, because its checkpoint was not written."""
+        self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Record the epoch that has just been validated."""
@@ -58,9 +58,10 @@ class Recorder(Checkpoint):
         if best:
             self.best_score, self.best_epoch = score, int(row["epoch"])
         self._write_history()
-        trainer.save_checkpoint(self.folder.last_checkpoint)
+        # The best one first: the last one says that it is there.
         if best or not self.folder.best_checkpoint.exists():
             trainer.save_checkpoint(self.folder.best_checkpoint)
+        trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(
             epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)
         )

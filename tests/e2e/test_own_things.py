@@ -1,0 +1,146 @@
+"""What a user brings: blocks, heads, data sets and pictures of their own."""
+
+import json
+
+import pytest
+
+
+def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_blocks.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from visionkit.blocks import ActivationField, Composite, Conv, Sequence, block\n\n\n"
+        '@block("my_double")\n'
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Double(Composite):\n"
+        "    out_channels: int\n"
+        "    activation: ActivationField = None\n\n"
+        "    def parts(self, in_channels):\n"
+        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, activation=self.activation)\n"
+        "        return Sequence({'first': conv, 'second': conv})\n"
+    )
+    (in_empty_folder / "net.yaml").write_text(
+        "name: net\nin_channels: 1\nlayer_defaults: {activation: relu}\n"
+        "stages: {a: {twice: {type: my_double, out_channels: 8}, pool: {type: max_pool, kernel_size: 4}}}\n"
+    )
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    plugin = ("backbone=net.yaml", "plugins=[my_blocks]")
+    _, out, _ = cli("inspect", *plugin, "format=json")
+    assert json.loads(out)["layers"][0]["type"] == "my_double"
+    code, _, err = cli("inspect", "backbone=net.yaml", "backbone.stages.a.twice.type=my_doubel", "plugins=[my_blocks]")
+    assert (code, "Did you mean 'my_double'?" in err) == (2, True)
+    code, out, _ = cli(*plugin, "debug=fast", "hardware=cpu", "format=json")
+    assert code == 0
+    assert (in_empty_folder / json.loads(out)["run"] / "model.safetensors").is_file()
+
+
+def test_a_folder_of_images_trains_with_a_saved_split_and_balanced_class_weights(cli, in_empty_folder):
+    from PIL import Image
+
+    for name, shade, count in (("dark", 40, 24), ("light", 200, 12)):
+        (in_empty_folder / "pictures" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (40 + i % 3, 36), (shade + i, shade, shade)).save(
+                in_empty_folder / "pictures" / name / f"{i}.png"
+            )
+    (in_empty_folder / "pictures" / "light" / "broken.png").write_bytes(b"no image")
+    code, out, err = cli(
+        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "backbone=resnet20", "recipe.epochs=2",
+        "head.class_weights=balanced", "hardware=cpu", "run_dir=out", "format=json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "broken.png" in err
+    assert (in_empty_folder / "out" / "splits.json").is_file()
+    weights = json.loads((in_empty_folder / "out" / "data.json").read_text())["class_weights"]
+    assert weights[1] == pytest.approx(2 * weights[0], rel=0.15)
+    again = json.loads(cli("evaluate", "run=out", "format=json")[1])
+    assert again["metrics"]["test/accuracy"] == json.loads(out)["metrics"]["test/accuracy"]
+
+
+def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_folder):
+    from PIL import Image
+
+    for split in ("train", "val"):
+        for name, shade in (("dark", 40), ("light", 200)):
+            (in_empty_folder / "pictures" / split / name).mkdir(parents=True)
+            for i in range(6):
+                Image.new("L", (32, 32), shade + i).save(
+                    in_empty_folder / "pictures" / split / name / f"{split}{i}.png"
+                )
+    code, out, _ = cli(
+        "dataset=folder", "dataset.root=pictures", "dataset.image_size=32", "dataset.in_channels=1", "debug=fast",
+        "hardware=cpu", "run_dir=out",
+    )  # fmt: skip
+    assert code == 0
+    assert "There is no test split" in out
+    metrics = json.loads((in_empty_folder / "out" / "metrics.json").read_text())
+    assert "val/accuracy" in metrics
+    assert not any(name.startswith("test/") for name in metrics)
+    code, _, err = cli("evaluate", "run=out", "split=test")
+    assert code == 2
+    assert "test" in err
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+from visionkit.blocks import AdaptivePool, Flatten, Linear, Sequence
+from visionkit.data.sources import SOURCES, Source, Splits
+from visionkit.heads import ClassifierHead, head
+
+
+@head("my_head")
+@dataclass(frozen=True, kw_only=True)
+class MyHead(ClassifierHead):
+    size: int = 2
+
+    def parts(self, backbone, *, num_classes):
+        output = Linear(out_features=num_classes)
+        return Sequence({"pool": AdaptivePool(size=self.size, kind="max"), "flatten": Flatten(), "output": output})
+
+
+@SOURCES.register("my_stripes")
+@dataclass(frozen=True, kw_only=True)
+class Stripes(Source):
+    image_size: int = 32
+    count: int = 40
+
+    def info(self):
+        return self.describe(("across", "down"), in_channels=1)
+
+    def splits(self, *, seed, saved=None, strict=False):
+        import torch
+        from visionkit.data.samples import TensorSamples
+
+        labels = torch.arange(self.count) % 2
+        stripes = (torch.arange(32) // 4 % 2 * 255).to(torch.uint8).expand(32, 32)
+        images = torch.stack([stripes if label else stripes.T for label in labels.tolist()])[:, None]
+        positions = torch.arange(self.count).split(self.count // 2)
+        names = ("train", "val")
+        return Splits({n: TensorSamples(images, labels, p, prefix=n) for n, p in zip(names, positions)})
+"""
+
+
+def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, out, err = cli(
+        "plugins=[my_things]", "head={type: my_head, size: 3}", "dataset={type: my_stripes, count: 64}",
+        "recipe.epochs=4", "hardware=cpu", "format=json", "run_dir=out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
+    code, out, _ = cli("evaluate", "run=out", "plugins=[my_things]", "format=json")
+    assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
+
+
+def test_a_run_folders_plugins_are_not_run_unasked(cli, in_empty_folder):
+    """A run folder may come from somebody else; the code it names is imported only where the user names it too."""
+    assert cli("debug=fast", "hardware=cpu", "run_dir=out")[0] == 0
+    (in_empty_folder / "harm.py").write_text("open('harmed', 'w').close()\n")
+    config = in_empty_folder / "out" / "config.yaml"
+    config.write_text(config.read_text().replace("plugins: []", "plugins: [harm]"))
+    for command in (["evaluate", "run=out"], ["predict", "run=out", "source=."], ["train", "run=out"]):
+        code, _, err = cli(*command)
+        assert code == 2
+        assert "If you trust it, add: plugins=[harm]" in err
+    assert not (in_empty_folder / "harmed").exists()

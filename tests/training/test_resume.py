@@ -1,0 +1,136 @@
+"""A run that is stopped anywhere goes on as if it had never been stopped."""
+
+import os
+import signal
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from visionkit.data import VisionDataModule
+from visionkit.data.sources import parse_source
+from visionkit.training.callbacks.interrupt import Interrupted
+
+from .stand_ins import Batches, Fitted, TinyModel
+
+BATCHES = 5  # of 300 images, out of 1,257
+
+
+class Seen(pl.Callback):
+    """Keeps the positions of each training batch, and asks to stop at one hook in one epoch."""
+
+    def __init__(self, hook=None, epoch=0, batch=0):
+        self.hook, self.epoch, self.batch = hook, epoch, batch
+        self.batches = []
+
+    def _at(self, hook, trainer, batch=None):
+        if hook == self.hook and trainer.current_epoch == self.epoch and batch in (None, self.batch):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.batches.append((trainer.current_epoch, batch_idx, batch["index"].tolist()))
+        self._at("batch", trainer, batch_idx)
+
+    def on_validation_batch_end(self, trainer, *_args):
+        self._at("validation", trainer)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self._at("validation end", trainer)
+
+
+def _fit(path, seen, *, workers=0, **changes):
+    augment = {"affine": {"degrees": 20}}
+    source = parse_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
+    module = VisionDataModule(source, batch_size=300, seed=0)
+    module.setup("fit")
+    model = TinyModel()
+    model.linear = torch.nn.Linear(36, 10)
+    return Fitted(
+        path,
+        model=model,
+        train=module.train_dataloader(),
+        val=module.val_dataloader(),
+        class_names=module.info.class_names,
+        callbacks=(seen,),
+        **changes,
+    )
+
+
+def _interrupted_and_resumed(path, *stops, workers=0):
+    """All batches, and the training that finished."""
+    batches = []
+    for number, stop in enumerate(stops):
+        seen = Seen(*stop)
+        with pytest.raises(Interrupted) as caught:
+            _fit(path, seen, workers=workers, resume=number > 0).fit()
+        assert caught.value.saved
+        batches += seen.batches
+    seen = Seen()
+    fitted = _fit(path, seen, workers=workers, resume=True).fit()
+    return batches + seen.batches, fitted
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    seen = Seen()
+    _fit(tmp_path_factory.mktemp("whole"), seen).fit()
+    return seen.batches
+
+
+def test_an_uninterrupted_run_sees_every_image_once_an_epoch(whole):
+    assert [(epoch, batch) for epoch, batch, _ in whole] == [(e, b) for e in range(3) for b in range(BATCHES)]
+    for epoch in range(3):
+        assert sorted(i for e, _, batch in whole if e == epoch for i in batch) == list(range(1257))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    "stops",
+    [
+        [("batch", 0, 0)],
+        [("batch", 0, 2)],
+        [("batch", 1, 1)],
+        [("batch", 2, 3)],
+        [("batch", 1, 1), ("batch", 1, 3), ("batch", 2, 0)],
+        [("batch", 0, BATCHES - 1)],
+        [("batch", 2, BATCHES - 1)],
+        [("validation", 0)],
+        [("validation", 1), ("batch", 2, 2)],
+        [("validation end", 1)],
+        [("validation end", 2)],
+    ],
+)
+def test_the_batches_of_an_interrupted_run_are_those_of_a_whole_one(tmp_path, whole, stops, workers):
+    if workers and len(stops) == 1 and stops[0][0] != "batch":
+        pytest.skip("the same as without workers")
+    batches, fitted = _interrupted_and_resumed(tmp_path, *stops, workers=workers)
+    assert batches == whole
+    assert fitted.trainer.global_step == 3 * BATCHES
+    assert [row["epoch"] for row in fitted.folder.read_history()] == [1, 2, 3]
+
+
+def test_a_stop_between_validation_and_the_end_of_the_epoch_keeps_its_row_and_its_best(tmp_path):
+    seen = Seen("validation end", 0)
+    stopped = _fit(tmp_path, seen)
+    with pytest.raises(Interrupted):
+        stopped.fit()
+    assert [row["epoch"] for row in stopped.folder.read_history()] == [1]
+    assert torch.load(stopped.folder.best_checkpoint, weights_only=True)["epoch"] == 0
+    assert torch.load(stopped.folder.last_checkpoint, weights_only=True)["global_step"] == BATCHES
+
+
+def test_the_best_checkpoint_is_written_before_the_last_one_tells_of_it(tmp_path, monkeypatch):
+    fitted = Fitted(tmp_path, epochs=1, train=Batches(48))
+    written = []
+    save = fitted.trainer.save_checkpoint
+    monkeypatch.setattr(fitted.trainer, "save_checkpoint", lambda path: (written.append(path.name), save(path)))
+    fitted.fit()
+    assert written == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_finished_run_that_is_resumed_knows_its_history_and_trains_nothing(tmp_path):
+    first = Fitted(tmp_path, epochs=2).fit()
+    again = Fitted(tmp_path, epochs=2, resume=True).fit()
+    assert again.recorder.history == first.folder.read_history()
+    assert again.recorder.best_epoch == first.recorder.best_epoch
+    assert again.trainer.global_step == 12
