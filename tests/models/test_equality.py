@@ -6,7 +6,7 @@ import torchvision
 
 from visionkit.errors import UserError
 from visionkit.models import convert_state_dict, create_model
-from visionkit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 PAIRS = ["resnet18", "resnet34", "resnet50", "densenet121", "alexnet"]
 

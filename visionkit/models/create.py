@@ -11,8 +11,9 @@ from visionkit.backbones.backbone import Backbone
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
 from visionkit.heads import parse_head
-from visionkit.models.preprocess import Preprocess, default_mean_std
+from visionkit.models.preprocess import Preprocess
 from visionkit.models.vision_model import VisionModel
+from visionkit.normalization import default_mean_std
 
 __all__ = ["create_model"]
 

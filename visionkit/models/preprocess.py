@@ -7,17 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Preprocess", "default_mean_std"]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-def default_mean_std(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """ImageNet's mean and standard deviation for three channels, 0.5 and 0.5 otherwise."""
-    if in_channels == 3:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return (0.5,) * in_channels, (0.5,) * in_channels
+__all__ = ["Preprocess"]
 
 
 class Preprocess(nn.Module):

@@ -40,3 +40,8 @@ def test_a_folder_without_validation_says_what_is_expected(settings, make_tree):
 def test_a_root_that_is_not_given_says_what_to_type(settings):
     with pytest.raises(UserError, match=r"dataset 'imagenet' needs the folder .*dataset.root=path/to/imagenet"):
         parse_source(settings("imagenet")).check()
+
+
+def test_no_two_of_the_1000_classes_share_a_name():
+    lines = imagenet.Path(imagenet.__file__).with_name("imagenet_classes.txt").read_text().splitlines()
+    assert len({line.split(" ", 1)[1] for line in lines}) == len(lines) == 1000

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from visionkit.data.augment import check_augment
 from visionkit.errors import UserError
+from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from visionkit.data.transforms import Preprocess
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -165,9 +163,8 @@ class Source(ABC):
         Raises:
             UserError: If ``mean`` or ``std`` has not one value per channel.
         """
-        color = in_channels == 3
-        mean = self.mean or (IMAGENET_MEAN if color else (0.5,) * in_channels)
-        std = self.std or (IMAGENET_STD if color else (0.5,) * in_channels)
+        default_mean, default_std = default_mean_std(in_channels)
+        mean, std = self.mean or default_mean, self.std or default_std
         for key, values in (("mean", mean), ("std", std)):
             if len(values) != in_channels:
                 raise UserError(
