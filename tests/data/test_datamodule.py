@@ -231,7 +231,7 @@ def test_a_resumed_run_goes_on_with_the_order_of_its_epoch(make_module, tree, tm
     def fit(epochs: int, checkpoint=None):
         module, model = make_module("folder", root=str(tree), image_size=8, num_workers=num_workers), Recorder()
         trainer = make_trainer(tmp_path, epochs)
-        trainer.fit(model, datamodule=module, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(model, datamodule=module, ckpt_path=checkpoint)
         trainer.save_checkpoint(tmp_path / "last.ckpt")
         return model.seen
 
