@@ -198,7 +198,7 @@ CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
         ({**CONV, "kernel_size": -3}, "kernel_size: expected a number greater than 0, found -3"),
         ({**CONV, "norm": "bach"}, "no norm is called 'bach'. Did you mean 'batch'?"),
         ({**CONV, "norm": {"type": "batch", "esp": 1}}, "unknown key 'esp'. Did you mean 'eps'?"),
-        ({**CONV, "activation": "rleu"}, 'found "rleu"'),
+        ({**CONV, "activation": "rleu"}, "no activation is called 'rleu'. Did you mean 'relu'?"),
         ({**CONV, "init": {"type": "xavier_normal", "std": 1}}, "init 'xavier_normal' takes no 'std'"),
         ({"type": "basic", "out_channels": 4, "repeat": 0}, "repeat: expected a whole number from 1"),
         ({"type": "dropout", "p": 1.5}, "p: expected a number less than 1, found 1.5"),

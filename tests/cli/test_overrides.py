@@ -75,6 +75,12 @@ def test_a_key_the_file_does_not_write_is_added():
     assert config["stages"]["c1"]["conv"] == {"norm": "group"}
 
 
+def test_a_key_below_null_makes_the_mapping():
+    config = {"recipe": {"early_stopping": None}}
+    apply_overrides(config, [Override("recipe.early_stopping.patience", "5")])
+    assert config == {"recipe": {"early_stopping": {"patience": 5}}}
+
+
 def test_a_key_is_taken_away():
     config = {"stages": {"c1": {"pool": {}, "conv": {}}}}
     apply_overrides(config, [Override("stages.c1.pool", delete=True)])

@@ -52,6 +52,8 @@ MISTAKES = [
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
     (["list", "backbonez"], "there is no 'backbonez' to list. Did you mean 'backbone'?"),
     (["trian"], "no verb is called 'trian'. Did you mean 'train'?"),
+    (["seed=1", "inspect"], "the verb comes first: python -m visionkit inspect ..."),
+    (["list", "plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
     (["--hlep"], "no flag is called '--hlep'"),
     (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
     (["weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,3 +280,47 @@ def test_predict_computes_in_the_precision_of_the_run(cli, run, tmp_path):
         scores.append(json.loads(out)["predictions"][0]["score"])
     assert scores[0] != scores[1]
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
+
+
+def test_a_run_that_was_killed_is_measured_by_its_best_checkpoint(cli, run, tmp_path):
+    shutil.copytree(run, tmp_path / "killed")
+    (tmp_path / "killed" / "model.safetensors").unlink()
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, out, _ = cli("evaluate", f"run={tmp_path / 'killed'}", "format=json")
+    assert json.loads(out)["metrics"]["test/accuracy"] == pytest.approx(metrics["test/accuracy"], abs=1e-6)
+    (tmp_path / "killed" / "checkpoints" / "best.ckpt").unlink()
+    code, _, err = cli("evaluate", f"run={tmp_path / 'killed'}")
+    assert code == 2
+    assert "has neither model.safetensors nor checkpoints/best.ckpt" in err
+
+
+def test_a_damaged_checkpoint_cannot_be_resumed_and_says_so(cli, run, tmp_path):
+    shutil.copytree(run, tmp_path / "damaged")
+    last = tmp_path / "damaged" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    code, _, err = cli("train", f"run={tmp_path / 'damaged'}", "resume=true", "recipe.epochs=9")
+    assert code == 2
+    assert "last.ckpt' is damaged and cannot be read" in err
+
+
+def test_training_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
+    command = [sys.executable, "-m", "visionkit", "recipe.epochs=2", "hardware=cpu", f"run_dir={tmp_path / 'run'}"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=120) == 0
+    assert "test/accuracy" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_debug_run_says_that_its_figures_say_nothing(cli, in_empty_folder):
+    _, out, _ = cli("debug=fast", "hardware=cpu")
+    assert "debug    4 batches of each split: the figures say nothing of the model" in out
+
+
+def test_early_stopping_is_switched_on_by_its_patience(cli, in_empty_folder):
+    words = ("recipe.early_stopping.patience=1", "recipe.epochs=30", "recipe.lr=1e-9", "hardware=cpu", "format=json")
+    code, out, err = cli(*words)
+    assert code == 0
+    assert json.loads(out)["metrics"]["epochs"] < 30
+    assert "stopped early" in err

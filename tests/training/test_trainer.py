@@ -219,6 +219,8 @@ def test_an_interruption_in_validation_loses_no_training(tmp_path):
     resumed = Fitted(tmp_path, resume=True).fit()
     assert resumed.trainer.global_step == 18
     assert [row["epoch"] for row in resumed.recorder.history] == [1, 2, 3]
+    assert all(row["val/accuracy"] == row["val/accuracy"] for row in resumed.recorder.history)
+    assert all(row["train/loss"] == row["train/loss"] for row in resumed.recorder.history)
 
 
 def test_a_finished_run_that_is_continued_keeps_its_best(tmp_path):

@@ -10,13 +10,16 @@ from pydantic import PlainValidator
 from visionkit.blocks.base import block
 from visionkit.blocks.signal import Signal
 from visionkit.blocks.tree import Primitive
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Activation", "ActivationField"]
+
+
+NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky_relu")
 
 
 @block("activation")
@@ -49,6 +52,10 @@ def _read(value: Any) -> Activation | None:
         return None
     if isinstance(value, Activation):
         return value
+    name = value.get("type", value.get("name")) if isinstance(value, dict) else value
+    if name not in NAMES:
+        near = did_you_mean(str(name), NAMES)
+        raise ValueError(f"no activation is called {name!r}.{near} Known: none, {', '.join(NAMES)}.")
     if isinstance(value, dict) and "type" in value:
         value = {"name": value["type"], **{k: v for k, v in value.items() if k != "type"}}
     try:

@@ -15,6 +15,7 @@ from visionkit.cli.help import help_text
 from visionkit.cli.overrides import Override, Typed, allow_only, apply_overrides, read_value, sort_overrides
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
+from visionkit.registry import load_plugins
 
 if TYPE_CHECKING:
     from visionkit.training.run_folder import RunFolder
@@ -258,6 +259,8 @@ def _list_arguments(words: Sequence[str]) -> dict[str, str]:
             arguments["what"] = word
         elif key == "format" and value in ("text", "json"):
             arguments["format"] = value
+        elif key == "plugins":
+            load_plugins(value.strip("[]").split(","))
         else:
             raise UserError(f"list: '{word}' is not known. Expected such as: list, list backbones, list format=json.")
     return arguments

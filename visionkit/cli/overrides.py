@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["PATH_KEYS", "Override", "Typed", "allow_only", "apply_overrides", "read_value", "sort_overrides"]
@@ -93,8 +94,8 @@ def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> No
         *parents, last = override.key.split(".")
         place: Any = config
         for depth, parent in enumerate(parents):
-            if isinstance(place, Mapping) and parent not in place and not override.delete and depth > 0:
-                place[parent] = {}  # type: ignore[index]
+            if isinstance(place, dict) and not override.delete and depth > 0 and place.get(parent) is None:
+                place[parent] = {}
             place = _step(place, parent, override)
         if not isinstance(place, dict):
             raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {place!r}, a plain value, and has no keys.")
@@ -155,6 +156,8 @@ def _step(place: Any, key: str, override: Override) -> Any:
 
 
 def _not_an_override(argument: str, verb: str) -> str:
+    if argument in VERBS:
+        return f"the verb comes first: python -m visionkit {argument} ..."
     return (
         f"'{argument}' is neither a verb nor key=value. Expected such as backbone=resnet18 or recipe.epochs=5. "
         f"Try: python -m visionkit {verb} --help"

@@ -59,9 +59,9 @@ def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:
     for folder in (*config_dirs, conf_folder()):
         file = folder / group / f"{name}.yaml"
         if file.is_file():
-            with file.open(encoding="utf-8") as lines:
-                first = lines.readline()
-            return first.lstrip("# ").strip() if first.startswith("#") else ""
+            lines = file.read_text(encoding="utf-8").splitlines()
+            comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
+            return comments[0] if comments else ""
     return ""
 
 

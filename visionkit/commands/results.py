@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from visionkit.output import finite
-from visionkit.training.console import Printer
+from visionkit.training.console import Printer, SteadyConsole
 
 __all__ = ["number_table", "output", "print_json", "say_next"]
 
@@ -19,8 +19,8 @@ _WIDTH_OF_A_PIPE = 140
 
 def output() -> Console:
     """Standard output for tables: as wide as the terminal, or wide enough for any table where there is none."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+    console = SteadyConsole(highlight=False)
+    return console if console.is_terminal else SteadyConsole(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:

@@ -76,7 +76,7 @@ class RunConfig:
             UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
         """
         _check_keys(plain)
-        scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="config")
+        scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         load_plugins(scalars.plugins)
         task = _task(plain["task"])
         source = parse_source(plain["dataset"])

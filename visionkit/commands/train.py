@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,11 @@ def _check_resumable(config: RunConfig, folder: RunFolder) -> None:
             f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
             f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
         )
+    if not zipfile.is_zipfile(folder.last_checkpoint):
+        raise UserError(
+            f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
     epochs = config.debug.epochs or config.recipe.epochs
     trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
     if trained > epochs:
@@ -177,6 +183,10 @@ def _say_header(run: _Run) -> None:
         f"device   {device_name(run.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
+    if config.debug.limit_batches is not None:
+        lines.append(
+            f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
+        )
     run.printer.say(*lines)
 
 

@@ -65,10 +65,14 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
     Raises:
         UserError: If there are none, the file is broken, or they fit another model.
     """
+    if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was stopped from outside
+        load_best(model, folder)
+        return
     if not folder.weights_file.is_file():
         raise UserError(
-            f"run: '{folder.path}' has no model.safetensors; it ended before its first epoch did. "
-            f"Expected a finished run. Try: python -m visionkit train run={folder.path} resume=true"
+            f"run: '{folder.path}' has neither model.safetensors nor checkpoints/best.ckpt. "
+            "Expected a run with at least one finished epoch. "
+            f"Try: python -m visionkit train run={folder.path} resume=true"
         )
     try:
         weights = load_safetensors(folder.weights_file.read_bytes())

@@ -1,13 +1,23 @@
 """What a person reads: printed in colour, kept in ``log.txt`` without."""
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-__all__ = ["Printer"]
+__all__ = ["Printer", "SteadyConsole"]
+
+
+class SteadyConsole(Console):
+    """A console that falls silent when nobody reads any more, as behind ``| head``; Rich's own ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Printer:
@@ -19,7 +29,7 @@ class Printer:
     """
 
     def __init__(self, *, to_stderr: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
+        self.console = console or SteadyConsole(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
         self._early = io.StringIO()
         self._file: Path | None = None
 

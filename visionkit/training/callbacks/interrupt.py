@@ -56,7 +56,7 @@ class Interrupt(pl.Callback):
         if self.asked or not self._fitting:
             raise Interrupted(saved=False)
         self.asked = True
-        self.say("Stopping after this batch; once more stops at once.")
+        self.say("Stopping after this batch, or after the validation that runs; once more stops at once.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From here on a batch is awaited; Lightning's own handlers, set up meanwhile, give way again."""
@@ -68,13 +68,8 @@ class Interrupt(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop here if asked; after the last batch, validation stops: Lightning would not repeat it from here."""
+        """Stop here if asked; after the last batch, validation runs to its end: Lightning would not repeat it."""
         if self.asked and not trainer.is_last_batch:
-            self._stop(trainer)
-
-    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Stop here if asked; the epoch's training is done, so only its validation is repeated."""
-        if self.asked and self._fitting:
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
