@@ -53,7 +53,7 @@ def test_best_and_exported_weights_make_the_same_model(run):
 def test_a_run_without_an_epoch_has_nothing_to_export(tmp_path):
     folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
     assert not export_best(folder)
-    with pytest.raises(UserError, match=r"has no model.safetensors; it ended before its first epoch did.*resume=true"):
+    with pytest.raises(UserError, match=r"has neither model.safetensors nor checkpoints/best.ckpt.*resume=true"):
         load_weights(TinyModel(), folder)
 
 
