@@ -182,7 +182,7 @@ def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
     assert signal.getsignal(number) is before
     # the signal came after the look at batch 8
     assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9
-    assert "Stopping after this batch; once more stops at once." in capsys.readouterr().out
+    assert "Stopping after this batch, or after the validation that runs; once more stops at once." in capsys.readouterr().out
 
 
 def test_a_second_signal_stops_at_once(tmp_path):
@@ -206,8 +206,8 @@ def test_an_interrupted_run_goes_on_to_the_same_number_of_steps(tmp_path, step):
 
 
 class _StopInValidation(pl.Callback):
-    def on_validation_batch_end(self, trainer, *_args):
-        if trainer.current_epoch == 1:
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, *_args):
+        if trainer.current_epoch == 1 and batch_idx == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
 
