@@ -182,7 +182,8 @@ def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
     assert signal.getsignal(number) is before
     # the signal came after the look at batch 8
     assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9
-    assert "Stopping after this batch, or after the validation that runs; once more stops at once." in capsys.readouterr().out
+    said = "Stopping after this batch, or after the validation that runs; once more stops at once."
+    assert said in capsys.readouterr().out
 
 
 def test_a_second_signal_stops_at_once(tmp_path):
