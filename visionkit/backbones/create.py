@@ -68,14 +68,12 @@ def create_backbone(
     Raises:
         UserError: If there is no such backbone, or what was asked for does not hold together.
     """
-    from visionkit.backbones.backbone import Backbone
-
     if output_stride is not None:
         overrides["output_stride"] = output_stride
     if weights is not None:
         overrides["weights"] = weights
     spec = read_backbone(backbone, in_channels=in_channels, overrides=overrides)
-    module = Backbone(spec, out_features)
+    module = spec.build(out_features)
     if spec.weights is not None:
         from visionkit.backbones.weights import load_backbone_weights
 

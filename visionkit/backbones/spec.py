@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +33,9 @@ from visionkit.blocks import (
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import STRICT, describe, parse
+
+if TYPE_CHECKING:
+    from visionkit.backbones.backbone import Backbone
 
 __all__ = ["BackboneSpec", "FeatureInfo"]
 
@@ -150,6 +154,16 @@ class BackboneSpec:
         )
         spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
         return spec
+
+    def build(self, out_features: Listing[str] | None = None) -> Backbone:
+        """The torch module, freshly initialised; see `Backbone` for ``out_features``.
+
+        Raises:
+            UserError: If ``out_features`` names a stage that is not there.
+        """
+        from visionkit.backbones.backbone import Backbone
+
+        return Backbone(self, out_features)
 
     @property
     def feature_info(self) -> dict[str, FeatureInfo]:

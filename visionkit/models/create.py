@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.backbones.backbone import Backbone
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
 from visionkit.heads import parse_head
@@ -64,7 +63,7 @@ def create_model(
         raise UserError(
             f"mean and std need one number for each of the {spec.in_channels} channels, found {mean} and {std}."
         )
-    body = Backbone(spec)
+    body = spec.build()
     if spec.weights is not None:
         from visionkit.backbones.weights import load_backbone_weights
 
