@@ -25,11 +25,14 @@ from visionkit.blocks import (
     Record,
     Sequence,
     Signal,
+    count_residuals,
+    drop_residuals,
     expand,
     hold_stride,
     parse_block,
     trace,
 )
+from visionkit.blocks.base import Fraction
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import STRICT, describe, parse
@@ -83,6 +86,7 @@ class _File:
     stem: str = "paper"
     stems: dict[str, dict[str, Any]] = field(default_factory=dict)
     output_stride: Literal[8, 16, 32] | None = None
+    stochastic_depth: Fraction = 0.0
     weights: str | None = None
     torchvision: dict[str, str] | None = None
 
@@ -141,6 +145,8 @@ class BackboneSpec:
                 raise UserError(f"{where}: stages.{name}: {error}.") from None
         if file.output_stride is not None:
             stages = _hold_stride(stages, file.output_stride)
+        if file.stochastic_depth:
+            stages = _drop_residuals(stages, file.stochastic_depth)
         classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
         spec = cls(
             name=file.name,
@@ -287,3 +293,10 @@ def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
     for name, stage in stages.items():
         held[name], stride, dilation = hold_stride(stage, limit, stride=stride, dilation=dilation)
     return held
+
+
+def _drop_residuals(stages: Mapping[str, Node], last: float) -> dict[str, Node]:
+    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4)."""
+    total = sum(count_residuals(stage) for stage in stages.values())
+    probabilities = (last * nth / total for nth in range(1, total + 1))
+    return {name: drop_residuals(stage, probabilities) for name, stage in stages.items()}

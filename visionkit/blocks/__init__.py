@@ -15,9 +15,12 @@ A block of your own is one decorated class::
 
 from visionkit.blocks.activation import Activation, ActivationField
 from visionkit.blocks.base import BLOCKS, Repeat, block, parse_block
+from visionkit.blocks.convnext import ConvNext, LayerScale, Pointwise
 from visionkit.blocks.convolution import Conv, Conv2d, Flatten, Linear
 from visionkit.blocks.dense import Dense, Transition
+from visionkit.blocks.inception import Fire, Inception
 from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.inverted_residual import InvertedResidual
 from visionkit.blocks.normalization import (
     BatchNorm,
     GroupNorm,
@@ -29,10 +32,13 @@ from visionkit.blocks.normalization import (
     NormField,
 )
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
-from visionkit.blocks.residual import Basic, Bottleneck
+from visionkit.blocks.residual import Basic, Bottleneck, XBlock
+from visionkit.blocks.rewrite import count_residuals, drop_residuals, hold_stride
+from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
 from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window
+from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
-from visionkit.blocks.walks import LayerError, Record, build, expand, hold_stride, primitives, trace
+from visionkit.blocks.walks import LayerError, Record, build, expand, primitives, trace
 
 __all__ = [
     "BLOCKS",
@@ -46,21 +52,28 @@ __all__ = [
     "Block",
     "Bottleneck",
     "Composite",
+    "ChannelShuffle",
+    "ChannelSlice",
     "Concat",
     "Conv",
     "Conv2d",
+    "ConvNext",
     "Dense",
     "DoesNotFitError",
     "Dropout",
+    "Fire",
     "Flatten",
     "Gate",
     "GroupNorm",
     "Identity",
+    "Inception",
     "Init",
     "InitField",
     "InstanceNorm",
+    "InvertedResidual",
     "LayerError",
     "LayerNorm",
+    "LayerScale",
     "Linear",
     "LocalResponseNorm",
     "MaxPool",
@@ -68,16 +81,22 @@ __all__ = [
     "Norm",
     "NormAct",
     "NormField",
+    "Pointwise",
     "Primitive",
     "Record",
     "Repeat",
     "Residual",
     "Sequence",
+    "ShuffleUnit",
     "Signal",
+    "SqueezeExcitation",
     "Transition",
     "Window",
+    "XBlock",
     "ZeroPadShortcut",
     "block",
+    "count_residuals",
+    "drop_residuals",
     "build",
     "expand",
     "hold_stride",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Activation", "ActivationField"]
 
 
-NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky_relu")
+NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu")
 
 
 @block("activation")
@@ -27,7 +27,7 @@ NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky
 class Activation(Primitive):
     """A function applied to each number on its own; it has no weights."""
 
-    name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "leaky_relu"]
+    name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu"]
     negative_slope: float = 0.01
 
     def build(self, signal: Signal) -> nn.Module:
@@ -43,6 +43,7 @@ class Activation(Primitive):
             "gelu": nn.GELU,
             "silu": nn.SiLU,
             "hardswish": nn.Hardswish,
+            "hardsigmoid": nn.Hardsigmoid,
         }
         return classes[self.name]()
 

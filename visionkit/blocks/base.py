@@ -52,15 +52,22 @@ def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Bloc
     Raises:
         UserError: If the mapping does not describe a block.
     """
-    values = dict(values) if isinstance(values, Mapping) else values
+    values = _with_defaults(values, defaults) if isinstance(values, Mapping) else values
     times = values.pop("repeat", None) if isinstance(values, dict) else None
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 1000):
         raise UserError(f"{where}.repeat: expected a whole number from 1 to 1000, found {describe(times)}.")
-    if isinstance(values, dict) and isinstance(values.get("type"), str):
-        known = _field_names(values["type"])
-        values = {key: value for key, value in defaults.items() if key in known} | values
     made = parse_typed(BLOCKS, values, where=where)
     return made if times is None else Repeat(made, times)
+
+
+def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping with ``defaults`` in it and in every block inside it, where the block has such a key."""
+    known = _field_names(values["type"]) if isinstance(values.get("type"), str) else set()
+    inner = {
+        key: _with_defaults(value, defaults) if isinstance(value, Mapping) and key not in defaults else value
+        for key, value in values.items()
+    }
+    return {key: value for key, value in defaults.items() if key in known} | inner
 
 
 def _field_names(name: str) -> set[str]:

@@ -34,21 +34,32 @@ class Conv2d(Primitive):
     groups: int = 1
     bias: bool = True
     init: Init = Init()
+    keeps_size: bool = False
+    """Padded at both ends, at the far one by one cell more where need be, so that the size stays: stride 1 only."""
 
     @property
     def stride_factor(self) -> int:
         return max(self.stride)
 
     def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+        even = any(kernel % 2 == 0 for kernel in self.kernel_size)
         return replace(
             self,
             stride=self.stride if keep_stride else (1, 1),
             dilation=(self.dilation[0] * dilation, self.dilation[1] * dilation),
             padding=(self.padding[0] * dilation, self.padding[1] * dilation),
+            keeps_size=self.keeps_size or (even and not keep_stride),
         )
 
     def windows(self) -> tuple[Window, Window]:
         """The sliding windows over height and width."""
+        if self.keeps_size:
+            rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            height, width = (
+                Window(kernel, 1, room // 2, dilation, padding_end=room - room // 2)
+                for kernel, dilation, room in zip(self.kernel_size, self.dilation, rooms, strict=True)
+            )
+            return height, width
         height, width = (
             Window(*numbers) for numbers in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         )
@@ -67,6 +78,11 @@ class Conv2d(Primitive):
         weights = height * width * (signal.channels // self.groups) * self.out_channels
         return weights + (self.out_channels if self.bias else 0)
 
+    def macs(self, signal: Signal) -> int:
+        height, width = self.kernel_size
+        channels, rows, columns = self.output(signal).shape
+        return height * width * (signal.channels // self.groups) * channels * rows * columns
+
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
@@ -75,7 +91,7 @@ class Conv2d(Primitive):
             self.out_channels,
             self.kernel_size,
             stride=self.stride,
-            padding=self.padding,
+            padding="same" if self.keeps_size else self.padding,
             dilation=self.dilation,
             groups=self.groups,
             bias=self.bias,
@@ -166,6 +182,9 @@ class Linear(Primitive):
 
     def parameters(self, signal: Signal) -> int:
         return (signal.channels + self.bias) * self.out_features
+
+    def macs(self, signal: Signal) -> int:
+        return signal.channels * self.out_features
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn

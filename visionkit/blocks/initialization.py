@@ -33,7 +33,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Init:
-    """An initialiser of `torch.nn.init` for weights; biases then start at zero.
+    """An initialiser of `torch.nn.init` for weights; biases start at ``bias``.
 
     Xavier: Glorot & Bengio 2010. Kaiming: He et al. 2015 (arXiv:1502.01852). ``default``
     leaves weights and biases as torch makes them.
@@ -51,11 +51,14 @@ class Init:
     mean: float | None = None
     std: float | None = None
     val: float | None = None
+    bias: float = 0.0
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments that were given."""
-        given = {name: value for name, value in vars(self).items() if name != "type" and value is not None}
+        given = {
+            name: value for name, value in vars(self).items() if name not in ("type", "bias") and value is not None
+        }
         unfit = [name for name in given if name not in _ARGUMENTS[self.type]]
         if unfit:
             fit = ", ".join(_ARGUMENTS[self.type]) or "none"
@@ -65,14 +68,14 @@ class Init:
         return given
 
     def apply(self, layer: nn.Conv2d | nn.Linear) -> None:
-        """Fill a new layer's weight from torch's seeded generator, and its bias with zeros."""
+        """Fill a new layer's weight from torch's seeded generator, and its bias with one number."""
         if self.type == "default":
             return
         from torch import nn
 
         getattr(nn.init, f"{self.type}_")(layer.weight, **self.arguments)
         if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+            nn.init.constant_(layer.bias, self.bias)
 
 
 def _read(value: Any) -> Init:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +12,10 @@ from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import Norm, NormField
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
+from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Composite, Node, Residual, Sequence
 
-__all__ = ["Basic", "Bottleneck"]
+__all__ = ["Basic", "Bottleneck", "XBlock"]
 
 Shortcut = Literal["projection", "zero_pad"]
 
@@ -23,7 +25,8 @@ class _ResidualBlock(Composite):
     """``activation(body(x) + shortcut(x))``, or ``activation(body(x))`` where ``residual`` is false.
 
     Where the shape changes, ``shortcut`` is a 1x1 convolution (``projection``, option B of the
-    paper) or has no weights (``zero_pad``, option A); elsewhere it is the identity.
+    paper) or has no weights (``zero_pad``, option A); elsewhere it is the identity. ``se`` adds
+    squeeze-and-excitation at the body's end (Hu et al. 2018, figure 3).
     """
 
     out_channels: Count
@@ -33,14 +36,15 @@ class _ResidualBlock(Composite):
     init: InitField = Init()
     residual: bool = True
     shortcut: Shortcut = "projection"
+    se: SqueezeExcitation | None = None
 
-    def body(self, in_channels: int) -> Node:
+    @abstractmethod
+    def body(self, in_channels: int) -> dict[str, Node]:
         """The path with the weights, its last activation left out."""
-        raise NotImplementedError
 
     def parts(self, in_channels: int) -> Node:
         act = {} if self.activation is None else {"act": self.activation}
-        body = self.body(in_channels)
+        body: Node = Sequence(self.body(in_channels))
         if not self.residual:
             return Sequence({"body": body, **act})
         return Sequence({"residual": Residual(body, self._shortcut(in_channels)), **act})
@@ -51,6 +55,9 @@ class _ResidualBlock(Composite):
         if self.shortcut == "zero_pad":
             return ZeroPadShortcut(out_channels=self.out_channels, stride=self.stride)
         return self._conv(self.out_channels, 1, stride=self.stride, activation=None)
+
+    def _se(self, in_channels: int) -> dict[str, Node]:
+        return {} if self.se is None else {"se": self.se.inside(in_channels)}
 
     def _conv(
         self, out_channels: int, kernel_size: int, *, activation: Activation | None, stride: int = 1, groups: int = 1
@@ -73,13 +80,12 @@ class _ResidualBlock(Composite):
 class Basic(_ResidualBlock):
     """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left)."""
 
-    def body(self, in_channels: int) -> Node:
-        return Sequence(
-            {
-                "conv1": self._conv(self.out_channels, 3, stride=self.stride, activation=self.activation),
-                "conv2": self._conv(self.out_channels, 3, activation=None),
-            }
-        )
+    def body(self, in_channels: int) -> dict[str, Node]:
+        return {
+            "conv1": self._conv(self.out_channels, 3, stride=self.stride, activation=self.activation),
+            "conv2": self._conv(self.out_channels, 3, activation=None),
+            **self._se(in_channels),
+        }
 
 
 @block("bottleneck")
@@ -97,12 +103,31 @@ class Bottleneck(_ResidualBlock):
     base_width: Count = 64
     expansion: Count = 4
 
-    def body(self, in_channels: int) -> Node:
+    def body(self, in_channels: int) -> dict[str, Node]:
         width = max(1, int(self.out_channels // self.expansion * self.base_width / 64)) * self.groups
-        return Sequence(
-            {
-                "conv1": self._conv(width, 1, activation=self.activation),
-                "conv2": self._conv(width, 3, stride=self.stride, groups=self.groups, activation=self.activation),
-                "conv3": self._conv(self.out_channels, 1, activation=None),
-            }
-        )
+        return {
+            "conv1": self._conv(width, 1, activation=self.activation),
+            "conv2": self._conv(width, 3, stride=self.stride, groups=self.groups, activation=self.activation),
+            "conv3": self._conv(self.out_channels, 1, activation=None),
+            **self._se(in_channels),
+        }
+
+
+@block("x_block")
+@dataclass(frozen=True, kw_only=True)
+class XBlock(_ResidualBlock):
+    """1x1, grouped 3x3 and 1x1 convolutions of one width and a shortcut (Radosavovic et al. 2020, figure 4).
+
+    ``group_width`` channels make a group, at most all. ``se`` sits behind the 3x3: the Y block (section 4).
+    """
+
+    group_width: Count
+
+    def body(self, in_channels: int) -> dict[str, Node]:
+        groups = max(1, self.out_channels // self.group_width)
+        return {
+            "conv1": self._conv(self.out_channels, 1, activation=self.activation),
+            "conv2": self._conv(self.out_channels, 3, stride=self.stride, groups=groups, activation=self.activation),
+            **self._se(in_channels),
+            "conv3": self._conv(self.out_channels, 1, activation=None),
+        }

@@ -26,13 +26,14 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel that slides along one axis, in cells of its input."""
+    """A kernel that slides along one axis, in cells of its input; ``padding_end`` where it differs from the start."""
 
     kernel: int
     stride: int = 1
     padding: int = 0
     dilation: int = 1
     ceil_mode: bool = False
+    padding_end: int | None = None
 
     @property
     def extent(self) -> int:
@@ -45,7 +46,7 @@ class Window:
         Raises:
             TooSmallError: If the kernel is larger than the padded input.
         """
-        room = size + 2 * self.padding - self.extent
+        room = size + self.padding + (self.padding if self.padding_end is None else self.padding_end) - self.extent
         if room < 0:
             raise TooSmallError(f"a window of {self.extent} cells does not fit into {size} (padding {self.padding})")
         if not self.ceil_mode:

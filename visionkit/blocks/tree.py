@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from visionkit.blocks.signal import Signal
@@ -40,6 +40,10 @@ class Primitive(Block):
 
     def parameters(self, signal: Signal) -> int:
         """Number of independent trainable numbers, given the signal that comes in."""
+        return 0
+
+    def macs(self, signal: Signal) -> int:
+        """Multiplications with a weight for one image, given the signal that comes in."""
         return 0
 
     @abstractmethod
@@ -76,18 +80,31 @@ class Sequence:
     children: Mapping[str, Node]
     made_by: str = ""
 
+    def with_children(self, children: Mapping[str, Node]) -> Sequence:
+        """The same around other parts."""
+        return replace(self, children=children)
+
 
 @dataclass(frozen=True)
 class Residual:
-    """``body(x) + shortcut(x)`` (He et al. 2016)."""
+    """``body(x) + shortcut(x)`` (He et al. 2016).
+
+    ``drop_probability`` is how often an image goes through the shortcut alone in training: stochastic
+    depth (Huang et al. 2016, arXiv:1603.09382).
+    """
 
     body: Node
     shortcut: Node
     made_by: str = ""
+    drop_probability: float = 0.0
 
     @property
     def children(self) -> Mapping[str, Node]:
         return {"body": self.body, "shortcut": self.shortcut}
+
+    def with_children(self, children: Mapping[str, Node]) -> Residual:
+        """The same around other parts."""
+        return replace(self, body=children["body"], shortcut=children["shortcut"])
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,10 @@ class Concat:
 
     children: Mapping[str, Node]
     made_by: str = ""
+
+    def with_children(self, children: Mapping[str, Node]) -> Concat:
+        """The same around other parts."""
+        return replace(self, children=children)
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,10 @@ class Gate:
     @property
     def children(self) -> Mapping[str, Node]:
         return {"body": self.body}
+
+    def with_children(self, children: Mapping[str, Node]) -> Gate:
+        """The same around other parts."""
+        return replace(self, body=children["body"])
 
 
 Node: TypeAlias = "Block | Sequence | Residual | Concat | Gate"

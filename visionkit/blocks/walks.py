@@ -1,7 +1,7 @@
-"""The walks over a tree of blocks: open it, size it, count it, hold its stride back, build it.
+"""The walks over a tree of blocks: open it, size it, count it, build it.
 
-`expand` opens the composites, threading the shape through; `trace`, `hold_stride` and `build`
-walk the opened tree, so sizes, counts and modules all come from one description.
+`expand` opens the composites, threading the shape through; `trace` and `build` walk the opened
+tree, so sizes, counts and modules all come from one description.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitiv
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LayerError", "Record", "build", "expand", "hold_stride", "primitives", "trace"]
+__all__ = ["LayerError", "Record", "build", "expand", "primitives", "trace"]
 
 
 class LayerError(ValueError):
@@ -67,6 +67,13 @@ class Record:
             return self.node.parameters(self.before)
         return sum(child.parameters for child in self.children)
 
+    @property
+    def macs(self) -> int:
+        """Multiplications with a weight for one image, those of all parts together."""
+        if isinstance(self.node, Primitive):
+            return self.node.macs(self.before)
+        return sum(child.macs for child in self.children)
+
 
 def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:
     """Open every composite, so that primitives and combinators are left.
@@ -94,7 +101,7 @@ def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[N
         before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
         children[name], after = expand(child, before, path=(*path, name))
         outputs.append(after)
-    return _with_children(node, children), _join(node, signal, outputs, path)
+    return node.with_children(children), _join(node, signal, outputs, path)
 
 
 def trace(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> Record:
@@ -139,40 +146,9 @@ def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
             layers.overwrite_input(modules[name], allowed=_is_overwritable(previous))
         outputs.append(after)
         previous = child
+    if isinstance(node, Residual):
+        return layers.Residual(**modules, drop_probability=node.drop_probability), _join(node, signal, outputs, ())
     return layers.COMBINE[type(node).__name__](modules), _join(node, signal, outputs, ())
-
-
-def hold_stride(node: Node, limit: int, *, stride: int = 1, dilation: int = 1) -> tuple[Node, int, int]:
-    """Dilate what comes after ``limit`` is reached, so that the total stride never exceeds it.
-
-    The taps of later convolutions are spread by what was taken away and so see the same pixels
-    (Chen et al. 2017, arXiv:1706.05587, section 3.1). Pools that stride no more are removed; pools
-    that never did keep their window.
-
-    Args:
-        node: An opened tree.
-        limit: The largest total stride.
-        stride: The stride of what comes in.
-        dilation: The product of the strides already taken away.
-
-    Returns:
-        The tree, the stride behind it, and the dilation for what follows.
-    """
-    if isinstance(node, Primitive):
-        factor = node.stride_factor
-        keep = stride * factor <= limit
-        node = node.spread(dilation, keep_stride=keep)
-        return (node, stride * factor, dilation) if keep else (node, stride, dilation * factor)
-    assert not isinstance(node, Block), "expand the tree first"
-    children: dict[str, Node] = {}
-    ends = [(stride, dilation)]
-    for name, child in node.children.items():
-        start = ends[-1] if isinstance(node, Sequence) else ends[0]
-        children[name], *end = hold_stride(child, limit, stride=start[0], dilation=start[1])
-        ends.append((end[0], end[1]))
-    if isinstance(node, Gate):
-        return _with_children(node, children), stride, dilation
-    return _with_children(node, children), *max(ends[-1], ends[min(1, len(ends) - 1)])
 
 
 def primitives(node: Node) -> Iterator[Primitive]:
@@ -211,15 +187,6 @@ def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ..
     if isinstance(node, Concat):
         joined = replace(joined, channels=sum(output.channels for output in outputs))
     return joined
-
-
-def _with_children(node: Node, children: dict[str, Node]) -> Node:
-    if isinstance(node, Residual):
-        return replace(node, body=children["body"], shortcut=children["shortcut"])
-    if isinstance(node, Gate):
-        return replace(node, body=children["body"])
-    assert isinstance(node, Sequence | Concat)
-    return replace(node, children=children)
 
 
 def _is_overwritable(node: Node) -> bool:

@@ -7,20 +7,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["COMBINE", "Concat", "Gate", "LayerNorm2d", "Residual", "ZeroPadShortcut", "overwrite_input"]
+__all__ = [
+    "COMBINE",
+    "ChannelSlice",
+    "Concat",
+    "Gate",
+    "LayerNorm2d",
+    "LayerScale",
+    "Pointwise",
+    "Residual",
+    "ZeroPadShortcut",
+    "overwrite_input",
+]
 
 
 class Residual(nn.Module):
-    """``body(x) + shortcut(x)``, both (B, C, H, W) (He et al. 2016, equation 1)."""
+    """``body(x) + shortcut(x)``, both (B, C, H, W) (He et al. 2016, equation 1).
 
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+    In training the body of each image is dropped with ``drop_probability``, and the others are scaled so
+    that their mean stays (stochastic depth, Huang et al. 2016).
+    """
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module, *, drop_probability: float = 0.0) -> None:
         super().__init__()
         self.body = body
         self.shortcut = shortcut
+        self.drop_probability = drop_probability
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x) + self.shortcut(x)
+        new: Tensor = self.body(x)
+        if self.training and self.drop_probability:
+            keep = 1 - self.drop_probability
+            new = new * new.new_empty(len(new), 1, 1, 1).bernoulli_(keep).div_(keep)
+        out: Tensor = new + self.shortcut(x)
         return out
+
+    def extra_repr(self) -> str:
+        return f"drop_probability={self.drop_probability}" if self.drop_probability else ""
 
 
 class Concat(nn.Module):
@@ -54,6 +77,39 @@ class LayerNorm2d(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class Pointwise(nn.Linear):
+    """A fully connected layer over the channels of each position of a (B, C, H, W) map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LayerScale(nn.Module):
+    """A (B, C, H, W) map times a learned factor for each channel, which begins as ``start``."""
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), start))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class ChannelSlice(nn.Module):
+    """The ``index``-th of ``parts`` equal parts of a map's channels: (B, C, H, W) to (B, C / parts, H, W)."""
+
+    def __init__(self, index: int, parts: int) -> None:
+        super().__init__()
+        self.index = index
+        self.parts = parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.chunk(self.parts, dim=1)[self.index]
+
+    def extra_repr(self) -> str:
+        return f"index={self.index}, parts={self.parts}"
+
+
 class ZeroPadShortcut(nn.Module):
     """Every ``stride``-th cell of a (B, C, H, W) map, with ``new_channels`` zero maps behind (option A)."""
 
@@ -71,14 +127,13 @@ class ZeroPadShortcut(nn.Module):
 
 COMBINE: Mapping[str, Callable[[dict[str, nn.Module]], nn.Module]] = {
     "Sequence": lambda children: nn.Sequential(OrderedDict(children)),
-    "Residual": lambda children: Residual(children["body"], children["shortcut"]),
     "Concat": Concat,
     "Gate": lambda children: Gate(children["body"]),
 }
-"""How each combinator of `visionkit.blocks` joins its built children."""
+"""How the combinators of `visionkit.blocks` other than `Residual` join their built children."""
 
 
 def overwrite_input(layer: nn.Module, *, allowed: bool) -> None:
     """Let an activation write over its input where no one else holds it: less memory, fewer allocations."""
-    if allowed and isinstance(layer, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish | nn.LeakyReLU):
+    if allowed and isinstance(layer, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish | nn.Hardsigmoid | nn.LeakyReLU):
         layer.inplace = True

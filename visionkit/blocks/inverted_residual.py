@@ -1,0 +1,91 @@
+"""Inverted residual blocks: narrow ends, a wide middle (Sandler et al. 2018, arXiv:1801.04381)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from visionkit.blocks.activation import Activation, ActivationField
+from visionkit.blocks.base import Count, Extent, block
+from visionkit.blocks.convolution import Conv
+from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.normalization import NormField
+from visionkit.blocks.pooling import Identity
+from visionkit.blocks.squeeze_excitation import SqueezeExcitation
+from visionkit.blocks.tree import Composite, Node, Residual, Sequence
+
+__all__ = ["InvertedResidual"]
+
+
+@block("inverted_residual")
+@dataclass(frozen=True, kw_only=True)
+class InvertedResidual(Composite):
+    """A 1x1 convolution that widens, a depthwise one, and a 1x1 that narrows without activation.
+
+    The middle has ``expanded_channels``, or else ``expansion`` times the channels that come in; where that
+    changes nothing, the first convolution is left out. ``se`` sits behind the depthwise convolution
+    (MnasNet, MobileNetV3, EfficientNet). ``fused`` makes one full convolution of the first two
+    (EfficientNetV2, Tan & Le 2021, figure 2). The shortcut is there where the shape stays.
+    """
+
+    out_channels: Count
+    kernel_size: Extent = 3
+    stride: Count = 1
+    expansion: Annotated[float, Field(ge=1, le=64)] = 6
+    expanded_channels: Count | None = None
+    se: SqueezeExcitation | None = None
+    fused: bool = False
+    residual: bool = True
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+
+    def parts(self, in_channels: int) -> Node:
+        body = Sequence(self._fused(in_channels) if self.fused else self._separable(in_channels))
+        if self.residual and self.stride == 1 and in_channels == self.out_channels:
+            return Sequence({"residual": Residual(body, Identity())})
+        return Sequence({"body": body})
+
+    def _width(self, in_channels: int) -> int:
+        return self.expanded_channels or round(in_channels * self.expansion)
+
+    def _separable(self, in_channels: int) -> dict[str, Node]:
+        width = self._width(in_channels)
+        layers: dict[str, Node] = {}
+        if width != in_channels:
+            layers["expand"] = self._conv(width, 1, activation=self.activation)
+        layers["depthwise"] = self._conv(
+            width, self.kernel_size, stride=self.stride, groups=width, activation=self.activation
+        )
+        if self.se is not None:
+            layers["se"] = self.se.inside(in_channels)
+        return {**layers, "project": self._conv(self.out_channels, 1, activation=None)}
+
+    def _fused(self, in_channels: int) -> dict[str, Node]:
+        width = self._width(in_channels)
+        if width == in_channels:
+            return {
+                "conv": self._conv(self.out_channels, self.kernel_size, stride=self.stride, activation=self.activation)
+            }
+        layers: dict[str, Node] = {
+            "expand": self._conv(width, self.kernel_size, stride=self.stride, activation=self.activation)
+        }
+        if self.se is not None:
+            layers["se"] = self.se.inside(in_channels)
+        return {**layers, "project": self._conv(self.out_channels, 1, activation=None)}
+
+    def _conv(
+        self, out_channels: int, kernel_size: int, *, activation: Activation | None, stride: int = 1, groups: int = 1
+    ) -> Conv:
+        return Conv(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding="same",
+            groups=groups,
+            norm=self.norm,
+            activation=activation,
+            init=self.init,
+        )

@@ -1,0 +1,111 @@
+"""The ShuffleNetV2 unit (Ma et al. 2018, arXiv:1807.11164) and the layers without weights it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from visionkit.blocks.activation import Activation, ActivationField
+from visionkit.blocks.base import Count, block
+from visionkit.blocks.convolution import Conv
+from visionkit.blocks.initialization import Init, InitField
+from visionkit.blocks.normalization import NormField
+from visionkit.blocks.signal import DoesNotFitError, Signal
+from visionkit.blocks.tree import Composite, Concat, Node, Primitive, Sequence
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ChannelShuffle", "ChannelSlice", "ShuffleUnit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSlice(Primitive):
+    """The ``index``-th of ``parts`` equal parts of the channels."""
+
+    index: int
+    parts: int
+
+    def output(self, signal: Signal) -> Signal:
+        if signal.channels % self.parts:
+            raise DoesNotFitError(f"{signal.channels} channels cannot be split into {self.parts} equal parts")
+        return replace(signal, channels=signal.channels // self.parts)
+
+    def build(self, signal: Signal) -> nn.Module:
+        from visionkit import layers
+
+        return layers.ChannelSlice(self.index, self.parts)
+
+
+@block("channel_shuffle")
+@dataclass(frozen=True, kw_only=True)
+class ChannelShuffle(Primitive):
+    """Channels dealt out from ``groups`` groups in turn (Zhang et al. 2018, arXiv:1707.01083, section 3.1)."""
+
+    overwritable: ClassVar[bool] = True
+
+    groups: Count
+
+    def output(self, signal: Signal) -> Signal:
+        if signal.channels % self.groups:
+            raise DoesNotFitError(f"groups={self.groups} does not divide the {signal.channels} channels that come in")
+        return signal
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        return nn.ChannelShuffle(self.groups)
+
+
+@block("shuffle_unit")
+@dataclass(frozen=True, kw_only=True)
+class ShuffleUnit(Composite):
+    """One half of the channels passes, the other is convolved; then both are shuffled (section 4, figure 3 c, d).
+
+    With a stride both branches see all channels, and the passing one has a convolution too.
+    """
+
+    out_channels: Count
+    stride: Count = 1
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+
+    def parts(self, in_channels: int) -> Node:
+        if self.out_channels % 2:
+            raise DoesNotFitError(f"out_channels must be even, found {self.out_channels}")
+        if self.stride == 1 and in_channels != self.out_channels:
+            raise DoesNotFitError(
+                f"a shuffle unit of stride 1 keeps its {in_channels} channels, but out_channels is {self.out_channels}"
+            )
+        width = self.out_channels // 2
+        convolved: dict[str, Node] = {
+            "conv1": self._conv(width, 1),
+            "conv2": self._depthwise(width),
+            "conv3": self._conv(width, 1),
+        }
+        if self.stride == 1:
+            passed: dict[str, Node] = {"half": ChannelSlice(index=0, parts=2)}
+            convolved = {"half": ChannelSlice(index=1, parts=2), **convolved}
+        else:
+            passed = {"conv1": self._depthwise(in_channels), "conv2": self._conv(width, 1)}
+        branches = Concat({"passed": Sequence(passed), "convolved": Sequence(convolved)})
+        return Sequence({"branches": branches, "shuffle": ChannelShuffle(groups=2)})
+
+    def _depthwise(self, channels: int) -> Conv:
+        return self._conv(channels, 3, stride=self.stride, groups=channels, activation=False)
+
+    def _conv(
+        self, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1, activation: bool = True
+    ) -> Conv:
+        chosen: Activation | None = self.activation if activation else None
+        return Conv(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding="same",
+            groups=groups,
+            norm=self.norm,
+            activation=chosen,
+            init=self.init,
+        )
