@@ -1,73 +1,18 @@
-"""Torchvision's names for the tensors of our networks: one ordered table of patterns per family.
-
-A replacement may hold ``#1`` and ``#2``: torchvision numbers the layers of a family's ``features`` in
-one row, whichever stage they belong to, and so do the family's ``units``. A unit is the part of a
-path that its pattern matches; ``#1`` is the unit's place among all, ``#2`` that of the second
-pattern's match, which follows the first, within its unit.
-"""
+"""Our names of tensors to torchvision's, by the tables of `visionkit.backbones.torchvision_tables`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from visionkit.backbones.create import read_backbone
+from visionkit.backbones.files import list_backbones
 from visionkit.backbones.spec import BackboneSpec
+from visionkit.backbones.torchvision_tables import FAMILIES
 from visionkit.blocks import Block, Node
 from visionkit.errors import UserError
 
-__all__ = ["FAMILIES", "Family", "torchvision_names"]
-
-
-@dataclass(frozen=True)
-class Family:
-    """How our names become torchvision's.
-
-    Attributes:
-        table: Patterns of our names, from their beginning, and what replaces them; the first match counts.
-        units: Patterns of what is counted, one behind the other, from a stage's name on.
-    """
-
-    table: tuple[tuple[str, str], ...]
-    units: tuple[str, ...] = ()
-
-
-FAMILIES = {
-    "alexnet": Family(
-        units=(r".+",),
-        table=(
-            (r"backbone\.c\d\.conv\.conv\.", r"features.#1."),
-            (r"head\.layers\.hidden1\.", r"classifier.1."),
-            (r"head\.layers\.hidden2\.", r"classifier.4."),
-            (r"head\.layers\.output\.", r"classifier.6."),
-        ),
-    ),
-    "densenet": Family(
-        table=(
-            (r"backbone\.stem\.conv\.(conv|norm)\.", r"features.\g<1>0."),
-            (
-                r"backbone\.dense(\d)\.block\.layer(\d+)\.new\.conv(\d)\.(conv|norm)\.",
-                r"features.denseblock\1.denselayer\2.\4\3.",
-            ),
-            (r"backbone\.dense2\.transition\.conv\.", r"features.transition1."),
-            (r"backbone\.dense3\.transition\.conv\.", r"features.transition2."),
-            (r"backbone\.dense4\.transition\.conv\.", r"features.transition3."),
-            (r"backbone\.dense4\.final\.norm\.", r"features.norm5."),
-            (r"head\.layers\.output\.", r"classifier."),
-        ),
-    ),
-    "resnet": Family(
-        table=(
-            (r"backbone\.stem\.conv\.conv\.", r"conv1."),
-            (r"backbone\.stem\.conv\.norm\.", r"bn1."),
-            (r"backbone\.(layer\d)\.blocks\.(\d+)\.residual\.body\.conv(\d)\.conv\.", r"\1.\2.conv\3."),
-            (r"backbone\.(layer\d)\.blocks\.(\d+)\.residual\.body\.conv(\d)\.norm\.", r"\1.\2.bn\3."),
-            (r"backbone\.(layer\d)\.blocks\.(\d+)\.residual\.shortcut\.conv\.", r"\1.\2.downsample.0."),
-            (r"backbone\.(layer\d)\.blocks\.(\d+)\.residual\.shortcut\.norm\.", r"\1.\2.downsample.1."),
-            (r"head\.layers\.output\.", r"fc."),
-        ),
-    ),
-}
+__all__ = ["torchvision_names"]
 
 
 def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
@@ -87,7 +32,7 @@ def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str
             f"torchvision: {{model: ..., family: ...}}. Known families: {', '.join(FAMILIES)}."
         )
     units = FAMILIES[family].units
-    places = _places(spec, units)
+    places = _places(_published(spec), units)
     renamed = {}
     for name in names:
         new = _rename(name, FAMILIES[family].table)
@@ -106,6 +51,12 @@ def _rename(name: str, table: tuple[tuple[str, str], ...]) -> str | None:
         if count:
             return new
     return None
+
+
+def _published(spec: BackboneSpec) -> BackboneSpec:
+    """The backbone as its own file has it: a pool that another stem leaves out still counts in torchvision's rows."""
+    model = (spec.torchvision or {}).get("model", "")
+    return read_backbone(model) if model in list_backbones() else spec
 
 
 def _places(spec: BackboneSpec, units: tuple[str, ...]) -> dict[str, int]:

@@ -85,8 +85,8 @@ class ShuffleUnit(Composite):
             "conv3": self._conv(width, 1),
         }
         if self.stride == 1:
-            passed: dict[str, Node] = {"half": ChannelSlice(index=0, parts=2)}
-            convolved = {"half": ChannelSlice(index=1, parts=2), **convolved}
+            passed: dict[str, Node] = {"slice": ChannelSlice(index=0, parts=2)}
+            convolved = {"slice": ChannelSlice(index=1, parts=2), **convolved}
         else:
             passed = {"conv1": self._depthwise(in_channels), "conv2": self._conv(width, 1)}
         branches = Concat({"passed": Sequence(passed), "convolved": Sequence(convolved)})
