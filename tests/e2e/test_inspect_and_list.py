@@ -98,7 +98,7 @@ def test_list_shows_every_group_and_its_choices(cli):
         "debug",
         "blocks",
     } == set(groups)
-    assert set(groups["backbone"]) == set(list_backbones())
+    assert set(groups["backbone"]) == {*list_backbones(), "timm"}
     assert "bottleneck" in groups["blocks"]
 
 

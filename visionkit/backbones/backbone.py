@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -11,7 +11,17 @@ from visionkit.backbones.spec import BackboneSpec, FeatureInfo
 from visionkit.blocks import Signal, build
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Backbone"]
+__all__ = ["Backbone", "Stage"]
+
+
+class Stage(Protocol):
+    """What freezing asks of a stage."""
+
+    def requires_grad_(self, requires_grad: bool) -> Any:
+        """Let its parameters learn, or not."""
+
+    def eval(self) -> Any:
+        """Take no statistics."""
 
 
 class Backbone(nn.Module):
@@ -37,26 +47,17 @@ class Backbone(nn.Module):
     def __init__(self, spec: BackboneSpec, out_features: Sequence[str] | None = None) -> None:
         super().__init__()
         self.spec = spec
-        wanted = list(spec.stages) if out_features is None else list(out_features)
-        for name in wanted:
-            if name not in spec.stages:
-                raise UserError(
-                    f"backbone {spec.name} has no stage '{name}'.{did_you_mean(name, spec.stages)} "
-                    f"out_features may name: {', '.join(spec.stages)}."
-                )
-        if not wanted:
-            raise UserError(f"out_features is empty. It may name: {', '.join(spec.stages)}.")
-        self.feature_info = {name: info for name, info in spec.feature_info.items() if name in wanted}
-        last = list(self.feature_info)[-1]
-        signal = Signal.image(spec.in_channels, 32_768)
-        self._stage_names: list[str] = []
-        for name, stage in spec.stages.items():
-            module, signal = build(stage, signal)
-            self.add_module(name, module)
-            self._stage_names.append(name)
-            if name == last:
-                break
+        self.feature_info = _wanted(spec, out_features)
+        names = list(spec.stages)
+        self._stage_names = names[: names.index(list(self.feature_info)[-1]) + 1]
         self._frozen = 0
+        self._make_layers()
+
+    def _make_layers(self) -> None:
+        signal = Signal.image(self.spec.in_channels, 32_768)
+        for name in self._stage_names:
+            module, signal = build(self.spec.stages[name], signal)
+            self.add_module(name, module)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps of normalised images.
@@ -94,12 +95,28 @@ class Backbone(nn.Module):
         if not 0 <= num_stages <= len(self._stage_names):
             raise ValueError(f"num_stages must lie in 0..{len(self._stage_names)}, found {num_stages}")
         self._frozen = num_stages
-        for i, name in enumerate(self._stage_names):
-            cast(nn.Module, getattr(self, name)).requires_grad_(i >= num_stages)
+        for i, stage in enumerate(self._stages()):
+            stage.requires_grad_(i >= num_stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
-        for name in self._stage_names[: self._frozen]:
-            getattr(self, name).eval()
+        for stage in self._stages()[: self._frozen]:
+            stage.eval()
         return self
+
+    def _stages(self) -> Sequence[Stage]:
+        return [getattr(self, name) for name in self._stage_names]
+
+
+def _wanted(spec: BackboneSpec, out_features: Sequence[str] | None) -> dict[str, FeatureInfo]:
+    wanted = list(spec.stages) if out_features is None else list(out_features)
+    for name in wanted:
+        if name not in spec.stages:
+            raise UserError(
+                f"backbone {spec.name} has no stage '{name}'.{did_you_mean(name, spec.stages)} "
+                f"out_features may name: {', '.join(spec.stages)}."
+            )
+    if not wanted:
+        raise UserError(f"out_features is empty. It may name: {', '.join(spec.stages)}.")
+    return {name: info for name, info in spec.feature_info.items() if name in wanted}

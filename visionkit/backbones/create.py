@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
 from visionkit.backbones.spec import BackboneSpec
+from visionkit.backbones.timm_spec import TimmSpec
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def read_backbone(
     )
     for key, value in (overrides or {}).items():
         _override(content, key, value)
-    return BackboneSpec.from_mapping(content, in_channels=in_channels)
+    kind = TimmSpec if content.get("name") == "timm" else BackboneSpec
+    return kind.from_mapping(content, in_channels=in_channels)
 
 
 def create_backbone(

@@ -79,12 +79,13 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """The names of the backbones that visionkit ships.
+    """The names of the backbones that visionkit ships; those of ``timm`` are ``timm.list_models()``.
 
     Args:
         pattern: As in a shell: ``"resnet*"``.
     """
-    return sorted(path.stem for path in (conf_folder() / "backbone").glob("*.yaml") if fnmatch(path.stem, pattern))
+    names = {path.stem for path in (conf_folder() / "backbone").glob("*.yaml")} - {"timm"}
+    return sorted(name for name in names if fnmatch(name, pattern))
 
 
 def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:

@@ -98,7 +98,7 @@ class BackboneSpec:
     Attributes:
         name: Its name.
         in_channels: Channels of the images it takes.
-        image_size: The size in pixels that its paper works at.
+        image_size: The size in pixels that its paper works at, one number or (height, width).
         stages: Stage names to trees of primitives and combinators.
         classifier: What ``head=auto`` builds behind it.
         weights: Where its weights come from, or None.
@@ -108,7 +108,7 @@ class BackboneSpec:
 
     name: str
     in_channels: int
-    image_size: int
+    image_size: int | tuple[int, int]
     stages: Mapping[str, Node]
     classifier: Classifier
     weights: str | None = None

@@ -257,10 +257,13 @@ def _list_arguments(words: Sequence[str]) -> dict[str, str]:
         key, equals, value = word.partition("=")
         if not equals:
             arguments["what"] = word
-        elif key == "format" and value in ("text", "json"):
-            arguments["format"] = value
+        elif key == "pattern" or (key == "format" and value in ("text", "json")):
+            arguments[key] = value.strip("'\"")
         elif key == "plugins":
             load_plugins(value.strip("[]").split(","))
         else:
-            raise UserError(f"list: '{word}' is not known. Expected such as: list, list backbones, list format=json.")
+            raise UserError(
+                f"list: '{word}' is not known. Expected such as: list, list backbones, "
+                "list backbones pattern='resnet*', list format=json."
+            )
     return arguments

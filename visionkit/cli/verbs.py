@@ -65,7 +65,12 @@ VERBS: Mapping[str, Verb] = {
     ),
     "list": Verb(
         "show every group of choices, or one: list backbones",
-        {},
-        ("python -m visionkit list", "python -m visionkit list backbones", "python -m visionkit list blocks"),
+        {"pattern": "only names such as 'resnet*'"},
+        (
+            "python -m visionkit list",
+            "python -m visionkit list backbones",
+            "python -m visionkit list blocks",
+            "python -m visionkit list timm pattern='convnext*'",
+        ),
     ),
 }

@@ -115,9 +115,15 @@ def _print(title: str, layers: Sequence[dict[str, Any]], totals: dict[str, int])
             layer["type"],
             " x ".join(str(n) for n in layer["output"]),
             f"{layer['parameters']:,}",
-            "all" if layer["receptive_field"] is None else f"{layer['receptive_field']} px",
+            _sees(layer),
             "" if layer["jump"] is None else f"{layer['jump']}",
         )
     table.add_section()
     table.add_row("total", "", "", f"{totals['parameters']:,}", "", "")
     output().print(table)
+
+
+def _sees(layer: dict[str, Any]) -> str:
+    if layer["type"] == "timm_stage":  # only timm knows
+        return "?"
+    return "all" if layer["receptive_field"] is None else f"{layer['receptive_field']} px"

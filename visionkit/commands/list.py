@@ -3,42 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from rich.table import Table
 
+from visionkit.backbones.timm_spec import timm_models
 from visionkit.commands.results import output, print_json
 from visionkit.errors import UserError, did_you_mean
 from visionkit.paths import conf_folder
 
 __all__ = ["list_choices"]
 
+_TIMM = (
+    "Any model of timm is a backbone too, such as backbone=timm backbone.model=convnext_tiny. To list them: "
+    "python -m visionkit list timm pattern='convnext*'"
+)
+
 
 def list_choices(
     choices: Mapping[str, Sequence[str]], arguments: Mapping[str, str], *, config_dirs: Sequence[Path]
 ) -> int:
-    """Print the groups and their choices, or those of one group, or the blocks.
+    """Print the groups and their choices, or those of one group, the blocks, or timm's models.
 
     Args:
         choices: Group names to choices.
-        arguments: ``what`` (a group, its plural, or ``blocks``) and ``format``, where given.
+        arguments: ``what`` (a group, its plural, ``blocks`` or ``timm``), ``pattern`` and ``format``, where given.
         config_dirs: Folders of the user's beside the shipped one.
 
     Raises:
-        UserError: If ``what`` is no group.
+        UserError: If ``what`` is no group, or timm is asked for and not installed.
     """
     described = {
         group: {name: _first_comment(group, name, config_dirs) for name in names} for group, names in choices.items()
     }
     described["blocks"] = _blocks()
-    if "what" in arguments:
-        what = arguments["what"]
+    what, pattern = arguments.get("what"), arguments.get("pattern", "*")
+    if what == "timm":  # not among the groups: it takes seconds to import
+        described = {"timm": dict.fromkeys(timm_models(), "")}
+    elif what is not None:
         group = next((g for g in described if what in (g, f"{g}s", f"{g}es")), None)
         if group is None:
             raise UserError(
-                f"list: there is no '{what}' to list.{did_you_mean(what, described)} Known: {', '.join(described)}."
+                f"list: there is no '{what}' to list.{did_you_mean(what, described)} "
+                f"Known: {', '.join(described)}, timm."
             )
         described = {group: described[group]}
+    described = {
+        group: {name: text for name, text in entries.items() if fnmatch(name, pattern)}
+        for group, entries in described.items()
+    }
     if arguments.get("format") == "json":
         print_json(described)
         return 0
@@ -52,6 +66,8 @@ def list_choices(
         for name, summary in entries.items():
             table.add_row(f"  {name}", summary)
         console.print(table, "")
+    if "backbone" in described:
+        console.print(_TIMM, style="dim", soft_wrap=True)
     return 0
 
 
