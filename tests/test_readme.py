@@ -16,10 +16,11 @@ sys.path.insert(0, str(REPOSITORY / "tools"))
 from readme_commands import README, named_command, python_examples, visionkit_commands  # noqa: E402
 
 
-def test_the_commands_run_in_the_order_of_the_page(cli, in_empty_folder, monkeypatch):
-    """Shortened by two epochs and a CPU; the result commands have a test of their own."""
+def test_the_commands_run_in_the_order_of_the_page(cli, in_empty_folder, published):
+    """Shortened by two epochs and a CPU, published weights being random; the result commands have their own test."""
     from PIL import Image
 
+    published.network("resnet18")
     for name, shade in (("cat", 60), ("dog", 180)):
         (in_empty_folder / "photos" / name).mkdir(parents=True)
         for i in range(20):

@@ -115,9 +115,9 @@ def test_weights_of_a_whole_model_start_a_backbone(tmp_path):
 
 
 def test_weights_that_do_not_fit_are_named_with_their_shapes(tmp_path):
-    torch.save(create_backbone("lenet", in_channels=3).state_dict(), tmp_path / "w.pth")
+    torch.save(create_backbone("lenet", **{"stages.c1.conv.kernel_size": 3}).state_dict(), tmp_path / "w.pth")
     with pytest.raises(
-        UserError, match=r"c1.conv.conv.weight: \(6, 3, 5, 5\) in the file, \(6, 1, 5, 5\) in the network"
+        UserError, match=r"c1.conv.conv.weight: \(6, 1, 3, 3\) in the file, \(6, 1, 5, 5\) in the network"
     ):
         create_backbone("lenet", weights=str(tmp_path / "w.pth"))
 

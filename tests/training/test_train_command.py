@@ -163,7 +163,7 @@ def test_a_failure_before_training_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_args):
         raise UserError("no")
 
-    monkeypatch.setattr(train_module, "_build_model", fail)
+    monkeypatch.setattr(train_module, "build_model", fail)
     with pytest.raises(UserError, match="no"):
         train(_config(tmp_path / "x" / "y"))
     assert list(tmp_path.iterdir()) == []

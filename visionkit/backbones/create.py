@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -61,7 +62,10 @@ def create_backbone(
         in_channels: Channels of the images; the file's unless given.
         out_features: Stages whose maps are wanted; all unless given.
         output_stride: 8 or 16 dilates the last stages instead of striding.
-        weights: A file of weights to start from (.safetensors, .ckpt, .pth), of a backbone or of a whole model.
+        weights: What to start from: ``imagenet`` (torchvision's published weights; ``imagenet_v1`` and ``imagenet_v2``
+            name one of two), a file of a backbone or a whole model in our layout or torchvision's (.safetensors,
+            .ckpt, .pth), or ``run:FOLDER``. Images must be normalised as those of the weights were. Filters for
+            other channels are made to fit, and the logger ``visionkit`` warns of it.
         **overrides: Any key of the file; dotted ones as ``**{"stages.layer3.blocks.repeat": 23}``.
 
     Returns:
@@ -79,7 +83,8 @@ def create_backbone(
     if spec.weights is not None:
         from visionkit.backbones.weights import load_backbone_weights
 
-        load_backbone_weights(module, spec.weights)
+        for note in load_backbone_weights(module, spec.weights).notes:
+            logging.getLogger("visionkit").warning(note)
     return module
 
 

@@ -2,16 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
+from visionkit.backbones.download import published_file
+from visionkit.backbones.pretrained import MeanStd, Start, find_weights, published_mean_std, publishes_its_own
+from visionkit.backbones.spec import BackboneSpec
+from visionkit.backbones.torchvision_names import torchvision_names
+from visionkit.backbones.torchvision_tables import FAMILIES
 from visionkit.errors import UserError
 
-__all__ = ["load_backbone_weights", "load_strictly", "read_state_dict"]
+__all__ = [
+    "Weights",
+    "adapt_first_filters",
+    "load_backbone_weights",
+    "load_strictly",
+    "read_state_dict",
+    "read_weights",
+    "without_old_names",
+]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights under our names for a whole model, ``backbone.`` and ``head.`` first.
+
+    Attributes:
+        state: Names to tensors; what has no place in the network keeps its own name.
+        mean_std: The normalisation they were trained with, one number per channel of the network; None if unknown.
+    """
+
+    state: dict[str, Tensor]
+    mean_std: MeanStd | None
+
+
+def load_backbone_weights(backbone: Backbone, source: str | Path) -> Start:
+    """Start a backbone from weights of its own, or of a whole model around it.
+
+    Args:
+        backbone: Perhaps without its last stages, or for other channels than the weights: the first
+            filters are then summed or repeated.
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), a file in our layout or torchvision's, or
+            ``run:FOLDER``.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or do not fit.
+    """
+    spec = backbone.spec
+    if publishes_its_own(spec, source):
+        cast(Any, backbone).load_published()
+        mean_std, in_channels = spec.published_normalization(), backbone.spec.in_channels
+        if mean_std is None or len(mean_std[0]) == in_channels:
+            return Start(mean_std)
+        note = f"weights: '{source}' takes images of {len(mean_std[0])} channels, and these have {in_channels}: "
+        return Start(_for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",))
+    own = backbone.state_dict()
+    every = own
+    if list(spec.feature_info)[-1] not in backbone.feature_info:
+        with torch.device("meta"):
+            every = spec.build().state_dict()
+    weights = read_weights(source, spec, [f"backbone.{name}" for name in every])
+    state = {name.removeprefix("backbone."): value for name, value in weights.state.items()}
+    not_built = every.keys() - own.keys()
+    state = {name: value for name, value in state.items() if name not in not_built}
+    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source))
+    load_strictly(backbone, state, source=str(source))
+    return Start(weights.mean_std, notes)
+
+
+def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -> Weights:
+    """Read weights and give them our names.
+
+    Args:
+        source: As for `load_backbone_weights`.
+        spec: The backbone they are for.
+        names: Of all tensors that are wanted, ``backbone.`` or ``head.`` first. Where no head's are among them, a
+            head in the file is passed over.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or the network has no counterpart.
+    """
+    wanted = dict.fromkeys(names)
+    origin = find_weights(source, spec)
+    theirs: dict[str, str] = {}
+    if origin.file is None:
+        theirs = _their_names(wanted, spec)  # before anything is fetched for a network that was altered
+        state = read_state_dict(published_file(spec, origin.source))
+    else:
+        state = read_state_dict(origin.file)
+        if any(f"backbone.{name}" in wanted for name in state):
+            state = {f"backbone.{name}": value for name, value in state.items()}
+        elif spec.torchvision and not state.keys() & wanted.keys():
+            theirs = _their_names(wanted, spec)
+    mean_std = origin.mean_std
+    head: tuple[str, ...] = ("head.",)
+    if theirs:
+        ours = {their_name: our_name for our_name, their_name in theirs.items()}
+        state = {ours.get(name, name): value for name, value in without_old_names(state).items()}
+        mean_std = mean_std or published_mean_std((spec.torchvision or {}).get("model", ""))
+        head = _head_prefixes(spec)
+    if not any(name.startswith("head.") for name in wanted):
+        state = {name: value for name, value in state.items() if name in wanted or not name.startswith(head)}
+    return Weights(state, _for_channels(mean_std, spec.in_channels))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -52,13 +151,65 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return dict(content)
 
 
+def without_old_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of torchvision's as its networks have it today.
+
+    Auxiliary classifiers, which train a network and are no part of it (Szegedy et al. 2015, section 5), are
+    left out; old DenseNet files say ``norm.1`` for ``norm1``.
+    """
+    return {
+        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name): value
+        for name, value in state.items()
+        if not re.match(r"(aux\d|AuxLogits)\.", name)
+    }
+
+
+def adapt_first_filters(
+    state: dict[str, Tensor], own: Mapping[str, Tensor], in_channels: int, *, source: str
+) -> tuple[str, ...]:
+    """Make filters for other channels fit, in place: summed for one channel, else repeated in turn.
+
+    Repeated filters are scaled so that maps keep their size. The first filters are the first weight of four
+    dimensions that takes as many channels as the images have; those in the file may differ in nothing else.
+
+    Args:
+        state: What is about to be loaded.
+        own: The network's own tensors under the same names.
+        in_channels: Channels of the images.
+        source: For the note.
+
+    Returns:
+        A note, if anything was changed.
+    """
+    name = next((name for name, value in own.items() if value.ndim == 4 and value.shape[1] == in_channels), None)
+    filters = None if name is None else state.get(name)
+    if name is None or filters is None or filters.ndim != 4 or filters.shape[1] == in_channels:
+        return ()
+    if filters.shape[0] != own[name].shape[0] or filters.shape[2:] != own[name].shape[2:]:
+        return ()
+    found = filters.shape[1]
+    if in_channels == 1:
+        state[name], how = filters.sum(dim=1, keepdim=True), "summed"
+    else:
+        state[name] = filters[:, torch.arange(in_channels) % found] * (found / in_channels)
+        how = f"repeated in turn and multiplied by {found}/{in_channels}"
+    return (
+        f"weights: '{source}' takes images of {found} channel(s), and these have {in_channels}: "
+        f"the first filters ({name}) are {how}",
+    )
+
+
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load tensors into a module; every name and shape must match.
+
+    Old files don't say how many batches a norm has seen; counting then starts at zero.
 
     Raises:
         UserError: Naming the keys that are missing, left over, or of another shape.
     """
     own = module.state_dict()
+    counts = {key: torch.zeros_like(own[key]) for key in own if key.endswith(".num_batches_tracked")}
+    state = counts | dict(state)
     missing = [key for key in own if key not in state]
     extra = [key for key in state if key not in own]
     shapes = [
@@ -73,15 +224,28 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
     ]
     if problems:
         raise UserError(f"weights: '{source}' does not fit this network. {'; '.join(problems)}.")
-    module.load_state_dict(dict(state))
+    module.load_state_dict(state)
 
 
-def load_backbone_weights(backbone: Backbone, path: str | Path) -> None:
-    """Start a backbone from a file of weights of its own, or of a whole model around it.
+def _their_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
+    try:
+        return torchvision_names(names, spec)
+    except UserError as error:
+        raise UserError(
+            f"{error} Torchvision's weights fit its own network alone; for another head, start the backbone alone: "
+            "backbone.weights=..."
+        ) from None
 
-    Raises:
-        UserError: If the file cannot be read or does not fit.
-    """
-    state = read_state_dict(path)
-    inner = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
-    load_strictly(backbone, inner or state, source=str(path))
+
+def _head_prefixes(spec: BackboneSpec) -> tuple[str, ...]:
+    """How the names of a head begin in torchvision's counterpart."""
+    table = FAMILIES[(spec.torchvision or {})["family"]].table
+    return tuple(re.split(r"[\\#(]", theirs)[0] for ours, theirs in table if ours.startswith("head"))
+
+
+def _for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:
+    """The same for another number of channels: their average for each."""
+    if mean_std is None or len(mean_std[0]) == in_channels:
+        return mean_std
+    mean, std = ((sum(values) / len(values),) * in_channels for values in mean_std)
+    return mean, std

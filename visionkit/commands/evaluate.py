@@ -29,7 +29,6 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
             those the model was trained on, or their division is lost.
     """
     from visionkit.commands.results import number_table, print_json
-    from visionkit.data import VisionDataModule
     from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.checkpoint import check_data, check_division, load_run_model, read_data_info
     from visionkit.training.evaluation import evaluate_split
@@ -39,14 +38,7 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
     names = tuple(read_data_info(folder)["class_names"])
     model = load_run_model(folder)
     config.source.check(strict=config.strict)
-    datamodule = VisionDataModule(
-        config.source,
-        target=config.task.target,
-        batch_size=config.recipe.batch_size,
-        seed=config.seed,
-        strict=config.strict,
-        splits_file=folder.splits_file if folder.splits_file.exists() else None,
-    )
+    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)
     check_division(folder, datamodule)

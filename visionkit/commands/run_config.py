@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
 from visionkit.training.settings import Debug, Hardware, Logger, Recipe
+
+if TYPE_CHECKING:
+    from visionkit.data import VisionDataModule
 
 __all__ = ["RunConfig"]
 
@@ -64,6 +67,23 @@ class RunConfig:
         """``<task>-<backbone>-<dataset>``, the folder of its runs."""
         return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
 
+    def datamodule(self, splits_file: Path | None) -> VisionDataModule:
+        """The data as batches.
+
+        Args:
+            splits_file: Keeps a division that the source makes by itself; see `visionkit.data.VisionDataModule`.
+        """
+        from visionkit.data import VisionDataModule
+
+        return VisionDataModule(
+            self.source,
+            target=self.task.target,
+            batch_size=self.recipe.batch_size,
+            seed=self.seed,
+            strict=self.strict,
+            splits_file=splits_file,
+        )
+
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], *, check_data: bool = True) -> RunConfig:
         """Read and check a resolved configuration.
@@ -86,8 +106,6 @@ class RunConfig:
         hardware = Hardware.from_config(plain["hardware"])
         logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
         backbone = read_backbone(plain["backbone"])
-        _check_weights(scalars.weights, key="weights")
-        _check_weights(backbone.weights, key="backbone.weights")
         if check_data:
             source.check(strict=scalars.strict)
             info = source.info()
@@ -128,8 +146,3 @@ def _task(values: Any) -> TaskInfo:
     if extra:
         raise UserError(f"task: unknown key '{extra[0]}'. Known keys: name.")
     return TASKS[name]
-
-
-def _check_weights(path: str | None, *, key: str) -> None:
-    if path is not None and not Path(path).is_file():
-        raise UserError(f"{key}: file '{path}' does not exist. Expected a .safetensors, .ckpt or .pth file.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import UserError
+from visionkit.backbones.pretrained import check_start
+from visionkit.commands.preparation import build_model, check_resumable, data_facts, known_data, start_from_weights
 from visionkit.training.console import Printer
 from visionkit.training.run_folder import RunFolder
 
@@ -35,6 +35,8 @@ class _Run:
     datamodule: Any
     data: dict[str, Any]
     model: Any
+    start: list[str] = field(default_factory=list)
+    """What is to be said of the weights that training starts from."""
     notes: list[str] = field(default_factory=list)
     """What has been said of the data."""
 
@@ -60,6 +62,9 @@ def train(config: RunConfig, *, resume_from: RunFolder | None = None) -> int:
     Raises:
         UserError: For what the user can mend; until training begins, nothing is written.
     """
+    if resume_from is None:
+        check_start(config.backbone, config.weights)
+
     from visionkit.training.callbacks.interrupt import Interrupted
 
     run = _prepare(config, resume_from)
@@ -78,30 +83,23 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
 
     accelerator = choose_accelerator(config.hardware)
     if resume_from is not None:
-        _check_resumable(config, resume_from)
+        check_resumable(config, resume_from)
     folder = resume_from or RunFolder.plan(config.name, config.run_dir)
     config.source.check(strict=config.strict)
 
-    from visionkit.data import VisionDataModule
     from visionkit.training.trainer import seed
 
     seed(config.seed)
     try:
         if resume_from is None:
             folder.reserve()
-        datamodule = VisionDataModule(
-            config.source,
-            target=config.task.target,
-            batch_size=config.recipe.batch_size,
-            seed=config.seed,
-            strict=config.strict,
-            splits_file=folder.splits_file,
-        )
+        datamodule = config.datamodule(folder.splits_file)
         datamodule.prepare_data()
-        known = None if resume_from is None else _known_data(resume_from, datamodule)
+        known = None if resume_from is None else known_data(resume_from, datamodule)
         datamodule.setup("fit")
-        data = known or _data_facts(config, datamodule)
-        model = _build_model(config, data)
+        data = known or data_facts(config, datamodule)
+        model = build_model(config, data)
+        start = start_from_weights(model, config, data) if known is None else []
     except BaseException:
         folder.discard()
         raise
@@ -109,64 +107,7 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
     folder.write_json(folder.data_file, data)
     printer = Printer(to_stderr=config.format == "json")
     printer.log_to(folder.log_file)
-    return _Run(config, folder, printer, accelerator, datamodule, data, model)
-
-
-def _check_resumable(config: RunConfig, folder: RunFolder) -> None:
-    if not folder.last_checkpoint.is_file():
-        raise UserError(
-            f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
-            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
-        )
-    if not zipfile.is_zipfile(folder.last_checkpoint):
-        raise UserError(
-            f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
-            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
-        )
-    epochs = config.debug.epochs or config.recipe.epochs
-    trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
-    if trained > epochs:
-        raise UserError(
-            f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
-            f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
-        )
-
-
-def _known_data(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
-    """What the model of a run that goes on was made for, with the data at hand checked against it."""
-    from visionkit.training.checkpoint import check_data, check_division, read_data_info
-
-    check_data(folder, datamodule.info)
-    check_division(folder, datamodule)
-    return read_data_info(folder)
-
-
-def _build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
-    from visionkit.models import create_model
-    from visionkit.training.checkpoint import model_arguments
-
-    return create_model(**model_arguments(config.plain, data, pretrained=True))
-
-
-def _data_facts(config: RunConfig, datamodule: Any) -> dict[str, Any]:
-    """What a model must know of its data, as ``data.json`` keeps it."""
-    info = datamodule.info
-    return {
-        "name": info.name,
-        "class_names": list(info.class_names),
-        "in_channels": info.in_channels,
-        "image_size": list(info.image_size),
-        "mean": list(info.mean),
-        "std": list(info.std),
-        "class_weights": _balanced(datamodule) if config.plain["head"].get("class_weights") == "balanced" else None,
-    }
-
-
-def _balanced(datamodule: Any) -> list[float]:
-    """Weights inverse to the classes' frequencies, 1 on average over the images; 0 for a class without images."""
-    counts = datamodule.class_counts().tolist()
-    present = sum(count > 0 for count in counts)
-    return [sum(counts) / (present * count) if count else 0.0 for count in counts]
+    return _Run(config, folder, printer, accelerator, datamodule, data, model, start)
 
 
 def _say_header(run: _Run) -> None:
@@ -180,6 +121,7 @@ def _say_header(run: _Run) -> None:
         f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
         f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
         *(f"         {note}" for note in _new_notes(run)),
+        *(f"weights  {line}" for line in run.start),
         f"device   {device_name(run.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]

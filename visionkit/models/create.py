@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.backbones.pretrained import check_start
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
 from visionkit.heads import parse_head
@@ -39,9 +41,13 @@ def create_model(
         in_channels: Channels of the images; the backbone file's unless given.
         image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
             The backbone file's unless given.
-        mean: Per channel on the scale 0..1; ImageNet's for three channels, 0.5 otherwise.
+        mean: Per channel on the scale 0..1. Unless given, that of the weights if they come with one, else
+            ImageNet's for three channels and 0.5 otherwise.
         std: As ``mean``.
-        weights: A file of weights of the whole model (.safetensors, .ckpt, .pth).
+        weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
+            and ``imagenet_v2`` name one of two), a file in our layout or torchvision's (.safetensors, .ckpt, .pth),
+            or ``run:FOLDER``. Weights for other channels or another number of classes are made to fit, and
+            the logger ``visionkit`` warns of it.
 
     Returns:
         The model, initialised from torch's global generator, in training mode.
@@ -57,24 +63,22 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
+    check_start(spec, weights)
+    for name, values in (("mean", mean), ("std", std)):
+        if values and len(values) != spec.in_channels:
+            raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")
     default_mean, default_std = default_mean_std(spec.in_channels)
-    mean, std = mean or default_mean, std or default_std
-    if len(mean) != spec.in_channels or len(std) != spec.in_channels:
-        raise UserError(
-            f"mean and std need one number for each of the {spec.in_channels} channels, found {mean} and {std}."
-        )
-    body = spec.build()
-    if spec.weights is not None:
-        from visionkit.backbones.weights import load_backbone_weights
-
-        load_backbone_weights(body, spec.weights)
     model = VisionModel(
-        Preprocess(mean, std),
-        body,
+        Preprocess(mean or default_mean, std or default_std),
+        spec.build(),
         head_spec.build(spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size)),
     )
-    if weights is not None:
-        from visionkit.models.weights import load_model_weights
+    if weights is not None or spec.weights is not None:
+        from visionkit.models.weights import load_start
 
-        load_model_weights(model, weights)
+        start = load_start(model, weights=weights, backbone_weights=spec.weights)
+        for note in start.notes:
+            logging.getLogger("visionkit").warning(note)
+        if start.mean_std is not None and (mean or std):
+            model.preprocess = Preprocess(mean or start.mean_std[0], std or start.mean_std[1])
     return model

@@ -10,13 +10,21 @@ import torch
 from torch import Tensor
 
 from visionkit.backbones import read_backbone
+from visionkit.backbones.pretrained import Start
 from visionkit.backbones.torchvision_names import torchvision_names
-from visionkit.backbones.weights import load_strictly, read_state_dict
+from visionkit.backbones.weights import (
+    adapt_first_filters,
+    load_backbone_weights,
+    load_strictly,
+    read_weights,
+    without_old_names,
+)
 from visionkit.errors import UserError
 from visionkit.models.create import create_model
+from visionkit.models.preprocess import Preprocess
 from visionkit.models.vision_model import VisionModel
 
-__all__ = ["convert_state_dict", "load_model_weights"]
+__all__ = ["convert_state_dict", "load_model_weights", "load_start"]
 
 Layout = Literal["visionkit", "torchvision"]
 
@@ -33,7 +41,7 @@ def convert_state_dict(
     """Give the tensors of a whole model the names they have in another library.
 
     Args:
-        state_dict: Names to tensors, in the layout ``source``.
+        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are left out.
         backbone: The backbone they belong to; its file names the family in torchvision.
         task: The task of the model.
         head: The head of the model; the paper's own unless given.
@@ -49,6 +57,8 @@ def convert_state_dict(
     """
     if source == target:
         return dict(state_dict)
+    if source == "torchvision":
+        state_dict = without_old_names(state_dict)
     ours_to_theirs = _names(backbone, task=task, head=head)
     renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
     missing = [name for name in renaming if name not in state_dict]
@@ -61,13 +71,65 @@ def convert_state_dict(
     return {new: state_dict[old] for old, new in renaming.items()}
 
 
-def load_model_weights(model: VisionModel, path: str | Path) -> None:
-    """Load a file of weights of the same whole model.
+def load_start(model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None) -> Start:
+    """Start a model, or else its backbone alone, from weights, and normalise images as these want it.
 
     Raises:
-        UserError: If the file cannot be read or does not fit.
+        UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    load_strictly(model, read_state_dict(path), source=str(path))
+    start = Start()
+    if weights is not None:
+        start = load_model_weights(model, weights)
+    elif backbone_weights is not None:
+        start = load_backbone_weights(model.backbone, backbone_weights)
+    if start.mean_std is not None:
+        model.preprocess = Preprocess(*start.mean_std)
+    return start
+
+
+def load_model_weights(model: VisionModel, source: str | Path) -> Start:
+    """Start a whole model from weights of the same model.
+
+    Where the weights are for other channels, the first filters are summed or repeated; where they are for
+    another number of classes, the output layer keeps its own. The notes say so. The mean and std that came with
+    the weights are returned, not applied.
+
+    Args:
+        model: The model.
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), a file in our layout or torchvision's, or
+            ``run:FOLDER``.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or do not fit.
+    """
+    own, spec = model.state_dict(), model.backbone.spec
+    weights = read_weights(source, spec, own)
+    state = dict(weights.state)
+    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source))
+    notes += _keep_output_layer(state, own, source=str(source))
+    try:
+        load_strictly(model, state, source=str(source))
+    except UserError as error:
+        if any(name.startswith("head.") for name in state):
+            raise
+        raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
+    return Start(weights.mean_std, notes)
+
+
+def _keep_output_layer(state: dict[str, Tensor], own: Mapping[str, Tensor], *, source: str) -> tuple[str, ...]:
+    """Where the last layer differs in the number of classes alone, put our own in the place of the file's."""
+    layer = list(own)[-1].rpartition(".")[0]
+    names = [name for name in own if name.rpartition(".")[0] == layer]
+    if any(name not in state or state[name].shape[1:] != own[name].shape[1:] for name in names):
+        return ()
+    found, wanted = (tensors[names[0]].shape[0] for tensors in (state, own))
+    if found == wanted:
+        return ()
+    state.update({name: own[name] for name in names})
+    return (
+        f"weights: '{source}' tells {found} classes apart, and here are {wanted}: "
+        f"the output layer ({layer}) is left out and starts afresh",
+    )
 
 
 def _names(

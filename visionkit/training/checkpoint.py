@@ -176,16 +176,17 @@ def check_division(folder: RunFolder, datamodule: Any) -> None:
         )
 
 
-def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any], *, pretrained: bool = False) -> dict[str, Any]:
+def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `create_model` for a resolved configuration and the facts of its data.
+
+    The weights that a run started from are not among them: its own follow, and the others may be gone.
 
     Args:
         plain: The resolved configuration.
         data: As `read_data_info` gives it.
-        pretrained: Whether weights named in the configuration are loaded; not where a run's own follow.
     """
     backbone, head = plain["backbone"], dict(plain["head"])
-    if not pretrained and isinstance(backbone, Mapping):
+    if isinstance(backbone, Mapping):
         backbone = {key: value for key, value in backbone.items() if key != "weights"}
     if data.get("class_weights") is not None:
         head["class_weights"] = list(data["class_weights"])
@@ -198,7 +199,6 @@ def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any], *, pretra
         "image_size": tuple(data["image_size"]),
         "mean": tuple(data["mean"]),
         "std": tuple(data["std"]),
-        "weights": plain.get("weights") if pretrained else None,
     }
 
 

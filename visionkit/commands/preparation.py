@@ -1,0 +1,109 @@
+"""What a training is made of: the facts of its data, its model, the weights it starts from or goes on with."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+from visionkit.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.commands.run_config import RunConfig
+
+__all__ = ["build_model", "check_resumable", "data_facts", "known_data", "start_from_weights"]
+
+
+def check_resumable(config: RunConfig, folder: RunFolder) -> None:
+    """Look, without torch, whether a run can go on.
+
+    Raises:
+        UserError: If it has no whole checkpoint, or more epochs behind it than are asked for.
+    """
+    if not folder.last_checkpoint.is_file():
+        raise UserError(
+            f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
+    if not zipfile.is_zipfile(folder.last_checkpoint):
+        raise UserError(
+            f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
+    epochs = config.debug.epochs or config.recipe.epochs
+    trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
+    if trained > epochs:
+        raise UserError(
+            f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
+            f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
+        )
+
+
+def known_data(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
+    """What the model of a run that goes on was made for, with the data at hand checked against it.
+
+    Raises:
+        UserError: If the data are of another kind, or their division is lost.
+    """
+    from visionkit.training.checkpoint import check_data, check_division, read_data_info
+
+    check_data(folder, datamodule.info)
+    check_division(folder, datamodule)
+    return read_data_info(folder)
+
+
+def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
+    """The run's `visionkit.models.VisionModel`, freshly initialised."""
+    from visionkit.models import create_model
+    from visionkit.training.checkpoint import model_arguments
+
+    return create_model(**model_arguments(config.plain, data))
+
+
+def start_from_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
+    """Load the weights that the configuration names; if they come with a mean and std, these become the run's.
+
+    Args:
+        model: As `build_model` made it.
+        config: The configuration.
+        data: The facts of the data; ``mean`` and ``std`` are replaced.
+
+    Returns:
+        Lines for the person who trains.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or do not fit.
+    """
+    from visionkit.models.weights import load_start
+
+    start = load_start(model, weights=config.weights, backbone_weights=config.backbone.weights)
+    if start.mean_std is not None:
+        data["mean"], data["std"] = map(list, start.mean_std)
+    if config.weights is None and config.backbone.weights is None:
+        return []
+    what = config.weights or f"{config.backbone.weights}, in the backbone alone"
+    mean, std = (" ".join(f"{value:.4g}" for value in data[key]) for key in ("mean", "std"))
+    whose = "the data's" if start.mean_std is None else "their own"
+    return [f"{what}; {whose} mean {mean}, std {std}", *(note.removeprefix("weights: ") for note in start.notes)]
+
+
+def data_facts(config: RunConfig, datamodule: Any) -> dict[str, Any]:
+    """What a model must know of its data, as ``data.json`` keeps it."""
+    info = datamodule.info
+    return {
+        "name": info.name,
+        "class_names": list(info.class_names),
+        "in_channels": info.in_channels,
+        "image_size": list(info.image_size),
+        "mean": list(info.mean),
+        "std": list(info.std),
+        "class_weights": _balanced(datamodule) if config.plain["head"].get("class_weights") == "balanced" else None,
+    }
+
+
+def _balanced(datamodule: Any) -> list[float]:
+    """Weights inverse to the classes' frequencies, 1 on average over the images; 0 for a class without images."""
+    counts = datamodule.class_counts().tolist()
+    present = sum(count > 0 for count in counts)
+    return [sum(counts) / (present * count) if count else 0.0 for count in counts]
