@@ -2,14 +2,22 @@
 
 import pytest
 import torch
+import torchvision
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
+from visionkit.blocks import trace
+from visionkit.heads import parse_head
+from visionkit.layers import Residual
 from visionkit.models import create_model
 
-ALL = list_backbones()
-QUICK = ["lenet", "resnet18", "resnet20", "plain20", "densenet121"]
-SLOW = [name for name in ALL if name not in QUICK]
-EVERY = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+ALL = [name for name in list_backbones() if name != "timm"]
+SMALLEST_OF_EACH_FAMILY = [
+    "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
+    "efficientnet_v2_s", "googlenet", "inception_v3", "lenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
+    "plain20", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet20", "resnext50_32x4d", "shufflenet_v2_x0_5",
+    "squeezenet1_0", "squeezenet1_1", "vgg11", "wide_resnet50_2",
+]  # fmt: skip
+EVERY = [name if name in SMALLEST_OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
 
 PUBLISHED_PARAMETERS = {
     ("lenet", 10): 61_706,  # LeCun et al. 1998, every map connected
@@ -25,6 +33,70 @@ PUBLISHED_PARAMETERS = {
     ("resnet110", 10): 1_727_962,  # 1.7 M
     ("plain20", 10): 269_722,
     ("plain56", 10): 853_018,
+    ("alexnet_2012", 1000): 60_965_224,  # Krizhevsky et al. 2012: "60 million"
+    ("densenet_bc_100_12", 10): 769_162,  # Huang et al. 2017, table 2: 0.8 M
+    ("convnext_base", 1000): 88_591_464,
+    ("convnext_large", 1000): 197_767_336,
+    ("convnext_small", 1000): 50_223_688,
+    ("convnext_tiny", 1000): 28_589_128,
+    ("densenet161", 1000): 28_681_000,
+    ("densenet169", 1000): 14_149_480,
+    ("densenet201", 1000): 20_013_928,
+    ("efficientnet_b0", 1000): 5_288_548,
+    ("efficientnet_b1", 1000): 7_794_184,
+    ("efficientnet_b2", 1000): 9_109_994,
+    ("efficientnet_b3", 1000): 12_233_232,
+    ("efficientnet_b4", 1000): 19_341_616,
+    ("efficientnet_b5", 1000): 30_389_784,
+    ("efficientnet_b6", 1000): 43_040_704,
+    ("efficientnet_b7", 1000): 66_347_960,
+    ("efficientnet_v2_l", 1000): 118_515_272,
+    ("efficientnet_v2_m", 1000): 54_139_356,
+    ("efficientnet_v2_s", 1000): 21_458_488,
+    ("googlenet", 1000): 6_624_904,
+    ("inception_v3", 1000): 23_834_568,  # 27,161,264 with the auxiliary classifier
+    ("mnasnet0_5", 1000): 2_218_512,
+    ("mnasnet0_75", 1000): 3_170_208,
+    ("mnasnet1_0", 1000): 4_383_312,
+    ("mnasnet1_3", 1000): 6_282_256,
+    ("mobilenet_v2", 1000): 3_504_872,
+    ("mobilenet_v3_large", 1000): 5_483_032,
+    ("mobilenet_v3_small", 1000): 2_542_856,
+    ("regnet_x_16gf", 1000): 54_278_536,
+    ("regnet_x_1_6gf", 1000): 9_190_136,
+    ("regnet_x_32gf", 1000): 107_811_560,
+    ("regnet_x_3_2gf", 1000): 15_296_552,
+    ("regnet_x_400mf", 1000): 5_495_976,
+    ("regnet_x_800mf", 1000): 7_259_656,
+    ("regnet_x_8gf", 1000): 39_572_648,
+    ("regnet_y_16gf", 1000): 83_590_140,
+    ("regnet_y_1_6gf", 1000): 11_202_430,
+    ("regnet_y_32gf", 1000): 145_046_770,
+    ("regnet_y_3_2gf", 1000): 19_436_338,
+    ("regnet_y_400mf", 1000): 4_344_144,
+    ("regnet_y_800mf", 1000): 6_432_512,
+    ("regnet_y_8gf", 1000): 39_381_472,
+    ("resnet101", 1000): 44_549_160,
+    ("resnet152", 1000): 60_192_808,
+    ("resnext101_32x8d", 1000): 88_791_336,
+    ("resnext101_64x4d", 1000): 83_455_272,
+    ("resnext50_32x4d", 1000): 25_028_904,
+    ("shufflenet_v2_x0_5", 1000): 1_366_792,
+    ("shufflenet_v2_x1_0", 1000): 2_278_604,
+    ("shufflenet_v2_x1_5", 1000): 3_503_624,
+    ("shufflenet_v2_x2_0", 1000): 7_393_996,
+    ("squeezenet1_0", 1000): 1_248_424,
+    ("squeezenet1_1", 1000): 1_235_496,
+    ("vgg11", 1000): 132_863_336,
+    ("vgg11_bn", 1000): 132_868_840,
+    ("vgg13", 1000): 133_047_848,
+    ("vgg13_bn", 1000): 133_053_736,
+    ("vgg16", 1000): 138_357_544,
+    ("vgg16_bn", 1000): 138_365_992,
+    ("vgg19", 1000): 143_667_240,
+    ("vgg19_bn", 1000): 143_678_248,
+    ("wide_resnet101_2", 1000): 126_886_696,
+    ("wide_resnet50_2", 1000): 68_883_240,
 }
 
 
@@ -45,12 +117,12 @@ def test_parameters_with_the_papers_classifier_are_the_published_ones(name, num_
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED_PARAMETERS[name, num_classes]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ALL)
 def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(name):
-    backbone = create_backbone(name).eval()
+    with torch.device("meta"):
+        backbone = create_backbone(name).eval()
     for height, width in sizes_of(name):
-        with torch.no_grad():
-            features = backbone(torch.zeros(1, backbone.spec.in_channels, height, width))
+        features = backbone(torch.zeros(1, backbone.spec.in_channels, height, width, device="meta"))
         declared = backbone.spec.features((height, width))
         assert list(features) == list(backbone.feature_info)
         for stage, feature in features.items():
@@ -62,16 +134,22 @@ def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(name
         assert far[stage].height.size - near[stage].height.size == 128 // info.stride
 
 
+NOT_LINEAR = (
+    torch.nn.ReLU, torch.nn.ReLU6, torch.nn.Tanh, torch.nn.GELU, torch.nn.Hardswish, torch.nn.SiLU,
+    torch.nn.BatchNorm2d, torch.nn.LayerNorm, torch.nn.LocalResponseNorm,
+)  # fmt: skip
+
+
 def _stages_and_views(name):
     spec = read_backbone(name)
     return [(stage, spec.features(32_768)[stage].height.receptive_field) for stage in spec.stages]
 
 
 STAGES = [
-    pytest.param(name, stage, marks=[] if name in QUICK and view < 300 else pytest.mark.slow)
-    for name in ALL
+    pytest.param(name, stage, marks=[] if view < 100 else pytest.mark.slow)
+    for name in SMALLEST_OF_EACH_FAMILY
     for stage, view in _stages_and_views(name)
-    if view < 1200
+    if view is not None and view < 700
 ]
 
 
@@ -100,10 +178,30 @@ def _make_linear(backbone):
             if isinstance(child, torch.nn.MaxPool2d):
                 pool = torch.nn.AvgPool2d(child.kernel_size, child.stride, child.padding, ceil_mode=child.ceil_mode)
                 setattr(module, name, pool)
-            elif isinstance(child, torch.nn.ReLU | torch.nn.Tanh):
+            elif isinstance(child, NOT_LINEAR):
                 setattr(module, name, torch.nn.Identity())
-        if isinstance(module, torch.nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+
+
+@pytest.mark.parametrize("size", ["400mf", "8gf"])
+def test_a_gate_changes_neither_stride_nor_offset(size):
+    """Squeeze-and-excitation sees the whole image, so its receptive field is not declared; the grid of cells is."""
+    with_gates, without = (read_backbone(f"regnet_{kind}_{size}") for kind in "yx")
+    assert with_gates.features(224)["block4"].height.receptive_field is None
+    for stage, info in without.feature_info.items():
+        other = with_gates.feature_info[stage]
+        assert (info.stride, info.offset) == (other.stride, other.offset)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if read_backbone(name).torchvision])
+def test_multiplications_are_those_that_torchvision_publishes(name):
+    """Its figures are in units of 1e9, rounded to three digits, at the size its weights are evaluated at."""
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    spec, size = read_backbone(name), weights.transforms().crop_size[0]
+    head, last = parse_head("auto", task="classify").expand(spec, num_classes=1000, image_size=(size, size))
+    macs = sum(stage.macs for stage in spec.trace(size).children) + trace(head, last).macs
+    assert macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01, abs=0.001)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -111,7 +209,7 @@ def test_one_training_step_lowers_the_loss_on_its_batch(name):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
     model = create_model("classify", name, num_classes=4, image_size=size)
-    model.head.apply(lambda m: setattr(m, "p", 0.0) if isinstance(m, torch.nn.Dropout) else None)
+    _switch_chance_off(model)
     images = torch.randint(0, 256, (8, model.backbone.spec.in_channels, size, size), dtype=torch.uint8)
     targets = {"label": torch.arange(8) % 4}
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -119,6 +217,14 @@ def test_one_training_step_lowers_the_loss_on_its_batch(name):
     before.backward()
     optimizer.step()
     assert model.loss(model(images), targets)["loss"] < before
+
+
+def _switch_chance_off(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, Residual):
+            module.drop_probability = 0.0
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -133,13 +239,13 @@ def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
         assert torch.equal(one.forward_features(x), other.forward_features(x))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ALL)
 def test_any_number_of_image_channels_is_taken(name):
     size = max(32, read_backbone(name).smallest_image())
     for channels in (1, 5):
-        backbone = create_backbone(name, in_channels=channels).eval()
-        with torch.no_grad():
-            last = backbone.forward_features(torch.zeros(1, channels, size, size))
+        with torch.device("meta"):
+            backbone = create_backbone(name, in_channels=channels).eval()
+        last = backbone.forward_features(torch.zeros(1, channels, size, size, device="meta"))
         assert tuple(last.shape[1:]) == list(backbone.spec.features(size).values())[-1].shape
 
 
@@ -162,14 +268,24 @@ def test_torch_export_takes_any_batch_size(name):
         torch.testing.assert_close(program.module()(images)["logits"], model(images)["logits"])
 
 
+HOLDABLE = [
+    name for name in ALL
+    if (read_backbone(name).torchvision or {}).get("family")
+    in ("resnet", "densenet", "mobilenet_v2", "mobilenet_v3", "mnasnet", "shufflenet_v2", "efficientnet", "regnet",
+        "convnext")
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121"])
+@pytest.mark.parametrize("name", HOLDABLE)
 def test_output_stride_holds_the_last_stages_back(name, output_stride):
-    backbone = create_backbone(name, output_stride=output_stride).eval()
+    with torch.device("meta"):
+        backbone = create_backbone(name, output_stride=output_stride).eval()
+        plain = create_backbone(name)
     strides = [info.stride for info in backbone.feature_info.values()]
     assert max(strides) == strides[-1] == output_stride
-    with torch.no_grad():
-        features = backbone(torch.zeros(1, 3, 96, 96))
+    assert {k: v.shape for k, v in backbone.state_dict().items()} == {k: v.shape for k, v in plain.state_dict().items()}
+    features = backbone(torch.zeros(1, 3, 96, 96, device="meta"))
     assert [96 // feature.shape[-1] for feature in features.values()] == strides
 
 
@@ -188,14 +304,28 @@ def test_output_stride_equals_torchvisions_dilated_resnet50():
         torch.testing.assert_close(ours.head(ours.backbone(x), (96, 96))["logits"], theirs(x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "densenet121"])
 @pytest.mark.parametrize("size", [28, 32])
-def test_the_small_stem_makes_imagenet_designs_fit_small_images(name, size):
-    backbone = create_backbone(name, stem="small").eval()
+@pytest.mark.parametrize("name", ALL)
+def test_every_backbone_takes_small_images_at_a_sensible_stride(name, size):
+    stem = {"stem": "small"} if "small" in read_backbone(name).stems else {}
+    with torch.device("meta"):
+        backbone = create_backbone(name, **stem).eval()
     last = list(backbone.feature_info.values())[-1]
-    assert last.stride == 8
-    with torch.no_grad():
-        assert min(backbone.forward_features(torch.zeros(1, 3, size, size)).shape[-2:]) >= 2
+    assert 4 <= last.stride <= 8
+    images = torch.zeros(1, backbone.spec.in_channels, size, size, device="meta")
+    assert min(backbone.forward_features(images).shape[-2:]) >= 2
+
+
+@pytest.mark.parametrize("name", [name for name in SMALLEST_OF_EACH_FAMILY if "small" in read_backbone(name).stems])
+def test_the_small_stem_learns_on_small_images(name):
+    torch.manual_seed(0)
+    model = create_model("classify", {**_content(name), "stem": "small"}, num_classes=2, image_size=28)
+    _switch_chance_off(model)
+    images = torch.randint(0, 256, (4, 3, 28, 28), dtype=torch.uint8)
+    loss = model.loss(model(images), {"label": torch.tensor([0, 1, 0, 1])})["loss"]
+    loss.backward()
+    assert loss.isfinite()
+    assert model.backbone.get_parameter(next(iter(dict(model.backbone.named_parameters())))).grad.abs().max() > 0
 
 
 def _content(name):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.blocks import (
     BLOCKS,
@@ -59,6 +60,29 @@ BLOCK_CASES = [
     {"type": "dense", "num_layers": 3, "growth_rate": 4},
     {"type": "dense", "num_layers": 2, "growth_rate": 4, "bottleneck_width": 0, "dropout": 0.1},
     {"type": "transition", "compression": 0.5},
+    {"type": "basic", "out_channels": 12, "stride": 2, "se": {"ratio": 0.5}},
+    {"type": "bottleneck", "out_channels": 8, "se": {"squeeze_channels": 3, "gate": "hardsigmoid"}},
+    {"type": "x_block", "out_channels": 12, "group_width": 4, "stride": 2, "se": {"ratio_of": "block"}, "repeat": 2},
+    {"type": "x_block", "out_channels": 6, "group_width": 8},
+    {"type": "squeeze_excitation", "ratio": 0.5, "divisor": 2},
+    {"type": "inverted_residual", "out_channels": 6, "expansion": 4, "kernel_size": 5, "activation": "hardswish"},
+    {"type": "inverted_residual", "out_channels": 8, "expansion": 1, "stride": 2, "repeat": 2, "se": {}},
+    {"type": "inverted_residual", "out_channels": 6, "expanded_channels": 10, "residual": False},
+    {"type": "inverted_residual", "out_channels": 6, "expansion": 2, "fused": True, "se": {"ratio_of": "block"}},
+    {"type": "inverted_residual", "out_channels": 6, "expansion": 1, "fused": True, "activation": "silu"},
+    {"type": "inception", "branches": {
+        "narrow": {"conv": {"type": "conv", "out_channels": 3, "kernel_size": 1}},
+        "forked": {"conv": {"type": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1},
+                   "fork": {"type": "inception", "branches": {
+                       "a": {"conv": {"type": "conv", "out_channels": 2, "kernel_size": [1, 3], "padding": [0, 1]}},
+                       "b": {"pool": {"type": "max_pool", "kernel_size": 3, "stride": 1, "padding": 1}}}}}}},
+    {"type": "fire", "squeeze_channels": 2, "expand1x1_channels": 3, "expand3x3_channels": 5},
+    {"type": "shuffle_unit", "out_channels": 6},
+    {"type": "shuffle_unit", "out_channels": 10, "stride": 2, "repeat": 2},
+    {"type": "channel_shuffle", "groups": 3},
+    {"type": "convnext", "norm": "layer", "activation": "gelu", "layer_scale": 0.5, "repeat": 2},
+    {"type": "convnext", "kernel_size": 3, "layer_scale": 0},
+    {"type": "layer_scale"},
 ]  # fmt: skip
 
 
@@ -84,6 +108,16 @@ def test_training_leaves_the_input_untouched_and_reaches_every_parameter(values)
     module(x).square().mean().backward()
     assert torch.equal(x, kept)
     assert all(p.grad is not None for p in module.parameters())
+
+
+@pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
+def test_multiplications_are_those_that_torch_counts(values):
+    image = Signal.image(6, (16, 19))
+    tree, _ = expand(parse_block(values, where="test", defaults=DEFAULTS), image)
+    module, _ = build(tree, image)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.zeros(1, 6, 16, 19))
+    assert trace(tree, image).macs == counter.get_total_flops() / 2
 
 
 def test_every_registered_block_is_tested():

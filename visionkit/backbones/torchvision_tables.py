@@ -20,10 +20,12 @@ class Family:
     Attributes:
         table: Patterns of our names, from their beginning, and what replaces them; the first match counts.
         units: Patterns of what is counted, one behind the other, from a stage's name on.
+        version: Of the layout, where torchvision's own model asks for it when it loads.
     """
 
     table: tuple[tuple[str, str], ...]
     units: tuple[str, ...] = ()
+    version: int | None = None
 
 
 def _both(layer: str, conv: str, norm: str) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -106,6 +108,7 @@ FAMILIES = {
         ),
     ),
     "mnasnet": Family(
+        version=2,
         units=(r"\w+\.blocks|.+",),
         table=(
             (rf"{_BLOCK}\.{_BODY}\.expand\.conv\.", r"layers.#1.\1.layers.0."),

@@ -86,12 +86,14 @@ class Conv2d(Primitive):
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
-        layer = nn.Conv2d(
+        from visionkit import layers
+
+        layer = (layers.SameConv2d if self.keeps_size else nn.Conv2d)(
             signal.channels,
             self.out_channels,
             self.kernel_size,
             stride=self.stride,
-            padding="same" if self.keeps_size else self.padding,
+            padding=0 if self.keeps_size else self.padding,
             dilation=self.dilation,
             groups=self.groups,
             bias=self.bias,

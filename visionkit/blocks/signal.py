@@ -79,12 +79,13 @@ class Axis:
             TooSmallError: If the kernel is larger than the padded input.
         """
         size = window.output_size(self.size)
-        if self.jump is None or self.receptive_field is None or self.offset is None:
+        if self.jump is None or self.offset is None:
             return replace(self, size=size)
+        view = self.receptive_field
         return Axis(
             size=size,
             jump=self.jump * window.stride,
-            receptive_field=self.receptive_field + (window.extent - 1) * self.jump,
+            receptive_field=None if view is None else view + (window.extent - 1) * self.jump,
             offset=self.offset + ((window.extent - 1) / 2 - window.padding) * self.jump,
         )
 

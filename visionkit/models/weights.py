@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from torch import Tensor
 from visionkit.backbones import read_backbone
 from visionkit.backbones.pretrained import Start
 from visionkit.backbones.torchvision_names import torchvision_names
+from visionkit.backbones.torchvision_tables import FAMILIES
 from visionkit.backbones.weights import (
     adapt_first_filters,
     load_backbone_weights,
@@ -68,7 +70,11 @@ def convert_state_dict(
             f"these weights are not those of {source}'s counterpart: missing ({len(missing)}) {missing[:4]}, "
             f"left over ({len(extra)}) {extra[:4]}."
         )
-    return {new: state_dict[old] for old, new in renaming.items()}
+    renamed = OrderedDict((new, state_dict[old]) for old, new in renaming.items())
+    version = FAMILIES[(read_backbone(backbone).torchvision or {})["family"]].version
+    if target == "torchvision" and version is not None:
+        renamed._metadata = {"": {"version": version}}  # type: ignore[attr-defined]
+    return renamed
 
 
 def load_start(model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None) -> Start:

@@ -1,0 +1,132 @@
+"""Compares our networks with torchvision's of the same name, on the same weights, in float64.
+
+Each torchvision model is initialised at random and then made well-behaved: affine parameters are mildly
+randomised, and two batches of the compared images, in training mode without dropout and stochastic depth, set the
+norm statistics (with those of other images the deepest nets explode). Its weights, renamed, go into ours.
+
+Printed, and written with --json, are the largest difference of logits in units of their spread over images, and
+the largest relative difference of a parameter's gradient. In float32 mere reordering moves deep nets by up to 1e-3.
+"""
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from visionkit.backbones import list_backbones, read_backbone
+from visionkit.backbones.torchvision_names import torchvision_names
+from visionkit.models import VisionModel, convert_state_dict, create_model
+from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
+
+IMAGES = 4
+PIXELS = {"inception_v3": 96}  # its smallest is 75
+
+
+def counterparts() -> list[str]:
+    """The backbones that torchvision has too."""
+    return [name for name in list_backbones() if name != "timm" and read_backbone(name).torchvision]
+
+
+def pixels(name: str) -> int:
+    """The size of image that a network is compared at."""
+    return PIXELS.get(name, 64)
+
+
+def randomly_initialised(name: str) -> nn.Module:
+    """A torchvision model in float64 and evaluation mode whose every layer matters."""
+    torch.manual_seed(0)
+    options = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model: nn.Module = getattr(torchvision.models, name)(weights=None, **options).double().train()
+    momenta = {}
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+                module.weight.uniform_(0.8, 1.2)
+                module.bias.uniform_(-0.2, 0.2)
+            if isinstance(module, nn.BatchNorm2d):
+                momenta[module], module.momentum = module.momentum, None  # the mean over both batches
+            if isinstance(module, nn.Dropout | torchvision.ops.StochasticDepth):
+                module.p = 0.0
+            if hasattr(module, "layer_scale"):
+                module.layer_scale.uniform_(0.1, 0.3)
+        for _ in range(2 if momenta else 0):
+            model(normalised(images(name)))
+    for module, momentum in momenta.items():
+        module.momentum = momentum
+    return model.eval()
+
+
+def ours_with_weights_of(theirs: nn.Module, name: str) -> VisionModel:
+    """Our network of that name with the weights of theirs."""
+    ours = create_model("classify", name, num_classes=1000).double().eval()
+    ours.load_state_dict(convert_state_dict(theirs.state_dict(), name))
+    return ours
+
+
+def images(name: str) -> Tensor:
+    """(B, 3, H, W) uint8, the same each time."""
+    shape = (IMAGES, 3, pixels(name), pixels(name))
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """Images as torchvision's models take them, in float64, without any code of ours."""
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pictures.double() / 255 - mean) / std
+
+
+def distances(ours: VisionModel, theirs: nn.Module, name: str) -> tuple[float, float]:
+    """How far apart two networks are.
+
+    Returns:
+        The largest difference of logits in units of their spread over images, and the largest relative
+        difference of a parameter's gradient for one scalar loss.
+    """
+    pictures = images(name)
+    expected = theirs(normalised(pictures))
+    found = ours(pictures)["logits"]
+    direction = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for logits in (expected, found):
+        (logits * direction).mean().backward()
+    names = torchvision_names(ours.state_dict(), ours.backbone.spec)
+    counterpart = dict(theirs.named_parameters())
+    gradients = []
+    for key, parameter in ours.named_parameters():
+        reference = counterpart[names[key]].grad
+        gradients.append((parameter.grad - reference).norm() / reference.norm())
+    logits = (found - expected).abs().max() / expected.std(dim=0).mean()
+    return logits.item(), torch.stack(gradients).max().item()  # unlike max(), keeps a nan
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="backbones; all that torchvision has unless given")
+    parser.add_argument("--json", type=Path, help="write the figures into this file")
+    arguments = parser.parse_args()
+    figures = {}
+    for name in arguments.names or counterparts():
+        began = time.perf_counter()
+        theirs = randomly_initialised(name)
+        logits, gradients = distances(ours_with_weights_of(theirs, name), theirs, name)
+        figures[name] = {"logits": float(f"{logits:.1e}"), "gradients": float(f"{gradients:.1e}")}
+        print(
+            f"{name:24} logits {logits:.1e}  gradients {gradients:.1e}  {time.perf_counter() - began:5.1f} s",
+            flush=True,
+        )
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}
+    print(f"{platform.processor() or platform.machine()}, {versions}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"versions": versions, "backbones": figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
