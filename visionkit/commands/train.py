@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from visionkit.training.console import Printer
 from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
     from visionkit.commands.run_config import RunConfig
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
@@ -49,12 +51,13 @@ class _Run:
         return " ".join(words)
 
 
-def train(config: RunConfig, *, resume_from: RunFolder | None = None) -> int:
+def train(config: RunConfig, *, resume_from: RunFolder | None = None, callbacks: Sequence[Callback] = ()) -> int:
     """Train, test the best epoch, and leave everything in the run folder.
 
     Args:
         config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
         resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
+        callbacks: Lightning callbacks that look on beside the run's own, after them.
 
     Returns:
         0, or 130 after Ctrl-C.
@@ -70,7 +73,7 @@ def train(config: RunConfig, *, resume_from: RunFolder | None = None) -> int:
     run = _prepare(config, resume_from)
     _say_header(run)
     try:
-        recorder, task = _fit(run, resume_from)
+        recorder, task = _fit(run, resume_from, callbacks)
     except Interrupted as stop:
         return _after_interrupt(run, saved=stop.saved)
     _finish(run, recorder, task)
@@ -139,7 +142,7 @@ def _new_notes(run: _Run) -> list[str]:
     return new
 
 
-def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask]:
+def _fit(run: _Run, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
     from visionkit.training.callbacks.display import Display
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
@@ -164,7 +167,7 @@ def _fit(run: _Run, resume_from: RunFolder | None) -> tuple[Recorder, VisionTask
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, interrupt, recorder],
+            callbacks=[progress, interrupt, recorder, *callbacks],
         )
         began = time.perf_counter()
         trainer.fit(
