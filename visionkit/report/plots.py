@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from visionkit.output import write_atomic
@@ -152,27 +153,28 @@ def plot_predictions(
 
 
 def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figure:
+    """Images in rows of eight, laid out here in inches: axes for each would cost more than training a small net."""
     pixels = np.asarray(images)  # (N, C, H, W)
     columns = min(8, len(pixels))
     rows = math.ceil(len(pixels) / columns)
-    tall = 0.42 if any("\n" in text for text, _ in captions) else 0.26
-    aspect = pixels.shape[2] / pixels.shape[3]
-    figure = Figure(figsize=(1.25 * columns + 0.2, (1.2 * aspect + tall) * rows + 0.45), layout="constrained")
-    figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=11)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, image, (text, colour) in zip(grid.flat, pixels, captions, strict=False):
-        axes.set_axis_on()
-        axes.set_xticks([])
-        axes.set_yticks([])
+    across, gap, top = 1.2, 0.1, 0.4
+    tall = across * pixels.shape[2] / pixels.shape[3]
+    below = 0.42 if any("\n" in text for text, _ in captions) else 0.26
+    width, height = (across + gap) * columns + gap, top + (tall + below) * rows
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.text(gap, height - top / 2, title, va="center", color=INK, fontsize=11)
+    for place, (image, (text, colour)) in enumerate(zip(pixels, captions, strict=True)):
+        left, upper = gap + place % columns * (across + gap), height - top - place // columns * (tall + below)
         shown = image[0] if image.shape[0] == 1 else np.moveaxis(image[:3], 0, -1)
         smooth = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth)
-        axes.set_xlabel(text, color=colour, fontsize=8, labelpad=2)
-        for spine in axes.spines.values():
-            spine.set_color(colour if colour == WRONG else FAINT)
-            spine.set_linewidth(2.2 if colour == WRONG else 0.8)
+        extent = (left, left + across, upper - tall, upper)
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent)
+        frame = {"color": colour, "linewidth": 2.2} if colour == WRONG else {"color": FAINT, "linewidth": 0.8}
+        axes.add_patch(Rectangle((left, upper - tall), across, tall, fill=False, **frame))
+        axes.text(left + across / 2, upper - tall - 0.05, text, ha="center", va="top", color=colour, fontsize=8)
+    axes.set(xlim=(0, width), ylim=(0, height), aspect="auto")
     return figure
 
 
