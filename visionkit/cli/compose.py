@@ -10,7 +10,7 @@ from visionkit.backbones.files import backbone_file, load_backbone_file
 from visionkit.errors import UserError, did_you_mean
 from visionkit.paths import conf_folder
 
-__all__ = ["compose", "group_choices"]
+__all__ = ["check_choice", "compose", "group_choices"]
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -29,7 +29,7 @@ def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
                     f"--config-dir: {whose} a {file.parent.name} called '{file.stem}' already. "
                     f"Rename '{file}', such as my_{file.name}."
                 )
-    order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug")
+    order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug", "sweep")
     first = [group for group in order if group in choices]
     return {group: sorted(choices[group]) for group in [*first, *sorted(set(choices) - set(first))]}
 
@@ -44,21 +44,29 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     Raises:
         UserError: If a choice is not there or a file does not hold together.
     """
-    choices = group_choices(config_dirs)
     for group, choice in groups.items():
-        if "," in choice:
-            raise UserError(
-                f"'{group}={choice}' names several choices, and this is a single run. Give one, such as "
-                f"{group}={choice.split(',')[0]}."
-            )
-        if group == "backbone":
-            load_backbone_file(backbone_file(choice, config_dirs))
-        elif choice not in choices[group] and choice != "null":
-            raise UserError(
-                f"no {group} is called '{choice}'.{did_you_mean(choice, choices[group])} "
-                f"Known: {', '.join(choices[group])}."
-            )
+        check_choice(group, choice, config_dirs)
     return _hydra(dict(groups), config_dirs)
+
+
+def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
+    """Make sure that a group has a choice.
+
+    Raises:
+        UserError: If it has not, or a backbone's file is not in order.
+    """
+    if group == "sweep":
+        raise UserError(f"'sweep={choice}' searches with training runs. Try: python -m visionkit sweep={choice} ...")
+    if "," in choice:
+        raise UserError(
+            f"'{group}={choice}' names several choices, and this is a single run. Give one, such as "
+            f"{group}={choice.split(',')[0]}, or let it be a sweep: python -m visionkit -m {group}={choice}"
+        )
+    choices = group_choices(config_dirs)[group]
+    if group == "backbone":
+        load_backbone_file(backbone_file(choice, config_dirs))
+    elif choice not in choices and choice != "null":
+        raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.")
 
 
 def _hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit import __version__
-from visionkit.cli.compose import compose, group_choices
+from visionkit.cli.compose import group_choices
 from visionkit.cli.help import help_text
-from visionkit.cli.overrides import Override, Typed, allow_only, apply_overrides, read_value, sort_overrides
+from visionkit.cli.overrides import Override, Typed, allow_only, read_value, sort_overrides
+from visionkit.cli.resolve import boolean, plain_of, resolve
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import load_plugins
 
 if TYPE_CHECKING:
-    from visionkit.training.run_folder import RunFolder
+    pass
 
 __all__ = ["main"]
 
@@ -33,6 +34,7 @@ class _Request:
     words: list[str] = field(default_factory=list)
     config_dirs: list[Path] = field(default_factory=list)
     help: bool = False
+    multirun: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,10 +86,7 @@ def _read(arguments: list[str]) -> _Request:
             request.verb, request.words = "version", []
             return request
         elif word in ("-m", "--multirun"):
-            raise UserError(
-                "sweeps (-m) are not built yet. Run the commands one by one, such as: "
-                "for backbone in lenet resnet18; do python -m visionkit backbone=$backbone; done"
-            )
+            request.multirun = True
         elif word == "--config-dir" or word.startswith("--config-dir="):
             folder = word.partition("=")[2] or (arguments.pop(0) if arguments else "")
             if not Path(folder).is_dir() or not folder:
@@ -95,7 +94,7 @@ def _read(arguments: list[str]) -> _Request:
             request.config_dirs.append(Path(folder))
         elif word.startswith("-"):
             raise UserError(
-                f"no flag is called '{word}'. Flags: --help, --version, --config-dir FOLDER. "
+                f"no flag is called '{word}'. Flags: -m, --help, --version, --config-dir FOLDER. "
                 "Settings are given as key=value, such as recipe.epochs=5."
             )
         else:
@@ -115,6 +114,17 @@ def _run(request: _Request) -> int:
         from visionkit.commands.list import list_choices
 
         return list_choices(choices, _list_arguments(request.words), config_dirs=request.config_dirs)
+    searching = any(word.startswith(("sweep=", "sweep.")) for word in request.words)
+    if request.multirun or searching:
+        if request.verb != "train":
+            raise UserError(f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=...")
+        if searching:
+            from visionkit.cli.search import run_search
+
+            return run_search(request.words, request.config_dirs)
+        from visionkit.cli.sweep import run_sweep
+
+        return run_sweep(request.words, request.config_dirs)
     typed = sort_overrides(request.words, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     return _COMMANDS[request.verb](typed, request.config_dirs)
 
@@ -123,7 +133,7 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.run_config import RunConfig
     from visionkit.training.run_folder import RunFolder
 
-    resume = _boolean(typed.options.get("resume", "false"), key="resume")
+    resume = boolean(typed.options.get("resume", "false"), key="resume")
     folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
@@ -134,7 +144,7 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
             f"run={typed.options['run']} repeats a run from its file, and experiment={typed.groups['experiment']} "
             "starts from the shipped groups. Give one of both."
         )
-    plain = _resolve(typed, config_dirs, base=None if folder is None else _plain_of(folder, typed))
+    plain = resolve(typed, config_dirs, base=None if folder is None else plain_of(folder, typed))
     if folder is not None and not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
     RunFolder.check_free(None if resume else plain.get("run_dir"))
@@ -186,7 +196,7 @@ def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
     options = parse(
         InspectOptions, {key: read_value(Override(key, text)) for key, text in typed.options.items()}, where="inspect"
     )
-    plain = _resolve(typed, config_dirs)
+    plain = resolve(typed, config_dirs)
     use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
     config = RunConfig.from_plain(plain, check_data=use_dataset)
     return inspect(config, options, use_dataset=use_dataset)
@@ -202,19 +212,6 @@ _MAY_CHANGE_ON_RESUME = (
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 
 
-def _resolve(typed: Typed, config_dirs: Sequence[Path], *, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Group choices, then single values; over a run's configuration where one is given."""
-    if base is None:
-        plain = compose(typed.groups, config_dirs=config_dirs)
-    else:
-        plain = dict(base)
-        if typed.groups:
-            chosen = compose(typed.groups, config_dirs=config_dirs)
-            plain |= {group: chosen[group] for group in typed.groups if group in chosen}
-    apply_overrides(plain, typed.values)
-    return plain
-
-
 def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder a verb works on, and its configuration with what was typed laid over it."""
     from visionkit.training.run_folder import RunFolder
@@ -223,32 +220,9 @@ def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[An
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
     allow_only(typed, _MAY_CHANGE_AFTER, because=f"{verb} takes a run as it is")
     folder = RunFolder.open(typed.options["run"].strip("'\""))
-    base = _plain_of(folder, typed)
+    base = plain_of(folder, typed)
     base["format"] = "text"
-    return folder, _resolve(typed, config_dirs, base=base)
-
-
-def _plain_of(folder: RunFolder, typed: Typed) -> dict[str, Any]:
-    """A run's configuration. Its plugins are code, and no file makes us run code: they must be typed again.
-
-    Raises:
-        UserError: If the run names plugins and the user does not.
-    """
-    plain = folder.read_config()
-    plugins = plain.get("plugins") or []
-    if plugins and not any(value.key == "plugins" for value in typed.values):
-        names = f"plugins=[{','.join(str(name) for name in plugins)}]"
-        raise UserError(
-            f"the run '{folder.path}' was made with {names}, and a run folder's code is never run unasked. "
-            f"If you trust it, add: {names}"
-        )
-    return plain
-
-
-def _boolean(text: str, *, key: str) -> bool:
-    if text not in ("true", "false"):
-        raise UserError(f"{key}: expected true or false, found '{text}'.")
-    return text == "true"
+    return folder, resolve(typed, config_dirs, base=base)
 
 
 def _list_arguments(words: Sequence[str]) -> dict[str, str]:

@@ -131,7 +131,8 @@ def read_value(override: Override) -> Any:
         if parsed.is_sweep_override():
             raise UserError(
                 f"'{override.key}={text}' stands for several values, and this is a single run. "
-                f"Give one value, or quote a list: '{override.key}=[{text}]'."
+                f"Give one value, a list in brackets ('{override.key}=[{text}]'), or let it be a sweep: "
+                f"python -m visionkit -m {override.key}={text}"
             )
         value = parsed.value()
     except HydraException as error:

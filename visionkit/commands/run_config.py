@@ -20,6 +20,7 @@ from visionkit.training.settings import Debug, Hardware, Logger, Recipe
 
 if TYPE_CHECKING:
     from visionkit.data import VisionDataModule
+    from visionkit.data.shared import SharedData
 
 __all__ = ["RunConfig"]
 
@@ -67,11 +68,12 @@ class RunConfig:
         """``<task>-<backbone>-<dataset>``, the folder of its runs."""
         return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
 
-    def datamodule(self, splits_file: Path | None) -> VisionDataModule:
+    def datamodule(self, splits_file: Path | None, *, shared: SharedData | None = None) -> VisionDataModule:
         """The data as batches.
 
         Args:
             splits_file: Keeps a division that the source makes by itself; see `visionkit.data.VisionDataModule`.
+            shared: What earlier runs in this process have read.
         """
         from visionkit.data import VisionDataModule
 
@@ -82,6 +84,7 @@ class RunConfig:
             seed=self.seed,
             strict=self.strict,
             splits_file=splits_file,
+            shared=shared,
         )
 
     @classmethod

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from visionkit.commands.run_config import RunConfig
+    from visionkit.data.shared import SharedData
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.evaluation import Evaluation
@@ -51,13 +52,22 @@ class _Run:
         return " ".join(words)
 
 
-def train(config: RunConfig, *, resume_from: RunFolder | None = None, callbacks: Sequence[Callback] = ()) -> int:
+def train(
+    config: RunConfig,
+    *,
+    resume_from: RunFolder | None = None,
+    callbacks: Sequence[Callback] = (),
+    printer: Printer | None = None,
+    shared: SharedData | None = None,
+) -> int:
     """Train, test the best epoch, and leave everything in the run folder.
 
     Args:
         config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
         resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
         callbacks: Lightning callbacks that look on beside the run's own, after them.
+        printer: Says less, or elsewhere, than a run by itself.
+        shared: The data that earlier runs in this process have read.
 
     Returns:
         0, or 130 after Ctrl-C.
@@ -70,7 +80,7 @@ def train(config: RunConfig, *, resume_from: RunFolder | None = None, callbacks:
 
     from visionkit.training.callbacks.interrupt import Interrupted
 
-    run = _prepare(config, resume_from)
+    run = _prepare(config, resume_from, printer or Printer(to_stderr=config.format == "json"), shared)
     _say_header(run)
     try:
         recorder, task = _fit(run, resume_from, callbacks)
@@ -80,7 +90,7 @@ def train(config: RunConfig, *, resume_from: RunFolder | None = None, callbacks:
     return 0
 
 
-def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
+def _prepare(config: RunConfig, resume_from: RunFolder | None, printer: Printer, shared: SharedData | None) -> _Run:
     """Everything that can go wrong goes wrong here, before there is a run folder."""
     from visionkit.training.hardware import choose_accelerator
 
@@ -96,7 +106,7 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
     try:
         if resume_from is None:
             folder.reserve()
-        datamodule = config.datamodule(folder.splits_file)
+        datamodule = config.datamodule(folder.splits_file, shared=shared)
         datamodule.prepare_data()
         known = None if resume_from is None else known_data(resume_from, datamodule)
         datamodule.setup("fit")
@@ -108,7 +118,6 @@ def _prepare(config: RunConfig, resume_from: RunFolder | None) -> _Run:
         raise
     folder.start(config.plain)
     folder.write_json(folder.data_file, data)
-    printer = Printer(to_stderr=config.format == "json")
     printer.log_to(folder.log_file)
     return _Run(config, folder, printer, accelerator, datamodule, data, model, start)
 
@@ -155,7 +164,7 @@ def _fit(run: _Run, resume_from: RunFolder | None, callbacks: Sequence[Callback]
     epochs = config.debug.epochs or config.recipe.epochs
     progress = Progress(Display(run.printer, epochs=epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.say)
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.report)
     task = _make_task(run, epochs=epochs)
     behind = len(recorder.history)
     with quiet(), interrupt:
@@ -218,6 +227,7 @@ def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
     numbers = {**evaluation.numbers, **{k: v for k, v in validated.items() if k not in evaluation.numbers}}
     seconds = sum(row["seconds"] for row in recorder.history)
     kept = {**numbers, "best_epoch": best_epoch, "epochs": len(recorder.history), "training_seconds": round(seconds, 2)}
+    kept["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
     folder.write_json(folder.metrics_file, kept)
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)

@@ -6,8 +6,8 @@ A batch is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 
 from __future__ import annotations
 
 import json
-import logging
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ from visionkit.data.augment import Augment
 from visionkit.data.loading import BatchOrder, BatchReader, Loader
 from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
 from visionkit.data.samples import FileSamples, Samples
+from visionkit.data.shared import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.errors import UserError
 from visionkit.output import write_atomic
 
 __all__ = ["VisionDataModule"]
-
-_log = logging.getLogger(__name__)
 
 _STAGES = {
     "fit": ("train", "val"),
@@ -46,6 +45,7 @@ class VisionDataModule(LightningDataModule):
         seed: Of shuffling, augmentation and, where the source fixes none, of a random division.
         strict: Whether something broken is an error instead of a note.
         splits_file: Where a division that the source made by itself is kept (JSON): read if it exists, else written.
+        shared: What earlier runs in this process have read; None reads anew.
 
     Attributes:
         notes: What a person should know of the data: what was held out, dropped or is missing.
@@ -63,6 +63,7 @@ class VisionDataModule(LightningDataModule):
         seed: int,
         strict: bool = False,
         splits_file: Path | None = None,
+        shared: SharedData | None = None,
     ) -> None:
         super().__init__()
         if target not in source.gives:
@@ -70,6 +71,7 @@ class VisionDataModule(LightningDataModule):
         self.source, self.target, self.strict = source, target, strict
         self.batch_size, self.seed = batch_size, seed
         self.splits_file = Path(splits_file) if splits_file is not None else None
+        self.shared = shared if shared is not None else SharedData()
         self._splits: Splits | None = None
         self._readers: dict[str, BatchReader] = {}
         self._dropped: dict[str, list[str]] = {}
@@ -177,7 +179,7 @@ class VisionDataModule(LightningDataModule):
             if self.trainer is None:
                 self.prepare_data()
             saved = _read_json(self.splits_file) if self.splits_file and self.splits_file.exists() else None
-            self._splits = self.source.splits(seed=self.seed, saved=saved, strict=self.strict)
+            self._splits = self.shared.splits(self.source, seed=self.seed, saved=saved, strict=self.strict)
         return self._splits
 
     def _reader(self, split: str) -> BatchReader:
@@ -187,7 +189,7 @@ class VisionDataModule(LightningDataModule):
             decoded, prepared = None, False
             if isinstance(samples, FileSamples):
                 prepared = split != "train" or not self._augment.wants_original
-                decoded = self._decode(samples, prepared=prepared)
+                decoded = self._decode(samples, split, prepared=prepared)
                 if decoded is not None and decoded.problems:
                     self._dropped[split] = [samples.name(index) for index in decoded.problems]
                     if not len(decoded.keep):
@@ -212,13 +214,24 @@ class VisionDataModule(LightningDataModule):
             strict=self.strict,
         )
 
-    def _decode(self, samples: FileSamples, *, prepared: bool) -> Decoded | None:
+    def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
-        _log.debug("decoding %d images", len(samples))
-        if prepared:
-            decoded = decode_prepared(samples, self.source.preprocess(), budget=budget, strict=self.strict)
-        else:
-            decoded = decode_originals(samples, budget=budget, strict=self.strict)
+
+        def decode() -> Decoded | None:
+            if prepared:
+                return decode_prepared(samples, self.source.preprocess(), budget=budget, strict=self.strict)
+            return decode_originals(samples, budget=budget, strict=self.strict)
+
+        exact = len(samples) * samples.in_channels * prod(self.source.size)
+        decoded = self.shared.decoded(
+            self.source,
+            division=self._divided().saved,
+            split=split,
+            prepared=prepared,
+            strict=self.strict,
+            need=min(exact, budget) if prepared else budget,
+            decode=decode,
+        )
         self._used_bytes += decoded.nbytes if decoded is not None else 0
         return decoded
 

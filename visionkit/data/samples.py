@@ -28,6 +28,11 @@ class Samples(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the samples take, in bytes."""
+        return self.labels.nbytes
+
     @abstractmethod
     def name(self, index: int) -> str:
         """The file's path, or the set and number that it has in it, such as ``"test/17"``."""
@@ -61,6 +66,10 @@ class TensorSamples(Samples):
         self.prefix = prefix
         self._all_labels = labels
         self.labels = labels[positions]
+
+    @property
+    def nbytes(self) -> int:
+        return self.labels.nbytes + len(self) * self.images[:1].nbytes
 
     def name(self, index: int) -> str:
         return f"{self.prefix}/{int(self.positions[index])}"
@@ -97,6 +106,10 @@ class FileSamples(Samples):
             if isinstance(names, numpy.ndarray)
             else numpy.array([os.fsencode(name) for name in names], dtype=numpy.bytes_)
         )
+
+    @property
+    def nbytes(self) -> int:
+        return self.labels.nbytes + self._names.nbytes
 
     def name(self, index: int) -> str:
         return os.path.join(self.root, os.fsdecode(self._names[index]))

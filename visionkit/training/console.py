@@ -26,9 +26,11 @@ class Printer:
     Args:
         to_stderr: Leave standard output to a JSON document.
         console: Replaces the one made here.
+        brief: Print what is reported alone, as for one run among many; the file has all.
     """
 
-    def __init__(self, *, to_stderr: bool = False, console: Console | None = None) -> None:
+    def __init__(self, *, to_stderr: bool = False, console: Console | None = None, brief: bool = False) -> None:
+        self.brief = brief
         self.console = console or SteadyConsole(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
         self._early = io.StringIO()
         self._file: Path | None = None
@@ -41,6 +43,13 @@ class Printer:
 
     def say(self, *lines: Any) -> None:
         """Print lines, as they are, or rich renderables."""
+        if self.brief:
+            self.note(*lines)
+        else:
+            self.report(*lines)
+
+    def report(self, *lines: Any) -> None:
+        """Print lines that are wanted of a run among many too."""
         for line in lines:
             _print(self.console, line)
         self.note(*lines)

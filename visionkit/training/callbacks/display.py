@@ -60,7 +60,7 @@ class Display:
     def end_epoch(self, line: str) -> None:
         """Take the bar away and leave a line."""
         self.stop()
-        self.printer.say(line)
+        self.printer.report(line)
 
 
 def epoch_line(row: dict[str, float], *, epochs: int, monitor: str, best: bool) -> str:

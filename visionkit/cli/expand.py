@@ -1,0 +1,107 @@
+"""What stands for several values, ``seed=0,1`` or ``backbone=glob(resnet*)``, in Hydra's own grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import islice, product
+from typing import Any
+
+from visionkit.cli.overrides import PATH_KEYS
+from visionkit.errors import UserError
+
+__all__ = ["Interval", "alternatives", "combinations"]
+
+LIMIT = 10_000
+_NEVER = frozenset({"run", "run_dir", "resume", "format", "plugins"})
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All numbers between two, of which a search draws some."""
+
+    low: float
+    high: float
+    log: bool
+
+
+def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] | Interval | None:
+    """The values that one word stands for, as they would be typed.
+
+    Args:
+        word: Such as ``"seed=0,1"``.
+        choices: Group names to choices, for ``glob(...)``.
+
+    Returns:
+        None where the word stands for itself. Keys of paths are swept with ``choice(...)`` alone.
+
+    Raises:
+        UserError: If a pattern fits nothing, a value comes twice, or there are too many.
+    """
+    key, _, text = word.lstrip("+").partition("=")
+    if word.startswith("~") or not text or key in _NEVER or "${" in text:
+        return None
+    if key in PATH_KEYS and not text.startswith("choice("):
+        return None
+    override = _parse(text)
+    if override is None or not override.is_sweep_override():
+        return None
+    from hydra.core.override_parser.types import Glob, IntervalSweep
+
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        return Interval(sweep.start, sweep.end, "log" in sweep.tags)
+    if isinstance(sweep, Glob):
+        values = [
+            name
+            for name in choices.get(key, ())
+            if any(fnmatch(name, p) for p in sweep.include) and not any(fnmatch(name, p) for p in sweep.exclude)
+        ]
+        if not values:
+            known = ", ".join(choices[key]) if key in choices else f"none: '{key}' is no group"
+            raise UserError(f"'{word}' fits no choice. Known: {known}.")
+    else:
+        values = [str(value) for value in islice(override.sweep_string_iterator(), LIMIT + 1)]
+    twice = next((value for value in values if values.count(value) > 1), None) if len(values) <= LIMIT else None
+    if twice is not None:
+        raise UserError(f"'{word}' gives {twice} twice, which would be the same run twice. Give it once.")
+    return values
+
+
+def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Each run of a sweep as its swept keys and values: the product, the last word changing fastest.
+
+    Raises:
+        UserError: If a word is an interval, a key is swept twice, or there are too many runs.
+    """
+    swept: dict[str, list[str]] = {}
+    runs = 1
+    for word in words:
+        key = word.lstrip("+").partition("=")[0]
+        values = alternatives(word, choices)
+        if isinstance(values, Interval):
+            raise UserError(
+                f"'{word}' is an interval, from which a search draws values. Add sweep=optuna, or give the values: "
+                f"{key}={values.low:g},{values.high:g}"
+            )
+        if values is None:
+            continue
+        if key in swept:
+            raise UserError(f"'{key}' is swept twice. Give all its values in one word: {key}=A,B,C")
+        swept[key] = values
+        runs *= len(values)
+        if runs > LIMIT:
+            raise UserError(f"the sweep has more than {LIMIT:,} runs, counted up to '{word}'. Give fewer values.")
+    return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+
+
+def _parse(text: str) -> Any:
+    """None where the grammar cannot read it: what reads the single value says so better."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return None

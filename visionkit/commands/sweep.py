@@ -1,0 +1,226 @@
+"""``-m``: many runs, one after the other in this process or side by side, and one table in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from visionkit.commands.results import output, print_json, say_next
+from visionkit.commands.sweep_folder import SweepFolder
+from visionkit.commands.sweep_job import Job, Row, run_job
+from visionkit.commands.sweep_table import best_run, group_json, group_runs, sweep_table
+from visionkit.commands.train import INTERRUPTED
+from visionkit.errors import UserError
+from visionkit.training.console import Printer
+
+if TYPE_CHECKING:
+    from visionkit.tasks.info import TaskInfo
+
+__all__ = ["Answer", "SweepOptions", "check_devices", "heading", "result", "sweep"]
+
+FAILED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How a sweep is made.
+
+    Attributes:
+        resume: Go on with the sweep in the folder.
+        as_json: Print one JSON document.
+        launcher: ``basic``, one run after the other, or ``joblib``, side by side.
+        n_jobs: How many side by side; None for one per GPU, or per core.
+        command: What was typed, without the folder and ``resume``, for the line that says how to go on.
+    """
+
+    resume: bool
+    as_json: bool
+    launcher: str = "basic"
+    n_jobs: int | None = None
+    command: str
+
+
+def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> int:
+    """Make every run, whatever becomes of the others, and say which was best.
+
+    Args:
+        jobs: The runs.
+        folder: Where to.
+        options: How.
+
+    Returns:
+        0; 2 if a run failed; 130 after Ctrl-C, with everything kept that was done.
+
+    Raises:
+        UserError: If every run is wrong, before anything is written.
+    """
+    jobs = check_devices(jobs)
+    printer = Printer(to_stderr=options.as_json)
+    todo = [job for job in jobs if not (options.resume and folder.finished(job))]
+    folder.start()
+    if len(todo) < len(jobs):
+        printer.say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
+    with _documents_only(options.as_json):
+        interrupted = (
+            _one_by_one(jobs, todo, folder, printer)
+            if options.launcher == "basic"
+            else _beside(jobs, todo, folder, printer, options.n_jobs)
+        )
+    info = next(job.config.task for job in jobs if job.config is not None)
+    answer = Answer(folder, info, options)
+    answer.give(printer, interrupted=interrupted)
+    if interrupted:
+        return INTERRUPTED
+    return FAILED if any(row.status == "failed" for row in folder.rows.values()) else 0
+
+
+def check_devices(jobs: Sequence[Job]) -> list[Job]:
+    """Mark the runs whose devices are not there.
+
+    Raises:
+        UserError: If every run has a problem: the first one's.
+    """
+    from visionkit.training.hardware import choose_accelerator
+
+    checked = []
+    for job in jobs:
+        if job.config is not None:
+            try:
+                choose_accelerator(job.config.hardware)
+            except UserError as error:
+                job = replace(job, config=None, problem=str(error))
+        checked.append(job)
+    if all(job.config is None for job in checked):
+        raise UserError(checked[0].problem)
+    return checked
+
+
+def heading(job: Job, jobs: Sequence[Job], folder: SweepFolder) -> str:
+    """The line above a run."""
+    values = " ".join(f"{key}={value}" for key, value in job.overrides.items())
+    return f"run {jobs.index(job) + 1}/{len(jobs)}  {values}  in {folder.run_dir(job.number)}"
+
+
+def result(row: Row, info: TaskInfo | None) -> str:
+    """The line below a run."""
+    if row.status != "done" or info is None:
+        return f"{row.status}: {row.reason}" if row.reason else row.status
+    names = (info.monitor, info.monitor.replace("val/", "test/"))
+    numbers = "  ".join(f"{name} {row.metrics[name]:.4f}" for name in names if name in row.metrics)
+    return f"done  {numbers}  {row.seconds:.1f} s"
+
+
+def _one_by_one(jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer) -> bool:
+    """Whether Ctrl-C ended it."""
+    from visionkit.data.shared import SharedData
+
+    shared = SharedData()
+    for job in todo:
+        printer.say(heading(job, jobs, folder))
+        try:
+            on = folder.make_room(job)
+            row = run_job(job, printer=Printer(console=printer.console, brief=True), shared=shared, resume=on)
+            folder.put(row)
+        except KeyboardInterrupt:  # between two runs
+            return True
+        printer.say(f"  {result(row, job.config.task if job.config is not None else None)}")
+        if row.status == "interrupted":
+            return True
+    return False
+
+
+def _beside(
+    jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer, n_jobs: int | None
+) -> bool:
+    from visionkit.commands.side_by_side import run_beside
+
+    return run_beside(
+        todo,
+        n_jobs=n_jobs,
+        make_room=folder.make_room,
+        begun=lambda job: printer.say(heading(job, jobs, folder)),
+        ended=lambda job, row: _record(folder, printer, job, row),
+    )
+
+
+def _record(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
+    folder.put(row)
+    printer.say(f"run {row.number} {result(row, job.config.task if job.config is not None else None)}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep or a search says in the end."""
+
+    folder: SweepFolder
+    info: TaskInfo
+    options: SweepOptions
+
+    def give(self, printer: Printer, *, interrupted: bool, more: Sequence[str] = ()) -> None:
+        """Print the table, what went wrong, and the commands to go on with.
+
+        Args:
+            printer: Where to.
+            interrupted: Whether there is more to be done.
+            more: Commands that follow from this sweep alone.
+        """
+        rows = [self.folder.rows[number] for number in sorted(self.folder.rows)]
+        groups, best = group_runs(rows, self.info), best_run(rows, self.info)
+        commands = self._commands(rows, best, interrupted=interrupted) + list(more)
+        if groups:
+            many = any(len(group.rows) > 1 for group in groups)
+            title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
+            table = sweep_table(groups, self.info, title=title)
+            (printer.say if self.options.as_json else output().print)(table)
+        for row in rows:
+            if row.status == "failed":
+                printer.say(f"run {row.number} failed: {row.reason}")
+        printer.say(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
+        if commands:
+            say_next(printer, commands)
+        if self.options.as_json:
+            names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+            print_json(
+                {
+                    "sweep": str(self.folder.path),
+                    "runs": [asdict(row) for row in rows],
+                    "groups": [group_json(group, names) for group in groups],
+                    "best": None if best is None else best.number,
+                    "next": commands,
+                }
+            )
+
+    def _commands(self, rows: Sequence[Row], best: Row | None, *, interrupted: bool) -> list[str]:
+        commands = []
+        where = f"run_dir={shlex.quote(str(self.folder.path))}"
+        if interrupted or any(row.status == "failed" for row in rows):
+            commands.append(f"python -m visionkit {self.options.command} {where} resume=true")
+        if best is not None:
+            run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
+            plugins = [word for word in shlex.split(self.options.command) if word.startswith("plugins=")]
+            words = " ".join([run, *map(shlex.quote, plugins)])
+            commands.append(f"python -m visionkit evaluate {words}")
+            commands.append(f"python -m visionkit predict {words} source=IMAGE_OR_FOLDER")
+        return commands
+
+
+@contextlib.contextmanager
+def _documents_only(as_json: bool) -> Iterator[None]:
+    """Keep standard output for the document, also against processes that a run starts."""
+    if not as_json:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
