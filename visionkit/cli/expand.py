@@ -51,7 +51,7 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
 
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):
-        return Interval(sweep.start, sweep.end, "log" in sweep.tags)
+        return Interval(sweep.start or 0, sweep.end or 0, "log" in sweep.tags)
     if isinstance(sweep, Glob):
         values = [
             name

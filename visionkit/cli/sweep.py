@@ -35,11 +35,13 @@ class SweepWords:
 
     Attributes:
         runs: What the runs are composed of.
+        sweep: The group ``sweep`` and the keys below it.
         own: The sweep's own keys and their values, as typed.
         defining: The words that make it this sweep and no other.
     """
 
     runs: list[str] = field(default_factory=list)
+    sweep: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)
     defining: list[str] = field(default_factory=list)
 
@@ -75,7 +77,7 @@ class SweepWords:
             as_json=self._format() == "json",
             launcher=launcher,
             n_jobs=self._n_jobs(launcher),
-            command=" ".join(map(shlex.quote, [*flags, *dirs, *self.runs, *kept])),
+            command=" ".join(map(shlex.quote, [*flags, *dirs, *self.sweep, *self.runs, *kept])),
         )
 
     def _n_jobs(self, launcher: str) -> int | None:
@@ -112,8 +114,8 @@ def read_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> Sw
         may_change = any(key == name or key.startswith(f"{name}.") for name in _MAY_CHANGE)
         if not may_change or alternatives(word, choices) is not None:
             sorted_words.defining.append(word)
-        if not key.startswith("sweep.") and key != "sweep":
-            sorted_words.runs.append(word)
+        of_search = key.lstrip("~").startswith("sweep.") or key == "sweep"
+        (sorted_words.sweep if of_search else sorted_words.runs).append(word)
     return sorted_words
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from visionkit.commands.results import output, print_json, say_next
 from visionkit.commands.sweep_folder import SweepFolder
 from visionkit.commands.sweep_job import Job, Row, run_job
-from visionkit.commands.sweep_table import best_run, group_json, group_runs, sweep_table
+from visionkit.commands.sweep_table import best_run, brief, group_json, group_runs, sweep_table
 from visionkit.commands.train import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.training.console import Printer
@@ -21,7 +21,7 @@ from visionkit.training.console import Printer
 if TYPE_CHECKING:
     from visionkit.tasks.info import TaskInfo
 
-__all__ = ["Answer", "SweepOptions", "check_devices", "heading", "result", "sweep"]
+__all__ = ["Answer", "SweepOptions", "check_devices", "documents_only", "result", "sweep"]
 
 FAILED = 2
 
@@ -65,18 +65,16 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     folder.start()
     if len(todo) < len(jobs):
         printer.say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
-    with _documents_only(options.as_json):
+    with documents_only(options.as_json):
         interrupted = (
             _one_by_one(jobs, todo, folder, printer)
             if options.launcher == "basic"
             else _beside(jobs, todo, folder, printer, options.n_jobs)
         )
     info = next(job.config.task for job in jobs if job.config is not None)
-    answer = Answer(folder, info, options)
-    answer.give(printer, interrupted=interrupted)
-    if interrupted:
-        return INTERRUPTED
-    return FAILED if any(row.status == "failed" for row in folder.rows.values()) else 0
+    failed = any(row.status == "failed" for row in folder.rows.values())
+    Answer(folder, info, options).give(printer, again=interrupted or failed)
+    return INTERRUPTED if interrupted else FAILED if failed else 0
 
 
 def check_devices(jobs: Sequence[Job]) -> list[Job]:
@@ -100,10 +98,10 @@ def check_devices(jobs: Sequence[Job]) -> list[Job]:
     return checked
 
 
-def heading(job: Job, jobs: Sequence[Job], folder: SweepFolder) -> str:
+def _heading(job: Job, jobs: Sequence[Job]) -> str:
     """The line above a run."""
-    values = " ".join(f"{key}={value}" for key, value in job.overrides.items())
-    return f"run {jobs.index(job) + 1}/{len(jobs)}  {values}  in {folder.run_dir(job.number)}"
+    values = " ".join(f"{key}={brief(value)}" for key, value in job.overrides.items())
+    return f"run {job.number}  ({jobs.index(job) + 1} of {len(jobs)})  {values}"
 
 
 def result(row: Row, info: TaskInfo | None) -> str:
@@ -121,7 +119,7 @@ def _one_by_one(jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, p
 
     shared = SharedData()
     for job in todo:
-        printer.say(heading(job, jobs, folder))
+        printer.say(_heading(job, jobs))
         try:
             on = folder.make_room(job)
             row = run_job(job, printer=Printer(console=printer.console, brief=True), shared=shared, resume=on)
@@ -143,7 +141,7 @@ def _beside(
         todo,
         n_jobs=n_jobs,
         make_room=folder.make_room,
-        begun=lambda job: printer.say(heading(job, jobs, folder)),
+        begun=lambda job: printer.say(_heading(job, jobs)),
         ended=lambda job, row: _record(folder, printer, job, row),
     )
 
@@ -161,17 +159,17 @@ class Answer:
     info: TaskInfo
     options: SweepOptions
 
-    def give(self, printer: Printer, *, interrupted: bool, more: Sequence[str] = ()) -> None:
+    def give(self, printer: Printer, *, again: bool, more: Sequence[str] = ()) -> None:
         """Print the table, what went wrong, and the commands to go on with.
 
         Args:
             printer: Where to.
-            interrupted: Whether there is more to be done.
+            again: Whether there is something left that the same command would do.
             more: Commands that follow from this sweep alone.
         """
         rows = [self.folder.rows[number] for number in sorted(self.folder.rows)]
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
-        commands = self._commands(rows, best, interrupted=interrupted) + list(more)
+        commands = self._commands(best, again=again) + list(more)
         if groups:
             many = any(len(group.rows) > 1 for group in groups)
             title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
@@ -195,10 +193,10 @@ class Answer:
                 }
             )
 
-    def _commands(self, rows: Sequence[Row], best: Row | None, *, interrupted: bool) -> list[str]:
+    def _commands(self, best: Row | None, *, again: bool) -> list[str]:
         commands = []
         where = f"run_dir={shlex.quote(str(self.folder.path))}"
-        if interrupted or any(row.status == "failed" for row in rows):
+        if again:
             commands.append(f"python -m visionkit {self.options.command} {where} resume=true")
         if best is not None:
             run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
@@ -210,7 +208,7 @@ class Answer:
 
 
 @contextlib.contextmanager
-def _documents_only(as_json: bool) -> Iterator[None]:
+def documents_only(as_json: bool) -> Iterator[None]:
     """Keep standard output for the document, also against processes that a run starts."""
     if not as_json:
         yield

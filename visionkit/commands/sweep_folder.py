@@ -164,7 +164,7 @@ class SweepFolder:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*_FIRST, *swept, *metrics, *_LAST])
         for row in rows:
-            values = [*(row.overrides.get(key) for key in swept), *(row.metrics.get(name) for name in metrics)]
+            values = [*(row.overrides.get(key) for key in swept), *(_cell(row.metrics.get(name)) for name in metrics)]
             writer.writerow([row.number, row.status, *values, row.parameters, row.seconds, row.reason])
         write_atomic(self.table_file, text.getvalue())
 
@@ -195,3 +195,7 @@ class SweepFolder:
                     f"resume: the run in '{folder.path}' was made with another '{key}' than the same words give now; a "
                     "file of the configuration has changed since. Give the new sweep a folder of its own: run_dir=..."
                 )
+
+
+def _cell(value: float | None) -> Any:
+    return f"{value:.8g}" if isinstance(value, float) else value

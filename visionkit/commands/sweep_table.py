@@ -14,7 +14,7 @@ from rich.text import Text
 from visionkit.commands.sweep_job import Row
 from visionkit.tasks.info import TaskInfo
 
-__all__ = ["Group", "best_run", "confidence", "group_json", "group_runs", "sweep_table"]
+__all__ = ["Group", "best_run", "brief", "confidence", "group_json", "group_runs", "sweep_table"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table
     for group in groups:
         sizes = {row.parameters for row in group.rows if row.parameters is not None}
         table.add_row(
-            *(Text(group.overrides.get(key, "")) for key in keys),
+            *(Text(brief(group.overrides.get(key, ""))) for key in keys),
             *(_cell(*group.mean(name)) for name in metrics),
             " ".join(f"{size:,}" for size in sorted(sizes)),
             f"{fmean(row.seconds for row in group.rows):.1f}",
@@ -96,6 +96,14 @@ def group_json(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
         "runs": [row.number for row in group.rows],
         "metrics": {name: {"mean": mean, "interval_95": half} for name, (mean, half) in means.items()},
     }
+
+
+def brief(text: str) -> str:
+    """A value as typed; a number with many digits is shortened, for reading alone."""
+    try:
+        return text if len(text) <= 8 else f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def _rank(value: float, info: TaskInfo) -> tuple[bool, float]:

@@ -41,7 +41,8 @@ class SharedData:
         mine = (*anyone, seed, _digest(saved))
         for key in (anyone, mine):
             if key in self._held:
-                return self._take(key)
+                known: Splits = self._take(key)
+                return known
         splits = source.splits(seed=seed, saved=saved, strict=strict)
         size = sum(samples.nbytes for samples in splits.samples.values())
         self._keep(anyone if splits.saved is None else mine, splits, size, limit=_limit(source))
@@ -71,7 +72,8 @@ class SharedData:
         """
         key = (_settings(source), strict, _digest(division), split, prepared)
         if key in self._held:
-            return self._take(key)
+            known: Decoded = self._take(key)
+            return known
         self._drop_until(_limit(source) - need)
         decoded = decode()
         if decoded is not None:

@@ -171,8 +171,8 @@ def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figur
         smooth = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
         extent = (left, left + across, upper - tall, upper)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent)
-        frame = {"color": colour, "linewidth": 2.2} if colour == WRONG else {"color": FAINT, "linewidth": 0.8}
-        axes.add_patch(Rectangle((left, upper - tall), across, tall, fill=False, **frame))
+        line, thick = (colour, 2.2) if colour == WRONG else (FAINT, 0.8)
+        axes.add_patch(Rectangle((left, upper - tall), across, tall, fill=False, color=line, linewidth=thick))
         axes.text(left + across / 2, upper - tall - 0.05, text, ha="center", va="top", color=colour, fontsize=8)
     axes.set(xlim=(0, width), ylim=(0, height), aspect="auto")
     return figure
