@@ -45,6 +45,8 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
     if key in PATH_KEYS and not text.startswith("choice("):
         return None
     override = _parse(text)
+    if override is None and text.startswith("choice(") and text.endswith(")"):
+        override = _parse(text[len("choice(") : -1])  # Hydra's choice() knows no null; its plain list does
     if override is None or not override.is_sweep_override():
         return None
     from hydra.core.override_parser.types import Glob, IntervalSweep
@@ -73,7 +75,7 @@ def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     """Each run of a sweep as its swept keys and values: the product, the last word changing fastest.
 
     Raises:
-        UserError: If a word is an interval, a key is swept twice, or there are too many runs.
+        UserError: If a word is an interval, a swept key is given twice, or there are too many runs.
     """
     swept: dict[str, list[str]] = {}
     runs = 1
@@ -87,12 +89,15 @@ def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
             )
         if values is None:
             continue
-        if key in swept:
-            raise UserError(f"'{key}' is swept twice. Give all its values in one word: {key}=A,B,C")
         swept[key] = values
         runs *= len(values)
         if runs > LIMIT:
             raise UserError(f"the sweep has more than {LIMIT:,} runs, counted up to '{word}'. Give fewer values.")
+    for key in swept:
+        if sum(word.lstrip("+").partition("=")[0] == key for word in words) > 1:
+            raise UserError(
+                f"'{key}' is swept and given another value too. Give all its values in one word: {key}=A,B,C"
+            )
     return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
 
 

@@ -15,7 +15,11 @@ Values (key=value; a key below a group is dotted):
   hardware.accelerator=cpu hardware.precision=bf16 hardware.compile=true
   backbone.stages.c1.conv.kernel_size=3 '~backbone.stages.c1.pool' backbone=my_net.yaml
   seed=1 run_dir=FOLDER strict=true plugins=[my_module] format=json
-Flags: --help, --version, --config-dir FOLDER (your own groups beside the shipped ones)
+Sweeps of training runs, a folder each, with one table in the end:
+  -m backbone=lenet,resnet20 seed=0,1 run_dir=sweeps/a    every combination; also range(1,5), choice(a,b), glob(resnet*)
+  resume=true (what is left of it)    hydra/launcher=joblib hydra.launcher.n_jobs=2 (side by side)
+  sweep=optuna sweep.trials=20 recipe.lr='tag(log,interval(0.001,0.1))'    values are drawn; poor runs end early
+Flags: -m, --help, --version, --config-dir FOLDER (your own groups beside the shipped ones)
 Exit codes: 0 done, 2 something you can mend, 1 a fault of visionkit, 130 interrupted"""
 
 

@@ -28,13 +28,14 @@ VERBS: Mapping[str, Verb] = {
         "train a model, test its best checkpoint, and write both to a run folder (the verb may be left out)",
         {
             "run": "repeat the run in this folder into a new one; `latest` is the newest",
-            "resume": "true: continue run=FOLDER in place from its last checkpoint",
+            "resume": "true: continue run=FOLDER, or the sweep in run_dir=FOLDER, in place",
         },
         (
             "python -m visionkit task=classify backbone=lenet",
             "python -m visionkit backbone=resnet20 dataset=cifar10 dataset.root=data dataset.download=true",
             "python -m visionkit train run=latest recipe.epochs=30",
             "python -m visionkit train run=latest resume=true",
+            "python -m visionkit -m backbone=lenet,resnet20 seed=0,1,2 run_dir=sweeps/a",
         ),
     ),
     "evaluate": Verb(

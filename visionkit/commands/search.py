@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,14 @@ def search(
     Raises:
         UserError: If Optuna is missing, or no value of some key can be used, before anything is written.
     """
-    optuna = _import_optuna()
+    if find_spec("optuna") is None:
+        raise UserError(
+            'sweep=optuna needs a package that is not installed. Try: pip install "optuna>=4", or list the values '
+            "in a sweep: python -m visionkit -m recipe.lr=0.01,0.1"
+        )
     first = _probe(settings, make_config)
     check_devices([Job(0, {}, first)])
+    optuna = _import_optuna()
     folder.start()
     info, printer = first.task, Printer(to_stderr=options.as_json)
     study = _open_study(optuna, folder, info)
@@ -150,13 +156,8 @@ def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
 
 
 def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise UserError(
-            'sweep=optuna needs a package that is not installed. Try: pip install "optuna>=4", or list the values '
-            "in a sweep: python -m visionkit -m recipe.lr=0.01,0.1"
-        ) from None
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

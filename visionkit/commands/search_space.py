@@ -112,9 +112,13 @@ class SearchSettings(_Values):
 
 
 def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys, however the mapping is nested, to the mappings that say what is drawn."""
+    """Dotted keys, however the mapping is nested, to the mappings that say what is drawn.
+
+    Raises:
+        UserError: If it is no mapping.
+    """
     if not isinstance(space, Mapping):
-        raise UserError(f"sweep.space.{prefix}: expected {{low, high}} or {{choices}}, found {describe(space)}.")
+        raise UserError(f"sweep.space: expected keys and what to draw for them, found {describe(space)}.")
     flat: dict[str, Any] = {}
     for key, value in space.items():
         path = f"{prefix}.{key}" if prefix else str(key)
@@ -127,7 +131,9 @@ def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
 
 def _read(key: str, values: Any) -> Choices | Numbers:
     where = f"sweep.space.{key}"
-    if isinstance(values, Mapping) and set(values) == {"choices"}:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: expected {{low, high}} or {{choices}}, found {describe(values)}.")
+    if set(values) == {"choices"}:
         choices = values["choices"]
         if not isinstance(choices, list) or not choices:
             raise UserError(f"{where}.choices: expected a list of values, found {describe(choices)}.")

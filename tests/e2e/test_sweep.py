@@ -1,0 +1,329 @@
+"""Sweeps through the real command line: many small runs on real handwriting in one process."""
+
+import csv
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import pytest
+import torch
+
+FAST = ("hardware=cpu", "debug=fast", "backbone=lenet")
+KERNELS = ("-m", *FAST, "backbone.stages.c1.conv.kernel_size=3,99", "seed=0,1")
+
+
+def table(folder):
+    with (folder / "sweep.csv").open() as file:
+        return {int(row["number"]): row for row in csv.DictReader(file)}
+
+
+def metrics(run):
+    numbers = json.loads((run / "metrics.json").read_text())
+    return {name: value for name, value in numbers.items() if name != "training_seconds"}
+
+
+def weights(run):
+    from safetensors.torch import load_file
+
+    return load_file(run / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Four runs, of which two cannot be: exit code and folder."""
+    from visionkit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("sweep") / "a"
+    return main([*KERNELS, f"run_dir={folder}"]), folder
+
+
+@pytest.fixture
+def again(swept, tmp_path):
+    """A copy of that sweep, to go on with."""
+    return shutil.copytree(swept[1], tmp_path / "a")
+
+
+def test_runs_that_cannot_be_do_not_stop_the_others_and_the_exit_code_tells(swept):
+    code, folder = swept
+    rows = table(folder)
+    assert code == 2
+    assert [rows[number]["status"] for number in range(4)] == ["done", "done", "failed", "failed"]
+    assert "its 99x99 kernel does not fit" in rows[2]["reason"]
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "1", "sweep.csv", "sweep.yaml"]
+
+
+def test_a_row_holds_overrides_metrics_parameters_and_time(swept):
+    _, folder = swept
+    row = table(folder)[1]
+    numbers = metrics(folder / "1")
+    assert (row["backbone.stages.c1.conv.kernel_size"], row["seed"]) == ("3", "1")
+    assert float(row["val/accuracy"]) == pytest.approx(numbers["val/accuracy"], rel=1e-7)
+    assert float(row["test/loss"]) == pytest.approx(numbers["test/loss"], rel=1e-7)
+    assert int(row["parameters"]) == sum(value.numel() for value in weights(folder / "1").values())
+    assert 0 < float(row["seconds"]) < 60
+
+
+def test_each_run_has_a_whole_folder_of_its_own(swept):
+    _, folder = swept
+    for number in (0, 1):
+        names = {path.name for path in (folder / str(number)).iterdir()}
+        assert names >= {"config.yaml", "metrics.json", "metrics.csv", "checkpoints", "log.txt", "plots"}
+        assert "Go on with" in (folder / str(number) / "log.txt").read_text()
+        assert f"seed: {number}" in (folder / str(number) / "config.yaml").read_text()
+
+
+def test_a_run_in_a_sweep_equals_the_same_run_by_itself_bit_for_bit(cli, swept, tmp_path):
+    _, folder = swept
+    assert cli(*FAST, "backbone.stages.c1.conv.kernel_size=3", "seed=1", f"run_dir={tmp_path / 'alone'}")[0] == 0
+    assert metrics(tmp_path / "alone") == metrics(folder / "1")
+    alone, inside = weights(tmp_path / "alone"), weights(folder / "1")
+    assert alone
+    assert all(torch.equal(alone[name], inside[name]) for name in alone)
+
+
+def test_the_table_groups_seeds_and_the_best_run_is_named(cli, in_empty_folder):
+    code, out, _ = cli("-m", *FAST, "head=auto,linear", "seed=0,1", "run_dir=a")
+    assert code == 0
+    assert "by val/accuracy, mean and 95 % interval over seeds" in out
+    assert "run 2  (3 of 4)  head=linear seed=0" in out
+    lines = [line for line in out.splitlines() if "±" in line]
+    means = [float(line.split("│")[2].split("±")[0]) for line in lines]
+    assert means == sorted(means, reverse=True)
+    assert len(means) == 2
+    rows = table(in_empty_folder / "a")
+    best = max(rows, key=lambda number: float(rows[number]["val/accuracy"]))
+    assert f"python -m visionkit evaluate run=a/{best}" in out
+
+
+def test_json_is_all_there_is_on_standard_output(cli, in_empty_folder):
+    code, out, _ = cli("-m", *FAST, "seed=0,1", "run_dir=a", "format=json")
+    document = json.loads(out)
+    assert code == 0
+    assert [row["status"] for row in document["runs"]] == ["done", "done"]
+    assert document["groups"][0]["runs"] == [0, 1]
+    values = [row["metrics"]["val/accuracy"] for row in document["runs"]]
+    assert document["groups"][0]["metrics"]["val/accuracy"]["mean"] == pytest.approx(sum(values) / 2)
+
+
+def test_the_default_folder_lies_apart_so_that_run_latest_is_still_a_run(cli, in_empty_folder):
+    assert cli(*FAST)[0] == 0
+    (single,) = (in_empty_folder / "runs").glob("*/*")
+    assert cli("-m", *FAST, "seed=1")[0] == 0
+    (folder,) = (in_empty_folder / "runs" / "sweeps").iterdir()
+    assert table(folder)[0]["status"] == "done"
+    code, out, _ = cli("evaluate", "run=latest", "format=json")
+    assert (code, json.loads(out)["run"].split("/")[-1]) == (0, single.name)
+
+
+def test_resume_makes_what_failed_again_and_leaves_what_is_done(cli, again):
+    shutil.rmtree(again / "1")
+    before = (again / "0" / "metrics.json").stat().st_mtime_ns
+    code, out, _ = cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert code == 2
+    assert "1 of 4 runs are done already" in out
+    assert (again / "0" / "metrics.json").stat().st_mtime_ns == before
+    assert [row["status"] for row in table(again).values()] == ["done", "done", "failed", "failed"]
+
+
+def test_another_sweep_is_not_gone_on_with_and_the_difference_is_named(cli, again):
+    code, _, err = cli("-m", *FAST, "seed=0,1,2", f"run_dir={again}", "resume=true")
+    assert code == 2
+    assert "holds another sweep" in err
+    assert "'seed=0,1,2' is new" in err
+    assert "'seed=0,1' is not typed" in err
+
+
+def test_a_run_made_from_another_configuration_is_not_taken_for_done(cli, again):
+    config = again / "0" / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.05", "lr: 0.06"))
+    code, _, err = cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert code == 2
+    assert "was made with another 'recipe'" in err
+
+
+def test_a_folder_with_a_sweep_is_not_written_over(cli, swept):
+    code, _, err = cli(*KERNELS, f"run_dir={swept[1]}")
+    assert code == 2
+    assert "already holds a sweep" in err
+    assert "resume=true" in err
+
+
+def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
+    _, folder = swept
+    assert cli("-m", f"run={folder / '0'}", "seed=1,2", "run_dir=b")[0] == 0
+    assert metrics(in_empty_folder / "b" / "0") == metrics(folder / "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["recipe.lrr=0.1,0.2"], "recipe: unknown key 'lrr'. Did you mean 'lr'?"),
+        (["recpie.lr=0.1,0.2"], "there is no 'recpie'. Did you mean 'recipe'?"),
+        (["backbone=lenet,lenett"], "no backbone is called 'lenett'. Did you mean 'lenet'?"),
+        (["head=glob(x*)"], "fits no choice. Known: auto"),
+        (["seed=0,1", "hydra/launcher=jobib"], "no launcher is called 'jobib'. Did you mean 'joblib'? Known: basic"),
+        (["seed=0,1", "hydra.launcher.n_jobs=2"], "unless hydra/launcher=joblib is typed"),
+        (["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "expected a whole number of 1 or more"),
+        (["seed=0,1", "hydra.sweep.dir=x"], "does nothing here"),
+        (["seed=0,1", "resume=true"], "say which, such as run_dir=sweeps/a"),
+        (["seed=0,1", "resume=true", "run_dir=nowhere"], "holds no sweep to go on with"),
+        (["seed=0,1", "resume=maybe"], "resume: expected true or false"),
+        (["seed=0,1", "run_dir=full"], "is not empty; it holds 'file'"),
+        (["seed=0,1", "format=yaml"], "format: expected text or json"),
+        (["seed=0,1", "weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
+    ],
+)
+def test_a_sweep_that_is_wrong_stops_before_the_first_run(cli, in_empty_folder, words, message):
+    (in_empty_folder / "full").mkdir()
+    (in_empty_folder / "full" / "file").touch()
+    code, out, err = cli("-m", *words)
+    assert code == 2
+    assert message in err
+    assert out == ""
+    assert sorted(path.name for path in in_empty_folder.rglob("*")) == ["file", "full"]
+
+
+def test_only_training_is_swept(cli):
+    code, _, err = cli("evaluate", "-m", "run=a,b")
+    assert code == 2
+    assert "evaluate takes neither -m nor sweep=" in err
+
+
+def test_a_wrong_sweep_is_told_without_torch(in_empty_folder):
+    script = (
+        "import sys\nfrom visionkit.cli.main import main\n"
+        "codes = [main(['-m', 'seed=0,1', 'recipe.lrr=1']), main(['sweep=optuna', 'recipe.lrr=1'])]\n"
+        "print('RESULT', codes, [m for m in ('torch', 'lightning', 'optuna') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "RESULT [2, 2] []" in result.stdout
+
+
+def test_a_fault_in_one_run_is_traced_in_its_log_and_the_others_go_on(cli, in_empty_folder, monkeypatch):
+    import visionkit.commands.train as module
+
+    real = module.build_model
+    monkeypatch.setattr(module, "build_model", lambda config, data: 1 / 0 if config.seed == 0 else real(config, data))
+    code, out, _ = cli("-m", *FAST, "seed=0,1", "run_dir=a")
+    rows = table(in_empty_folder / "a")
+    assert code == 2
+    assert rows[0]["reason"] == "ZeroDivisionError: division by zero"
+    assert "Traceback" in (in_empty_folder / "a" / "0" / "log.txt").read_text()
+    assert "Traceback" not in out
+    assert rows[1]["status"] == "done"
+
+
+def test_a_run_that_diverges_is_a_failed_row_with_its_reason(cli, in_empty_folder):
+    words = ("recipe.lr=0.01,1e30", "recipe.schedule.type=constant", "recipe.schedule.warmup_epochs=0")
+    code, _, _ = cli("-m", *FAST, *words, "run_dir=a", "debug=none", "recipe.epochs=1")
+    rows = table(in_empty_folder / "a")
+    assert code == 2
+    assert [rows[0]["status"], rows[1]["status"]] == ["done", "failed"]
+    assert "training diverged" in rows[1]["reason"]
+    assert "training diverged" in (in_empty_folder / "a" / "1" / "log.txt").read_text()
+
+
+def test_nothing_of_a_run_stays_behind_in_the_process(cli, in_empty_folder):
+    def state():
+        loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "")]
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return [
+            *handlers, list(warnings.filters), torch.is_grad_enabled(), torch.get_default_dtype(),
+            torch.get_num_threads(), [(logger.level, list(logger.handlers)) for logger in loggers], os.getcwd(),
+        ]  # fmt: skip
+
+    cli("-m", *FAST, "seed=0", "run_dir=warm")
+    before = state()
+    assert cli("-m", *FAST, "seed=0,1", "run_dir=a")[0] == 0
+    assert state() == before
+
+
+@pytest.mark.slow
+def test_twenty_more_runs_take_no_more_memory_than_five(tmp_path):
+    """A LeNet run keeps some 10 MiB alive while it lasts; what each of twenty leaked would show as 200 MiB."""
+    script = (
+        "import os, sys\nfrom visionkit.cli.main import main\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20\n"
+        f"fast = {FAST!r}\n"
+        "main(['-m', *fast, 'seed=range(0,5)', 'run_dir=a'])\n"
+        "before = resident()\n"
+        "main(['-m', *fast, 'seed=range(5,25)', 'run_dir=b'])\n"
+        "print('GREW', resident() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert float(done.stdout.rpartition("GREW")[2]) < 40
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_done_and_the_sweep_goes_on_within_the_run(tmp_path):
+    words = ["-m", "hardware=cpu", "backbone=lenet", "recipe.epochs=1,30", "run_dir=a"]
+    command = [sys.executable, "-m", "visionkit", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    history = tmp_path / "a" / "1" / "metrics.csv"
+    try:
+        deadline = time.monotonic() + 120
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    rows = table(tmp_path / "a")
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert [rows[0]["status"], rows[1]["status"]] == ["done", "interrupted"]
+    assert "run_dir=a resume=true" in output
+    trained = history.read_text()
+    result = subprocess.run([*command, "resume=true"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert history.read_text().startswith(trained)
+    assert len(history.read_text().splitlines()) == 31
+    assert table(tmp_path / "a")[1]["status"] == "done"
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_equal_runs_one_by_one(cli, in_empty_folder):
+    words = ("-m", *FAST, "seed=0,1,2", "backbone.stages.c1.conv.kernel_size=3,99")
+    code, out, _ = cli(*words, "run_dir=b", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
+    try:
+        assert cli(*words, "run_dir=a")[0] == code == 2
+    finally:
+        torch.set_num_threads(threads)
+    one, other = table(in_empty_folder / "a"), table(in_empty_folder / "b")
+    assert [one[n]["status"] for n in range(6)] == [other[n]["status"] for n in range(6)] == ["done", "failed"] * 3
+    for number in (0, 2, 4):
+        assert metrics(in_empty_folder / "a" / str(number)) == metrics(in_empty_folder / "b" / str(number))
+    assert "epoch" not in out.split("by val/accuracy")[0]
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path):
+    words = ["-m", "hardware=cpu", "recipe.epochs=400", "seed=0,1,2", "run_dir=a", "hydra/launcher=joblib",
+             "hydra.launcher.n_jobs=2"]  # fmt: skip
+    command = [sys.executable, "-m", "visionkit", *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not all((tmp_path / "a" / n / "metrics.csv").exists() for n in "01") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    rows = table(tmp_path / "a")
+    assert process.returncode == 130, output
+    assert {number: row["status"] for number, row in rows.items()} == {0: "interrupted", 1: "interrupted"}
+    assert all((tmp_path / "a" / n / "checkpoints" / "last.ckpt").is_file() for n in "01")
+    left = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in left.splitlines() if "loky" in line and str(process.pid) in line]
