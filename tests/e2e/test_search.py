@@ -119,7 +119,7 @@ def test_a_search_of_ones_own_is_a_file_in_the_group(cli, in_empty_folder):
     [
         (["sweep=optunna"], "no sweep is called 'optunna'. Did you mean 'optuna'?"),
         (["sweep=optuna", "sweep.trails=3"], "sweep: unknown key 'trails'. Did you mean 'trials'?"),
-        (["sweep=optuna", "sweep.space.recipe.lrr={low: 1, high: 2}"], "no value of 'recipe.lrr' can be used: recipe: unkn"),
+        (["sweep=optuna", "sweep.space.recipe.lrr={low: 1, high: 2}"], "'recipe.lrr' can be used: recipe: unknown key"),
         (["sweep=optuna", "sweep.space.seed=3"], "expected {low, high} or {choices}, found 3"),
         (["sweep=optuna", "sweep.space={}"], "nothing to search for"),
         (["sweep=optuna", "backbone=lenett"], "no backbone is called 'lenett'"),

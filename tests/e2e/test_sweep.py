@@ -131,6 +131,19 @@ def test_resume_makes_what_failed_again_and_leaves_what_is_done(cli, again):
     assert [row["status"] for row in table(again).values()] == ["done", "done", "failed", "failed"]
 
 
+@pytest.mark.parametrize("damage", [lambda file: None, lambda file: file.write_bytes(file.read_bytes()[:999])])
+def test_a_run_whose_process_was_killed_goes_on_or_starts_anew_where_its_checkpoint_is_broken(
+    cli, swept, again, damage
+):
+    (again / "1" / "metrics.json").unlink()
+    rows = (again / "sweep.csv").read_text().splitlines()
+    (again / "sweep.csv").write_text("\n".join(row for row in rows if not row.startswith("1,")) + "\n")
+    damage(again / "1" / "checkpoints" / "last.ckpt")
+    cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert table(again)[1]["status"] == "done"
+    assert metrics(again / "1") == metrics(swept[1] / "1")
+
+
 def test_another_sweep_is_not_gone_on_with_and_the_difference_is_named(cli, again):
     code, _, err = cli("-m", *FAST, "seed=0,1,2", f"run_dir={again}", "resume=true")
     assert code == 2

@@ -12,7 +12,7 @@ from rich.text import Text
 from visionkit.output import finite
 from visionkit.training.console import Printer, SteadyConsole
 
-__all__ = ["number_table", "output", "print_json", "say_next"]
+__all__ = ["final_numbers", "number_table", "output", "print_json", "say_next"]
 
 _WIDTH_OF_A_PIPE = 140
 
@@ -31,6 +31,29 @@ def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
     for name, value in numbers.items():
         table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     return table
+
+
+def final_numbers(
+    judged: Mapping[str, float], history: Sequence[Mapping[str, float]], *, best_epoch: int, parameters: int
+) -> dict[str, float]:
+    """What ``metrics.json`` holds.
+
+    Args:
+        judged: The numbers of the split on which the best epoch was judged in the end.
+        history: A row per epoch, of which the best gives the validation numbers.
+        best_epoch: Counted from 1.
+        parameters: How many the model has.
+    """
+    best_row = next((row for row in history if row["epoch"] == best_epoch), {})
+    validated = {name: value for name, value in best_row.items() if name.startswith("val/")}
+    return {
+        **judged,
+        **{name: value for name, value in validated.items() if name not in judged},
+        "best_epoch": best_epoch,
+        "epochs": len(history),
+        "training_seconds": round(sum(row["seconds"] for row in history), 2),
+        "parameters": parameters,
+    }
 
 
 def say_next(printer: Printer, commands: Sequence[str]) -> None:

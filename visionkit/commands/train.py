@@ -212,6 +212,7 @@ def _make_task(run: _Run, *, epochs: int) -> VisionTask:
 
 def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
     """Test the best epoch, once, and say so."""
+    from visionkit.commands.results import final_numbers
     from visionkit.training.checkpoint import export_best, load_best
     from visionkit.training.evaluation import evaluate_split
 
@@ -222,12 +223,8 @@ def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
     evaluation = evaluate_split(
         task, run.datamodule, split=split, hardware=config.hardware, accelerator=run.accelerator, debug=config.debug
     )
-    best_row: dict[str, float] = next((row for row in recorder.history if row["epoch"] == best_epoch), {})
-    validated = {name: value for name, value in best_row.items() if name.startswith("val/")}
-    numbers = {**evaluation.numbers, **{k: v for k, v in validated.items() if k not in evaluation.numbers}}
-    seconds = sum(row["seconds"] for row in recorder.history)
-    kept = {**numbers, "best_epoch": best_epoch, "epochs": len(recorder.history), "training_seconds": round(seconds, 2)}
-    kept["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    kept = final_numbers(evaluation.numbers, recorder.history, best_epoch=best_epoch, parameters=parameters)
     folder.write_json(folder.metrics_file, kept)
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
