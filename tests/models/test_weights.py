@@ -190,7 +190,7 @@ def test_names_are_converted_without_auxiliary_classifiers():
 
 
 def test_a_layout_that_is_not_known_is_refused():
-    with pytest.raises(UserError, match="source: no layout is called 'timm'. Known: visionkit, torchvision"):
+    with pytest.raises(UserError, match=r"source: no layout is called 'timm'\. Known: visionkit, torchvision"):
         convert_state_dict({}, "resnet18", source="timm")
 
 
