@@ -35,6 +35,16 @@ def test_every_generated_part_is_fresh():
     assert backbone_guide.refreshed(PAGE) == PAGE, "run: python tools/backbone_guide.py"
 
 
+def test_a_block_of_somebody_else_does_not_change_the_page(monkeypatch):
+    from visionkit.blocks import BLOCKS, Dropout
+
+    class Theirs(Dropout):
+        __module__ = "their_blocks"
+
+    monkeypatch.setitem(BLOCKS._classes, "theirs", Theirs)
+    assert backbone_guide.refreshed(PAGE) == PAGE
+
+
 def test_the_check_fails_on_a_stale_page_and_says_what_to_run(tmp_path, monkeypatch):
     page = tmp_path / "backbones.md"
     page.write_text(PAGE.replace("25,557,032", "25,557,033"), encoding="utf-8")
