@@ -152,6 +152,8 @@ def _of_run(source: str, key: str) -> Origin:
     try:
         facts: dict[str, Any] = json.loads((folder / "data.json").read_text(encoding="utf-8"))
         mean_std = (tuple(map(float, facts["mean"])), tuple(map(float, facts["std"])))
+        if len(mean_std[0]) != len(mean_std[1]) or min(mean_std[1]) <= 0:
+            raise ValueError("one std above 0 is wanted for each mean")
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{key}: '{folder / 'data.json'}' does not say the run's mean and std. Expected the file that train "

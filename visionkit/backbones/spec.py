@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.backbones.classifier import Classifier
-from visionkit.backbones.names import check_name
 from visionkit.blocks import (
     ActivationField,
     AvgPool,
     Block,
     Conv2d,
-    DoesNotFitError,
     InitField,
     LayerError,
     MaxPool,
@@ -35,6 +33,7 @@ from visionkit.blocks import (
 from visionkit.blocks.base import Fraction
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError, did_you_mean
+from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
 
 if TYPE_CHECKING:
@@ -74,6 +73,15 @@ class _LayerDefaults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Counterpart:
+    """The same network in torchvision."""
+
+    __pydantic_config__ = STRICT
+    model: str
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class _File:
     """The keys of a backbone file."""
 
@@ -88,7 +96,7 @@ class _File:
     output_stride: Literal[8, 16, 32] | None = None
     stochastic_depth: Fraction = 0.0
     weights: str | None = None
-    torchvision: dict[str, str] | None = None
+    torchvision: _Counterpart | None = None
 
 
 @dataclass(frozen=True)
@@ -141,12 +149,10 @@ class BackboneSpec:
                 stages[name], signal = expand(node, signal, path=(name,))
             except LayerError as error:
                 raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
-            except DoesNotFitError as error:
-                raise UserError(f"{where}: stages.{name}: {error}.") from None
         if file.output_stride is not None:
             stages = _hold_stride(stages, file.output_stride)
         if file.stochastic_depth:
-            stages = _drop_residuals(stages, file.stochastic_depth)
+            stages = _drop_residuals(stages, file.stochastic_depth, where)
         classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
         spec = cls(
             name=file.name,
@@ -155,7 +161,7 @@ class BackboneSpec:
             stages=stages,
             classifier=classifier,
             weights=file.weights,
-            torchvision=file.torchvision,
+            torchvision=None if file.torchvision is None else vars(file.torchvision),
             stems=tuple(stem for stem in file.stems if stem != file.stem),
         )
         spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
@@ -295,8 +301,13 @@ def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
     return held
 
 
-def _drop_residuals(stages: Mapping[str, Node], last: float) -> dict[str, Node]:
-    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4)."""
+def _drop_residuals(stages: Mapping[str, Node], last: float, where: str) -> dict[str, Node]:
+    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4).
+
+    Only blocks with a shortcut count; torchvision also counts those without one, which it cannot drop.
+    """
     total = sum(count_residuals(stage) for stage in stages.values())
+    if not total:
+        raise UserError(f"{where}: stochastic_depth: there is no residual block to leave out. Expected 0.")
     probabilities = (last * nth / total for nth in range(1, total + 1))
     return {name: drop_residuals(stage, probabilities) for name, stage in stages.items()}

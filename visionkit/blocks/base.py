@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ from visionkit.schema import describe, parse_typed
 __all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "parse_block"]
 
 BLOCKS: Registry[Block] = Registry("block")
+INHERITED = ("norm", "activation", "init")
+"""The keys of ``layer_defaults``."""
+
 block = BLOCKS.register
 """Decorate a frozen dataclass so that ``type: NAME`` in a backbone file makes one."""
 
@@ -60,17 +63,27 @@ def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Bloc
     return made if times is None else Repeat(made, times)
 
 
-def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping with ``defaults`` in it and in every block inside it, where the block has such a key."""
-    known = _field_names(values["type"]) if isinstance(values.get("type"), str) else set()
-    inner = {
-        key: _with_defaults(value, defaults) if isinstance(value, Mapping) and key not in defaults else value
+def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any], cls: Any = None) -> dict[str, Any]:
+    """The mapping with ``defaults`` in it and in every block inside it, where the block has such a key.
+
+    A block inside another takes from it what that one says for itself, as the gate of a residual block does.
+    """
+    if cls is None and values.get("type") in BLOCKS.names():
+        cls = BLOCKS.get(values["type"])
+    if cls is None:  # names of branches or layers
+        return {k: _with_defaults(v, defaults) if isinstance(v, Mapping) else v for k, v in values.items()}
+    known = {field.name for field in dataclasses.fields(cls)}
+    values = {key: value for key, value in defaults.items() if key in known} | dict(values)
+    passed_on = dict(defaults) | {key: values[key] for key in INHERITED if key in values and key in known}
+    return {
+        key: _with_defaults(value, passed_on, _block_class(cls, key))
+        if isinstance(value, Mapping) and key not in INHERITED
+        else value
         for key, value in values.items()
     }
-    return {key: value for key, value in defaults.items() if key in known} | inner
 
 
-def _field_names(name: str) -> set[str]:
-    if name not in BLOCKS.names():
-        return set()
-    return {field.name for field in dataclasses.fields(BLOCKS.get(name))}  # type: ignore[arg-type]
+def _block_class(cls: Any, key: str) -> Any:
+    """The class of a field that always holds one kind of block, as ``se`` does; otherwise None."""
+    hint = get_type_hints(cls).get(key)
+    return next((kind for kind in get_args(hint) if isinstance(kind, type) and issubclass(kind, Block)), None)

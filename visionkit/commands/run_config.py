@@ -16,6 +16,7 @@ from visionkit.heads import parse_head
 from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
+from visionkit.training.run_folder import RunFolder
 from visionkit.training.settings import Debug, Hardware, Logger, Recipe
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class RunConfig:
             UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
         """
         _check_keys(plain)
+        plain = _settle_latest(plain)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         load_plugins(scalars.plugins)
         task = _task(plain["task"])
@@ -127,6 +129,17 @@ class RunConfig:
             plain=plain,
             **vars(scalars),
         )
+
+
+def _settle_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """``run:latest`` as a starting point becomes that run's folder, so that the run can be repeated."""
+
+    def settle(section: Any) -> Any:
+        if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
+            return section
+        return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
+
+    return settle({**plain, "backbone": settle(plain["backbone"])})  # type: ignore[no-any-return]
 
 
 def _check_keys(plain: Mapping[str, Any]) -> None:
