@@ -141,7 +141,7 @@ def test_a_run_whose_process_was_killed_goes_on_or_starts_anew_where_its_checkpo
     damage(again / "1" / "checkpoints" / "last.ckpt")
     cli(*KERNELS, f"run_dir={again}", "resume=true")
     assert table(again)[1]["status"] == "done"
-    assert metrics(again / "1") == metrics(swept[1] / "1")
+    assert metrics(again / "1") == pytest.approx(metrics(swept[1] / "1"), rel=1e-6)  # metrics.csv keeps 8 digits
 
 
 def test_another_sweep_is_not_gone_on_with_and_the_difference_is_named(cli, again):
