@@ -96,6 +96,7 @@ def test_list_shows_every_group_and_its_choices(cli):
         "logger",
         "experiment",
         "debug",
+        "sweep",
         "blocks",
     } == set(groups)
     assert set(groups["backbone"]) == {*list_backbones(), "timm"}
