@@ -114,6 +114,8 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
         return Origin(text, mean_std=published_mean_std(model))
     if text.startswith(_RUN):
         return _of_run(text, key)
+    if Path(text).is_dir():
+        raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
         raise UserError(f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED)} {_EXPECTED}")
     return Origin(text, file=Path(text))

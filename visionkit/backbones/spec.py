@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Listing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from visionkit.backbones.classifier import Classifier
+from visionkit.backbones.stem import PAPER, with_stem
 from visionkit.blocks import (
     ActivationField,
     AvgPool,
-    Block,
     Conv2d,
     InitField,
     LayerError,
@@ -30,16 +30,16 @@ from visionkit.blocks import (
     parse_block,
     trace,
 )
-from visionkit.blocks.base import Fraction
+from visionkit.blocks.base import Fraction, check_layers
 from visionkit.blocks.signal import pair
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UserError
 from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
 
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone
 
-__all__ = ["BackboneSpec", "FeatureInfo"]
+__all__ = ["BACKBONE_KEYS", "BackboneSpec", "FeatureInfo"]
 
 _LARGEST_IMAGE = 65_536
 _NOMINAL_IMAGE = 32_768
@@ -91,12 +91,16 @@ class _File:
     image_size: Annotated[int, Field(gt=0, le=_LARGEST_IMAGE)] = 224
     layer_defaults: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
-    stem: str = "paper"
+    stem: str = PAPER
     stems: dict[str, dict[str, Any]] = field(default_factory=dict)
     output_stride: Literal[8, 16, 32] | None = None
     stochastic_depth: Fraction = 0.0
     weights: str | None = None
     torchvision: _Counterpart | None = None
+
+
+BACKBONE_KEYS = tuple(key.name for key in fields(_File))
+"""The keys of a backbone file."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ class BackboneSpec:
         Raises:
             UserError: If anything in it is unknown, of the wrong type, or does not fit together.
         """
+        if in_channels is not None and (type(in_channels) is not int or not 1 <= in_channels <= 4096):
+            raise UserError(f"in_channels: expected a whole number from 1 to 4096, found {describe(in_channels)}.")
         if not isinstance(mapping, Mapping) or not mapping:
             raise UserError(f"backbone: expected a mapping with the keys name and stages, found {describe(mapping)}.")
         file = parse(_File, mapping, where=f"backbone {mapping.get('name', '')}".strip())
@@ -143,7 +149,7 @@ class BackboneSpec:
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
         signal = Signal.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
         stages = {}
-        for name, layers in _with_stem(file, where).items():
+        for name, layers in with_stem(file.stages, file.stem, file.stems, where=where).items():
             node = _parse_stage(name, layers, file.layer_defaults, where)
             try:
                 stages[name], signal = expand(node, signal, path=(name,))
@@ -258,40 +264,13 @@ class BackboneSpec:
         )
 
 
-def _with_stem(file: _File, where: str) -> dict[str, Any]:
-    """The stages with the chosen stem's changes: keys laid over a layer's, null takes one away."""
-    if file.stem == "paper":
-        return file.stages
-    if file.stem not in file.stems:
-        known = ["paper", *file.stems]
-        raise UserError(
-            f"{where}: stem: no stem is called '{file.stem}'.{did_you_mean(file.stem, known)} "
-            f"Known: {', '.join(known)}."
-        )
-    stages = {name: dict(layers) if isinstance(layers, Mapping) else layers for name, layers in file.stages.items()}
-    for stage, changes in file.stems[file.stem].items():
-        for layer, change in (changes or {}).items():
-            if stage not in stages or layer not in stages[stage]:
-                raise UserError(f"{where}: stems.{file.stem}: there is no layer {stage}.{layer} to change.")
-            if change is None:
-                del stages[stage][layer]
-            else:
-                stages[stage][layer] = {**stages[stage][layer], **change}
-        if not stages[stage]:
-            del stages[stage]
-    return stages
-
-
 def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequence:
     place = f"{where}: stages.{name}"
-    if not isinstance(layers, Mapping) or not layers:
-        raise UserError(f"{place}: expected a mapping of layer names to blocks, found {describe(layers)}.")
-    children: dict[str, Block] = {}
-    for key in (name, *layers):
-        check_name(key, where=place)
-    for layer, values in layers.items():
-        children[layer] = parse_block(values, where=f"{place}.{layer}", defaults=defaults)
-    return Sequence(children)
+    check_name(name, where=place)
+    check_layers(layers, where=place)
+    return Sequence(
+        {layer: parse_block(values, where=f"{place}.{layer}", defaults=defaults) for layer, values in layers.items()}
+    )
 
 
 def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:

@@ -140,9 +140,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             "Expected a .safetensors file, or what torch.save(model.state_dict(), FILE) writes."
         ) from None
     except Exception as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0][:200]
+        said = f": {reason}" if " " in reason else ""  # some are the number of a byte alone
         raise UserError(
-            f"weights: '{path}' cannot be read as a file of weights: {reason[:200]}. "
+            f"weights: '{path}' cannot be read as a file of weights{said}. "
             "Expected a .safetensors file, or a .pth or .ckpt file that holds tensors alone."
         ) from None
     for key in ("state_dict", "model"):
@@ -234,7 +235,10 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
         if keys
     ]
     if problems:
-        raise UserError(f"weights: '{source}' does not fit this network. {'; '.join(problems)}.")
+        raise UserError(
+            f"weights: '{source}' does not fit this network. {'; '.join(problems)}. Weights fit the network they were "
+            "trained in: another backbone, stem, norm or size of a layer needs others."
+        )
     module.load_state_dict(state)
 
 

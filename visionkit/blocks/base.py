@@ -9,11 +9,12 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import Field
 
 from visionkit.blocks.tree import Block, Composite, Node, Sequence
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
+from visionkit.names import check_name
 from visionkit.registry import Registry
 from visionkit.schema import describe, parse_typed
 
-__all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "parse_block"]
+__all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "check_layers", "parse_block"]
 
 BLOCKS: Registry[Block] = Registry("block")
 INHERITED = ("norm", "activation", "init")
@@ -42,6 +43,24 @@ class Repeat(Composite):
         if any(field.name == "stride" for field in dataclasses.fields(self.block)):  # type: ignore[arg-type]
             later = dataclasses.replace(self.block, stride=1)  # type: ignore[type-var]
         return Sequence({str(i): later if i else self.block for i in range(self.times)})
+
+
+def check_layers(layers: Any, *, where: str) -> None:
+    """Look whether this is a mapping of layer names to mappings that name a block each, as a stage or branch is.
+
+    Raises:
+        UserError: If it is not.
+    """
+    example = "such as {conv: {type: conv, out_channels: 8, kernel_size: 3}}"
+    if not isinstance(layers, Mapping) or not layers:
+        raise UserError(f"{where}: expected a mapping of layer names to blocks, {example}; found {describe(layers)}.")
+    if isinstance(layers.get("type"), str):
+        raise UserError(f"{where}: expected a mapping of layer names to blocks, {example}; found one block.")
+    for name, values in layers.items():
+        check_name(name, where=where)
+        if isinstance(values, Mapping) and "type" not in values:
+            near = did_you_mean(name, [other for other in layers if other != name])
+            raise UserError(f"{where}.{name}: this layer has no type, so it is no block.{near} Expected {example}.")
 
 
 def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Block:

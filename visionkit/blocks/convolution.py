@@ -151,8 +151,8 @@ class Conv(Composite):
         height, width = (d * (k - 1) for d, k in zip(pair(self.dilation), pair(self.kernel_size), strict=True))
         if height % 2 or width % 2:
             raise DoesNotFitError(
-                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; choose an odd one, or "
-                "type: conv with padding as a number"
+                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; choose an odd one "
+                "(a bare conv takes padding as a number, too)"
             )
         return height // 2, width // 2
 

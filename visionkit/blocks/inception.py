@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
-from visionkit.blocks.base import Count, block, parse_block
+from visionkit.blocks.base import Count, block, check_layers, parse_block
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.tree import Block, Composite, Concat, Node, Sequence
 from visionkit.errors import UserError
@@ -29,10 +29,7 @@ def _read_branches(values: Any) -> dict[str, dict[str, Block]]:
 
 def _read_layers(branch: str, layers: Any) -> dict[str, Block]:
     check_name(branch, where=str(branch))
-    if not isinstance(layers, Mapping) or not layers:
-        raise UserError(f"{branch}: expected a mapping of layer names to blocks, found {describe(layers)}.")
-    for name in layers:
-        check_name(name, where=branch)
+    check_layers(layers, where=branch)
     return {
         name: values if isinstance(values, Block) else parse_block(values, where=f"{branch}.{name}", defaults={})
         for name, values in layers.items()

@@ -179,12 +179,22 @@ def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ..
         return outputs[-1] if outputs else signal
     if isinstance(node, Gate):
         return _weigh(signal, outputs[0], path)
-    joined = outputs[0]
-    for other in outputs[1:]:
-        sizes_differ = joined.shape[1:] != other.shape[1:]
-        if sizes_differ or (isinstance(node, Residual) and joined.channels != other.channels):
+    assert isinstance(node, Residual | Concat)
+    joined, (first, *names) = outputs[0], node.children
+    for name, other in zip(names, outputs[1:], strict=True):
+        gaps = [abs(one - another) for one, another in zip(joined.shape[1:], other.shape[1:], strict=True)]
+        if any(gaps):
             raise LayerError(
-                f"its branches give {_times(joined.shape)} and {_times(other.shape)} and cannot be joined",
+                f"its branches '{first}' and '{name}' cannot be joined: their maps differ by {gaps[0]} rows and "
+                f"{gaps[1]} columns. Strides must agree, and padding keep the size: padding=same, or 1 for a 3x3 pool "
+                "of stride 1",
+                path=path,
+                signal=signal,
+            )
+        if isinstance(node, Residual) and joined.channels != other.channels:
+            raise LayerError(
+                f"its branches '{first}' and '{name}' cannot be added: they have {joined.channels} and "
+                f"{other.channels} channels",
                 path=path,
                 signal=signal,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_fit, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
@@ -146,7 +147,10 @@ def _check_keys(plain: Mapping[str, Any]) -> None:
     known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
         if key not in known:
-            raise UserError(f"unknown key '{key}'.{did_you_mean(key, known)} Known keys: {', '.join(known)}.")
+            inner = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
+            inner = "backbone" if inner is None and key in BACKBONE_KEYS else inner
+            near = did_you_mean(key, known) if inner is None else f" Did you mean '{inner}.{key}'?"
+            raise UserError(f"unknown key '{key}'.{near} Known keys: {', '.join(known)}.")
     for key in known:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(known)}.")

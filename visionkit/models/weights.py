@@ -120,7 +120,7 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:
-        if any(name.startswith("head.") for name in state):
+        if not state.keys() & own.keys() or any(name.startswith("head.") for name in state):
             raise
         raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
     return Start(weights.mean_std, notes)
