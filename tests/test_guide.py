@@ -103,8 +103,19 @@ def test_equality_is_measured_for_every_counterpart_and_small():
         assert 0 <= distance["gradients"] < 1e-7, name
 
 
+def test_the_branches_of_the_page_are_a_backbone(in_empty_folder):
+    from visionkit.backbones import read_backbone
+
+    (in_empty_folder / "branches.yaml").write_text(blocks("yaml")[1])
+    key = "stages.mix.a.branches.wide.conv.kernel_size"
+    for overrides, view in (({}, 3), ({key: 5}, 5)):
+        spec = read_backbone("branches.yaml", overrides=overrides)
+        assert spec.features(32)["mix"].shape == (35, 32, 32)
+        assert spec.features(32)["mix"].height.receptive_field == view
+
+
 def test_the_net_of_the_page_has_twelve_lines_and_is_what_the_page_prints(cli, in_empty_folder):
-    (net,) = blocks("yaml")
+    net = blocks("yaml")[0]
     assert len(net.splitlines()) == 12
     (in_empty_folder / "smallnet.yaml").write_text(net)
     code, out, _ = cli("inspect", "backbone=smallnet.yaml", "num_classes=10")

@@ -202,7 +202,7 @@ def test_one_stage_that_is_no_list_is_refused_with_the_list_to_type():
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ({"s": {"type": "norm_act"}}, "stages.s: expected a mapping of layer names to blocks, such as .*found one block"),
+        ({"s": {"type": "norm_act"}}, "stages.s: expected a mapping of layer names .*found one block"),
         ({"s": {"block1": {"type": "norm_act"}, "blok1": {"stride": 2}}}, "blok1: this layer has no type.*'block1'"),
         (
             {"s": {"i": {"type": "inception", "branches": {"one": {"type": "norm_act"}}}}},
