@@ -13,6 +13,7 @@ from pathlib import Path
 
 from visionkit.errors import UserError
 from visionkit.training.launch import WORKER_FILES, report_error
+from visionkit.training.processes import leave
 
 __all__ = ["main"]
 
@@ -80,7 +81,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sys.exit(code)
+    leave(main())

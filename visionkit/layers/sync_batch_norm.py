@@ -51,17 +51,18 @@ class _Normalize(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        here = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        count = here.new_tensor(here.numel() // max(here.shape[1], 1))
+        exact = _exact(x)
+        count = torch.tensor([x.numel() // max(x.shape[1], 1)], dtype=exact, device=x.device)
         # Two rounds, mean first: the variance as a difference of large sums would lose its digits.
-        sums = torch.cat([here.sum(axes), count[None]])
+        sums = torch.cat([x.sum(axes, dtype=exact), count])
         distributed.all_reduce(sums)
         count = sums[-1]
         mean = sums[:-1] / count
-        squares = (here - _wide(mean, x)).square().sum(axes)
+        squares = (x - _wide(mean, x)).square().sum(axes, dtype=exact)
         distributed.all_reduce(squares)
         variance = squares / count
-        out = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        plain = torch.promote_types(x.dtype, torch.float32)
+        out = F.batch_norm(x, mean.to(plain), variance.to(plain), weight, bias, False, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, variance, count)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance, count)
@@ -71,14 +72,15 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         x, weight, mean, variance, count = ctx.saved_tensors
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        grad = grads[0].to(mean.dtype)
-        normalized = (x.to(mean.dtype) - _wide(mean, x)) * _wide((variance + ctx.eps).rsqrt(), x)
-        grad_bias = grad.sum(axes)
-        grad_weight = (grad * normalized).sum(axes)
+        plain = torch.promote_types(x.dtype, torch.float32)
+        grad = grads[0].to(plain)
+        normalized = ((x - _wide(mean, x)) * _wide((variance + ctx.eps).rsqrt(), x)).to(plain)
+        grad_bias = grad.sum(axes, dtype=mean.dtype)
+        grad_weight = (grad * normalized).sum(axes, dtype=mean.dtype)
         sums = torch.cat([grad_bias, grad_weight])
         distributed.all_reduce(sums)
-        mean_grad, mean_product = (_wide(part, x) for part in (sums / count).chunk(2))
-        scale = (variance + ctx.eps).rsqrt() * (1 if weight is None else weight)
+        mean_grad, mean_product = (_wide(part, x).to(plain) for part in (sums / count).chunk(2))
+        scale = ((variance + ctx.eps).rsqrt() * (1 if weight is None else weight)).to(plain)
         grad_x = (grad - mean_grad - normalized * mean_product) * _wide(scale, x)
         # The parameters' gradients stay this process's own: they are averaged with all others.
         affine = (None, None) if weight is None else (grad_weight.to(weight.dtype), grad_bias.to(weight.dtype))
@@ -109,6 +111,11 @@ def _converted(norm: nn.BatchNorm2d) -> SyncBatchNorm:
     new.running_mean, new.running_var = norm.running_mean, norm.running_var
     new.num_batches_tracked = norm.num_batches_tracked
     return new.train(norm.training)
+
+
+def _exact(x: Tensor) -> torch.dtype:
+    """What sums are taken in: twice the digits on the CPU, as torch's batch norm does there."""
+    return torch.float64 if x.device.type == "cpu" else torch.promote_types(x.dtype, torch.float32)
 
 
 def _wide(values: Tensor, x: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class ClassificationMetrics(nn.Module):
             "accuracy": MulticlassAccuracy(number, average="micro", **alone),
             "f1_macro": MulticlassF1Score(number, average="macro", **alone),
             # 15 bins, as Guo et al. 2017, section 4.
-            "calibration_error": MulticlassCalibrationError(number, n_bins=15, **alone),
+            "calibration_error": _CalibrationError(number, n_bins=15, **alone),
             "confusion_matrix": MulticlassConfusionMatrix(number, **alone),
         }
         if number > 5:
@@ -107,11 +107,24 @@ class ClassificationMetrics(nn.Module):
     def _flush(self) -> None:
         if not self._waiting:
             return
-        probabilities = torch.cat([p for p, _ in self._waiting]).double()  # (N, K)
+        probabilities = torch.cat([p for p, _ in self._waiting]).float()  # (N, K)
         labels = torch.cat([labels for _, labels in self._waiting])  # (N,)
         self._waiting.clear()
         self._waiting_numbers = 0
         self.collection.update(probabilities, labels)
+
+
+class _CalibrationError(MulticlassCalibrationError):
+    """Sums in double precision: in single, they would depend on the order in which processes bring their samples."""
+
+    confidences: list[Tensor]
+    accuracies: list[Tensor]
+
+    def compute(self) -> Tensor:
+        self.confidences = [confidences.cpu().double() for confidences in self.confidences]
+        self.accuracies = [accuracies.cpu() for accuracies in self.accuracies]
+        value: Tensor = super().compute()
+        return value
 
 
 class RunningAccuracy(nn.Module):

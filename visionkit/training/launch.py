@@ -56,7 +56,7 @@ def launch(
         shown = 0 if hardware.node_rank == 0 else None
         silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown}
         meeting: dict[str, Any] = {
-            "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": name, "local_addr": "127.0.0.1",
+            "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
         }  # fmt: skip
         if processes.num_nodes > 1:
             meeting = {
