@@ -167,6 +167,19 @@ def test_weights_after_twenty_steps_are_those_of_one_process(tmp_path, norm, cli
 
 
 @pytest.mark.slow
+def test_a_sharded_model_learns_as_a_whole_one_and_goes_on_in_one_process(trained, photos, cli):
+    whole, _ = trained
+    run = whole.parent / "sharded"
+    code, out, err = _run(run.parent, *_words(photos), "hardware.devices=2", "hardware.strategy=fsdp", f"run_dir={run}")
+    assert code == 0, out + err
+    one, other = _weights(whole), _weights(run)
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-5
+    code, out, err = cli("train", f"run={run}", "resume=true", "recipe.epochs=2", "hardware.devices=1")
+    assert code == 0, out + err
+    assert [row["step"] for row in csv.DictReader((run / "metrics.csv").open())] == ["4", "8"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [

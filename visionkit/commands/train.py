@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.pretrained import check_start
+from visionkit.commands.preparation import build_model
 from visionkit.commands.prepared import PreparedRun, check_processes, launch_training, prepare
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ def _train(
         if stop.together:
             barrier()
         return INTERRUPTED
+    if config.hardware.strategy == "fsdp" and processes.count > 1:  # what was trained lies in parts everywhere
+        run = replace(run, model=build_model(config, run.data))
+        task = _make_task(run, epochs=1)
     evaluation, best_epoch = _test(run, task)
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
@@ -173,8 +178,9 @@ def _make_task(run: PreparedRun, *, epochs: int) -> VisionTask:
     from visionkit.training.optim import make_optimizer, make_schedule
 
     recipe = run.config.recipe
-    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer.
-    fused = not (run.config.hardware.precision == "16" and recipe.clip_norm is not None)
+    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer, and parts have no fused kernels.
+    scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
+    fused = not scaled and run.config.hardware.strategy != "fsdp"
     return TASK_CLASSES[run.config.task.name](
         prepare_model(run.model, run.config.hardware),
         class_names=tuple(run.data["class_names"]),

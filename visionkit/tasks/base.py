@@ -65,7 +65,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses = {stage: LossMeter() for stage in STAGES}
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
-        self.stop_wanted = self.stop_agreed = False
+        self.stop_wanted = self.stop_agreed = self._sharded = False
 
     @abstractmethod
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
@@ -74,6 +74,18 @@ class VisionTask(pl.LightningModule, ABC):
     @abstractmethod
     def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Hand the outputs of a batch to the metrics of the stage."""
+
+    def configure_model(self) -> None:
+        """Where the Trainer shards models (``hardware.strategy=fsdp``), shard each stage, and then the rest."""
+        mesh = self._device_mesh
+        if mesh is None or self._sharded:
+            return
+        from torch.distributed.fsdp import fully_shard
+
+        for module in [*self.model.backbone.children(), self.model]:
+            if any(True for _ in module.parameters()):
+                fully_shard(module, mesh=mesh["data_parallel"])
+        self._sharded = True
 
     def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))

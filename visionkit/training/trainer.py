@@ -14,7 +14,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import PassThroughProfiler
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.processes import Processes
@@ -141,7 +141,7 @@ def make_trainer(
             every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0))
     return pl.Trainer(
         accelerator=accelerator,
-        **_spread(processes),
+        **_spread(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
         precision=PRECISIONS[hardware.precision],
         callbacks=every,
         logger=_make_logger(logger, folder),
@@ -159,7 +159,7 @@ def make_trainer(
     )
 
 
-def _spread(processes: Processes | None) -> dict[str, Any]:
+def _spread(processes: Processes | None, *, sharded: bool) -> dict[str, Any]:
     if processes is None or processes.count == 1:
         # A variable of some cluster in the environment must not turn a single process into a part of a group.
         return {"devices": 1, "plugins": [LightningEnvironment(), SafeCheckpointIO()]}
@@ -167,7 +167,11 @@ def _spread(processes: Processes | None) -> dict[str, Any]:
         "devices": processes.per_node,
         "num_nodes": processes.num_nodes,
         # The task shares the buffers when a model is judged; in between, nobody reads another process's.
-        "strategy": DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True),
+        "strategy": ModelParallelStrategy(
+            data_parallel_size=processes.count, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+        if sharded
+        else DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True),
         "plugins": [TorchElasticEnvironment(), SafeCheckpointIO()],
     }
 
