@@ -52,7 +52,9 @@ def photos(tmp_path_factory):
         for name, shade in (("cat", 60), ("dog", 180)):
             (folder / split / name).mkdir(parents=True)
             for i in range(number + (split == "test" and name == "dog")):
-                image = Image.linear_gradient("L").rotate(17 * i).resize((32, 32)).point(lambda v, s=shade: (v + s) // 2)
+                image = (
+                    Image.linear_gradient("L").rotate(17 * i).resize((32, 32)).point(lambda v, s=shade: (v + s) // 2)
+                )
                 image.save(folder / split / name / f"{i}.png")
     return folder
 

@@ -11,7 +11,7 @@ from visionkit.layers.sync_batch_norm import SyncBatchNorm, convert_batch_norm, 
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from group import in_group  # noqa: E402
+from group import in_group
 
 TOLERANCE = 1e-12  # of double precision, with room for another order of the sums
 
@@ -70,7 +70,10 @@ def test_outputs_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path,
 
 def test_alone_it_is_batch_norm():
     shape = (4, 3, 2, 2)
-    plain, synced = _step(_norm(nn.BatchNorm2d, shape), *_batch(shape)), _step(_norm(SyncBatchNorm, shape), *_batch(shape))
+    plain, synced = (
+        _step(_norm(nn.BatchNorm2d, shape), *_batch(shape)),
+        _step(_norm(SyncBatchNorm, shape), *_batch(shape)),
+    )
     assert torch.equal(plain["out"], synced["out"])
     assert torch.equal(plain["x"], synced["x"])
 

@@ -23,6 +23,7 @@ from visionkit.errors import UserError
 
 __all__ = ["BatchReader", "Loader"]
 
+
 class BatchReader:
     """Makes one batch of a split.
 

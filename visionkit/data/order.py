@@ -102,6 +102,7 @@ class BatchOrder(Sampler[Plan]):
         """Samples of a process in a whole batch."""
         return math.ceil(self.batch_size / self.world_size)
 
+
 def _mix(*numbers: int) -> int:
     """One seed out of several numbers."""
     seed = 0

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +186,10 @@ def _bring_home(failures: Mapping[int, Any], files: Path) -> int:
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", which the system does where memory runs out" if name == "SIGKILL" else ""
-        print(f"visionkit: process {rank} of the run was ended by {name}{hint}. The others were stopped.", file=sys.stderr)  # fmt: skip
-        return 128 - code
-    print(f"visionkit: process {rank} of the run ended with exit code {code}. The others were stopped.", file=sys.stderr)  # fmt: skip
+        what, code = f"was ended by {name}{hint}", 128 - code
+    else:
+        what = f"ended with exit code {code}"
+    print(f"visionkit: process {rank} of the run {what}. The others were stopped.", file=sys.stderr)
     return code
 
 
@@ -216,5 +217,3 @@ def _meeting_failed(error: Exception, hardware: Hardware) -> Exception:
         f"hardware.rendezvous: nobody answered at {place} within {hardware.timeout} s. Expected there the same command "
         "with hardware.node_rank=0. Start it, or try another hardware.rendezvous=HOST:PORT"
     )
-
-
