@@ -30,7 +30,7 @@ PIXELS = {"inception_v3": 96}  # its smallest is 75
 
 def counterparts() -> list[str]:
     """The backbones that torchvision has too."""
-    return [name for name in list_backbones() if name != "timm" and read_backbone(name).torchvision]
+    return [name for name in list_backbones() if read_backbone(name).torchvision]
 
 
 def pixels(name: str) -> int:

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -111,7 +111,8 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{place}: this key is required and is not given."
     if first["type"] == "value_error":
-        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}{message}" if message.startswith(".") else f"{place}: {message}"
     same = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
     specific = [e for e in same if not e["type"].endswith("_type")] or same
     messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
@@ -140,9 +141,8 @@ def _is_union_branch(part: Any) -> bool:
 
 def _known_keys(cls: Any, path: list[str]) -> list[str]:
     for key in path:
-        field = next((f for f in dataclasses.fields(cls) if f.name == key), None)
-        candidates = [] if field is None else [field.type, *getattr(field.type, "__args__", ())]
-        cls = next((c for c in candidates if dataclasses.is_dataclass(c)), None)
+        hint = get_type_hints(cls).get(key)
+        cls = next((kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)), None)
         if cls is None:
             return []
     return [field.name for field in dataclasses.fields(cls) if field.init]

@@ -6,11 +6,12 @@ import torchvision
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.blocks import trace
+from visionkit.errors import UserError
 from visionkit.heads import parse_head
 from visionkit.layers import Residual
 from visionkit.models import create_model
 
-ALL = [name for name in list_backbones() if name != "timm"]
+ALL = list_backbones()
 SMALLEST_OF_EACH_FAMILY = [
     "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
     "efficientnet_v2_s", "googlenet", "inception_v3", "lenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
@@ -250,7 +251,13 @@ def test_any_number_of_image_channels_is_taken(name):
         assert tuple(last.shape[1:]) == list(backbone.spec.features(size).values())[-1].shape
 
 
-@pytest.mark.parametrize("name", ["lenet", "resnet18", "densenet121"])
+TRAVELLERS = [
+    "lenet", "resnet18", "densenet121", "shufflenet_v2_x0_5", "regnet_y_400mf",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "efficientnet_b0", "squeezenet1_1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAVELLERS)
 def test_torch_compile_gives_the_same_logits(name):
     torch._dynamo.reset()
     model = create_model("classify", name, num_classes=3, image_size=32).eval()
@@ -260,7 +267,7 @@ def test_torch_compile_gives_the_same_logits(name):
         torch.testing.assert_close(compiled, model(images)["logits"])
 
 
-@pytest.mark.parametrize("name", ["lenet", "resnet18", "densenet121"])
+@pytest.mark.parametrize("name", TRAVELLERS)
 def test_torch_export_takes_any_batch_size(name):
     model = create_model("classify", name, num_classes=3, image_size=32).eval()
     images = torch.randint(0, 256, (5, model.backbone.spec.in_channels, 32, 32), dtype=torch.uint8)
@@ -288,6 +295,46 @@ def test_output_stride_holds_the_last_stages_back(name, output_stride):
     assert {k: v.shape for k, v in backbone.state_dict().items()} == {k: v.shape for k, v in plain.state_dict().items()}
     features = backbone(torch.zeros(1, 3, 96, 96, device="meta"))
     assert [96 // feature.shape[-1] for feature in features.values()] == strides
+
+
+def test_output_stride_keeps_the_branches_of_an_unpadded_net_together():
+    with torch.device("meta"):
+        backbone = create_backbone("inception_v3", output_stride=8).eval()
+    features = backbone(torch.zeros(1, 3, 139, 139, device="meta"))
+    assert {name: feature.shape[-1] for name, feature in features.items()} == {
+        name: signal.shape[-1] for name, signal in backbone.spec.features(139).items()
+    }
+    assert [info.stride for info in backbone.feature_info.values()] == [2, 4, 8, 8, 8]
+
+
+def test_stochastic_depth_of_a_file_rises_over_all_stages_of_the_module():
+    """Huang et al. 2016, equation 4: linear in the number of the block, up to the value in the file."""
+    with torch.device("meta"):
+        backbone = create_backbone("convnext_tiny")
+    rates = [module.drop_probability for module in backbone.modules() if isinstance(module, Residual)]
+    assert rates == pytest.approx([0.1 * nth / 18 for nth in range(1, 19)])
+
+
+def test_stochastic_depth_without_shortcuts_is_refused():
+    with pytest.raises(UserError, match="stochastic_depth: there is no residual block to leave out"):
+        read_backbone("vgg11", overrides={"stochastic_depth": 0.1})
+
+
+def test_an_even_kernel_inside_a_block_names_the_layer():
+    with pytest.raises(UserError, match=r"stages.stage1.blocks.*kernel_size 4; choose an odd one"):
+        read_backbone("convnext_tiny", overrides={"stages.stage1.blocks.kernel_size": 4})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modle": "resnet18", "family": "resnet"}, "torchvision: unknown key 'modle'. Did you mean 'model'?"),
+        ({"model": "resnet18"}, "torchvision.family: this key is required"),
+    ],
+)
+def test_a_counterpart_that_is_not_named_in_full_is_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        read_backbone({**_content("resnet18"), "torchvision": values})
 
 
 def test_output_stride_equals_torchvisions_dilated_resnet50():

@@ -6,8 +6,8 @@ from torch import nn
 
 from visionkit import UserError
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.backbones.names import RESERVED_NAMES
 from visionkit.models import create_model
+from visionkit.names import RESERVED_NAMES
 
 CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
 TINY = {
@@ -124,7 +124,7 @@ def test_weights_that_do_not_fit_are_named_with_their_shapes(tmp_path):
 
 def test_a_weights_file_with_code_in_it_is_refused(tmp_path):
     torch.save({"state_dict": {"a": print}}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match="cannot be read as a file of weights"):
+    with pytest.raises(UserError, match="holds more than tensors"):
         create_backbone("lenet", weights=str(tmp_path / "w.pth"))
 
 
@@ -180,3 +180,36 @@ def test_a_kernel_larger_than_its_input_names_layer_sizes_and_smallest_image():
     assert [signal.shape for signal in spec.features(56).values()][-1] == (16, 1, 1)
     with pytest.raises(UserError):
         spec.features(55)
+
+
+def test_what_is_overridden_in_a_layer_of_the_stem_wins_over_the_stem():
+    overrides = {"stages.stem.conv.kernel_size": 5, "stem": "small", "stages.stem.conv.padding": 2}
+    conv = create_backbone("resnet18", **overrides).stem.conv.conv
+    assert (conv.kernel_size, conv.stride, conv.padding) == ((5, 5), (1, 1), (2, 2))
+
+
+@pytest.mark.parametrize("channels", [0, -1, "3", 2.0, True])
+def test_a_number_of_channels_that_cannot_be_is_refused(channels):
+    with pytest.raises(UserError, match="in_channels: expected a whole number from 1 to 4096"):
+        create_backbone("resnet18", in_channels=channels)
+
+
+def test_one_stage_that_is_no_list_is_refused_with_the_list_to_type():
+    with pytest.raises(UserError, match=r"expected a list of stages, found 'layer2'. Try: \['layer2'\]"):
+        create_backbone("resnet18", out_features="layer2")
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ({"s": {"type": "norm_act"}}, "stages.s: expected a mapping of layer names .*found one block"),
+        ({"s": {"block1": {"type": "norm_act"}, "blok1": {"stride": 2}}}, "blok1: this layer has no type.*'block1'"),
+        (
+            {"s": {"i": {"type": "inception", "branches": {"one": {"type": "norm_act"}}}}},
+            "stages.s.i.branches.one: expected a mapping of layer names to blocks",
+        ),
+    ],
+)
+def test_a_block_where_layers_belong_is_explained(stages, message):
+    with pytest.raises(UserError, match=message):
+        read_backbone({"name": "tiny", "stages": stages})

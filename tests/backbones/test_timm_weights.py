@@ -78,7 +78,18 @@ def test_a_model_without_published_weights_says_so():
 
 
 def test_normalisation_is_that_of_the_published_weights():
-    content = {"name": "timm", "model": "vit_tiny_patch16_224"}
-    assert read_backbone(content).published_normalization() is None
-    spec = read_backbone({**content, "weights": "imagenet"})
+    spec = read_backbone({"name": "timm", "model": "vit_tiny_patch16_224"})
     assert spec.published_normalization() == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # Steiner et al. 2021's checkpoints
+
+
+def test_a_run_takes_the_normalisation_that_comes_with_timms_weights(in_empty_folder, monkeypatch, capsys):
+    from visionkit.backbones.timm_backbone import TimmBackbone
+    from visionkit.cli.main import main
+
+    monkeypatch.setattr(TimmBackbone, "load_published", lambda self: None)
+    words = ["backbone=timm", "backbone.model=vit_tiny_patch16_224", "backbone.weights=imagenet", "run_dir=run"]
+    words += ["dataset.image_size=224", "debug=fast", "hardware=cpu"]
+    assert main(words) == 0, capsys.readouterr().err
+    facts = json.loads((in_empty_folder / "run" / "data.json").read_text())
+    assert (facts["mean"], facts["std"]) == ([0.5], [0.5])
+    assert "their own mean 0.5" in capsys.readouterr().out

@@ -205,7 +205,7 @@ def test_tensors_of_nobody_are_left_over(resnet18, published):
 
 def test_a_published_file_with_code_in_it_is_refused(published):
     torch.save({"conv1.weight": print}, published.file("resnet18"))
-    with pytest.raises(UserError, match="cannot be read as a file of weights"):
+    with pytest.raises(UserError, match="holds more than tensors"):
         create_backbone("resnet18", weights="imagenet")
 
 
@@ -368,3 +368,27 @@ def test_what_timm_does_not_publish_points_to_what_it_does():
     pytest.importorskip("timm")
     with pytest.raises(UserError, match=r"no published weights of timm-convnext_atto.*backbone.weights=imagenet\."):
         create_backbone("timm", model="convnext_atto", weights="imagenet_v2")
+
+
+def test_a_file_whose_names_are_no_words_is_refused(tmp_path):
+    torch.save({0: torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="holds no state dict"):
+        create_backbone("lenet", weights=str(tmp_path / "w.pth"))
+
+
+def test_prefixes_of_several_processes_and_of_lightning_are_taken_off(tmp_path):
+    state = create_backbone("lenet").state_dict()
+    torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "ddp.pth")
+    inside = {f"model.backbone.{name}": value for name, value in state.items()}
+    torch.save({"state_dict": {**inside, "criterion.weight": torch.zeros(3)}}, tmp_path / "lightning.ckpt")
+    for name in ("ddp.pth", "lightning.ckpt"):
+        loaded = create_backbone("lenet", weights=str(tmp_path / name)).state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+@pytest.mark.parametrize("facts", ['{"mean": [0.5], "std": [0]}', '{"mean": [0.5, 0.5], "std": [1]}'])
+def test_a_run_whose_mean_and_std_cannot_be_is_refused(tmp_path, facts):
+    a_run(tmp_path / "run")
+    (tmp_path / "run" / "data.json").write_text(facts)
+    with pytest.raises(UserError, match="does not say the run's mean and std"):
+        create_backbone("lenet", weights=f"run:{tmp_path / 'run'}")

@@ -145,3 +145,9 @@ def test_version(cli):
     import visionkit
 
     assert cli("--version")[:2] == (0, f"visionkit {visionkit.__version__}\n")
+
+
+def test_a_pattern_that_nothing_matches_is_said(cli):
+    code, _, err = cli("list", "backbones", "pattern=zzz*")
+    assert code == 2
+    assert "no backbones matches 'zzz*'" in err

@@ -131,7 +131,7 @@ def test_a_file_with_code_in_it_is_refused(cli, in_empty_folder):
     torch.save({"state_dict": {"a": print}}, "code.pth")
     code, _, err = cli("weights=code.pth", "debug=fast", "hardware=cpu")
     assert code == 2
-    assert "'code.pth' cannot be read as a file of weights" in err
+    assert "'code.pth' holds more than tensors" in err
     assert [path.name for path in in_empty_folder.iterdir()] == ["code.pth"]
 
 
@@ -153,3 +153,11 @@ def test_words_that_mean_no_weights_are_found_out_before_torch_is_imported(in_em
     for line, message in zip(result.stderr.splitlines(), mistakes.values(), strict=True):
         assert message in line
     assert list(in_empty_folder.iterdir()) == []
+
+
+def test_the_newest_run_as_a_start_is_written_down_by_its_folder(cli, in_empty_folder):
+    assert cli("debug=fast", "hardware=cpu")[0] == 0
+    code, _, err = cli("debug=fast", "hardware=cpu", "weights=run:latest", "run_dir=second")
+    assert code == 0, err
+    (first,) = (in_empty_folder / "runs").glob("*/*")
+    assert RunFolder.open("second").read_config()["weights"] == f"run:{first.relative_to(in_empty_folder)}"

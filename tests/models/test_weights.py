@@ -187,3 +187,25 @@ def test_names_are_converted_without_auxiliary_classifiers():
     state = get_model("googlenet", weights=None, aux_logits=True, init_weights=False).state_dict()
     ours = convert_state_dict(state, "googlenet")
     assert ours.keys() == create_model("classify", "googlenet", num_classes=1000).state_dict().keys()
+
+
+def test_a_layout_that_is_not_known_is_refused():
+    with pytest.raises(UserError, match=r"source: no layout is called 'timm'\. Known: visionkit, torchvision"):
+        convert_state_dict({}, "resnet18", source="timm")
+
+
+def test_names_are_converted_without_touching_the_weights_that_the_backbone_names():
+    from visionkit.backbones.files import backbone_file, load_backbone_file
+
+    content = {**load_backbone_file(backbone_file("resnet18")), "weights": "nowhere.pth"}
+    state = create_model("classify", "resnet18", num_classes=3).state_dict()
+    assert len(convert_state_dict(state, content, source="visionkit", target="torchvision")) == len(state)
+
+
+def test_a_layer_more_than_torchvisions_has_no_counterpart():
+    from visionkit.backbones.files import backbone_file, load_backbone_file
+
+    content = load_backbone_file(backbone_file("vgg11"))
+    content["stages"]["block1"]["conv2"] = dict(content["stages"]["block1"]["conv1"])
+    with pytest.raises(UserError, match=r"no counterpart of 'backbone.block1.conv2.conv.weight'"):
+        convert_state_dict({}, content)

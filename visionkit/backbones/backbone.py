@@ -110,6 +110,8 @@ class Backbone(nn.Module):
 
 
 def _wanted(spec: BackboneSpec, out_features: Sequence[str] | None) -> dict[str, FeatureInfo]:
+    if isinstance(out_features, str):
+        raise UserError(f"out_features: expected a list of stages, found '{out_features}'. Try: ['{out_features}']")
     wanted = list(spec.stages) if out_features is None else list(out_features)
     for name in wanted:
         if name not in spec.stages:

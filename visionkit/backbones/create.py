@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
 from visionkit.backbones.spec import BackboneSpec
+from visionkit.backbones.stem import settle_stem
 from visionkit.backbones.timm_spec import TimmSpec
 from visionkit.errors import UserError
 
@@ -39,7 +40,11 @@ def read_backbone(
     content = (
         deepcopy(dict(backbone)) if isinstance(backbone, Mapping) else load_backbone_file(backbone_file(str(backbone)))
     )
-    for key, value in (overrides or {}).items():
+    overrides = dict(overrides or {})
+    if "stem" in overrides:
+        content["stem"] = overrides.pop("stem")
+    content = settle_stem(content)
+    for key, value in overrides.items():
         _override(content, key, value)
     kind = TimmSpec if content.get("name") == "timm" else BackboneSpec
     return kind.from_mapping(content, in_channels=in_channels)

@@ -114,6 +114,8 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
         return Origin(text, mean_std=published_mean_std(model))
     if text.startswith(_RUN):
         return _of_run(text, key)
+    if Path(text).is_dir():
+        raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
         raise UserError(f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED)} {_EXPECTED}")
     return Origin(text, file=Path(text))
@@ -152,6 +154,8 @@ def _of_run(source: str, key: str) -> Origin:
     try:
         facts: dict[str, Any] = json.loads((folder / "data.json").read_text(encoding="utf-8"))
         mean_std = (tuple(map(float, facts["mean"])), tuple(map(float, facts["std"])))
+        if len(mean_std[0]) != len(mean_std[1]) or min(mean_std[1]) <= 0:
+            raise ValueError("one std above 0 is wanted for each mean")
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{key}: '{folder / 'data.json'}' does not say the run's mean and std. Expected the file that train "

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Listing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from visionkit.backbones.classifier import Classifier
-from visionkit.backbones.names import check_name
+from visionkit.backbones.stem import PAPER, with_stem
 from visionkit.blocks import (
     ActivationField,
     AvgPool,
-    Block,
     Conv2d,
-    DoesNotFitError,
     InitField,
     LayerError,
     MaxPool,
@@ -32,15 +30,16 @@ from visionkit.blocks import (
     parse_block,
     trace,
 )
-from visionkit.blocks.base import Fraction
+from visionkit.blocks.base import Fraction, check_layers
 from visionkit.blocks.signal import pair
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UserError
+from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
 
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone
 
-__all__ = ["BackboneSpec", "FeatureInfo"]
+__all__ = ["BACKBONE_KEYS", "BackboneSpec", "FeatureInfo"]
 
 _LARGEST_IMAGE = 65_536
 _NOMINAL_IMAGE = 32_768
@@ -74,6 +73,15 @@ class _LayerDefaults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Counterpart:
+    """The same network in torchvision."""
+
+    __pydantic_config__ = STRICT
+    model: str
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class _File:
     """The keys of a backbone file."""
 
@@ -83,12 +91,16 @@ class _File:
     image_size: Annotated[int, Field(gt=0, le=_LARGEST_IMAGE)] = 224
     layer_defaults: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
-    stem: str = "paper"
+    stem: str = PAPER
     stems: dict[str, dict[str, Any]] = field(default_factory=dict)
     output_stride: Literal[8, 16, 32] | None = None
     stochastic_depth: Fraction = 0.0
     weights: str | None = None
-    torchvision: dict[str, str] | None = None
+    torchvision: _Counterpart | None = None
+
+
+BACKBONE_KEYS = tuple(key.name for key in fields(_File))
+"""The keys of a backbone file."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,8 @@ class BackboneSpec:
         Raises:
             UserError: If anything in it is unknown, of the wrong type, or does not fit together.
         """
+        if in_channels is not None and (type(in_channels) is not int or not 1 <= in_channels <= 4096):
+            raise UserError(f"in_channels: expected a whole number from 1 to 4096, found {describe(in_channels)}.")
         if not isinstance(mapping, Mapping) or not mapping:
             raise UserError(f"backbone: expected a mapping with the keys name and stages, found {describe(mapping)}.")
         file = parse(_File, mapping, where=f"backbone {mapping.get('name', '')}".strip())
@@ -135,18 +149,16 @@ class BackboneSpec:
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
         signal = Signal.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
         stages = {}
-        for name, layers in _with_stem(file, where).items():
+        for name, layers in with_stem(file.stages, file.stem, file.stems, where=where).items():
             node = _parse_stage(name, layers, file.layer_defaults, where)
             try:
                 stages[name], signal = expand(node, signal, path=(name,))
             except LayerError as error:
                 raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
-            except DoesNotFitError as error:
-                raise UserError(f"{where}: stages.{name}: {error}.") from None
         if file.output_stride is not None:
             stages = _hold_stride(stages, file.output_stride)
         if file.stochastic_depth:
-            stages = _drop_residuals(stages, file.stochastic_depth)
+            stages = _drop_residuals(stages, file.stochastic_depth, where)
         classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
         spec = cls(
             name=file.name,
@@ -155,7 +167,7 @@ class BackboneSpec:
             stages=stages,
             classifier=classifier,
             weights=file.weights,
-            torchvision=file.torchvision,
+            torchvision=None if file.torchvision is None else vars(file.torchvision),
             stems=tuple(stem for stem in file.stems if stem != file.stem),
         )
         spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
@@ -252,40 +264,13 @@ class BackboneSpec:
         )
 
 
-def _with_stem(file: _File, where: str) -> dict[str, Any]:
-    """The stages with the chosen stem's changes: keys laid over a layer's, null takes one away."""
-    if file.stem == "paper":
-        return file.stages
-    if file.stem not in file.stems:
-        known = ["paper", *file.stems]
-        raise UserError(
-            f"{where}: stem: no stem is called '{file.stem}'.{did_you_mean(file.stem, known)} "
-            f"Known: {', '.join(known)}."
-        )
-    stages = {name: dict(layers) if isinstance(layers, Mapping) else layers for name, layers in file.stages.items()}
-    for stage, changes in file.stems[file.stem].items():
-        for layer, change in (changes or {}).items():
-            if stage not in stages or layer not in stages[stage]:
-                raise UserError(f"{where}: stems.{file.stem}: there is no layer {stage}.{layer} to change.")
-            if change is None:
-                del stages[stage][layer]
-            else:
-                stages[stage][layer] = {**stages[stage][layer], **change}
-        if not stages[stage]:
-            del stages[stage]
-    return stages
-
-
 def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequence:
     place = f"{where}: stages.{name}"
-    if not isinstance(layers, Mapping) or not layers:
-        raise UserError(f"{place}: expected a mapping of layer names to blocks, found {describe(layers)}.")
-    children: dict[str, Block] = {}
-    for key in (name, *layers):
-        check_name(key, where=place)
-    for layer, values in layers.items():
-        children[layer] = parse_block(values, where=f"{place}.{layer}", defaults=defaults)
-    return Sequence(children)
+    check_name(name, where=place)
+    check_layers(layers, where=place)
+    return Sequence(
+        {layer: parse_block(values, where=f"{place}.{layer}", defaults=defaults) for layer, values in layers.items()}
+    )
 
 
 def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
@@ -295,8 +280,13 @@ def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
     return held
 
 
-def _drop_residuals(stages: Mapping[str, Node], last: float) -> dict[str, Node]:
-    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4)."""
+def _drop_residuals(stages: Mapping[str, Node], last: float, where: str) -> dict[str, Node]:
+    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4).
+
+    Only blocks with a shortcut count; torchvision also counts those without one, which it cannot drop.
+    """
     total = sum(count_residuals(stage) for stage in stages.values())
+    if not total:
+        raise UserError(f"{where}: stochastic_depth: there is no residual block to leave out. Expected 0.")
     probabilities = (last * nth / total for nth in range(1, total + 1))
     return {name: drop_residuals(stage, probabilities) for name, stage in stages.items()}

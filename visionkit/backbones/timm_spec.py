@@ -162,10 +162,8 @@ class TimmSpec(BackboneSpec):
             return False
         return True
 
-    def published_normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and std that timm's own weights were trained with, if ``weights=imagenet`` asks for these."""
-        if self.weights != "imagenet":
-            return None
+    def published_normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std that timm's own weights were trained with."""
         published = self.model.published()
         return tuple(published.mean), tuple(published.std)
 

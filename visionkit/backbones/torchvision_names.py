@@ -36,11 +36,12 @@ def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str
     renamed = {}
     for name in names:
         new = _rename(name, FAMILIES[family].table)
-        if new is None:
+        layer = name.rpartition(".")[0]
+        found = list(_units(layer.removeprefix("backbone."), units)) if layer.startswith("backbone.") else []
+        if new is None or any(unit not in places for unit in found):
             raise UserError(f"backbone {spec.name}: torchvision's {family} has no counterpart of '{name}'.")
-        layer = name.removeprefix("backbone.").rpartition(".")[0]
-        for level, unit in enumerate(_units(layer, units), start=1):
-            new = new.replace(f"#{level}", str(places.get(unit, "?")))
+        for level, unit in enumerate(found, start=1):
+            new = new.replace(f"#{level}", str(places[unit]))
         renamed[name] = new
     return renamed
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
@@ -118,7 +119,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: A .safetensors file, or a .pth, .pt or .ckpt file holding a state dict, perhaps under
-            ``state_dict`` or ``model``. A Lightning checkpoint's ``model.`` prefix is taken off.
+            ``state_dict`` or ``model``. The prefixes ``module.`` (several processes) and ``model.`` (Lightning, of
+            whose .ckpt files the other tensors are left) are taken off.
 
     Raises:
         UserError: If the file is missing or is no file of weights.
@@ -132,22 +134,32 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).split("\n")[0]
+    except UnpicklingError:
         raise UserError(
-            f"weights: '{path}' cannot be read as a file of weights: {reason[:200]}. "
+            f"weights: '{path}' holds more than tensors, or is no file of torch's; nothing else is ever loaded. "
+            "Expected a .safetensors file, or what torch.save(model.state_dict(), FILE) writes."
+        ) from None
+    except Exception as error:
+        reason = str(error).split("\n")[0][:200]
+        said = f": {reason}" if " " in reason else ""  # some are the number of a byte alone
+        raise UserError(
+            f"weights: '{path}' cannot be read as a file of weights{said}. "
             "Expected a .safetensors file, or a .pth or .ckpt file that holds tensors alone."
         ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise UserError(
             f"weights: '{path}' holds no state dict. Expected a mapping of names to tensors, "
             "such as torch.save(model.state_dict(), FILE) writes."
         )
-    if content and all(key.startswith("model.") for key in content):
-        content = {key.removeprefix("model."): value for key, value in content.items()}
+    for prefix in ("module.", "model."):
+        inner = {key.removeprefix(prefix): value for key, value in content.items() if key.startswith(prefix)}
+        if len(inner) == len(content) or (prefix == "model." and path.suffix == ".ckpt" and inner):
+            content = inner
     return dict(content)
 
 
@@ -223,7 +235,10 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
         if keys
     ]
     if problems:
-        raise UserError(f"weights: '{source}' does not fit this network. {'; '.join(problems)}.")
+        raise UserError(
+            f"weights: '{source}' does not fit this network. {'; '.join(problems)}. Weights fit the network they were "
+            "trained in: another backbone, stem, norm or size of a layer needs others."
+        )
     module.load_state_dict(state)
 
 

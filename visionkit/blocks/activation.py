@@ -62,7 +62,7 @@ def _read(value: Any) -> Activation | None:
     try:
         return parse(Activation, {"name": value} if isinstance(value, str) else value, where="")
     except UserError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix(": ")) from None
 
 
 ActivationField = Annotated[Activation | None, PlainValidator(_read)]

@@ -56,7 +56,7 @@ class LayerScale(Primitive):
 
     overwritable: ClassVar[bool] = True
 
-    start: float = 1e-6
+    init_value: Annotated[float, Field(gt=0, le=1)] = 1e-6
 
     def parameters(self, signal: Signal) -> int:
         return signal.channels
@@ -64,7 +64,7 @@ class LayerScale(Primitive):
     def build(self, signal: Signal) -> nn.Module:
         from visionkit import layers
 
-        return layers.LayerScale(signal.channels, self.start)
+        return layers.LayerScale(signal.channels, self.init_value)
 
 
 @block("convnext")
@@ -100,5 +100,5 @@ class ConvNext(Composite):
             body["act"] = self.activation
         body["project"] = Pointwise(out_channels=in_channels, init=self.init)
         if self.layer_scale:
-            body["scale"] = LayerScale(start=self.layer_scale)
+            body["scale"] = LayerScale(init_value=self.layer_scale)
         return Sequence({"residual": Residual(Sequence(body), Identity())})

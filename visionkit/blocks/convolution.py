@@ -15,7 +15,7 @@ from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Conv", "Conv2d", "Flatten", "Linear"]
+__all__ = ["Conv", "Conv2d", "ConvBlock", "Flatten", "Linear"]
 
 ConvPadding = Padding | tuple[Padding, Padding] | Literal["same", "valid"]
 
@@ -42,13 +42,14 @@ class Conv2d(Primitive):
         return max(self.stride)
 
     def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
-        even = any(kernel % 2 == 0 for kernel in self.kernel_size)
+        rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        shrinks = any(2 * padding != room for padding, room in zip(self.padding, rooms, strict=True))
         return replace(
             self,
             stride=self.stride if keep_stride else (1, 1),
             dilation=(self.dilation[0] * dilation, self.dilation[1] * dilation),
             padding=(self.padding[0] * dilation, self.padding[1] * dilation),
-            keeps_size=self.keeps_size or (even and not keep_stride),
+            keeps_size=self.keeps_size or (shrinks and not keep_stride),
         )
 
     def windows(self) -> tuple[Window, Window]:
@@ -150,9 +151,34 @@ class Conv(Composite):
         height, width = (d * (k - 1) for d, k in zip(pair(self.dilation), pair(self.kernel_size), strict=True))
         if height % 2 or width % 2:
             raise DoesNotFitError(
-                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; give padding as a number"
+                f"padding 'same' needs an odd kernel, found kernel_size {self.kernel_size}; choose an odd one "
+                "(a bare conv takes padding as a number, too)"
             )
         return height // 2, width // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvBlock(Composite):
+    """What blocks of several convolutions share: one norm, activation and init for all of them."""
+
+    norm: NormField = None
+    activation: ActivationField = None
+    init: InitField = Init()
+
+    def conv(
+        self, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1, activated: bool = True
+    ) -> Conv:
+        """A convolution that keeps the size but for its stride, with the norm and perhaps the activation behind it."""
+        return Conv(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding="same",
+            groups=groups,
+            norm=self.norm,
+            activation=self.activation if activated else None,
+            init=self.init,
+        )
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import Field
 
-from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, Depth, Fraction, block
-from visionkit.blocks.convolution import Conv
-from visionkit.blocks.initialization import Init, InitField
-from visionkit.blocks.normalization import NormField
+from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.pooling import AvgPool, Dropout, Identity
-from visionkit.blocks.tree import Composite, Concat, Node, Sequence
+from visionkit.blocks.tree import Concat, Node, Sequence
 
 __all__ = ["Dense", "Transition"]
 
 
 @block("dense")
 @dataclass(frozen=True, kw_only=True)
-class Dense(Composite):
+class Dense(ConvBlock):
     """``num_layers`` layers, each adding ``growth_rate`` channels to all that came before (section 3).
 
     ``bottleneck_width`` times the growth rate are the channels of the 1x1 convolution before each
@@ -31,9 +28,6 @@ class Dense(Composite):
     growth_rate: Count
     bottleneck_width: Annotated[int, Field(ge=0, le=1000)] = 4
     dropout: Fraction = 0.0
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
 
     def parts(self, in_channels: int) -> Node:
         return Sequence(
@@ -51,36 +45,17 @@ class Dense(Composite):
         return Sequence({**convs, **({"dropout": Dropout(p=self.dropout)} if self.dropout else {})})
 
     def _conv(self, out_channels: int, kernel_size: int) -> Conv:
-        return Conv(
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            padding="same",
-            bias=False,
-            norm=self.norm,
-            activation=self.activation,
-            init=self.init,
-            order="norm_act_conv",
-        )
+        return replace(self.conv(out_channels, kernel_size), bias=False, order="norm_act_conv")
 
 
 @block("transition")
 @dataclass(frozen=True, kw_only=True)
-class Transition(Composite):
+class Transition(ConvBlock):
     """A 1x1 convolution to ``compression`` times the channels, and 2x2 mean pooling (section 3)."""
 
     compression: Annotated[float, Field(gt=0, le=1)] = 0.5
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
 
     def parts(self, in_channels: int) -> Node:
-        conv = Conv(
-            out_channels=max(1, int(in_channels * self.compression)),
-            kernel_size=1,
-            bias=False,
-            norm=self.norm,
-            activation=self.activation,
-            init=self.init,
-            order="norm_act_conv",
-        )
+        conv = self.conv(max(1, int(in_channels * self.compression)), 1)
+        conv = replace(conv, bias=False, order="norm_act_conv")
         return Sequence({"conv": conv, "pool": AvgPool(kernel_size=2, stride=2)})

@@ -8,13 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
-from visionkit.blocks.activation import ActivationField
-from visionkit.blocks.base import Count, block, parse_block
-from visionkit.blocks.convolution import Conv
-from visionkit.blocks.initialization import Init, InitField
-from visionkit.blocks.normalization import NormField
+from visionkit.blocks.base import Count, block, check_layers, parse_block
+from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.tree import Block, Composite, Concat, Node, Sequence
 from visionkit.errors import UserError
+from visionkit.names import check_name
 from visionkit.schema import describe
 
 __all__ = ["Fire", "Inception"]
@@ -23,18 +21,19 @@ __all__ = ["Fire", "Inception"]
 def _read_branches(values: Any) -> dict[str, dict[str, Block]]:
     if not isinstance(values, Mapping) or not values:
         raise ValueError(f"expected a mapping of branch names to layers, found {describe(values)}.")
-    branches: dict[str, dict[str, Block]] = {}
-    for name, layers in values.items():
-        if not isinstance(layers, Mapping) or not layers:
-            raise ValueError(f"{name}: expected a mapping of layer names to blocks, found {describe(layers)}.")
-        try:
-            branches[name] = {
-                layer: block if isinstance(block, Block) else parse_block(block, where=f"{name}.{layer}", defaults={})
-                for layer, block in layers.items()
-            }
-        except UserError as error:
-            raise ValueError(str(error)) from None
-    return branches
+    try:
+        return {name: _read_layers(name, layers) for name, layers in values.items()}
+    except UserError as error:
+        raise ValueError(f".{error}") from None
+
+
+def _read_layers(branch: str, layers: Any) -> dict[str, Block]:
+    check_name(branch, where=str(branch))
+    check_layers(layers, where=branch)
+    return {
+        name: values if isinstance(values, Block) else parse_block(values, where=f"{branch}.{name}", defaults={})
+        for name, values in layers.items()
+    }
 
 
 @block("inception")
@@ -60,31 +59,16 @@ class Inception(Composite):
 
 @block("fire")
 @dataclass(frozen=True, kw_only=True)
-class Fire(Composite):
+class Fire(ConvBlock):
     """A 1x1 convolution that squeezes, then a 1x1 and a 3x3 side by side (Iandola et al. 2016, arXiv:1602.07360)."""
 
     squeeze_channels: Count
     expand1x1_channels: Count
     expand3x3_channels: Count
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
 
     def parts(self, in_channels: int) -> Node:
+        expand1x1, expand3x3 = self.conv(self.expand1x1_channels, 1), self.conv(self.expand3x3_channels, 3)
         return Sequence({
-            "squeeze": self._conv(self.squeeze_channels, 1),
-            "expand": Concat({
-                "expand1x1": self._conv(self.expand1x1_channels, 1),
-                "expand3x3": self._conv(self.expand3x3_channels, 3),
-            }),
+            "squeeze": self.conv(self.squeeze_channels, 1),
+            "expand": Concat({"expand1x1": expand1x1, "expand3x3": expand3x3}),
         })  # fmt: skip
-
-    def _conv(self, out_channels: int, kernel_size: int) -> Conv:
-        return Conv(
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            padding="same",
-            norm=self.norm,
-            activation=self.activation,
-            init=self.init,
-        )

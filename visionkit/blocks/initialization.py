@@ -85,7 +85,7 @@ def _read(value: Any) -> Init:
         init = parse(Init, {"type": value} if isinstance(value, str) else value, where="")
         init.arguments  # noqa: B018  (its check is wanted here)
     except UserError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix(": ")) from None
     return init
 
 

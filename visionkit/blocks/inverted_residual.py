@@ -7,21 +7,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from visionkit.blocks.activation import Activation, ActivationField
 from visionkit.blocks.base import Count, Extent, block
-from visionkit.blocks.convolution import Conv
-from visionkit.blocks.initialization import Init, InitField
-from visionkit.blocks.normalization import NormField
+from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
-from visionkit.blocks.tree import Composite, Node, Residual, Sequence
+from visionkit.blocks.tree import Node, Residual, Sequence
 
 __all__ = ["InvertedResidual"]
 
 
 @block("inverted_residual")
 @dataclass(frozen=True, kw_only=True)
-class InvertedResidual(Composite):
+class InvertedResidual(ConvBlock):
     """A 1x1 convolution that widens, a depthwise one, and a 1x1 that narrows without activation.
 
     The middle has ``expanded_channels``, or else ``expansion`` times the channels that come in; where that
@@ -38,9 +35,6 @@ class InvertedResidual(Composite):
     se: SqueezeExcitation | None = None
     fused: bool = False
     residual: bool = True
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
 
     def parts(self, in_channels: int) -> Node:
         body = Sequence(self._fused(in_channels) if self.fused else self._separable(in_channels))
@@ -53,39 +47,24 @@ class InvertedResidual(Composite):
 
     def _separable(self, in_channels: int) -> dict[str, Node]:
         width = self._width(in_channels)
-        layers: dict[str, Node] = {}
-        if width != in_channels:
-            layers["expand"] = self._conv(width, 1, activation=self.activation)
-        layers["depthwise"] = self._conv(
-            width, self.kernel_size, stride=self.stride, groups=width, activation=self.activation
-        )
-        if self.se is not None:
-            layers["se"] = self.se.inside(in_channels)
-        return {**layers, "project": self._conv(self.out_channels, 1, activation=None)}
+        expand: dict[str, Node] = {} if width == in_channels else {"expand": self.conv(width, 1)}
+        return {
+            **expand,
+            "depthwise": self.conv(width, self.kernel_size, stride=self.stride, groups=width),
+            **self._se(in_channels),
+            "project": self.conv(self.out_channels, 1, activated=False),
+        }
 
     def _fused(self, in_channels: int) -> dict[str, Node]:
         width = self._width(in_channels)
         if width == in_channels:
-            return {
-                "conv": self._conv(self.out_channels, self.kernel_size, stride=self.stride, activation=self.activation)
-            }
-        layers: dict[str, Node] = {
-            "expand": self._conv(width, self.kernel_size, stride=self.stride, activation=self.activation)
+            conv = self.conv(self.out_channels, self.kernel_size, stride=self.stride)
+            return {"conv": conv, **self._se(in_channels)}
+        return {
+            "expand": self.conv(width, self.kernel_size, stride=self.stride),
+            **self._se(in_channels),
+            "project": self.conv(self.out_channels, 1, activated=False),
         }
-        if self.se is not None:
-            layers["se"] = self.se.inside(in_channels)
-        return {**layers, "project": self._conv(self.out_channels, 1, activation=None)}
 
-    def _conv(
-        self, out_channels: int, kernel_size: int, *, activation: Activation | None, stride: int = 1, groups: int = 1
-    ) -> Conv:
-        return Conv(
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            stride=stride,
-            padding="same",
-            groups=groups,
-            norm=self.norm,
-            activation=activation,
-            init=self.init,
-        )
+    def _se(self, in_channels: int) -> dict[str, Node]:
+        return {} if self.se is None else {"se": self.se.inside(in_channels)}

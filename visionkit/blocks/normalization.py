@@ -125,7 +125,7 @@ def _read(value: Any) -> Norm | None:
     try:
         return parse_typed(NORMS, value, where="")
     except UserError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix(": ")) from None
 
 
 NormField = Annotated[Norm | None, PlainValidator(_read)]

@@ -6,14 +6,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from visionkit.blocks.activation import Activation, ActivationField
 from visionkit.blocks.base import Count, block
-from visionkit.blocks.convolution import Conv
-from visionkit.blocks.initialization import Init, InitField
-from visionkit.blocks.normalization import Norm, NormField
+from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
+from visionkit.blocks.signal import DoesNotFitError
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
-from visionkit.blocks.tree import Composite, Node, Residual, Sequence
+from visionkit.blocks.tree import Node, Residual, Sequence
 
 __all__ = ["Basic", "Bottleneck", "XBlock"]
 
@@ -21,19 +19,16 @@ Shortcut = Literal["projection", "zero_pad"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ResidualBlock(Composite):
+class _ResidualBlock(ConvBlock):
     """``activation(body(x) + shortcut(x))``, or ``activation(body(x))`` where ``residual`` is false.
 
     Where the shape changes, ``shortcut`` is a 1x1 convolution (``projection``, option B of the
-    paper) or has no weights (``zero_pad``, option A); elsewhere it is the identity. ``se`` adds
-    squeeze-and-excitation at the body's end (Hu et al. 2018, figure 3).
+    paper) or has no weights (``zero_pad``, option A); elsewhere it is the identity. With ``se`` the
+    body has squeeze-and-excitation: at its end unless the block says otherwise (Hu et al. 2018, figure 3).
     """
 
     out_channels: Count
     stride: Count = 1
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
     residual: bool = True
     shortcut: Shortcut = "projection"
     se: SqueezeExcitation | None = None
@@ -54,25 +49,10 @@ class _ResidualBlock(Composite):
             return Identity()
         if self.shortcut == "zero_pad":
             return ZeroPadShortcut(out_channels=self.out_channels, stride=self.stride)
-        return self._conv(self.out_channels, 1, stride=self.stride, activation=None)
+        return self.conv(self.out_channels, 1, stride=self.stride, activated=False)
 
     def _se(self, in_channels: int) -> dict[str, Node]:
         return {} if self.se is None else {"se": self.se.inside(in_channels)}
-
-    def _conv(
-        self, out_channels: int, kernel_size: int, *, activation: Activation | None, stride: int = 1, groups: int = 1
-    ) -> Conv:
-        norm: Norm | None = self.norm
-        return Conv(
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            stride=stride,
-            padding="same",
-            groups=groups,
-            norm=norm,
-            activation=activation,
-            init=self.init,
-        )
 
 
 @block("basic")
@@ -82,8 +62,8 @@ class Basic(_ResidualBlock):
 
     def body(self, in_channels: int) -> dict[str, Node]:
         return {
-            "conv1": self._conv(self.out_channels, 3, stride=self.stride, activation=self.activation),
-            "conv2": self._conv(self.out_channels, 3, activation=None),
+            "conv1": self.conv(self.out_channels, 3, stride=self.stride),
+            "conv2": self.conv(self.out_channels, 3, activated=False),
             **self._se(in_channels),
         }
 
@@ -106,9 +86,9 @@ class Bottleneck(_ResidualBlock):
     def body(self, in_channels: int) -> dict[str, Node]:
         width = max(1, int(self.out_channels // self.expansion * self.base_width / 64)) * self.groups
         return {
-            "conv1": self._conv(width, 1, activation=self.activation),
-            "conv2": self._conv(width, 3, stride=self.stride, groups=self.groups, activation=self.activation),
-            "conv3": self._conv(self.out_channels, 1, activation=None),
+            "conv1": self.conv(width, 1),
+            "conv2": self.conv(width, 3, stride=self.stride, groups=self.groups),
+            "conv3": self.conv(self.out_channels, 1, activated=False),
             **self._se(in_channels),
         }
 
@@ -124,10 +104,13 @@ class XBlock(_ResidualBlock):
     group_width: Count
 
     def body(self, in_channels: int) -> dict[str, Node]:
-        groups = max(1, self.out_channels // self.group_width)
+        group_width = min(self.group_width, self.out_channels)
+        if self.out_channels % group_width:
+            raise DoesNotFitError(f"group_width {group_width} does not divide out_channels {self.out_channels}")
+        groups = self.out_channels // group_width
         return {
-            "conv1": self._conv(self.out_channels, 1, activation=self.activation),
-            "conv2": self._conv(self.out_channels, 3, stride=self.stride, groups=groups, activation=self.activation),
+            "conv1": self.conv(self.out_channels, 1),
+            "conv2": self.conv(self.out_channels, 3, stride=self.stride, groups=groups),
             **self._se(in_channels),
-            "conv3": self._conv(self.out_channels, 1, activation=None),
+            "conv3": self.conv(self.out_channels, 1, activated=False),
         }

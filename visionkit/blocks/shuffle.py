@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from visionkit.blocks.activation import Activation, ActivationField
 from visionkit.blocks.base import Count, block
-from visionkit.blocks.convolution import Conv
-from visionkit.blocks.initialization import Init, InitField
-from visionkit.blocks.normalization import NormField
+from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.signal import DoesNotFitError, Signal
-from visionkit.blocks.tree import Composite, Concat, Node, Primitive, Sequence
+from visionkit.blocks.tree import Concat, Node, Primitive, Sequence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +56,7 @@ class ChannelShuffle(Primitive):
 
 @block("shuffle_unit")
 @dataclass(frozen=True, kw_only=True)
-class ShuffleUnit(Composite):
+class ShuffleUnit(ConvBlock):
     """One half of the channels passes, the other is convolved; then both are shuffled (section 4, figure 3 c, d).
 
     With a stride both branches see all channels, and the passing one has a convolution too.
@@ -67,9 +64,6 @@ class ShuffleUnit(Composite):
 
     out_channels: Count
     stride: Count = 1
-    norm: NormField = None
-    activation: ActivationField = None
-    init: InitField = Init()
 
     def parts(self, in_channels: int) -> Node:
         if self.out_channels % 2:
@@ -80,32 +74,17 @@ class ShuffleUnit(Composite):
             )
         width = self.out_channels // 2
         convolved: dict[str, Node] = {
-            "conv1": self._conv(width, 1),
+            "conv1": self.conv(width, 1),
             "conv2": self._depthwise(width),
-            "conv3": self._conv(width, 1),
+            "conv3": self.conv(width, 1),
         }
         if self.stride == 1:
             passed: dict[str, Node] = {"slice": ChannelSlice(index=0, parts=2)}
             convolved = {"slice": ChannelSlice(index=1, parts=2), **convolved}
         else:
-            passed = {"conv1": self._depthwise(in_channels), "conv2": self._conv(width, 1)}
+            passed = {"conv1": self._depthwise(in_channels), "conv2": self.conv(width, 1)}
         branches = Concat({"passed": Sequence(passed), "convolved": Sequence(convolved)})
         return Sequence({"branches": branches, "shuffle": ChannelShuffle(groups=2)})
 
     def _depthwise(self, channels: int) -> Conv:
-        return self._conv(channels, 3, stride=self.stride, groups=channels, activation=False)
-
-    def _conv(
-        self, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1, activation: bool = True
-    ) -> Conv:
-        chosen: Activation | None = self.activation if activation else None
-        return Conv(
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            stride=stride,
-            padding="same",
-            groups=groups,
-            norm=self.norm,
-            activation=chosen,
-            init=self.init,
-        )
+        return self.conv(channels, 3, stride=self.stride, groups=channels, activated=False)

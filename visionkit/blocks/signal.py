@@ -121,11 +121,15 @@ class Signal:
         )
 
     def merge(self, other: Signal) -> Signal:
-        """Two paths of one source, joined: the wider view counts, and None (global) is widest."""
+        """Two paths of one source, joined: this one's sizes, and of both views the wider; None (global) is widest."""
         return Signal(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))
 
 
 def _merge(one: Axis, other: Axis) -> Axis:
-    if one.receptive_field is None or other.receptive_field is None:
-        return replace(one, receptive_field=None)
-    return one if one.receptive_field >= other.receptive_field else other
+    views = [axis.receptive_field for axis in (one, other)]
+    if None not in views:
+        wider = one if one.receptive_field >= other.receptive_field else other  # type: ignore[operator]
+        return replace(wider, size=one.size)
+    known = [axis for axis in (one, other) if axis.receptive_field is not None]
+    known += [axis for axis in (one, other) if axis.jump is not None]
+    return replace(known[0] if known else one, size=one.size, receptive_field=None)

@@ -19,7 +19,7 @@ __all__ = ["SqueezeExcitation", "round_channels"]
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of ``divisor`` that is no more than a tenth below (Howard et al. 2017, MobileNets' code)."""
+    """The nearest multiple of ``divisor`` that is no more than a tenth below (as in MobileNetV2's published code)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
@@ -32,6 +32,7 @@ class SqueezeExcitation(Composite):
     The inner layer has ``squeeze_channels``, or else ``ratio`` of the channels that come in, rounded to
     a multiple of ``divisor``. Inside another block ``ratio_of: block`` counts from the channels that come
     into that block (EfficientNet, RegNet), ``ratio_of: layer`` from those at this place (SE-ResNet, MobileNetV3).
+    Written in a file, ``activation`` and ``init`` are those of the block around it unless given.
     """
 
     __pydantic_config__ = STRICT

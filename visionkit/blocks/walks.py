@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from visionkit.blocks.signal import DoesNotFitError, Signal, TooSmallError
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
+from visionkit.names import RESERVED_NAMES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +91,11 @@ def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[N
         LayerError: If a layer cannot take its input or branches do not match.
     """
     if isinstance(node, Composite):
-        opened, after = expand(node.parts(signal.channels), signal, path=path)
+        try:
+            parts = node.parts(signal.channels)
+        except DoesNotFitError as error:
+            raise LayerError(str(error), path=path, signal=signal) from None
+        opened, after = expand(parts, signal, path=path)
         return (opened if isinstance(opened, Block) else replace(opened, made_by=type(node).__name__)), after
     if isinstance(node, Primitive):
         return node, _output(node, signal, path)
@@ -98,6 +103,8 @@ def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[N
     children: dict[str, Node] = {}
     outputs: list[Signal] = []
     for name, child in node.children.items():
+        if name in RESERVED_NAMES:
+            raise LayerError(f"a part cannot be called '{name}', a word torch uses itself", path=path, signal=signal)
         before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
         children[name], after = expand(child, before, path=(*path, name))
         outputs.append(after)
@@ -146,9 +153,7 @@ def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
             layers.overwrite_input(modules[name], allowed=_is_overwritable(previous))
         outputs.append(after)
         previous = child
-    if isinstance(node, Residual):
-        return layers.Residual(**modules, drop_probability=node.drop_probability), _join(node, signal, outputs, ())
-    return layers.COMBINE[type(node).__name__](modules), _join(node, signal, outputs, ())
+    return layers.COMBINE[type(node).__name__](node, modules), _join(node, signal, outputs, ())
 
 
 def primitives(node: Node) -> Iterator[Primitive]:
@@ -173,13 +178,23 @@ def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ..
     if isinstance(node, Sequence):
         return outputs[-1] if outputs else signal
     if isinstance(node, Gate):
-        return signal.merge(outputs[0])
-    joined = outputs[0]
-    for other in outputs[1:]:
-        sizes_differ = joined.shape[1:] != other.shape[1:]
-        if sizes_differ or (isinstance(node, Residual) and joined.channels != other.channels):
+        return _weigh(signal, outputs[0], path)
+    assert isinstance(node, Residual | Concat)
+    joined, (first, *names) = outputs[0], node.children
+    for name, other in zip(names, outputs[1:], strict=True):
+        gaps = [abs(one - another) for one, another in zip(joined.shape[1:], other.shape[1:], strict=True)]
+        if any(gaps):
             raise LayerError(
-                f"its branches give {_times(joined.shape)} and {_times(other.shape)} and cannot be joined",
+                f"its branches '{first}' and '{name}' cannot be joined: their maps differ by {gaps[0]} rows and "
+                f"{gaps[1]} columns. Strides must agree, and padding keep the size: padding=same, or 1 for a 3x3 pool "
+                "of stride 1",
+                path=path,
+                signal=signal,
+            )
+        if isinstance(node, Residual) and joined.channels != other.channels:
+            raise LayerError(
+                f"its branches '{first}' and '{name}' cannot be added: they have {joined.channels} and "
+                f"{other.channels} channels",
                 path=path,
                 signal=signal,
             )
@@ -187,6 +202,15 @@ def _join(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ..
     if isinstance(node, Concat):
         joined = replace(joined, channels=sum(output.channels for output in outputs))
     return joined
+
+
+def _weigh(signal: Signal, gate: Signal, path: tuple[str, ...]) -> Signal:
+    """The signal behind a gate: its own shape, if the gate's broadcasts to it."""
+    if any(one not in (1, whole) for one, whole in zip(gate.shape, signal.shape, strict=True)):
+        raise LayerError(
+            f"its gate gives {_times(gate.shape)}, which cannot weigh {_times(signal.shape)}", path=path, signal=signal
+        )
+    return signal.merge(gate)
 
 
 def _is_overwritable(node: Node) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from visionkit.backbones.stem import settle_stem
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 
@@ -87,24 +88,36 @@ def allow_only(typed: Typed, allowed: Collection[str], *, because: str) -> None:
 def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:
     """Change a configuration in place, in the order typed; a mapping given whole replaces what was there.
 
+    The choice of a stem comes first: it changes layers, and what is typed of these is to stay.
+
     Raises:
         UserError: If a key lies below a plain value, a value cannot be read, or a deleted key is not there.
     """
+    stems = [override for override in overrides if override.key == "backbone.stem"]
+    for override in stems:
+        _apply(config, override)
+    if isinstance(config.get("backbone"), Mapping):
+        config["backbone"] = settle_stem(config["backbone"])
     for override in overrides:
-        *parents, last = override.key.split(".")
-        place: Any = config
-        for depth, parent in enumerate(parents):
-            if isinstance(place, dict) and not override.delete and depth > 0 and place.get(parent) is None:
-                place[parent] = {}
-            place = _step(place, parent, override)
-        if not isinstance(place, dict):
-            raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {place!r}, a plain value, and has no keys.")
-        if not override.delete:
-            place[last] = read_value(override)
-        elif last in place:
-            del place[last]
-        else:
-            raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, place)}")
+        if override not in stems:
+            _apply(config, override)
+
+
+def _apply(config: dict[str, Any], override: Override) -> None:
+    *parents, last = override.key.split(".")
+    place: Any = config
+    for depth, parent in enumerate(parents):
+        if isinstance(place, dict) and not override.delete and depth > 0 and place.get(parent) is None:
+            place[parent] = {}
+        place = _step(place, parent, override)
+    if not isinstance(place, dict):
+        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {place!r}, a plain value, and has no keys.")
+    if not override.delete:
+        place[last] = read_value(override)
+    elif last in place:
+        del place[last]
+    else:
+        raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, place)}")
 
 
 def read_value(override: Override) -> Any:

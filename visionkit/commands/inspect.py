@@ -14,6 +14,7 @@ from visionkit.backbones import read_backbone
 from visionkit.blocks import BLOCKS, Block, Node, Record, trace
 from visionkit.blocks.signal import pair
 from visionkit.commands.results import output, print_json
+from visionkit.errors import UserError
 from visionkit.heads import parse_head
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
     image_size = pair(options.image_size or (info.image_size if info else backbone.image_size))
     num_classes = options.num_classes or (info.num_classes if info else None)
 
-    records = list(backbone.trace(image_size).children)
+    try:
+        records = list(backbone.trace(image_size).children)
+    except UserError as error:
+        raise UserError(str(error).replace("dataset.image_size=", "image_size=")) from None
     if num_classes is not None:
         head = parse_head(config.head, task=config.task.name)
         tree, last = head.expand(backbone, num_classes=num_classes, image_size=image_size)

@@ -53,6 +53,8 @@ def list_choices(
         group: {name: text for name, text in entries.items() if fnmatch(name, pattern)}
         for group, entries in described.items()
     }
+    if pattern != "*" and not any(described.values()):
+        raise UserError(f"list: no {what or 'choice'} matches '{pattern}'. Patterns are such as pattern='resnet*'.")
     if arguments.get("format") == "json":
         print_json(described)
         return 0

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_fit, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
 from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
+from visionkit.training.run_folder import RunFolder
 from visionkit.training.settings import Debug, Hardware, Logger, Recipe
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ class RunConfig:
             UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
         """
         _check_keys(plain)
+        plain = _settle_latest(plain)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         load_plugins(scalars.plugins)
         task = _task(plain["task"])
@@ -126,11 +129,25 @@ class RunConfig:
         )
 
 
+def _settle_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """``run:latest`` as a starting point becomes that run's folder, so that the run can be repeated."""
+
+    def settle(section: Any) -> Any:
+        if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
+            return section
+        return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
+
+    return settle({**plain, "backbone": settle(plain["backbone"])})  # type: ignore[no-any-return]
+
+
 def _check_keys(plain: Mapping[str, Any]) -> None:
     known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
         if key not in known:
-            raise UserError(f"unknown key '{key}'.{did_you_mean(key, known)} Known keys: {', '.join(known)}.")
+            inner = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
+            inner = "backbone" if inner is None and key in BACKBONE_KEYS else inner
+            near = did_you_mean(key, known) if inner is None else f" Did you mean '{inner}.{key}'?"
+            raise UserError(f"unknown key '{key}'.{near} Known keys: {', '.join(known)}.")
     for key in known:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(known)}.")

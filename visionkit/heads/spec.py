@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
 from visionkit.blocks import Node, Signal, expand
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
 
@@ -68,6 +68,9 @@ def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
     Raises:
         UserError: If there is no such head, a key is unknown or wrong, or it serves another task.
     """
+    tasks = sorted({HEADS.get(name).task for name in HEADS.names()})
+    if task not in tasks:
+        raise UserError(f"no task is called '{task}'.{did_you_mean(task, tasks)} Known: {', '.join(tasks)}.")
     spec = parse_typed(HEADS, values, where="head")
     if spec.task != task:
         fitting = ", ".join(name for name in HEADS.names() if HEADS.get(name).task == task) or "none yet"

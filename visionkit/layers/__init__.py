@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,11 +99,11 @@ class SameConv2d(nn.Conv2d):
 
 
 class LayerScale(nn.Module):
-    """A (B, C, H, W) map times a learned factor for each channel, which begins as ``start``."""
+    """A (B, C, H, W) map times a learned factor for each channel, which begins as ``init_value``."""
 
-    def __init__(self, channels: int, start: float) -> None:
+    def __init__(self, channels: int, init_value: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((channels, 1, 1), start))
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), init_value))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight
@@ -138,12 +139,13 @@ class ZeroPadShortcut(nn.Module):
         return f"new_channels={self.new_channels}, stride={self.stride}"
 
 
-COMBINE: Mapping[str, Callable[[dict[str, nn.Module]], nn.Module]] = {
-    "Sequence": lambda children: nn.Sequential(OrderedDict(children)),
-    "Concat": Concat,
-    "Gate": lambda children: Gate(children["body"]),
+COMBINE: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
+    "Sequence": lambda node, children: nn.Sequential(OrderedDict(children)),
+    "Residual": lambda node, children: Residual(**children, drop_probability=node.drop_probability),
+    "Concat": lambda node, children: Concat(children),
+    "Gate": lambda node, children: Gate(**children),
 }
-"""How the combinators of `visionkit.blocks` other than `Residual` join their built children."""
+"""How each combinator of `visionkit.blocks`, given with its built children, joins them."""
 
 
 def overwrite_input(layer: nn.Module, *, allowed: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -57,6 +58,9 @@ def convert_state_dict(
     Raises:
         UserError: If the backbone has no counterpart, or names are missing or left over.
     """
+    for key, layout in (("source", source), ("target", target)):
+        if layout not in get_args(Layout):
+            raise UserError(f"{key}: no layout is called '{layout}'. Known: {', '.join(get_args(Layout))}.")
     if source == target:
         return dict(state_dict)
     if source == "torchvision":
@@ -67,8 +71,8 @@ def convert_state_dict(
     extra = [name for name in state_dict if name not in renaming]
     if missing or extra:
         raise UserError(
-            f"these weights are not those of {source}'s counterpart: missing ({len(missing)}) {missing[:4]}, "
-            f"left over ({len(extra)}) {extra[:4]}."
+            f"these weights are not those of this network as {source} names them: "
+            f"missing ({len(missing)}) {missing[:4]}, left over ({len(extra)}) {extra[:4]}."
         )
     renamed = OrderedDict((new, state_dict[old]) for old, new in renaming.items())
     version = FAMILIES[(read_backbone(backbone).torchvision or {})["family"]].version
@@ -116,7 +120,7 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:
-        if any(name.startswith("head.") for name in state):
+        if not state.keys() & own.keys() or any(name.startswith("head.") for name in state):
             raise
         raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
     return Start(weights.mean_std, notes)
@@ -142,7 +146,7 @@ def _names(
     backbone: str | Path | Mapping[str, Any], *, task: str, head: str | Mapping[str, Any] | None
 ) -> dict[str, str]:
     """Our names to torchvision's, for every tensor of the model."""
-    spec = read_backbone(backbone)
+    spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
         ours = create_model(task, spec, head=head, num_classes=2).state_dict()
     return torchvision_names(ours, spec)
