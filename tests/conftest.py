@@ -62,14 +62,14 @@ def published(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def cli(capsys):
+def cli(capfd):
     """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors."""
     from visionkit.cli.main import main
 
     def run(*arguments):
-        capsys.readouterr()
+        capfd.readouterr()
         code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         return code, captured.out, captured.err
 
     return run

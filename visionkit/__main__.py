@@ -1,8 +1,14 @@
 """``python -m visionkit``."""
 
+import os
 import sys
 
 from visionkit.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from visionkit.training.processes import leave
+
+        leave(code)
+    sys.exit(code)

@@ -243,7 +243,7 @@ def test_a_resumed_run_goes_on_with_the_order_of_its_epoch(make_module, tree, tm
 def test_a_batch_size_that_processes_cannot_share_says_what_to_type(make_module, monkeypatch):
     module = make_module("digits", batch_size=10)
     monkeypatch.setattr(VisionDataModule, "_world_size", 4)
-    with pytest.raises(UserError, match=r"recipe.batch_size: 10 .* 4 processes. Try: recipe.batch_size=12"):
+    with pytest.raises(UserError, match=r"recipe.batch_size: 10 .* 4 processes.* 8 and 12. Try: recipe.batch_size=12"):
         module.train_dataloader()
 
 

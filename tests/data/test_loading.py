@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from visionkit.data.augment import Augment
-from visionkit.data.loading import BatchOrder, BatchReader, Loader
+from visionkit.data.loading import BatchReader, Loader
+from visionkit.data.order import BatchOrder, check_batch_size
 from visionkit.data.samples import FileSamples, TensorSamples
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
@@ -60,10 +61,12 @@ def test_batches_of_one_stay_where_they_were_asked_for():
     assert (positions(only), len(only)) == ([[0]], 1)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8, 21, 40])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 6, 9, 21, 42])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("world_size", [1, 3])
 def test_the_length_is_the_number_of_batches_and_equal_for_all_processes(batch_size, training, world_size):
+    if training and batch_size % world_size:
+        pytest.skip("cannot be shared")
     orders = [
         BatchOrder(21, batch_size, training=training, seed=0, rank=rank, world_size=world_size)
         for rank in range(world_size)
@@ -72,10 +75,34 @@ def test_the_length_is_the_number_of_batches_and_equal_for_all_processes(batch_s
     assert counts == [len(orders[0])] * world_size
 
 
-def test_processes_share_an_epoch_without_overlap():
-    shares = [flat(positions(BatchOrder(11, 2, training=True, seed=0, rank=r, world_size=3))) for r in range(3)]
-    assert [len(share) for share in shares] == [3, 3, 3]
-    assert len(set(flat(shares))) == 9
+@pytest.mark.parametrize(("size", "batch_size"), [(23, 6), (24, 6), (16, 6), (7, 3), (4, 6)])
+def test_processes_share_each_batch_of_an_epoch_and_leave_nothing_out(size, batch_size):
+    shares = [positions(BatchOrder(size, batch_size, training=True, seed=0, rank=r, world_size=3)) for r in range(3)]
+    assert sorted(flat(flat(shares))) == list(range(size))
+    assert all(len(part) for share in shares for part in share)
+
+
+def test_batches_are_the_same_on_one_process_and_on_two():
+    alone = positions(BatchOrder(22, 6, training=True, seed=0))
+    shares = [positions(BatchOrder(22, 6, training=True, seed=0, rank=r, world_size=2)) for r in range(2)]
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in alone]
+    assert [(len(a), len(b)) for a, b in zip(*shares, strict=True)] == [(3, 3), (3, 3), (3, 3), (2, 2)]
+
+
+def test_a_last_batch_too_small_for_all_joins_the_one_before():
+    shares = [positions(BatchOrder(15, 6, training=True, seed=0, rank=r, world_size=2)) for r in range(2)]
+    assert [[len(batch) for batch in share] for share in shares] == [[3, 5], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "count", "words"),
+    [(64, 3, "nearest that can: 63 and 66. Try: recipe.batch_size=66"), (2, 3, "nearest that can: 3. Try: recipe")],
+)
+def test_a_batch_that_does_not_divide_names_the_nearest_that_do(batch_size, count, words):
+    with pytest.raises(UserError, match=f"{batch_size} images cannot be shared equally by {count}") as error:
+        check_batch_size(batch_size, count)
+    assert words in str(error.value)
+    check_batch_size(batch_size * count, count)
 
 
 def test_processes_evaluate_every_sample_once():
@@ -83,14 +110,29 @@ def test_processes_evaluate_every_sample_once():
     assert sorted(flat(shares)) == list(range(11))
 
 
-def test_a_process_without_a_sample_repeats_one_so_that_nobody_waits_for_it():
+def test_a_process_without_a_sample_has_a_batch_that_counts_nothing(samples):
     shares = [positions(BatchOrder(2, 1, training=False, seed=0, rank=r, world_size=3)) for r in range(3)]
-    assert shares == [[[0]], [[1]], [[1]]]
+    assert shares == [[[0]], [[1]], [[]]]
+    order = BatchOrder(2, 1, training=False, seed=0, rank=2, world_size=3)
+    (batch,) = Loader(BatchReader(samples, Preprocess((8, 8), "pad")), order, split="val")
+    assert batch["index"].tolist() == []
+    assert batch["images"].shape == (2, 1, 8, 8)
+    assert batch["label"].shape == (2,)
+
+
+def test_unreadable_files_leave_a_process_in_step_with_the_others(files):
+    for index in (0, 2, 4):
+        Path(files.name(index)).write_bytes(b"broken")
+    orders = [BatchOrder(6, 2, training=False, seed=0, rank=r, world_size=2) for r in range(2)]
+    reader = BatchReader(files, Preprocess((5, 5)))
+    assert [batch["index"].tolist() for batch in Loader(reader, orders[1], split="val")] == [[1], [3], [5]]
+    Path(files.name(1)).write_bytes(b"broken")
+    assert [batch["index"].tolist() for batch in Loader(reader, orders[1], split="val")] == [[], [3], [5]]
 
 
 def test_fewer_training_samples_than_processes_is_an_error():
     with pytest.raises(UserError, match=r"2 training samples are too few for 3 processes.*hardware.devices=1"):
-        BatchOrder(2, 1, training=True, seed=0, world_size=3)
+        BatchOrder(2, 3, training=True, seed=0, world_size=3)
 
 
 def test_an_epoch_is_the_same_whenever_it_is_set():

@@ -15,11 +15,11 @@ def test_losses_are_weighted_by_the_size_of_their_batch():
     assert means["part"].item() == pytest.approx(0.4)
 
 
-def test_half_precision_losses_are_summed_in_single_precision():
+def test_half_precision_losses_are_summed_in_double_precision():
     meter = LossMeter()
     for _ in range(1000):
         meter.update({"loss": torch.tensor(1.5, dtype=torch.bfloat16)}, 64)
-    assert meter.means()["loss"].dtype == torch.float32
+    assert meter.means()["loss"].dtype == torch.float64
     assert meter.means()["loss"].item() == pytest.approx(1.5)
 
 

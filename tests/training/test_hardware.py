@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from visionkit.errors import UserError
-from visionkit.training.hardware import choose_accelerator, device_name, prepare_model
+from visionkit.training.hardware import choose_accelerator, count_devices, device_name, prepare_model
 from visionkit.training.settings import Hardware
 
 
@@ -52,12 +52,31 @@ def test_no_apple_gpu_is_named(pretend_devices):
         choose_accelerator(_hardware(accelerator="mps"))
 
 
-def test_all_gpus_is_one_where_there_is_one_and_refused_where_there_are_more(pretend_devices):
-    pretend_devices(cuda=1)
-    assert choose_accelerator(_hardware(accelerator="gpu", devices="auto")) == "cuda"
+def test_all_gpus_are_as_many_as_there_are_and_a_cpu_is_one_unless_it_is_divided(pretend_devices):
     pretend_devices(cuda=4)
-    with pytest.raises(UserError, match=r"found 4 GPUs.*not built yet\. Try: hardware\.devices=1"):
-        choose_accelerator(_hardware(accelerator="gpu", devices="auto"))
+    assert count_devices(_hardware(devices="auto"), "cuda") == 4
+    assert count_devices(_hardware(devices="auto"), "cpu") == 1
+    assert count_devices(_hardware(devices=3), "cpu") == 3
+
+
+def test_more_gpus_than_there_are_names_how_many_there_are(pretend_devices):
+    pretend_devices(cuda=1)
+    with pytest.raises(UserError, match=r"2 GPUs were asked for, but there is 1 here\. Try: hardware\.devices=1"):
+        count_devices(_hardware(devices=2), "cuda")
+
+
+def test_an_apple_gpu_serves_one_process(pretend_devices):
+    pretend_devices(mps=True)
+    assert count_devices(_hardware(), "mps") == 1
+    with pytest.raises(UserError, match="an Apple GPU serves one process"):
+        count_devices(_hardware(devices=2), "mps")
+
+
+def test_processes_started_from_outside_are_as_many_as_asked_for(pretend_devices):
+    pretend_devices()
+    assert count_devices(_hardware(), "cpu", started=2) == 2
+    with pytest.raises(UserError, match=r"found 3, but 2 process\(es\) were started"):
+        count_devices(_hardware(devices=3), "cpu", started=2)
 
 
 def test_half_precision_on_the_cpu_names_bf16(pretend_devices):

@@ -83,12 +83,6 @@ def test_a_recipe_without_an_optimizer_says_so():
         Recipe.from_config(values)
 
 
-@pytest.mark.parametrize(("key", "value"), [("devices", 2), ("num_nodes", 4)])
-def test_several_processes_are_refused_for_now(key, value):
-    with pytest.raises(UserError, match=rf"hardware\.{key}: found {value}.*not built yet.*Try: hardware\.{key}=1"):
-        Hardware.from_config({**_read("hardware", "gpu"), key: value})
-
-
 def test_an_unknown_accelerator_is_named():
     with pytest.raises(
         UserError, match=r"hardware\.accelerator: expected 'auto', 'cpu', 'gpu' or 'mps', found \"tpu\""

@@ -10,12 +10,13 @@ import torch
 import yaml
 from PIL import Image
 
-from visionkit.commands import train as train_module
+from visionkit.commands import prepared
 from visionkit.commands.evaluate import evaluate
 from visionkit.commands.run_config import RunConfig
 from visionkit.commands.train import train
 from visionkit.errors import UserError
 from visionkit.training.checkpoint import load_run_model
+from visionkit.training.processes import Processes
 from visionkit.training.run_folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -163,7 +164,7 @@ def test_a_failure_before_training_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_args):
         raise UserError("no")
 
-    monkeypatch.setattr(train_module, "build_model", fail)
+    monkeypatch.setattr(prepared, "build_model", fail)
     with pytest.raises(UserError, match="no"):
         train(_config(tmp_path / "x" / "y"))
     assert list(tmp_path.iterdir()) == []
@@ -288,6 +289,6 @@ def test_images_that_prove_broken_later_are_named_after_training_and_test(tmp_pa
 
 def test_commands_to_go_on_with_name_the_plugins(run, monkeypatch):
     config, folder = run
-    some = train_module._Run(replace(config, plugins=("a.b", "c")), folder, None, "cpu", None, {}, None)
+    some = prepared.PreparedRun(replace(config, plugins=("a.b", "c")), folder, None, Processes("cpu"), None, {}, None)
     assert some.arguments == f"run={folder.path} 'plugins=[a.b,c]'"
     assert replace(some, config=config).arguments == f"run={folder.path}"

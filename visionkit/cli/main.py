@@ -131,6 +131,7 @@ def _run(request: _Request) -> int:
 
 def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.run_config import RunConfig
+    from visionkit.training.processes import is_first_process
     from visionkit.training.run_folder import RunFolder
 
     resume = boolean(typed.options.get("resume", "false"), key="resume")
@@ -147,7 +148,8 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
     plain = resolve(typed, config_dirs, base=None if folder is None else plain_of(folder, typed))
     if folder is not None and not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
-    RunFolder.check_free(None if resume else plain.get("run_dir"))
+    if is_first_process():  # the others, started by torchrun or srun, may find that it has made the folder
+        RunFolder.check_free(None if resume else plain.get("run_dir"))
     config = RunConfig.from_plain(plain)
 
     from visionkit.commands.train import train
@@ -222,6 +224,8 @@ def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[An
     folder = RunFolder.open(typed.options["run"].strip("'\""))
     base = plain_of(folder, typed)
     base["format"] = "text"
+    if isinstance(base.get("hardware"), dict):  # to look at a run, one machine is enough
+        base["hardware"] |= {"num_nodes": 1, "node_rank": 0}
     return folder, resolve(typed, config_dirs, base=base)
 
 

@@ -9,6 +9,7 @@ from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.commands.run_config import RunConfig
+    from visionkit.training.processes import Processes
 
 __all__ = ["evaluate"]
 
@@ -22,19 +23,32 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
         split: ``train``, ``val`` or ``test``; None takes test where there is one.
 
     Returns:
-        0.
+        0, or the exit code of a process that failed.
 
     Raises:
         UserError: If the run or the split is not there, the weights do not fit, the data are of another kind than
             those the model was trained on, or their division is lost.
     """
+    from visionkit.training.processes import Processes
+
+    processes = Processes.plan(config.hardware)
+    if processes.to_launch:
+        from visionkit.training.launch import launch
+
+        words = {"folder": str(folder.path), "split": split}
+        return launch("evaluate", config.plain, words, processes=processes, hardware=config.hardware)
+    with processes.joined():
+        return _evaluate(config, folder, split, processes)
+
+
+def _evaluate(config: RunConfig, folder: RunFolder, split: str | None, processes: Processes) -> int:
+    from visionkit.collective import barrier, rank
     from visionkit.commands.results import number_table, print_json
     from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.checkpoint import check_data, check_division, load_run_model, read_data_info
     from visionkit.training.evaluation import evaluate_split
-    from visionkit.training.hardware import choose_accelerator, prepare_model
+    from visionkit.training.hardware import prepare_model
 
-    accelerator = choose_accelerator(config.hardware)
     names = tuple(read_data_info(folder)["class_names"])
     model = load_run_model(folder)
     config.source.check(strict=config.strict)
@@ -46,11 +60,21 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
     chosen = split or ("test" if "test" in datamodule.sizes else "val")
     task = TASK_CLASSES[config.task.name](prepare_model(model, config.hardware), class_names=names)
     evaluation = evaluate_split(
-        task, datamodule, split=chosen, hardware=config.hardware, accelerator=accelerator, debug=config.debug
+        task,
+        datamodule,
+        split=chosen,
+        hardware=config.hardware,
+        accelerator=processes.accelerator,
+        debug=config.debug,
+        processes=processes,
     )
+    if rank() != 0:
+        barrier()
+        return 0
     printer = Printer(to_stderr=config.format == "json")
     printer.say(*datamodule.notes)
     printer.say(number_table(evaluation.numbers, title=f"{chosen} split of {folder.path}"))
     if config.format == "json":
         print_json({"run": str(folder.path), "split": chosen, "metrics": evaluation.numbers})
+    barrier()
     return 0

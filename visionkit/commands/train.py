@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.pretrained import check_start
-from visionkit.commands.preparation import build_model, check_resumable, data_facts, known_data, start_from_weights
-from visionkit.training.console import Printer
-from visionkit.training.run_folder import RunFolder
+from visionkit.commands.preparation import build_model
+from visionkit.commands.prepared import PreparedRun, check_processes, launch_training, prepare
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -20,36 +18,14 @@ if TYPE_CHECKING:
     from visionkit.data.shared import SharedData
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.console import Printer
     from visionkit.training.evaluation import Evaluation
+    from visionkit.training.processes import Processes
+    from visionkit.training.run_folder import RunFolder
 
 __all__ = ["train"]
 
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the steps of a training share."""
-
-    config: RunConfig
-    folder: RunFolder
-    printer: Printer
-    accelerator: str
-    datamodule: Any
-    data: dict[str, Any]
-    model: Any
-    start: list[str] = field(default_factory=list)
-    """What is to be said of the weights that training starts from."""
-    notes: list[str] = field(default_factory=list)
-    """What has been said of the data."""
-
-    @property
-    def arguments(self) -> str:
-        """What names this run in a command: ``run=...``, and the plugins, which no file may choose."""
-        words = [f"run={shlex.quote(str(self.folder.path))}"]
-        if self.config.plugins:
-            words.append(shlex.quote(f"plugins=[{','.join(self.config.plugins)}]"))
-        return " ".join(words)
 
 
 def train(
@@ -65,12 +41,12 @@ def train(
     Args:
         config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
         resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
-        callbacks: Lightning callbacks that look on beside the run's own, after them.
-        printer: Says less, or elsewhere, than a run by itself.
-        shared: The data that earlier runs in this process have read.
+        callbacks: Lightning callbacks that look on beside the run's own, after them; in one process.
+        printer: Says less, or elsewhere, than a run by itself; in one process.
+        shared: The data that earlier runs in this process have read; in one process.
 
     Returns:
-        0, or 130 after Ctrl-C.
+        0, or 130 after Ctrl-C; of several processes, the exit code of the first that failed.
 
     Raises:
         UserError: For what the user can mend; until training begins, nothing is written.
@@ -78,51 +54,49 @@ def train(
     if resume_from is None:
         check_start(config.backbone, config.weights)
 
+    from visionkit.training.processes import Processes
+
+    processes = Processes.plan(config.hardware)
+    check_processes(config, processes, watched=bool(callbacks))
+    if processes.to_launch:
+        return launch_training(config, resume_from, processes)
+    with processes.joined():
+        return _train(config, resume_from, processes, callbacks=callbacks, printer=printer, shared=shared)
+
+
+def _train(
+    config: RunConfig,
+    resume_from: RunFolder | None,
+    processes: Processes,
+    *,
+    callbacks: Sequence[Callback],
+    printer: Printer | None,
+    shared: SharedData | None,
+) -> int:
+    from visionkit.collective import barrier, rank
     from visionkit.training.callbacks.interrupt import Interrupted
 
-    run = _prepare(config, resume_from, printer or Printer(to_stderr=config.format == "json"), shared)
+    run = prepare(config, resume_from, processes, printer=printer, shared=shared)
     _say_header(run)
     try:
         recorder, task = _fit(run, resume_from, callbacks)
     except Interrupted as stop:
-        return _after_interrupt(run, saved=stop.saved)
-    _finish(run, recorder, task)
+        if rank() == 0:
+            _after_interrupt(run, saved=stop.saved)
+        if stop.together:
+            barrier()
+        return INTERRUPTED
+    if config.hardware.strategy == "fsdp" and processes.count > 1:  # what was trained lies in parts everywhere
+        run = replace(run, model=build_model(config, run.data))
+        task = _make_task(run, epochs=1)
+    evaluation, best_epoch = _test(run, task)
+    if rank() == 0:
+        _finish(run, recorder, evaluation, best_epoch)
+    barrier()  # a process that ends is taken for the end of the run
     return 0
 
 
-def _prepare(config: RunConfig, resume_from: RunFolder | None, printer: Printer, shared: SharedData | None) -> _Run:
-    """Everything that can go wrong goes wrong here, before there is a run folder."""
-    from visionkit.training.hardware import choose_accelerator
-
-    accelerator = choose_accelerator(config.hardware)
-    if resume_from is not None:
-        check_resumable(config, resume_from)
-    folder = resume_from or RunFolder.plan(config.name, config.run_dir)
-    config.source.check(strict=config.strict)
-
-    from visionkit.training.trainer import seed
-
-    seed(config.seed)
-    try:
-        if resume_from is None:
-            folder.reserve()
-        datamodule = config.datamodule(folder.splits_file, shared=shared)
-        datamodule.prepare_data()
-        known = None if resume_from is None else known_data(resume_from, datamodule)
-        datamodule.setup("fit")
-        data = known or data_facts(config, datamodule)
-        model = build_model(config, data)
-        start = start_from_weights(model, config, data) if known is None else []
-    except BaseException:
-        folder.discard()
-        raise
-    folder.start(config.plain)
-    folder.write_json(folder.data_file, data)
-    printer.log_to(folder.log_file)
-    return _Run(config, folder, printer, accelerator, datamodule, data, model, start)
-
-
-def _say_header(run: _Run) -> None:
+def _say_header(run: PreparedRun) -> None:
     from visionkit.training.hardware import device_name
 
     config, sizes = run.config, run.datamodule.sizes
@@ -134,7 +108,8 @@ def _say_header(run: _Run) -> None:
         f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
         *(f"         {note}" for note in _new_notes(run)),
         *(f"weights  {line}" for line in run.start),
-        f"device   {device_name(run.accelerator)}, precision {config.hardware.precision}",
+        *_division(run),
+        f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
     if config.debug.limit_batches is not None:
@@ -144,34 +119,54 @@ def _say_header(run: _Run) -> None:
     run.printer.say(*lines)
 
 
-def _new_notes(run: _Run) -> list[str]:
+def _division(run: PreparedRun) -> list[str]:
+    """How the work is shared, where it is."""
+    from visionkit.layers.sync_batch_norm import foreign_batch_norms
+
+    processes, size = run.processes, run.config.recipe.batch_size
+    if processes.count == 1:
+        return []
+    machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
+    lines = [f"batch    {size} = {machines}{processes.per_node} processes x {size // processes.count}"]
+    foreign = foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
+    if foreign:
+        lines.append(f"         {foreign} batch norms are no torch layers: each process has its own statistics of them")
+    return lines
+
+
+def _new_notes(run: PreparedRun) -> list[str]:
     """What has become known of the data since it was last asked: files that are read later may prove broken."""
     new = [note for note in run.datamodule.notes if note not in run.notes]
     run.notes.extend(new)
     return new
 
 
-def _fit(run: _Run, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+    from visionkit.collective import rank, share_state
     from visionkit.training.callbacks.display import Display
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.environment import describe_environment
+    from visionkit.training.launch import launched
     from visionkit.training.trainer import make_trainer, quiet
 
     config, folder = run.config, run.folder
-    folder.write_json(folder.environment_file, describe_environment())
+    if rank() == 0:
+        folder.write_json(folder.environment_file, describe_environment())
     epochs = config.debug.epochs or config.recipe.epochs
     progress = Progress(Display(run.printer, epochs=epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.report)
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.report, launched=launched())
+    share_state(run.model)  # weights that training starts from have been read by the first process alone
     task = _make_task(run, epochs=epochs)
     behind = len(recorder.history)
     with quiet(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
-            accelerator=run.accelerator,
+            accelerator=run.processes.accelerator,
             debug=config.debug,
+            processes=run.processes,
             recipe=config.recipe,
             folder=folder,
             logger=config.logger,
@@ -189,18 +184,20 @@ def _fit(run: _Run, resume_from: RunFolder | None, callbacks: Sequence[Callback]
     early = f", stopped early after epoch {trained}" if trainer.should_stop and trained < epochs else ""
     what = f"trained for {seconds:.1f} s{early}" if trained > behind else f"all {trained} epochs were trained before"
     run.printer.say(f"{what}; best epoch {recorder.best_epoch}", *_new_notes(run))
-    _draw_training(run, recorder, progress.first_batch)
+    if rank() == 0:
+        _draw_training(run, recorder, progress.first_batch)
     return recorder, task
 
 
-def _make_task(run: _Run, *, epochs: int) -> VisionTask:
+def _make_task(run: PreparedRun, *, epochs: int) -> VisionTask:
     from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.hardware import prepare_model
     from visionkit.training.optim import make_optimizer, make_schedule
 
     recipe = run.config.recipe
-    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer.
-    fused = not (run.config.hardware.precision == "16" and recipe.clip_norm is not None)
+    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer, and parts have no fused kernels.
+    scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
+    fused = not scaled and run.config.hardware.strategy != "fsdp"
     return TASK_CLASSES[run.config.task.name](
         prepare_model(run.model, run.config.hardware),
         class_names=tuple(run.data["class_names"]),
@@ -210,19 +207,34 @@ def _make_task(run: _Run, *, epochs: int) -> VisionTask:
     )
 
 
-def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
-    """Test the best epoch, once, and say so."""
-    from visionkit.commands.results import final_numbers
+def _test(run: PreparedRun, task: VisionTask) -> tuple[Evaluation, int]:
+    """Test the best epoch, once."""
+    from visionkit.collective import rank, share_state
     from visionkit.training.checkpoint import export_best, load_best
     from visionkit.training.evaluation import evaluate_split
 
-    config, folder = run.config, run.folder
-    best_epoch = load_best(task.model, folder)
-    export_best(folder)
-    split = "test" if "test" in run.datamodule.sizes else "val"
+    best_epoch = 0
+    if rank() == 0:
+        best_epoch = load_best(task.model, run.folder)
+        export_best(run.folder)
+    share_state(task.model)
     evaluation = evaluate_split(
-        task, run.datamodule, split=split, hardware=config.hardware, accelerator=run.accelerator, debug=config.debug
+        task,
+        run.datamodule,
+        split="test" if "test" in run.datamodule.sizes else "val",
+        hardware=run.config.hardware,
+        accelerator=run.processes.accelerator,
+        debug=run.config.debug,
+        processes=run.processes,
     )
+    return evaluation, best_epoch
+
+
+def _finish(run: PreparedRun, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
+    """Keep the numbers of the test and say them."""
+    from visionkit.commands.results import final_numbers
+
+    folder = run.folder
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     kept = final_numbers(evaluation.numbers, recorder.history, best_epoch=best_epoch, parameters=parameters)
     folder.write_json(folder.metrics_file, kept)
@@ -232,7 +244,7 @@ def _finish(run: _Run, recorder: Recorder, task: VisionTask) -> None:
     _say_results(run, evaluation, kept)
 
 
-def _say_results(run: _Run, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
+def _say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
     from visionkit.commands.results import number_table, print_json, say_next
 
     commands = [
@@ -249,7 +261,7 @@ def _say_results(run: _Run, evaluation: Evaluation, kept: Mapping[str, float]) -
         print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
 
 
-def _draw_training(run: _Run, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
+def _draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
     from visionkit.report.plots import plot_images
 
     recorder.draw_curves()
@@ -259,7 +271,7 @@ def _draw_training(run: _Run, recorder: Recorder, first_batch: Mapping[str, Any]
         plot_images(first_batch["images"], labels, run.data["class_names"], path, title="first training batch")
 
 
-def _draw_results(run: _Run, evaluation: Evaluation) -> None:
+def _draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
     from visionkit.report.plots import plot_confusion_matrix, plot_predictions
     from visionkit.training.evaluation import predict_some
 
@@ -280,7 +292,7 @@ def _draw_results(run: _Run, evaluation: Evaluation) -> None:
         )
 
 
-def _after_interrupt(run: _Run, *, saved: bool) -> int:
+def _after_interrupt(run: PreparedRun, *, saved: bool) -> None:
     from visionkit.training.checkpoint import export_best
 
     folder = run.folder
@@ -295,4 +307,3 @@ def _after_interrupt(run: _Run, *, saved: bool) -> int:
         run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
     if folder.weights_file.exists():
         run.printer.say(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")
-    return INTERRUPTED

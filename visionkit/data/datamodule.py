@@ -16,8 +16,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from visionkit.data.augment import Augment
-from visionkit.data.loading import BatchOrder, BatchReader, Loader
+from visionkit.data.loading import BatchReader, Loader
 from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
+from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.shared import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
@@ -243,7 +244,7 @@ class VisionDataModule(LightningDataModule):
             reader.broken = base.broken
         order = BatchOrder(
             len(reader.samples),
-            self._local_batch_size,
+            self.batch_size,
             training=training,
             seed=self.seed,
             rank=self._rank,
@@ -267,15 +268,6 @@ class VisionDataModule(LightningDataModule):
     @property
     def _on_gpu(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-
-    @property
-    def _local_batch_size(self) -> int:
-        if self.batch_size % self._world_size:
-            raise UserError(
-                f"recipe.batch_size: {self.batch_size} images cannot be shared equally by {self._world_size} "
-                f"processes. Try: recipe.batch_size={-(-self.batch_size // self._world_size) * self._world_size}"
-            )
-        return self.batch_size // self._world_size
 
     def _num_workers(self, reader: BatchReader) -> int:
         """As set; else none for images in memory, unless a GPU would wait for their random changes."""

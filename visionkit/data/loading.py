@@ -1,4 +1,4 @@
-"""From samples to batches: the order of an epoch, the making of a batch, and the loader that joins them.
+"""From samples to batches: the making of a batch, and the loader that joins it with the order of an epoch.
 
 Whoever makes a batch, this process or a worker, gets its positions and its seed from the order, so that a run gives
 the same batches with any number of workers, and after being resumed.
@@ -6,93 +6,22 @@ the same batches with any number of workers, and after being resumed.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from visionkit.data.augment import Augment
 from visionkit.data.memory import Decoded
+from visionkit.data.order import BatchOrder, Plan
 from visionkit.data.samples import Samples, TensorSamples
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 
-__all__ = ["BatchOrder", "BatchReader", "Loader"]
-
-Plan = tuple[Any, int]
-"""The positions of a batch in its split, int64 (B,) numpy, and the seed of its random changes."""
-
-
-class BatchOrder(Sampler[Plan]):
-    """Which samples come in which batch of an epoch.
-
-    Training batches are drawn anew each epoch; a last batch of one sample, on which batch norm fails, joins the batch
-    before. Evaluation takes each sample once, in order. Among several processes each gets its share and all the
-    same number of batches: training leaves out what does not divide (other samples each epoch); evaluation repeats
-    one sample only where a process would have an empty batch.
-
-    Args:
-        size: How many samples there are.
-        batch_size: Per process.
-        training: Whether to shuffle.
-        seed: Of the shuffling and of the augmentation.
-        rank: This process.
-        world_size: How many processes there are.
-    """
-
-    def __init__(
-        self, size: int, batch_size: int, *, training: bool, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.size, self.batch_size, self.training, self.seed = size, batch_size, training, seed
-        self.rank, self.world_size = rank, world_size
-        self.epoch = self.first = 0
-        if training and size < world_size:
-            raise UserError(
-                f"{size} training samples are too few for {world_size} processes, which need one each. "
-                "Try: hardware.devices=1"
-            )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning does. Without it, each pass is the next epoch."""
-        self.epoch = epoch
-
-    def start_at(self, batch: int) -> None:
-        """Leave out the first batches of the next pass, which an interrupted run has seen."""
-        self.first = batch
-
-    def __len__(self) -> int:
-        if self.training:
-            share = self.size // self.world_size
-            count = math.ceil(share / self.batch_size)
-            return count - 1 if count > 1 and self.batch_size > 1 and share % self.batch_size == 1 else count
-        return math.ceil(math.ceil(self.size / self.world_size) / self.batch_size)
-
-    def __iter__(self) -> Iterator[Plan]:
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        first, self.first = self.first, 0
-        for number, positions in enumerate(self._batches(epoch)[first:], start=first):
-            yield positions.numpy(), _mix(self.seed, epoch, self.rank, number)
-
-    def _batches(self, epoch: int) -> list[Tensor]:
-        if self.training:
-            generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
-            share = self.size // self.world_size
-            mine = torch.randperm(self.size, generator=generator)[self.rank :: self.world_size][:share]
-            batches = list(torch.split(mine, self.batch_size))
-            if len(batches) > len(self):
-                batches[-2:] = [torch.cat(batches[-2:])]
-            return batches
-        mine = torch.arange(self.rank, self.size, self.world_size)
-        count = len(self)
-        if self.world_size == 1 or not count:
-            return list(torch.split(mine, self.batch_size)) if count else []
-        if len(mine) < count:
-            mine = torch.cat([mine, torch.full((count - len(mine),), self.size - 1)])
-        return list(mine.tensor_split(count))
+__all__ = ["BatchReader", "Loader"]
 
 
 class BatchReader:
@@ -153,6 +82,8 @@ class BatchReader:
         Raises:
             UserError: If an image cannot be read and ``strict`` is set.
         """
+        if not len(plan[0]):
+            return self.filler()
         indices, seed = torch.from_numpy(plan[0]), plan[1]
         images: Tensor | list[Tensor]
         if isinstance(self.samples, TensorSamples):
@@ -170,6 +101,15 @@ class BatchReader:
             if self.augment is not None and len(batch):
                 batch = self.augment(batch, seed=seed)
         return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
+
+    def filler(self) -> dict[str, Tensor]:
+        """Two black images that stand for no sample, as the empty ``index`` says.
+
+        A process takes part in a step with them where it has no image of its own, so that the others do not wait.
+        """
+        images = torch.zeros((2, self.samples.in_channels, *self.preprocess.image_size), dtype=torch.uint8)
+        labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
+        return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
 
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
         if isinstance(images, Tensor):
@@ -238,11 +178,15 @@ class Loader:
         for batch in self._from_workers() if self.num_workers else self._from_here():
             self._state["batches"] += 1
             size = len(batch["index"])
+            if self.sampler.world_size > 1:
+                nothing = nothing and not size
+                yield batch if size else self.reader.filler()
+                continue
             if size == 0 or (size == 1 and self.sampler.training and self.reader.broken.any()):
                 continue  # what is left of a batch of unreadable files
             nothing = False
             yield batch
-        if nothing and len(self):
+        if nothing and self.sampler.size > self.sampler.rank:
             raise UserError(
                 f"none of the {self.sampler.size} images of the {self.split} split can be read, the first of them "
                 f"'{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
@@ -287,11 +231,3 @@ class _Batches(Dataset[Any]):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _mix(*numbers: int) -> int:
-    """One seed out of several numbers."""
-    seed = 0
-    for number in numbers:
-        seed = (seed * 6364136223846793005 + number + 1442695040888963407) % 2**63
-    return seed

@@ -21,9 +21,11 @@ class Samples(ABC):
 
     Attributes:
         labels: int64 (N,), class ids from 0.
+        in_channels: Of each image.
     """
 
     labels: Tensor
+    in_channels: int
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,6 +64,7 @@ class TensorSamples(Samples):
 
     def __init__(self, images: Tensor, labels: Tensor, positions: Tensor, *, prefix: str) -> None:
         self.images = images
+        self.in_channels = images.shape[1]
         self.positions = positions
         self.prefix = prefix
         self._all_labels = labels

@@ -1,6 +1,7 @@
 """Metrics of classification, computed by torchmetrics over a whole split."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
+from visionkit.collective import gather
+from visionkit.metrics.gathering import gather_metric
 from visionkit.metrics.table import Table
 
 __all__ = ["ClassificationMetrics", "RunningAccuracy"]
@@ -33,16 +36,19 @@ class ClassificationMetrics(nn.Module):
         super().__init__()
         self.class_names = tuple(class_names)
         number = len(self.class_names)
+        # What other processes have seen comes by `gather`, once, not by each `compute`.
+        alone: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
         metrics: dict[str, Metric | MetricCollection] = {
-            "accuracy": MulticlassAccuracy(number, average="micro", validate_args=False),
-            "f1_macro": MulticlassF1Score(number, average="macro", validate_args=False),
+            "accuracy": MulticlassAccuracy(number, average="micro", **alone),
+            "f1_macro": MulticlassF1Score(number, average="macro", **alone),
             # 15 bins, as Guo et al. 2017, section 4.
-            "calibration_error": MulticlassCalibrationError(number, n_bins=15, validate_args=False),
-            "confusion_matrix": MulticlassConfusionMatrix(number, validate_args=False),
+            "calibration_error": _CalibrationError(number, n_bins=15, **alone),
+            "confusion_matrix": MulticlassConfusionMatrix(number, **alone),
         }
         if number > 5:
-            metrics["top5_accuracy"] = MulticlassAccuracy(number, top_k=5, average="micro", validate_args=False)
-        self.collection = MetricCollection(metrics)
+            metrics["top5_accuracy"] = MulticlassAccuracy(number, top_k=5, average="micro", **alone)
+        self.collection = MetricCollection(metrics, compute_groups=False)
+        self._images = 0
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._waiting_numbers = 0
 
@@ -55,13 +61,21 @@ class ClassificationMetrics(nn.Module):
         """
         self._waiting.append((probabilities.detach(), labels))
         self._waiting_numbers += probabilities.numel()
+        self._images += len(labels)
         if self._waiting_numbers >= BUFFERED_NUMBERS:
             self._flush()
+
+    def gather(self) -> None:
+        """Take in, in the first process, what all others have seen."""
+        self._flush()
+        for metric in self.collection.values():
+            gather_metric(metric)
+        self._images = sum(gather(self._images))
 
     def scalars(self) -> dict[str, Tensor]:
         """The numbers of all batches since the last `reset`, each a scalar tensor; empty if there were none."""
         self._flush()
-        if not self._seen():
+        if not self._images:
             return {}
         computed: dict[str, Tensor] = self.collection.compute()
         return {name: value for name, value in computed.items() if value.ndim == 0}
@@ -69,7 +83,7 @@ class ClassificationMetrics(nn.Module):
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, images, correct, accuracy) and ``confusion_matrix`` (a row per true class)."""
         self._flush()
-        if not self._seen():
+        if not self._images:
             return {}
         counts: list[list[int]] = self.collection["confusion_matrix"].compute().long().tolist()
         per_class = [
@@ -87,11 +101,8 @@ class ClassificationMetrics(nn.Module):
     def reset(self) -> None:
         """Forget every batch."""
         self._waiting.clear()
-        self._waiting_numbers = 0
+        self._waiting_numbers = self._images = 0
         self.collection.reset()
-
-    def _seen(self) -> bool:
-        return bool(self.collection["accuracy"].update_count)
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -101,6 +112,19 @@ class ClassificationMetrics(nn.Module):
         self._waiting.clear()
         self._waiting_numbers = 0
         self.collection.update(probabilities, labels)
+
+
+class _CalibrationError(MulticlassCalibrationError):
+    """Sums in double precision: in single, they would depend on the order in which processes bring their samples."""
+
+    confidences: list[Tensor]
+    accuracies: list[Tensor]
+
+    def compute(self) -> Tensor:
+        self.confidences = [confidences.cpu().double() for confidences in self.confidences]
+        self.accuracies = [accuracies.cpu() for accuracies in self.accuracies]
+        value: Tensor = super().compute()
+        return value
 
 
 class RunningAccuracy(nn.Module):
@@ -122,6 +146,12 @@ class RunningAccuracy(nn.Module):
         """
         self.correct.add_((scores.detach().argmax(1) == labels).sum())
         self._images += len(labels)
+
+    def gather(self) -> None:
+        """Take in, in the first process, what all others have seen."""
+        seen = gather((int(self.correct), self._images))
+        self.correct.fill_(sum(correct for correct, _ in seen))
+        self._images = sum(images for _, images in seen)
 
     def scalars(self) -> dict[str, Tensor]:
         """``accuracy``, a scalar; empty before the first batch."""

@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from visionkit.collective import from_first, rank, share_buffers, total, world_size
 from visionkit.metrics.table import Table
 from visionkit.tasks.meter import LossMeter
 
@@ -21,6 +22,7 @@ ScheduleFn = Callable[[int, int], float]
 class Metrics(Protocol):
     """What a task asks of its metrics."""
 
+    def gather(self) -> None: ...
     def scalars(self) -> dict[str, Tensor]: ...
     def tables(self) -> dict[str, Table]: ...
     def reset(self) -> None: ...
@@ -30,7 +32,8 @@ class VisionTask(pl.LightningModule, ABC):
     """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `observe`.
 
     Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
-    on the device and become ``train/...``, ``val/...`` and ``test/...`` when the split has ended.
+    on the device and become ``train/...``, ``val/...`` and ``test/...`` when the split has ended, over the
+    images of all processes, each counted once.
 
     Args:
         model: Images (B, C, H, W) uint8 to a dict of outputs; ``loss`` and ``predict`` as the design says.
@@ -38,6 +41,10 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: Makes the optimizer from the model; None where nothing is trained.
         schedule_fn: (step, all steps) to a share of the highest learning rate.
         hyper_parameters: Plain values that go into each checkpoint.
+
+    Attributes:
+        stop_wanted: Set where somebody asked this process, one of several, to stop.
+        stop_agreed: Whether all processes know of it, since the same batch.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses = {stage: LossMeter() for stage in STAGES}
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
+        self.stop_wanted = self.stop_agreed = self._sharded = False
 
     @abstractmethod
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
@@ -67,14 +75,27 @@ class VisionTask(pl.LightningModule, ABC):
     def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Hand the outputs of a batch to the metrics of the stage."""
 
+    def configure_model(self) -> None:
+        """Where the Trainer shards models (``hardware.strategy=fsdp``), shard each stage, and then the rest."""
+        mesh = self._device_mesh
+        if mesh is None or self._sharded:
+            return
+        from torch.distributed.fsdp import fully_shard
+
+        for module in [*self.model.backbone.children(), self.model]:
+            if any(True for _ in module.parameters()):
+                fully_shard(module, mesh=mesh["data_parallel"])
+        self._sharded = True
+
     def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())
-        total = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
-        self.losses[stage].update({**losses, "loss": total}, len(batch["images"]))
-        self.observe(outputs, batch, stage)
-        return total
+        loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+        if images_that_count(batch):
+            self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
+            self.observe(outputs, batch, stage)
+        return loss
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As `nn.Module`, whose long way is spared for the one word that Lightning sets some forty times per step."""
@@ -88,8 +109,17 @@ class VisionTask(pl.LightningModule, ABC):
         return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one training batch, a scalar."""
-        return self._step(batch, "train")
+        """The loss of one training batch, a scalar.
+
+        Among several processes it is weighted so that their mean is the mean over all images of the global batch.
+        """
+        loss = self._step(batch, "train")
+        if world_size() == 1:
+            return loss
+        here = images_that_count(batch)
+        everywhere, asked = total([here, int(self.stop_wanted)])
+        self.stop_agreed = asked > 0
+        return loss * (here * world_size() / max(everywhere, 1))
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Take one validation batch in."""
@@ -102,14 +132,26 @@ class VisionTask(pl.LightningModule, ABC):
     def finish(self, stage: str) -> None:
         """Turn what a stage has kept into ``numbers`` (``<stage>/<name>``) and ``tables``, and start it anew."""
         losses, metrics = self.losses[stage], self.metrics[stage]
-        scalars = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
-        if scalars:
-            values = torch.stack([value.float() for value in scalars.values()]).tolist()
-            self.numbers |= dict(zip(scalars, values, strict=True))
-            self.tables[stage] = metrics.tables()
-            self.log_dict({name: self.numbers[name] for name in scalars}, batch_size=1)
+        if world_size() > 1:
+            losses.gather()
+            metrics.gather()
+        numbers: dict[str, float] = {}
+        if rank() == 0:
+            scalars = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
+            if scalars:
+                values = torch.stack([value.cpu().double() for value in scalars.values()]).tolist()
+                numbers = dict(zip(scalars, values, strict=True))
+                self.tables[stage] = metrics.tables()
+        numbers = from_first(numbers)  # what is decided by them, all decide alike
+        if numbers:
+            self.numbers |= numbers
+            self.log_dict(numbers, batch_size=1)
         losses.reset()
         metrics.reset()
+
+    def on_validation_start(self) -> None:
+        """Judge one model: batch norm that is not synchronised has other running statistics in each process."""
+        share_buffers(self.model)
 
     def on_validation_epoch_end(self) -> None:
         """Validation closes an epoch of training, so both splits' numbers appear together."""
@@ -131,6 +173,8 @@ class VisionTask(pl.LightningModule, ABC):
     def on_train_start(self) -> None:
         """Learn how long the schedule is; asked earlier, Lightning would set the loaders up before it restores them."""
         self.total_steps = int(self.trainer.estimated_stepping_batches)
+        if rank():  # the same dropout on the images of each process would be less of it
+            torch.manual_seed(torch.initial_seed() + rank())
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """One optimizer step at the learning rate of the schedule."""
@@ -143,3 +187,8 @@ class VisionTask(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the plain hyper-parameters in."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
+
+
+def images_that_count(batch: Mapping[str, Tensor]) -> int:
+    """How many of a batch's images are samples; none where it only keeps a process in step with the others."""
+    return len(batch["index"]) if "index" in batch else len(batch["images"])

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from visionkit.collective import gather
+
 __all__ = ["LossMeter"]
 
 
@@ -27,10 +29,21 @@ class LossMeter:
         """
         for name, loss in losses.items():
             if name not in self._sums:
-                self._sums[name] = torch.zeros((), device=loss.device)
+                exact = torch.float32 if loss.device.type == "mps" else torch.float64
+                self._sums[name] = torch.zeros((), device=loss.device, dtype=exact)
             self._sums[name].add_(loss.detach(), alpha=images)
         self.last = losses["loss"].detach()
         self._images += images
+
+    def gather(self) -> None:
+        """Take in, in the first process, what all others have seen."""
+        everyone = gather(({name: float(total) for name, total in self._sums.items()}, self._images))
+        sums: dict[str, float] = {}
+        for theirs, _ in everyone:
+            for name, total in theirs.items():
+                sums[name] = sums.get(name, 0.0) + total
+        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}
+        self._images = sum(images for _, images in everyone)
 
     def means(self) -> dict[str, Tensor]:
         """Each loss, a scalar; empty before the first batch."""

@@ -35,6 +35,11 @@ class Printer:
         self._early = io.StringIO()
         self._file: Path | None = None
 
+    @classmethod
+    def silent(cls) -> "Printer":
+        """One that nobody hears, for all processes but the first."""
+        return cls(console=SteadyConsole(file=io.StringIO(), quiet=True))
+
     def log_to(self, path: Path) -> None:
         """From now on, and for all that was said before, keep a copy in this file."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 from visionkit.errors import UserError, did_you_mean
 from visionkit.metrics.table import Table
 from visionkit.tasks.base import VisionTask
+from visionkit.training.processes import Processes
 from visionkit.training.settings import Debug, Hardware
 from visionkit.training.trainer import make_trainer, quiet
 
@@ -33,7 +34,14 @@ class Evaluation:
 
 
 def evaluate_split(
-    task: VisionTask, datamodule: Any, *, split: str, hardware: Hardware, accelerator: str, debug: Debug
+    task: VisionTask,
+    datamodule: Any,
+    *,
+    split: str,
+    hardware: Hardware,
+    accelerator: str,
+    debug: Debug,
+    processes: Processes | None = None,
 ) -> Evaluation:
     """Run a model over a split.
 
@@ -44,6 +52,7 @@ def evaluate_split(
         hardware: Precision.
         accelerator: ``cuda``, ``mps`` or ``cpu``.
         debug: Limits.
+        processes: Those that share the split; None where this one has it all.
 
     Raises:
         UserError: If there is no such split; the message lists those there are.
@@ -55,7 +64,7 @@ def evaluate_split(
             f"Expected one of: {', '.join(known)}.{did_you_mean(split, known)} Try: split=val"
         )
     with quiet():
-        trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug)
+        trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug, processes=processes)
         datamodule.trainer = trainer
         trainer.test(task, dataloaders=datamodule.loader(split), verbose=False)
     numbers = {

@@ -5,15 +5,14 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.training.settings import Hardware
 
-__all__ = ["choose_accelerator", "device_name", "prepare_model", "torch_device"]
+__all__ = ["choose_accelerator", "count_devices", "device_name", "prepare_model", "torch_device"]
 
 
 def choose_accelerator(hardware: Hardware) -> str:
     """``cuda``, ``mps`` or ``cpu``.
 
     Raises:
-        UserError: If the accelerator asked for is not there, has more devices than are built for yet,
-            or cannot compute in the precision.
+        UserError: If the accelerator asked for is not there, or cannot compute in the precision.
     """
     import torch
 
@@ -33,17 +32,44 @@ def choose_accelerator(hardware: Hardware) -> str:
         chosen = hardware.accelerator
         if chosen == "mps" and not mps:
             raise UserError("hardware.accelerator: found 'mps', but there is no Apple GPU here. Try: hardware=auto")
-    count = torch.cuda.device_count() if chosen == "cuda" else 1
-    if hardware.devices == "auto" and count > 1:
-        raise UserError(
-            f"hardware.devices: found {count} GPUs, but training in several processes is not built yet. "
-            "Try: hardware.devices=1"
-        )
     if chosen == "cpu" and hardware.precision == "16":
         raise UserError(
             "hardware.precision: found 16, which needs a GPU, but the device is the CPU. Try: hardware.precision=bf16"
         )
     return chosen
+
+
+def count_devices(hardware: Hardware, accelerator: str, *, started: int | None = None) -> int:
+    """How many processes this machine has: one for each device.
+
+    Args:
+        hardware: What is asked for.
+        accelerator: What it is asked of, as `choose_accelerator` says.
+        started: As many have been started already, by torchrun or srun.
+
+    Raises:
+        UserError: If there are fewer devices, they cannot work together, or another number has been started.
+    """
+    import torch
+
+    there = torch.cuda.device_count() if accelerator == "cuda" else 1
+    wanted = there if hardware.devices == "auto" else hardware.devices
+    if started is not None:
+        if hardware.devices not in ("auto", 1, started):
+            raise UserError(
+                f"hardware.devices: found {hardware.devices}, but {started} process(es) were started on this machine "
+                f"from outside. Leave hardware.devices away, or start python -m visionkit without torchrun or srun."
+            )
+        wanted = started
+    several = wanted * hardware.num_nodes > 1
+    if accelerator == "cuda" and wanted > there:
+        raise UserError(
+            f"hardware.devices: {wanted} GPUs were asked for, but there {'is' if there == 1 else 'are'} {there} here. "
+            f"Try: hardware.devices={there}"
+        )
+    if accelerator == "mps" and several:
+        raise UserError("hardware.devices: an Apple GPU serves one process. Try: hardware.devices=1, or hardware=cpu")
+    return wanted
 
 
 def device_name(accelerator: str) -> str:
@@ -65,7 +91,12 @@ def torch_device(accelerator: str) -> Any:
 
 
 def prepare_model(model: Any, hardware: Hardware) -> Any:
-    """Give a `VisionModel` the memory layout and the compilation of its hardware; its state-dict keys stay."""
+    """Give a `VisionModel` the norms, the memory layout and the compilation of its hardware; state-dict keys stay."""
+    from visionkit.collective import world_size
+    from visionkit.layers.sync_batch_norm import convert_batch_norm
+
+    if hardware.sync_batch_norm and world_size() > 1:
+        convert_batch_norm(model)
     if hardware.channels_last:
         model.use_channels_last()
     if hardware.compile:

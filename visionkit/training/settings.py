@@ -155,8 +155,13 @@ class Hardware:
 
     Attributes:
         accelerator: ``auto`` takes CUDA, else Apple's MPS, else the CPU.
-        devices: How many; ``auto`` takes all there are.
+        devices: How many processes on each machine, a GPU or a share of the CPU for each; ``auto`` takes all GPUs.
         num_nodes: Machines.
+        node_rank: Which of them this one is, from 0.
+        rendezvous: HOST:PORT of machine 0, where they meet.
+        timeout: Seconds that they wait there for each other.
+        strategy: How several processes share the work: ``ddp`` has the whole model in each, ``fsdp`` a part.
+        sync_batch_norm: Whether batch norm sees the images of all processes.
         precision: ``bf16`` and ``16`` are mixed precision.
         compile: Whether `torch.compile` is applied.
         channels_last: Whether convolutions work in that memory layout.
@@ -168,26 +173,35 @@ class Hardware:
     precision: Literal["32", "bf16", "16"]
     compile: bool
     channels_last: bool
+    node_rank: Annotated[int, Field(ge=0)] = 0
+    rendezvous: str | None = None
+    timeout: Count = 300
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    sync_batch_norm: bool = True
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Hardware":
         """Read the group; the numbers 32 and 16 are taken for the words.
 
         Raises:
-            UserError: For an unknown key, a missing one, or a wrong value; also for several processes,
-                which are not built yet.
+            UserError: For an unknown key, a missing one, a wrong value, or a machine that is none of ``num_nodes``.
         """
         plain = dict(values)
         if type(plain.get("precision")) is int:
             plain["precision"] = str(plain["precision"])
         hardware = parse(cls, plain, where="hardware")
-        several = isinstance(hardware.devices, int) and hardware.devices > 1
-        if several or hardware.num_nodes > 1:
-            key, number = ("num_nodes", hardware.num_nodes) if not several else ("devices", hardware.devices)
+        if hardware.node_rank >= hardware.num_nodes:
             raise UserError(
-                f"hardware.{key}: found {number}, but training in several processes is not built yet. "
-                f"Expected 1. Try: hardware.{key}=1"
+                f"hardware.node_rank: found {hardware.node_rank}, but the machines are counted from 0 and there are "
+                f"hardware.num_nodes={hardware.num_nodes} of them. Try: hardware.num_nodes={hardware.node_rank + 1}"
             )
+        if hardware.rendezvous is not None:
+            host, colon, port = hardware.rendezvous.rpartition(":")
+            if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
+                raise UserError(
+                    f"hardware.rendezvous: expected HOST:PORT of machine 0, such as 10.0.0.1:29500, "
+                    f"found '{hardware.rendezvous}'."
+                )
         return hardware
 
 

@@ -10,11 +10,14 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.tasks.info import TaskInfo
+from visionkit.training.processes import Processes
 from visionkit.training.run_folder import RunFolder
 from visionkit.training.settings import Debug, Hardware, Logger, Recipe
 
@@ -33,6 +36,10 @@ IRRELEVANT = (
     r".*Checkpoint directory.*",
     r".*You have overridden `transfer_batch_to_device`.*",
     r".*GPU available but not used.*",
+    r".*recommended to use `self.log\(.*sync_dist=True.*",
+    r".*Using `DistributedSampler` with the dataloaders.*",
+    r".*different number of batches.*",
+    r".*`broadcast_buffers` is deprecated.*",
 )
 
 
@@ -101,6 +108,7 @@ def make_trainer(
     hardware: Hardware,
     accelerator: str,
     debug: Debug,
+    processes: Processes | None = None,
     recipe: Recipe | None = None,
     folder: RunFolder | None = None,
     logger: Logger | None = None,
@@ -113,6 +121,7 @@ def make_trainer(
         hardware: Precision.
         accelerator: ``cuda``, ``mps`` or ``cpu``.
         debug: Limits.
+        processes: Those this one is one of; None where it is alone.
         recipe: None where nothing is trained.
         folder: The run; None where nothing is written.
         logger: None for none.
@@ -132,7 +141,7 @@ def make_trainer(
             every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0))
     return pl.Trainer(
         accelerator=accelerator,
-        devices=1,
+        **_spread(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
         precision=PRECISIONS[hardware.precision],
         callbacks=every,
         logger=_make_logger(logger, folder),
@@ -146,10 +155,25 @@ def make_trainer(
         limit_test_batches=debug.limit_batches,
         profiler=FetchTimer(),
         benchmark=accelerator == "cuda",
-        # A variable of some cluster in the environment must not turn a single process into a part of a group.
-        plugins=[LightningEnvironment(), SafeCheckpointIO()],
         **training,
     )
+
+
+def _spread(processes: Processes | None, *, sharded: bool) -> dict[str, Any]:
+    if processes is None or processes.count == 1:
+        # A variable of some cluster in the environment must not turn a single process into a part of a group.
+        return {"devices": 1, "plugins": [LightningEnvironment(), SafeCheckpointIO()]}
+    return {
+        "devices": processes.per_node,
+        "num_nodes": processes.num_nodes,
+        # The task shares the buffers when a model is judged; in between, nobody reads another process's.
+        "strategy": ModelParallelStrategy(
+            data_parallel_size=processes.count, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+        if sharded
+        else DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True),
+        "plugins": [TorchElasticEnvironment(), SafeCheckpointIO()],
+    }
 
 
 def _make_logger(logger: Logger | None, folder: RunFolder | None) -> Any:

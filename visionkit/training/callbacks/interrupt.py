@@ -9,6 +9,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from visionkit.collective import total, world_size
+
 __all__ = ["Interrupt", "Interrupted"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -19,69 +21,87 @@ class Interrupted(BaseException):
 
     Attributes:
         saved: Whether the state of the last batch lies in the checkpoint.
+        together: Whether all processes stop here; False where this one goes at once, whatever the others do.
     """
 
-    def __init__(self, *, saved: bool) -> None:
+    def __init__(self, *, saved: bool, together: bool = True) -> None:
         super().__init__("interrupted")
         self.saved = saved
+        self.together = together
 
 
 class Interrupt(pl.Callback):
     """Listens for SIGINT and SIGTERM while it is entered as a context.
 
+    Several processes, of which some may be asked earlier than others, agree by the counts that go around in each
+    training step, and stop after the same batch.
+
     Args:
         checkpoint: Where the state is saved.
         say: Prints a line.
+        launched: Whether another process of ours passes Ctrl-C on, and uses SIGTERM to end this one at once.
     """
 
-    def __init__(self, checkpoint: Path, say: Callable[[str], Any]) -> None:
+    def __init__(self, checkpoint: Path, say: Callable[[str], Any], *, launched: bool = False) -> None:
         self.checkpoint = checkpoint
         self.say = say
+        self.launched = launched
         self.asked = False
         self._fitting = False
+        self._task: Any = None
         self._owner = os.getpid()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._handler(number)) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _handler(self, number: signal.Signals) -> Any:
+        return signal.SIG_DFL if self.launched and number == signal.SIGTERM else self._handle
+
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         if os.getpid() != self._owner:  # a loader's worker has inherited this handler; its parent decides
             return
         if self.asked or not self._fitting:
-            raise Interrupted(saved=False)
+            raise Interrupted(saved=False, together=False)
         self.asked = True
+        if self._task is not None:
+            self._task.stop_wanted = True
         self.say("Stopping after this batch, or after the validation that runs; once more stops at once.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From here on a batch is awaited; Lightning's own handlers, set up meanwhile, give way again."""
         self._fitting = True
+        self._task = pl_module
         if self._before:
             for number in SIGNALS:
-                signal.signal(number, self._handle)
+                signal.signal(number, self._handler(number))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop here if asked; after the last batch, validation runs to its end: Lightning would not repeat it."""
-        if self.asked and not trainer.is_last_batch:
+        asked = self.asked if world_size() == 1 else self._task.stop_agreed
+        if asked and not trainer.is_last_batch:
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop between two epochs if asked, when the one before has been recorded and saved."""
-        if self.asked:
+        if self._agreed():
             raise Interrupted(saved=self.checkpoint.exists())
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """No batch comes any more; stop if that was asked in the last epoch."""
         self._fitting = False
-        if self.asked:
+        if self._agreed():
             raise Interrupted(saved=self.checkpoint.exists())
+
+    def _agreed(self) -> bool:
+        return total([int(self.asked)]) != [0]
 
     def _stop(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.checkpoint)

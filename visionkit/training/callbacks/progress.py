@@ -48,7 +48,7 @@ class Progress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Count, and now and then look at the loss."""
-        self._images += len(batch["images"])
+        self._images += len(batch["images"]) * trainer.world_size
         if self._now() >= self._next_beat:
             self._beat(trainer, pl_module, batch_idx)
 
@@ -82,7 +82,9 @@ class Progress(pl.Callback):
 
     def _beat(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
-        loss = float(last) if last is not None else math.nan
+        if last is None:  # this process, of several, has had no sample yet
+            return
+        loss = float(last)
         check_loss(loss, trainer)
         self._waited = _fetch_seconds(trainer) - self._fetched_before
         elapsed = max(self._now() - self._began, 1e-9)

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
+from visionkit.collective import from_first, rank
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.display import epoch_line
@@ -57,15 +58,16 @@ class Recorder(Checkpoint):
         best = self.info.better(score, self.best_score)
         if best:
             self.best_score, self.best_epoch = score, int(row["epoch"])
-        self._write_history()
-        # The best one first: the last one says that it is there.
-        if best or not self.folder.best_checkpoint.exists():
+        if rank() == 0:
+            self._write_history()
+        # The best one first: the last one says that it is there. All processes take part in saving.
+        if from_first(best or not self.folder.best_checkpoint.exists()):
             trainer.save_checkpoint(self.folder.best_checkpoint)
         trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(
             epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)
         )
-        if time.perf_counter() - self._drawn > SECONDS_BETWEEN_CURVES:
+        if rank() == 0 and time.perf_counter() - self._drawn > SECONDS_BETWEEN_CURVES:
             self.draw_curves()
 
     def draw_curves(self) -> None:

@@ -1,0 +1,177 @@
+"""A training made ready: its folder, data and model, the same in each of its processes."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from visionkit.commands.preparation import build_model, check_resumable, data_facts, known_data, start_from_weights
+from visionkit.errors import UserError
+from visionkit.training.console import Printer
+from visionkit.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.data.shared import SharedData
+    from visionkit.training.processes import Processes
+
+__all__ = ["PreparedRun", "check_processes", "launch_training", "prepare"]
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What the steps of a training share."""
+
+    config: RunConfig
+    folder: RunFolder
+    printer: Printer
+    processes: Processes
+    datamodule: Any
+    data: dict[str, Any]
+    model: Any
+    start: list[str] = field(default_factory=list)
+    """What is to be said of the weights that training starts from."""
+    notes: list[str] = field(default_factory=list)
+    """What has been said of the data."""
+
+    @property
+    def arguments(self) -> str:
+        """What names this run in a command: ``run=...``, and the plugins, which no file may choose."""
+        words = [f"run={shlex.quote(str(self.folder.path))}"]
+        if self.config.plugins:
+            words.append(shlex.quote(f"plugins=[{','.join(self.config.plugins)}]"))
+        return " ".join(words)
+
+
+def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -> None:
+    """Make sure that a training can be spread as it is to be.
+
+    Args:
+        config: The run.
+        processes: What it is to be spread over.
+        watched: Whether callbacks of this process are to look on.
+
+    Raises:
+        UserError: If the global batch does not divide, or callbacks are to look on from another process.
+    """
+    if processes.count == 1:
+        return
+    from visionkit.data.order import check_batch_size
+
+    check_batch_size(config.recipe.batch_size, processes.count)
+    if watched:
+        raise UserError(
+            f"hardware.devices: found {processes.count} processes, but whatever looks on while a run trains, as a "
+            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or a search without "
+            "pruning"
+        )
+
+
+def launch_training(config: RunConfig, resume_from: RunFolder | None, processes: Processes) -> int:
+    """Train in processes that are started for it.
+
+    Returns:
+        As `visionkit.training.launch.launch`.
+
+    Raises:
+        UserError: If the run's folder is of no use, or what a process says.
+    """
+    from visionkit.training.launch import launch
+
+    if resume_from is not None:
+        check_resumable(config, resume_from)
+    elif config.hardware.node_rank == 0:
+        RunFolder.check_free(config.run_dir)
+    words = {"resume_from": None if resume_from is None else str(resume_from.path)}
+    return launch("train", config.plain, words, processes=processes, hardware=config.hardware)
+
+
+def prepare(
+    config: RunConfig,
+    resume_from: RunFolder | None,
+    processes: Processes,
+    *,
+    printer: Printer | None = None,
+    shared: SharedData | None = None,
+) -> PreparedRun:
+    """Let the first process make the run's folder, data and model, and the others theirs after it.
+
+    Args:
+        config: The run.
+        resume_from: The run that goes on; None for a new one.
+        processes: What it is spread over.
+        printer: The first process's; a run by itself makes its own.
+        shared: The data that earlier runs in this process have read.
+
+    Raises:
+        UserError: If anything is wrong; there is then no run folder.
+    """
+    from visionkit.collective import from_first, rank
+    from visionkit.training.trainer import seed
+
+    seed(config.seed)
+    printer = printer or Printer(to_stderr=config.format == "json")
+    first = _prepare_first(config, resume_from, processes, printer, shared) if rank() == 0 else None
+    told = from_first(None if first is None else (first.folder.path, first.data, first.datamodule.sizes))
+    if first is not None or told is None:
+        return cast(PreparedRun, first)
+    path, data, sizes = told
+    return _follow(config, RunFolder(path), data, sizes, processes, resume=resume_from is not None)
+
+
+def _prepare_first(
+    config: RunConfig,
+    resume_from: RunFolder | None,
+    processes: Processes,
+    printer: Printer,
+    shared: SharedData | None,
+) -> PreparedRun:
+    """Everything that can go wrong goes wrong here, before there is a run folder."""
+    if resume_from is not None:
+        check_resumable(config, resume_from)
+    folder = resume_from or RunFolder.plan(config.name, config.run_dir)
+    config.source.check(strict=config.strict)
+    try:
+        if resume_from is None:
+            folder.reserve()
+        datamodule = config.datamodule(folder.splits_file, shared=shared)
+        datamodule.prepare_data()
+        known = None if resume_from is None else known_data(resume_from, datamodule)
+        datamodule.setup("fit")
+        data = known or data_facts(config, datamodule)
+        model = build_model(config, data)
+        start = start_from_weights(model, config, data) if known is None else []
+    except BaseException:
+        folder.discard()
+        raise
+    folder.start(config.plain)
+    folder.write_json(folder.data_file, data)
+    printer.log_to(folder.log_file)
+    return PreparedRun(config, folder, printer, processes, datamodule, data, model, start)
+
+
+def _follow(
+    config: RunConfig,
+    folder: RunFolder,
+    data: dict[str, Any],
+    sizes: dict[str, int],
+    processes: Processes,
+    *,
+    resume: bool,
+) -> PreparedRun:
+    """What the first process has made, once more; its weights come when training begins."""
+    if resume and not folder.last_checkpoint.is_file():
+        raise UserError(
+            f"resume: this machine does not see '{folder.last_checkpoint}'. A run in several processes goes on where "
+            "all machines see its folder. Try hardware.num_nodes=1, or copy the folder to the same place"
+        )
+    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    if datamodule.sizes != sizes:
+        raise UserError(
+            f"dataset: the first process has {sizes}, another machine {datamodule.sizes} images. Expected the same "
+            "data on every machine. Compare their dataset.root"
+        )
+    return PreparedRun(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))

@@ -1,0 +1,23 @@
+"""Metrics of several processes brought together without a sample counted twice, or waited for."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from visionkit.collective import gather
+
+__all__ = ["gather_metric"]
+
+
+def gather_metric(metric: Metric) -> None:
+    """Let the metric of the first process take in what those of the others have seen; theirs stay as they are.
+
+    torchmetrics' own way asks every process for tensors of equal kind; here one may have seen nothing at all.
+    """
+    states = gather({name: _moved(state, torch.device("cpu")) for name, state in metric.metric_state.items()})
+    for state in states[1:]:
+        metric.merge_state({name: _moved(value, metric.device) for name, value in state.items()})
+
+
+def _moved(state: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
+    return state.to(device) if isinstance(state, Tensor) else [tensor.to(device) for tensor in state]
