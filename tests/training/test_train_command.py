@@ -10,11 +10,13 @@ import torch
 import yaml
 from PIL import Image
 
+from visionkit.commands import prepared
 from visionkit.commands.evaluate import evaluate
 from visionkit.commands.run_config import RunConfig
 from visionkit.commands.train import train
 from visionkit.errors import UserError
 from visionkit.training.checkpoint import load_run_model
+from visionkit.training.processes import Processes
 from visionkit.training.run_folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"

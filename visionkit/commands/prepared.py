@@ -61,8 +61,8 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
     check_batch_size(config.recipe.batch_size, processes.count)
     if watched:
         raise UserError(
-            f"hardware.devices: found {processes.count} processes, but whatever looks on while a run trains, as a search "
-            "that prunes its runs does, sees one process alone. Try: hardware.devices=1, or a search without pruning"
+            f"hardware.devices: found {processes.count} processes, but what looks on while a run trains, as a "
+            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or a search without pruning"
         )
 
 
@@ -149,7 +149,7 @@ def _follow(
     datamodule.setup("fit")
     if datamodule.sizes != sizes:
         raise UserError(
-            f"dataset: the first process has {sizes}, another machine {datamodule.sizes} images. Expected the same data "
-            "on every machine. Compare their dataset.root"
+            f"dataset: the first process has {sizes}, another machine {datamodule.sizes} images. Expected the same "
+            "data on every machine. Compare their dataset.root"
         )
     return PreparedRun(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
