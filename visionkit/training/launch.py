@@ -106,8 +106,10 @@ def _environment(files: Path, processes: Processes) -> Iterator[None]:
     """What workers inherit. Each has its share of the cores, unless somebody has decided otherwise."""
     from visionkit.data.memory import available_cores
 
+    here = str(Path(__file__).parents[2])  # the same package, however this process came by it
     threads = str(max(1, available_cores() // processes.per_node))
     new = {WORKER_FILES: str(files), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
+    new["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     new["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
     before = {name: os.environ.get(name) for name in [*new, "TORCHELASTIC_SIGNALS_TO_HANDLE"]}
     os.environ |= new
