@@ -33,6 +33,11 @@ def test_one_seed_has_no_interval():
     assert confidence([0.9]) is None
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_has_no_interval(value):
+    assert confidence([0.9, value]) is None
+
+
 def test_runs_that_differ_by_their_seed_are_one_group_and_the_best_mean_comes_first():
     rows = [row(0, 0.5, net="a", seed="0"), row(1, 0.7, net="a", seed="1"), row(2, 0.65, net="b", seed="0")]
     groups = group_runs(rows, ACCURACY)

@@ -189,6 +189,7 @@ def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
         (["seed=0,1", "resume=maybe"], "resume: expected true or false"),
         (["seed=0,1", "run_dir=full"], "is not empty; it holds 'file'"),
         (["seed=0,1", "format=yaml"], "format: expected text or json"),
+        (["seed=0,1", "hardware=cpu", "hardware.num_nodes=2", "hardware.rendezvous=127.0.0.1:29500"], "on one machine"),
         (["seed=0,1", "weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
     ],
 )
@@ -200,6 +201,17 @@ def test_a_sweep_that_is_wrong_stops_before_the_first_run(cli, in_empty_folder, 
     assert message in err
     assert out == ""
     assert sorted(path.name for path in in_empty_folder.rglob("*")) == ["file", "full"]
+
+
+@pytest.mark.parametrize("words", [["-m", "seed=0,1"], ["sweep=optuna"]])
+def test_a_sweep_in_one_of_several_processes_is_refused(cli, in_empty_folder, monkeypatch, words):
+    world = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in world.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = cli(*words)
+    assert code == 2
+    assert "a sweep starts from one" in err
+    assert not list(in_empty_folder.iterdir())
 
 
 def test_only_training_is_swept(cli):

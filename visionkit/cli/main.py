@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
@@ -17,9 +17,6 @@ from visionkit.cli.resolve import boolean, plain_of, resolve
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import load_plugins
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["main"]
 

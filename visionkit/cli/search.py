@@ -12,7 +12,7 @@ import yaml
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.expand import Interval, alternatives
 from visionkit.cli.overrides import Override, apply_overrides
-from visionkit.cli.sweep import Runs, read_words
+from visionkit.cli.sweep import Runs, read_words, refuse_groups
 from visionkit.errors import UserError, did_you_mean
 from visionkit.output import write_atomic
 from visionkit.paths import conf_folder
@@ -29,6 +29,7 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.search_space import SearchSettings
     from visionkit.commands.sweep_folder import SweepFolder
 
+    refuse_groups()
     choices = group_choices(config_dirs)
     typed = read_words(words, choices)
     options = typed.options(config_dirs, flags=())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from visionkit.commands.run_config import RunConfig
     from visionkit.commands.sweep import SweepOptions
 
-__all__ = ["Runs", "SweepWords", "read_words", "run_sweep"]
+__all__ = ["Runs", "SweepWords", "read_words", "refuse_groups", "run_sweep"]
 
 _OWN = ("run_dir", "resume", "format", "hydra/launcher", "hydra.launcher.n_jobs")
 _MAY_CHANGE = (*_OWN, "dataset.num_workers", "dataset.root", "hardware", "plugins", "sweep.trials")
@@ -168,8 +168,25 @@ class Runs:
 
         plain = resolve(self.typed(overrides), self.config_dirs, base=self._base, known=self._known)
         config = RunConfig.from_plain(plain | {"run_dir": run_dir, "format": "text"})
+        if config.hardware.num_nodes > 1:
+            raise UserError("hardware.num_nodes: a sweep runs on one machine. Try hardware.num_nodes=1")
         check_start(config.backbone, config.weights)
         return config
+
+
+def refuse_groups() -> None:
+    """Sweeps and searches start from one process.
+
+    Raises:
+        UserError: If torchrun or srun has started several, each of which would make the whole sweep.
+    """
+    from visionkit.training.processes import started_in_group
+
+    if started_in_group():
+        raise UserError(
+            "torchrun or srun has started several processes, and a sweep starts from one. Start it by python -m "
+            "visionkit; hardware.devices=N spreads each run."
+        )
 
 
 def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
@@ -181,6 +198,7 @@ def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.sweep_folder import SweepFolder
     from visionkit.commands.sweep_job import Job
 
+    refuse_groups()
     choices = group_choices(config_dirs)
     typed = read_words(words, choices)
     options = typed.options(config_dirs)

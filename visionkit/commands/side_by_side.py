@@ -5,6 +5,7 @@ The processes are joblib's (loky): started afresh, so that CUDA works in them, w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -19,6 +20,7 @@ from visionkit.commands.sweep_job import Job, Row, run_job
 __all__ = ["places", "run_beside"]
 
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_SAVE = 30.0
 _shared: Any = None
 
 
@@ -132,7 +134,8 @@ class _Seat:
     def interrupt(self, *, kill: bool) -> None:
         """Hand Ctrl-C on."""
         if self._pid is not None:
-            os.kill(self._pid.result(), signal.SIGKILL if kill else signal.SIGINT)
+            with contextlib.suppress(Exception):  # a process that has just died needs no signal
+                os.kill(self._pid.result(), signal.SIGKILL if kill else signal.SIGINT)
 
     def close(self) -> None:
         """End the process."""
@@ -152,6 +155,8 @@ def _settle(parent: int) -> int:
         while os.getppid() == parent:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_TO_SAVE)
+        os._exit(1)  # the run has ended, and loky's loop would wait for ever for the next
 
     threading.Thread(target=watch, daemon=True).start()
     return os.getpid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import sys
@@ -110,7 +111,7 @@ def run_job(
     except UserError as error:
         row.reason = str(error)
         _log(folder, f"visionkit: {error}\n")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         row.reason = f"{type(error).__name__}: {error}".strip().split("\n")[0]
         _log(folder, traceback.format_exc())
     row.seconds = round(time.perf_counter() - began, 2)
@@ -126,9 +127,10 @@ def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
 
 
 def _log(folder: RunFolder, text: str) -> None:
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.log_file.open("a", encoding="utf-8") as file:
-        file.write(text)
+    with contextlib.suppress(OSError):  # a full disk ends no sweep
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with folder.log_file.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def _clean_up(config: RunConfig) -> None:

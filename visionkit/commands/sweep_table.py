@@ -36,8 +36,8 @@ class Group:
 
 
 def confidence(values: Sequence[float]) -> float | None:
-    """Half the 95 % interval of a mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
+    """Half the 95 % interval of a mean by Student's t; None for fewer than two values, or some not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
         return None
     from scipy.special import stdtrit
 

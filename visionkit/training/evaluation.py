@@ -1,5 +1,6 @@
 """Judging a model on one split: the same way after training and by ``evaluate``."""
 
+import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +67,23 @@ def evaluate_split(
     with quiet():
         trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug, processes=processes)
         datamodule.trainer = trainer
-        trainer.test(task, dataloaders=datamodule.loader(split), verbose=False)
+        _test(trainer, task, datamodule.loader(split))
     numbers = {
         name.replace("test/", f"{split}/", 1): value for name, value in task.numbers.items() if name.startswith("test/")
     }
     return Evaluation(split, numbers, task.tables.get("test", {}))
+
+
+def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
+    """As ``trainer.test``, but Ctrl-C stays what it is: Lightning would make an exit of it, and deafen the process."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.test(task, dataloaders=loader, verbose=False)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt from None
+        raise
 
 
 @torch.inference_mode()

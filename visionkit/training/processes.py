@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from visionkit.errors import UserError
 from visionkit.training.settings import Hardware
 
-__all__ = ["Processes", "is_first_process", "leave"]
+__all__ = ["Processes", "is_first_process", "leave", "started_in_group"]
 
 LONGEST_WAIT_MINUTES = 60
 
@@ -85,6 +85,13 @@ class Processes:
             yield
         finally:
             distributed.destroy_process_group()
+
+
+def started_in_group() -> bool:
+    """Whether torchrun or srun has started this process as one of several."""
+    if _started_by_torch():
+        return int(os.environ["WORLD_SIZE"]) > 1
+    return _srun_tasks() > 1
 
 
 def is_first_process() -> bool:
