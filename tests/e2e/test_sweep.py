@@ -231,7 +231,7 @@ def test_a_wrong_sweep_is_told_without_torch(in_empty_folder):
 
 
 def test_a_fault_in_one_run_is_traced_in_its_log_and_the_others_go_on(cli, in_empty_folder, monkeypatch):
-    import visionkit.commands.train as module
+    import visionkit.commands.prepared as module
 
     real = module.build_model
     monkeypatch.setattr(module, "build_model", lambda config, data: 1 / 0 if config.seed == 0 else real(config, data))
