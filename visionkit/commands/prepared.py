@@ -62,7 +62,7 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
     if watched:
         raise UserError(
             f"hardware.devices: found {processes.count} processes, but what looks on while a run trains, as a "
-            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or a search without pruning"
+            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or no pruning"
         )
 
 
