@@ -44,7 +44,7 @@ MISTAKES = [
     (["dataset=folder"], "dataset.root is not given"),
     (["dataset=folder", "dataset.root=nowhere"], "there is no folder 'nowhere'"),
     (["dataset=mnist", "dataset.root=nowhere"], "dataset.download=true"),
-    (["hardware.devices=2", "hardware=cpu"], "hardware.devices"),
+    (["hardware.devices=3", "hardware=cpu"], "recipe.batch_size"),
     (["evaluate", "run=nowhere"], "'nowhere' is no run folder"),
     (["evaluate", "run=latest"], "there is no run below 'runs' yet"),
     (["evaluate"], "evaluate needs a run"),

@@ -62,9 +62,8 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
     check_batch_size(config.recipe.batch_size, processes.count)
     if watched:
         raise UserError(
-            f"hardware.devices: found {processes.count} processes, but whatever looks on while a run trains, as a "
-            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or a search without "
-            "pruning"
+            f"hardware.devices: found {processes.count} processes, but what looks on while a run trains, as a "
+            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or no pruning"
         )
 
 

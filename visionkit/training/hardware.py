@@ -97,7 +97,8 @@ def prepare_model(model: Any, hardware: Hardware) -> Any:
 
     if hardware.sync_batch_norm and world_size() > 1:
         convert_batch_norm(model)
-    if hardware.channels_last:
+    in_parts = hardware.strategy == "fsdp" and world_size() > 1  # torch's parts are cut from plain layouts alone
+    if hardware.channels_last and not in_parts:
         model.use_channels_last()
     if hardware.compile:
         model.compile()
