@@ -108,8 +108,8 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
             return path
     known = sorted({*list_backbones(), *(p.stem for f in folders for p in (f / "backbone").glob("*.yaml"))})
     raise UserError(
-        f"no backbone is called '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
-        "A file of your own is given by its path: backbone=my_net.yaml."
+        f"no backbone is called '{name}'.{did_you_mean(name, known)} python -m visionkit list backbones shows all "
+        f"{len(known)}. A file of your own is given by its path: backbone=my_net.yaml."
     )
 
 
