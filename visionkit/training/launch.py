@@ -182,7 +182,9 @@ def _bring_home(failures: Mapping[int, Any], files: Path) -> int:
     code: int = failure.exitcode
     if code == INTERRUPTED:
         return code
-    words = "".join(file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{rank}/stderr.log")))
+    words = "".join(
+        file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
+    )
     if words.strip():
         print(words.strip(), file=sys.stderr)
     if code < 0:
