@@ -160,6 +160,22 @@ def test_a_run_made_from_another_configuration_is_not_taken_for_done(cli, again)
     assert "was made with another 'recipe'" in err
 
 
+def test_an_interrupted_run_does_not_go_on_with_another_configuration(cli, again):
+    (again / "0" / "metrics.json").unlink()
+    config = again / "0" / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.05", "lr: 0.06"))
+    rows = table(again)
+    rows[0]["status"] = "interrupted"
+    with (again / "sweep.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows.values())
+    code, _, err = cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert code == 2
+    assert "was made with another 'recipe'" in err
+    assert not (again / "0" / "metrics.json").exists()
+
+
 def test_a_folder_with_a_sweep_is_not_written_over(cli, swept):
     code, _, err = cli(*KERNELS, f"run_dir={swept[1]}")
     assert code == 2

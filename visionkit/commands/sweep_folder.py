@@ -106,16 +106,19 @@ class SweepFolder:
         write_atomic(self.sweep_file, yaml.safe_dump({"overrides": self.words}, allow_unicode=True))
 
     def finished(self, job: Job) -> bool:
-        """Whether a run needs not be made again; its row is then there.
+        """Whether a run needs not be made again. What an earlier command has left of its row is then there.
 
         Raises:
             UserError: If the run in the folder was made with another configuration than is asked for now.
         """
         folder = RunFolder(Path(self.run_dir(job.number)))
-        if not folder.metrics_file.exists():
-            return False
-        if job.config is not None:
+        failed = self._before.get(job.number, {}).get("status") == "failed"
+        if job.config is not None and folder.config_file.exists() and not failed:
             self._check_same_run(folder, job.config.plain)
+        if not folder.metrics_file.exists():
+            if job.number in self._before:
+                self.rows[job.number] = self.read_row(job.number, job.overrides)
+            return False
         self.rows[job.number] = self.read_row(job.number, job.overrides)
         return True
 
