@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["barrier", "from_first", "gather", "rank", "share_buffers", "share_state", "total", "world_size"]
+__all__ = ["barrier", "from_first", "gather", "rank", "share_buffers", "share_state", "total", "unite", "world_size"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,16 @@ def total(numbers: Sequence[int]) -> list[int]:
     sums = torch.tensor(numbers, dtype=torch.int64)
     distributed.all_reduce(sums)
     return [int(number) for number in sums.tolist()]
+
+
+def unite(marks: Tensor) -> None:
+    """Set, in place, what any process has set.
+
+    Args:
+        marks: uint8, of the same shape everywhere.
+    """
+    if world_size() > 1:
+        distributed.all_reduce(marks, distributed.ReduceOp.MAX)
 
 
 def gather(thing: T) -> list[T]:

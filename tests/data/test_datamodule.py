@@ -253,6 +253,7 @@ def test_each_process_gets_its_part_of_the_batch(make_module, monkeypatch):
     assert len(next(iter(module.train_dataloader()))["label"]) == 16
 
 
+@pytest.mark.slow
 def test_the_real_cifar_files_are_read_by_folder(make_module, tmp_path):
     archive = SHARED / "cifar10-jpeg.tar.gz"
     if not archive.is_file():

@@ -1,10 +1,22 @@
 """The step under every task."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
+from visionkit.data.loading import BatchReader, Loader
+from visionkit.data.order import BatchOrder
+from visionkit.data.samples import TensorSamples
+from visionkit.data.transforms import Preprocess
+from visionkit.layers.sync_batch_norm import convert_batch_norm
 from visionkit.tasks.classify import ClassifyTask
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from group import in_group
 
 BATCH = {"images": torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "label": torch.tensor([0, 1])}
 
@@ -40,3 +52,64 @@ def test_a_batch_moves_as_a_flat_dict():
     task = ClassifyTask(_Model(loss=1.0), class_names=("a", "b"))
     moved = task.transfer_batch_to_device(BATCH, torch.device("meta"), 0)
     assert {name: value.device.type for name, value in moved.items()} == {"images": "meta", "label": "meta"}
+
+
+class _Net(nn.Module):
+    """Double precision, batch norm, and a last map of one pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.Conv2d(4, 4, 4), nn.BatchNorm2d(4), nn.Flatten(),
+            nn.Linear(4, 3),
+        )  # fmt: skip
+
+    def forward(self, images, image_sizes=None):
+        return {"logits": self.layers(images.double() / 255)}
+
+    def loss(self, outputs, targets):
+        return {"loss": nn.functional.cross_entropy(outputs["logits"], targets["label"])}
+
+
+def _gradients(rank, size, world_size):
+    """Of each step of an epoch, as all processes have them, and the statistics and numbers in the end."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (size, 1, 6, 6), dtype=torch.uint8, generator=generator)
+    samples = TensorSamples(images, torch.arange(size) % 3, torch.arange(size), prefix="train")
+    order = BatchOrder(size, 12, training=True, seed=0, rank=rank, world_size=world_size)
+    torch.manual_seed(0)
+    net = _Net().double()
+    if world_size > 1:
+        convert_batch_norm(net)
+    task = ClassifyTask(net, class_names=("a", "b", "c"))
+    steps = []
+    for number, batch in enumerate(Loader(BatchReader(samples, Preprocess((6, 6))), order, split="train")):
+        net.zero_grad()
+        task.training_step(batch, number).backward()
+        gradient = torch.cat([parameter.grad.flatten() for parameter in net.parameters()])
+        if world_size > 1:
+            distributed.all_reduce(gradient)
+        steps.append((gradient / world_size).numpy())
+    task.losses["train"].gather()
+    statistics = torch.cat([value.flatten().double() for value in net.buffers()])
+    return steps, statistics.numpy(), {name: value.item() for name, value in task.losses["train"].means().items()}
+
+
+SIZES = (2, 13, 14, 15, 23)  # in batches of 12, so that the last one has too few samples for all
+
+
+def _epochs(rank, world_size):
+    return [_gradients(rank, size, world_size) for size in SIZES]
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 6])
+def test_the_gradient_is_the_mean_over_the_global_batch_whatever_part_a_process_has(tmp_path, world_size):
+    """Float64 in another order of the sums; the loss weighs parts in float32."""
+    found = in_group(world_size, _epochs, world_size, folder=tmp_path)
+    for number, (steps, statistics, loss) in enumerate(_epochs(0, 1)):
+        assert found[0][number][2]["loss"] == pytest.approx(loss["loss"], abs=1e-12)
+        for theirs, buffers, _ in (epochs[number] for epochs in found):
+            assert buffers == pytest.approx(statistics, abs=1e-12)
+            assert len(theirs) == len(steps)
+            for one, other in zip(theirs, steps, strict=True):
+                assert one == pytest.approx(other, abs=1e-6)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from visionkit.collective import total, unite
 from visionkit.data.augment import Augment
 from visionkit.data.memory import Decoded
 from visionkit.data.order import BatchOrder, Plan
@@ -105,7 +106,8 @@ class BatchReader:
     def filler(self) -> dict[str, Tensor]:
         """Two black images that stand for no sample, as the empty ``index`` says.
 
-        A process takes part in a step with them where it has no image of its own, so that the others do not wait.
+        A process takes part in a step with them where it has no image of its own, so that the others do not wait;
+        the task keeps them out of the loss, the metrics and the statistics of batch norm.
         """
         images = torch.zeros((2, self.samples.in_channels, *self.preprocess.image_size), dtype=torch.uint8)
         labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
@@ -134,6 +136,11 @@ class BatchReader:
 
 class Loader:
     """The batches of a split; each pass is one epoch.
+
+    Of several processes each has as many batches as the order says, whatever its files are like: where none of a
+    batch can be read, `BatchReader.filler` takes its place. Alone, a process leaves such a batch out. Parts of training
+    batches have a ``weight``, float32 (): the mean over the processes of their weighted mean losses is the mean over
+    the samples of the whole batch.
 
     Lightning keeps `state_dict` in its checkpoints: a run that was stopped within an epoch goes on with the batches
     it has not seen.
@@ -174,19 +181,38 @@ class Loader:
         first = loaded["batches"] if loaded is not None and loaded["epoch"] == epoch else 0
         self._state = {"epoch": epoch, "batches": first}
         self.sampler.start_at(first)
-        nothing = not first
-        for batch in self._from_workers() if self.num_workers else self._from_here():
+        seen = first > 0
+        for number, batch in enumerate(self._from_workers() if self.num_workers else self._from_here(), start=first):
             self._state["batches"] += 1
-            size = len(batch["index"])
+            counts = self._counts(batch)
+            seen = seen or counts
+            if number == len(self) - 1 and len(self.reader.broken):
+                self._share_what_is_broken(seen)
             if self.sampler.world_size > 1:
-                nothing = nothing and not size
-                yield batch if size else self.reader.filler()
-                continue
-            if size == 0 or (size == 1 and self.sampler.training and self.reader.broken.any()):
-                continue  # what is left of a batch of unreadable files
-            nothing = False
-            yield batch
-        if nothing and self.sampler.size > self.sampler.rank:
+                batch = batch if counts else self.reader.filler()
+                yield batch | self._weight(len(batch["index"]), number) if self.sampler.training else batch
+            elif counts:
+                yield batch
+
+    def _counts(self, batch: dict[str, Tensor]) -> bool:
+        """Whether anything is left of a batch; a single image, on which batch norm fails, is no rest to train on."""
+        size = len(batch["index"])
+        is_rest = self.sampler.training and self.sampler.share > 1 and bool(self.reader.broken.any())
+        return size > 1 or (size == 1 and not is_rest)
+
+    def _weight(self, here: int, number: int) -> dict[str, Tensor]:
+        """What the loss of a training batch is to be multiplied by, one of several processes' parts as it is."""
+        whole = total([here])[0] if len(self.reader.broken) else self.sampler.whole(number)
+        return {"weight": torch.tensor(here * self.sampler.world_size / max(whole, 1))}
+
+    def _share_what_is_broken(self, seen: bool) -> None:
+        """At the last batch, when each process knows its own broken files, make all of them known to all.
+
+        Raises:
+            UserError: In all processes, if no image of the split has been read in any of them.
+        """
+        unite(self.reader.broken)
+        if total([int(seen)]) == [0]:
             raise UserError(
                 f"none of the {self.sampler.size} images of the {self.split} split can be read, the first of them "
                 f"'{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."

@@ -37,10 +37,10 @@ def check_batch_size(batch_size: int, world_size: int) -> None:
 class BatchOrder(Sampler[Plan]):
     """Which samples come in which batch of an epoch.
 
-    Training batches are drawn anew each epoch, the same ones on any number of processes, which share each of them:
-    rank r takes every ``world_size``-th sample from the r-th on. A last batch too small to give each process two
-    samples, on fewer of which batch norm fails, joins the batch before. Evaluation takes each sample once; alone, in
-    order. All processes have the same number of batches; in evaluation some may be empty.
+    Training batches are drawn anew each epoch and are the same ones on any number of processes, which share each of
+    them sample by sample. A last batch of one sample, on which batch norm fails, joins the batch before; one that is
+    too short to give each process two is shared by as many as can have two, and the others have an empty batch.
+    Evaluation takes each sample once; alone, in order. All processes have the same number of batches.
 
     Args:
         size: How many samples there are.
@@ -49,6 +49,12 @@ class BatchOrder(Sampler[Plan]):
         seed: Of the shuffling and of the augmentation.
         rank: This process.
         world_size: How many processes there are.
+
+    Attributes:
+        share: Samples of a process in a whole batch.
+
+    Raises:
+        UserError: If training batches cannot be shared equally.
     """
 
     def __init__(
@@ -56,14 +62,10 @@ class BatchOrder(Sampler[Plan]):
     ) -> None:
         self.size, self.batch_size, self.training, self.seed = size, batch_size, training, seed
         self.rank, self.world_size = rank, world_size
+        self.share = math.ceil(batch_size / world_size)
         self.epoch = self.first = 0
         if training:
             check_batch_size(batch_size, world_size)
-        if training and size < world_size:
-            raise UserError(
-                f"{size} training samples are too few for {world_size} processes, which need one each. "
-                "Try: hardware.devices=1"
-            )
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next; Lightning does. Without it, each pass is the next epoch."""
@@ -75,10 +77,13 @@ class BatchOrder(Sampler[Plan]):
 
     def __len__(self) -> int:
         if not self.training:
-            return math.ceil(math.ceil(self.size / self.world_size) / self._share)
+            return math.ceil(math.ceil(self.size / self.world_size) / self.share)
         whole, rest = divmod(self.size, self.batch_size)
-        stands_alone = rest >= min(2, self._share) * self.world_size or not whole
-        return whole + 1 if rest and stands_alone else whole
+        return whole + 1 if rest > 1 or (rest and not whole) else whole
+
+    def whole(self, number: int) -> int:
+        """How many samples all processes together have in a training batch, counted from 0."""
+        return self.batch_size if number < len(self) - 1 else self.size - number * self.batch_size
 
     def __iter__(self) -> Iterator[Plan]:
         epoch, self.epoch = self.epoch, self.epoch + 1
@@ -92,15 +97,15 @@ class BatchOrder(Sampler[Plan]):
             batches = list(torch.split(torch.randperm(self.size, generator=generator), self.batch_size))
             if len(batches) > len(self):
                 batches[-2:] = [torch.cat(batches[-2:])]
-            return [batch[self.rank :: self.world_size] for batch in batches]
+            return [self._part(batch) for batch in batches]
         mine = torch.arange(self.rank, self.size, self.world_size)
-        batches = list(torch.split(mine, self._share)) if len(mine) else []
+        batches = list(torch.split(mine, self.share)) if len(mine) else []
         return batches + [mine[:0]] * (len(self) - len(batches))
 
-    @property
-    def _share(self) -> int:
-        """Samples of a process in a whole batch."""
-        return math.ceil(self.batch_size / self.world_size)
+    def _part(self, batch: Tensor) -> Tensor:
+        """What this process has of a training batch."""
+        sharers = min(self.world_size, max(1, len(batch) // min(2, self.share)))
+        return batch[self.rank :: sharers] if self.rank < sharers else batch[:0]
 
 
 def _mix(*numbers: int) -> int:

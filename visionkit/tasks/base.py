@@ -8,11 +8,12 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from visionkit.collective import from_first, rank, share_buffers, total, world_size
+from visionkit.collective import from_first, rank, share_buffers, world_size
+from visionkit.layers.sync_batch_norm import uncounted
 from visionkit.metrics.table import Table
 from visionkit.tasks.meter import LossMeter
 
-__all__ = ["Metrics", "VisionTask"]
+__all__ = ["Metrics", "VisionTask", "images_that_count"]
 
 STAGES = ("train", "val", "test")
 OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
@@ -41,10 +42,6 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: Makes the optimizer from the model; None where nothing is trained.
         schedule_fn: (step, all steps) to a share of the highest learning rate.
         hyper_parameters: Plain values that go into each checkpoint.
-
-    Attributes:
-        stop_wanted: Set where somebody asked this process, one of several, to stop.
-        stop_agreed: Whether all processes know of it, since the same batch.
     """
 
     def __init__(
@@ -65,7 +62,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses = {stage: LossMeter() for stage in STAGES}
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
-        self.stop_wanted = self.stop_agreed = self._sharded = False
+        self._sharded = False
 
     @abstractmethod
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
@@ -111,15 +108,14 @@ class VisionTask(pl.LightningModule, ABC):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one training batch, a scalar.
 
-        Among several processes it is weighted so that their mean is the mean over all images of the global batch.
+        Among several processes it is weighted so that their mean is the mean over all samples of the global batch.
         """
-        loss = self._step(batch, "train")
-        if world_size() == 1:
-            return loss
-        here = images_that_count(batch)
-        everywhere, asked = total([here, int(self.stop_wanted)])
-        self.stop_agreed = asked > 0
-        return loss * (here * world_size() / max(everywhere, 1))
+        if images_that_count(batch):
+            loss = self._step(batch, "train")
+        else:
+            with uncounted(self.model):
+                loss = self._step(batch, "train")
+        return loss * batch["weight"] if "weight" in batch else loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Take one validation batch in."""

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from visionkit.errors import UserError
-from visionkit.tasks.base import VisionTask
+from visionkit.tasks.base import VisionTask, images_that_count
 from visionkit.training.callbacks.display import Display
 
 __all__ = ["Progress"]
@@ -41,14 +41,14 @@ class Progress(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Keep the first batch for its picture."""
-        if batch_idx == 0 and not self.first_batch:
-            self.first_batch = {name: value[:PICTURES].cpu() for name, value in batch.items()}
+        if not self.first_batch and images_that_count(batch):
+            self.first_batch = {name: value[:PICTURES].cpu() for name, value in batch.items() if value.ndim}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Count, and now and then look at the loss."""
-        self._images += len(batch["images"]) * trainer.world_size
+        self._images += images_that_count(batch) * trainer.world_size
         if self._now() >= self._next_beat:
             self._beat(trainer, pl_module, batch_idx)
 
