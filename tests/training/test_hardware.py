@@ -65,6 +65,17 @@ def test_more_gpus_than_there_are_names_how_many_there_are(pretend_devices):
         count_devices(_hardware(devices=2), "cuda")
 
 
+@pytest.mark.parametrize(("cores", "most"), [(2, 8), (16, 16)])
+def test_a_cpu_takes_a_process_per_core_and_eight_anywhere(monkeypatch, pretend_devices, cores, most):
+    pretend_devices()
+    monkeypatch.setattr("visionkit.data.memory.available_cores", lambda: cores)
+    assert count_devices(_hardware(devices=most), "cpu") == most
+    words = rf"{most + 1} processes were asked for.* {cores} cores.*Try: hardware\.devices={cores}$"
+    with pytest.raises(UserError, match=words):
+        count_devices(_hardware(devices=most + 1), "cpu")
+    assert count_devices(_hardware(), "cpu", started=500) == 500
+
+
 def test_an_apple_gpu_serves_one_process(pretend_devices):
     pretend_devices(mps=True)
     assert count_devices(_hardware(), "mps") == 1

@@ -105,6 +105,14 @@ def test_more_gpus_than_there_are_is_said_before_anything_starts(cli, monkeypatc
     assert list(in_empty_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [(), ("recipe.batch_size=500",)])
+def test_more_processes_than_cores_is_said_before_anything_starts(cli, in_empty_folder, words):
+    code, _, err = cli("hardware=cpu", "hardware.devices=500", *words)
+    assert code == 2
+    assert err.startswith("visionkit: hardware.devices: 500 processes were asked for")
+    assert list(in_empty_folder.iterdir()) == []
+
+
 def test_a_batch_that_does_not_divide_is_said_before_anything_starts(cli, in_empty_folder):
     code, _, err = cli("hardware=cpu", "hardware.devices=3", "recipe.batch_size=64")
     assert code == 2

@@ -7,6 +7,9 @@ from visionkit.training.settings import Hardware
 
 __all__ = ["choose_accelerator", "count_devices", "device_name", "prepare_model", "torch_device"]
 
+ALWAYS_ALLOWED = 8
+"""Processes that a CPU may be divided among whatever it is like, so that a run of a larger machine can be tried."""
+
 
 def choose_accelerator(hardware: Hardware) -> str:
     """``cuda``, ``mps`` or ``cpu``.
@@ -67,9 +70,25 @@ def count_devices(hardware: Hardware, accelerator: str, *, started: int | None =
             f"hardware.devices: {wanted} GPUs were asked for, but there {'is' if there == 1 else 'are'} {there} here. "
             f"Try: hardware.devices={there}"
         )
+    if accelerator == "cpu" and started is None:
+        _check_cores(wanted)
     if accelerator == "mps" and several:
         raise UserError("hardware.devices: an Apple GPU serves one process. Try: hardware.devices=1, or hardware=cpu")
     return wanted
+
+
+def _check_cores(wanted: int) -> None:
+    """More processes than cores only wait for one another."""
+    from visionkit.data.memory import available_cores
+
+    cores = available_cores()
+    most = max(cores, ALWAYS_ALLOWED)
+    if wanted > most:
+        raise UserError(
+            f"hardware.devices: {wanted} processes were asked for, but this machine has {cores} "
+            f"core{'' if cores == 1 else 's'} for them. Expected one process per core at most (up to {ALWAYS_ALLOWED} "
+            f"are taken anywhere, to try what a larger machine would do). Try: hardware.devices={cores}"
+        )
 
 
 def device_name(accelerator: str) -> str:
