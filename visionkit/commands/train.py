@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from visionkit.backbones.pretrained import check_start
 from visionkit.commands.preparation import build_model
 from visionkit.commands.prepared import PreparedRun, check_processes, launch_training, prepare
+from visionkit.commands.train_account import (
+    draw_results,
+    draw_training,
+    new_notes,
+    say_header,
+    say_interrupted,
+    say_results,
+)
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -42,7 +50,7 @@ def train(
         config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
         resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
         callbacks: Lightning callbacks that look on beside the run's own, after them; in one process.
-        printer: Says less, or elsewhere, than a run by itself; in one process.
+        printer: Says less, or elsewhere, than a run by itself; of several processes, the first says as little.
         shared: The data that earlier runs in this process have read; in one process.
 
     Returns:
@@ -59,7 +67,7 @@ def train(
     processes = Processes.plan(config.hardware)
     check_processes(config, processes, watched=bool(callbacks))
     if processes.to_launch:
-        return launch_training(config, resume_from, processes)
+        return launch_training(config, resume_from, processes, printer=printer)
     with processes.joined():
         return _train(config, resume_from, processes, callbacks=callbacks, printer=printer, shared=shared)
 
@@ -75,14 +83,16 @@ def _train(
 ) -> int:
     from visionkit.collective import barrier, rank
     from visionkit.training.callbacks.interrupt import Interrupted
+    from visionkit.training.checkpoint import export_best
 
     run = prepare(config, resume_from, processes, printer=printer, shared=shared)
-    _say_header(run)
+    say_header(run)
     try:
         recorder, task = _fit(run, resume_from, callbacks)
     except Interrupted as stop:
         if rank() == 0:
-            _after_interrupt(run, saved=stop.saved)
+            export_best(run.folder)
+            say_interrupted(run, saved=stop.saved)
         if stop.together:
             barrier()
         return INTERRUPTED
@@ -94,51 +104,6 @@ def _train(
         _finish(run, recorder, evaluation, best_epoch)
     barrier()  # a process that ends is taken for the end of the run
     return 0
-
-
-def _say_header(run: PreparedRun) -> None:
-    from visionkit.training.hardware import device_name
-
-    config, sizes = run.config, run.datamodule.sizes
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
-    height, width = run.data["image_size"]
-    lines = [
-        f"model    {config.backbone.name}, {parameters:,} parameters",
-        f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
-        f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
-        *(f"         {note}" for note in _new_notes(run)),
-        *(f"weights  {line}" for line in run.start),
-        *_division(run),
-        f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
-        f"folder   {run.folder.path}",
-    ]
-    if config.debug.limit_batches is not None:
-        lines.append(
-            f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
-        )
-    run.printer.say(*lines)
-
-
-def _division(run: PreparedRun) -> list[str]:
-    """How the work is shared, where it is."""
-    from visionkit.layers.sync_batch_norm import foreign_batch_norms
-
-    processes, size = run.processes, run.config.recipe.batch_size
-    if processes.count == 1:
-        return []
-    machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
-    lines = [f"batch    {size} = {machines}{processes.per_node} processes x {size // processes.count}"]
-    foreign = foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
-    if foreign:
-        lines.append(f"         {foreign} batch norms are no torch layers: each process has its own statistics of them")
-    return lines
-
-
-def _new_notes(run: PreparedRun) -> list[str]:
-    """What has become known of the data since it was last asked: files that are read later may prove broken."""
-    new = [note for note in run.datamodule.notes if note not in run.notes]
-    run.notes.extend(new)
-    return new
 
 
 def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
@@ -183,9 +148,9 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
     # Nothing but early stopping asks the Trainer to stop.
     early = f", stopped early after epoch {trained}" if trainer.should_stop and trained < epochs else ""
     what = f"trained for {seconds:.1f} s{early}" if trained > behind else f"all {trained} epochs were trained before"
-    run.printer.say(f"{what}; best epoch {recorder.best_epoch}", *_new_notes(run))
+    run.printer.say(f"{what}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
-        _draw_training(run, recorder, progress.first_batch)
+        draw_training(run, recorder, progress.first_batch)
     return recorder, task
 
 
@@ -240,70 +205,5 @@ def _finish(run: PreparedRun, recorder: Recorder, evaluation: Evaluation, best_e
     folder.write_json(folder.metrics_file, kept)
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
-    _draw_results(run, evaluation)
-    _say_results(run, evaluation, kept)
-
-
-def _say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
-    from visionkit.commands.results import number_table, print_json, say_next
-
-    commands = [
-        f"python -m visionkit evaluate {run.arguments}",
-        f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
-    ]
-    run.printer.say(*_new_notes(run))
-    run.printer.say(number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}"))
-    if evaluation.split == "val":
-        run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
-    run.printer.say(f"Everything lies in {run.folder.path}")
-    say_next(run.printer, commands)
-    if run.config.format == "json":
-        print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
-
-
-def _draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
-    from visionkit.report.plots import plot_images
-
-    recorder.draw_curves()
-    if first_batch:
-        labels = first_batch[run.config.task.target].tolist()
-        path = run.folder.plots / "train_batch.png"
-        plot_images(first_batch["images"], labels, run.data["class_names"], path, title="first training batch")
-
-
-def _draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
-    from visionkit.report.plots import plot_confusion_matrix, plot_predictions
-    from visionkit.training.evaluation import predict_some
-
-    names, plots = run.data["class_names"], run.folder.plots
-    if "confusion_matrix" in evaluation.tables:
-        counts = [[int(cell or 0) for cell in row[1:]] for row in evaluation.tables["confusion_matrix"].rows]
-        plot_confusion_matrix(counts, names, plots / "confusion_matrix.png")
-    some = predict_some(run.model, run.config.source, run.datamodule)
-    if some:
-        plot_predictions(
-            some["images"],
-            some["label"].tolist(),
-            some["predicted"].tolist(),
-            some["scores"].tolist(),
-            names,
-            plots / "predictions.png",
-            title="predictions on validation images",
-        )
-
-
-def _after_interrupt(run: PreparedRun, *, saved: bool) -> None:
-    from visionkit.training.checkpoint import export_best
-
-    folder = run.folder
-    export_best(folder)
-    if saved or folder.last_checkpoint.exists():
-        what = "after the current batch" if saved else "at once; the last finished epoch is saved"
-        run.printer.say(
-            f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
-            f"Go on: python -m visionkit train {run.arguments} resume=true",
-        )
-    else:
-        run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
-    if folder.weights_file.exists():
-        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")
+    draw_results(run, evaluation)
+    say_results(run, evaluation, kept)
