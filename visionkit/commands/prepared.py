@@ -67,8 +67,16 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
         )
 
 
-def launch_training(config: RunConfig, resume_from: RunFolder | None, processes: Processes) -> int:
+def launch_training(
+    config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, printer: Printer | None = None
+) -> int:
     """Train in processes that are started for it.
+
+    Args:
+        config: The run.
+        resume_from: The run that goes on; None for a new one.
+        processes: How many.
+        printer: Whether the first process says as little as one run among many; None for all there is to say.
 
     Returns:
         As `visionkit.training.launch.launch`.
@@ -82,7 +90,10 @@ def launch_training(config: RunConfig, resume_from: RunFolder | None, processes:
         check_resumable(config, resume_from)
     elif config.hardware.node_rank == 0:
         RunFolder.check_free(config.run_dir)
-    words = {"resume_from": None if resume_from is None else str(resume_from.path)}
+    words = {
+        "resume_from": None if resume_from is None else str(resume_from.path),
+        "brief": printer is not None and printer.brief,
+    }
     return launch("train", config.plain, words, processes=processes, hardware=config.hardware)
 
 

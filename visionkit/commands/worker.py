@@ -10,9 +10,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.training.launch import WORKER_FILES, report_error
+from visionkit.training.launch import LAUNCHER, WORKER_FILES, report_error
 from visionkit.training.processes import leave
 
 __all__ = ["main"]
@@ -27,7 +28,7 @@ def main() -> int:
     Returns:
         The exit code. Why it is not 0, is told to the process that launched this one.
     """
-    _end_with_parent()
+    _end_with_parent(int(os.environ[LAUNCHER]))
     files = Path(os.environ[WORKER_FILES])
     (files / f"pid-{os.getpid()}").touch()
     try:
@@ -52,32 +53,46 @@ def _work(job: dict[str, object], *, plugins: list[str]) -> int:
     from visionkit.commands.evaluate import evaluate
     from visionkit.commands.run_config import RunConfig
     from visionkit.commands.train import train
+    from visionkit.training.console import Printer
     from visionkit.training.run_folder import RunFolder
 
     plain: dict[str, object] = job["config"] | {"plugins": plugins}  # type: ignore[operator]
-    arguments: dict[str, str | None] = job["arguments"]  # type: ignore[assignment]
+    arguments: dict[str, Any] = job["arguments"]  # type: ignore[assignment]
     config = RunConfig.from_plain(plain)
     if job["verb"] == "evaluate":
         return evaluate(config, RunFolder(Path(str(arguments["folder"]))), split=arguments["split"])
     resume = arguments["resume_from"]
-    return train(config, resume_from=None if resume is None else RunFolder(Path(resume)))
+    printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
+    return train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
 
 
 def _from_another(error: Exception) -> bool:
-    """Whether an error only says that another process does not answer any more."""
+    """Whether an error only says that another process does not answer any more.
+
+    gloo has no class of errors for it: it is a bare one, out of torch's own calls, that names the transport's source.
+    """
+    import torch
     from torch.distributed import DistError
 
-    return isinstance(error, DistError) or any(word in str(error) for word in ("gloo", "NCCL", "Connection closed"))
+    from visionkit import collective
+
+    if isinstance(error, DistError):
+        return True
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    below = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(collective.__file__)
+    return type(error) is RuntimeError and below and "/gloo/transport/" in str(error)
 
 
-def _end_with_parent() -> None:
-    """Where the launching process is killed, leave nothing behind (Linux: PR_SET_PDEATHSIG)."""
+def _end_with_parent(parent: int) -> None:
+    """Where the launching process is killed, or has been already, leave nothing behind (Linux: PR_SET_PDEATHSIG)."""
     if sys.platform != "linux":
         return
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        leave(FAULT)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,16 @@ from visionkit.errors import UserError
 from visionkit.training.processes import Processes
 from visionkit.training.settings import Hardware
 
-__all__ = ["WORKER_FILES", "launch", "launched", "report_error"]
+__all__ = ["LAUNCHER", "WORKER_FILES", "launch", "launched", "report_error"]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
 """The variable that tells a worker where it finds its job and leaves its words for the process that launched it."""
+LAUNCHER = "VISIONKIT_LAUNCHER"
+"""The variable that tells a worker the id of that process."""
 
 MODULE = "visionkit.commands.worker"
 INTERRUPTED = 130
+LAST_PORT = 2**16 - 1
 
 
 def launch(
@@ -41,7 +44,8 @@ def launch(
         hardware: Where machines meet.
 
     Returns:
-        0, or the exit code of the worker that ended first by itself, its words having been printed.
+        0, or the exit code of the worker that ended first by itself, its words having been printed; 130 wherever
+        Ctrl-C was handed on, even if the workers had just finished: what started this run is to stop too.
 
     Raises:
         UserError: If that is what ended a worker, or the machines do not meet.
@@ -75,14 +79,14 @@ def launch(
         )
         # What a configuration's plugins are, the person has typed; that a file names them would not be enough.
         words = ("-m", MODULE, *plain.get("plugins", ()))
-        with _environment(files, processes), _forwarding(files, processes.per_node), _hushed():
+        with _environment(files, processes), _Forwarding(files, processes.per_node) as forwarding, _hushed():
             try:
                 elastic_launch(config, sys.executable)(*words)
             except ChildFailedError as error:
-                return _bring_home(error.failures, files)
+                return _bring_home(error.failures, files, interrupted=forwarding.done)
             except Exception as error:
                 raise _meeting_failed(error, hardware) from None
-    return 0
+    return INTERRUPTED if forwarding.done else 0
 
 
 def launched() -> bool:
@@ -103,12 +107,14 @@ def report_error(code: int, text: str) -> None:
 
 @contextlib.contextmanager
 def _environment(files: Path, processes: Processes) -> Iterator[None]:
-    """What workers inherit. Each has its share of the cores, unless somebody has decided otherwise."""
+    """What workers inherit. They share the threads that this process may have: those it was told, else the cores."""
     from visionkit.data.memory import available_cores
 
     here = str(Path(__file__).parents[2])  # the same package, however this process came by it
-    threads = str(max(1, available_cores() // processes.per_node))
-    new = {WORKER_FILES: str(files), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    threads = str(max(1, (int(told) if told.isdecimal() else available_cores()) // processes.per_node))
+    new = {WORKER_FILES: str(files), LAUNCHER: str(os.getpid())}
+    new |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     new["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     new["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
     before = {name: os.environ.get(name) for name in [*new, "TORCHELASTIC_SIGNALS_TO_HANDLE"]}
@@ -123,34 +129,40 @@ def _environment(files: Path, processes: Processes) -> Iterator[None]:
                 os.environ[key] = value
 
 
-@contextlib.contextmanager
-def _forwarding(files: Path, count: int) -> Iterator[None]:
-    """Hand Ctrl-C and SIGTERM to the workers, who stop by themselves; before they are all there, or the third time,
-    stop them from here.
+class _Forwarding:
+    """Within, hand Ctrl-C and SIGTERM to the workers, who stop by themselves; before they are all there, or the third
+    time, stop them from here.
 
     They live in sessions of their own, so that a terminal's Ctrl-C reaches this process alone.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = 0
 
-    def handle(number: int, frame: Any) -> None:
-        nonlocal asked
-        asked += 1
-        ready = [int(file.name.removeprefix("pid-")) for file in files.glob("pid-*")]
-        if asked > 2 or len(ready) < count:
+    Attributes:
+        done: Whether a signal was handed on.
+    """
+
+    def __init__(self, files: Path, count: int) -> None:
+        self.files, self.count = files, count
+        self.done = False
+        self._asked = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Forwarding:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        self._asked += 1
+        ready = [int(file.name.removeprefix("pid-")) for file in self.files.glob("pid-*")]
+        if self._asked > 2 or len(ready) < self.count:
             raise KeyboardInterrupt
+        self.done = True
         for pid in ready:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -168,11 +180,14 @@ def _hushed() -> Iterator[None]:
             child.disabled = disabled
 
 
-def _bring_home(failures: Mapping[int, Any], files: Path) -> int:
-    """Print the words of the worker that failed first, and give its exit code."""
+def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
+    """Print the words of the worker that failed first, and give its exit code; 130 where they were to stop anyway."""
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
     if told:
         first = min(told, key=lambda error: float(error["time"]))
+        if interrupted:
+            print(first["text"].rstrip(), file=sys.stderr)
+            return INTERRUPTED
         if first["code"] == 2:
             raise UserError(first["text"])
         print(first["text"], end="", file=sys.stderr)
@@ -180,8 +195,8 @@ def _bring_home(failures: Mapping[int, Any], files: Path) -> int:
     # Workers that the launcher itself has ended, because another one failed, went by SIGTERM.
     rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[0]))
     code: int = failure.exitcode
-    if code == INTERRUPTED:
-        return code
+    if interrupted or code == INTERRUPTED:
+        return INTERRUPTED
     words = "".join(
         file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
     )
@@ -207,9 +222,10 @@ def _meeting_failed(error: Exception, hardware: Hardware) -> Exception:
     host, _, port = str(place).rpartition(":")
     text = str(error)
     if "EADDRINUSE" in text or "address already in use" in text.lower():
+        another = int(port) + (1 if int(port) < LAST_PORT else -1)
         return UserError(
             f"hardware.rendezvous: port {port} of '{host}' is in use already. Expected a free port, the same on all "
-            f"machines. Try: hardware.rendezvous={host}:{int(port) + 1}"
+            f"machines. Try: hardware.rendezvous={host}:{another}"
         )
     if hardware.node_rank == 0:
         return UserError(

@@ -1,0 +1,66 @@
+"""What processes inherit, and what is said where machines cannot meet."""
+
+import os
+import signal
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from torch.distributed import DistNetworkError
+
+from visionkit.training import launch
+from visionkit.training.processes import Processes
+
+from .stand_ins import HARDWARE
+
+
+def _threads(tmp_path, number):
+    with launch._environment(tmp_path, Processes("cpu", per_node=number)):
+        return os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
+
+
+@pytest.mark.parametrize(("told", "number", "each"), [("6", 2, "3"), ("1", 2, "1"), ("3", 2, "1"), ("", 4, "2")])
+def test_processes_share_the_threads_that_their_launcher_may_have(monkeypatch, tmp_path, told, number, each):
+    """A seat of a sweep has its own share of the machine's eight cores."""
+    monkeypatch.setattr("visionkit.data.memory.available_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setenv("MKL_NUM_THREADS", "8")
+    assert _threads(tmp_path, number) == (each, each)
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == (told, "8")
+
+
+@pytest.mark.parametrize(("port", "other"), [(29500, 29501), (65534, 65535), (65535, 65534)])
+def test_the_port_that_is_proposed_exists(port, other):
+    hardware = replace(HARDWARE, num_nodes=2, rendezvous=f"a.b:{port}")
+    error = launch._meeting_failed(DistNetworkError("EADDRINUSE"), hardware)
+    assert f"port {port} of 'a.b' is in use already" in str(error)
+    assert str(error).endswith(f"Try: hardware.rendezvous=a.b:{other}")
+
+
+def test_a_signal_goes_to_the_workers_once_they_are_all_there(tmp_path):
+    got = []
+    before = signal.getsignal(signal.SIGTERM)
+    with launch._Forwarding(tmp_path, 1) as forwarding:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert not forwarding.done
+        (tmp_path / "pid-77").touch()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(launch.os, "kill", lambda *what: got.append(what))
+            signal.raise_signal(signal.SIGTERM)
+        assert forwarding.done
+    assert got == [(77, signal.SIGINT)]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("text", ["the disk is full", None])
+def test_whatever_ends_workers_that_were_asked_to_stop_is_said_and_the_run_was_interrupted(
+    monkeypatch, tmp_path, capsys, text
+):
+    monkeypatch.setenv(launch.WORKER_FILES, str(tmp_path))
+    monkeypatch.setenv("RANK", "1")
+    if text is not None:
+        launch.report_error(2, text)
+    failures = {0: SimpleNamespace(exitcode=1, local_rank=0), 1: SimpleNamespace(exitcode=2, local_rank=1)}
+    assert launch._bring_home(failures, tmp_path, interrupted=True) == 130
+    assert capsys.readouterr().err == (f"{text}\n" if text else "")
