@@ -79,6 +79,7 @@ def test_a_trial_under_way_when_its_process_died_has_failed(cli, searched, tmp_p
     assert "run 3 failed: its process was killed" in out
 
 
+@pytest.mark.slow
 def test_poor_runs_end_early_and_are_no_failures(cli, in_empty_folder):
     code, _, _ = cli(
         "sweep=optuna", "sweep.trials=9", "sweep.sampler=random", "sweep.prune_after=1", "backbone=lenet",

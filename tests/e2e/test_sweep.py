@@ -368,14 +368,3 @@ def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path):
     assert all((tmp_path / "a" / n / "checkpoints" / "last.ckpt").is_file() for n in "01")
     left = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
     assert not [line for line in left.splitlines() if "loky" in line and str(process.pid) in line]
-
-
-@pytest.mark.slow
-def test_each_run_of_a_sweep_may_take_several_processes(tmp_path):
-    words = ["-m", "backbone=lenet", "seed=0,1", "hardware=cpu", "hardware.devices=2", "debug=fast"]
-    command = [sys.executable, "-m", "visionkit", *words, f"run_dir={tmp_path / 'a'}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("batch    64 = 2 processes x 32") == 2
-    assert [row["status"] for row in table(tmp_path / "a").values()] == ["done", "done"]
-    assert metrics(tmp_path / "a" / "0")["test/accuracy"] >= 0

@@ -1,0 +1,59 @@
+"""Sweeps whose runs take several processes each."""
+
+import csv
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import outside
+
+SWEEP = ("backbone=lenet", "-m", "seed=0,1", "hardware=cpu", "hardware.devices=2", "debug=fast", "run_dir=a")
+PLUGIN = """
+import os, time
+from pathlib import Path
+from visionkit.training import evaluation
+
+def wait(*arguments):
+    Path(f"testing-{os.environ['RANK']}").touch()
+    time.sleep(60)
+
+evaluation._test = wait
+"""
+
+
+def _statuses(folder):
+    return [row["status"] for row in csv.DictReader((folder / "a" / "sweep.csv").open())]
+
+
+@pytest.mark.slow
+def test_each_run_of_a_sweep_may_take_several_processes_and_says_as_little_as_any_other(tmp_path):
+    code, out, err = outside.run(tmp_path, *SWEEP)
+    assert code == 0, out + err
+    assert _statuses(tmp_path) == ["done", "done"]
+    assert out.count("epoch 1/") == 2
+    assert "batch    64" not in out
+    assert "Everything lies in" not in out.partition("run 1")[0]
+    for number in "01":
+        assert "batch    64 = 2 processes x 32" in (tmp_path / "a" / number / "log.txt").read_text()
+        assert json.loads((tmp_path / "a" / number / "metrics.json").read_text())["test/accuracy"] >= 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_two_processes_test_ends_the_sweep_with_130(tmp_path):
+    (tmp_path / "waiting.py").write_text(PLUGIN)
+    process = outside.start(tmp_path, *SWEEP, "plugins=[waiting]")
+    deadline = time.monotonic() + 90
+    while len(list(tmp_path.glob("testing-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert _statuses(tmp_path) == ["interrupted"]
+    assert "Traceback" not in err
+    assert outside.left_behind(tmp_path) == []
