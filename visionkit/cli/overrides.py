@@ -24,6 +24,14 @@ class Override:
     text: str = ""
     delete: bool = False
 
+    @classmethod
+    def read(cls, word: str) -> Override | None:
+        """What a word says, a leading ``+`` being Hydra's way to say the same; None where it is no override."""
+        key, equals, text = word.lstrip("+~").partition("=")
+        if word.startswith("~"):
+            return cls(key, delete=True)
+        return cls(key, text) if key and equals else None
+
 
 @dataclass
 class Typed:
@@ -54,18 +62,18 @@ def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options
     """
     typed = Typed()
     for argument in arguments:
-        if argument.startswith("~"):
-            typed.values.append(Override(argument[1:].partition("=")[0], delete=True))
-            continue
-        key, equals, text = argument.lstrip("+").partition("=")
-        if not equals or not key:
+        override = Override.read(argument)
+        if override is None:
             raise UserError(_not_an_override(argument, verb))
-        if key in options:
+        key, text = override.key, override.text
+        if override.delete:
+            typed.values.append(override)
+        elif key in options:
             typed.options[key] = text
         elif key in groups and not text.lstrip().startswith("{"):
             typed.groups[key] = text.strip().strip("'\"")
         else:
-            typed.values.append(Override(key, text))
+            typed.values.append(override)
     return typed
 
 
