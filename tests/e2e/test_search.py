@@ -87,22 +87,20 @@ def kill():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [kill, lambda: os.kill(os.getpid(), signal.SIGTERM)])
-def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(
-    cli, in_empty_folder, monkeypatch, blow
-):
+def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(cli, in_empty_folder, monkeypatch, blow):
     """Twelve trials: Optuna's TPE draws from those before it from the eleventh on."""
     words = ("sweep=optuna", "sweep.trials=12", "backbone=lenet", "hardware=cpu", "debug.limit_batches=2",
              "recipe.epochs=2", "sweep.prune_after=1", "sweep.space.recipe.lr={low: 0.001, high: 0.3}")  # fmt: skip
     assert cli(*words, "run_dir=whole")[0] == 0
-    real = Watch.on_train_epoch_end
+    real = Watch.on_train_epoch_start
 
     def struck(self, trainer, task):
         real(self, trainer, task)
-        if trainer.current_epoch == 0 and (in_empty_folder / "cut" / "9").exists():
+        if trainer.current_epoch == 1 and (in_empty_folder / "cut" / "9").exists():
             blow()
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(Watch, "on_train_epoch_end", struck)
+        patch.setattr(Watch, "on_train_epoch_start", struck)
         assert cli(*words, "run_dir=cut")[0] == 130
     assert len((in_empty_folder / "cut" / "9" / "metrics.csv").read_text().splitlines()) == 2
     before = (in_empty_folder / "cut" / "9" / "metrics.csv").read_text()

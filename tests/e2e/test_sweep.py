@@ -144,6 +144,45 @@ def test_a_run_whose_process_was_killed_goes_on_or_starts_anew_where_its_checkpo
     assert metrics(again / "1") == pytest.approx(metrics(swept[1] / "1"), rel=1e-6)  # metrics.csv keeps 8 digits
 
 
+def test_the_seconds_of_a_run_that_goes_on_are_those_of_all_its_parts(cli, again):
+    """300 s are told of the first part; the second ends a run of a second."""
+    (again / "1" / "metrics.json").unlink()
+    text = (again / "sweep.csv").read_text().splitlines()
+    for number, status in ((1, "done"), (2, "done")):
+        text[number] = ",".join(["300.0" if n == len(text[0].split(",")) - 2 else cell for n, cell in
+                                 enumerate(text[number].replace(status, "interrupted").split(","))])  # fmt: skip
+    (again / "sweep.csv").write_text("\n".join(text) + "\n")
+    cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert 300 < float(table(again)[1]["seconds"]) < 360
+    assert float(table(again)[0]["seconds"]) == 300
+
+
+def test_a_table_that_was_changed_by_hand_is_explained_before_anything_is_done(cli, again):
+    (again / "sweep.csv").write_bytes(b"number,status\n0,done\n")
+    code, out, err = cli(*KERNELS, f"run_dir={again}", "resume=true")
+    assert (code, out) == (2, "")
+    assert "sweep.csv' cannot be read: there is no column 'seconds' (line 2)" in err
+
+
+def test_ctrl_c_at_the_moment_when_a_run_has_ended_loses_no_row(cli, in_empty_folder, monkeypatch):
+    from visionkit.commands import sweep_job
+
+    real = sweep_job.read_metrics
+
+    def struck(folder):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_job, "read_metrics", struck)
+        assert cli("-m", *FAST, "seed=0,1", "run_dir=a")[0] == 130
+    rows = table(in_empty_folder / "a")
+    assert {number: row["status"] for number, row in rows.items()} == {0: "done"}
+    assert float(rows[0]["test/accuracy"]) >= 0
+    assert cli("-m", *FAST, "seed=0,1", "run_dir=a", "resume=true")[0] == 0
+    assert [row["status"] for row in table(in_empty_folder / "a").values()] == ["done", "done"]
+
+
 def test_another_sweep_is_not_gone_on_with_and_the_difference_is_named(cli, again):
     code, _, err = cli("-m", *FAST, "seed=0,1,2", f"run_dir={again}", "resume=true")
     assert code == 2
@@ -207,6 +246,16 @@ def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
         (["seed=0,1", "format=yaml"], "format: expected text or json"),
         (["seed=0,1", "hardware=cpu", "hardware.num_nodes=2", "hardware.rendezvous=127.0.0.1:29500"], "on one machine"),
         (["seed=0,1", "weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
+        (["seed=0,1", "run_dir=a,b"], "a sweep lies in one folder, with one in it for each run. Try: run_dir=a"),
+        (["backbone=lenet,"], "'backbone=lenet,' has a comma without a value beside it"),
+        (["backbone="], "no backbone is called ''"),
+        (["seed=0,1", "sweep"], "'sweep' is neither a verb nor key=value"),
+        (["seed=0,1", "~sweep"], "'~sweep': there is nothing to take away"),
+        (["recipe.batch_size=62,63", "hardware=cpu", "hardware.devices=4"], "no run of this sweep can be made. Run 0:"),
+        (
+            ["seed=0,1", "recipe.batch_size=63", "hardware=cpu", "hardware.devices=2"],
+            "recipe.batch_size: 63 images cannot be shared equally by 2 processes. The nearest that can: 62 and 64.",
+        ),
     ],
 )
 def test_a_sweep_that_is_wrong_stops_before_the_first_run(cli, in_empty_folder, words, message):
@@ -230,10 +279,48 @@ def test_a_sweep_in_one_of_several_processes_is_refused(cli, in_empty_folder, mo
     assert not list(in_empty_folder.iterdir())
 
 
-def test_only_training_is_swept(cli):
-    code, _, err = cli("evaluate", "-m", "run=a,b")
-    assert code == 2
-    assert "evaluate takes neither -m nor sweep=" in err
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "inspect", "list"])
+def test_only_training_is_swept(cli, verb):
+    code, out, err = cli(verb, "-m")
+    assert (code, out) == (2, "")
+    assert f"{verb} takes neither -m nor sweep=... . Leave these out, and give each key one value." in err
+
+
+def test_a_comma_that_belongs_to_a_folders_name_is_quoted(cli, in_empty_folder):
+    assert cli("-m", *FAST, "seed=0", "run_dir='a,b'")[0] == 0
+    assert table(in_empty_folder / "a,b")[0]["status"] == "done"
+    assert cli("-m", *FAST, "seed=0", "run_dir=a,b", "resume=true")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [("2", "found 2, but hydra/launcher=joblib gives each run a GPU of its own. Try: hardware.devices=1"),
+     ("4", "4 GPUs were asked for, but there are 3 here. Try: hardware.devices=3")],
+)  # fmt: skip
+def test_gpus_are_counted_before_the_first_run(cli, in_empty_folder, monkeypatch, devices, message):
+    """A machine with three GPUs, as torch would tell of them."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    launcher = ["hydra/launcher=joblib"] if devices == "2" else []
+    code, out, err = cli("-m", "seed=0,1", "hardware=gpu", f"hardware.devices={devices}", *launcher)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(in_empty_folder.iterdir())
+
+
+def test_side_by_side_all_gpus_are_one_for_each_run(monkeypatch):
+    """63 images would not divide among two GPUs."""
+    from visionkit.cli.sweep import Runs
+    from visionkit.commands.sweep import check_devices
+    from visionkit.commands.sweep_job import Job
+    from visionkit.errors import UserError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    job = Job(0, {}, Runs(["hardware=multi_gpu", "recipe.batch_size=63"], []).config({}))
+    assert check_devices([job], side_by_side=True) == [job]
+    with pytest.raises(UserError, match="cannot be shared equally by 2 processes"):
+        check_devices([job])
 
 
 def test_a_wrong_sweep_is_told_without_torch(in_empty_folder):
