@@ -389,31 +389,39 @@ def test_twenty_more_runs_take_no_more_memory_than_five(tmp_path):
     assert float(done.stdout.rpartition("GREW")[2]) < 40
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done_and_the_sweep_goes_on_within_the_run(tmp_path):
-    words = ["-m", "hardware=cpu", "backbone=lenet", "recipe.epochs=1,30", "run_dir=a"]
+def strike(words, folder, *, number, when):
+    """Start a command, signal it when files are there, and wait for its end: exit code, output and process id."""
     command = [sys.executable, "-m", "visionkit", *words]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    history = tmp_path / "a" / "1" / "metrics.csv"
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
     try:
         deadline = time.monotonic() + 120
-        while not history.exists() and time.monotonic() < deadline:
+        while not all((folder / file).exists() for file in when) and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    rows = table(tmp_path / "a")
-    assert process.returncode == 130, output
+    return process.returncode, output, process.pid
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done_and_the_sweep_goes_on_within_the_run(cli, in_empty_folder, number):
+    words = ["-m", "hardware=cpu", "backbone=lenet", "recipe.epochs=1,30", "run_dir=a"]
+    history = in_empty_folder / "a" / "1" / "metrics.csv"
+    code, output, _ = strike(words, in_empty_folder, number=number, when=[history])
+    rows = table(in_empty_folder / "a")
+    assert code == 130, output
     assert "Traceback" not in output
     assert [rows[0]["status"], rows[1]["status"]] == ["done", "interrupted"]
     assert "run_dir=a resume=true" in output
     trained = history.read_text()
-    result = subprocess.run([*command, "resume=true"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert cli(*words, "resume=true")[0] == 0
     assert history.read_text().startswith(trained)
     assert len(history.read_text().splitlines()) == 31
-    assert table(tmp_path / "a")[1]["status"] == "done"
+    assert table(in_empty_folder / "a")[1]["status"] == "done"
 
 
 @pytest.mark.slow
@@ -434,27 +442,33 @@ def test_runs_side_by_side_equal_runs_one_by_one(cli, in_empty_folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path, number):
     words = ["-m", "hardware=cpu", "recipe.epochs=400", "seed=0,1,2", "run_dir=a", "hydra/launcher=joblib",
              "hydra.launcher.n_jobs=2"]  # fmt: skip
-    command = [sys.executable, "-m", "visionkit", *words]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not all((tmp_path / "a" / n / "metrics.csv").exists() for n in "01") and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    code, output, pid = strike(words, tmp_path, number=number, when=[f"a/{n}/metrics.csv" for n in "01"])
+    assert code == 130, output
     rows = table(tmp_path / "a")
-    assert process.returncode == 130, output
     assert {number: row["status"] for number, row in rows.items()} == {0: "interrupted", 1: "interrupted"}
     assert all((tmp_path / "a" / n / "checkpoints" / "last.ckpt").is_file() for n in "01")
     left = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in left.splitlines() if "loky" in line and str(process.pid) in line]
+    assert not [line for line in left.splitlines() if "loky" in line and str(pid) in line]
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_row_of_a_run_side_by_side_is_written_loses_none(cli, in_empty_folder, monkeypatch):
+    from visionkit.commands.sweep_folder import SweepFolder
+
+    real = SweepFolder.put
+
+    def struck(self, row):
+        os.kill(os.getpid(), signal.SIGINT)
+        real(self, row)
+
+    monkeypatch.setattr(SweepFolder, "put", struck)
+    words = ("seed=0,1,2", "run_dir=a", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    assert cli("-m", *FAST, *words)[0] == 130
+    assert {number: row["status"] for number, row in table(in_empty_folder / "a").items()} == {0: "done"}
 
 
 @pytest.mark.slow
