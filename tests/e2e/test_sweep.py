@@ -248,6 +248,11 @@ def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
         (["seed=0,1", "weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
         (["seed=0,1", "run_dir=a,b"], "a sweep lies in one folder, with one in it for each run. Try: run_dir=a"),
         (["backbone=lenet,"], "'backbone=lenet,' has a comma without a value beside it"),
+        (
+            ["recipe.lr=choice(0.1"],
+            "cannot be read: no viable alternative at input 'choice(0.1'. Several values are a,b",
+        ),
+        (["seed=range(1,b)"], "interval(0.1,1) or tag(log,interval(0.001,0.1)), each in quotes: 'seed=range(1,5)'"),
         (["backbone="], "no backbone is called ''"),
         (["seed=0,1", "sweep"], "'sweep' is neither a verb nor key=value"),
         (["seed=0,1", "~sweep"], "'~sweep': there is nothing to take away"),

@@ -15,6 +15,8 @@ __all__ = ["PATH_KEYS", "Override", "Typed", "allow_only", "apply_overrides", "r
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
 """Keys whose values are taken to the letter, whatever signs a path may hold."""
 
+_SEVERAL = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
+
 
 @dataclass(frozen=True)
 class Override:
@@ -158,10 +160,15 @@ def read_value(override: Override) -> Any:
         value = parsed.value()
     except HydraException as error:
         reason = str(error).split("\n")[0]
-        raise UserError(
-            f"'{override.key}={text}' cannot be read: {reason}. "
-            f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
-        ) from None
+        several = text.lstrip().startswith(_SEVERAL)
+        hint = (
+            "Several values are a,b or choice(a,b), range(1,5), glob(resnet*) for a group, and for a search "
+            "interval(0.1,1) or tag(log,interval(0.001,0.1)), each in quotes: "
+            f"'{override.key}=range(1,5)'"
+            if several
+            else f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
+        )
+        raise UserError(f"'{override.key}={text}' cannot be read: {reason}. {hint}") from None
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list | dict):
