@@ -1,10 +1,15 @@
 """Searches through the real command line, on small real handwriting."""
 
+import contextlib
 import csv
 import json
+import os
 import shutil
+import signal
 
 import pytest
+
+from visionkit.training.callbacks.watch import Watch
 
 pytest.importorskip("optuna")
 
@@ -17,6 +22,10 @@ SEARCH = (
 def table(folder):
     with (folder / "sweep.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def without_times(row):
+    return {name: value for name, value in row.items() if name not in ("seconds", "training_seconds")}
 
 
 def drawn(folder):
@@ -68,15 +77,86 @@ def test_the_best_run_is_repeated_by_its_experiment_to_the_last_digit(cli, searc
     assert all(line.startswith("run_dir:") for line in differ)
 
 
-def test_a_trial_under_way_when_its_process_died_has_failed(cli, searched, tmp_path):
-    import optuna
+class Killed(BaseException):
+    """As if the process had died: nothing catches it."""
 
-    folder = shutil.copytree(searched, tmp_path / "killed")
-    optuna.load_study(study_name="sweep", storage=f"sqlite:///{folder / 'sweep.db'}").ask()
-    code, out, _ = cli(*SEARCH, "sweep.trials=5", f"run_dir={folder}", "resume=true")
+
+def kill():
+    raise Killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [kill, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(cli, in_empty_folder, monkeypatch, blow):
+    """Twelve trials: Optuna's TPE draws from those before it from the eleventh on."""
+    words = ("sweep=optuna", "sweep.trials=12", "backbone=lenet", "hardware=cpu", "debug.limit_batches=2",
+             "recipe.epochs=2", "sweep.prune_after=1", "sweep.space.recipe.lr={low: 0.001, high: 0.3}")  # fmt: skip
+    assert cli(*words, "run_dir=whole")[0] == 0
+    real = Watch.on_train_epoch_start
+
+    def struck(self, trainer, task):
+        real(self, trainer, task)
+        if trainer.current_epoch == 1 and (in_empty_folder / "cut" / "9").exists():
+            blow()
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(Watch, "on_train_epoch_start", struck)
+        assert cli(*words, "run_dir=cut")[0] == 130
+    assert len((in_empty_folder / "cut" / "9" / "metrics.csv").read_text().splitlines()) == 2
+    before = (in_empty_folder / "cut" / "9" / "metrics.csv").read_text()
+    assert cli(*words, "run_dir=cut", "resume=true")[0] == 0
+    assert (in_empty_folder / "cut" / "9" / "metrics.csv").read_text().startswith(before)
+    whole, cut = ([without_times(row) for row in table(in_empty_folder / name)] for name in ("whole", "cut"))
+    assert len(whole) == 12
+    assert cut == whole
+
+
+def test_a_search_whose_record_is_lost_is_drawn_again_and_makes_no_run_twice(cli, searched, tmp_path):
+    folder = shutil.copytree(searched, tmp_path / "lost")
+    before = [(folder / str(n) / "metrics.json").stat().st_mtime_ns for n in range(3)]
+    (folder / "sweep.db").write_text("no database")
+    code, _, err = cli(*SEARCH, f"run_dir={folder}", "resume=true")
     assert code == 2
-    assert [row["status"] for row in table(folder)] == ["done", "done", "done", "failed", "done"]
-    assert "run 3 failed: its process was killed" in out
+    assert f"sweep.db: '{folder / 'sweep.db'}' cannot be read" in err
+    assert "Delete it" in err
+    (folder / "sweep.db").unlink()
+    assert cli(*SEARCH, f"run_dir={folder}", "resume=true")[0] == 0
+    assert [(folder / str(n) / "metrics.json").stat().st_mtime_ns for n in range(3)] == before
+    assert drawn(folder) == drawn(searched)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep.seed=1"], "was made with 0 for 'sweep.seed', and now it is 1. Type sweep.seed=0 to go on"),
+        (["sweep.sampler=random"], "Type sweep.sampler=tpe to go on"),
+        (["sweep.pruner=none"], "Type sweep.pruner=median to go on"),
+        (
+            ["sweep.space.recipe.lr={low: 0.1, high: 0.2}"],
+            "Type 'sweep.space.recipe.lr={low: 0.001, high: 0.3, log: true}' to go on",
+        ),
+        (["recipe.epochs=1,2"], "Take it away ('~sweep.space.recipe.epochs', or the word that was typed for it)"),
+        (["seed=3"], "'seed=3' is new. Expected: sweep=optuna backbone=lenet debug=fast"),
+        (["-m"], None),
+    ],
+)
+def test_another_search_is_not_gone_on_with_and_the_key_is_named(cli, searched, tmp_path, words, message):
+    folder = shutil.copytree(searched, tmp_path / "other")
+    words = [*(word for word in SEARCH if not word.startswith("head=")), "head=auto,linear", *words]
+    code, _, err = cli(*words, f"run_dir={folder}", "resume=true")
+    assert code == (0 if message is None else 2), err
+    assert (message or "") in err
+
+
+def test_a_search_and_a_sweep_do_not_go_on_with_one_another(cli, searched, tmp_path):
+    folder = shutil.copytree(searched, tmp_path / "search")
+    code, _, err = cli("-m", "seed=0,1", f"run_dir={folder}", "resume=true")
+    assert code == 2
+    assert "'sweep=optuna' is not typed" in err
+    assert cli("-m", "hardware=cpu", "debug=fast", "backbone=lenet", f"run_dir={tmp_path / 'sweep'}")[0] == 0
+    code, _, err = cli("sweep=optuna", "debug=fast", "backbone=lenet", f"run_dir={tmp_path / 'sweep'}", "resume=true")
+    assert code == 2
+    assert "'sweep=optuna' is new" in err
 
 
 @pytest.mark.slow
@@ -126,6 +206,12 @@ def test_a_search_of_ones_own_is_a_file_in_the_group(cli, in_empty_folder):
         (["sweep=optuna", "backbone=lenett"], "no backbone is called 'lenett'"),
         (["sweep=optuna", "hydra/launcher=joblib"], "a search makes one run after the other"),
         (["sweep=optuna", "resume=true"], "say which, such as run_dir=sweeps/a"),
+        (["sweep=optuna", "sweep.trials=2,3"], "stands for several values, and a search is one. Give one value"),
+        (["sweep=optuna", "sweep.space.run_dir={choices: [a, b]}"], "'run_dir' is the same for all runs of a search"),
+        (["sweep=optuna", "recipe.lr=interval(0.1,0.2)", "recipe.lr=0.1"], "is swept and given another value too"),
+        (["sweep=optuna", "sweep.trials"], "'sweep.trials' is no setting of a search"),
+        (["sweep=optuna", "hardware=cpu", "hardware.devices=2"], "each run takes 2 processes, and the pruner sees one"),
+        (["sweep=optuna", "hardware=cpu", "hardware.devices=3", "sweep.pruner=none"], "shared equally by 3 processes"),
         (["inspect", "sweep=optuna"], "inspect takes neither -m nor sweep="),
     ],
 )  # fmt: skip

@@ -150,3 +150,11 @@ def test_history_comes_back_as_it_was_written():
     assert folder.read_history() == []
     folder.write_csv(folder.history_file, ["epoch", "val/loss", "lr"], [[1, 0.5, None], [2, 0.25, 0.1]])
     assert folder.read_history() == [{"epoch": 1.0, "val/loss": 0.5}, {"epoch": 2.0, "val/loss": 0.25, "lr": 0.1}]
+
+
+@pytest.mark.parametrize("text", ["epoch,val/loss\n1,oops\n", "loss\n1\n", "epoch\n1,2,3\n"])
+def test_a_damaged_history_is_named(text):
+    folder = RunFolder.create("a-b-c", "x", {})
+    folder.history_file.write_text(text)
+    with pytest.raises(UserError, match=r"metrics.csv' is damaged: .*train run="):
+        folder.read_history()

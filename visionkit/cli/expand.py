@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice, product
 from typing import Any
 
-from visionkit.cli.overrides import PATH_KEYS
+from visionkit.cli.overrides import PATH_KEYS, Override
 from visionkit.errors import UserError
 
-__all__ = ["Interval", "alternatives", "combinations"]
+__all__ = ["NEVER_SWEPT", "Interval", "alternatives", "combinations", "expanded"]
 
 LIMIT = 10_000
-_NEVER = frozenset({"run", "run_dir", "resume", "format", "plugins"})
+NEVER_SWEPT = frozenset({"run", "run_dir", "resume", "format", "plugins"})
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,19 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
         None where the word stands for itself. Keys of paths are swept with ``choice(...)`` alone.
 
     Raises:
-        UserError: If a pattern fits nothing, a value comes twice, or there are too many.
+        UserError: If a pattern fits nothing, a value is missing or comes twice, or there are too many.
     """
-    key, _, text = word.lstrip("+").partition("=")
-    if word.startswith("~") or not text or key in _NEVER or "${" in text:
+    typed = Override.read(word)
+    if typed is None or typed.delete or not typed.text or typed.key in NEVER_SWEPT or "${" in typed.text:
         return None
+    key, text = typed.key, typed.text
     if key in PATH_KEYS and not text.startswith("choice("):
         return None
     override = _parse(text)
     if override is None and text.startswith("choice(") and text.endswith(")"):
         override = _parse(text[len("choice(") : -1])  # Hydra's choice() knows no null; its plain list does
+    if override is None and re.fullmatch(r"[^\[\](){}'\"]*", text) and not all(map(str.strip, text.split(","))):
+        raise UserError(f"'{word}' has a comma without a value beside it. Give each value once, no spaces: {key}=A,B")
     if override is None or not override.is_sweep_override():
         return None
     from hydra.core.override_parser.types import Glob, IntervalSweep
@@ -71,6 +75,25 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
     return values
 
 
+def expanded(
+    words: Sequence[str], choices: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str, list[str] | Interval | None]]:
+    """Each word with its key and its `alternatives`.
+
+    Raises:
+        UserError: As `alternatives`; also if a key with several values is given twice.
+    """
+    read = [(word, override.key if (override := Override.read(word)) else word) for word in words]
+    found = [(word, key, alternatives(word, choices)) for word, key in read]
+    keys = [key for _, key in read]
+    for _, key, values in found:
+        if values is not None and keys.count(key) > 1:
+            raise UserError(
+                f"'{key}' is swept and given another value too. Give all its values in one word: {key}=A,B,C"
+            )
+    return found
+
+
 def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """Each run of a sweep as its swept keys and values: the product, the last word changing fastest.
 
@@ -79,9 +102,7 @@ def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     """
     swept: dict[str, list[str]] = {}
     runs = 1
-    for word in words:
-        key = word.lstrip("+").partition("=")[0]
-        values = alternatives(word, choices)
+    for word, key, values in expanded(words, choices):
         if isinstance(values, Interval):
             raise UserError(
                 f"'{word}' is an interval, from which a search draws values. Add sweep=optuna, or give the values: "
@@ -93,11 +114,6 @@ def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
         runs *= len(values)
         if runs > LIMIT:
             raise UserError(f"the sweep has more than {LIMIT:,} runs, counted up to '{word}'. Give fewer values.")
-    for key in swept:
-        if sum(word.lstrip("+").partition("=")[0] == key for word in words) > 1:
-            raise UserError(
-                f"'{key}' is swept and given another value too. Give all its values in one word: {key}=A,B,C"
-            )
     return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
 
 

@@ -107,18 +107,21 @@ def _run(request: _Request) -> int:
     if request.help:
         print(help_text(request.verb, choices))
         return DONE
+    searching = any(word.lstrip("+~").startswith(("sweep=", "sweep.")) for word in request.words)
+    if (request.multirun or searching) and request.verb != "train":
+        raise UserError(
+            f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=... . Leave these out, and give "
+            "each key one value."
+        )
     if request.verb == "list":
         from visionkit.commands.list import list_choices
 
         return list_choices(choices, _list_arguments(request.words), config_dirs=request.config_dirs)
-    searching = any(word.startswith(("sweep=", "sweep.")) for word in request.words)
-    if request.multirun or searching:
-        if request.verb != "train":
-            raise UserError(f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=...")
-        if searching:
-            from visionkit.cli.search import run_search
+    if searching:
+        from visionkit.cli.search import run_search
 
-            return run_search(request.words, request.config_dirs)
+        return run_search(request.words, request.config_dirs)
+    if request.multirun:
         from visionkit.cli.sweep import run_sweep
 
         return run_sweep(request.words, request.config_dirs)

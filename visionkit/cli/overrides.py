@@ -15,6 +15,8 @@ __all__ = ["PATH_KEYS", "Override", "Typed", "allow_only", "apply_overrides", "r
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
 """Keys whose values are taken to the letter, whatever signs a path may hold."""
 
+_SEVERAL = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
+
 
 @dataclass(frozen=True)
 class Override:
@@ -23,6 +25,14 @@ class Override:
     key: str
     text: str = ""
     delete: bool = False
+
+    @classmethod
+    def read(cls, word: str) -> Override | None:
+        """What a word says, a leading ``+`` being Hydra's way to say the same; None where it is no override."""
+        key, equals, text = word.lstrip("+~").partition("=")
+        if word.startswith("~"):
+            return cls(key, delete=True)
+        return cls(key, text) if key and equals else None
 
 
 @dataclass
@@ -54,18 +64,18 @@ def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options
     """
     typed = Typed()
     for argument in arguments:
-        if argument.startswith("~"):
-            typed.values.append(Override(argument[1:].partition("=")[0], delete=True))
-            continue
-        key, equals, text = argument.lstrip("+").partition("=")
-        if not equals or not key:
+        override = Override.read(argument)
+        if override is None:
             raise UserError(_not_an_override(argument, verb))
-        if key in options:
+        key, text = override.key, override.text
+        if override.delete:
+            typed.values.append(override)
+        elif key in options:
             typed.options[key] = text
         elif key in groups and not text.lstrip().startswith("{"):
             typed.groups[key] = text.strip().strip("'\"")
         else:
-            typed.values.append(Override(key, text))
+            typed.values.append(override)
     return typed
 
 
@@ -150,10 +160,15 @@ def read_value(override: Override) -> Any:
         value = parsed.value()
     except HydraException as error:
         reason = str(error).split("\n")[0]
-        raise UserError(
-            f"'{override.key}={text}' cannot be read: {reason}. "
-            f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
-        ) from None
+        several = text.lstrip().startswith(_SEVERAL)
+        hint = (
+            "Several values are a,b or choice(a,b), range(1,5), glob(resnet*) for a group, and for a search "
+            "interval(0.1,1) or tag(log,interval(0.001,0.1)), each in quotes: "
+            f"'{override.key}=range(1,5)'"
+            if several
+            else f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
+        )
+        raise UserError(f"'{override.key}={text}' cannot be read: {reason}. {hint}") from None
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list | dict):

@@ -62,6 +62,15 @@ def plain_of(folder: RunFolder, typed: Typed) -> dict[str, Any]:
 
 
 def boolean(text: str, *, key: str) -> bool:
-    if text not in ("true", "false"):
-        raise UserError(f"{key}: expected true or false, found '{text}'.")
-    return text == "true"
+    """``true`` or ``false`` as it was typed, in small or large letters.
+
+    Args:
+        text: What was typed.
+        key: For the message.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    if text.lower() not in ("true", "false"):
+        raise UserError(f"{key}: expected true or false, found '{text}'. Try: {key}=true")
+    return text.lower() == "true"

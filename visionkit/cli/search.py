@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from visionkit.cli.compose import compose, group_choices
-from visionkit.cli.expand import Interval, alternatives
+from visionkit.cli.expand import NEVER_SWEPT, Interval, expanded
 from visionkit.cli.overrides import Override, apply_overrides
 from visionkit.cli.sweep import Runs, read_words, refuse_groups
 from visionkit.errors import UserError, did_you_mean
@@ -36,15 +36,22 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     if options.launcher != "basic":
         raise UserError("a search makes one run after the other, each drawn from those before. Leave the launcher out.")
     space, fixed = _typed_space(typed.runs, choices)
-    settings = SearchSettings.from_config(_settings(typed.sweep, choices["sweep"], config_dirs, space, fixed))
-    folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, typed.defining)
+    choice, changes = _typed_settings(typed.sweep, choices)
+    settings = SearchSettings.from_config(_settings(choice, changes, config_dirs, space, fixed))
+    refused = next((key for key in settings.space if key in NEVER_SWEPT or key.startswith("plugins")), None)
+    if refused is not None:
+        raise UserError(
+            f"sweep.space: '{refused}' is the same for all runs of a search. Give it one value: {refused}=..."
+        )
+    words = [f"sweep={choice}", *(word for word in typed.defining if word in fixed)]
+    folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, words)
     runs = Runs(fixed, config_dirs)
 
     from visionkit.commands.search import search
 
     return search(
         settings,
-        lambda overrides, run_dir: runs.config(overrides, run_dir=run_dir),
+        runs.config,
         lambda overrides, path: write_experiment(runs, overrides, path),
         folder,
         options,
@@ -64,7 +71,7 @@ def write_experiment(runs: Runs, overrides: Mapping[str, str], folder: Path) -> 
     Returns:
         The command that makes the run again.
     """
-    config = runs.config(overrides, run_dir="best")
+    config = runs.config(overrides)
     name = f"{config.name}-best".replace("-", "_")
     typed = runs.typed(overrides)
     groups = {group: choice for group, choice in typed.groups.items() if group != "experiment"}
@@ -95,9 +102,7 @@ def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     """What was typed for the search to draw from, and the words that stay as they are."""
     space: dict[str, Any] = {}
     fixed = []
-    for word in words:
-        key = word.lstrip("+").partition("=")[0]
-        values = alternatives(word, choices)
+    for word, key, values in expanded(words, choices):
         if values is None:
             fixed.append(word)
         elif isinstance(values, Interval):
@@ -107,9 +112,28 @@ def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     return space, fixed
 
 
+def _typed_settings(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[str, list[Override]]:
+    """The choice for the group ``sweep`` and what was typed below it."""
+    choice, changes = "optuna", []
+    for word, key, values in expanded(words, choices):
+        override = Override.read(word)
+        if override is None:
+            raise UserError(f"'{word}' is no setting of a search. Expected such as sweep.trials=20")
+        if values is not None:
+            raise UserError(f"'{word}' stands for several values, and a search is one. Give one value: {key}=A")
+        if key == "sweep":
+            choice = override.text
+        else:
+            changes.append(override)
+    known = choices["sweep"]
+    if choice not in known:
+        raise UserError(f"no sweep is called '{choice}'.{did_you_mean(choice, known)} Known: {', '.join(known)}.")
+    return choice, changes
+
+
 def _settings(
-    words: Sequence[str],
-    known: Sequence[str],
+    choice: str,
+    changes: Sequence[Override],
     config_dirs: Sequence[Path],
     space: Mapping[str, Any],
     fixed: Sequence[str],
@@ -119,18 +143,9 @@ def _settings(
 
     from visionkit.commands.search_space import flatten
 
-    choice, changes = "optuna", []
-    for word in words:
-        key, equals, text = word.lstrip("+").partition("=")
-        if key == "sweep":
-            choice = text
-        else:
-            changes.append(Override(key.lstrip("~"), text, delete=not equals))
-    if choice not in known:
-        raise UserError(f"no sweep is called '{choice}'.{did_you_mean(choice, known)} Known: {', '.join(known)}.")
     file = next(f for d in (*config_dirs, conf_folder()) if (f := d / "sweep" / f"{choice}.yaml").is_file())
     settings: Any = OmegaConf.to_container(OmegaConf.load(file))
-    typed_keys = {word.lstrip("+~").partition("=")[0] for word in fixed}
+    typed_keys = {override.key for word in fixed if (override := Override.read(word))}
     drawn = {key: value for key, value in flatten(settings.get("space") or {}).items() if key not in typed_keys}
     holder = {"sweep": {**settings, "space": _nested(drawn)}}
     apply_overrides(holder, changes)

@@ -47,8 +47,18 @@ class SweepWords:
 
     @property
     def run_dir(self) -> str | None:
-        """The folder that was typed."""
-        value = read_value(Override("run_dir", self.own.get("run_dir", "")))
+        """The folder that was typed.
+
+        Raises:
+            UserError: If there seem to be several.
+        """
+        text = self.own.get("run_dir", "")
+        if not self.resume and "," in text and text[0] not in "'\"":
+            raise UserError(
+                f"run_dir: found '{text}', but a sweep lies in one folder, with one in it for each run. Try: "
+                f"run_dir={text.partition(',')[0]}, or quote what belongs to its name: 'run_dir=\"{text}\"'"
+            )
+        value = read_value(Override("run_dir", text))
         return None if value is None else str(value)
 
     @property
@@ -105,16 +115,17 @@ def read_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> Sw
     """
     sorted_words = SweepWords()
     for word in words:
-        key, _, text = word.lstrip("+").partition("=")
-        if key in _OWN:
-            sorted_words.own[key] = text
+        override = Override.read(word)
+        key = word if override is None else override.key
+        if override is not None and key in _OWN and not override.delete:
+            sorted_words.own[key] = override.text
             continue
         if key.startswith(("hydra.", "hydra/")):
             raise UserError(f"'{word}' does nothing here. Of Hydra's keys, a sweep knows {_OWN[3]} and {_OWN[4]}.")
         may_change = any(key == name or key.startswith(f"{name}.") for name in _MAY_CHANGE)
         if not may_change or alternatives(word, choices) is not None:
             sorted_words.defining.append(word)
-        of_search = key.lstrip("~").startswith("sweep.") or key == "sweep"
+        of_search = key.startswith("sweep.") or (key == "sweep" and override is not None and not override.delete)
         (sorted_words.sweep if of_search else sorted_words.runs).append(word)
     return sorted_words
 
@@ -148,17 +159,17 @@ class Runs:
         left = dict(overrides)
         words = []
         for word in self.words:
-            key = word.lstrip("+").partition("=")[0]
+            typed = Override.read(word)
+            key = "" if typed is None or typed.delete else typed.key
             words.append(f"{key}={left.pop(key)}" if key in left else word)
         words += [f"{key}={text}" for key, text in left.items()]
         return sort_overrides(words, groups=self.groups, options=("run",), verb="train")
 
-    def config(self, overrides: Mapping[str, str], *, run_dir: str) -> RunConfig:
-        """One run, checked as far as it can be without torch.
+    def config(self, overrides: Mapping[str, str]) -> RunConfig:
+        """One run without a folder yet, checked as far as it can be without torch.
 
         Args:
             overrides: The swept keys and its values, as typed.
-            run_dir: Its folder.
 
         Raises:
             UserError: If the values do not go together.
@@ -167,7 +178,7 @@ class Runs:
         from visionkit.commands.run_config import RunConfig
 
         plain = resolve(self.typed(overrides), self.config_dirs, base=self._base, known=self._known)
-        config = RunConfig.from_plain(plain | {"run_dir": run_dir, "format": "text"})
+        config = RunConfig.from_plain(plain | {"run_dir": None, "format": "text"})
         if config.hardware.num_nodes > 1:
             raise UserError("hardware.num_nodes: a sweep runs on one machine. Try hardware.num_nodes=1")
         check_start(config.backbone, config.weights)
@@ -210,11 +221,9 @@ def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     jobs = []
     for number, overrides in enumerate(every):
         try:
-            jobs.append(Job(number, overrides, runs.config(overrides, run_dir=folder.run_dir(number))))
+            jobs.append(Job(number, overrides, runs.config(overrides)))
         except UserError as error:
             jobs.append(Job(number, overrides, None, str(error)))
-    if all(job.config is None for job in jobs):
-        raise UserError(jobs[0].problem)
 
     from visionkit.commands.sweep import sweep
 

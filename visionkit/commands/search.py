@@ -1,29 +1,34 @@
-"""``sweep=optuna``: training runs whose values Optuna draws. The only file that knows Optuna."""
+"""``sweep=optuna``: training runs whose values are drawn, each from what became of those before."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from visionkit.commands.search_space import Choices, SearchSettings
+from visionkit.commands.search_space import SearchSettings, check_same
 from visionkit.commands.sweep import Answer, SweepOptions, check_devices, documents_only, result
 from visionkit.commands.sweep_folder import SweepFolder
-from visionkit.commands.sweep_job import Job, Pruned, Row, run_job
+from visionkit.commands.sweep_job import PRUNED, Job, Pruned, Row, run_job
+from visionkit.commands.sweep_signals import Signals
 from visionkit.commands.sweep_table import best_run, brief
 from visionkit.commands.train import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.training.console import Printer
+from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.commands.run_config import RunConfig
+    from visionkit.commands.search_study import Study, Trial
+    from visionkit.data.shared import SharedData
     from visionkit.tasks.info import TaskInfo
 
 __all__ = ["search"]
 
-MakeConfig = Callable[[Mapping[str, str], str], "RunConfig"]
+MakeConfig = Callable[[Mapping[str, str]], "RunConfig"]
 KeepBest = Callable[[Mapping[str, str], Path], str]
 
 
@@ -38,7 +43,7 @@ def search(
 
     Args:
         settings: What is drawn, and how.
-        make_config: A run from values as typed and its folder; `UserError` where they do not go together.
+        make_config: A run from values as typed; `UserError` where they do not go together.
         keep_best: Writes the experiment of the best values into a folder; the command that repeats them.
         folder: Where the runs and the record (``sweep.db``) go.
         options: How.
@@ -47,7 +52,8 @@ def search(
         0; 2 if a run failed; 130 after Ctrl-C.
 
     Raises:
-        UserError: If Optuna is missing, or no value of some key can be used, before anything is written.
+        UserError: If Optuna is missing, no value of some key can be used, the pruner sees nothing of the runs, or
+            another search is to go on, before anything is written.
     """
     if find_spec("optuna") is None:
         raise UserError(
@@ -55,14 +61,22 @@ def search(
             "in a sweep: python -m visionkit -m recipe.lr=0.01,0.1"
         )
     first = _probe(settings, make_config)
-    check_devices([Job(0, {}, first)])
-    optuna = _import_optuna()
-    folder.start()
     info, printer = first.task, Printer(to_stderr=options.as_json)
-    study = _open_study(optuna, folder, info)
-    _recall(optuna, study, folder, info)
-    with documents_only(options.as_json):
-        interrupted = _trials(optuna, study, settings, make_config, folder, info, printer)
+    drawn = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
+    if options.resume:
+        check_same(folder.search, drawn, where=str(folder.path))
+    folder.search = drawn
+    (checked,) = check_devices([Job(0, {}, first)])
+    _check_pruner(checked, settings)
+
+    from visionkit.commands.search_study import Study
+
+    folder.start()
+    study = Study(folder.path / "sweep.db", settings, info)
+    for number, overrides, status in study.ended():
+        folder.rows[number] = _read_row(folder, number, overrides, status, info)
+    with documents_only(options.as_json), Signals() as signals:
+        interrupted = _Search(settings, make_config, folder, info, printer, signals, study).go_on()
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     more = [keep_best(best.overrides, folder.path)] if best is not None else []
@@ -72,64 +86,95 @@ def search(
     return 2 if any(row.status == "failed" for row in rows) else 0
 
 
-def _trials(
-    optuna: Any, study: Any, settings: SearchSettings, make_config: MakeConfig, folder: SweepFolder, info: TaskInfo,
-    printer: Printer,
-) -> bool:  # fmt: skip
-    """Make the runs that are still to be made; whether Ctrl-C ended them."""
-    from visionkit.data.shared import SharedData
+@dataclass(frozen=True)
+class _Search:
+    """What the trials of a search share."""
 
-    shared = SharedData()
-    distributions = {key: _distribution(optuna, value) for key, value in settings.space.items()}
-    for number in range(len(study.trials), settings.trials):
-        # A generator for each trial: a search that was interrupted draws what it would have drawn.
-        study.sampler = _sampler(optuna, settings, number)
-        study.pruner = _pruner(optuna, settings)
-        trial = study.ask(distributions)
-        overrides = {key: value if isinstance(value, str) else repr(value) for key, value in trial.params.items()}
-        values = " ".join(f"{key}={brief(text)}" for key, text in overrides.items())
-        printer.say(f"run {number}  ({number + 1} of {settings.trials})  {values}")
+    settings: SearchSettings
+    make_config: MakeConfig
+    folder: SweepFolder
+    info: TaskInfo
+    printer: Printer
+    signals: Signals
+    study: Study
+
+    def go_on(self) -> bool:
+        """Make the trials that are left; whether Ctrl-C ended them."""
+        from visionkit.data.shared import SharedData
+
+        shared = SharedData()
+        for number in range(self.study.count, self.settings.trials):
+            if self.signals.count:
+                return True
+            trial = self.study.ask()
+            values = " ".join(f"{key}={brief(text)}" for key, text in trial.overrides.items())
+            self.printer.say(f"run {number}  ({number + 1} of {self.settings.trials})  {values}")
+            row = self._make(self._job(trial), trial, shared)
+            if row.status != "interrupted":
+                self.study.tell(trial, row.status, _best(self.folder, number, self.info))
+            self.folder.put(row)
+            self.printer.say(f"  {result(row, self.info)}")
+            if row.status == "interrupted":
+                return True
+        return False
+
+    def _job(self, trial: Trial) -> Job:
+        """The run of a trial; one that cannot be made has its problem."""
+        job = Job(trial.number, trial.overrides, None)
         try:
-            job = Job(number, overrides, make_config(overrides, folder.run_dir(number)))
+            (job,) = check_devices([replace(job, config=self.make_config(trial.overrides))])
+            _check_pruner(job, self.settings)
         except UserError as error:
-            job = Job(number, overrides, None, str(error))
-        row = _try(job, trial, info, folder, printer, shared)
-        state = {"done": "COMPLETE", "pruned": "PRUNED"}.get(row.status, "FAIL")
-        score = row.metrics.get(info.monitor, math.nan)
-        if state == "COMPLETE" and math.isnan(score):
-            state = "FAIL"
-        study.tell(trial, score if state == "COMPLETE" else None, state=optuna.trial.TrialState[state])
-        folder.put(row)
-        printer.say(f"  {result(row, info)}")
-        if row.status == "interrupted":
-            return True
-    return False
+            return replace(job, config=None, problem=str(error))
+        return job.at(self.folder.run_dir(trial.number))
+
+    def _make(self, job: Job, trial: Trial, shared: SharedData) -> Row:
+        """The row of a run, which is made, goes on, or has ended just before its command was killed."""
+        if self.folder.finished(job):
+            return self.folder.rows[job.number]
+        behind = self.folder.make_room(job)
+        callbacks = []
+        if _processes(job) == 1:
+            from visionkit.training.callbacks.watch import Watch
+
+            callbacks.append(Watch(self.info.monitor, look=trial.look, stop=_stop))
+        enough = False
+        for epoch, score in _history(self.folder, job.number, self.info):
+            enough = trial.look(epoch, score)
+        if enough:
+            row = Row(job.number, job.overrides, "pruned", seconds=behind or 0.0, reason=PRUNED)
+        else:
+            row = run_job(
+                job,
+                printer=Printer(console=self.printer.console, brief=True),
+                signals=self.signals,
+                shared=shared,
+                behind=behind,
+                callbacks=callbacks,
+            )
+        if row.status == "pruned":
+            row.metrics = {self.info.monitor: _best(self.folder, job.number, self.info)}
+        return row
 
 
-def _try(job: Job, trial: Any, info: TaskInfo, folder: SweepFolder, printer: Printer, shared: Any) -> Row:
-    """One run, under the eyes of the pruner where it is made in this process."""
-    scores: list[float] = []
+def _stop() -> None:
+    raise Pruned
 
-    def look(epoch: int, score: float) -> bool:
-        if math.isnan(score):
-            return False
-        scores.append(score)
-        trial.report(score, epoch)
-        return bool(trial.should_prune())
 
-    def stop() -> None:
-        raise Pruned
+def _processes(job: Job) -> int:
+    """How many each run takes."""
+    from visionkit.training.processes import Processes
 
-    callbacks = []
-    if job.config is not None and job.config.hardware.devices == 1 and job.config.hardware.num_nodes == 1:
-        from visionkit.training.callbacks.watch import Watch
+    return 1 if job.config is None else Processes.plan(job.config.hardware).count
 
-        callbacks.append(Watch(info.monitor, look=look, stop=stop))
-    folder.make_room(job)
-    row = run_job(job, printer=Printer(console=printer.console, brief=True), shared=shared, callbacks=callbacks)
-    if row.status == "pruned":
-        row.metrics = {info.monitor: max(scores) if info.mode == "max" else min(scores)}
-    return row
+
+def _check_pruner(job: Job, settings: SearchSettings) -> None:
+    count = _processes(job)
+    if count > 1 and settings.pruner != "none":
+        raise UserError(
+            f"sweep.pruner: found {settings.pruner}, but each run takes {count} processes, and the pruner sees one "
+            "alone. Try: sweep.pruner=none, or hardware.devices=1"
+        )
 
 
 def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
@@ -138,13 +183,13 @@ def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
     Raises:
         UserError: Of the first key that has none.
     """
-    config = make_config({}, "probe")
+    config = make_config({})
     picked: dict[str, str] = {}
     for key, values in settings.space.items():
         problems = []
         for text in values.corners:
             try:
-                config = make_config(picked | {key: text}, "probe")
+                config = make_config(picked | {key: text})
             except UserError as error:
                 problems.append(error)
             else:
@@ -155,52 +200,21 @@ def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
     return config
 
 
-def _import_optuna() -> Any:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
-def _open_study(optuna: Any, folder: SweepFolder, info: TaskInfo) -> Any:
-    from sqlalchemy.engine import URL
-
-    file = (folder.path / "sweep.db").absolute()
-    storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(file)).render_as_string())
-    direction = "maximize" if info.mode == "max" else "minimize"
-    return optuna.create_study(storage=storage, study_name="sweep", direction=direction, load_if_exists=True)
+def _read_row(folder: SweepFolder, number: int, overrides: Mapping[str, str], status: str, info: TaskInfo) -> Row:
+    """The row of a trial that an earlier command has made."""
+    row = folder.read_row(number, overrides, status=status)
+    if status == "pruned":
+        row.metrics = {info.monitor: _best(folder, number, info)}
+    return row
 
 
-def _recall(optuna: Any, study: Any, folder: SweepFolder, info: TaskInfo) -> None:
-    """Rows of the trials that earlier commands have made; one that was under way when its process died has failed."""
-    for trial in study.trials:
-        overrides = {key: value if isinstance(value, str) else repr(value) for key, value in trial.params.items()}
-        row = folder.read_row(trial.number, overrides)
-        if not trial.state.is_finished():
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            row = Row(trial.number, overrides, "failed", reason="its process was killed")
-        elif trial.state.name == "PRUNED" and trial.intermediate_values:
-            scores = trial.intermediate_values.values()
-            row.metrics = {info.monitor: max(scores) if info.mode == "max" else min(scores)}
-        folder.put(row)
+def _history(folder: SweepFolder, number: int, info: TaskInfo) -> list[tuple[int, float]]:
+    """The score of each epoch that a run has behind it."""
+    rows = RunFolder(Path(folder.run_dir(number))).read_history()
+    return [(int(row["epoch"]), row[info.monitor]) for row in rows if info.monitor in row]
 
 
-def _distribution(optuna: Any, values: Any) -> Any:
-    if isinstance(values, Choices):
-        return optuna.distributions.CategoricalDistribution(values.texts)
-    kind = optuna.distributions.IntDistribution if values.whole else optuna.distributions.FloatDistribution
-    step = {"step": values.step} if values.step is not None else {}
-    return kind(values.low, values.high, log=values.log, **step)
-
-
-def _sampler(optuna: Any, settings: SearchSettings, number: int) -> Any:
-    from numpy.random import SeedSequence
-
-    kind = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}[settings.sampler]
-    return kind(seed=int(SeedSequence([settings.seed, number]).generate_state(1)[0]))
-
-
-def _pruner(optuna: Any, settings: SearchSettings) -> Any:
-    if settings.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=settings.prune_after)
+def _best(folder: SweepFolder, number: int, info: TaskInfo) -> float:
+    """The best score of a run, with the digits of its ``metrics.csv``: the same whether it was cut or not."""
+    scores = [score for _, score in _history(folder, number, info) if not math.isnan(score)]
+    return (max if info.mode == "max" else min)(scores, default=math.nan)

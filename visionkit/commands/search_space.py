@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
@@ -13,7 +15,7 @@ from pydantic import Field
 from visionkit.errors import UserError
 from visionkit.schema import describe, parse
 
-__all__ = ["Choices", "Numbers", "SearchSettings", "Space", "flatten"]
+__all__ = ["Choices", "Numbers", "SearchSettings", "Space", "check_same", "flatten"]
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -32,6 +34,11 @@ class Choices:
     def corners(self) -> tuple[str, ...]:
         """Values that stand for all."""
         return self.texts
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a file would say it."""
+        return {"choices": list(self.texts)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,12 @@ class Numbers:
     def corners(self) -> tuple[str, ...]:
         """Values that stand for all."""
         return repr(self.low), repr(self.high)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a file would say it."""
+        step = {} if self.step is None else {"step": self.step}
+        return {"low": self.low, "high": self.high, **({"log": True} if self.log else step)}
 
 
 Space = Mapping[str, Choices | Numbers]
@@ -110,6 +123,42 @@ class SearchSettings(_Values):
             **{field.name: getattr(scalars, field.name) for field in fields(scalars)},
         )
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What decides the draws, as plain values; how many there are does not."""
+        scalars = {name: getattr(self, name) for name in _Values.__dataclass_fields__ if name != "trials"}
+        return scalars | {"space": {key: values.plain for key, values in self.space.items()}}
+
+
+def check_same(stored: Any, now: Mapping[str, Any], *, where: str) -> None:
+    """Make sure that a search goes on as it was begun.
+
+    Args:
+        stored: What its folder says, see `SearchSettings.plain`.
+        now: What was typed and read this time.
+        where: The folder.
+
+    Raises:
+        UserError: Of the first key that differs.
+    """
+    if not isinstance(stored, Mapping):
+        raise UserError(f"resume: '{where}' holds a sweep and no search. Leave sweep=... out, and type -m.")
+    then, this = _leaves(stored), _leaves(now)
+    for key in dict.fromkeys([*then, *this]):
+        if then.get(key) == this.get(key):
+            continue
+        if key not in then:
+            mend = f"Take it away ('~sweep.{key}', or the word that was typed for it)"
+        elif key == "metric":
+            mend = "Choose the task that it had"
+        else:
+            mend = f"Type {shlex.quote(f'sweep.{key}={_as_typed(then[key])}')}"
+        raise UserError(
+            f"resume: the search in '{where}' was made with {describe(then.get(key))} for 'sweep.{key}', and now it is "
+            f"{describe(this.get(key))}. {mend} to go on with it, or give the new search a folder of its own, "
+            "run_dir=..."
+        )
+
 
 def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted keys, however the mapping is nested, to the mappings that say what is drawn.
@@ -127,6 +176,29 @@ def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[path] = value
     return flat
+
+
+def _leaves(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with a key for each thing that is drawn."""
+    space = plain.get("space") or {}
+    return {**plain, **{f"space.{key}": drawn for key, drawn in space.items()}, "space": None}
+
+
+def _as_typed(value: Any) -> str:
+    """A plain value in the grammar of the command line; a word that it would take for something else is quoted."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_as_typed(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_typed, value))}]"
+    plain = isinstance(value, str) and (re.fullmatch(r"[A-Za-z_][\w./-]*", value) or _is_json(value))
+    return value if plain else json.dumps(value)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return json.dumps(json.loads(text)) == text
+    except ValueError:
+        return False
 
 
 def _read(key: str, values: Any) -> Choices | Numbers:

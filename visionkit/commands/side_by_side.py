@@ -16,12 +16,16 @@ from typing import Any
 
 from visionkit.commands.run_config import RunConfig
 from visionkit.commands.sweep_job import Job, Row, run_job
+from visionkit.commands.sweep_signals import Signals
 
 __all__ = ["places", "run_beside"]
 
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_SAVE = 30.0
+
 _shared: Any = None
+_signals = Signals()
+_at_work = threading.Event()
 
 
 def places(n_jobs: int | None, *, jobs: int, gpus: int, cores: int) -> list[dict[str, str]]:
@@ -46,16 +50,18 @@ def run_beside(
     jobs: Sequence[Job],
     *,
     n_jobs: int | None,
-    make_room: Callable[[Job], bool],
+    signals: Signals,
+    make_room: Callable[[Job], float | None],
     begun: Callable[[Job], None],
     ended: Callable[[Job, Row], None],
 ) -> bool:
     """Make runs side by side.
 
     Args:
-        jobs: The runs, begun in this order.
+        jobs: The runs with their folders, begun in this order.
         n_jobs: How many at a time, see `places`.
-        make_room: Looks at what is left of a run; whether it goes on.
+        signals: Handed on to the runs; the third one kills them.
+        make_room: Looks at what is left of a run; the seconds behind it if it goes on.
         begun: Told of each run that starts.
         ended: Told of each run that ended.
 
@@ -71,29 +77,28 @@ def run_beside(
     gpus = torch.cuda.device_count() if on_gpu else 0
     seats = [_Seat(env) for env in places(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())]
     working: dict[Future[Row], _Seat] = {}
-    signals = 0
+    handed_on, cut = 0, False
     try:
-        while waiting or working:
-            try:
-                for seat in seats:
-                    if waiting and not signals and seat not in working.values():
-                        job = waiting.pop(0)
-                        begun(job)
-                        working[seat.start(job, resume=make_room(job))] = seat
-                if not working:
-                    break
-                finished, _ = wait(working, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    seat = working.pop(future)
-                    ended(seat.job, seat.row(future))
-            except KeyboardInterrupt:
-                signals += 1
+        while working or (waiting and not signals.count):
+            for seat in seats:
+                if waiting and not signals.count and seat not in working.values():
+                    job = waiting.pop(0)
+                    begun(job)
+                    working[seat.start(job, behind=make_room(job))] = seat
+            finished, _ = wait(working, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+            if signals.count > handed_on:
+                handed_on = signals.count
                 for seat in working.values():
-                    seat.interrupt(kill=signals > 2)
+                    seat.interrupt(kill=handed_on > 2)
+            for future in finished:
+                seat = working.pop(future)
+                row = seat.row(future)
+                cut = cut or row.status == "interrupted"
+                ended(seat.job, row)
     finally:
         for seat in seats:
             seat.close()
-    return signals > 0
+    return cut or bool(waiting)
 
 
 class _Seat:
@@ -106,11 +111,12 @@ class _Seat:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
         self.job: Job
+        self._killed = False
         self._pool: Any = None
         self._pid: Future[int] | None = None
 
-    def start(self, job: Job, *, resume: bool) -> Future[Row]:
-        """Begin a run."""
+    def start(self, job: Job, *, behind: float | None) -> Future[Row]:
+        """Begin a run, or go on with one that has seconds behind it."""
         from joblib.externals.loky import ProcessPoolExecutor
 
         if self._pool is None:
@@ -119,7 +125,7 @@ class _Seat:
         self.job = job
         config = job.config
         plain = None if config is None else dict(config.plain)
-        future: Future[Row] = self._pool.submit(_work, job.number, dict(job.overrides), plain, job.problem, resume)
+        future: Future[Row] = self._pool.submit(_work, job.number, dict(job.overrides), plain, job.problem, behind)
         return future
 
     def row(self, future: Future[Row]) -> Row:
@@ -128,11 +134,14 @@ class _Seat:
             return future.result()
         except Exception as error:
             self.close()
+            if self._killed:
+                return Row(self.job.number, self.job.overrides, "interrupted")
             reason = f"its process died: {type(error).__name__}: {str(error).strip()}".split("\n")[0]
             return Row(self.job.number, self.job.overrides, "failed", reason=reason)
 
     def interrupt(self, *, kill: bool) -> None:
         """Hand Ctrl-C on."""
+        self._killed = kill
         if self._pid is not None:
             with contextlib.suppress(Exception):  # a process that has just died needs no signal
                 os.kill(self._pid.result(), signal.SIGKILL if kill else signal.SIGINT)
@@ -150,28 +159,32 @@ def _settle(parent: int) -> int:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
+    _signals.__enter__()  # for as long as the process lives: between runs and while a row is handed over as well
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(SECONDS_TO_SAVE)
-        os._exit(1)  # the run has ended, and loky's loop would wait for ever for the next
+        deadline = time.monotonic() + SECONDS_TO_SAVE
+        while _at_work.is_set() and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)  # loky's loop would wait for ever for the next run
 
     threading.Thread(target=watch, daemon=True).start()
     return os.getpid()
 
 
-def _work(number: int, overrides: Mapping[str, str], plain: Any, problem: str, resume: bool) -> Row:
+def _work(number: int, overrides: Mapping[str, str], plain: Any, problem: str, behind: float | None) -> Row:
     """What a process does with a run."""
     global _shared
-    try:
-        from visionkit.data.shared import SharedData
-        from visionkit.training.console import Printer
+    from visionkit.data.shared import SharedData
+    from visionkit.training.console import Printer
 
-        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-        _shared = _shared or SharedData()
-        config = None if plain is None else RunConfig.from_plain(plain)
-        return run_job(Job(number, overrides, config, problem), printer=Printer(), shared=_shared, resume=resume)
-    except KeyboardInterrupt:
-        return Row(number, overrides, "interrupted")
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    _shared = _shared or SharedData()
+    _at_work.set()
+    try:
+        job = Job(number, overrides, None if plain is None else RunConfig.from_plain(plain), problem)
+        return run_job(job, printer=Printer(), signals=_signals, shared=_shared, behind=behind)
+    finally:
+        _at_work.clear()

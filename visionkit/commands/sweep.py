@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from visionkit.commands.prepared import check_processes
 from visionkit.commands.results import output, print_json, say_next
 from visionkit.commands.sweep_folder import SweepFolder
 from visionkit.commands.sweep_job import Job, Row, run_job
+from visionkit.commands.sweep_signals import Signals
 from visionkit.commands.sweep_table import best_run, brief, group_json, group_runs, sweep_table
 from visionkit.commands.train import INTERRUPTED
 from visionkit.errors import UserError
@@ -20,6 +22,8 @@ from visionkit.training.console import Printer
 
 if TYPE_CHECKING:
     from visionkit.tasks.info import TaskInfo
+    from visionkit.training.processes import Processes
+    from visionkit.training.settings import Hardware
 
 __all__ = ["Answer", "SweepOptions", "check_devices", "documents_only", "result", "sweep"]
 
@@ -59,17 +63,17 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     Raises:
         UserError: If every run is wrong, before anything is written.
     """
-    jobs = check_devices(jobs)
+    jobs = check_devices(jobs, side_by_side=options.launcher == "joblib")
     printer = Printer(to_stderr=options.as_json)
     todo = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
     if len(todo) < len(jobs):
         printer.say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
-    with documents_only(options.as_json):
+    with documents_only(options.as_json), Signals() as signals:
         interrupted = (
-            _one_by_one(jobs, todo, folder, printer)
+            _one_by_one(jobs, todo, folder, printer, signals)
             if options.launcher == "basic"
-            else _beside(jobs, todo, folder, printer, options.n_jobs)
+            else _beside(jobs, todo, folder, printer, signals, options.n_jobs)
         )
     info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
@@ -77,31 +81,50 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     return INTERRUPTED if interrupted else FAILED if failed else 0
 
 
-def check_devices(jobs: Sequence[Job]) -> list[Job]:
-    """Mark the runs whose devices are not there.
+def check_devices(jobs: Sequence[Job], *, side_by_side: bool = False) -> list[Job]:
+    """Mark the runs whose devices are not there, or whose batch does not divide among them.
+
+    Args:
+        jobs: The runs.
+        side_by_side: Whether each run is to have one GPU, where it computes on GPUs.
 
     Raises:
-        UserError: If every run has a problem: the first one's.
+        UserError: If every run has a problem.
     """
-    from visionkit.training.hardware import choose_accelerator
-
     checked = []
     for job in jobs:
         if job.config is not None:
             try:
-                choose_accelerator(job.config.hardware)
+                check_processes(job.config, _spread(job.config.hardware, side_by_side), watched=False)
             except UserError as error:
                 job = replace(job, config=None, problem=str(error))
         checked.append(job)
+    problems = dict.fromkeys(job.problem for job in checked)
     if all(job.config is None for job in checked):
-        raise UserError(checked[0].problem)
+        first = checked[0].problem
+        raise UserError(first if len(problems) == 1 else f"no run of this sweep can be made. Run 0: {first}")
     return checked
+
+
+def _spread(hardware: Hardware, side_by_side: bool) -> Processes:
+    from visionkit.training.hardware import choose_accelerator
+    from visionkit.training.processes import Processes
+
+    if side_by_side and choose_accelerator(hardware) == "cuda":
+        if hardware.devices not in ("auto", 1):
+            raise UserError(
+                f"hardware.devices: found {hardware.devices}, but hydra/launcher=joblib gives each run a GPU of its "
+                "own. Try: hardware.devices=1, or leave hydra/launcher=joblib out"
+            )
+        hardware = replace(hardware, devices=1)
+    return Processes.plan(hardware)
 
 
 def _heading(job: Job, jobs: Sequence[Job]) -> str:
     """The line above a run."""
     values = " ".join(f"{key}={brief(value)}" for key, value in job.overrides.items())
-    return f"run {job.number}  ({jobs.index(job) + 1} of {len(jobs)})  {values}"
+    place = [other.number for other in jobs].index(job.number) + 1
+    return f"run {job.number}  ({place} of {len(jobs)})  {values}"
 
 
 def result(row: Row, info: TaskInfo | None) -> str:
@@ -113,19 +136,25 @@ def result(row: Row, info: TaskInfo | None) -> str:
     return f"done  {numbers}  {row.seconds:.1f} s"
 
 
-def _one_by_one(jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer) -> bool:
+def _one_by_one(
+    jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer, signals: Signals
+) -> bool:
     """Whether Ctrl-C ended it."""
     from visionkit.data.shared import SharedData
 
     shared = SharedData()
     for job in todo:
-        printer.say(_heading(job, jobs))
-        try:
-            on = folder.make_room(job)
-            row = run_job(job, printer=Printer(console=printer.console, brief=True), shared=shared, resume=on)
-            folder.put(row)
-        except KeyboardInterrupt:  # between two runs
+        if signals.count:
             return True
+        printer.say(_heading(job, jobs))
+        row = run_job(
+            job.at(folder.run_dir(job.number)),
+            printer=Printer(console=printer.console, brief=True),
+            signals=signals,
+            shared=shared,
+            behind=folder.make_room(job),
+        )
+        folder.put(row)
         printer.say(f"  {result(row, job.config.task if job.config is not None else None)}")
         if row.status == "interrupted":
             return True
@@ -133,13 +162,19 @@ def _one_by_one(jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, p
 
 
 def _beside(
-    jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer, n_jobs: int | None
+    jobs: Sequence[Job],
+    todo: Sequence[Job],
+    folder: SweepFolder,
+    printer: Printer,
+    signals: Signals,
+    n_jobs: int | None,
 ) -> bool:
     from visionkit.commands.side_by_side import run_beside
 
     return run_beside(
-        todo,
+        [job.at(folder.run_dir(job.number)) for job in todo],
         n_jobs=n_jobs,
+        signals=signals,
         make_room=folder.make_room,
         begun=lambda job: printer.say(_heading(job, jobs)),
         ended=lambda job, row: _record(folder, printer, job, row),

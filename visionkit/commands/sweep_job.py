@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from visionkit.commands.sweep_signals import Signals
 from visionkit.commands.train import INTERRUPTED, train
 from visionkit.errors import UserError
 from visionkit.training.run_folder import RunFolder
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from visionkit.data.shared import SharedData
     from visionkit.training.console import Printer
 
-__all__ = ["Job", "Pruned", "Row", "read_metrics", "run_job"]
+__all__ = ["PRUNED", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
+
+STATUSES = ("done", "failed", "interrupted", "pruned")
+PRUNED = "worse than the others at this epoch"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,13 @@ class Job:
     config: RunConfig | None
     problem: str = ""
 
+    def at(self, run_dir: str) -> Job:
+        """The same run with its folder."""
+        if self.config is None:
+            return self
+        plain = {**self.config.plain, "run_dir": run_dir}
+        return replace(self, config=replace(self.config, run_dir=run_dir, plain=plain))
+
 
 @dataclass
 class Row:
@@ -51,7 +63,7 @@ class Row:
     Attributes:
         number: The run.
         overrides: The swept keys and this run's values.
-        status: ``done``, ``failed``, ``interrupted`` or ``pruned``.
+        status: One of `STATUSES`.
         metrics: As in the run's ``metrics.json``, without its parameters.
         parameters: Of the model; None where the run did not end.
         seconds: From start to end, everything included.
@@ -75,55 +87,81 @@ def run_job(
     job: Job,
     *,
     printer: Printer,
+    signals: Signals,
     shared: SharedData | None = None,
-    resume: bool = False,
+    behind: float | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Row:
     """Train as a single command would, and let nothing but its row out, whatever happens.
 
     Args:
-        job: The run.
+        job: The run, with its folder.
         printer: For what the run has to say.
+        signals: What ends it.
         shared: The data that earlier runs in this process have read.
-        resume: Whether the folder holds a run to go on with.
+        behind: Seconds that a run which goes on has behind it; None for a new one.
         callbacks: Of Lightning, which look on.
     """
-    row = Row(job.number, job.overrides, "failed", reason=job.problem)
     if job.config is None:
-        return row
+        return Row(job.number, job.overrides, "failed", reason=job.problem)
     assert job.config.run_dir is not None
+    config, row = job.config, Row(job.number, job.overrides, "interrupted")
     folder = RunFolder(Path(job.config.run_dir).expanduser())
+    resume_from = None if behind is None else folder
     began = time.perf_counter()
-    try:
-        code = train(
-            job.config, resume_from=folder if resume else None, callbacks=callbacks, printer=printer, shared=shared
+    signals.interruptible(
+        lambda: _fill(
+            row,
+            folder,
+            lambda: train(config, resume_from=resume_from, callbacks=callbacks, printer=printer, shared=shared),
         )
-        if code == INTERRUPTED:
-            row.status = "interrupted"
-        elif code:
-            row.reason = f"ended with exit code {code}; see {folder.log_file}"
-        else:
-            row.status, (row.metrics, row.parameters) = "done", read_metrics(folder)
-    except KeyboardInterrupt:
-        row.status = "interrupted"
-    except Pruned:
-        row.status, row.reason = "pruned", "worse than the others at this epoch"
-    except UserError as error:
-        row.reason = str(error)
-        _log(folder, f"visionkit: {error}\n")
-    except (Exception, SystemExit) as error:
-        row.reason = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-        _log(folder, traceback.format_exc())
-    row.seconds = round(time.perf_counter() - began, 2)
-    _clean_up(job.config)
+    )
+    if row.status == "interrupted" and folder.metrics_file.exists():
+        _done(row, folder)
+    row.seconds = round((behind or 0) + time.perf_counter() - began, 2)
+    _clean_up(config)
     return row
 
 
+def _fill(row: Row, folder: RunFolder, make: Callable[[], int]) -> None:
+    """Make the run and say in its row what became of it; Ctrl-C passes through."""
+    try:
+        code = make()
+        if code == 0:
+            _done(row, folder)
+        elif code != INTERRUPTED:
+            row.status, row.reason = "failed", f"ended with exit code {code}; see {folder.log_file}"
+    except Pruned:
+        row.status, row.reason = "pruned", PRUNED
+    except UserError as error:
+        row.status, row.reason = "failed", str(error)
+        _log(folder, f"visionkit: {error}\n")
+    except (Exception, SystemExit) as error:
+        row.status, row.reason = "failed", f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        _log(folder, traceback.format_exc())
+
+
+def _done(row: Row, folder: RunFolder) -> None:
+    row.status, (row.metrics, row.parameters) = "done", read_metrics(folder)
+
+
 def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
-    """The numbers of a run that ended, and the parameters of its model."""
-    metrics: dict[str, Any] = json.loads(folder.metrics_file.read_text(encoding="utf-8"))
-    parameters = metrics.pop("parameters", None)
-    return {name: float("nan") if value is None else value for name, value in metrics.items()}, parameters
+    """The numbers of a run that ended, and the parameters of its model.
+
+    Raises:
+        UserError: If somebody has changed the file into something else.
+    """
+    try:
+        metrics = dict(json.loads(folder.metrics_file.read_text(encoding="utf-8")))
+        parameters = metrics.pop("parameters", None)
+        numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
+        sum(numbers.values())  # anything but numbers has none
+        return numbers, parameters
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"resume: '{folder.metrics_file}' cannot be read: {error}. Expected the numbers that the run wrote. "
+            f"Delete the folder '{folder.path}' to make the run again."
+        ) from None
 
 
 def _log(folder: RunFolder, text: str) -> None:

@@ -202,8 +202,8 @@ def _finish(run: PreparedRun, recorder: Recorder, evaluation: Evaluation, best_e
     folder = run.folder
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     kept = final_numbers(evaluation.numbers, recorder.history, best_epoch=best_epoch, parameters=parameters)
-    folder.write_json(folder.metrics_file, kept)
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
+    folder.write_json(folder.metrics_file, kept)  # the last: a run that has it is done
     say_results(run, evaluation, kept)

@@ -236,11 +236,25 @@ class RunFolder:
         write_atomic(path, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """The rows of ``metrics.csv``; empty before the first epoch."""
+        """The rows of ``metrics.csv``; empty before the first epoch.
+
+        Raises:
+            UserError: If the file has been damaged.
+        """
         if not self.history_file.exists():
             return []
-        with self.history_file.open(newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            if any("epoch" not in row for row in rows):
+                raise ValueError("a row without its epoch")
+        except (TypeError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"'{self.history_file}' is damaged: {error}. Expected a header and a row of numbers per epoch, as "
+                "visionkit wrote it. Put it back as it was, or begin a new run: "
+                f"python -m visionkit train run={self.path}"
+            ) from None
+        return rows
 
 
 def _free_folder(parent: Path) -> Path:
