@@ -144,6 +144,7 @@ def _new_notes(run: PreparedRun) -> list[str]:
 def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
     from visionkit.collective import rank, share_state
     from visionkit.training.callbacks.display import Display
+    from visionkit.training.callbacks.divergence import Divergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
@@ -171,7 +172,7 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, interrupt, recorder, *callbacks],
+            callbacks=[progress, Divergence(), interrupt, recorder, *callbacks],
         )
         began = time.perf_counter()
         trainer.fit(
