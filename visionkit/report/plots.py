@@ -155,35 +155,38 @@ def plot_predictions(
 
 
 def plot_precision_recall(
-    recall: Sequence[float], precision: Mapping[str, Sequence[float | None]], path: Path, *, title: str
+    recall: Sequence[float],
+    mean: Sequence[float | None],
+    classes: Mapping[str, Sequence[float | None]],
+    path: Path,
+    *,
+    title: str,
 ) -> None:
-    """Draw precision over recall, one line per class and a thick one for their mean.
+    """Draw precision over recall, a line per class and a thick one for their mean.
 
     Args:
         recall: 0..1, increasing.
-        precision: ``mean`` and class names to as many values in 0..1; a class without objects has None.
+        mean: As many values in 0..1; None where no class has objects.
+        classes: The same for each class; None where it has no objects.
         path: Where the PNG goes.
         title: The line above.
     """
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
-    lines = {name: np.asarray(values, dtype=float) for name, values in precision.items() if None not in values}
-    classes = [name for name in lines if name != "mean"]
-    for place, name in enumerate(classes):
-        few = len(classes) <= 10
-        colour = COLOURS(place) if few else FAINT
-        axes.plot(recall, lines[name], color=colour, linewidth=1.2, label=short(name) if few else None)
-    if "mean" in lines:
-        axes.plot(recall, lines["mean"], color=INK, linewidth=2.4, label="mean")
+    there = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
+    for place, (name, values) in enumerate(there.items()):
+        colour, label = (COLOURS(place), short(name)) if len(there) <= 10 else (FAINT, None)
+        axes.plot(recall, values, color=colour, linewidth=1.2, label=label)
+    if there:
+        axes.plot(recall, np.asarray(mean, dtype=float), color=INK, linewidth=2.4, label="mean")
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axes.text(0.5, 0.5, "no objects", ha="center", color=INK)
     _style(axes)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_xlabel("recall", color=INK)
     axes.set_ylabel("precision", color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
-    if lines:
-        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
-    else:
-        axes.text(0.5, 0.5, "no objects", ha="center", color=INK)
     _save(figure, path)
 
 
