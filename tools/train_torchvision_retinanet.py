@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, nargs="?", default=Path("../shared/data/bccd"), help="VOC folder (BCCD)")
     parser.add_argument("--minutes", type=float, default=12, help="of training and validation (12)")
+    parser.add_argument("--images", type=int, help="stop by the images seen, not by the minutes: for a busy machine")
     parser.add_argument("--depth", choices=["18", "34", "50"], default="18", help="of the ResNet (18)")
     parser.add_argument("--size", type=int, default=320, help="pixels of the longer side (320)")
     parser.add_argument("--optimizer", choices=["adamw", "sgd"], default="adamw", help="(adamw)")
@@ -148,7 +149,8 @@ def train(model: RetinaNet, samples: list[Sample], val: list[Sample], options: a
         epoch += 1
         losses = []
         for chosen in torch.split(torch.randperm(len(samples))[skipped:], options.batch):
-            passed = (time.perf_counter() - began) / (60 * options.minutes)
+            seconds = time.perf_counter() - began
+            passed = images / options.images if options.images else seconds / (60 * options.minutes)
             if passed >= 1:
                 break
             for group in optimizer.param_groups:
