@@ -53,6 +53,7 @@ class Record:
         before: What comes in.
         after: What goes out.
         children: The records of a combinator's parts, in the order of execution.
+        shared: Whether another record stands for the same weights and has counted them.
     """
 
     path: tuple[str, ...]
@@ -60,10 +61,13 @@ class Record:
     before: Signal
     after: Signal
     children: tuple[Record, ...] = ()
+    shared: bool = False
 
     @property
     def parameters(self) -> int:
-        """Independent trainable numbers, those of all parts together."""
+        """Independent trainable numbers, those of all parts together; none where they are counted elsewhere."""
+        if self.shared:
+            return 0
         if isinstance(self.node, Primitive):
             return self.node.parameters(self.before)
         return sum(child.parameters for child in self.children)
