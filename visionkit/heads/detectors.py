@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from visionkit.heads.base import Head
     from visionkit.necks.fpn import FeaturePyramid
 
-__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead"]
+__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead", "anchor_shapes", "on_each_level"]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -99,7 +99,7 @@ class DenseHead(DetectionHead):
         """The neck's parts, then each part of the head on each level; its weights are counted on the first."""
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
-        return records + self._parts(levels, num_classes=num_classes)
+        return records + on_each_level(self.branches(num_classes), levels)
 
     def layers(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, nn.Module]:
         """The torch modules of the parts by name, freshly initialised.
@@ -113,18 +113,6 @@ class DenseHead(DetectionHead):
             for record in records
             if record.path[0] == "head" and not record.shared
         }
-
-    def _parts(self, levels: Mapping[str, Signal], *, num_classes: int) -> list[Record]:
-        records: list[Record] = []
-        after: dict[tuple[str, str], Signal] = {}
-        for name, (source, node) in self.branches(num_classes).items():
-            for i, (level, signal) in enumerate(levels.items()):
-                before = signal if source is None else after[source, level]
-                record = trace(expand(node, before)[0], before, path=("head", name, level))
-                record = replace(record, shared=i > 0)
-                after[name, level] = record.after
-                records.append(record)
-        return records
 
     def _tower(self, *, bias: bool | None = None) -> Node:
         conv = Conv(
@@ -199,15 +187,8 @@ class RetinaNetHead(DenseHead):
 
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
         """Width and height in pixels of the anchors at each place of a level, of the same area for each scale."""
-        exact = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
-        if self.centers == "receptive_field":
-            return [(size / math.sqrt(r), size * math.sqrt(r)) for r in self.aspect_ratios for size in exact]
-        # As torchvision, whose halves of the sides are whole pixels
-        return [
-            (2.0 * round(int(size) / math.sqrt(r) / 2), 2.0 * round(int(size) * math.sqrt(r) / 2))
-            for r in self.aspect_ratios
-            for size in exact
-        ]
+        sizes = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
+        return anchor_shapes(sizes, self.aspect_ratios, whole=self.centers == "corner")
 
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
         anchors = self.scales * len(self.aspect_ratios)
@@ -224,6 +205,36 @@ class RetinaNetHead(DenseHead):
 
         layers = self.layers(backbone, num_classes=num_classes, image_size=image_size)
         return RetinaNet(self, layers, levels=self.neck.feature_info(backbone))
+
+
+def on_each_level(branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, Signal]) -> list[Record]:
+    """What parts that are the same on every level do there; their weights are counted on the first.
+
+    Args:
+        branches: The parts by name: each stands on another one's maps, or on the level itself (None).
+        levels: The levels' maps by name.
+    """
+    records: list[Record] = []
+    after: dict[tuple[str, str], Signal] = {}
+    for name, (source, node) in branches.items():
+        for i, (level, signal) in enumerate(levels.items()):
+            before = signal if source is None else after[source, level]
+            record = trace(expand(node, before)[0], before, path=("head", name, level))
+            record = replace(record, shared=i > 0)
+            after[name, level] = record.after
+            records.append(record)
+    return records
+
+
+def anchor_shapes(sizes: Iterable[float], aspect_ratios: Iterable[float], *, whole: bool) -> list[tuple[float, float]]:
+    """Width and height of anchors, each of the area of a square of that size.
+
+    With ``whole``, as in torchvision, sizes and halves of the sides are whole pixels.
+    """
+    if whole:
+        sides = [(int(size) / math.sqrt(r), int(size) * math.sqrt(r)) for r in aspect_ratios for size in sizes]
+        return [(2.0 * round(width / 2), 2.0 * round(height / 2)) for width, height in sides]
+    return [(size / math.sqrt(r), size * math.sqrt(r)) for r in aspect_ratios for size in sizes]
 
 
 def _predictor(channels: int, *, prior: float | None = None) -> Node:
