@@ -1,6 +1,7 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
-A batch is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``.
+A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
+images with boxes holds says `visionkit.data.objects`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from torch import Tensor
 from visionkit.data.augment import Augment
 from visionkit.data.loading import BatchReader, Loader
 from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
+from visionkit.data.object_augment import ObjectAugment
+from visionkit.data.objects import ObjectReader
 from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.shared import SharedData
@@ -67,6 +70,7 @@ class VisionDataModule(LightningDataModule):
         shared: SharedData | None = None,
     ) -> None:
         super().__init__()
+        source = source.serving(target)
         if target not in source.gives:
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.gives))}, not '{target}'.")
         self.source, self.target, self.strict = source, target, strict
@@ -148,8 +152,10 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split].samples if split in self._readers else known[split]
 
     def class_counts(self) -> Tensor:
-        """How many training samples each class has, int64 (num_classes,)."""
-        return torch.bincount(self.samples("train").labels, minlength=self.info.num_classes)
+        """How many training samples, or objects in them, each class has, int64 (num_classes,)."""
+        samples = self.samples("train")
+        labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
+        return torch.bincount(labels, minlength=self.info.num_classes)
 
     def train_dataloader(self) -> Loader:
         """Shuffled, augmented batches of the training split."""
@@ -203,12 +209,23 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split]
 
     def _make_reader(
-        self, samples: Samples, decoded: Decoded | None, prepared: bool, augment: Augment | None = None
+        self, samples: Samples, decoded: Decoded | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
+        preprocess = self.source.preprocess()
+        if isinstance(self._augment, ObjectAugment):
+            return ObjectReader(
+                samples,
+                preprocess,
+                training=training,
+                augment=self._augment if training else None,
+                decoded=decoded,
+                prepared=prepared,
+                strict=self.strict,
+            )
         return BatchReader(
             samples,
-            self.source.preprocess(),
-            augment=augment,
+            preprocess,
+            augment=self._augment if training else None,
             decoded=decoded,
             prepared=prepared,
             target=self.target,
@@ -217,11 +234,14 @@ class VisionDataModule(LightningDataModule):
 
     def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
+        several_sizes = not prepared or self.target == "boxes"
 
         def decode() -> Decoded | None:
-            if prepared:
-                return decode_prepared(samples, self.source.preprocess(), budget=budget, strict=self.strict)
-            return decode_originals(samples, budget=budget, strict=self.strict)
+            preprocess = self.source.preprocess()
+            if several_sizes:
+                fit = preprocess if prepared else None
+                return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
+            return decode_prepared(samples, preprocess, budget=budget, strict=self.strict)
 
         exact = len(samples) * samples.in_channels * prod(self.source.size)
         decoded = self.shared.decoded(
@@ -230,7 +250,7 @@ class VisionDataModule(LightningDataModule):
             split=split,
             prepared=prepared,
             strict=self.strict,
-            need=min(exact, budget) if prepared else budget,
+            need=budget if several_sizes else min(exact, budget),
             decode=decode,
         )
         self._used_bytes += decoded.nbytes if decoded is not None else 0
@@ -238,9 +258,9 @@ class VisionDataModule(LightningDataModule):
 
     def _loader(self, split: str, *, training: bool) -> Loader:
         reader = self._reader(split)
-        if training and self._augment:
+        if training:
             base = reader
-            reader = self._make_reader(base.samples, base.decoded, base.prepared, self._augment)
+            reader = self._make_reader(base.samples, base.decoded, base.prepared, training=True)
             reader.broken = base.broken
         order = BatchOrder(
             len(reader.samples),
@@ -254,7 +274,9 @@ class VisionDataModule(LightningDataModule):
         return Loader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
-    def _augment(self) -> Augment:
+    def _augment(self) -> Augment | ObjectAugment:
+        if self.target == "boxes":
+            return ObjectAugment(self.source.augment or {}, self.source.preprocess())
         return Augment(self.source.augment or {}, self.source.size)
 
     @property

@@ -31,6 +31,7 @@ class Decoded:
         problems: Position and message of the others.
         shapes: int64 (N, 3), channels, height and width, for flat pixels.
         starts: int64 (N,), where each image begins, for flat pixels.
+        sizes: int64 (N, 2), height and width of the files, where the images have been fitted to other ones.
     """
 
     images: Tensor
@@ -38,6 +39,7 @@ class Decoded:
     problems: dict[int, str] = field(default_factory=dict)
     shapes: Tensor | None = None
     starts: Tensor | None = None
+    sizes: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -54,7 +56,7 @@ class Decoded:
 
     def share(self) -> None:
         """Move the buffers where processes that are not forked find them too."""
-        for tensor in (self.images, self.shapes, self.starts):
+        for tensor in (self.images, self.shapes, self.starts, self.sizes):
             if tensor is not None:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
 
@@ -92,13 +94,16 @@ def decode_prepared(samples: FileSamples, preprocess: Preprocess, *, budget: int
     return Decoded(images, keep, problems)
 
 
-def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Decoded | None:
-    """Decode all files at the sizes which they have, if they fit.
+def decode_originals(
+    samples: FileSamples, *, budget: int, strict: bool, fit: Preprocess | None = None
+) -> Decoded | None:
+    """Decode all files at the sizes which they have, or at those to which each is fitted, if they fit into memory.
 
     Args:
         samples: The files.
         budget: Bytes that may be used.
         strict: Whether an unreadable image is an error.
+        fit: Brings each image to a size of its own, see `Preprocess.fit`.
 
     Returns:
         The images; None if they would not fit, which a few files are enough to tell.
@@ -107,10 +112,12 @@ def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Deco
         UserError: If an image cannot be read and ``strict`` is set.
     """
     count, channels = len(samples), samples.in_channels
+    originals = numpy.zeros((count, 2), dtype=numpy.int64)
     sizes = numpy.zeros((count, 2), dtype=numpy.int64)
 
     def measure(index: int) -> None:
-        sizes[index] = read_size(samples.name(index))
+        originals[index] = size = read_size(samples.name(index))
+        sizes[index] = size if fit is None else fit.fitted_size(*size)
 
     probe = range(0, count, max(1, count // 64))
     _for_all(probe, measure, strict=False)
@@ -125,17 +132,19 @@ def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Deco
     flat = torch.empty(int(starts[-1]), dtype=torch.uint8)
 
     def put(index: int) -> None:
-        pixels = samples.image(index).flatten()
-        if len(pixels) != lengths[index]:
+        image = samples.image(index)
+        if image.shape[-2:] != tuple(originals[index]):
             raise UserError(f"image '{samples.name(index)}' has another size than its header says.")
+        pixels = (image if fit is None else fit.fit(image)).flatten()
         flat[int(starts[index]) : int(starts[index + 1])] = pixels
 
     problems |= _for_all((i for i in range(count) if i not in problems), put, strict=strict)
     keep = _without(count, problems)
     shapes = torch.from_numpy(numpy.insert(sizes, 0, channels, axis=1))[keep]
+    before = torch.from_numpy(originals)[keep] if fit is not None else None
     if not problems and count and bool((shapes == shapes[0]).all()):
-        return Decoded(flat.view(count, *shapes[0].tolist()), keep)
-    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep])
+        return Decoded(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
+    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
 
 
 def available_cores() -> int:

@@ -44,6 +44,7 @@ def check_fit(source_name: str, task_name: str, target: str) -> None:
     if target in gives:
         return
     fitting = [name for name in SOURCES.names() if target in SOURCES.get(name).gives]
+    fitting.sort(key=lambda name: name != "digits")  # first the one that needs no files
     found = " and ".join(_PLURAL.get(name, name) for name in sorted(gives))
     needed = _PLURAL.get(target, target)
     advice = (
