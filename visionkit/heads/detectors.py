@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from visionkit.heads.base import Head
     from visionkit.necks.fpn import FeaturePyramid
 
-__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead", "anchor_shapes", "on_each_level"]
+__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead", "anchor_shapes", "is_resnet50", "on_each_level"]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -161,7 +161,7 @@ class FcosHead(DenseHead):
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
         same = self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPN() and self.quality == "centerness"
-        return "fcos_resnet50_fpn" if same and _is_resnet50(backbone) else None
+        return "fcos_resnet50_fpn" if same and is_resnet50(backbone) else None
 
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """An `Fcos`."""
@@ -217,7 +217,7 @@ class RetinaNetHead(DenseHead):
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
         anchors = (self.anchor_size, self.scales, self.aspect_ratios)
-        if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not _is_resnet50(backbone):
+        if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not is_resnet50(backbone):
             return None
         if self.norm is None and self.neck == FPN():
             return "retinanet_resnet50_fpn"
@@ -268,5 +268,6 @@ def _predictor(channels: int, *, prior: float | None = None) -> Node:
     return Conv2d(out_channels=channels, kernel_size=(3, 3), padding=(1, 1), init=init)
 
 
-def _is_resnet50(backbone: BackboneSpec) -> bool:
+def is_resnet50(backbone: BackboneSpec) -> bool:
+    """Whether it is the backbone of torchvision's detectors."""
     return (backbone.torchvision or {}).get("model") == "resnet50"

@@ -27,7 +27,7 @@ from visionkit.blocks import (
 )
 from visionkit.blocks.base import Count
 from visionkit.blocks.signal import Axis
-from visionkit.heads.detectors import DetectionHead, Positive, Probability, anchor_shapes, on_each_level
+from visionkit.heads.detectors import DetectionHead, Positive, Probability, anchor_shapes, is_resnet50, on_each_level
 from visionkit.heads.spec import head
 from visionkit.necks import FPN
 
@@ -81,6 +81,11 @@ class FasterRcnnHead(DetectionHead):
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
         """Width and height in pixels of the anchors at each place of a level, all of one area."""
         return anchor_shapes([self.anchor_size * stride], self.aspect_ratios, whole=self.centers == "corner")
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        sizes = (self.neck, self.norm, self.anchor_size, self.aspect_ratios, self.hidden)
+        paper = (FPN(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
+        return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
         """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image."""
