@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.samples import FileSamples
 from visionkit.data.transforms import Preprocess, read_size
 from visionkit.errors import UserError
 
-__all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared"]
+__all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared", "read_sizes"]
 
 _GROUP = 32  # files a thread takes at once; handing out single small ones costs more than decoding them
 
@@ -112,19 +114,18 @@ def decode_originals(
         UserError: If an image cannot be read and ``strict`` is set.
     """
     count, channels = len(samples), samples.in_channels
-    originals = numpy.zeros((count, 2), dtype=numpy.int64)
-    sizes = numpy.zeros((count, 2), dtype=numpy.int64)
 
-    def measure(index: int) -> None:
-        originals[index] = size = read_size(samples.name(index))
-        sizes[index] = size if fit is None else fit.fitted_size(*size)
+    def fitted(originals: NDArray[Any]) -> NDArray[Any]:
+        if fit is None:
+            return originals
+        return numpy.array([fit.fitted_size(*size) if size[0] else (0, 0) for size in originals.tolist()])
 
     probe = range(0, count, max(1, count // 64))
-    _for_all(probe, measure, strict=False)
-    known = sizes[list(probe)].prod(axis=1)
+    known = fitted(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
     if channels * int(known.sum()) / max(1, len(known)) * count > 1.5 * budget:
         return None
-    problems = _for_all(range(count), measure, strict=strict)
+    originals, problems = read_sizes(samples, range(count), strict=strict)
+    sizes = fitted(originals)
     lengths = sizes.prod(axis=1) * channels
     if int(lengths.sum()) > budget:
         return None
@@ -145,6 +146,28 @@ def decode_originals(
     if not problems and count and bool((shapes == shapes[0]).all()):
         return Decoded(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
     return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
+
+
+def read_sizes(samples: FileSamples, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
+    """Read heights and widths from the headers of files.
+
+    Args:
+        samples: The files.
+        indices: Which of them.
+        strict: Whether one that cannot be read is an error.
+
+    Returns:
+        int64 (N, 2), 0 where none was read, and position and message of those that cannot be.
+
+    Raises:
+        UserError: If one cannot be read and ``strict`` is set.
+    """
+    sizes = numpy.zeros((len(samples), 2), dtype=numpy.int64)
+
+    def measure(index: int) -> None:
+        sizes[index] = read_size(samples.name(index))
+
+    return sizes, _for_all(indices, measure, strict=strict)
 
 
 def available_cores() -> int:
