@@ -25,6 +25,7 @@ from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.shared import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
+from visionkit.data.splitting import read_division
 from visionkit.errors import UserError
 from visionkit.output import write_atomic
 
@@ -185,7 +186,7 @@ class VisionDataModule(LightningDataModule):
         if self._splits is None:
             if self.trainer is None:
                 self.prepare_data()
-            saved = _read_json(self.splits_file) if self.splits_file and self.splits_file.exists() else None
+            saved = read_division(self.splits_file) if self.splits_file and self.splits_file.exists() else None
             self._splits = self.shared.splits(self.source, seed=self.seed, saved=saved, strict=self.strict)
         return self._splits
 
@@ -211,26 +212,12 @@ class VisionDataModule(LightningDataModule):
     def _make_reader(
         self, samples: Samples, decoded: Decoded | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
-        preprocess = self.source.preprocess()
-        if isinstance(self._augment, ObjectAugment):
-            return ObjectReader(
-                samples,
-                preprocess,
-                training=training,
-                augment=self._augment if training else None,
-                decoded=decoded,
-                prepared=prepared,
-                strict=self.strict,
-            )
-        return BatchReader(
-            samples,
-            preprocess,
-            augment=self._augment if training else None,
-            decoded=decoded,
-            prepared=prepared,
-            target=self.target,
-            strict=self.strict,
-        )
+        preprocess, augment = self.source.preprocess(), self._augment
+        known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
+        if isinstance(augment, ObjectAugment):
+            chosen = augment if training else None
+            return ObjectReader(samples, preprocess, training=training, augment=chosen, **known)
+        return BatchReader(samples, preprocess, augment=augment if training else None, target=self.target, **known)
 
     def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
@@ -301,13 +288,3 @@ class VisionDataModule(LightningDataModule):
         if reader.augment is not None and self._on_gpu:
             return max(0, min(4, available_cores() // local - 1))
         return 0
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
-    return value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
@@ -11,7 +13,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_class_sizes", "hold_out", "recall_division"]
+__all__ = ["check_class_sizes", "hold_out", "read_division", "recall_division"]
 
 
 def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> dict[str, NDArray[Any]]:
@@ -97,6 +99,21 @@ def recall_division(
     newer = len(files) - len(listed)
     notes = [f"{newer} file(s) newer than the saved division left out"] if newer else []
     return {split: list(names) for split, names in saved.items()}, notes
+
+
+def read_division(path: Path) -> dict[str, Any]:
+    """The division that a file holds.
+
+    Raises:
+        UserError: If it cannot be read, or is none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
+    if not isinstance(value, dict):
+        raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
+    return value
 
 
 def _quotas(sizes: NDArray[Any], total: int, *, reserve: int) -> NDArray[Any]:

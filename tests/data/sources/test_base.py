@@ -6,7 +6,8 @@ from visionkit.data.sources import SOURCES, check_fit, parse_source
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
-ALL = ["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenet", "mnist"]
+ALL = ["cifar10", "cifar100", "coco", "digits", "fashion_mnist", "folder", "imagenet", "mnist", "voc", "yolo"]
+GIVES = {"digits": {"label", "boxes"}, "coco": {"boxes"}, "voc": {"boxes"}, "yolo": {"boxes"}}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -15,7 +16,7 @@ def test_every_source_is_made_from_its_yaml_file_and_carries_its_name(settings, 
     assert next(iter(values.items())) == ("type", name)
     source = parse_source(values)
     assert source.name == name
-    assert source.gives == ({"label", "boxes"} if name == "digits" else {"label"})
+    assert source.gives == GIVES.get(name, {"label"})
 
 
 @pytest.mark.parametrize(("name", "classes", "channels"), [("digits", 10, 1), ("mnist", 10, 1), ("cifar100", 100, 3)])

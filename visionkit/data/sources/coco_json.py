@@ -173,35 +173,45 @@ def _objects(
         entry = entries[row]
         return f"{file.name} annotation {entry.get('id', f'number {row + 1}') if isinstance(entry, dict) else row + 1}"
 
-    broken = [row for row, entry in enumerate(entries) if not _is_whole(entry)]
-    findings = Finding.of(
-        "annotation(s) without image_id, category_id or a bbox of four numbers", [place(r) for r in broken]
-    )
-    skipped = set(broken)
-    rows = numpy.array([row for row in range(len(entries)) if row not in skipped], dtype=numpy.int64)
-    good = [entries[row] for row in rows] if skipped else entries
-    xywh = numpy.array([entry["bbox"] for entry in good], dtype=numpy.float64).reshape(-1, 4)
-    image, known = _lookup(numpy.array([entry["image_id"] for entry in good], dtype=numpy.int64), image_ids)
-    label, defined = _lookup(
-        numpy.array([entry["category_id"] for entry in good], dtype=numpy.int64), numpy.array(category_ids)
-    )
+    rows, findings = list(range(len(entries))), list[Finding]()
+    try:
+        image_id, category_id, xywh = _columns(entries)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        whole = numpy.array([_is_whole(entry) for entry in entries], dtype=bool)
+        rows = numpy.flatnonzero(whole).tolist()
+        findings = Finding.of(
+            "annotation(s) without image_id, category_id or a bbox of four numbers",
+            [place(int(row)) for row in numpy.flatnonzero(~whole)],
+        )
+        image_id, category_id, xywh = _columns([entries[row] for row in rows])
+    image, known = _lookup(image_id, image_ids)
+    label, defined = _lookup(category_id, numpy.array(category_ids))
     if not defined.all():
-        row = int(rows[numpy.flatnonzero(~defined)[0]])
+        row = rows[numpy.flatnonzero(~defined)[0]]
         raise UserError(
             f"dataset.root: '{file}': {place(row)} has category_id {entries[row]['category_id']}, which the categories "
             f"do not define. Expected one of {describe(list(category_ids))}."
         )
-    lost = [place(int(rows[row])) for row in numpy.flatnonzero(~known)]
+    lost = [place(rows[row]) for row in numpy.flatnonzero(~known)]
     findings += Finding.of("annotation(s) whose image_id is none of the images", lost)
-    crowd = numpy.array([entry.get("iscrowd") == 1 for entry in good], dtype=bool)
-    area = numpy.array([_area(entry.get("area")) for entry in good], dtype=numpy.float64)
+    crowd = numpy.array([entries[row].get("iscrowd") == 1 for row in rows], dtype=bool)
+    area = numpy.array([_area(entries[row].get("area")) for row in rows], dtype=numpy.float64)
     boxes = numpy.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     order = numpy.argsort(image, kind="stable")
     order = order[known[order]]
     objects, odd = clean(
-        Objects(image, boxes, label, crowd, area).select(order), sizes, lambda row: place(int(rows[order[row]]))
+        Objects(image, boxes, label, crowd, area).select(order), sizes, lambda row: place(rows[order[row]])
     )
     return objects, findings + odd
+
+
+def _columns(entries: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """image_id (n,), category_id (n,) and bbox (n, 4); any error if an entry is not as it should be."""
+    image_id, category_id = (
+        numpy.array([entry[key] for entry in entries], dtype=numpy.int64) for key in ("image_id", "category_id")
+    )
+    xywh = numpy.array([entry["bbox"] for entry in entries], dtype=numpy.float64)
+    return image_id, category_id, xywh.reshape(len(entries), 4)
 
 
 def _is_whole(entry: Any) -> bool:

@@ -62,15 +62,7 @@ def _read_split(images: Sequence[str], home: Path, names: Sequence[str], finding
     label_files = [_label_file(image) for image in images]
     for number, file in enumerate(label_files):
         _read_lines(file, number, lines, len(names))
-    expected = set(label_files)
-    folders = sorted({os.path.dirname(file) for file in label_files if os.path.isdir(os.path.dirname(file))})
-    alone = [
-        path
-        for folder in folders
-        for name in sorted(os.listdir(folder))
-        if name.endswith(".txt") and name not in _NO_LABELS and (path := os.path.join(folder, name)) not in expected
-    ]
-    findings += Finding.of("label file(s) for a missing image", alone)
+    findings += Finding.of("label file(s) for a missing image", _alone(images, label_files))
     findings += Finding.of("line(s) that are not 'class x y width height'", lines.odd)
     sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
     objects, odd = clean(
@@ -79,6 +71,23 @@ def _read_split(images: Sequence[str], home: Path, names: Sequence[str], finding
     findings += odd
     relative = [os.path.relpath(image, home).replace(os.sep, "/") for image in images]
     return MarkedImages(relative, sizes, objects, relative=True)
+
+
+def _alone(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
+    """The label files that lie among those of the images, but whose own image is not among the images."""
+    beside: dict[str, set[str]] = {}
+    for image, file in zip(images, label_files, strict=True):
+        beside.setdefault(os.path.dirname(file), set()).add(os.path.dirname(image))
+    alone = []
+    for folder, image_folders in sorted(beside.items()):
+        stems = {os.path.splitext(n)[0] for f in image_folders for n in os.listdir(f) if is_image_name(n)}
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        alone += [
+            os.path.join(folder, name)
+            for name in names
+            if name.endswith(".txt") and name not in _NO_LABELS and os.path.splitext(name)[0] not in stems
+        ]
+    return alone
 
 
 def _images(entry: Path, home: Path) -> list[str]:
@@ -129,7 +138,7 @@ def _read_lines(file: str, image: int, lines: _Lines, count: int) -> None:
         except ValueError:
             lines.odd.append(place)
             continue
-        if len(values) < 4 or (len(values) > 5 and len(values) % 2) or label != int(label):
+        if len(values) < 4 or (len(values) > 5 and len(values) % 2) or not label.is_integer():
             lines.odd.append(place)
             continue
         if not 0 <= label < count:
