@@ -55,9 +55,10 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
     if scored:
         scale = 100.0 if metric in PERCENT else 1.0
         best = max(scored, key=lambda row: row[monitor])
+        shown = f"{best[monitor] * scale:.{2 if scale == 100.0 else 3}f}"
         right.plot(
             best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none", markeredgecolor=WRONG,
-            markeredgewidth=1.6, label=f"best: {best[monitor] * scale:.2f} in epoch {best['epoch']:.0f}",
+            markeredgewidth=1.6, label=f"best: {shown} in epoch {best['epoch']:.0f}",
         )  # fmt: skip
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=9)
