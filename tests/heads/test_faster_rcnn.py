@@ -8,7 +8,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import box_convert
 
 from visionkit import create_model
-from visionkit.backbones import FeatureInfo, read_backbone
+from visionkit.backbones import FeatureInfo, list_backbones, read_backbone
 from visionkit.heads import parse_head
 from visionkit.heads.faster_rcnn import _Pooling
 from visionkit.models import convert_state_dict
@@ -167,6 +167,16 @@ def test_a_step_on_backbones_without_coarse_stages_and_images_of_one_channel(bac
     model = small_model(backbone, in_channels=1, image_size=128)
     losses = model.loss(model(batch["images"][:, :1], batch["image_sizes"]), batch)
     sum(losses.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_a_step_on_every_backbone(backbone, batch):
+    model = small_model(backbone, in_channels=3, image_size=160)
+    losses = model.loss(model(batch["images"], batch["image_sizes"]), batch)
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
