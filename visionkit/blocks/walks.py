@@ -53,6 +53,8 @@ class Record:
         before: What comes in.
         after: What goes out.
         children: The records of a combinator's parts, in the order of execution.
+        shared: Whether another record stands for the same weights and has counted them.
+        runs: How often it is done for one image.
     """
 
     path: tuple[str, ...]
@@ -60,10 +62,14 @@ class Record:
     before: Signal
     after: Signal
     children: tuple[Record, ...] = ()
+    shared: bool = False
+    runs: int = 1
 
     @property
     def parameters(self) -> int:
-        """Independent trainable numbers, those of all parts together."""
+        """Independent trainable numbers, those of all parts together; none where they are counted elsewhere."""
+        if self.shared:
+            return 0
         if isinstance(self.node, Primitive):
             return self.node.parameters(self.before)
         return sum(child.parameters for child in self.children)
@@ -72,8 +78,8 @@ class Record:
     def macs(self) -> int:
         """Multiplications with a weight for one image, those of all parts together."""
         if isinstance(self.node, Primitive):
-            return self.node.macs(self.before)
-        return sum(child.macs for child in self.children)
+            return self.runs * self.node.macs(self.before)
+        return self.runs * sum(child.macs for child in self.children)
 
 
 def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:

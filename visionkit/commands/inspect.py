@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.table import Table
 
 from visionkit.backbones import read_backbone
-from visionkit.blocks import BLOCKS, Block, Node, Record, trace
+from visionkit.blocks import BLOCKS, Block, Node, Record
 from visionkit.blocks.signal import pair
 from visionkit.commands.results import output, print_json
 from visionkit.errors import UserError
@@ -58,8 +58,7 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
         raise UserError(str(error).replace("dataset.image_size=", "image_size=")) from None
     if num_classes is not None:
         head = parse_head(config.head, task=config.task.name)
-        tree, last = head.expand(backbone, num_classes=num_classes, image_size=image_size)
-        records.append(trace(tree, last, path=("head",)))
+        records += head.trace(backbone, num_classes=num_classes, image_size=image_size)
     layers = [_row(record) for part in records for record in _fold(part, options.depth)]
     totals = {"parameters": sum(record.parameters for record in records)}
     if config.format == "json":

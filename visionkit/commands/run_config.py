@@ -14,6 +14,7 @@ from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_fit, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
+from visionkit.heads.published import check_start
 from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
@@ -89,6 +90,14 @@ class RunConfig:
             shared=shared,
         )
 
+    def check_start(self) -> None:
+        """Look whether there are the weights that the run is to start from.
+
+        Raises:
+            UserError: If they are not there, or do not go together.
+        """
+        check_start(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
+
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], *, check_data: bool = True) -> RunConfig:
         """Read and check a resolved configuration.
@@ -107,6 +116,7 @@ class RunConfig:
         task = _task(plain["task"])
         source = parse_source(plain["dataset"])
         check_fit(source.name, task.name, task.target)
+        source = source.serving(task.target)
         head = parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
@@ -117,7 +127,7 @@ class RunConfig:
             info = source.info()
             backbone = read_backbone(plain["backbone"], in_channels=info.in_channels)
             head.check(num_classes=info.num_classes)
-            head.expand(backbone, num_classes=info.num_classes, image_size=info.image_size)
+            head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(
             task=task,
             backbone=backbone,

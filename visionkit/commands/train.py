@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from visionkit.backbones.pretrained import check_start
 from visionkit.commands.preparation import build_model
 from visionkit.commands.prepared import PreparedRun, check_processes, launch_training, prepare
 from visionkit.commands.train_account import (
@@ -60,7 +59,7 @@ def train(
         UserError: For what the user can mend; until training begins, nothing is written.
     """
     if resume_from is None:
-        check_start(config.backbone, config.weights)
+        config.check_start()
 
     from visionkit.training.processes import Processes
 
@@ -109,6 +108,7 @@ def _train(
 def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
     from visionkit.collective import rank, share_state
     from visionkit.training.callbacks.display import Display
+    from visionkit.training.callbacks.divergence import Divergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
@@ -136,7 +136,7 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, interrupt, recorder, *callbacks],
+            callbacks=[progress, Divergence(), interrupt, recorder, *callbacks],
         )
         began = time.perf_counter()
         trainer.fit(

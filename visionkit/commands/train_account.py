@@ -85,35 +85,22 @@ def say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, flo
 
 def draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
     """Draw the curves and the first batch, as the model got it, unless there was none."""
-    from visionkit.report.plots import plot_images
+    from visionkit.commands.kits import KITS
 
     recorder.draw_curves()
     if first_batch:
-        labels = first_batch[run.config.task.target].tolist()
         path = run.folder.plots / "train_batch.png"
-        plot_images(first_batch["images"], labels, run.data["class_names"], path, title="first training batch")
+        KITS[run.config.task.name].draw_batch(first_batch, run.data["class_names"], path)
 
 
 def draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
-    """Draw the confusion matrix and some predictions."""
-    from visionkit.report.plots import plot_confusion_matrix, plot_predictions
-    from visionkit.training.evaluation import predict_some
+    """Draw the tables of the evaluation, and some predictions beside the truth."""
+    from visionkit.commands.kits import KITS
 
-    names, plots = run.data["class_names"], run.folder.plots
-    if "confusion_matrix" in evaluation.tables:
-        counts = [[int(cell or 0) for cell in row[1:]] for row in evaluation.tables["confusion_matrix"].rows]
-        plot_confusion_matrix(counts, names, plots / "confusion_matrix.png")
-    some = predict_some(run.model, run.config.source, run.datamodule)
-    if some:
-        plot_predictions(
-            some["images"],
-            some["label"].tolist(),
-            some["predicted"].tolist(),
-            some["scores"].tolist(),
-            names,
-            plots / "predictions.png",
-            title="predictions on validation images",
-        )
+    kit, names, plots = KITS[run.config.task.name], run.data["class_names"], run.folder.plots
+    kit.draw_tables(evaluation.tables, names, plots)
+    samples, preprocess = run.datamodule.samples("val"), run.config.source.preprocess()
+    kit.draw_predictions(run.model, samples, preprocess, names, plots / "predictions.png")
 
 
 def say_interrupted(run: PreparedRun, *, saved: bool) -> None:
