@@ -54,6 +54,7 @@ class Record:
         after: What goes out.
         children: The records of a combinator's parts, in the order of execution.
         shared: Whether another record stands for the same weights and has counted them.
+        runs: How often it is done for one image.
     """
 
     path: tuple[str, ...]
@@ -62,6 +63,7 @@ class Record:
     after: Signal
     children: tuple[Record, ...] = ()
     shared: bool = False
+    runs: int = 1
 
     @property
     def parameters(self) -> int:
@@ -76,8 +78,8 @@ class Record:
     def macs(self) -> int:
         """Multiplications with a weight for one image, those of all parts together."""
         if isinstance(self.node, Primitive):
-            return self.node.macs(self.before)
-        return sum(child.macs for child in self.children)
+            return self.runs * self.node.macs(self.before)
+        return self.runs * sum(child.macs for child in self.children)
 
 
 def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:
