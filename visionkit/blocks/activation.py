@@ -9,7 +9,7 @@ from pydantic import PlainValidator
 
 from visionkit.blocks.base import block
 from visionkit.blocks.signal import Signal
-from visionkit.blocks.tree import Primitive
+from visionkit.blocks.tree import Kept, Primitive
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
 
@@ -29,6 +29,15 @@ class Activation(Primitive):
 
     name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu"]
     negative_slope: float = 0.01
+
+    @property
+    def keeps(self) -> Kept:
+        by_output = ("relu", "tanh", "sigmoid", "relu6", "leaky_relu")  # the last two when they overwrite their input
+        return "output" if self.name in by_output else "input"
+
+    @property
+    def overwrites(self) -> bool:
+        return self.name not in ("tanh", "sigmoid", "gelu")
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
