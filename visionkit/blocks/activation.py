@@ -32,7 +32,8 @@ class Activation(Primitive):
 
     @property
     def keeps(self) -> Kept:
-        by_output = ("relu", "tanh", "sigmoid", "relu6", "leaky_relu")  # the last two when they overwrite their input
+        # leaky_relu: where it overwrites its input; relu6 wants its input all the same
+        by_output = ("relu", "tanh", "sigmoid", "leaky_relu")
         return "output" if self.name in by_output else "input"
 
     @property

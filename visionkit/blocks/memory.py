@@ -108,10 +108,8 @@ class _Life:
         node = record.node
         if isinstance(node, Sequence):
             return self._sequence(record, x)
-        if isinstance(node, Residual):
-            return self._residual(record, x)
-        if isinstance(node, Concat):
-            return self._concat(record, x)
+        if isinstance(node, Residual | Concat):
+            return self._joined(record, x)
         if isinstance(node, Gate):
             return self._gate(record, x)
         assert isinstance(node, Primitive)
@@ -154,8 +152,8 @@ class _Life:
     def _sequence(self, record: Record, x: _Map) -> tuple[_Map, Backward]:
         current, steps = self._hold(x), []
         for child in record.children:
-            y, backward = self._forward(child, current)
-            steps.append(backward)
+            y, step = self._forward(child, current)
+            steps.append(step)
             self._release(current)
             current = y
 
@@ -169,14 +167,7 @@ class _Life:
 
         return current, backward
 
-    def _residual(self, record: Record, x: _Map) -> tuple[_Map, Backward]:
-        outputs, steps = self._branches(record, x)
-        y = self._make(record.after.bytes, record.path, needs_gradient=any(map.needs_gradient for map in outputs))
-        for output in outputs:
-            self._release(output)
-        return y, lambda gradient: self._join(gradient, steps)
-
-    def _concat(self, record: Record, x: _Map) -> tuple[_Map, Backward]:
+    def _joined(self, record: Record, x: _Map) -> tuple[_Map, Backward]:
         outputs, steps = self._branches(record, x)
         y = self._make(record.after.bytes, record.path, needs_gradient=any(map.needs_gradient for map in outputs))
         for output in outputs:

@@ -85,6 +85,9 @@ class LayerNorm(Norm):
         """Mean and spread of each position."""
         return 2 * BYTES * signal.height.size * signal.width.size
 
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        return 0 if backward else self.kept_bytes(signal)
+
     def build(self, signal: Signal) -> nn.Module:
         from visionkit import layers
 

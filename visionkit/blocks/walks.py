@@ -94,7 +94,7 @@ class Record:
 
     @property
     def connections(self) -> int:
-        """Each neuron's weights and bias, added up over all neurons, shared or not (LeCun et al. 1998, section II.B)."""
+        """Each neuron's weights and bias, added up over all neurons, shared or not (LeCun et al. 1998)."""
         if isinstance(self.node, Primitive):
             return self.neurons * (self.node.weights_per_neuron(self.before) or 0)
         return sum(child.connections for child in self.children)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
-from visionkit.blocks import Node, Signal, expand
+from visionkit.blocks import Node, Record, Signal, expand, trace
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
@@ -51,6 +51,15 @@ class HeadSpec(ABC):
         """
         last = list(backbone.features(image_size).values())[-1]
         return expand(self.parts(backbone, num_classes=num_classes), last)[0], last
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What each part behind the backbone does to an image.
+
+        Raises:
+            UserError: If the image is too small for the backbone.
+        """
+        tree, last = self.expand(backbone, num_classes=num_classes, image_size=image_size)
+        return [trace(tree, last, path=("head",))]
 
 
 HEADS: Registry[HeadSpec] = Registry("head")
