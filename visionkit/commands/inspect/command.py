@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
+from rich.markup import escape
 
 from visionkit.backbones import read_backbone
 from visionkit.backbones.pretrained import check_start
@@ -139,11 +140,13 @@ def _print_one(answer: _Answer, options: InspectOptions) -> None:
 def _print_words(answer: _Answer) -> None:
     console = output()
     for explanation in answer.explanations:
-        console.print("", f"[bold]{explanation.title}[/]")
+        console.print()
+        console.print(explanation.title, style="bold", markup=False)
         for label, text in explanation.lines:
             console.print(f"  {label:<12} {text}", soft_wrap=True, markup=False)
     for warning in answer.warnings:
-        console.print("", f"[bold]Mind:[/] {warning}", soft_wrap=True)
+        console.print()
+        console.print(f"[bold]Mind:[/] {escape(warning)}", soft_wrap=True)
 
 
 def _print_comparison(answers: Sequence[_Answer], options: InspectOptions) -> None:
@@ -163,5 +166,6 @@ def _print_comparison(answers: Sequence[_Answer], options: InspectOptions) -> No
         output().print("The backbones alone; num_classes=1000 adds classifiers.", style="dim", soft_wrap=True)
     for answer in answers:
         if answer.explanations or answer.warnings:
-            output().print("", f"[bold]{answer.net.name}[/]")
+            output().print()
+            output().print(answer.net.name, style="bold underline", markup=False)
             _print_words(answer)

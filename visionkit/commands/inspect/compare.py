@@ -23,7 +23,7 @@ def comparison(pairs: Sequence[Pair], *, exact: bool = False) -> Grid:
     rows = [
         ["image", *(times(net.input) for net, _ in pairs)],
         ["classes", *("" if net.num_classes is None else f"{net.num_classes}" for net, _ in pairs)],
-        ["last map H x W x C", *(_last_map(net) for net, _ in pairs)],
+        ["last map HxWxC", *(_last_map(net) for net, _ in pairs)],
         ["receptive field", *(_view(net) for net, _ in pairs)],
         ["stride", *(_stride(net) for net, _ in pairs)],
     ]
@@ -33,7 +33,7 @@ def comparison(pairs: Sequence[Pair], *, exact: bool = False) -> Grid:
             rows.append([name, *("" if value is None else str(value) for value in values)])
         else:
             rows.append([name, *(_against(value, values[0], written) for value in values)])
-    title = f"{pairs[0][0].name} and {'another' if len(pairs) == 2 else f'{len(pairs) - 1} others'}"
+    title = f"{', '.join(net.name for net, _ in pairs)}, side by side"
     note = f"x: how many times that of {pairs[0][0].name}"
     return Grid(
         title, ["", *(net.name for net, _ in pairs)], rows, [False, *[True] * len(pairs)], notes=[] if exact else [note]

@@ -115,7 +115,8 @@ def _convolution(record: Record, conv: Conv2d) -> Lines:
     height, width = conv.kernel_size
     under = before.channels // conv.groups
     if conv.groups == 1:
-        what = f"{after.channels} filters of {height}x{width}, each over all {before.channels} channels"
+        over = "the one channel" if before.channels == 1 else f"all {before.channels} channels"
+        what = f"{after.channels} filters of {height}x{width}, each over {over}"
     elif conv.groups == before.channels:
         what = f"{after.channels} filters of {height}x{width}, each over one channel of {before.channels}"
     else:
@@ -139,7 +140,7 @@ def _weighted(record: Record, *, shared: bool) -> Lines:
     bias = weights * channels == record.parameters and " and a bias" if "1 + " in node.weights_formula(
         record.before) else ""  # fmt: skip
     neurons = f"{height}*{width}*{channels} = {record.neurons:,}" if shared else f"{record.neurons:,}"
-    parameters = f"{channels}*{weights:,} = {record.parameters:,}"
+    parameters = f"{channels:,}*{weights:,} = {record.parameters:,}"
     because = ": the neurons of a map share their weights" if shared else ": nothing is shared"
     plain = weights - bool(bias)
     return [

@@ -38,12 +38,11 @@ def _axis(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
     if before.receptive_field is None:
         lines.append(("sees", "the whole image, as what comes in does"))
     else:
-        lines.append((
-            "sees",
-            f"{before.receptive_field} + ({window.extent} - 1)*{before.jump} = {after.receptive_field} pixels "
-            "(receptive field)",
-        ))  # fmt: skip
-    lines.append(("jump", f"{before.jump}*{window.stride} = {after.jump} pixels from one cell to the next"))
+        view = f"{before.receptive_field} + ({window.extent} - 1)*{before.jump} = {after.receptive_field}"
+        lines.append(("sees", f"{view} {_pixels(after.receptive_field)} (receptive field)"))
+    lines.append(
+        ("jump", f"{before.jump}*{window.stride} = {after.jump} {_pixels(after.jump)} from one cell to the next")
+    )
     lines.append((
         "offset",
         f"{before.offset:g} + (({window.extent} - 1)/2 - {window.padding})*{before.jump} = {after.offset:g}, "
@@ -55,3 +54,7 @@ def _axis(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
 def _remainder(window: Window, before: Axis) -> int:
     end = window.padding if window.padding_end is None else window.padding_end
     return (before.size + window.padding + end - window.extent) % window.stride
+
+
+def _pixels(number: int | None) -> str:
+    return "pixel" if number == 1 else "pixels"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +61,17 @@ class Network:
     def is_opaque(self) -> bool:
         """Whether of some part only the whole is known, as of timm's models."""
         return any(getattr(record.node, "is_opaque", False) for record in self.primitives)
+
+    @cached_property
+    def kept(self) -> Mapping[tuple[str, ...], int] | None:
+        """What all primitives below a path make that training keeps for backward, in bytes for one image."""
+        if self.memory is None:
+            return None
+        below: dict[tuple[str, ...], int] = {}
+        for path, size in self.memory.kept.items():
+            for end in range(1, len(path) + 1):
+                below[path[:end]] = below.get(path[:end], 0) + size
+        return below
 
     @cached_property
     def memory(self) -> Memory | None:

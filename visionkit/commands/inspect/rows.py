@@ -101,7 +101,7 @@ def _row(record: Record, net: Network) -> Row:
         parameters=record.parameters,
         macs=record.macs,
         activation_memory=record.after.bytes,
-        training_memory=None if net.memory is None else _memory(record, net.memory.kept),
+        training_memory=None if net.kept is None else net.kept.get(record.path, 0),
         receptive_field=_both(height.receptive_field, width.receptive_field),
         jump=_both(height.jump, width.jump),
         offset=_both(height.offset, width.offset),
@@ -125,10 +125,6 @@ def _window(record: Record) -> tuple[tuple[Window, ...], str]:
     before = sliding[0].before
     formulas = height.formula(before.height.size), width.formula(before.width.size)
     return (height, width), formulas[1] if formulas[0] == formulas[1] else f"{formulas[0]}; {formulas[1]}"
-
-
-def _memory(record: Record, kept: Any) -> int:
-    return sum(size for path, size in kept.items() if path[: len(record.path)] == record.path)
 
 
 def _both(height: Any, width: Any) -> Both:

@@ -22,15 +22,12 @@ def shares(net: Network) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in names:
         parts = [part for part in net.parts if part.path[0] == name]
-        memory = None
-        if net.memory is not None:
-            memory = sum(size for path, size in net.memory.kept.items() if path[:1] == (name,))
         found.append({
             "name": name,
             "output": list(parts[-1].after.shape),
             "parameters": sum(part.parameters for part in parts),
             "macs": sum(part.macs for part in parts),
-            "training_memory": memory,
+            "training_memory": None if net.kept is None else net.kept.get((name,), 0),
         })  # fmt: skip
     for key in ("parameters", "macs", "training_memory"):
         whole = sum(stage[key] or 0 for stage in found)
@@ -52,7 +49,7 @@ def stage_bars(net: Network) -> Grid:
             _bar(stage["training_memory_share"]),
             "?" if stage["training_memory"] is None else in_bytes(stage["training_memory"]),
         ])  # fmt: skip
-    headings = ["stage", "output H x W x C", "share of parameters", "parameters", "share of MACs", "MACs",
+    headings = ["stage", "output\nHxWxC", "share of parameters", "parameters", "share of MACs", "MACs",
                 "share of memory kept in training", "kept in training"]  # fmt: skip
     classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
     right = [False, True, False, True, False, True, False, True]

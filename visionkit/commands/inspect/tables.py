@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.table import Table
@@ -140,7 +140,7 @@ _LAYER_COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "kernel": lambda row: times(row.kernel_size or ()),
     "stride": lambda row: _once(row.stride),
     "padding": lambda row: _once(row.padding),
-    "output H x W x C": lambda row: times([*row.output[1:], row.output[0]]),
+    "output\nHxWxC": lambda row: times([*row.output[1:], row.output[0]]),
     "size": lambda row: row.size_formula.replace("; ", "\n"),
     "weights per neuron": lambda row: row.weights_formula,
     "neurons": lambda row: _count(row.neurons),
@@ -166,45 +166,44 @@ def _print_markdown(grid: Grid) -> None:
     rules = ["---:" if right else "---" for right in grid.right]
     footer = [] if grid.footer is None else [[f"**{cell}**" if cell else "" for cell in grid.footer]]
     for cells in (grid.headings, rules, *grid.rows, *footer):
-        print(f"| {' | '.join(cell.replace(chr(10), '; ') for cell in cells)} |")
+        print(f"| {' | '.join(_one_line(cell) for cell in cells)} |")
     for note in grid.notes:
         print(f"\n{note}")
+
+
+def _one_line(cell: str) -> str:
+    return cell.replace("\n", "; " if "=" in cell else " ")
 
 
 def _print_text(grid: Grid) -> None:
     """As few tables below each other as the terminal is wide enough for, each with the first column."""
     console = output()
-    shares = list(_pack(_widths(grid), console.width))
-    for index, columns in enumerate(shares):
-        title = Text(grid.title, style="bold") if index == 0 else None
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
-                      show_footer=False)  # fmt: skip
-        for column in columns:
-            table.add_column(
-                grid.headings[column],
-                justify="right" if grid.right[column] else "left",
-                no_wrap=all(" " not in row[column] for row in grid.rows) and " " not in grid.headings[column],
-                min_width=_widths(grid)[column],
-                vertical="bottom" if grid.right[column] else "top",
-            )
-        for row in grid.rows:
-            table.add_row(*(Text(row[column]) for column in columns))
-        if grid.footer is not None and any(grid.footer[column] for column in columns[1:]):
-            table.add_section()
-            table.add_row(*(Text(grid.footer[column], style="bold") for column in columns))
-        console.print(table)
+    widths = _widths(grid)
+    tables = _pack(widths, console.width)
+    for columns in tables:
+        console.print(_table(grid, columns, widths))
     for note in grid.notes:
         console.print(note, style="dim", soft_wrap=True)
-    if len(shares) > 1:
-        wide = sum(_widths(grid)) + _GAP * len(grid.headings)
+    if len(tables) > 1:
         console.print(
-            f"All columns side by side need a terminal {wide} wide, or format=markdown, csv or json.",
+            f"All columns side by side need a terminal {_width(widths)} wide, or format=markdown, csv or json.",
             style="dim",
             soft_wrap=True,
         )
 
 
-_GAP = 2
+def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int]) -> Table:
+    title = Text(grid.title, style="bold") if 1 in columns else None
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for column in columns:
+        align: Literal["left", "right"] = "right" if grid.right[column] else "left"
+        table.add_column(grid.headings[column], justify=align, width=widths[column], vertical="top")
+    for row in grid.rows:
+        table.add_row(*(Text(row[column]) for column in columns))
+    if grid.footer is not None and any(grid.footer[column] for column in columns[1:]):
+        table.add_section()
+        table.add_row(*(Text(grid.footer[column], style="bold") for column in columns))
+    return table
 
 
 def _widths(grid: Grid) -> list[int]:
@@ -217,12 +216,26 @@ def _widths(grid: Grid) -> list[int]:
     return widths
 
 
-def _pack(widths: Sequence[int], room: int) -> Iterator[list[int]]:
-    columns, used = [0], widths[0] + _GAP
-    for column, width in enumerate(widths[1:], start=1):
-        if len(columns) > 1 and used + _GAP + width > room:
-            yield columns
-            columns, used = [0], widths[0] + _GAP
-        columns.append(column)
-        used += _GAP + width
-    yield columns
+def _width(widths: Sequence[int]) -> int:
+    """Of a table of such columns, one sign between two and at both edges."""
+    return sum(widths) + len(widths) + 1
+
+
+def _pack(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Columns for each of as few tables as there is room for, of about the same width."""
+    needed = len(_fill(widths, room))
+    narrowest = min(room, _width(widths))
+    while narrowest > 1 and len(_fill(widths, narrowest - 1)) == needed:
+        narrowest -= 1
+    return _fill(widths, narrowest)
+
+
+def _fill(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Columns in their order, the first one in every table."""
+    tables = [[0]]
+    for column in range(1, len(widths)):
+        last = tables[-1]
+        if len(last) > 1 and _width([widths[i] for i in (*last, column)]) > room:
+            tables.append([0])
+        tables[-1].append(column)
+    return tables
