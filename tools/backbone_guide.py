@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 
 from visionkit.backbones import BackboneSpec, list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
-from visionkit.blocks import BLOCKS, Activation, Init, Record, trace
+from visionkit.blocks import BLOCKS, Activation, Init, Record
 from visionkit.blocks.base import INHERITED
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.signal import pair
@@ -133,8 +133,8 @@ def with_classifier(name: str) -> tuple[Record, ...]:
     spec = read(name)
     size = pair(spec.image_size)
     num_classes = 10 if size == (32, 32) else 1000
-    tree, last = parse_head("auto", task="classify").expand(spec, num_classes=num_classes, image_size=size)
-    return *spec.trace(size).children, trace(tree, last)
+    head = parse_head("auto", task="classify").trace(spec, num_classes=num_classes, image_size=size)
+    return *spec.trace(size).children, *head
 
 
 def last_stride(name: str, **overrides: Any) -> int:

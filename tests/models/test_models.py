@@ -112,9 +112,18 @@ def test_what_does_not_fit_is_refused_in_words(arguments, message):
     assert message in str(error.value)
 
 
+def test_an_unknown_task_is_refused():
+    with pytest.raises(
+        UserError, match=r"no task is called 'detecct'\. Did you mean 'detect'\? Known: classify, detect"
+    ):
+        create_model("detecct", "lenet", num_classes=10)
+
+
 def test_a_head_for_another_task_is_refused():
-    with pytest.raises(UserError, match=r"no task is called 'detect'\. Known: classify"):
-        create_model("detect", "lenet", num_classes=10)
+    with pytest.raises(
+        UserError, match=r"head 'linear' serves task 'classify', not 'detect'\. Heads for 'detect': .*fcos"
+    ):
+        create_model("detect", "lenet", num_classes=10, head="linear")
 
 
 def test_channels_last_gives_the_same_logits():

@@ -45,14 +45,21 @@ def follow(parts: Iterable[Record]) -> Memory:
     """Follow the maps through stages, neck and head.
 
     Args:
-        parts: Their records in the order of execution. Each reads the map that is its input: the latest of its
-            size, or the image.
+        parts: Their records in the order of execution. Each reads the map that was traced into it, or the
+            latest of that size. What joins maps between two parts, as the sums of a feature pyramid, is not seen.
     """
     parts = list(parts)
     inference, training = _Life(training=False), _Life(training=True)
     inference.run(parts)
     kept = training.run(parts)
     return Memory(inference.peak, training.peak, kept)
+
+
+def _source(part: Record, maps: list[tuple[Signal, _Map]]) -> _Map:
+    """The map that a part reads: the one traced into it, else the latest of its size."""
+    same = [held for signal, held in maps if signal is part.before]
+    alike = [held for signal, held in maps if signal.shape == part.before.shape]
+    return [maps[-1][1], *alike, *same][-1]
 
 
 class _Map:
@@ -81,7 +88,7 @@ class _Life:
         maps: list[tuple[Signal, _Map]] = [(parts[0].before, image)]
         steps: list[tuple[_Map, _Map, Backward]] = []
         for part in parts:
-            source = next((held for signal, held in reversed(maps) if signal.shape == part.before.shape), maps[-1][1])
+            source = _source(part, maps)
             output, backward = self._forward(part, source)
             steps.append((source, output, backward))
             maps.append((part.after, output))

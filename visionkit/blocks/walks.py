@@ -54,6 +54,7 @@ class Record:
         after: What goes out.
         children: The records of a combinator's parts, in the order of execution.
         in_place: Whether a primitive writes its output over its input, as the built layer does.
+        shared: Whether another record stands for the same weights and has counted them.
     """
 
     path: tuple[str, ...]
@@ -62,18 +63,26 @@ class Record:
     after: Signal
     children: tuple[Record, ...] = ()
     in_place: bool = False
+    shared: bool = False
+
+    @property
+    def parts(self) -> tuple[Record, ...]:
+        """The children; those of a shared record are shared, too."""
+        return tuple(replace(child, shared=True) for child in self.children) if self.shared else self.children
 
     @property
     def primitives(self) -> Iterator[Record]:
         """The records of all primitives in it, in the order of execution."""
         if isinstance(self.node, Primitive):
             yield self
-        for child in self.children:
-            yield from child.primitives
+        for part in self.parts:
+            yield from part.primitives
 
     @property
     def parameters(self) -> int:
-        """Independent trainable numbers, those of all parts together."""
+        """Independent trainable numbers, those of all parts together; none where they are counted elsewhere."""
+        if self.shared:
+            return 0
         if isinstance(self.node, Primitive):
             return self.node.parameters(self.before)
         return sum(child.parameters for child in self.children)

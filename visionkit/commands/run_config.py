@@ -117,7 +117,7 @@ class RunConfig:
             info = source.info()
             backbone = read_backbone(plain["backbone"], in_channels=info.in_channels)
             head.check(num_classes=info.num_classes)
-            head.expand(backbone, num_classes=info.num_classes, image_size=info.image_size)
+            head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(
             task=task,
             backbone=backbone,

@@ -1,6 +1,21 @@
 """Heads: features to raw outputs, loss and predictions. Their specs need no torch."""
 
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
-from visionkit.heads.spec import HEADS, HeadSpec, head, parse_head
+from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
+from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
 
-__all__ = ["HEADS", "AutoHead", "ClassifierHead", "ConvHead", "HeadSpec", "LinearHead", "MlpHead", "head", "parse_head"]
+__all__ = [
+    "HEADS",
+    "AutoHead",
+    "ClassifierHead",
+    "ConvHead",
+    "DenseHead",
+    "FcosHead",
+    "HeadSpec",
+    "LinearHead",
+    "MlpHead",
+    "RetinaNetHead",
+    "default_head",
+    "head",
+    "parse_head",
+]

@@ -20,8 +20,11 @@ from visionkit.blocks import (
     Init,
     InitField,
     Node,
+    Record,
     Sequence,
     build,
+    expand,
+    trace,
 )
 from visionkit.blocks.base import Count, Fraction
 from visionkit.errors import UserError
@@ -57,6 +60,12 @@ class ClassifierHead(HeadSpec):
                 f"found {len(self.class_weights)}."
             )
 
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What the layers do to the last map."""
+        last = list(backbone.features(image_size).values())[-1]
+        tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
+        return [trace(tree, last, path=("head",))]
+
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """A `ClassificationHead` of these layers."""
         from visionkit.heads.classification import ClassificationHead
@@ -64,11 +73,10 @@ class ClassifierHead(HeadSpec):
         if self.class_weights == "balanced":
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
         self.check(num_classes=num_classes)
-        tree, last = self.expand(backbone, num_classes=num_classes, image_size=image_size)
-        layers, _ = build(tree, last)
+        (layers,) = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         return ClassificationHead(
-            layers,
-            input_size=last.shape[1:] if self._flattens(backbone) else None,
+            build(layers.node, layers.before)[0],
+            input_size=layers.before.shape[1:] if self._flattens(backbone) else None,
             label_smoothing=self.label_smoothing,
             class_weights=self.class_weights,
         )

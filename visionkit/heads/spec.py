@@ -7,34 +7,54 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
-from visionkit.blocks import Node, Record, Signal, expand, trace
+from visionkit.blocks import Record
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
 
 if TYPE_CHECKING:
     from visionkit.heads.base import Head
+    from visionkit.necks.fpn import Neck
 
-__all__ = ["HEADS", "HeadSpec", "head", "parse_head"]
+__all__ = ["HEADS", "HeadSpec", "default_head", "head", "parse_head"]
 
 
 class HeadSpec(ABC):
-    """A frozen dataclass whose fields are the keys of ``conf/head/NAME.yaml``."""
+    """A frozen dataclass whose fields are the keys of ``conf/head/NAME.yaml``; a neck that it stands on is one of them.
+
+    One description, `trace`, serves counting and building: each part is an opened tree and the signal before it.
+    """
 
     task: ClassVar[str]
     """The task this head serves."""
 
     @abstractmethod
-    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
-        """The tree of blocks behind the backbone's last map."""
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What each part behind the backbone does to an image, the neck's parts first.
+
+        Raises:
+            UserError: If the image is too small for the backbone.
+        """
 
     @abstractmethod
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """The torch module, sized from what the backbone declares.
+        """The torch module, sized from what the backbone or the neck declares.
 
         Raises:
-            UserError: As `check` and `expand`.
+            UserError: As `check` and `trace`.
         """
+
+    def build_neck(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> Neck | None:
+        """The neck between backbone and head, or None where the head stands on the backbone itself.
+
+        Raises:
+            UserError: If the image is too small for the backbone.
+        """
+        return None
+
+    def out_features(self, backbone: BackboneSpec) -> list[str]:
+        """The backbone's stages whose maps are used, fine to coarse."""
+        return list(backbone.stages)
 
     def check(self, *, num_classes: int) -> None:  # noqa: B027 - most heads take any number of classes
         """Look whether the head's own keys fit so many classes.
@@ -43,28 +63,18 @@ class HeadSpec(ABC):
             UserError: If they do not.
         """
 
-    def expand(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> tuple[Node, Signal]:
-        """The opened tree of `parts`, and the signal that goes into it.
-
-        Raises:
-            UserError: If the image is too small for the backbone.
-        """
-        last = list(backbone.features(image_size).values())[-1]
-        return expand(self.parts(backbone, num_classes=num_classes), last)[0], last
-
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
-        """What each part behind the backbone does to an image.
-
-        Raises:
-            UserError: If the image is too small for the backbone.
-        """
-        tree, last = self.expand(backbone, num_classes=num_classes, image_size=image_size)
-        return [trace(tree, last, path=("head",))]
-
 
 HEADS: Registry[HeadSpec] = Registry("head")
 head = HEADS.register
 """Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
+
+
+_DEFAULTS = {"classify": "auto", "detect": "fcos"}
+
+
+def default_head(task: str) -> str:
+    """The head of a task where none is named."""
+    return _DEFAULTS.get(task, "auto")
 
 
 def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:

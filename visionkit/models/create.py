@@ -11,7 +11,7 @@ from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.pretrained import check_start
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
-from visionkit.heads import parse_head
+from visionkit.heads import default_head, parse_head
 from visionkit.models.preprocess import Preprocess
 from visionkit.models.vision_model import VisionModel
 from visionkit.normalization import default_mean_std
@@ -34,10 +34,10 @@ def create_model(
     """Build a whole model: ``create_model("classify", "resnet50", num_classes=1000)``.
 
     Args:
-        task: ``"classify"``.
+        task: ``"classify"`` or ``"detect"``.
         backbone: A name, a path to a YAML file, such a file's content, or one already read.
         num_classes: How many classes.
-        head: A name or mapping; the paper's own head unless given.
+        head: A name or mapping; the paper's own head for classification and ``fcos`` for detection unless given.
         in_channels: Channels of the images; the backbone file's unless given.
         image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
             The backbone file's unless given.
@@ -57,7 +57,7 @@ def create_model(
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, found {num_classes}.")
-    head_spec = parse_head(head or "auto", task=task)
+    head_spec = parse_head(head or default_head(task), task=task)
     spec = backbone if isinstance(backbone, BackboneSpec) else read_backbone(backbone, in_channels=in_channels)
     if in_channels not in (None, spec.in_channels):
         raise UserError(
@@ -68,10 +68,12 @@ def create_model(
         if values and len(values) != spec.in_channels:
             raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")
     default_mean, default_std = default_mean_std(spec.in_channels)
+    size = pair(image_size or spec.image_size)
     model = VisionModel(
         Preprocess(mean or default_mean, std or default_std),
-        spec.build(),
-        head_spec.build(spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size)),
+        spec.build(head_spec.out_features(spec)),
+        head_spec.build(spec, num_classes=num_classes, image_size=size),
+        neck=head_spec.build_neck(spec, image_size=size),
     )
     if weights is not None or spec.weights is not None:
         from visionkit.models.weights import load_start

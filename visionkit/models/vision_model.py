@@ -10,26 +10,30 @@ from torch import Tensor, nn
 from visionkit.backbones.backbone import Backbone
 from visionkit.heads.base import Head, Predictions
 from visionkit.models.preprocess import Preprocess
+from visionkit.necks.fpn import Neck
 
 __all__ = ["VisionModel"]
 
 
 class VisionModel(nn.Module):
-    """Preprocessing, backbone and head: plain images in, raw outputs out.
+    """Preprocessing, backbone, neck and head: plain images in, raw outputs out.
 
-    ``model(images)`` takes (B, C, H, W) uint8 and gives, for classification, ``{"logits": (B, K)}``;
+    ``model(images)`` takes (B, C, H, W) uint8 and gives, for classification, ``{"logits": (B, K)}``, for
+    detection logits (B, A, K) of all places first;
     `loss` and `predict` turn these into what training and people want. Usable without Lightning.
 
     Args:
         preprocess: Bytes to normalised numbers.
         backbone: Images to feature maps.
         head: Feature maps to raw outputs.
+        neck: Feature maps to those that the head takes; None where it takes the backbone's.
     """
 
-    def __init__(self, preprocess: Preprocess, backbone: Backbone, head: Head) -> None:
+    def __init__(self, preprocess: Preprocess, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.backbone = backbone
+        self.neck = neck
         self.head = head
         self.memory_format = torch.contiguous_format
 
@@ -44,7 +48,10 @@ class VisionModel(nn.Module):
         x = self.preprocess(images, image_sizes)
         if self.memory_format != torch.contiguous_format:
             x = x.contiguous(memory_format=self.memory_format)
-        outputs: dict[str, Tensor] = self.head(self.backbone(x), (height, width))
+        features: dict[str, Tensor] = self.backbone(x)
+        if self.neck is not None:
+            features = self.neck(features)
+        outputs: dict[str, Tensor] = self.head(features, (height, width))
         return outputs
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -109,7 +109,7 @@ def _weighted_layers(record: Record) -> int:
 def fold(record: Record, depth: int) -> Iterator[Record]:
     """The parts of a record, none deeper than ``depth`` names."""
     if record.children and len(record.path) < depth:
-        for child in record.children:
-            yield from fold(child, depth)
+        for part in record.parts:
+            yield from fold(part, depth)
     else:
         yield record

@@ -57,7 +57,9 @@ def totals(net: Network, *, batch_size: int, optimizer: Optimizer) -> Totals:
         optimizer: Whose state a checkpoint holds.
     """
     parameters = sum(part.parameters for part in net.parts)
-    buffers = sum(p.node.buffer_bytes(p.before) for p in net.primitives if isinstance(p.node, Primitive))
+    buffers = sum(
+        p.node.buffer_bytes(p.before) for p in net.primitives if isinstance(p.node, Primitive) and not p.shared
+    )
     weights = BYTES * parameters + buffers
     return Totals(
         parameters=parameters,

@@ -1,0 +1,5 @@
+"""Necks: what stands between a backbone and a head, read like a backbone. Their specs need no torch."""
+
+from visionkit.necks.spec import FPN
+
+__all__ = ["FPN"]
