@@ -143,6 +143,28 @@ def test_a_kernel_of_even_size_whose_stride_was_taken_away_holds_a_padded_copy()
     assert_as_executed(net, 10)
 
 
+@pytest.mark.parametrize("head", ["fcos", "retinanet"])
+def test_peaks_of_a_detector_are_nearly_those_of_the_executed_model(head):
+    """Sums in the pyramid, and gradients that meet from several levels, have no layer: within 10 % in training."""
+    size = (128, 128)
+    spec = read_backbone("resnet18")
+    parts = parse_head(head, task="detect").trace(spec, num_classes=20, image_size=size)
+    memory = follow([*spec.trace(size).children, *parts])
+    with torch.device("meta"):
+        model = create_model("detect", "resnet18", num_classes=20, head=head, image_size=size)
+    images = torch.empty(BATCH, 3, *size, device="meta")
+    with Lives() as inference, torch.no_grad():
+        inference.add(images)
+        model.eval().head(model.neck(model.backbone(images)), size)
+    with Lives() as training:
+        training.add(images)
+        outputs = model.train().head(model.neck(model.backbone(images)), size)
+        learnt = [output for output in outputs.values() if output.requires_grad]
+        torch.autograd.backward(learnt, [torch.empty_like(output) for output in learnt])
+    assert memory.inference == pytest.approx(inference.peak / BATCH, rel=TOLERANCE)
+    assert memory.training == pytest.approx(training.peak / BATCH, rel=0.1)
+
+
 def test_lenet_at_the_worst_moment_of_inference_by_hand():
     """The image (held by the caller), the first convolution's 28x28x6 map, and its tanh: 1,024 + 2*4,704 numbers."""
     assert follow(records_of("lenet", 10)).inference == 4 * (1024 + 2 * 4704)

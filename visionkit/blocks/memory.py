@@ -3,7 +3,8 @@
 A map lives from the layer that makes it until nobody holds it any more. Held are, as in torch:
 
 - the input of a layer, block or branch, by its caller, until the part returns;
-- the maps of all stages, until the head has returned, since any of them may be asked for;
+- the maps of all stages, until neck or else head has returned, since any of them may be asked for; of neck and
+  head, each map until its last reader has returned;
 - in training, what backward needs, from forward until that layer's turn in backward: the input of a layer with
   weights, the output of a ReLU, the places of the maxima of a pool, both factors of a gate;
 - in backward, the gradients of a layer's output and input while it computes the one from the other.
@@ -17,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from visionkit.blocks.signal import Signal
 from visionkit.blocks.tree import Concat, Gate, Primitive, Residual, Sequence
 from visionkit.blocks.walks import Record
 
@@ -55,11 +55,16 @@ def follow(parts: Iterable[Record]) -> Memory:
     return Memory(inference.peak, training.peak, kept)
 
 
-def _source(part: Record, maps: list[tuple[Signal, _Map]]) -> _Map:
-    """The map that a part reads: the one traced into it, else the latest of its size."""
-    same = [held for signal, held in maps if signal is part.before]
-    alike = [held for signal, held in maps if signal.shape == part.before.shape]
-    return [maps[-1][1], *alike, *same][-1]
+def _sources(parts: list[Record]) -> list[int]:
+    """The number of the map that each part reads: 0 is the image, then the parts' outputs."""
+    signals = [parts[0].before]
+    sources = []
+    for part in parts:
+        same = [i for i, signal in enumerate(signals) if signal is part.before]
+        alike = [i for i, signal in enumerate(signals) if signal.shape == part.before.shape]
+        sources.append([len(signals) - 1, *alike, *same][-1])
+        signals.append(part.after)
+    return sources
 
 
 class _Map:
@@ -84,20 +89,27 @@ class _Life:
 
     def run(self, parts: list[Record]) -> Mapping[Path, int]:
         """Follow all parts; what waits for backward at the end of forward, by maker."""
-        image = self._make(parts[0].before.bytes, (), needs_gradient=False)
-        maps: list[tuple[Signal, _Map]] = [(parts[0].before, image)]
-        steps: list[tuple[_Map, _Map, Backward]] = []
-        for part in parts:
-            source = _source(part, maps)
-            output, backward = self._forward(part, source)
-            steps.append((source, output, backward))
-            maps.append((part.after, output))
-        last = maps.pop()[1]
-        for _, held in maps:
-            self._release(held)
-        kept = {held.maker: 0 for held in self._waiting} | {last.maker: 0}
-        for held in {*self._waiting, last} - {image}:
-            kept[held.maker] += held.size
+        maps, steps = [self._make(parts[0].before.bytes, (), needs_gradient=False)], []
+        sources = _sources(parts)
+        held = {0}
+        neck_ends = max((i for i, part in enumerate(parts, start=1) if part.path[0] == "neck"), default=0)
+        for number, (part, source) in enumerate(zip(parts, sources, strict=True), start=1):
+            output, backward = self._forward(part, maps[source])
+            steps.append((maps[source], output, backward))
+            maps.append(output)
+            held.add(number)
+            if source and len(parts[source - 1].path) > 1 and source not in sources[number:]:
+                self._release(maps[source])
+                held.remove(source)
+            if number == neck_ends:
+                for stage in [i for i in held if i and len(parts[i - 1].path) == 1]:
+                    self._release(maps[stage])
+                    held.remove(stage)
+        kept = {map.maker: 0 for map in (*self._waiting, maps[-1])}
+        for map in {*self._waiting, maps[-1]} - {maps[0]}:
+            kept[map.maker] += map.size
+        for number in held - {len(parts)}:
+            self._release(maps[number])
         if self.training:
             self._backward(steps)
         return kept

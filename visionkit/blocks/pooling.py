@@ -127,6 +127,10 @@ class AdaptivePool(Primitive):
         """Where each maximum came from."""
         return _INDEX_BYTES * self.output(signal).numbers if self.kind == "max" else 0
 
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        """As much, which torch finds even where nobody wants it."""
+        return 0 if backward else self.kept_bytes(signal)
+
     @property
     def _is_mean(self) -> bool:
         return self.kind == "avg" and pair(self.size) == (1, 1)
