@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from visionkit.blocks import BLOCKS, Block, Flatten, Node, Primitive, Record, Window
+from visionkit.blocks import BLOCKS, Block, Conv2d, Flatten, Node, Primitive, Record, Sequence, Window
 from visionkit.commands.inspect.network import Network, fold
 
 __all__ = ["Row", "rows", "type_of"]
@@ -74,9 +74,13 @@ def rows(net: Network, *, depth: int) -> list[Row]:
 
 def type_of(node: Node) -> str:
     """The block's own name, such as ``conv`` or ``3 x bottleneck``."""
+    if isinstance(node, Conv2d):
+        return "conv"
     name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
-    if name == "Repeat" and not isinstance(node, Block):
-        return f"{len(node.children)} x {type_of(next(iter(node.children.values())))}"
+    if name in ("Repeat", "Sequence") and isinstance(node, Sequence):
+        kinds = {type_of(child) for child in node.children.values()}
+        if len(kinds) == 1:
+            return f"{len(node.children)} x {kinds.pop()}"
     registered = {BLOCKS.get(known).__name__: known for known in BLOCKS.names()}
     return registered.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 

@@ -65,7 +65,9 @@ def layer_grid(net: Network, layers: Sequence[Row], totals: Totals) -> Grid:
         "connections": f"{totals.connections:,}",
         "parameters": f"{totals.parameters:,}",
         "MACs": f"{totals.macs:,}",
-        "kept in training": "" if net.memory is None else in_bytes(sum(row.training_memory or 0 for row in layers)),
+        "kept in training": ""
+        if net.kept is None
+        else in_bytes(sum(net.kept[name] for name in net.kept if len(name) == 1)),
     }
     classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
     notes = ["In a size, / rounds down."] if any(row.size_formula for row in layers) else []
