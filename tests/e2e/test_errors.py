@@ -133,7 +133,7 @@ def test_configuration_errors_listings_and_inspect_import_no_torch(in_empty_fold
     script = (
         "import sys\nfrom visionkit.cli.main import main\n"
         "codes = [main(a.split()) for a in ('list', '--help', 'inspect backbone=resnet50 num_classes=10', "
-        "'inspect backbone=plain56,resnet56 explain=true by=stage', 
+        "'inspect backbone=plain56,resnet56 explain=true by=stage', "
         "'recipe.epochs=x', 'backbone=alexnet dataset.image_size=16', 'dataset=mnist', 'evaluate run=x', "
         "'weights=nowhere.pth', 'head.class_weights=[1,2]')]\n"
         "heavy = [m for m in ('torch', 'torchvision', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules]\n"

@@ -1,6 +1,9 @@
 """The verbs that answer without torch."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -146,6 +149,32 @@ def test_inspect_counts_the_memory_of_a_batch(cli):
         _, out, _ = cli("inspect", "backbone=lenet", f"batch_size={batch_size}", "format=json")
         sizes.append(json.loads(out)["totals"]["peak_training_memory"])
     assert sizes[1] == 32 * sizes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        ("backbone=lenet", 1.0),
+        ("backbone=densenet201", 1.0),
+        ("backbone=efficientnet_v2_l", 1.0),
+        ("backbone=regnet_y_32gf image_size=4096 num_classes=1000", 2.0),
+    ],
+)
+def test_inspect_answers_at_once_and_in_little_memory(arguments, seconds):
+    """In processor time, the best of three, since other work may share the machine."""
+    program = "import sys; from visionkit.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    used = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "inspect", *arguments.split()], stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        assert usage.ru_maxrss < 200 * 1024  # KiB
+        used.append(usage.ru_utime + usage.ru_stime)
+    assert min(used) < seconds
 
 
 def test_list_shows_every_group_and_its_choices(cli):

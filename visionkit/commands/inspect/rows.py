@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from visionkit.blocks import BLOCKS, Block, Conv2d, Flatten, Node, Primitive, Record, Sequence, Window
+from visionkit.blocks import BLOCKS, Activation, Block, Conv2d, Flatten, Node, Primitive, Record, Sequence, Window
 from visionkit.commands.inspect.network import Network, fold
 
 __all__ = ["Row", "rows", "type_of"]
@@ -76,6 +76,8 @@ def type_of(node: Node) -> str:
     """The block's own name, such as ``conv`` or ``3 x bottleneck``."""
     if isinstance(node, Conv2d):
         return "conv"
+    if isinstance(node, Activation):
+        return node.name
     name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
     if name in ("Repeat", "Sequence") and isinstance(node, Sequence):
         kinds = {type_of(child) for child in node.children.values()}

@@ -167,14 +167,17 @@ def _print_markdown(grid: Grid) -> None:
     print(f"{grid.title}\n")
     rules = ["---:" if right else "---" for right in grid.right]
     footer = [] if grid.footer is None else [[f"**{cell}**" if cell else "" for cell in grid.footer]]
-    for cells in (grid.headings, rules, *grid.rows, *footer):
-        print(f"| {' | '.join(_one_line(cell) for cell in cells)} |")
+    lines = [[_one_line(cell) for cell in cells] for cells in (grid.headings, *grid.rows)]
+    for cells in (lines[0], rules, *lines[1:], *footer):
+        print(f"| {' | '.join(cells)} |")
     for note in grid.notes:
         print(f"\n{note}")
 
 
 def _one_line(cell: str) -> str:
-    return cell.replace("\n", "; " if "=" in cell else " ")
+    """A cell of Markdown: formulas are code, since ``*`` would mean something there."""
+    text = cell.replace("\n", "; " if "=" in cell else " ")
+    return f"`{text}`" if "*" in text else text
 
 
 def _print_text(grid: Grid) -> None:
