@@ -12,7 +12,7 @@ import torch
 from visionkit.backbones.spec import BackboneSpec
 from visionkit.errors import UserError
 
-__all__ = ["published_file"]
+__all__ = ["fetch", "published_file"]
 
 
 def published_file(spec: BackboneSpec, version: str) -> Path:
@@ -25,7 +25,21 @@ def published_file(spec: BackboneSpec, version: str) -> Path:
     Raises:
         UserError: If there is no such file, or it cannot be fetched.
     """
-    url = str(_published(spec, version).url)
+    return fetch(str(_published(spec, version).url), version, spec.name, alone=True)
+
+
+def fetch(url: str, weights: str, model: str, *, alone: bool = False) -> Path:
+    """A published file in torch's own folder; fetched if it is not there.
+
+    Args:
+        url: Where it is published.
+        weights: What was asked for, for the message.
+        model: Whose weights they are, for the message.
+        alone: Whether they may also start a backbone alone.
+
+    Raises:
+        UserError: If it cannot be fetched.
+    """
     name = url.rpartition("/")[2]
     file = Path(torch.hub.get_dir()) / "checkpoints" / name
     if file.is_file():
@@ -36,10 +50,10 @@ def published_file(spec: BackboneSpec, version: str) -> Path:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=checksum[1] if checksum else None)
     except (OSError, HTTPException, RuntimeError) as error:
         reason = getattr(error, "reason", None) or error
+        backbone = f" (backbone.weights={name} for the backbone alone)" if alone else ""
         raise UserError(
-            f"weights: '{version}' of {spec.name} cannot be downloaded: {reason}. Download {url} where there is a "
-            f"network and save it as {file}, or give the file itself: weights={name} (backbone.weights={name} "
-            "for the backbone alone)."
+            f"weights: '{weights}' of {model} cannot be downloaded: {reason}. Download {url} where there is a "
+            f"network and save it as {file}, or give the file itself: weights={name}{backbone}."
         ) from None
     return file
 

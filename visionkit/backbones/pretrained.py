@@ -21,6 +21,7 @@ __all__ = [
     "find_weights",
     "published_mean_std",
     "publishes_its_own",
+    "refuse_both",
 ]
 
 PUBLISHED = ("imagenet", "imagenet_v1", "imagenet_v2")
@@ -131,15 +132,24 @@ def check_start(spec: BackboneSpec, weights: str | Path | None) -> None:
     Raises:
         UserError: If they are not there, or both are given.
     """
-    if weights is not None and spec.weights is not None:
-        raise UserError(
-            f"weights={weights} starts the whole model, and backbone.weights={spec.weights} its backbone alone. "
-            "Give one of both."
-        )
+    refuse_both(weights, spec.weights)
     if weights is not None:
         find_weights(weights, spec)
     if spec.weights is not None and not publishes_its_own(spec, spec.weights):
         find_weights(spec.weights, spec, key="backbone.weights")
+
+
+def refuse_both(weights: str | Path | None, backbone_weights: str | Path | None) -> None:
+    """A model starts from one file.
+
+    Raises:
+        UserError: If weights are given for the whole model and for its backbone.
+    """
+    if weights is not None and backbone_weights is not None:
+        raise UserError(
+            f"weights={weights} starts the whole model, and backbone.weights={backbone_weights} its backbone alone. "
+            "Give one of both."
+        )
 
 
 def _of_run(source: str, key: str) -> Origin:

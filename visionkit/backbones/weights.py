@@ -23,6 +23,7 @@ from visionkit.errors import UserError
 __all__ = [
     "Weights",
     "adapt_first_filters",
+    "for_channels",
     "load_backbone_weights",
     "load_strictly",
     "read_state_dict",
@@ -63,7 +64,7 @@ def load_backbone_weights(backbone: Backbone, source: str | Path) -> Start:
         if mean_std is None or len(mean_std[0]) == in_channels:
             return Start(mean_std)
         note = f"weights: '{source}' takes images of {len(mean_std[0])} channels, and these have {in_channels}: "
-        return Start(_for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",))
+        return Start(for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",))
     own = backbone.state_dict()
     every = own
     if list(spec.feature_info)[-1] not in backbone.feature_info:
@@ -103,7 +104,7 @@ def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -
         elif spec.torchvision and not state.keys() & wanted.keys():
             theirs = _their_names(wanted, spec)
     mean_std = origin.mean_std
-    head: tuple[str, ...] = ("head.",)
+    head: tuple[str, ...] = ("head.", "neck.")
     if theirs:
         ours = {their_name: our_name for our_name, their_name in theirs.items()}
         state = {ours.get(name, name): value for name, value in without_old_names(state).items()}
@@ -111,7 +112,7 @@ def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -
         head = _head_prefixes(spec)
     if not any(name.startswith("head.") for name in wanted):
         state = {name: value for name, value in state.items() if name in wanted or not name.startswith(head)}
-    return Weights(state, _for_channels(mean_std, spec.in_channels))
+    return Weights(state, for_channels(mean_std, spec.in_channels))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -258,8 +259,8 @@ def _head_prefixes(spec: BackboneSpec) -> tuple[str, ...]:
     return tuple(re.split(r"[\\#(]", theirs)[0] for ours, theirs in table if ours.startswith("head"))
 
 
-def _for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:
-    """The same for another number of channels: their average for each."""
+def for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:
+    """Mean and std for another number of channels: their average for each."""
     if mean_std is None or len(mean_std[0]) == in_channels:
         return mean_std
     mean, std = ((sum(values) / len(values),) * in_channels for values in mean_std)

@@ -163,14 +163,13 @@ class Runs:
         Raises:
             UserError: If the values do not go together.
         """
-        from visionkit.backbones.pretrained import check_start
         from visionkit.commands.run_config import RunConfig
 
         plain = resolve(self.typed(overrides), self.config_dirs, base=self._base, known=self._known)
         config = RunConfig.from_plain(plain | {"run_dir": run_dir, "format": "text"})
         if config.hardware.num_nodes > 1:
             raise UserError("hardware.num_nodes: a sweep runs on one machine. Try hardware.num_nodes=1")
-        check_start(config.backbone, config.weights)
+        config.check_start()
         return config
 
 

@@ -14,6 +14,7 @@ from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_fit, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
+from visionkit.heads.published import check_start
 from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
@@ -88,6 +89,14 @@ class RunConfig:
             splits_file=splits_file,
             shared=shared,
         )
+
+    def check_start(self) -> None:
+        """Look whether there are the weights that the run is to start from.
+
+        Raises:
+            UserError: If they are not there, or do not go together.
+        """
+        check_start(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], *, check_data: bool = True) -> RunConfig:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from visionkit.backbones.pretrained import check_start
 from visionkit.commands.preparation import build_model
 from visionkit.commands.prepared import PreparedRun, check_processes, launch_training, prepare
 
@@ -52,7 +51,7 @@ def train(
         UserError: For what the user can mend; until training begins, nothing is written.
     """
     if resume_from is None:
-        check_start(config.backbone, config.weights)
+        config.check_start()
 
     from visionkit.training.processes import Processes
 

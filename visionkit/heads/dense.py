@@ -43,9 +43,6 @@ class DenseDetector(Head):
     regression: nn.Module
     logits: nn.Module
 
-    num_anchors = 1
-    """Anchors at each place."""
-
     @abstractmethod
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         """What the layers say of one level's map (B, C, H, W): each (B, H * W * anchors, ...), ``logits`` first."""
@@ -110,7 +107,7 @@ class DenseDetector(Head):
         """The best pairs of place and class of each level: scores, places and labels, each (B, N)."""
         found = []
         start = 0
-        sizes = [len(one.flatten(0, 1)) * self.num_anchors for one in centers]
+        sizes = [len(one.flatten(0, 1)) * self.spec.num_anchors for one in centers]
         for level in torch.split(scores, sizes, dim=1):  # type: ignore[no-untyped-call]
             best = level.amax(dim=2).topk(min(self.spec.candidates, level.shape[1]), sorted=False).indices  # (B, P)
             few = level.gather(1, best[..., None].expand(-1, -1, level.shape[2])).flatten(1)  # (B, P * K)

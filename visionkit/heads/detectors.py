@@ -65,6 +65,15 @@ class DetectionHead(HeadSpec):
     def build_neck(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> FeaturePyramid:
         return self.neck.build(backbone, image_size=image_size)
 
+    @property
+    def num_anchors(self) -> int:
+        """How often each class has a row in the last layer."""
+        return 1
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        """Torchvision's name of the same detector, of which it has weights trained on COCO; None where it has none."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenseHead(DetectionHead):
@@ -162,6 +171,10 @@ class FcosHead(DenseHead):
             "logits": ("classification", _predictor(num_classes, prior=_PRIOR)),
         }
 
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        same = self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPN() and self.quality == "centerness"
+        return "fcos_resnet50_fpn" if same and _is_resnet50(backbone) else None
+
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """An `Fcos`."""
         from visionkit.heads.fcos import Fcos
@@ -197,6 +210,10 @@ class RetinaNetHead(DenseHead):
                 f"background_iou must be at most foreground_iou={self.foreground_iou}, found {self.background_iou}"
             )
 
+    @property
+    def num_anchors(self) -> int:
+        return self.scales * len(self.aspect_ratios)
+
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
         """Width and height in pixels of the anchors at each place of a level, of the same area for each scale."""
         exact = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
@@ -210,13 +227,21 @@ class RetinaNetHead(DenseHead):
         ]
 
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
-        anchors = self.scales * len(self.aspect_ratios)
         return {
             "classification": (None, self._tower()),
             "regression": (None, self._tower()),
-            "deltas": ("regression", _predictor(4 * anchors)),
-            "logits": ("classification", _predictor(num_classes * anchors, prior=_PRIOR)),
+            "deltas": ("regression", _predictor(4 * self.num_anchors)),
+            "logits": ("classification", _predictor(num_classes * self.num_anchors, prior=_PRIOR)),
         }
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        anchors = (self.anchor_size, self.scales, self.aspect_ratios)
+        if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not _is_resnet50(backbone):
+            return None
+        if self.norm is None and self.neck == FPN():
+            return "retinanet_resnet50_fpn"
+        same = self.norm == GroupNorm() and self.neck == FPN(extra_from="stage")
+        return "retinanet_resnet50_fpn_v2" if same else None
 
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """A `RetinaNet`."""
@@ -230,3 +255,7 @@ def _predictor(channels: int, *, prior: float | None = None) -> Node:
     """The last layer; with ``prior``, every sigmoid begins there (Lin et al. 2017, section 4.1)."""
     init = _INIT if prior is None else Init("normal", std=0.01, bias=-math.log((1 - prior) / prior))
     return Conv2d(out_channels=channels, kernel_size=(3, 3), padding=(1, 1), init=init)
+
+
+def _is_resnet50(backbone: BackboneSpec) -> bool:
+    return (backbone.torchvision or {}).get("model") == "resnet50"

@@ -32,7 +32,6 @@ class RetinaNet(DenseDetector):
     ) -> None:
         super().__init__(spec, layers, levels=levels)
         self._shapes = [spec.anchor_shapes(level.stride) for level in levels.values()]
-        self.num_anchors = len(self._shapes[0])
         self.register_buffer("shapes", torch.tensor(self._shapes), persistent=False)  # (L, n, 2): width, height
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RetinaNet:
@@ -45,7 +44,7 @@ class RetinaNet(DenseDetector):
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         logits = self.logits(self.classification(x))
         return {
-            "logits": rows_of(logits, logits.shape[1] // self.num_anchors),
+            "logits": rows_of(logits, logits.shape[1] // self.spec.num_anchors),
             "deltas": rows_of(self.deltas(self.regression(x)), 4),
         }
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.backbones.pretrained import check_start
 from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
-from visionkit.heads import default_head, parse_head
+from visionkit.heads import HeadSpec, default_head, parse_head
+from visionkit.heads.published import check_start
 from visionkit.models.preprocess import Preprocess
 from visionkit.models.vision_model import VisionModel
 from visionkit.normalization import default_mean_std
 
-__all__ = ["create_model"]
+__all__ = ["assemble", "create_model"]
 
 
 def create_model(
@@ -45,9 +45,9 @@ def create_model(
             ImageNet's for three channels and 0.5 otherwise.
         std: As ``mean``.
         weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
-            and ``imagenet_v2`` name one of two), a file in our layout or torchvision's (.safetensors, .ckpt, .pth),
-            or ``run:FOLDER``. Weights for other channels or another number of classes are made to fit, and
-            the logger ``visionkit`` warns of it.
+            and ``imagenet_v2`` name one of two), of a detector ``coco``, a file in our layout or torchvision's
+            (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number of classes
+            are made to fit, and the logger ``visionkit`` warns of it.
 
     Returns:
         The model, initialised from torch's global generator, in training mode.
@@ -63,17 +63,12 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
-    check_start(spec, weights)
+    check_start(spec, head_spec, weights)
     for name, values in (("mean", mean), ("std", std)):
         if values and len(values) != spec.in_channels:
             raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")
-    default_mean, default_std = default_mean_std(spec.in_channels)
-    size = pair(image_size or spec.image_size)
-    model = VisionModel(
-        Preprocess(mean or default_mean, std or default_std),
-        spec.build(head_spec.out_features(spec)),
-        head_spec.build(spec, num_classes=num_classes, image_size=size),
-        neck=head_spec.build_neck(spec, image_size=size),
+    model = assemble(
+        spec, head_spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size), mean=mean, std=std
     )
     if weights is not None or spec.weights is not None:
         from visionkit.models.weights import load_start
@@ -84,3 +79,26 @@ def create_model(
         if start.mean_std is not None and (mean or std):
             model.preprocess = Preprocess(mean or start.mean_std[0], std or start.mean_std[1])
     return model
+
+
+def assemble(
+    backbone: BackboneSpec,
+    head: HeadSpec,
+    *,
+    num_classes: int,
+    image_size: tuple[int, int],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> VisionModel:
+    """The model of a backbone and a head that were read, freshly initialised; the rest is as for `create_model`.
+
+    Raises:
+        UserError: If the parts do not fit together.
+    """
+    default_mean, default_std = default_mean_std(backbone.in_channels)
+    return VisionModel(
+        Preprocess(mean or default_mean, std or default_std),
+        backbone.build(head.out_features(backbone)),
+        head.build(backbone, num_classes=num_classes, image_size=image_size),
+        neck=head.build_neck(backbone, image_size=image_size),
+    )

@@ -22,9 +22,13 @@ from visionkit.backbones.weights import (
     read_weights,
     without_old_names,
 )
+from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
-from visionkit.models.create import create_model
+from visionkit.heads import HeadSpec, default_head, parse_head
+from visionkit.heads.detectors import DetectionHead
+from visionkit.models.create import assemble
 from visionkit.models.preprocess import Preprocess
+from visionkit.models.torchvision_detectors import detector_names, fit_classes, modern_state, read_detector_weights
 from visionkit.models.vision_model import VisionModel
 
 __all__ = ["convert_state_dict", "load_model_weights", "load_start"]
@@ -63,9 +67,12 @@ def convert_state_dict(
             raise UserError(f"{key}: no layout is called '{layout}'. Known: {', '.join(get_args(Layout))}.")
     if source == target:
         return dict(state_dict)
-    if source == "torchvision":
+    head_spec = parse_head(head or default_head(task), task=task)
+    ours_to_theirs = _names(backbone, head_spec)
+    if source == "torchvision" and isinstance(head_spec, DetectionHead):
+        state_dict = modern_state(state_dict, head_spec, ours_to_theirs.values())
+    elif source == "torchvision":
         state_dict = without_old_names(state_dict)
-    ours_to_theirs = _names(backbone, task=task, head=head)
     renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
     missing = [name for name in renaming if name not in state_dict]
     extra = [name for name in state_dict if name not in renaming]
@@ -106,17 +113,20 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
 
     Args:
         model: The model.
-        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), a file in our layout or torchvision's, or
-            ``run:FOLDER``.
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), of a detector ``coco``, a file in our layout or
+            torchvision's, or ``run:FOLDER``.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    own, spec = model.state_dict(), model.backbone.spec
-    weights = read_weights(source, spec, own)
-    state = dict(weights.state)
-    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source))
-    notes += _keep_output_layer(state, own, source=str(source))
+    own, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
+    if isinstance(head, DetectionHead):
+        weights = read_detector_weights(source, spec, head, own)
+        state, notes = fit_classes(weights.state, own, head, source=str(source))
+    else:
+        weights = read_weights(source, spec, own)
+        state, notes = _keep_output_layer(weights.state, own, source=str(source))
+    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source)) + notes
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:
@@ -126,27 +136,27 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
     return Start(weights.mean_std, notes)
 
 
-def _keep_output_layer(state: dict[str, Tensor], own: Mapping[str, Tensor], *, source: str) -> tuple[str, ...]:
-    """Where the last layer differs in the number of classes alone, put our own in the place of the file's."""
+def _keep_output_layer(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, source: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Where the last layer differs in the number of classes alone, our own in the place of the file's, and a note."""
     layer = list(own)[-1].rpartition(".")[0]
     names = [name for name in own if name.rpartition(".")[0] == layer]
     if any(name not in state or state[name].shape[1:] != own[name].shape[1:] for name in names):
-        return ()
+        return dict(state), ()
     found, wanted = (tensors[names[0]].shape[0] for tensors in (state, own))
     if found == wanted:
-        return ()
-    state.update({name: own[name] for name in names})
-    return (
+        return dict(state), ()
+    note = (
         f"weights: '{source}' tells {found} classes apart, and here are {wanted}: "
-        f"the output layer ({layer}) is left out and starts afresh",
+        f"the output layer ({layer}) is left out and starts afresh"
     )
+    return {**state, **{name: own[name] for name in names}}, (note,)
 
 
-def _names(
-    backbone: str | Path | Mapping[str, Any], *, task: str, head: str | Mapping[str, Any] | None
-) -> dict[str, str]:
+def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str, str]:
     """Our names to torchvision's, for every tensor of the model."""
     spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
-        ours = create_model(task, spec, head=head, num_classes=2).state_dict()
-    return torchvision_names(ours, spec)
+        ours = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
+    return detector_names(ours, spec, head) if isinstance(head, DetectionHead) else torchvision_names(ours, spec)
