@@ -65,7 +65,7 @@ LOOKS_AT_ITS_OWN_CELL = (
 
 
 def make_linear(backbone):
-    """Positive weights, means for maxima, no layer that looks at its own cell alone: nothing is cut or cancelled."""
+    """Positive weights that learn nothing, means for maxima, no layer that looks at its own cell alone: no path is cut."""
     for module in backbone.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
@@ -75,7 +75,7 @@ def make_linear(backbone):
                 setattr(module, name, nn.Identity())
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-    return backbone
+    return backbone.requires_grad_(False)
 
 
 def last_known_view(name):

@@ -1,7 +1,7 @@
 """The verb ``inspect``: a network layer by layer, by arithmetic alone; nothing is built and no torch imported.
 
 `network` puts stages, neck and head together, `rows` says what is known of each layer, `totals` what of the whole;
-`compare` lays totals side by side, `stages` shows who has how much, `explain` and `advice` put it into words, and
+`compare` lays totals side by side, `stages` shows who has how much, `explain` (by `words` and `geometry`) and `advice` put it into words, and
 `tables` prints.
 """
 
