@@ -65,7 +65,7 @@ LOOKS_AT_ITS_OWN_CELL = (
 
 
 def make_linear(backbone):
-    """Positive weights that learn nothing, means for maxima, no layer that looks at its own cell alone: no path is cut."""
+    """Positive weights that learn nothing, means for maxima, and no layer that looks at its own cell alone."""
     for module in backbone.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
