@@ -110,6 +110,17 @@ def test_an_imagenet_backbone_starts_a_detector(published):
     assert torch.equal(model.backbone.stem.conv.conv.weight, net.conv1.weight)
 
 
+@pytest.mark.parametrize("head", ["fcos", "retinanet", "faster_rcnn"])
+def test_the_experiments_on_coco_are_detectors_whose_weights_are_published(head):
+    from visionkit.backbones import read_backbone
+    from visionkit.cli.compose import compose
+    from visionkit.heads import parse_head
+
+    plain = compose({"experiment": f"coco_{head}"}, config_dirs=())
+    spec = parse_head(plain["head"], task=plain["task"]["name"])
+    assert spec.counterpart(read_backbone(plain["backbone"])) == f"{head.replace('_', '')}_resnet50_fpn"
+
+
 def _content(name):
     from visionkit.backbones import load_backbone_file
     from visionkit.backbones.files import backbone_file
@@ -121,7 +132,7 @@ def _content(name):
     ("backbone", "arguments", "message"),
     [
         ("resnet18", {"weights": "coco"}, "torchvision has published no weights of this head on resnet18"),
-        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "Try: experiment=coco_fcos"),
+        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "Try experiment=coco_fcos"),
         ("resnet50", {"weights": "imagenet"}, "For the backbone alone: backbone.weights=imagenet"),
         ("resnet50", {"weights": "cocoo"}, "file 'cocoo' does not exist"),
     ],
