@@ -32,7 +32,10 @@ def start(folder, *words, **environment):
 def run(folder, *words, timeout=120, **environment):
     """Exit code, standard output and standard error of such a process."""
     process = start(folder, *words, **environment)
-    out, err = process.communicate(timeout=timeout)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()  # one that does not end in time would slow down all that follow
     return process.returncode, out, err
 
 

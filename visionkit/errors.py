@@ -1,9 +1,9 @@
-"""The one kind of error a person can mend, and the words that help to mend it."""
+"""Errors that have words for a person, and the words that help to mend them."""
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["UserError", "did_you_mean"]
+__all__ = ["ProcessError", "UserError", "did_you_mean"]
 
 
 class UserError(Exception):
@@ -12,6 +12,20 @@ class UserError(Exception):
     The command line prints the message alone and ends with exit code 2; a library
     caller may catch it as any other exception.
     """
+
+
+class ProcessError(Exception):
+    """One of the processes that a run was spread over has failed, by no mistake of the user's.
+
+    Args:
+        text: All that there is to say of it, such as its traceback.
+        code: Its exit code.
+        reason: The same in a line.
+    """
+
+    def __init__(self, text: str, *, code: int, reason: str) -> None:
+        super().__init__(text)
+        self.code, self.reason = code, reason
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

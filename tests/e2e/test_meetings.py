@@ -27,6 +27,20 @@ def test_two_machines_meet_on_loopback_and_make_one_run(photos, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_machines_with_different_commands_stop_before_there_is_a_folder(photos, tmp_path):
+    meeting = f"hardware.rendezvous=127.0.0.1:{outside.free_port()}"
+    words = (*outside.words(photos), "hardware.num_nodes=2", meeting, "hardware.timeout=90", "run_dir=run")
+    sizes = ("recipe.batch_size=6", "recipe.batch_size=8")
+    nodes = [outside.start(tmp_path, *words, size, f"hardware.node_rank={rank}") for rank, size in enumerate(sizes)]
+    said = [node.communicate(timeout=120) for node in nodes]
+    assert [node.returncode for node in nodes] == [2, 2], said
+    assert "another machine was given another command than this one" in said[0][1]
+    assert "recipe.batch_size: found 8 on this machine and 6 on the first one" in said[1][1]
+    assert not (tmp_path / "run").exists()
+    assert outside.left_behind(tmp_path) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_meeting_to_which_nobody_comes_times_out_with_its_address(photos, tmp_path, rank):
     place = f"127.0.0.1:{outside.free_port()}"

@@ -25,10 +25,29 @@ def wait(*arguments):
 
 evaluation._test = wait
 """
+FALLING = """
+import os
+from pathlib import Path
+from visionkit.data.transforms import Preprocess
+
+_call = Preprocess.__call__
+
+def call(self, images):
+    if os.environ.get("RANK") == "1" and not Path("fell").exists():
+        Path("fell").touch()
+        raise ZeroDivisionError("worker one fell")
+    return _call(self, images)
+
+Preprocess.__call__ = call
+"""
+
+
+def _rows(folder):
+    return list(csv.DictReader((folder / "a" / "sweep.csv").open()))
 
 
 def _statuses(folder):
-    return [row["status"] for row in csv.DictReader((folder / "a" / "sweep.csv").open())]
+    return [row["status"] for row in _rows(folder)]
 
 
 @pytest.mark.slow
@@ -42,6 +61,22 @@ def test_each_run_of_a_sweep_may_take_several_processes_and_says_as_little_as_an
     for number in "01":
         assert "batch    64 = 2 processes x 32" in (tmp_path / "a" / number / "log.txt").read_text()
         assert json.loads((tmp_path / "a" / number / "metrics.json").read_text())["test/accuracy"] >= 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_falls_is_the_reason_of_its_row_and_the_next_run_is_made(tmp_path):
+    (tmp_path / "falling.py").write_text(FALLING)
+    code, out, err = outside.run(tmp_path, *SWEEP, "plugins=[falling]")
+    assert code == 2, out + err
+    assert [(row["status"], row["reason"]) for row in _rows(tmp_path)] == [
+        ("failed", "ZeroDivisionError: worker one fell"), ("done", "")
+    ]  # fmt: skip
+    assert "run 0 failed: ZeroDivisionError: worker one fell" in out
+    log = (tmp_path / "a" / "0" / "log.txt").read_text()
+    assert log.count("Traceback") == 1
+    assert "ZeroDivisionError: worker one fell" in log
+    assert "Traceback" not in out + err
+    assert outside.left_behind(tmp_path) == []
 
 
 @pytest.mark.slow

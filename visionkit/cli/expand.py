@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -69,7 +70,7 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
             raise UserError(f"'{word}' fits no choice. Known: {known}.")
     else:
         values = [str(value) for value in islice(override.sweep_string_iterator(), LIMIT + 1)]
-    twice = next((value for value in values if values.count(value) > 1), None) if len(values) <= LIMIT else None
+    twice = next((value for value, times in Counter(values).items() if times > 1), None)
     if twice is not None:
         raise UserError(f"'{word}' gives {twice} twice, which would be the same run twice. Give it once.")
     return values

@@ -15,7 +15,7 @@ from visionkit.cli.help import help_text
 from visionkit.cli.overrides import Override, Typed, allow_only, read_value, sort_overrides
 from visionkit.cli.resolve import boolean, plain_of, resolve
 from visionkit.cli.verbs import VERBS
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import ProcessError, UserError, did_you_mean
 from visionkit.registry import load_plugins
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words behind ``python -m visionkit``; the process's own unless given.
 
     Returns:
-        0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted.
+        0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted; of a process of a run, its own.
     """
     # Threads that spin for long make small tensors some ten times slower on a busy machine; read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"visionkit: {error}", file=sys.stderr)
         return MENDABLE
+    except ProcessError as error:
+        print(error, file=sys.stderr)
+        return error.code
     except KeyboardInterrupt:
         print("visionkit: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -23,11 +23,12 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
         split: ``train``, ``val`` or ``test``; None takes test where there is one.
 
     Returns:
-        0, or the exit code of a process that failed.
+        0, or 130 after Ctrl-C in several processes.
 
     Raises:
         UserError: If the run or the split is not there, the weights do not fit, the data are of another kind than
             those the model was trained on, or their division is lost.
+        ProcessError: If one of several processes failed.
     """
     from visionkit.training.processes import Processes
 

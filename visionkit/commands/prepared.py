@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from visionkit.commands.preparation import build_model, check_resumable, data_facts, known_data, start_from_weights
 from visionkit.errors import UserError
+from visionkit.schema import describe
 from visionkit.training.console import Printer
 from visionkit.training.run_folder import RunFolder
 
@@ -16,7 +18,14 @@ if TYPE_CHECKING:
     from visionkit.data.shared import SharedData
     from visionkit.training.processes import Processes
 
-__all__ = ["PreparedRun", "check_processes", "launch_training", "prepare"]
+__all__ = ["PreparedRun", "check_processes", "check_same_command", "launch_training", "prepare"]
+
+_OF_EACH_MACHINE = frozenset(
+    {
+        "dataset.cache_mb", "dataset.num_workers", "dataset.root", "format", "hardware.devices", "hardware.node_rank",
+        "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,35 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
         )
 
 
+def check_same_command(plain: Mapping[str, Any]) -> None:
+    """Make sure, in all processes of a run, that the machines were given the same one.
+
+    Else they would wait for each other for ever, or train something that nobody asked for.
+
+    Args:
+        plain: The configuration of this process.
+
+    Raises:
+        UserError: In all of them, if that of any differs from the first process's.
+    """
+    from visionkit.collective import from_first, total
+
+    mine, first = dict(_leaves(plain)), dict(_leaves(from_first(plain)))
+    differ = [key for key in first | mine if mine.get(key) != first.get(key) and key not in _OF_EACH_MACHINE]
+    if total([len(differ)]) == [0]:
+        return
+    if differ:
+        found, there = (describe(leaves.get(differ[0])) for leaves in (mine, first))
+        raise UserError(
+            f"{differ[0]}: found {found} on this machine and {there} on the first one. Expected the same command on "
+            "every machine, but for its own hardware.node_rank. Type here what was typed there."
+        )
+    raise UserError(
+        "hardware.num_nodes: another machine was given another command than this one, and says there in which key. "
+        "Expected the same on every machine, but for its own hardware.node_rank."
+    )
+
+
 def launch_training(
     config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, printer: Printer | None = None
 ) -> int:
@@ -83,6 +121,7 @@ def launch_training(
 
     Raises:
         UserError: If the run's folder is of no use, or what a process says.
+        ProcessError: If a process failed otherwise.
     """
     from visionkit.training.launch import launch
 
@@ -120,6 +159,7 @@ def prepare(
     from visionkit.collective import from_first, rank
     from visionkit.training.trainer import seed
 
+    check_same_command(config.plain)
     seed(config.seed)
     printer = printer or Printer(to_stderr=config.format == "json")
     first = _prepare_first(config, resume_from, processes, printer, shared) if rank() == 0 else None
@@ -185,3 +225,12 @@ def _follow(
             "data on every machine. Compare their dataset.root"
         )
     return PreparedRun(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
+
+
+def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values."""
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionkit.commands.search_space import SearchSettings, check_same
+from visionkit.commands.search_space import Choices, Numbers, SearchSettings, check_same
 from visionkit.commands.sweep import Answer, SweepOptions, check_devices, documents_only, result
 from visionkit.commands.sweep_folder import SweepFolder
 from visionkit.commands.sweep_job import PRUNED, Job, Pruned, Row, run_job
@@ -196,8 +197,20 @@ def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
                 picked[key] = text
                 break
         else:
-            raise UserError(f"sweep.space: no value of '{key}' can be used: {problems[0]}")
+            hint = _whole(key, values, picked, make_config)
+            raise UserError(f"sweep.space: no value of '{key}' can be used: {problems[0]}{hint}")
     return config
+
+
+def _whole(key: str, values: Choices | Numbers, picked: Mapping[str, str], make_config: MakeConfig) -> str:
+    """How whole numbers are drawn, where the ends are whole and only such can be used."""
+    if isinstance(values, Choices) or not (float(values.low).is_integer() and float(values.high).is_integer()):
+        return ""
+    low, high = int(values.low), int(values.high)
+    with contextlib.suppress(UserError):
+        make_config({**picked, key: str(low)})
+        return f" To draw whole numbers: 'sweep.space.{key}={{low: {low}, high: {high}}}'"
+    return ""
 
 
 def _read_row(folder: SweepFolder, number: int, overrides: Mapping[str, str], status: str, info: TaskInfo) -> Row:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionkit.commands.sweep_signals import Signals
-from visionkit.commands.train import INTERRUPTED, train
-from visionkit.errors import UserError
+from visionkit.commands.train import train
+from visionkit.errors import ProcessError, UserError
 from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -126,16 +126,16 @@ def run_job(
 def _fill(row: Row, folder: RunFolder, make: Callable[[], int]) -> None:
     """Make the run and say in its row what became of it; Ctrl-C passes through."""
     try:
-        code = make()
-        if code == 0:
+        if make() == 0:
             _done(row, folder)
-        elif code != INTERRUPTED:
-            row.status, row.reason = "failed", f"ended with exit code {code}; see {folder.log_file}"
     except Pruned:
         row.status, row.reason = "pruned", PRUNED
     except UserError as error:
         row.status, row.reason = "failed", str(error)
         _log(folder, f"visionkit: {error}\n")
+    except ProcessError as error:
+        row.status, row.reason = "failed", error.reason
+        _log(folder, f"{error}\n")
     except (Exception, SystemExit) as error:
         row.status, row.reason = "failed", f"{type(error).__name__}: {error}".strip().split("\n")[0]
         _log(folder, traceback.format_exc())

@@ -53,10 +53,11 @@ def train(
         shared: The data that earlier runs in this process have read; in one process.
 
     Returns:
-        0, or 130 after Ctrl-C; of several processes, the exit code of the first that failed.
+        0, or 130 after Ctrl-C.
 
     Raises:
         UserError: For what the user can mend; until training begins, nothing is written.
+        ProcessError: If one of several processes failed.
     """
     if resume_from is None:
         config.check_start()

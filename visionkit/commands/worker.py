@@ -42,10 +42,11 @@ def main() -> int:
         if _from_another(error):
             # Whoever has died says why, or is seen to be dead, and ends this process as well.
             time.sleep(SECONDS_FOR_THE_NEWS)
-            report_error(FAULT, f"visionkit: another process of the run, on another machine, is gone ({error}).\n")
+            reason = f"another process of the run, on another machine, is gone ({error})."
+            report_error(FAULT, f"visionkit: {reason}", reason=reason)
             return FAULT
-        fault = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.\n"
-        report_error(FAULT, traceback.format_exc() + fault)
+        fault = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
+        report_error(FAULT, traceback.format_exc() + fault, reason=f"{type(error).__name__}: {error}".split("\n")[0])
         return FAULT
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from visionkit.errors import UserError
+from visionkit.errors import ProcessError, UserError
+from visionkit.output import write_atomic
 from visionkit.training.processes import Processes
 from visionkit.training.settings import Hardware
 
@@ -44,11 +45,12 @@ def launch(
         hardware: Where machines meet.
 
     Returns:
-        0, or the exit code of the worker that ended first by itself, its words having been printed; 130 wherever
-        Ctrl-C was handed on, even if the workers had just finished: what started this run is to stop too.
+        0; 130 wherever Ctrl-C was handed on, even if the workers had just finished: what started this run is to stop
+        too.
 
     Raises:
         UserError: If that is what ended a worker, or the machines do not meet.
+        ProcessError: If a worker failed otherwise; of several, the one that ended first by itself.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -94,15 +96,16 @@ def launched() -> bool:
     return WORKER_FILES in os.environ
 
 
-def report_error(code: int, text: str) -> None:
+def report_error(code: int, text: str, *, reason: str = "") -> None:
     """Say, in a worker, why it ends.
 
     Args:
         code: Its exit code.
         text: For 2 the message, else a traceback.
+        reason: A traceback in a line.
     """
     file = Path(os.environ[WORKER_FILES]) / f"error-{os.environ['RANK']}.json"
-    file.write_text(json.dumps({"time": time.time(), "code": code, "text": text}), encoding="utf-8")
+    write_atomic(file, json.dumps({"time": time.time(), "code": code, "text": text, "reason": reason}))
 
 
 @contextlib.contextmanager
@@ -181,7 +184,7 @@ def _hushed() -> Iterator[None]:
 
 
 def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
-    """Print the words of the worker that failed first, and give its exit code; 130 where they were to stop anyway."""
+    """Raise what ended the worker that failed first; 130, its words printed, where they were to stop anyway."""
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
     if told:
         first = min(told, key=lambda error: float(error["time"]))
@@ -190,8 +193,7 @@ def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) 
             return INTERRUPTED
         if first["code"] == 2:
             raise UserError(first["text"])
-        print(first["text"], end="", file=sys.stderr)
-        return int(first["code"])
+        raise ProcessError(first["text"].rstrip(), code=first["code"], reason=first["reason"])
     # Workers that the launcher itself has ended, because another one failed, went by SIGTERM.
     rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[0]))
     code: int = failure.exitcode
@@ -200,16 +202,14 @@ def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) 
     words = "".join(
         file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
     )
-    if words.strip():
-        print(words.strip(), file=sys.stderr)
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", which the system does where memory runs out" if name == "SIGKILL" else ""
         what, code = f"was ended by {name}{hint}", 128 - code
     else:
         what = f"ended with exit code {code}"
-    print(f"visionkit: process {rank} of the run {what}. The others were stopped.", file=sys.stderr)
-    return code
+    reason = f"process {rank} of the run {what}. The others were stopped."
+    raise ProcessError(f"{words.strip()}\nvisionkit: {reason}".lstrip(), code=code, reason=reason)
 
 
 def _meeting_failed(error: Exception, hardware: Hardware) -> Exception:

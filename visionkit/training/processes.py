@@ -116,8 +116,8 @@ def _started_by_torch() -> tuple[int, int] | None:
     world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
     if world % local:
         raise UserError(
-            f"torchrun started {world} processes, {local} of them here: expected the same number on every machine. "
-            "Try the same --nproc_per_node everywhere."
+            f"{world} processes were started, {local} of them here: expected the same number on every machine. "
+            "Try the same hardware.devices, of torchrun --nproc_per_node, everywhere."
         )
     return local, world // local
 
