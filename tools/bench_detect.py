@@ -4,7 +4,8 @@ Each line compares two things that lie in one process and take turns, with equal
 
 train, predict   a training step (forward, loss, backward) and inference (forward to boxes after suppression) of ours
                  and of torchvision's, on padded batches; torchvision's resizing of images, which ours leaves to the
-                 data, is left out. "convolutions" is ours with nothing but backbone, pyramid and the head's layers.
+                 data, is left out, and memory formats are those that each comes with (ours is the trainer's,
+                 channels last). "convolutions" is ours with nothing but backbone, pyramid and the head's layers.
                  The class layer's bias is set so that 300 boxes per image are above the score threshold.
 assign           which object each place answers for: 8 images of 640x640 with 100 boxes each, 80 classes.
 assign+loss      the same with the losses, forward and backward from the head's raw outputs.
@@ -63,7 +64,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="images per batch of train and predict (4)")
     parser.add_argument("--size", type=int, default=256, help="their pixels per side (256)")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
-    parser.add_argument("--format", choices=FORMATS, default="channels_last", help="memory format (channels_last)")
+    parser.add_argument("--format", choices=FORMATS, default="channels_last", help="ours, and of the convolutions")
+    parser.add_argument("--their-format", choices=FORMATS, default="contiguous", help="torchvision's, as it comes")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for train and predict (cpu)")
     parser.add_argument("--bf16", action="store_true", help="train and predict in bfloat16 by autocast")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")
@@ -96,8 +98,8 @@ def whole_models(head: str, backbone: str, options: argparse.Namespace) -> list[
     images = random_images(options.batch, options.size).to(device)
     sizes = torch.full((options.batch, 2), options.size, device=device)
     truth = {name: value.to(device) for name, value in random_objects(options.batch, options.size, 10).items()}
-    for model in (ours, theirs):
-        model.to(device).to(memory_format=FORMATS[options.format])
+    ours.to(device)
+    theirs.to(device).to(memory_format=FORMATS[options.their_format])
     if options.format == "channels_last":
         ours.use_channels_last()
     make_sure_of_some(ours, theirs, images, sizes)
@@ -310,7 +312,8 @@ def report(figures: dict[str, Any]) -> None:
     console = Console(highlight=False, width=150)
     console.print(table)
     console.print(
-        f"{options['batch']} images of {options['size']}x{options['size']}, {options['format']}, threads: "
+        f"{options['batch']} images of {options['size']}x{options['size']}, {options['format']} (torchvision's "
+        f"{options['their_format']}), threads: "
         f"{options['threads']}, {options['device']}{', bf16' if options['bf16'] else ''}; ms of wall time"
     )
     console.print(", ".join(f"{name} {number}" for name, number in environment["versions"].items()))
