@@ -27,6 +27,7 @@ from visionkit.models import create_model
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import Display
+from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
@@ -204,7 +205,7 @@ def run_toolkit(
             recipe=recipe,
             folder=folder,
             info=TASKS["classify"],
-            callbacks=[progress, interrupt, recorder, turns],
+            callbacks=[progress, Divergence(), interrupt, recorder, turns],
         )
         trainer.fit(task, train_dataloaders=train, val_dataloaders=val)
 

@@ -214,8 +214,8 @@ def test_a_broken_file_of_the_division_is_named(make_module, make_tree, tmp_path
 
 
 def test_a_target_that_the_source_does_not_give_is_refused(settings):
-    with pytest.raises(UserError, match=r"dataset 'digits' gives label, not 'boxes'"):
-        VisionDataModule(parse_source(settings("digits")), target="boxes", batch_size=4, seed=0)
+    with pytest.raises(UserError, match=r"dataset 'mnist' gives label, not 'boxes'"):
+        VisionDataModule(parse_source(settings("mnist")), target="boxes", batch_size=4, seed=0)
 
 
 def test_a_trainer_gets_every_sample_once_an_epoch_in_a_new_order(make_module, tree, tmp_path):

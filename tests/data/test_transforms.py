@@ -4,6 +4,7 @@ import numpy
 import pytest
 import torch
 from PIL import Image
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
 from visionkit.data.transforms import Preprocess, load_image, read_size
@@ -141,3 +142,49 @@ def test_a_missing_image_is_named(tmp_path: Path):
 def test_another_number_of_channels_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"1 channel .* or 3 .*, not 4"):
         load_image(tmp_path / "a.png", 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "fitted"), [((40, 20), (32, 16)), ((20, 40), (24, 48)), ((10, 10), (32, 32)), ((1, 500), (1, 48))]
+)
+def test_letterbox_keeps_the_proportions_and_fills_up_on_the_right_and_below(size, fitted):
+    preprocess = Preprocess((32, 48), "letterbox")
+    image = random_images(3, *size)
+    inner = preprocess.fit(image)
+    assert tuple(inner.shape[-2:]) == preprocess.fitted_size(*size) == fitted
+    whole = preprocess(image)
+    assert whole.shape == (3, 32, 48)
+    assert torch.equal(whole[:, : fitted[0], : fitted[1]], inner)
+    assert int(whole[:, fitted[0] :].sum()) == int(whole[:, :, fitted[1] :].sum()) == 0
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (500, 500), (300, 1200), (1000, 777)])
+def test_resize_pad_gives_the_sizes_of_torchvisions_detection_models(size):
+    transform = GeneralizedRCNNTransform(80, 133, [0.0] * 3, [1.0] * 3)
+    expected = transform.resize(torch.zeros(3, *size), None)[0].shape[-2:]
+    found = Preprocess((80, 80), "resize_pad", max_size=133).fitted_size(*size)
+    assert all(abs(a - b) <= 1 for a, b in zip(found, expected, strict=True))  # torchvision rounds down
+    assert max(found) <= 133
+
+
+def test_resize_pad_fills_a_batch_up_to_its_largest_image_in_multiples_of_32():
+    preprocess = Preprocess((40, 40), "resize_pad")
+    images = [preprocess.fit(random_images(3, 20, 30)), preprocess.fit(random_images(3, 50, 20))]
+    batch, sizes = preprocess.pad_batch(images)
+    assert sizes.tolist() == [[40, 60], [100, 40]]
+    assert batch.shape == (2, 3, 128, 64)
+    for row, image in zip(batch, images, strict=True):
+        assert torch.equal(row[:, : image.shape[1], : image.shape[2]], image)
+        assert int(row.sum()) == int(image.sum())
+    assert torch.equal(preprocess(random_images(3, 50, 20)), preprocess.pad_batch(images[1:])[0][0])
+
+
+@pytest.mark.parametrize("mode", ["resize", "pad", "resize_crop", "letterbox", "resize_pad"])
+def test_what_has_been_fitted_stays_as_it_is_and_a_batch_of_one_is_the_image(mode):
+    preprocess = Preprocess((32, 40), mode, max_size=90)
+    for size in ((333, 500), (31, 17), (8, 64)):
+        fitted = preprocess.fit(random_images(3, *size))
+        assert mode == "resize_crop" or torch.equal(preprocess.fit(fitted), fitted)
+        batch, sizes = preprocess.pad_batch([fitted])
+        assert torch.equal(batch[0], preprocess(random_images(3, *size)))
+        assert sizes.tolist() == [list(fitted.shape[-2:])]

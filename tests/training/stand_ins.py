@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import Display
+from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
@@ -108,7 +109,7 @@ class Fitted:
             self.trainer = make_trainer(
                 hardware=hardware, accelerator="cpu", debug=Debug(limit_batches=None, epochs=None),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
-                callbacks=[self.progress, self.interrupt, self.recorder, *callbacks],
+                callbacks=[self.progress, Divergence(), self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip
         self.train = train or Batches(48)
         self.val = val or Batches(24, start=1)

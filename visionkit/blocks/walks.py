@@ -55,6 +55,7 @@ class Record:
         children: The records of a combinator's parts, in the order of execution.
         in_place: Whether a primitive writes its output over its input, as the built layer does.
         shared: Whether another record stands for the same weights and has counted them.
+        runs: How often it is done for one image.
     """
 
     path: tuple[str, ...]
@@ -64,6 +65,7 @@ class Record:
     children: tuple[Record, ...] = ()
     in_place: bool = False
     shared: bool = False
+    runs: int = 1
 
     @property
     def parts(self) -> tuple[Record, ...]:
@@ -91,8 +93,8 @@ class Record:
     def macs(self) -> int:
         """Multiplications with a weight for one image, those of all parts together."""
         if isinstance(self.node, Primitive):
-            return self.node.macs(self.before)
-        return sum(child.macs for child in self.children)
+            return self.runs * self.node.macs(self.before)
+        return self.runs * sum(child.macs for child in self.children)
 
     @property
     def neurons(self) -> int:

@@ -44,10 +44,11 @@ VERBS: Mapping[str, Verb] = {
         ("python -m visionkit evaluate run=latest split=val",),
     ),
     "predict": Verb(
-        "classify images of your own with a run's best checkpoint; writes CSV and JSON",
+        "look at images of your own with a run's best checkpoint; writes their classes, or boxes and annotated images",
         {
             "run": "the run folder, or `latest`",
             "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
+            "min_score": "boxes with a lower score are not drawn (0.3 unless given); the JSON has all",
         },
         ("python -m visionkit predict run=latest source=photos/",),
     ),

@@ -98,6 +98,7 @@ def data_facts(config: RunConfig, datamodule: Any) -> dict[str, Any]:
         "image_size": list(info.image_size),
         "mean": list(info.mean),
         "std": list(info.std),
+        "category_ids": None if info.category_ids is None else list(info.category_ids),
         "class_weights": _balanced(datamodule) if config.plain["head"].get("class_weights") == "balanced" else None,
     }
 

@@ -116,6 +116,7 @@ class RunConfig:
         task = _task(plain["task"])
         source = parse_source(plain["dataset"])
         check_fit(source.name, task.name, task.target)
+        source = source.serving(task.target)
         head = parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])

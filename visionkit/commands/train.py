@@ -143,6 +143,7 @@ def _new_notes(run: PreparedRun) -> list[str]:
 def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
     from visionkit.collective import rank, share_state
     from visionkit.training.callbacks.display import Display
+    from visionkit.training.callbacks.divergence import Divergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
@@ -170,7 +171,7 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, interrupt, recorder, *callbacks],
+            callbacks=[progress, Divergence(), interrupt, recorder, *callbacks],
         )
         began = time.perf_counter()
         trainer.fit(
@@ -261,34 +262,21 @@ def _say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, fl
 
 
 def _draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
-    from visionkit.report.plots import plot_images
+    from visionkit.commands.kits import KITS
 
     recorder.draw_curves()
     if first_batch:
-        labels = first_batch[run.config.task.target].tolist()
         path = run.folder.plots / "train_batch.png"
-        plot_images(first_batch["images"], labels, run.data["class_names"], path, title="first training batch")
+        KITS[run.config.task.name].draw_batch(first_batch, run.data["class_names"], path)
 
 
 def _draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
-    from visionkit.report.plots import plot_confusion_matrix, plot_predictions
-    from visionkit.training.evaluation import predict_some
+    from visionkit.commands.kits import KITS
 
-    names, plots = run.data["class_names"], run.folder.plots
-    if "confusion_matrix" in evaluation.tables:
-        counts = [[int(cell or 0) for cell in row[1:]] for row in evaluation.tables["confusion_matrix"].rows]
-        plot_confusion_matrix(counts, names, plots / "confusion_matrix.png")
-    some = predict_some(run.model, run.config.source, run.datamodule)
-    if some:
-        plot_predictions(
-            some["images"],
-            some["label"].tolist(),
-            some["predicted"].tolist(),
-            some["scores"].tolist(),
-            names,
-            plots / "predictions.png",
-            title="predictions on validation images",
-        )
+    kit, names, plots = KITS[run.config.task.name], run.data["class_names"], run.folder.plots
+    kit.draw_tables(evaluation.tables, names, plots)
+    samples, preprocess = run.datamodule.samples("val"), run.config.source.preprocess()
+    kit.draw_predictions(run.model, samples, preprocess, names, plots / "predictions.png")
 
 
 def _after_interrupt(run: PreparedRun, *, saved: bool) -> None:

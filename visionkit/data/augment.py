@@ -7,7 +7,8 @@ image (`visionkit.data.batch_augment`): torchvision would need a millisecond per
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from visionkit.schema import describe
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AUGMENTATIONS", "Augment", "Augmentation", "check_augment"]
+__all__ = ["AUGMENTATIONS", "Augment", "Augmentation", "build_transform", "check_augment", "seeded"]
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,33 @@ class Augmentation:
             does, because the whole-batch forms never build its classes.
         required: Those without a default.
         smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
+        targets: What may be known of the images; boxes are moved along.
     """
 
     transform: str
     arguments: Mapping[str, str]
     required: tuple[str, ...] = ()
     smooth: bool = False
+    targets: tuple[str, ...] = ("label", "boxes")
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
-    "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}),
-    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "range", "ratio": "range"}),
+    "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}, targets=("label",)),
+    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "range", "ratio": "range"}, targets=("label",)),
+    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=("boxes",)),
+    "iou_crop": Augmentation(
+        "RandomIoUCrop",
+        {
+            "min_scale": "probability",
+            "max_scale": "probability",
+            "min_aspect_ratio": "number",
+            "max_aspect_ratio": "number",
+        },
+        targets=("boxes",),
+    ),
+    "zoom_out": Augmentation(
+        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=("boxes",)
+    ),
     "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
     "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
     "rotation": Augmentation("RandomRotation", {"degrees": "angles", "fill": "number"}, ("degrees",), smooth=True),
@@ -58,28 +75,45 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "color_jitter": Augmentation(
         "ColorJitter", {"brightness": "numbers", "contrast": "numbers", "saturation": "numbers", "hue": "numbers"}
     ),
+    "photometric_distort": Augmentation(
+        "RandomPhotometricDistort",
+        {
+            "brightness": "range",
+            "contrast": "range",
+            "saturation": "range",
+            "hue": "pair",
+            "p": "probability",
+        },
+    ),
     "grayscale": Augmentation("RandomGrayscale", {"p": "probability"}),
     "gaussian_blur": Augmentation("GaussianBlur", {"kernel_size": "whole", "sigma": "numbers"}, ("kernel_size",)),
     "random_erasing": Augmentation(
-        "RandomErasing", {"p": "probability", "scale": "pair", "ratio": "pair", "value": "number"}
+        "RandomErasing",
+        {"p": "probability", "scale": "pair", "ratio": "pair", "value": "number"},
+        targets=("label",),
     ),
-    "trivial_augment": Augmentation("TrivialAugmentWide", {"num_magnitude_bins": "whole"}),
-    "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}),
+    "trivial_augment": Augmentation("TrivialAugmentWide", {"num_magnitude_bins": "whole"}, targets=("label",)),
+    "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}, targets=("label",)),
 }
 
+_WORDS = {"label": "labels", "boxes": "boxes"}
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 
 
-def check_augment(augment: Mapping[str, Mapping[str, Any] | None], *, where: str) -> None:
+def check_augment(
+    augment: Mapping[str, Mapping[str, Any] | None], *, where: str, targets: Collection[str] = ("label", "boxes")
+) -> None:
     """Check names and arguments against the table, without torch.
 
     Args:
         augment: ``{name: {argument: value}}``; a null value is fine.
         where: The place that an error names first.
+        targets: What the data set may give; a change must fit one of them.
 
     Raises:
-        UserError: If a name or an argument is unknown, missing or of the wrong kind.
+        UserError: If a name or an argument is unknown, missing or of the wrong kind, or a change does not fit.
     """
+    fitting = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
     for name, arguments in augment.items():
         row = AUGMENTATIONS.get(name)
         if row is None:
@@ -89,6 +123,12 @@ def check_augment(augment: Mapping[str, Mapping[str, Any] | None], *, where: str
             )
         if arguments is None:
             continue
+        if name not in fitting and fitting:
+            raise UserError(
+                f"{where}: '{name}' changes images with {_WORDS[row.targets[0]]}, but this data set gives "
+                f"{' and '.join(_WORDS.get(target, target) for target in sorted(targets))}. "
+                f"Expected some of {', '.join(sorted(fitting))}. Try: {where}.{name}=null"
+            )
         for argument, value in arguments.items():
             if argument not in row.arguments:
                 raise UserError(
@@ -130,9 +170,9 @@ class Augment:
             if ready and name in WHOLE_BATCH:
                 self._steps.append((True, WHOLE_BATCH[name](dict(arguments), image_size)))
             elif ready:
-                self._steps.append((False, _build(name, arguments, image_size)))
+                self._steps.append((False, build_transform(name, arguments, image_size)))
             else:
-                self._before.append(_build(name, arguments, image_size))
+                self._before.append(build_transform(name, arguments, image_size))
             ready = ready or name == "random_resized_crop"
 
     def __bool__(self) -> bool:
@@ -150,17 +190,54 @@ class Augment:
         """
         import torch
 
-        state = torch.get_rng_state()
-        torch.default_generator.manual_seed(seed)
-        try:
+        with seeded(seed):
             if self._before:
                 images = torch.stack([_apply(self._before, image) for image in images])
             batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
             for whole, step in self._steps:
                 batch = step(batch) if whole else torch.stack([step(image) for image in batch])
             return batch
-        finally:
-            torch.set_rng_state(state)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's default generator as from a fresh one, and leave its state as it was."""
+    import torch
+
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def build_transform(name: str, arguments: Mapping[str, Any], image_size: tuple[int, int]) -> Callable[..., Any]:
+    """The torchvision transform of a row of the table.
+
+    Args:
+        name: A key of `AUGMENTATIONS`.
+        arguments: Checked by `check_augment`.
+        image_size: Height and width of the images, in pixels.
+
+    Raises:
+        UserError: If torchvision refuses a value.
+    """
+    from torchvision.transforms import v2
+
+    row = AUGMENTATIONS[name]
+    values = dict(arguments)
+    if name in ("random_crop", "random_resized_crop"):
+        values["size"] = image_size
+    if name == "random_resized_crop":
+        values["antialias"] = True
+    if row.smooth:
+        values["interpolation"] = v2.InterpolationMode.BILINEAR
+    try:
+        transform: Callable[..., Any] = getattr(v2, row.transform)(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
+    return transform
 
 
 def _mistake(argument: str, kind: str, value: Any) -> str:
@@ -184,6 +261,9 @@ def _mistake(argument: str, kind: str, value: Any) -> str:
     if kind == "range":
         good = value is None or (_are_numbers(value, (2,)) and 0 < value[0] <= value[1])
         return "" if good else "two numbers, such as [0.1, 0.2], above 0 and the smaller one first"
+    if kind == "enlargement":
+        good = value is None or (_are_numbers(value, (2,)) and 1 <= value[0] <= value[1])
+        return "" if good else "two numbers from 1 on, such as [1, 4], the smaller one first"
     if kind == "pair":
         return "" if value is None or _are_numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
     if kind == "numbers":
@@ -201,24 +281,6 @@ def _is_number(value: Any) -> bool:
 
 def _are_numbers(value: Any, lengths: tuple[int, ...]) -> bool:
     return isinstance(value, (list, tuple)) and len(value) in lengths and all(_is_number(part) for part in value)
-
-
-def _build(name: str, arguments: Mapping[str, Any], image_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    from torchvision.transforms import v2
-
-    row = AUGMENTATIONS[name]
-    values = dict(arguments)
-    if name in ("random_crop", "random_resized_crop"):
-        values["size"] = image_size
-    if name == "random_resized_crop":
-        values["antialias"] = True
-    if row.smooth:
-        values["interpolation"] = v2.InterpolationMode.BILINEAR
-    try:
-        transform: Callable[[Tensor], Tensor] = getattr(v2, row.transform)(**values)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
-    return transform
 
 
 def _apply(steps: Sequence[Callable[[Tensor], Tensor]], image: Tensor) -> Tensor:

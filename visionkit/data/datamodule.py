@@ -1,6 +1,7 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
-A batch is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``.
+A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
+images with boxes holds says `visionkit.data.objects`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from torch import Tensor
 from visionkit.data.augment import Augment
 from visionkit.data.loading import BatchReader, Loader
 from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
+from visionkit.data.object_augment import ObjectAugment
+from visionkit.data.objects import ObjectReader
 from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.shared import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
+from visionkit.data.splitting import read_division
 from visionkit.errors import UserError
 from visionkit.output import write_atomic
 
@@ -67,6 +71,7 @@ class VisionDataModule(LightningDataModule):
         shared: SharedData | None = None,
     ) -> None:
         super().__init__()
+        source = source.serving(target)
         if target not in source.gives:
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.gives))}, not '{target}'.")
         self.source, self.target, self.strict = source, target, strict
@@ -148,8 +153,10 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split].samples if split in self._readers else known[split]
 
     def class_counts(self) -> Tensor:
-        """How many training samples each class has, int64 (num_classes,)."""
-        return torch.bincount(self.samples("train").labels, minlength=self.info.num_classes)
+        """How many training samples, or objects in them, each class has, int64 (num_classes,)."""
+        samples = self.samples("train")
+        labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
+        return torch.bincount(labels, minlength=self.info.num_classes)
 
     def train_dataloader(self) -> Loader:
         """Shuffled, augmented batches of the training split."""
@@ -179,7 +186,7 @@ class VisionDataModule(LightningDataModule):
         if self._splits is None:
             if self.trainer is None:
                 self.prepare_data()
-            saved = _read_json(self.splits_file) if self.splits_file and self.splits_file.exists() else None
+            saved = read_division(self.splits_file) if self.splits_file and self.splits_file.exists() else None
             self._splits = self.shared.splits(self.source, seed=self.seed, saved=saved, strict=self.strict)
         return self._splits
 
@@ -203,25 +210,25 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split]
 
     def _make_reader(
-        self, samples: Samples, decoded: Decoded | None, prepared: bool, augment: Augment | None = None
+        self, samples: Samples, decoded: Decoded | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
-        return BatchReader(
-            samples,
-            self.source.preprocess(),
-            augment=augment,
-            decoded=decoded,
-            prepared=prepared,
-            target=self.target,
-            strict=self.strict,
-        )
+        preprocess, augment = self.source.preprocess(), self._augment
+        known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
+        if isinstance(augment, ObjectAugment):
+            chosen = augment if training else None
+            return ObjectReader(samples, preprocess, training=training, augment=chosen, **known)
+        return BatchReader(samples, preprocess, augment=augment if training else None, target=self.target, **known)
 
     def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
+        several_sizes = not prepared or self.target == "boxes"
 
         def decode() -> Decoded | None:
-            if prepared:
-                return decode_prepared(samples, self.source.preprocess(), budget=budget, strict=self.strict)
-            return decode_originals(samples, budget=budget, strict=self.strict)
+            preprocess = self.source.preprocess()
+            if several_sizes:
+                fit = preprocess if prepared else None
+                return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
+            return decode_prepared(samples, preprocess, budget=budget, strict=self.strict)
 
         exact = len(samples) * samples.in_channels * prod(self.source.size)
         decoded = self.shared.decoded(
@@ -230,7 +237,7 @@ class VisionDataModule(LightningDataModule):
             split=split,
             prepared=prepared,
             strict=self.strict,
-            need=min(exact, budget) if prepared else budget,
+            need=budget if several_sizes else min(exact, budget),
             decode=decode,
         )
         self._used_bytes += decoded.nbytes if decoded is not None else 0
@@ -238,9 +245,9 @@ class VisionDataModule(LightningDataModule):
 
     def _loader(self, split: str, *, training: bool) -> Loader:
         reader = self._reader(split)
-        if training and self._augment:
+        if training:
             base = reader
-            reader = self._make_reader(base.samples, base.decoded, base.prepared, self._augment)
+            reader = self._make_reader(base.samples, base.decoded, base.prepared, training=True)
             reader.broken = base.broken
         order = BatchOrder(
             len(reader.samples),
@@ -254,7 +261,9 @@ class VisionDataModule(LightningDataModule):
         return Loader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
-    def _augment(self) -> Augment:
+    def _augment(self) -> Augment | ObjectAugment:
+        if self.target == "boxes":
+            return ObjectAugment(self.source.augment or {}, self.source.preprocess())
         return Augment(self.source.augment or {}, self.source.size)
 
     @property
@@ -279,13 +288,3 @@ class VisionDataModule(LightningDataModule):
         if reader.augment is not None and self._on_gpu:
             return max(0, min(4, available_cores() // local - 1))
         return 0
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
-    return value

@@ -84,16 +84,8 @@ class BatchReader:
         """
         if not len(plan[0]):
             return self.filler()
-        indices, seed = torch.from_numpy(plan[0]), plan[1]
-        images: Tensor | list[Tensor]
-        if isinstance(self.samples, TensorSamples):
-            images = self.samples.batch(indices)
-        elif self.decoded is not None and self.decoded.shapes is None:
-            images = self.decoded.images.index_select(0, indices)
-        elif self.decoded is not None:
-            images = [self.decoded.image(int(index)) for index in indices]
-        else:
-            images, indices = self._from_files(indices)
+        images, indices = self._fetch(torch.from_numpy(plan[0]))
+        seed = plan[1]
         if self.augment is not None and self.augment.wants_original and not self.prepared:
             batch = self.augment(images, seed=seed) if len(images) else self._nothing()
         else:
@@ -110,6 +102,16 @@ class BatchReader:
         images = torch.zeros((2, self.samples.in_channels, *self.preprocess.image_size), dtype=torch.uint8)
         labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
         return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
+
+    def _fetch(self, indices: Tensor) -> tuple[Tensor | list[Tensor], Tensor]:
+        """Images as they lie in memory or in files, and the positions of those that can be read."""
+        if isinstance(self.samples, TensorSamples):
+            return self.samples.batch(indices), indices
+        if self.decoded is not None and self.decoded.shapes is None:
+            return self.decoded.images.index_select(0, indices), indices
+        if self.decoded is not None:
+            return [self.decoded.image(int(index)) for index in indices], indices
+        return self._from_files(indices)
 
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
         if isinstance(images, Tensor):

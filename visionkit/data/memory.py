@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.samples import FileSamples
 from visionkit.data.transforms import Preprocess, read_size
 from visionkit.errors import UserError
 
-__all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared"]
+__all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared", "read_sizes"]
 
 _GROUP = 32  # files a thread takes at once; handing out single small ones costs more than decoding them
 
@@ -31,6 +33,7 @@ class Decoded:
         problems: Position and message of the others.
         shapes: int64 (N, 3), channels, height and width, for flat pixels.
         starts: int64 (N,), where each image begins, for flat pixels.
+        sizes: int64 (N, 2), height and width of the files, where the images have been fitted to other ones.
     """
 
     images: Tensor
@@ -38,6 +41,7 @@ class Decoded:
     problems: dict[int, str] = field(default_factory=dict)
     shapes: Tensor | None = None
     starts: Tensor | None = None
+    sizes: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -54,7 +58,7 @@ class Decoded:
 
     def share(self) -> None:
         """Move the buffers where processes that are not forked find them too."""
-        for tensor in (self.images, self.shapes, self.starts):
+        for tensor in (self.images, self.shapes, self.starts, self.sizes):
             if tensor is not None:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
 
@@ -92,13 +96,16 @@ def decode_prepared(samples: FileSamples, preprocess: Preprocess, *, budget: int
     return Decoded(images, keep, problems)
 
 
-def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Decoded | None:
-    """Decode all files at the sizes which they have, if they fit.
+def decode_originals(
+    samples: FileSamples, *, budget: int, strict: bool, fit: Preprocess | None = None
+) -> Decoded | None:
+    """Decode all files at the sizes which they have, or at those to which each is fitted, if they fit into memory.
 
     Args:
         samples: The files.
         budget: Bytes that may be used.
         strict: Whether an unreadable image is an error.
+        fit: Brings each image to a size of its own, see `Preprocess.fit`.
 
     Returns:
         The images; None if they would not fit, which a few files are enough to tell.
@@ -107,17 +114,18 @@ def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Deco
         UserError: If an image cannot be read and ``strict`` is set.
     """
     count, channels = len(samples), samples.in_channels
-    sizes = numpy.zeros((count, 2), dtype=numpy.int64)
 
-    def measure(index: int) -> None:
-        sizes[index] = read_size(samples.name(index))
+    def fitted(originals: NDArray[Any]) -> NDArray[Any]:
+        if fit is None:
+            return originals
+        return numpy.array([fit.fitted_size(*size) if size[0] else (0, 0) for size in originals.tolist()])
 
     probe = range(0, count, max(1, count // 64))
-    _for_all(probe, measure, strict=False)
-    known = sizes[list(probe)].prod(axis=1)
+    known = fitted(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
     if channels * int(known.sum()) / max(1, len(known)) * count > 1.5 * budget:
         return None
-    problems = _for_all(range(count), measure, strict=strict)
+    originals, problems = read_sizes(samples, range(count), strict=strict)
+    sizes = fitted(originals)
     lengths = sizes.prod(axis=1) * channels
     if int(lengths.sum()) > budget:
         return None
@@ -125,17 +133,41 @@ def decode_originals(samples: FileSamples, *, budget: int, strict: bool) -> Deco
     flat = torch.empty(int(starts[-1]), dtype=torch.uint8)
 
     def put(index: int) -> None:
-        pixels = samples.image(index).flatten()
-        if len(pixels) != lengths[index]:
+        image = samples.image(index)
+        if image.shape[-2:] != tuple(originals[index]):
             raise UserError(f"image '{samples.name(index)}' has another size than its header says.")
+        pixels = (image if fit is None else fit.fit(image)).flatten()
         flat[int(starts[index]) : int(starts[index + 1])] = pixels
 
     problems |= _for_all((i for i in range(count) if i not in problems), put, strict=strict)
     keep = _without(count, problems)
     shapes = torch.from_numpy(numpy.insert(sizes, 0, channels, axis=1))[keep]
+    before = torch.from_numpy(originals)[keep] if fit is not None else None
     if not problems and count and bool((shapes == shapes[0]).all()):
-        return Decoded(flat.view(count, *shapes[0].tolist()), keep)
-    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep])
+        return Decoded(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
+    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
+
+
+def read_sizes(samples: FileSamples, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
+    """Read heights and widths from the headers of files.
+
+    Args:
+        samples: The files.
+        indices: Which of them.
+        strict: Whether one that cannot be read is an error.
+
+    Returns:
+        int64 (N, 2), 0 where none was read, and position and message of those that cannot be.
+
+    Raises:
+        UserError: If one cannot be read and ``strict`` is set.
+    """
+    sizes = numpy.zeros((len(samples), 2), dtype=numpy.int64)
+
+    def measure(index: int) -> None:
+        sizes[index] = read_size(samples.name(index))
+
+    return sizes, _for_all(indices, measure, strict=strict)
 
 
 def available_cores() -> int:

@@ -1,4 +1,4 @@
-"""The samples of one split: images as they were decoded, labels, and a name that a person can look up."""
+"""The samples of one split: images as they were decoded, what is known of each, and a name to look it up by."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.transforms import load_image
+from visionkit.errors import UserError
 
 __all__ = ["FileSamples", "Samples", "TensorSamples"]
 
 
 class Samples(ABC):
-    """A sequence of labelled images.
+    """A sequence of images, each with a label or with marked objects.
 
     Attributes:
-        labels: int64 (N,), class ids from 0.
+        labels: int64 (N,), class ids from 0; zeros where the images have objects instead.
+        annotations: The objects of each image; None where images have labels.
         in_channels: Of each image.
     """
 
     labels: Tensor
+    annotations: Annotations | None = None
     in_channels: int
 
     def __len__(self) -> int:
@@ -33,7 +38,17 @@ class Samples(ABC):
     @property
     def nbytes(self) -> int:
         """About how much memory the samples take, in bytes."""
-        return self.labels.nbytes
+        return self.labels.nbytes + (self.annotations.nbytes if self.annotations is not None else 0)
+
+    def annotation(self, index: int) -> Annotation:
+        """The objects marked in an image, in its own pixels.
+
+        Raises:
+            TypeError: If the samples have labels only.
+        """
+        if self.annotations is None:
+            raise TypeError("these samples have labels, not annotations.")
+        return self.annotations[index]
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -57,22 +72,33 @@ class TensorSamples(Samples):
 
     Args:
         images: uint8 (M, C, H, W); splits may share it.
-        labels: int64 (M,).
+        labels: int64 (M,); None for zeros.
         positions: int64 (N,), which of them belong to the split.
         prefix: What the names begin with, such as ``"test"``.
+        annotations: The objects of the M images.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, positions: Tensor, *, prefix: str) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        positions: Tensor,
+        *,
+        prefix: str,
+        annotations: Annotations | None = None,
+    ) -> None:
         self.images = images
         self.in_channels = images.shape[1]
         self.positions = positions
         self.prefix = prefix
-        self._all_labels = labels
-        self.labels = labels[positions]
+        self._all_labels = labels if labels is not None else torch.zeros(len(images), dtype=torch.int64)
+        self.labels = self._all_labels[positions]
+        self._all_annotations = annotations
+        self.annotations = annotations.select(positions) if annotations is not None else None
 
     @property
     def nbytes(self) -> int:
-        return self.labels.nbytes + len(self) * self.images[:1].nbytes
+        return super().nbytes + len(self) * self.images[:1].nbytes
 
     def name(self, index: int) -> str:
         return f"{self.prefix}/{int(self.positions[index])}"
@@ -85,7 +111,13 @@ class TensorSamples(Samples):
         return self.images.index_select(0, self.positions[indices])
 
     def select(self, positions: Tensor) -> TensorSamples:
-        return TensorSamples(self.images, self._all_labels, self.positions[positions], prefix=self.prefix)
+        return TensorSamples(
+            self.images,
+            self._all_labels,
+            self.positions[positions],
+            prefix=self.prefix,
+            annotations=self._all_annotations,
+        )
 
 
 class FileSamples(Samples):
@@ -94,16 +126,27 @@ class FileSamples(Samples):
     Args:
         root: The folder that the names are relative to.
         names: One per image; kept as one array of bytes, so that millions stay small and are shared with workers.
-        labels: int64 (N,).
+        labels: int64 (N,); None for zeros.
         in_channels: 1 or 3, see `load_image`.
+        annotations: The objects of each image.
+        sizes: int64 (N, 2), height and width that the annotations were made for, 0 where they don't say; a file of
+            another size counts as unreadable, because its boxes would lie elsewhere.
     """
 
     def __init__(
-        self, root: Path, names: Sequence[str] | NDArray[numpy.bytes_], labels: Tensor, *, in_channels: int
+        self,
+        root: Path,
+        names: Sequence[str] | NDArray[numpy.bytes_],
+        labels: Tensor | None = None,
+        *,
+        in_channels: int,
+        annotations: Annotations | None = None,
+        sizes: Tensor | None = None,
     ) -> None:
         self.root = root
         self.in_channels = in_channels
-        self.labels = labels
+        self.labels = labels if labels is not None else torch.zeros(len(names), dtype=torch.int64)
+        self.annotations, self.sizes = annotations, sizes
         self._names = (
             names
             if isinstance(names, numpy.ndarray)
@@ -112,15 +155,27 @@ class FileSamples(Samples):
 
     @property
     def nbytes(self) -> int:
-        return self.labels.nbytes + self._names.nbytes
+        return super().nbytes + self._names.nbytes
 
     def name(self, index: int) -> str:
         return os.path.join(self.root, os.fsdecode(self._names[index]))
 
     def image(self, index: int) -> Tensor:
-        return load_image(self.name(index), self.in_channels)
+        image = load_image(self.name(index), self.in_channels)
+        height, width = (0, 0) if self.sizes is None else self.sizes[index].tolist()
+        if height and image.shape[-2:] != (height, width):
+            raise UserError(
+                f"image '{self.name(index)}' is {image.shape[2]}x{image.shape[1]}, but its annotation was made for "
+                f"{width}x{height} (width x height). Expected the image that was annotated. Replace or remove it."
+            )
+        return image
 
     def select(self, positions: Tensor) -> FileSamples:
         return FileSamples(
-            self.root, self._names[positions.numpy()], self.labels[positions], in_channels=self.in_channels
+            self.root,
+            self._names[positions.numpy()],
+            self.labels[positions],
+            in_channels=self.in_channels,
+            annotations=self.annotations.select(positions) if self.annotations is not None else None,
+            sizes=self.sizes[positions] if self.sizes is not None else None,
         )

@@ -3,6 +3,7 @@
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
 from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
+from visionkit.heads.two_stage import FasterRcnnHead
 
 __all__ = [
     "HEADS",
@@ -10,6 +11,7 @@ __all__ = [
     "ClassifierHead",
     "ConvHead",
     "DenseHead",
+    "FasterRcnnHead",
     "FcosHead",
     "HeadSpec",
     "LinearHead",

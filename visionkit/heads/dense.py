@@ -14,7 +14,7 @@ from visionkit.boxes import clip_boxes, suppress
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.detectors import DenseHead
 
-__all__ = ["DenseDetector", "matched_targets", "rows_of"]
+__all__ = ["DenseDetector", "matched_targets", "place_centers", "rows_of"]
 
 _CENTERS = "centers_"
 
@@ -66,7 +66,7 @@ class DenseDetector(Head):
         said = [self.forward_level(x) for x in maps]
         outputs = {name: torch.cat([one[name] for one in said], dim=1) for name in said[0]}
         for level, x in zip(self.levels.values(), maps, strict=True):
-            outputs[_CENTERS + level.name] = self._centers(level, x, image_size)
+            outputs[_CENTERS + level.name] = place_centers(level, x, image_size, corner=self.spec.centers == "corner")
         return outputs
 
     def centers(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -117,16 +117,22 @@ class DenseDetector(Head):
             start += level.shape[1]
         return tuple(torch.cat(parts, dim=1) for parts in zip(*found, strict=True))  # type: ignore[return-value]
 
-    def _centers(self, level: FeatureInfo, x: Tensor, image_size: tuple[int, int]) -> Tensor:
-        axes = []
-        for cells, pixels in zip(x.shape[-2:], image_size, strict=True):
-            index = torch.arange(cells, dtype=torch.float32, device=x.device)
-            if self.spec.centers == "corner":
-                axes.append(index * (pixels // cells))
-            else:
-                axes.append(index * level.stride + (level.offset + 0.5))
-        rows, columns = axes
-        return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], dim=-1)
+
+def place_centers(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *, corner: bool) -> Tensor:
+    """The middles of a level's places, (H, W, 2) float32: x and y in pixels.
+
+    Args:
+        level: What the level declares.
+        x: Its map (B, C, H, W).
+        image_size: Height and width in pixels of the batch's images.
+        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+    """
+    axes = []
+    for cells, pixels in zip(x.shape[-2:], image_size, strict=True):
+        index = torch.arange(cells, dtype=torch.float32, device=x.device)
+        axes.append(index * (pixels // cells) if corner else index * level.stride + (level.offset + 0.5))
+    rows, columns = axes
+    return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], dim=-1)
 
 
 def rows_of(x: Tensor, channels: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -36,13 +36,17 @@ if TYPE_CHECKING:
     from visionkit.heads.base import Head
     from visionkit.necks.fpn import FeaturePyramid
 
-__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead"]
+__all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead", "anchor_shapes", "is_resnet50", "on_each_level"]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-_PRIOR = 0.01
 _INIT = Init("normal", std=0.01)
+_RARE = Init("normal", std=0.01, bias=-math.log(99))
+"""Every sigmoid begins at 0.01, so that the many places of background don't drown the few others (Lin et al. 2017,
+section 4.1)."""
+_MIDDLING = Init("normal", std=0.01, bias=4.0)
+"""Distances begin at half of the 8 strides that a level is for; from 0, half of the ReLUs behind them never move."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class DenseHead(DetectionHead):
         """The neck's parts, then each part of the head on each level; its weights are counted on the first."""
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
-        return records + self._parts(levels, num_classes=num_classes)
+        return records + on_each_level(self.branches(num_classes), levels)
 
     def layers(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, nn.Module]:
         """The torch modules of the parts by name, freshly initialised.
@@ -122,18 +126,6 @@ class DenseHead(DetectionHead):
             for record in records
             if record.path[0] == "head" and not record.shared
         }
-
-    def _parts(self, levels: Mapping[str, Signal], *, num_classes: int) -> list[Record]:
-        records: list[Record] = []
-        after: dict[tuple[str, str], Signal] = {}
-        for name, (source, node) in self.branches(num_classes).items():
-            for i, (level, signal) in enumerate(levels.items()):
-                before = signal if source is None else after[source, level]
-                record = trace(expand(node, before)[0], before, path=("head", name, level))
-                record = replace(record, shared=i > 0)
-                after[name, level] = record.after
-                records.append(record)
-        return records
 
     def _tower(self, *, bias: bool | None = None) -> Node:
         conv = Conv(
@@ -166,14 +158,14 @@ class FcosHead(DenseHead):
         return {
             "classification": (None, self._tower(bias=True)),
             "regression": (None, self._tower(bias=True)),
-            "distances": ("regression", _predictor(4)),
+            "distances": ("regression", _predictor(4, init=_MIDDLING)),
             "quality": ("regression", _predictor(1)),
-            "logits": ("classification", _predictor(num_classes, prior=_PRIOR)),
+            "logits": ("classification", _predictor(num_classes, init=_RARE)),
         }
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
         same = self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPN() and self.quality == "centerness"
-        return "fcos_resnet50_fpn" if same and _is_resnet50(backbone) else None
+        return "fcos_resnet50_fpn" if same and is_resnet50(backbone) else None
 
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """An `Fcos`."""
@@ -216,27 +208,20 @@ class RetinaNetHead(DenseHead):
 
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
         """Width and height in pixels of the anchors at each place of a level, of the same area for each scale."""
-        exact = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
-        if self.centers == "receptive_field":
-            return [(size / math.sqrt(r), size * math.sqrt(r)) for r in self.aspect_ratios for size in exact]
-        # As torchvision, whose halves of the sides are whole pixels
-        return [
-            (2.0 * round(int(size) / math.sqrt(r) / 2), 2.0 * round(int(size) * math.sqrt(r) / 2))
-            for r in self.aspect_ratios
-            for size in exact
-        ]
+        sizes = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
+        return anchor_shapes(sizes, self.aspect_ratios, whole=self.centers == "corner")
 
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
         return {
             "classification": (None, self._tower()),
             "regression": (None, self._tower()),
             "deltas": ("regression", _predictor(4 * self.num_anchors)),
-            "logits": ("classification", _predictor(num_classes * self.num_anchors, prior=_PRIOR)),
+            "logits": ("classification", _predictor(num_classes * self.num_anchors, init=_RARE)),
         }
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
         anchors = (self.anchor_size, self.scales, self.aspect_ratios)
-        if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not _is_resnet50(backbone):
+        if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not is_resnet50(backbone):
             return None
         if self.norm is None and self.neck == FPN():
             return "retinanet_resnet50_fpn"
@@ -251,11 +236,40 @@ class RetinaNetHead(DenseHead):
         return RetinaNet(self, layers, levels=self.neck.feature_info(backbone))
 
 
-def _predictor(channels: int, *, prior: float | None = None) -> Node:
-    """The last layer; with ``prior``, every sigmoid begins there (Lin et al. 2017, section 4.1)."""
-    init = _INIT if prior is None else Init("normal", std=0.01, bias=-math.log((1 - prior) / prior))
+def on_each_level(branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, Signal]) -> list[Record]:
+    """What parts that are the same on every level do there; their weights are counted on the first.
+
+    Args:
+        branches: The parts by name: each stands on another one's maps, or on the level itself (None).
+        levels: The levels' maps by name.
+    """
+    records: list[Record] = []
+    after: dict[tuple[str, str], Signal] = {}
+    for name, (source, node) in branches.items():
+        for i, (level, signal) in enumerate(levels.items()):
+            before = signal if source is None else after[source, level]
+            record = trace(expand(node, before)[0], before, path=("head", name, level))
+            record = replace(record, shared=i > 0)
+            after[name, level] = record.after
+            records.append(record)
+    return records
+
+
+def anchor_shapes(sizes: Iterable[float], aspect_ratios: Iterable[float], *, whole: bool) -> list[tuple[float, float]]:
+    """Width and height of anchors, each of the area of a square of that size.
+
+    With ``whole``, as in torchvision, sizes and halves of the sides are whole pixels.
+    """
+    if whole:
+        sides = [(int(size) / math.sqrt(r), int(size) * math.sqrt(r)) for r in aspect_ratios for size in sizes]
+        return [(2.0 * round(width / 2), 2.0 * round(height / 2)) for width, height in sides]
+    return [(size / math.sqrt(r), size * math.sqrt(r)) for r in aspect_ratios for size in sizes]
+
+
+def _predictor(channels: int, *, init: Init = _INIT) -> Node:
     return Conv2d(out_channels=channels, kernel_size=(3, 3), padding=(1, 1), init=init)
 
 
-def _is_resnet50(backbone: BackboneSpec) -> bool:
+def is_resnet50(backbone: BackboneSpec) -> bool:
+    """Whether it is the backbone of torchvision's detectors."""
     return (backbone.torchvision or {}).get("model") == "resnet50"

@@ -61,6 +61,19 @@ _OLD_FPN: Row = (r"(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(?=weight|bias)
 _OLD_TOWER: Row = (r"(head\.\w+_head\.conv)\.(\d+)\.(?=weight|bias)", lambda m: f"{m[1]}.{int(m[2]) // 2}.0.")
 
 DETECTORS: dict[str, Detector] = {
+    "faster_rcnn": Detector(
+        table=(
+            (r"head\.rpn\.head\.tower\.conv\.", "rpn.head.conv.0.0."),
+            (r"head\.rpn\.head\.objectness\.", "rpn.head.cls_logits."),
+            (r"head\.rpn\.head\.deltas\.", "rpn.head.bbox_pred."),
+            (r"head\.roi_heads\.box_head\.hidden([12])\.", lambda m: f"roi_heads.box_head.fc{5 + int(m[1])}."),
+            (r"head\.roi_heads\.box_predictor\.classes\.", "roi_heads.box_predictor.cls_score."),
+            (r"head\.roi_heads\.box_predictor\.boxes\.", "roi_heads.box_predictor.bbox_pred."),
+        ),
+        class_layers={"head.roi_heads.box_predictor.classes": 1, "head.roi_heads.box_predictor.boxes": 4},
+        old_names=(_OLD_FPN, (r"rpn\.head\.conv\.(?=weight|bias)", "rpn.head.conv.0.0.")),
+        background=True,
+    ),
     "fcos": Detector(
         table=(
             (_TOWER, _layer(3)),

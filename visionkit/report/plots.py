@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,11 +16,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from visionkit.output import write_atomic
+from visionkit.report.style import FAINT, INK, TRAIN, VALIDATION, WRONG, short, words
 
-__all__ = ["plot_confusion_matrix", "plot_curves", "plot_images", "plot_predictions"]
+__all__ = ["plot_confusion_matrix", "plot_curves", "plot_images", "plot_precision_recall", "plot_predictions"]
 
-TRAIN, VALIDATION, INK, FAINT, WRONG = "#8a94a6", "#1f5fbf", "#22262e", "#d9dde4", "#c8321f"
 BLUES = LinearSegmentedColormap.from_list("visionkit", ["#ffffff", "#cfe0f7", "#6fa3e0", "#1f5fbf", "#0c2f66"])
+COLOURS = matplotlib.colormaps["tab10"]
 PERCENT = {"accuracy", "top5_accuracy", "f1_macro"}
 
 
@@ -46,16 +48,17 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
                 marker = "o" if len(points) <= 30 else None
                 axes.plot(x, y, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=label)
         _style(axes)
-        axes.set_title(_words(name) + (" (%)" if scale == 100.0 else ""), loc="left", color=INK, fontsize=11)
+        axes.set_title(words(name) + (" (%)" if scale == 100.0 else ""), loc="left", color=INK, fontsize=11)
         axes.set_xlabel("epoch", color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     scored = [row for row in history if math.isfinite(row.get(monitor, math.nan))]
     if scored:
         scale = 100.0 if metric in PERCENT else 1.0
         best = max(scored, key=lambda row: row[monitor])
+        shown = f"{best[monitor] * scale:.{2 if scale == 100.0 else 3}f}"
         right.plot(
             best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none", markeredgecolor=WRONG,
-            markeredgewidth=1.6, label=f"best: {best[monitor] * scale:.2f} in epoch {best['epoch']:.0f}",
+            markeredgewidth=1.6, label=f"best: {shown} in epoch {best['epoch']:.0f}",
         )  # fmt: skip
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=9)
@@ -76,7 +79,7 @@ def plot_confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence
     matrix = np.asarray(counts, dtype=np.int64)  # (K, K)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     number = len(class_names)
-    names = [_short(name) for name in class_names]
+    names = [short(name) for name in class_names]
     figure, axes, beside = _matrix_axes(number)
     if number <= 20:
         axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
@@ -118,7 +121,7 @@ def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], 
         path: Where the PNG goes.
         title: The line above.
     """
-    captions = [(_short(class_names[label], 16), INK) for label in labels]
+    captions = [(short(class_names[label], 16), INK) for label in labels]
     _save(_grid(images, captions, title), path)
 
 
@@ -146,10 +149,46 @@ def plot_predictions(
     captions = []
     for label, guess, score in zip(labels, predicted, scores, strict=True):
         right = label == guess
-        text = f"{_short(class_names[guess], 12)}  {score:.0%}"
-        captions.append((text if right else f"{text}\nis {_short(class_names[label], 12)}", INK if right else WRONG))
+        text = f"{short(class_names[guess], 12)}  {score:.0%}"
+        captions.append((text if right else f"{text}\nis {short(class_names[label], 12)}", INK if right else WRONG))
     wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
     _save(_grid(images, captions, f"{title}: {wrong} of {len(labels)} wrong"), path)
+
+
+def plot_precision_recall(
+    recall: Sequence[float],
+    mean: Sequence[float | None],
+    classes: Mapping[str, Sequence[float | None]],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw precision over recall, a line per class and a thick one for their mean.
+
+    Args:
+        recall: 0..1, increasing.
+        mean: As many values in 0..1; None where no class has objects.
+        classes: The same for each class; None where it has no objects.
+        path: Where the PNG goes.
+        title: The line above.
+    """
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    there = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
+    for place, (name, values) in enumerate(there.items()):
+        colour, label = (COLOURS(place), short(name)) if len(there) <= 10 else (FAINT, None)
+        axes.plot(recall, values, color=colour, linewidth=1.2, label=label)
+    if there:
+        axes.plot(recall, np.asarray(mean, dtype=float), color=INK, linewidth=2.4, label="mean")
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axes.text(0.5, 0.5, "no objects", ha="center", color=INK)
+    _style(axes)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_xlabel("recall", color=INK)
+    axes.set_ylabel("precision", color=INK)
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    _save(figure, path)
 
 
 def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figure:
@@ -208,15 +247,6 @@ def _style(axes: Axes) -> None:
     axes.tick_params(colors=INK, color=FAINT, labelsize=9)
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _short(name: str, limit: int = 18) -> str:
-    """Cut in the middle: names of one data set often begin alike."""
-    return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"
 
 
 def _long(names: Sequence[str]) -> bool:

@@ -2,8 +2,9 @@
 
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.classify import ClassifyTask
+from visionkit.tasks.detect import DetectTask
 
 __all__ = ["TASK_CLASSES"]
 
-TASK_CLASSES: dict[str, type[VisionTask]] = {"classify": ClassifyTask}
+TASK_CLASSES: dict[str, type[VisionTask]] = {"classify": ClassifyTask, "detect": DetectTask}
 """One class per name in `visionkit.tasks.info.TASKS`."""

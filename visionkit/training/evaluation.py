@@ -4,9 +4,6 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from visionkit.errors import UserError, did_you_mean
 from visionkit.metrics.table import Table
 from visionkit.tasks.base import VisionTask
@@ -14,9 +11,7 @@ from visionkit.training.processes import Processes
 from visionkit.training.settings import Debug, Hardware
 from visionkit.training.trainer import make_trainer, quiet
 
-__all__ = ["Evaluation", "evaluate_split", "predict_some"]
-
-PICTURES = 32
+__all__ = ["Evaluation", "evaluate_split"]
 
 
 @dataclass(frozen=True)
@@ -84,40 +79,3 @@ def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
             signal.signal(signal.SIGINT, before)
             raise KeyboardInterrupt from None
         raise
-
-
-@torch.inference_mode()
-def predict_some(model: Any, source: Any, datamodule: Any, *, split: str = "val") -> dict[str, Tensor]:
-    """Predictions on images spread evenly over a split, for looking at.
-
-    Args:
-        model: A `VisionModel` on any device.
-        source: Whose deterministic preprocessing is used.
-        datamodule: A `VisionDataModule` after ``setup``.
-        split: Which.
-
-    Returns:
-        ``images`` (N, C, H, W) uint8, ``label``, ``predicted`` (N,) int64 and ``scores`` (N,) in 0..1, on the CPU;
-        images that cannot be read are left out, and the dict is empty where none can.
-    """
-    samples, preprocess = datamodule.samples(split), source.preprocess()
-    positions = torch.linspace(0, len(samples) - 1, min(PICTURES, len(samples))).round().long().tolist()
-    images: list[Tensor] = []
-    labels: list[int] = []
-    for position in positions:
-        try:
-            images.append(preprocess(samples.image(position)))
-        except UserError:  # an unreadable file, counted and named by the datamodule
-            continue
-        labels.append(int(samples.labels[position]))
-    if not images:
-        return {}
-    batch = torch.stack(images)
-    device = next(model.parameters()).device
-    predictions = model.eval().predict(model(batch.to(device)))
-    return {
-        "images": batch,
-        "label": torch.tensor(labels),
-        "predicted": predictions["labels"].cpu(),
-        "scores": predictions["scores"].float().cpu(),
-    }

@@ -6,7 +6,8 @@ from visionkit.data.sources import SOURCES, check_fit, parse_source
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
-ALL = ["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenet", "mnist"]
+ALL = ["cifar10", "cifar100", "coco", "digits", "fashion_mnist", "folder", "imagenet", "mnist", "voc", "yolo"]
+GIVES = {"digits": {"label", "boxes"}, "coco": {"boxes"}, "voc": {"boxes"}, "yolo": {"boxes"}}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -15,7 +16,7 @@ def test_every_source_is_made_from_its_yaml_file_and_carries_its_name(settings, 
     assert next(iter(values.items())) == ("type", name)
     source = parse_source(values)
     assert source.name == name
-    assert source.gives == {"label"}
+    assert source.gives == GIVES.get(name, {"label"})
 
 
 @pytest.mark.parametrize(("name", "classes", "channels"), [("digits", 10, 1), ("mnist", 10, 1), ("cifar100", 100, 3)])
@@ -33,6 +34,12 @@ def test_mnist_is_normalised_by_its_own_constants(settings):
 
 def test_height_and_width_may_differ(settings):
     assert parse_source(settings("digits", image_size=[32, 24])).info().image_size == (32, 24)
+
+
+def test_a_size_left_open_is_the_data_sets_own_or_an_error(settings):
+    assert parse_source(settings("digits", image_size=None)).info().image_size == (32, 32)
+    with pytest.raises(UserError, match=r"dataset.image_size: expected a whole number .*found nothing.*image_size=224"):
+        parse_source(settings("mnist", image_size=None))
 
 
 @pytest.mark.parametrize("size", [0, -3, [32], "big", 2.5])
@@ -70,13 +77,12 @@ def test_a_data_set_that_fits_a_task_passes():
 
 
 def test_a_data_set_that_does_not_fit_says_so():
-    with pytest.raises(UserError, match=r"dataset 'mnist' gives labels, but task 'detect' needs boxes. No data set"):
-        check_fit("mnist", "detect", "boxes")
+    with pytest.raises(UserError, match=r"dataset 'mnist' gives labels, but task 'segment' needs masks. No data set"):
+        check_fit("mnist", "segment", "mask")
 
 
-def test_a_data_set_that_does_not_fit_lists_those_which_do(monkeypatch):
-    monkeypatch.setattr(SOURCES.get("digits"), "gives", frozenset({"label", "boxes"}))
-    message = "gives labels, but task 'detect' needs boxes. Data sets with boxes: digits. Try: dataset=digits"
+def test_a_data_set_that_does_not_fit_lists_those_which_do():
+    message = r"gives labels, but task 'detect' needs boxes. Data sets with boxes: digits.* Try: dataset=digits"
     with pytest.raises(UserError, match=message):
         check_fit("mnist", "detect", "boxes")
 

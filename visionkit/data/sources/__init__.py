@@ -5,14 +5,14 @@ A data set of your own is one class decorated with ``@SOURCES.register("name")``
 
 from typing import Any
 
-from visionkit.data.sources import digits, folder, imagenet, torchvision_sets
+from visionkit.data.sources import coco, digits, folder, imagenet, torchvision_sets, voc, yolo
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
 from visionkit.errors import UserError
 from visionkit.schema import parse_typed
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_fit", "parse_source"]
 
-_FAMILIES = (digits, folder, imagenet, torchvision_sets)
+_FAMILIES = (coco, digits, folder, imagenet, torchvision_sets, voc, yolo)
 
 _PLURAL = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
 
@@ -44,6 +44,7 @@ def check_fit(source_name: str, task_name: str, target: str) -> None:
     if target in gives:
         return
     fitting = [name for name in SOURCES.names() if target in SOURCES.get(name).gives]
+    fitting.sort(key=lambda name: name != "digits")  # first the one that needs no files
     found = " and ".join(_PLURAL.get(name, name) for name in sorted(gives))
     needed = _PLURAL.get(target, target)
     advice = (

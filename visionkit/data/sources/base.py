@@ -45,6 +45,7 @@ class DataInfo:
         image_size: Height and width of a batch, in pixels.
         mean: Per channel, on the scale where a white pixel is 1.
         std: Per channel, on the same scale.
+        category_ids: For each class the number that the data set's own files know it by, where they do.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DataInfo:
     image_size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    category_ids: tuple[int, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -81,7 +83,7 @@ class Source(ABC):
     """A data set and how its images are brought to one size.
 
     Attributes:
-        image_size: Side of a square, or ``[height, width]``, in pixels.
+        image_size: Side of a square, or ``[height, width]``, in pixels; null takes the data set's own, if it has one.
         augment: Random changes of training images in order, ``{name: {argument: value}}``; a name whose value is
             null is left out. See `visionkit.data.augment`.
         num_workers: Processes that prepare batches; null chooses (none where the data lies in memory).
@@ -90,7 +92,7 @@ class Source(ABC):
         std: As ``mean``.
     """
 
-    image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
     augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
     num_workers: Annotated[int, Field(ge=0)] | None = None
     cache_mb: Annotated[int, Field(ge=0)] = 2048
@@ -98,9 +100,15 @@ class Source(ABC):
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
     gives: ClassVar[frozenset[str]] = frozenset({"label"})
+    own_size: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        check_augment(self.augment or {}, where="dataset.augment")
+        if self.image_size is None and self.own_size is None:
+            raise UserError(
+                "dataset.image_size: expected a whole number or [height, width], found nothing (null). "
+                "Try: dataset.image_size=224"
+            )
+        check_augment(self.augment or {}, where="dataset.augment", targets=self.gives)
 
     @property
     def name(self) -> str:
@@ -110,7 +118,16 @@ class Source(ABC):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of a batch, in pixels."""
-        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
+        size = self.image_size or self.own_size or 0
+        return (size, size) if isinstance(size, int) else size
+
+    def serving(self, target: str) -> Source:
+        """The source that gives one kind of target; another one where the images themselves differ.
+
+        Args:
+            target: One of ``gives``.
+        """
+        return self
 
     def check(self, *, strict: bool = False) -> None:
         """Look, without torch and within a moment, whether the files are where they should be.
@@ -157,7 +174,9 @@ class Source(ABC):
 
         return Preprocess(self.size, "resize")
 
-    def describe(self, class_names: tuple[str, ...], *, in_channels: int) -> DataInfo:
+    def describe(
+        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int, ...] | None = None
+    ) -> DataInfo:
         """A `DataInfo` with this source's size and normalisation.
 
         Raises:
@@ -171,7 +190,7 @@ class Source(ABC):
                     f"dataset.{key}: expected {in_channels} value(s), one per channel, found {list(values)}. "
                     f"Try: dataset.{key}=null"
                 )
-        return DataInfo(self.name, class_names, in_channels, self.size, tuple(mean), tuple(std))
+        return DataInfo(self.name, class_names, in_channels, self.size, tuple(mean), tuple(std), category_ids)
 
 
 SOURCES: Registry[Source] = Registry("dataset")

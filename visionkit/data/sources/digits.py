@@ -1,17 +1,72 @@
-"""The 1,797 handwritten digits that scikit-learn ships: real data without any download."""
+"""The 1,797 handwritten digits that scikit-learn ships: real data without any download.
+
+Single digits for labels; scenes composed from them for boxes, the digits of each split in scenes of that split alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from visionkit.data.augment import check_augment
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
 from visionkit.data.splitting import hold_out
+from visionkit.errors import UserError
+from visionkit.schema import STRICT
 
-__all__ = ["Digits"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visionkit.data.transforms import Preprocess
+
+__all__ = ["DigitScenes", "Digits", "Scenes"]
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """How scenes are composed.
+
+    Attributes:
+        train: How many there are for training.
+        val: For validation.
+        test: For the test.
+        digit_size: Height of the smallest and the largest digit, as shares of the scene's shorter side.
+        count: The fewest and the most digits in one scene; where no place is left, there are fewer.
+        overlap: The share of the smaller of two boxes that the other may cover at most.
+        clutter: The most scraps of ink, smaller than any digit, in one scene.
+        seed: Of the composition; scene 7 is the same one whatever the number of scenes.
+        augment: Random changes of training scenes.
+        mean: Of the training scenes, on the scale where white is 1.
+        std: As ``mean``.
+    """
+
+    train: Annotated[int, Field(gt=0)] = 1000
+    val: Annotated[int, Field(gt=0)] = 200
+    test: Annotated[int, Field(gt=0)] = 200
+    digit_size: tuple[Share, Share] = (0.16, 0.36)
+    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]] = (1, 6)
+    overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
+    clutter: Annotated[int, Field(ge=0)] = 4
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    def __post_init__(self) -> None:
+        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=("boxes",))
+        for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
+            if low > high:
+                raise UserError(
+                    f"dataset.scenes.{key}: expected the smaller number first, found [{low}, {high}]. "
+                    f"Try: dataset.scenes.{key}=[{high},{low}]"
+                )
 
 
 @SOURCES.register("digits")
@@ -23,31 +78,111 @@ class Digits(Source):
         split_seed: Of the stratified division; it has its own, so that runs with different seeds compare.
         val_fraction: Share of the samples held for validation.
         test_fraction: Share held for the test.
+        scenes: What is composed of the digits where boxes are wanted.
     """
 
     split_seed: Annotated[int, Field(ge=0)] = 0
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    scenes: Scenes = field(default_factory=Scenes)
+
+    gives: ClassVar[frozenset[str]] = frozenset({"label", "boxes"})
+    own_size: ClassVar[int | None] = 32
+
+    def serving(self, target: str) -> Source:
+        if target != "boxes":
+            return self
+        scenes = self.scenes
+        return DigitScenes(
+            image_size=self.image_size,
+            augment=scenes.augment,
+            num_workers=self.num_workers,
+            cache_mb=self.cache_mb,
+            mean=scenes.mean,
+            std=scenes.std,
+            digits=self,
+        )
 
     def info(self) -> DataInfo:
         return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         import torch
-        from sklearn.datasets import load_digits
 
         from visionkit.data.samples import Samples, TensorSamples
 
-        bunch = load_digits()
-        images = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)[:, None]  # (1797, 1, 8, 8)
-        labels = torch.from_numpy(bunch.target).long()
-        parts = {
-            "test": round(self.test_fraction * len(labels)),
-            "val": round(self.val_fraction * len(labels)),
-        }
-        chosen = hold_out(bunch.target, parts, seed=self.split_seed)
+        pixels, digits, chosen = self.divided()
+        images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
         samples: dict[str, Samples] = {
             split: TensorSamples(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
             for split in ("train", "val", "test")
         }
         return Splits(samples)
+
+    def divided(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+        """Images uint8 (1797, 8, 8), their digits int64 (1797,), and the positions of each split, int64."""
+        import numpy
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        parts = {
+            "test": round(self.test_fraction * len(bunch.target)),
+            "val": round(self.val_fraction * len(bunch.target)),
+        }
+        pixels = numpy.rint(bunch.images * (255 / 16)).astype(numpy.uint8)
+        return pixels, bunch.target.astype(numpy.int64), hold_out(bunch.target, parts, seed=self.split_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitScenes(Source):
+    """Grey scenes in which digits lie on a dark ground, each with its box; made by `Digits.serving`.
+
+    Attributes:
+        digits: The single digits and how scenes are composed of them.
+    """
+
+    digits: Digits
+
+    gives: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    own_size: ClassVar[int | None] = 128
+
+    @property
+    def name(self) -> str:
+        return self.digits.name
+
+    def check(self, *, strict: bool = False) -> None:
+        self.info()
+        smallest = self.digits.scenes.digit_size[0] * min(self.size)
+        if smallest < 8:
+            least = -(-8 // self.digits.scenes.digit_size[0])
+            raise UserError(
+                f"dataset.image_size: in scenes of {self.size[0]}x{self.size[1]} the smallest digits are "
+                f"{smallest:.1f} pixels high, too few to be read. Expected 8 or more. "
+                f"Try: dataset.image_size={least:.0f}"
+            )
+
+    def info(self) -> DataInfo:
+        return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
+
+    def preprocess(self) -> Preprocess:
+        from visionkit.data.transforms import Preprocess
+
+        return Preprocess(self.size, "letterbox")
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        from visionkit.data.sources.digit_scenes import compose_split
+
+        self.check()
+        pixels, digits, chosen = self.digits.divided()
+        return Splits(
+            {
+                split: compose_split(
+                    pixels[chosen[split]],
+                    digits[chosen[split]],
+                    self.digits.scenes,
+                    split=split,
+                    size=self.size,
+                )
+                for split in ("train", "val", "test")
+            }
+        )

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits, existing_root
 from visionkit.data.sources.class_folders import Layout, check_known, find_layout, list_classes
-from visionkit.data.splitting import check_class_sizes, hold_out
+from visionkit.data.splitting import check_class_sizes, hold_out, recall_division
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class Folder(Source):
             if saved is None:
                 divided = self._divide(layout, classes, files["train"], seed=seed)
             else:
-                divided = self._recall(saved, files["train"], notes)
+                names, newer = recall_division(saved, files["train"], dataset=self.name, root=str(self.root))
+                divided = {split: {name: files["train"][name] for name in listed} for split, listed in names.items()}
+                notes += newer
             files |= divided
             record = {split: list(divided[split]) for split in divided}
             what = "all images" if layout.parts["train"] == "" else "train"
@@ -172,30 +174,3 @@ class Folder(Source):
         seed = seed if self.split_seed is None else self.split_seed
         chosen = hold_out(numpy.array(list(files.values())), parts, seed=seed)
         return {split: {names[i]: files[names[i]] for i in positions} for split, positions in chosen.items()}
-
-    def _recall(
-        self, saved: Mapping[str, Any], files: Mapping[str, int], notes: list[str]
-    ) -> dict[str, dict[str, int]]:
-        """The division that was saved, for the files which are there now."""
-        if not {"train", "val"} <= set(saved) or not all(isinstance(names, list) for names in saved.values()):
-            raise UserError(
-                f"the saved division of dataset '{self.name}' should list the files of train and val; found "
-                f"{', '.join(map(str, saved)) or 'nothing'}. Remove the file splits.json to divide anew."
-            )
-        gone = [name for names in saved.values() for name in names if name not in files]
-        if gone:
-            raise UserError(
-                f"the saved division of dataset '{self.name}' names {len(gone)} file(s) that are no longer in "
-                f"'{self.root}', the first of them '{gone[0]}'. Put them back, or remove the file splits.json to "
-                "divide anew (results are then no longer comparable)."
-            )
-        listed = Counter(name for names in saved.values() for name in names)
-        twice = next((name for name, count in listed.items() if count > 1), None)
-        if twice is not None:
-            raise UserError(
-                f"the saved division of dataset '{self.name}' lists '{twice}' more than once, but splits must not "
-                "overlap. Remove the file splits.json to divide anew."
-            )
-        if len(files) > len(listed):
-            notes.append(f"{len(files) - len(listed)} file(s) newer than the saved division left out")
-        return {split: {name: files[name] for name in names} for split, names in saved.items()}

@@ -1,6 +1,5 @@
-"""Times every batch, shows progress, and stops a run whose loss is no number any more."""
+"""Times every batch and shows progress."""
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import Tensor
 
-from visionkit.errors import UserError
 from visionkit.tasks.base import VisionTask
 from visionkit.training.callbacks.display import Display
 
@@ -54,9 +52,6 @@ class Progress(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Training of this epoch is over: stop its clock."""
-        last: Tensor | None = pl_module.losses["train"].last
-        if last is not None:
-            check_loss(float(last), trainer)
         self._trained = self._now() - self._began
         self._waited = _fetch_seconds(trainer) - self._fetched_before
         self.display.validate()
@@ -84,33 +79,15 @@ class Progress(pl.Callback):
         last = task.losses["train"].last
         if last is None:  # this process, of several, has had no sample yet
             return
-        loss = float(last)
-        check_loss(loss, trainer)
         self._waited = _fetch_seconds(trainer) - self._fetched_before
         elapsed = max(self._now() - self._began, 1e-9)
         self.display.beat(
             batch_idx + 1,
-            loss=loss,
+            loss=float(last),
             images_per_second=self._images / elapsed,
             data_share=min(self._waited / elapsed, 1.0),
         )
         self._next_beat = self._now() + SECONDS_BETWEEN_BEATS
-
-
-def check_loss(loss: float, trainer: pl.Trainer) -> None:
-    """Stop a run that has diverged.
-
-    Raises:
-        UserError: If the loss is infinite or not a number.
-    """
-    if math.isfinite(loss):
-        return
-    rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else math.nan
-    raise UserError(
-        f"training diverged: the loss is {loss} in epoch {trainer.current_epoch + 1} "
-        f"(step {trainer.global_step}, learning rate {rate:.3g}). Expected a finite number. "
-        f"Try a smaller rate (recipe.lr={rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
-    )
 
 
 def _fetch_seconds(trainer: pl.Trainer) -> float:

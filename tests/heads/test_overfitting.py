@@ -1,0 +1,38 @@
+"""A detector that cannot learn a few scenes by heart has a fault."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+import yaml
+
+from visionkit import create_model
+from visionkit.data.objects import ObjectReader
+from visionkit.data.sources import parse_source
+from visionkit.metrics.detection import DetectionMetrics
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.mark.slow
+def test_faster_rcnn_learns_8_digit_scenes_by_heart():
+    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).serving("boxes")
+    samples = source.splits(seed=0).samples["train"]
+    batch = ObjectReader(samples, source.preprocess(), training=False).read((numpy.arange(8), 0))
+    head = yaml.safe_load((CONF / "head/faster_rcnn.yaml").read_text(encoding="utf-8"))
+    torch.manual_seed(0)
+    model = create_model("detect", "resnet18", num_classes=10, head=head, in_channels=1, image_size=128)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(80):
+        losses = model.loss(model(batch["images"], batch["image_sizes"]), batch)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+    metrics = DetectionMetrics(source.info().class_names)
+    model.eval()
+    with torch.no_grad():
+        outputs = model(batch["images"], batch["image_sizes"])
+        metrics.update(model.predict(outputs, batch["image_sizes"]), batch)
+    assert metrics.scalars()["map_50"] >= 0.95

@@ -1,0 +1,66 @@
+"""Boxes on images: where they belong, in their colour, legible on images of any size."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
+
+RED = "#c8321f"
+
+
+def _picture(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def _coloured(pixels, colour=(0xC8, 0x32, 0x1F)):
+    """Rows and columns of the pixels that have a colour."""
+    return np.nonzero(np.abs(pixels - np.array(colour)).max(axis=-1) <= 2)
+
+
+def test_a_box_lies_where_its_pixels_are(tmp_path):
+    write_marked(np.zeros((3, 400, 600), np.uint8), [Mark((100, 50, 300, 250), "", RED)], tmp_path / "a.png")
+    pixels = _picture(tmp_path / "a.png")
+    assert pixels.shape == (400, 600, 3)
+    rows, columns = _coloured(pixels)
+    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (100, 50, 299, 249)
+    assert pixels[150, 200].tolist() == [0, 0, 0]
+
+
+def test_a_tiny_grey_image_is_enlarged_by_a_whole_factor_with_its_boxes(tmp_path):
+    write_marked(np.full((1, 28, 20), 7, np.uint8), [Mark((10, 4, 14, 9), "", RED)], tmp_path / "a.png")
+    pixels = _picture(tmp_path / "a.png")
+    assert pixels.shape == (28 * 15, 20 * 15, 3)
+    rows, columns = _coloured(pixels)
+    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (150, 60, 209, 134)
+
+
+@pytest.mark.parametrize("box", [(200, 0, 395, 60), (0, 380, 20, 400), (395, 395, 400, 400), (50, 50, 50, 50)])
+def test_text_stays_within_the_image(tmp_path, box):
+    image = np.zeros((3, 400, 400), np.uint8)
+    write_marked(image, [Mark(box, "", RED)], tmp_path / "without.png")
+    write_marked(image, [Mark(box, "a class name 98%", RED)], tmp_path / "with.png")
+    plate = _coloured(_picture(tmp_path / "with.png"))[0]
+    assert len(plate) > len(_coloured(_picture(tmp_path / "without.png"))[0]) + 400
+    assert len(np.nonzero(_picture(tmp_path / "with.png").min(axis=-1) > 200)[0]) > 100  # white letters
+
+
+def test_jpeg_files_stay_jpeg_files(tmp_path):
+    write_marked(np.zeros((3, 10, 10), np.uint8), [], tmp_path / "new" / "a.JPG")
+    with Image.open(tmp_path / "new" / "a.JPG") as image:
+        assert image.format == "JPEG"
+
+
+def test_a_sheet_holds_images_of_any_sizes_in_rows(tmp_path):
+    panels = [(np.full((3, *size), 90, np.uint8), [Mark((0, 0, size[1], size[0]), "x", RED)]) for size in
+              [(100, 50), (50, 100), (30, 30), (800, 1000), (64, 64)]]  # fmt: skip
+    plot_marked(panels, tmp_path / "sheet.png", title="five", columns=2, headings=("left", "right"))
+    pixels = _picture(tmp_path / "sheet.png")
+    assert pixels.shape[1] == 8 + 2 * 328
+    assert len(_coloured(pixels, (90, 90, 90))[0]) > 5 * 160 * 160
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_classes_have_colours_of_their_own():
+    assert len({class_colour(number) for number in range(80)}) == 80

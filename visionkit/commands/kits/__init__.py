@@ -1,0 +1,10 @@
+"""What the commands do differently for each task."""
+
+from visionkit.commands.kits.base import Results, TaskKit
+from visionkit.commands.kits.classify import ClassifyKit
+from visionkit.commands.kits.detect import DetectKit
+
+__all__ = ["KITS", "Results", "TaskKit"]
+
+KITS: dict[str, TaskKit] = {"classify": ClassifyKit(), "detect": DetectKit()}
+"""One per name in `visionkit.tasks.info.TASKS`."""

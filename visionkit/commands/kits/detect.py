@@ -1,0 +1,207 @@
+"""Detection in the commands: boxes on images, and a file in the form of COCO's results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from visionkit.boxes import rescale_boxes
+from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
+from visionkit.metrics.table import Table
+from visionkit.output import write_atomic
+from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
+from visionkit.report.style import TRAIN, VALIDATION, WRONG
+
+__all__ = ["DetectKit"]
+
+PICTURES = 12
+SHOWN = 20
+MIN_SCORE = 0.3
+OVERLAP = 0.5
+
+
+class DetectKit(TaskKit):
+    """Boxes, precision over recall, annotated images and ``predictions.json``."""
+
+    files = ("predictions.json", "images")
+    at_once = 16
+
+    def draw_batch(self, batch: Mapping[str, Tensor], class_names: Sequence[str], path: Path) -> None:
+        some = (batch[name][:PICTURES] for name in ("images", "image_sizes", "boxes", "labels"))
+        panels = []
+        for image, (height, width), boxes, labels in zip(*some, strict=True):
+            marks = _marks({"boxes": boxes[labels >= 0], "labels": labels[labels >= 0]}, class_names)
+            panels.append((image[:, :height, :width], marks))
+        plot_marked(panels, path, title="first training batch")
+
+    def draw_tables(self, tables: Mapping[str, Table], class_names: Sequence[str], plots: Path) -> None:
+        from visionkit.report.plots import plot_precision_recall
+
+        if "precision_recall" in tables:
+            recall, mean, *lines = cast(Any, zip(*tables["precision_recall"].rows, strict=True))
+            classes = dict(zip(class_names, lines, strict=True))
+            title = "precision over recall, boxes that overlap by half"
+            plot_precision_recall(recall, mean, classes, plots / "precision_recall.png", title=title)
+
+    def draw_predictions(
+        self, model: Any, samples: Any, preprocess: Any, class_names: Sequence[str], path: Path
+    ) -> None:
+        model.eval()
+        panels = []
+        for position, image in some_images(samples, PICTURES):
+            (found,) = _detect(model, preprocess, [preprocess.fit(image)], [image.shape[1:]])
+            found = _at_least(found, MIN_SCORE)
+            truth = samples.annotation(position)
+            right, seen = _matches(found, truth)
+            there = {"boxes": truth.boxes[~truth.crowd], "labels": truth.labels[~truth.crowd]}
+            objects = [hit for hit, crowd in zip(seen, truth.crowd.tolist(), strict=True) if not crowd]
+            panels += [
+                (
+                    image,
+                    [Mark(box, "crowd", TRAIN) for box in truth.boxes[truth.crowd].tolist()]
+                    + _marks(there, class_names, right=objects),
+                ),
+                (image, _marks(found, class_names, right=right)),
+            ]
+        if panels:
+            title = f"validation images, boxes with a score of {MIN_SCORE} or more; red: missed, or found and not there"
+            plot_marked(panels, path, title=title, headings=("truth", "found") * 2)
+
+    def results(
+        self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
+        precision: str, min_score: float | None,
+    ) -> Results:  # fmt: skip
+        shown = MIN_SCORE if min_score is None else min_score
+        return _Boxes(model, preprocess, data, target=target, paths=paths, precision=precision, min_score=shown)
+
+
+class _Boxes(Results):
+    """A row per box, as in COCO's results files, and a picture per image."""
+
+    def __init__(
+        self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
+        precision: str, min_score: float,
+    ) -> None:  # fmt: skip
+        self.model, self.preprocess, self.precision, self.min_score = model, preprocess, precision, min_score
+        self.target, self.names = target, data["class_names"]
+        self.categories = data.get("category_ids") or list(range(len(self.names)))
+        self.numbers = _image_ids(paths)
+        self.above = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        self.rows = []
+        self.seen: dict[Path, Counter[str]] = {}
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        return image, self.preprocess.fit(image)
+
+    def take(self, paths: Sequence[Path], prepared: Sequence[tuple[Tensor, Tensor]]) -> None:
+        fitted, sizes = [fit for _, fit in prepared], [image.shape[1:] for image, _ in prepared]
+        batch = _detect(self.model, self.preprocess, fitted, sizes, precision=self.precision)
+        for path, (image, _), found in zip(paths, prepared, batch, strict=True):
+            self.rows += self._rows(path, found)
+            shown = _at_least(found, self.min_score)
+            self.seen[path] = Counter(self.names[label] for label in shown["labels"].tolist())
+            write_marked(image, _marks(shown, self.names), self.target / "images" / self._picture(path))
+
+    def write(self) -> None:
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
+        write_atomic(self.target / "predictions.json", f"[\n{lines}\n]\n" if lines else "[]\n")
+
+    def lines(self) -> list[str]:
+        total: Counter[str] = sum(self.seen.values(), Counter())
+        return [
+            *(f"{path}: {_counts(counter)}" for path, counter in list(self.seen.items())[:SHOWN]),
+            *([f"... and {len(self.seen) - SHOWN:,} more"] if len(self.seen) > SHOWN else []),
+            f"{len(self.seen):,} images, boxes with a score of {self.min_score:g} or more: {_counts(total)}",
+            f"{len(self.rows):,} boxes of any score are in predictions.json",
+        ]
+
+    def _rows(self, path: Path, found: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        boxes, labels, scores = (found[name].tolist() for name in ("boxes", "labels", "scores"))
+        return [
+            {
+                "image_id": self.numbers[path],
+                "file_name": str(path),
+                "category_id": self.categories[label],
+                "category_name": self.names[label],
+                "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+                "score": round(score, 6),
+            }
+            for (left, top, right, bottom), label, score in zip(boxes, labels, scores, strict=True)
+        ]
+
+    def _picture(self, path: Path) -> Path:
+        """Where below ``images/`` an image goes: as it lies below the folder that all share."""
+        inner = path.absolute().relative_to(self.above)
+        return inner if inner.suffix.lower() in (".jpg", ".jpeg", ".png") else inner.with_name(f"{inner.name}.png")
+
+
+@torch.inference_mode()
+def _detect(
+    model: Any, preprocess: Any, fitted: Sequence[Tensor], sizes: Sequence[Sequence[int]], *, precision: str = "32"
+) -> list[dict[str, Tensor]]:
+    """What a model finds: per image boxes (n, 4) xyxy in pixels of the original, labels and scores (n,), on the CPU."""
+    device = next(model.parameters()).device
+    images, image_sizes = (tensor.to(device) for tensor in preprocess.pad_batch(fitted))
+    with autocast(device, precision):
+        found = model.predict(model(images, image_sizes), image_sizes)
+    original = torch.tensor([tuple(size) for size in sizes], device=device)
+    boxes = rescale_boxes(found["boxes"].float(), image_sizes, original).cpu()
+    labels, scores = found["labels"].cpu(), found["scores"].float().cpu()
+    there = labels >= 0
+    return [
+        {"boxes": b[keep], "labels": c[keep], "scores": s[keep]}
+        for b, c, s, keep in zip(boxes, labels, scores, there, strict=True)
+    ]
+
+
+def _at_least(found: Mapping[str, Tensor], score: float) -> dict[str, Tensor]:
+    return {name: value[found["scores"] >= score] for name, value in found.items()}
+
+
+def _marks(
+    found: Mapping[str, Tensor], class_names: Sequence[str], *, right: Sequence[bool] | None = None
+) -> list[Mark]:
+    """Boxes with class and score, the best on top; coloured by class, or by whether they are ``right``."""
+    labels = found["labels"].tolist()
+    scores = [f" {score:.0%}" for score in found["scores"].tolist()] if "scores" in found else [""] * len(labels)
+    colours = [class_colour(label) for label in labels]
+    if right is not None:
+        colours = [VALIDATION if hit else WRONG for hit in right]
+    marks = [
+        Mark(box, f"{class_names[label]}{score}", colour)
+        for box, label, score, colour in zip(found["boxes"].tolist(), labels, scores, colours, strict=True)
+    ]
+    return marks[::-1]
+
+
+def _matches(found: Mapping[str, Tensor], truth: Any) -> tuple[list[bool], list[bool]]:
+    """Which boxes are right and which objects found: each box, best first, takes the free object it covers most."""
+    from torchvision.ops import box_iou
+
+    right, seen = [False] * len(found["labels"]), [False] * len(truth)
+    fits = (found["labels"][:, None] == truth.labels) & ~truth.crowd
+    overlaps = torch.where(fits, box_iou(found["boxes"], truth.boxes), 0.0).tolist()
+    for place, row in enumerate(overlaps):
+        free = [(overlap, number) for number, overlap in enumerate(row) if overlap >= OVERLAP and not seen[number]]
+        if free:
+            right[place] = seen[max(free)[1]] = True
+    return right, seen
+
+
+def _image_ids(paths: Sequence[Path]) -> dict[Path, int]:
+    """COCO's own images are named by their ids; others are counted from 1."""
+    stems = [path.stem for path in paths]
+    if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
+        return {path: int(path.stem) for path in paths}
+    return {path: number for number, path in enumerate(paths, start=1)}
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in counter.most_common()) or "none"

@@ -1,0 +1,78 @@
+"""The objects marked in the images of a split, as a few flat arrays.
+
+Millions of objects stay small in memory and are shared with workers; what a later task marks beside the box of an
+object (an outline, a mask) is one more array along the objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+__all__ = ["Annotation", "Annotations"]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The objects of one image.
+
+    Attributes:
+        boxes: float32 (n, 4), xyxy in pixels of the image as it was decoded.
+        labels: int64 (n,), class ids from 0.
+        crowd: bool (n,), regions with many objects: neither trained on nor counted as hit or missed.
+        area: float32 (n,), in square pixels; where the data set gives none, that of the box.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    crowd: Tensor
+    area: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, keep: Tensor | slice) -> Annotation:
+        """The objects that a mask, bool (n,), positions, int64 (m,), or a slice choose."""
+        return Annotation(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The objects of all images of a split.
+
+    Attributes:
+        starts: int64 (N + 1,), where the objects of each image begin, and their number at the end.
+        objects: The objects of all images, one after another.
+    """
+
+    starts: Tensor
+    objects: Annotation
+
+    @classmethod
+    def join(cls, images: Sequence[Annotation]) -> Annotations:
+        """Lay the objects of single images one after another."""
+        counts = torch.tensor([0, *(len(image) for image in images)], dtype=torch.int64)
+        parts = (torch.cat([getattr(image, field.name) for image in images]) for field in fields(Annotation))
+        return cls(counts.cumsum(0), Annotation(*parts))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> Annotation:
+        return self.objects.select(slice(int(self.starts[index]), int(self.starts[index + 1])))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the arrays in bytes."""
+        arrays: list[Tensor] = [self.starts, *(getattr(self.objects, field.name) for field in fields(self.objects))]
+        return sum(array.nbytes for array in arrays)
+
+    def select(self, positions: Tensor) -> Annotations:
+        """The images at these positions, int64 (M,), in this order."""
+        counts = self.starts.diff()[positions]
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        within = torch.arange(int(starts[-1])) - starts[:-1].repeat_interleave(counts)
+        return Annotations(starts, self.objects.select(self.starts[positions].repeat_interleave(counts) + within))

@@ -1,0 +1,154 @@
+"""Pascal VOC: an XML file per image (Everingham et al. 2010, development kit).
+
+Understood are ``Annotations/`` and ``JPEGImages/`` with or without ``ImageSets/Main/{train,val,test}.txt``, other names
+of these folders, and ``train/``, ``valid/``, ``test/`` with images and XML files in each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.box_files import BoxFiles
+from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.data.sources.marked import Found
+
+__all__ = ["Voc"]
+
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
+_DEPTH = 3
+
+
+@SOURCES.register("voc")
+@dataclass(frozen=True, kw_only=True)
+class Voc(BoxFiles):
+    """Images with an XML file each.
+
+    Attributes:
+        annotations: The folder of the XML files, relative to ``root``; null looks for it.
+        images: The folder of the images; null looks for it.
+        classes: Class names in the order of their ids; null takes those found in the files, sorted.
+        difficult: ``keep`` takes objects marked as difficult as any other; ``ignore`` neither trains on them nor counts
+            them as hit or missed, as the VOC challenge does.
+        first_pixel: The coordinate of the first pixel; VOC and labelImg count from 1 and include the last pixel.
+    """
+
+    annotations: str | None = None
+    images: str | None = None
+    classes: tuple[str, ...] | None = None
+    difficult: Literal["keep", "ignore"] = "keep"
+    first_pixel: Literal[0, 1] = 1
+
+    expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
+
+    def read(self) -> Found:
+        from visionkit.data.sources.voc_xml import read_voc
+
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        folders = self._xml_folders(root)
+        lists = None
+        if list(folders) == ["train"]:
+            lists = _lists((root / folders["train"]).parent)
+        return read_voc(
+            root,
+            {split: (folder, self._image_folder(root, folder)) for split, folder in folders.items()},
+            lists=lists,
+            classes=self.classes,
+            ignore_difficult=self.difficult == "ignore",
+            first_pixel=self.first_pixel,
+        )
+
+    def _xml_folders(self, root: Path) -> dict[str, str]:
+        """The folder of the XML files, relative to the root, of each split; ``train`` alone where there is one."""
+        if self.annotations is not None:
+            if not (root / self.annotations).is_dir():
+                raise UserError(
+                    f"dataset.annotations: there is no folder '{self.annotations}' in '{root}'. Expected the folder of "
+                    "the XML files, relative to dataset.root. Try: dataset.annotations=Annotations"
+                )
+            if not _holds_xml(root / self.annotations):
+                raise UserError(
+                    f"dataset.annotations: the folder '{root / self.annotations}' holds no XML file: no annotation at "
+                    "all. Expected one XML file per image."
+                )
+            return {"train": self.annotations}
+        found = list(_folders_with_xml(root, "", _DEPTH))
+        if not found:
+            raise UserError(
+                f"dataset.root: no annotation at all: no XML file in '{root}' or its folders. Expected {self.expected}."
+            )
+        if len(found) == 1:
+            return {"train": found[0]}
+        splits = {
+            split: folder
+            for folder in found
+            for split, names in SPLIT_FOLDERS.items()
+            if folder.split("/")[0].lower() in names
+        }
+        if len(splits) < len(found) or "train" not in splits:
+            raise UserError(
+                f"dataset.root: several folders below '{root}' hold XML files: {', '.join(found)}. Expected one, or "
+                f"one in each of train, valid and test. Try: dataset.annotations={found[0]}"
+            )
+        return splits
+
+    def _image_folder(self, root: Path, xml_folder: str) -> str:
+        from visionkit.data.files import walk_images
+
+        if self.images is not None:
+            if not (root / self.images).is_dir():
+                raise UserError(
+                    f"dataset.images: there is no folder '{self.images}' in '{root}'. Expected the folder of the "
+                    "images, relative to dataset.root. Try: dataset.images=JPEGImages"
+                )
+            return self.images
+        parent = os.path.dirname(xml_folder)
+        beside = [f"{parent}/{name}" if parent else name for name in _IMAGE_FOLDERS]
+        for folder in (*beside, xml_folder, parent):
+            if (root / folder).is_dir() and next(walk_images(root / folder), None) is not None:
+                return folder
+        raise UserError(
+            f"dataset.root: no images beside '{root / xml_folder}'. Expected them in {', '.join(beside)}. "
+            "Or say where they are: dataset.images=folder"
+        )
+
+
+def _lists(home: Path) -> Mapping[str, Path] | None:
+    """The files that say which image belongs to which split, if there are any."""
+    for folder in (home / "ImageSets" / "Main", home / "ImageSets"):
+        files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
+        found = {name: file for name, file in files.items() if file.is_file()}
+        everything = found.pop("trainval", None)
+        if "train" not in found and everything is not None:
+            found = {**found, "train": everything}
+            found.pop("val", None)
+        if not found:
+            continue
+        if "train" not in found:
+            raise UserError(
+                f"dataset.root: '{folder}' has {', '.join(file.name for file in found.values())} but no train.txt. "
+                "Expected a list of the training images. Remove the folder to let visionkit divide them."
+            )
+        return found
+    return None
+
+
+def _folders_with_xml(root: Path, inner: str, depth: int) -> Any:
+    folder = root / inner
+    if _holds_xml(folder):
+        yield inner
+    if depth:
+        for name in sorted(os.listdir(folder)):
+            if not name.startswith((".", "__MACOSX")) and (folder / name).is_dir():
+                yield from _folders_with_xml(root, f"{inner}/{name}" if inner else name, depth - 1)
+
+
+def _holds_xml(folder: Path) -> bool:
+    return any(name.lower().endswith(".xml") and not name.startswith(".") for name in os.listdir(folder))

@@ -1,0 +1,140 @@
+"""The head that looks twice: what it is, checked and counted without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import BackboneSpec
+from visionkit.blocks import (
+    Activation,
+    Conv,
+    Conv2d,
+    Flatten,
+    Init,
+    Linear,
+    Node,
+    NormField,
+    Record,
+    Sequence,
+    Signal,
+    build,
+    expand,
+    trace,
+)
+from visionkit.blocks.base import Count
+from visionkit.blocks.signal import Axis
+from visionkit.heads.detectors import DetectionHead, Positive, Probability, anchor_shapes, is_resnet50, on_each_level
+from visionkit.heads.spec import head
+from visionkit.necks import FPN
+
+if TYPE_CHECKING:
+    from visionkit.heads.base import Head
+
+__all__ = ["FasterRcnnHead"]
+
+POOLED_SIZE = 7
+"""Rows and columns that are pooled for each proposal (Lin et al. 2017, arXiv:1612.03144, section 4.2)."""
+
+_INIT = Init("normal", std=0.01)
+
+
+@head("faster_rcnn")
+@dataclass(frozen=True, kw_only=True)
+class FasterRcnnHead(DetectionHead):
+    """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) on a pyramid (Lin et al. 2017, arXiv:1612.03144, section 4).
+
+    The first stage proposes boxes on every level; the second one looks at each of them once more, on the levels that
+    stand on stages of the backbone.
+
+    Attributes:
+        norm: Behind the first stage's convolution.
+        centers: A cell stands at the centre of its ``receptive_field``; ``corner`` is torchvision's way: cell i
+            stands at i times the whole number of image pixels per cell (and anchors have whole sides).
+        anchor_size: Side of the anchors in strides of their level.
+        aspect_ratios: Heights divided by widths.
+        hidden: Widths of the fully connected layers that look at a proposal.
+        proposals: How many the first stage makes per image, at most.
+        training_proposals: The same in training.
+        sampled_anchors: How many of an image's anchors the first stage's loss draws.
+        sampled_proposals: How many of an image's proposals the second stage's loss draws.
+        score_threshold: Boxes that score no more are not given.
+        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
+    """
+
+    neck: FPN = FPN(finest_stride=4, extra="max_pool")
+    norm: NormField = None
+    centers: Literal["receptive_field", "corner"] = "receptive_field"
+    anchor_size: Positive = 8.0
+    aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 2.0)
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (1024, 1024)
+    proposals: Count = 1000
+    training_proposals: Count = 2000
+    sampled_anchors: Count = 256
+    sampled_proposals: Count = 512
+    score_threshold: Probability = 0.05
+    nms_threshold: Probability = 0.5
+
+    def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
+        """Width and height in pixels of the anchors at each place of a level, all of one area."""
+        return anchor_shapes([self.anchor_size * stride], self.aspect_ratios, whole=self.centers == "corner")
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        sizes = (self.neck, self.norm, self.anchor_size, self.aspect_ratios, self.hidden)
+        paper = (FPN(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
+        return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image."""
+        records = self.neck.trace(backbone, image_size=image_size)
+        records += on_each_level(self._first_stage(), self.neck.levels(records))
+        axis = Axis(POOLED_SIZE, None, None, None)
+        before = Signal(self.neck.out_channels, axis, axis)
+        for name, node in self._second_stage(num_classes).items():
+            record = replace(trace(expand(node, before)[0], before, path=("head", name)), runs=self.proposals)
+            records.append(record)
+            if name == "hidden":
+                before = record.after
+        return records
+
+    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+        """A `FasterRcnn`."""
+        from visionkit.heads.faster_rcnn import FasterRcnn
+
+        records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
+        layers = {
+            record.path[1]: build(record.node, record.before)[0]
+            for record in records
+            if record.path[0] == "head" and not record.shared
+        }
+        levels = self.neck.feature_info(backbone)
+        return FasterRcnn(self, layers, levels=levels, num_pooled=len(self.neck.stages(backbone)))
+
+    def _first_stage(self) -> Mapping[str, tuple[str | None, Node]]:
+        tower = Conv(
+            out_channels=self.neck.out_channels,
+            kernel_size=3,
+            padding="same",
+            norm=self.norm,
+            activation=Activation("relu"),
+            init=_INIT,
+        )
+        anchors = len(self.aspect_ratios)
+        return {
+            "tower": (None, tower),
+            "objectness": ("tower", Conv2d(out_channels=anchors, kernel_size=(1, 1), init=_INIT)),
+            "deltas": ("tower", Conv2d(out_channels=4 * anchors, kernel_size=(1, 1), init=_INIT)),
+        }
+
+    def _second_stage(self, num_classes: int) -> Mapping[str, Node]:
+        layers: dict[str, Node] = {"flatten": Flatten()}
+        for i, width in enumerate(self.hidden, start=1):
+            layers |= {f"hidden{i}": Linear(out_features=width), f"act{i}": Activation("relu")}
+        return {
+            "hidden": Sequence(layers),
+            "classes": Linear(out_features=num_classes + 1),  # and the background
+            "boxes": Linear(out_features=4 * (num_classes + 1)),
+        }

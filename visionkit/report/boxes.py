@@ -1,0 +1,132 @@
+"""Boxes drawn on images, with Pillow: single files, and sheets of many."""
+
+import colorsys
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from visionkit.output import write_atomic
+from visionkit.report.style import INK, short
+
+__all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
+
+SMALLEST = 400
+PANEL, GAP, TOP = 320, 8, 34
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box to be drawn.
+
+    Attributes:
+        box: Left, top, right, bottom in pixels.
+        text: What is written at its edge; "" for nothing.
+        colour: Such as ``"#1f5fbf"``.
+    """
+
+    box: Sequence[float]
+    text: str
+    colour: str
+
+
+def class_colour(number: int) -> str:
+    """A colour for a class id; neighbours differ much."""
+    red, green, blue = colorsys.hsv_to_rgb((0.6 + number * GOLDEN) % 1.0, 0.85, 0.8)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def write_marked(image: Any, marks: Sequence[Mark], path: Path) -> None:
+    """Write an image with boxes on it in its own size; a tiny one is enlarged by a whole factor, to be legible.
+
+    Args:
+        image: (C, H, W) uint8, a tensor or an array; the first channel alone is grey, the first three are colours.
+        marks: In its pixels; later ones lie above earlier ones.
+        path: A PNG or JPEG file, by its suffix.
+    """
+    pixels = np.asarray(image)
+    factor = math.ceil(SMALLEST / max(pixels.shape[1:]))
+    buffer = io.BytesIO()
+    kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
+    _draw(pixels, marks, scale=float(factor)).save(buffer, format=kind, quality=92)
+    write_atomic(path, buffer.getvalue())
+
+
+def plot_marked(
+    panels: Sequence[tuple[Any, Sequence[Mark]]],
+    path: Path,
+    *,
+    title: str,
+    columns: int = 4,
+    headings: Sequence[str] = (),
+) -> None:
+    """Draw images with their boxes in rows.
+
+    Args:
+        panels: Images (C, H, W) uint8 of any sizes, each with marks in its pixels.
+        path: Where the PNG goes.
+        title: The line above.
+        columns: Images in a row.
+        headings: Words above the columns.
+    """
+    drawn = [_draw(np.asarray(image), marks, scale=PANEL / max(image.shape[1:])) for image, marks in panels]
+    columns = min(columns, len(drawn))
+    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
+    heights = [max(panel.height for panel in row) for row in rows]
+    top = TOP + (TOP - 12 if headings else 0)
+    width, height = GAP + columns * (PANEL + GAP), top + sum(heights) + GAP * len(rows)
+    sheet = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((GAP, TOP / 2), title, fill=INK, font=ImageFont.load_default(16), anchor="lm")
+    for column, heading in enumerate(headings[:columns]):
+        place = (GAP + column * (PANEL + GAP), TOP + 6)
+        pen.text(place, heading, fill=INK, font=ImageFont.load_default(13), anchor="lm")
+    for row, tall in zip(rows, heights, strict=True):
+        for column, panel in enumerate(row):
+            sheet.paste(panel, (GAP + column * (PANEL + GAP), top))
+        top += tall + GAP
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
+    height, width = pixels.shape[1:]
+    plain = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(np.moveaxis(pixels[:3], 0, -1))
+    image = Image.fromarray(plain).convert("RGB")
+    if scale != 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
+    pen = ImageDraw.Draw(image)
+    longest = max(image.size)
+    line, font = max(2, round(longest / 320)), ImageFont.load_default(max(11, round(longest / 40)))
+    for mark in marks:
+        left, top, right, bottom = (value * scale for value in mark.box)
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=mark.colour, width=line)
+    for mark in marks:
+        if mark.text:
+            _write(pen, mark, font, scale, image.size)
+    return image
+
+
+def _write(pen: ImageDraw.ImageDraw, mark: Mark, font: Any, scale: float, size: tuple[int, int]) -> None:
+    """The text on a plate above its box, or inside where the image ends."""
+    text = short(mark.text, 24)
+    left, top = mark.box[0] * scale, mark.box[1] * scale
+    x0, y0, x1, y1 = pen.textbbox((0, 0), text, font=font)
+    wide, high = x1 - x0 + 4, y1 - y0 + 4
+    left = max(0.0, min(left, size[0] - wide))
+    top = top - high if top >= high else min(top, size[1] - high)
+    pen.rectangle((left, top, left + wide - 1, top + high - 1), fill=mark.colour)
+    pen.text((left + 2 - x0, top + 2 - y0), text, fill="white" if _dark(mark.colour) else INK, font=font)
+
+
+def _dark(colour: str) -> bool:
+    red, green, blue = ImageColor.getrgb(colour)[:3]
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 150
