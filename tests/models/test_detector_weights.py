@@ -142,3 +142,22 @@ def test_a_published_file_that_cannot_be_fetched_says_where_to_put_it(monkeypatc
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(UserError, match=r"'coco' of fcos_resnet50_fpn cannot be downloaded: no network\. Download"):
         create_model("detect", "resnet50", num_classes=80, weights="coco")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "published_as"),
+    [
+        ("coco_fcos", "fcos_resnet50_fpn"),
+        ("coco_retinanet", "retinanet_resnet50_fpn"),
+        ("coco_faster_rcnn", "fasterrcnn_resnet50_fpn"),
+    ],
+)
+def test_the_experiments_that_messages_name_are_the_detectors_that_torchvision_has_weights_of(experiment, published_as):
+    from visionkit.cli.compose import compose
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.heads import parse_head
+
+    config = RunConfig.from_plain(compose({"experiment": experiment}, config_dirs=()), check_data=False)
+    head = parse_head(config.head, task="detect")
+    assert head.counterpart(config.backbone) == published_as
+    assert (config.task.name, config.source.name, head.centers) == ("detect", "coco", "corner")
