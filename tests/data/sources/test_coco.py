@@ -134,7 +134,7 @@ def test_odd_annotations_are_mended_or_dropped_counted_and_named(make_source, ma
     assert len(objects) == (6 if "clipped" in words else 5)
     if "clipped" in words:
         assert [30, 5, 40, 15] in objects.boxes.tolist()
-    with pytest.raises(UserError, match=r"dataset 'coco': .*: annotations/instances_train2017.json annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=r"dataset 'coco': .*/instances_train2017.json annotation 10. Mend or remove"):
         source.check(strict=True)
 
 
@@ -152,7 +152,9 @@ def test_a_missing_image_is_dropped_with_its_annotations_and_named(make_source, 
     source = make_source(root)
     splits = source.splits(seed=0)
     assert sizes(splits) == {"train": 3, "val": 2}
-    assert splits.notes == ["1 annotation(s) for a missing image dropped: annotations/instances_train2017.json 000000000002.jpg"]
+    assert splits.notes == [
+        "1 annotation(s) for a missing image dropped: annotations/instances_train2017.json 000000000002.jpg"
+    ]
     assert [len(splits.samples["train"].annotation(index)) for index in range(3)] == [1, 2, 2]
 
 
@@ -235,7 +237,7 @@ def test_images_that_are_nowhere_are_an_error(make_source, make_coco):
     ):
         make_source(root).check()
     (root / "val2018").mkdir()
-    with pytest.raises(UserError, match=r"dataset.images.train: none of the 4 images of .* is in '.*val2018', the first"):
+    with pytest.raises(UserError, match=r"dataset.images.train: none of the 4 images of .* is in '.*val2018'"):
         make_source(root, images={"train": "val2018"}).check()
 
 
@@ -250,7 +252,7 @@ def test_a_val_without_objects_is_an_error_for_no_epoch_could_be_judged(make_sou
 
 def test_a_division_that_leaves_val_without_objects_says_how_to_make_another(make_source, make_coco):
     root = make_coco({"train": 12}, change=lambda c: c.update(annotations=c["annotations"][:1]))
-    with pytest.raises(UserError, match=r"in any of the 2 images of val in .* Try another division: dataset.split_seed"):
+    with pytest.raises(UserError, match=r"any of the 2 images of val in .* Try another division: dataset.split_seed"):
         make_source(root).splits(seed=0)
 
 

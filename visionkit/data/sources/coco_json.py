@@ -84,8 +84,8 @@ def _locate(
     findings += Finding.of("annotation(s) for a missing image", missing)
     if not len(kept):
         raise UserError(
-            f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the first of them "
-            f"'{images.names[0]}'. Expected the folder that file_name is relative to."
+            f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
+            f"first of them '{images.names[0]}'. Expected the folder that file_name is relative to."
         )
     chosen = images.select(kept)
     return replace(chosen, names=[path for path in paths if path is not None])
@@ -195,8 +195,8 @@ def _objects(
     if not defined.all():
         row = rows[numpy.flatnonzero(~defined)[0]]
         raise UserError(
-            f"dataset.root: '{file}': {number(row)} has category_id {entries[row]['category_id']}, which the categories "
-            f"do not define. Expected one of {describe(list(category_ids))}."
+            f"dataset.root: '{file}': {number(row)} has category_id {entries[row]['category_id']}, which the "
+            f"categories do not define. Expected one of {describe(list(category_ids))}."
         )
     lost = [place(rows[row]) for row in numpy.flatnonzero(~known)]
     findings += Finding.of("annotation(s) whose image_id is none of the images", lost)

@@ -58,7 +58,8 @@ def read_voc(
     for split, (xml_folder, image_folder) in folders.items():
         wanted = None if listed is None else {stem for stems in listed.values() for stem in stems}
         gathered[split] = _gather(root, xml_folder, image_folder, wanted, findings)
-    names = tuple(classes) if classes is not None else tuple(sorted({c for g in gathered.values() for c in g.classes if c}))
+    found = {name for files in gathered.values() for name in files.classes if name}
+    names = tuple(classes) if classes is not None else tuple(sorted(found))
     whole = {
         split: _marked(files, names, findings, ignore_difficult=ignore_difficult, first_pixel=first_pixel)
         for split, files in gathered.items()
