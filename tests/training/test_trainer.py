@@ -154,6 +154,12 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(tmp_path):
     _load(fitted.folder.last_checkpoint)
 
 
+def test_early_stopping_waits_where_an_epoch_has_no_score(tmp_path):
+    fitted = Fitted(tmp_path, early_stopping=EarlyStopping(patience=1))
+    fitted.task.metrics["val"].scalars = dict
+    assert len(fitted.fit().recorder.history) == 3
+
+
 def test_bf16_trains_on_the_cpu(tmp_path):
     fitted = Fitted(tmp_path, hardware=replace(HARDWARE, precision="bf16")).fit()
     assert fitted.task.model.linear.weight.dtype == torch.float32

@@ -40,6 +40,9 @@ class Fcos(DenseDetector):
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Focal loss, generalised IoU and the quality's cross-entropy, each divided by the batch's matched places.
 
+        As in torchvision, so among several processes each divides by its own, and a loss depends a little on how images
+        fall into batches.
+
         Args:
             outputs: What `forward` returned.
             targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 where there is none.

@@ -138,7 +138,7 @@ def make_trainer(
         }
         if recipe.early_stopping is not None and info is not None:
             patience = recipe.early_stopping.patience
-            every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0))
+            every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0, strict=False))
     return pl.Trainer(
         accelerator=accelerator,
         **_spread(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),

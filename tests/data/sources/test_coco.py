@@ -128,13 +128,13 @@ def annotate(**changes):
 def test_odd_annotations_are_mended_or_dropped_counted_and_named(make_source, make_coco, change, words):
     source = make_source(make_coco(change=change))
     splits = source.splits(seed=0)
-    assert splits.notes == [f"1 {words}: instances_train2017.json annotation 10"]
+    assert splits.notes == [f"1 {words}: annotations/instances_train2017.json annotation 10"]
     objects = splits.samples["train"].annotations.objects
     assert bool(objects.boxes.isfinite().all())
     assert len(objects) == (6 if "clipped" in words else 5)
     if "clipped" in words:
         assert [30, 5, 40, 15] in objects.boxes.tolist()
-    with pytest.raises(UserError, match=r"dataset 'coco': .*: instances_train2017.json annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=r"dataset 'coco': .*/instances_train2017.json annotation 10. Mend or remove"):
         source.check(strict=True)
 
 
@@ -142,7 +142,7 @@ def test_an_annotation_that_is_no_mapping_is_dropped_and_named(make_source, make
     splits = make_source(make_coco(change=lambda content: content["annotations"].insert(0, "x"))).splits(seed=0)
     assert splits.notes == [
         "1 annotation(s) without image_id, category_id or a bbox of four numbers dropped: "
-        "instances_train2017.json annotation 1"
+        "annotations/instances_train2017.json annotation 1"
     ]
 
 
@@ -152,7 +152,9 @@ def test_a_missing_image_is_dropped_with_its_annotations_and_named(make_source, 
     source = make_source(root)
     splits = source.splits(seed=0)
     assert sizes(splits) == {"train": 3, "val": 2}
-    assert splits.notes == ["1 annotation(s) for a missing image dropped: instances_train2017.json 000000000002.jpg"]
+    assert splits.notes == [
+        "1 annotation(s) for a missing image dropped: annotations/instances_train2017.json 000000000002.jpg"
+    ]
     assert [len(splits.samples["train"].annotation(index)) for index in range(3)] == [1, 2, 2]
 
 
@@ -235,8 +237,33 @@ def test_images_that_are_nowhere_are_an_error(make_source, make_coco):
     ):
         make_source(root).check()
     (root / "val2018").mkdir()
-    with pytest.raises(UserError, match=r"dataset.images: none of the 4 images of .* is in '.*val2018', the first"):
+    with pytest.raises(UserError, match=r"dataset.images.train: none of the 4 images of .* is in '.*val2018'"):
         make_source(root, images={"train": "val2018"}).check()
+
+
+def test_a_val_without_objects_is_an_error_for_no_epoch_could_be_judged(make_source, make_coco):
+    root = make_coco()
+    file = root / "annotations/instances_val2017.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    words = r"no object is marked in any of the 2 images of val in .* Without a val of its own, images are held out"
+    with pytest.raises(UserError, match=words):
+        make_source(root).check()
+
+
+def test_a_division_that_leaves_val_without_objects_says_how_to_make_another(make_source, make_coco):
+    root = make_coco({"train": 12}, change=lambda c: c.update(annotations=c["annotations"][:1]))
+    with pytest.raises(UserError, match=r"any of the 2 images of val in .* Try another division: dataset.split_seed"):
+        make_source(root).splits(seed=0)
+
+
+def test_files_of_one_name_are_told_apart_where_annotations_are_odd(make_source, make_coco, tmp_path):
+    root = make_coco(change=lambda c: c["annotations"][0].update(bbox=[5, 5, 0, 10]))
+    for split, folder in (("train", "train"), ("val", "valid")):
+        (root / f"{split}2017").rename(root / folder)
+        (root / f"annotations/instances_{split}2017.json").rename(root / folder / "_annotations.coco.json")
+    assert make_source(root).splits(seed=0).notes == [
+        "1 box(es) of no width or height dropped: train/_annotations.coco.json annotation 0"
+    ]
 
 
 def test_no_json_file_is_an_error(make_source, make_tree):

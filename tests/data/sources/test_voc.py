@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -110,10 +111,10 @@ def test_objects_of_other_classes_than_given_are_dropped_and_named(make_source, 
     source = make_source(make_voc(4), classes=["cat", "dogs"])
     note = source.splits(seed=0).notes[0]
     assert note.startswith(
-        "2 object(s) of a class that dataset.classes does not list dropped: 001.xml object 2 is a 'dog'"
+        "2 object(s) of a class that dataset.classes does not list dropped: Annotations/001.xml object 2 is a 'dog'"
     )
     assert "Did you mean 'dogs'?" in note
-    with pytest.raises(UserError, match=r"does not list: 001.xml object 2 is a 'dog'.* strict=false it is dropped"):
+    with pytest.raises(UserError, match=r"does not list: .*/001.xml object 2 is a 'dog'.* strict=false it is dropped"):
         source.check(strict=True)
 
 
@@ -135,14 +136,14 @@ def test_difficult_objects_are_ordinary_or_ignored(make_source, make_voc, write_
 @pytest.mark.parametrize(
     ("box", "words", "remains"),
     [
-        ((9, 9, 9, 20), "1 box(es) of no width or height dropped: 000.xml object 2", None),
-        ((20, 9, 5, 20), "1 box(es) of no width or height dropped: 000.xml object 2", None),
-        ((50, 5, 60, 20), "1 box(es) outside the image dropped: 000.xml object 2", None),
-        ((31, 5, 60, 20), "1 box(es) that reach out of the image clipped: 000.xml object 2", [30, 4, 40, 20]),
-        ((-9, 5, 20, 20), "1 box(es) that reach out of the image clipped: 000.xml object 2", [0, 4, 20, 20]),
-        (("nan", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped: 000.xml object 2", None),
-        (("inf", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped: 000.xml object 2", None),
-        (("x", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped: 000.xml object 2", None),
+        ((9, 9, 9, 20), "1 box(es) of no width or height dropped", None),
+        ((20, 9, 5, 20), "1 box(es) of no width or height dropped", None),
+        ((50, 5, 60, 20), "1 box(es) outside the image dropped", None),
+        ((31, 5, 60, 20), "1 box(es) that reach out of the image clipped", [30, 4, 40, 20]),
+        ((-9, 5, 20, 20), "1 box(es) that reach out of the image clipped", [0, 4, 20, 20]),
+        (("nan", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
+        (("inf", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
+        (("x", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
         ((31, 5, 41, 20), None, [30, 4, 40, 20]),
     ],
 )
@@ -151,12 +152,12 @@ def test_odd_boxes_are_mended_or_dropped_counted_and_named(make_source, make_voc
     write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 20, 25)), ("dog", box)])
     source = make_source(root)
     splits = source.splits(seed=0)
-    assert splits.notes == ([words] if words else [])
+    assert splits.notes == ([f"{words}: Annotations/000.xml object 2"] if words else [])
     found = splits.samples["train"].annotation(0)
     assert found.boxes[1:].tolist() == ([remains] if remains else [])
     assert bool(found.boxes.isfinite().all())
     if words:
-        with pytest.raises(UserError, match=r"dataset 'voc': box\(es\) .*: 000.xml object 2. Mend or remove it"):
+        with pytest.raises(UserError, match=r"dataset 'voc': box\(es\) .*/000.xml object 2. Mend or remove it"):
             source.splits(seed=0, strict=True)
 
 
@@ -190,12 +191,31 @@ def test_what_is_broken_or_unpaired_is_dropped_counted_and_named(make_source, ma
         source.check(strict=True)
 
 
+def test_an_object_without_a_name_is_dropped_and_makes_no_class(make_source, make_voc, write_xml):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 20, 25)), (" ", (2, 3, 20, 25))])
+    source = make_source(root)
+    assert source.info().class_names == ("cat", "dog")
+    splits = source.splits(seed=0)
+    assert splits.notes == ["1 object(s) without a name dropped: Annotations/000.xml object 2"]
+    assert len(splits.samples["train"].annotation(0)) == 1
+
+
+def test_an_image_that_its_xml_file_calls_by_another_name_is_not_missed(make_source, make_voc):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    (root / "JPEGImages" / "000.jpg").rename(root / "JPEGImages" / "other.jpg")
+    file = root / "Annotations" / "000.xml"
+    file.write_text(re.sub("<filename>.*</filename>", "<filename>other.jpg</filename>", file.read_text()))
+    splits = make_source(root).splits(seed=0)
+    assert (sizes(splits), splits.notes) == ({"train": 2, "val": 1}, [])
+
+
 def test_many_findings_of_a_kind_are_one_note_with_the_first_names(make_source, make_voc, write_xml):
     root = make_voc(20)
     for index in range(15):
         write_xml(root / "Annotations" / f"{index:03}.xml", [("cat", (5, 5, 5, 5))])
     (note, *_) = make_source(root).splits(seed=0).notes
-    assert note.startswith("15 box(es) of no width or height dropped: 000.xml object 1, 001.xml")
+    assert note.startswith("15 box(es) of no width or height dropped: Annotations/000.xml object 1, Annotations")
     assert note.endswith("009.xml object 1 and 5 more")
 
 
@@ -272,9 +292,8 @@ def test_bccd_loads_with_its_odd_entries(make_source):
     splits = source.splits(seed=0)
     assert sizes(splits) == {"train": 205, "val": 87, "test": 72}
     assert source.info().class_names == ("Platelets", "RBC", "WBC")
-    assert splits.notes == [
-        "2 box(es) of no width or height dropped: BloodImage_00338.xml object 13, BloodImage_00343.xml object 4"
-    ]
+    (note,) = splits.notes
+    assert note.startswith("2 box(es) of no width or height dropped: Annotations/BloodImage_00338.xml object 13, ")
     # the numbers of objects that the XML files hold, by grep
     counts = sum(torch.bincount(s.annotations.objects.labels, minlength=3) for s in splits.samples.values())
     assert counts.tolist() == [361, 4155 - 2, 372]

@@ -55,7 +55,7 @@ class BoxFiles(Source):
         """Images, boxes, classes, and what is odd about them, from the files and without torch.
 
         Raises:
-            UserError: If the files are missing, cannot be read, or hold no object at all.
+            UserError: If the files are missing or cannot be read.
         """
 
     def check(self, *, strict: bool = False) -> None:
@@ -65,7 +65,8 @@ class BoxFiles(Source):
             strict: Whether anything odd is an error.
 
         Raises:
-            UserError: As `read`; also if there are too few images to divide.
+            UserError: As `read`; also if no object is marked in train or in val, splits overlap, or there are too few
+                images to divide.
         """
         found = self._found
         if strict:
@@ -92,6 +93,7 @@ class BoxFiles(Source):
         if "val" not in splits:
             whole = splits.pop("train")
             divided = self._divide(found, whole, seed=seed, saved=saved, notes=notes)
+            self._check_objects(divided, remedy="Try another division: dataset.split_seed=1")
             splits |= divided
             record = {split: list(images.names) for split, images in divided.items()}
         samples: dict[str, Samples] = {
@@ -117,7 +119,18 @@ class BoxFiles(Source):
                     f"not overlap. Take it out of one of them; without val, images are held out of train."
                 )
             seen |= dict.fromkeys(images.names, split)
+        if "val" in found.splits:
+            self._check_objects(found.splits, remedy="Without a val of its own, images are held out of train.")
         return found
+
+    def _check_objects(self, splits: Mapping[str, MarkedImages], *, remedy: str) -> None:
+        """Without objects nothing is learnt from train, and no epoch is better than another in val."""
+        for split in ("train", "val"):
+            if splits[split].objects.crowd.all():
+                raise UserError(
+                    f"dataset '{self.name}': no object is marked in any of the {len(splits[split])} images of {split} "
+                    f"in '{self.root}'. Expected boxes in some of train and of val. {remedy}"
+                )
 
     def _parts(self, found: Found) -> dict[str, int]:
         """How many images each part that is held out gets."""

@@ -49,7 +49,7 @@ def read_coco(root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[s
             )
         categories = found_categories
         findings += odd
-        splits[split] = _locate(root, file, images, folder, folders, findings)
+        splits[split] = _locate(root, file, images, folder, folders, findings, split=split)
     return Found(root, splits, _names(categories), findings, tuple(number for number, _ in categories))
 
 
@@ -64,6 +64,8 @@ def _locate(
     folder: str | None,
     folders: Sequence[str],
     findings: list[Finding],
+    *,
+    split: str,
 ) -> MarkedImages:
     """The same images with names relative to the root, without those that are missing."""
     if folder is None:
@@ -72,17 +74,18 @@ def _locate(
     if folder is None:
         raise UserError(
             f"dataset.root: the images of '{file}', such as '{images.names[0]}', are in none of the folders "
-            f"{', '.join(name or '.' for name in folders)} of '{root}'. Say where they are: dataset.images.train=folder"
+            f"{', '.join(name or '.' for name in folders)} of '{root}'. Say where they are: "
+            f"dataset.images.{split}=folder"
         )
     there = existing_images(root, folder)
     paths = [there.get(name.replace("\\", "/").removeprefix("./")) for name in images.names]
     kept = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
-    missing = [f"{file.name} {images.names[row]}" for row, path in enumerate(paths) if path is None]
+    missing = [f"{_short(file)} {images.names[row]}" for row, path in enumerate(paths) if path is None]
     findings += Finding.of("annotation(s) for a missing image", missing)
     if not len(kept):
         raise UserError(
-            f"dataset.images: none of the {len(images)} images of '{file}' is in '{root / folder}', the first of them "
-            f"'{images.names[0]}'. Expected the folder that file_name is relative to."
+            f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
+            f"first of them '{images.names[0]}'. Expected the folder that file_name is relative to."
         )
     chosen = images.select(kept)
     return replace(chosen, names=[path for path in paths if path is not None])
@@ -169,9 +172,12 @@ def _images(entries: Sequence[Any], file: Path) -> tuple[list[str], NDArray[Any]
 def _objects(
     entries: Sequence[Any], sizes: NDArray[Any], image_ids: NDArray[Any], category_ids: Sequence[int], file: Path
 ) -> tuple[Objects, list[Finding]]:
-    def place(row: int) -> str:
+    def number(row: int) -> str:
         entry = entries[row]
-        return f"{file.name} annotation {entry.get('id', f'number {row + 1}') if isinstance(entry, dict) else row + 1}"
+        return f"annotation {entry.get('id', f'number {row + 1}') if isinstance(entry, dict) else row + 1}"
+
+    def place(row: int) -> str:
+        return f"{_short(file)} {number(row)}"
 
     rows, findings = list(range(len(entries))), list[Finding]()
     try:
@@ -189,8 +195,8 @@ def _objects(
     if not defined.all():
         row = rows[numpy.flatnonzero(~defined)[0]]
         raise UserError(
-            f"dataset.root: '{file}': {place(row)} has category_id {entries[row]['category_id']}, which the categories "
-            f"do not define. Expected one of {describe(list(category_ids))}."
+            f"dataset.root: '{file}': {number(row)} has category_id {entries[row]['category_id']}, which the "
+            f"categories do not define. Expected one of {describe(list(category_ids))}."
         )
     lost = [place(rows[row]) for row in numpy.flatnonzero(~known)]
     findings += Finding.of("annotation(s) whose image_id is none of the images", lost)
@@ -203,6 +209,11 @@ def _objects(
         Objects(image, boxes, label, crowd, area).select(order), sizes, lambda row: place(rows[order[row]])
     )
     return objects, findings + odd
+
+
+def _short(file: Path) -> str:
+    """Enough of a path to tell the files of the splits apart, which some tools give the same name."""
+    return f"{file.parent.name}/{file.name}"
 
 
 def _columns(entries: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -58,7 +58,8 @@ def read_voc(
     for split, (xml_folder, image_folder) in folders.items():
         wanted = None if listed is None else {stem for stems in listed.values() for stem in stems}
         gathered[split] = _gather(root, xml_folder, image_folder, wanted, findings)
-    names = tuple(classes) if classes is not None else tuple(sorted({c for g in gathered.values() for c in g.classes}))
+    found = {name for files in gathered.values() for name in files.classes if name}
+    names = tuple(classes) if classes is not None else tuple(sorted(found))
     whole = {
         split: _marked(files, names, findings, ignore_difficult=ignore_difficult, first_pixel=first_pixel)
         for split, files in gathered.items()
@@ -86,22 +87,24 @@ def _gather(
         stem = os.path.splitext(file)[0]
         if wanted is not None and stem not in wanted:
             continue
+        place = os.path.join(xml_folder, file).replace(os.sep, "/")
         try:
             tree = ElementTree.parse(root / xml_folder / file).getroot()
         except (ElementTree.ParseError, UnicodeError, OSError, ValueError) as error:
-            broken.append(f"{file} ({error})")
+            broken.append(f"{place} ({error})")
             paired.add(stem)
             continue
         key = stem if stem in images else os.path.splitext(os.path.basename(tree.findtext("filename") or ""))[0]
         if key not in images:
-            missing.append(file)
+            missing.append(place)
+            paired.add(stem)
             continue
-        paired.add(key)
+        paired |= {key, stem}
         result.stems[stem] = len(result.names)
         result.names.append(images[key])
         result.sizes.append((_whole(tree.findtext("size/height")), _whole(tree.findtext("size/width"))))
-        _gather_objects(tree, file, result)
-    alone = sorted((wanted if wanted is not None else set(images)) - paired - {os.path.splitext(m)[0] for m in missing})
+        _gather_objects(tree, place, result)
+    alone = sorted((wanted if wanted is not None else set(images)) - paired)
     findings += Finding.of("XML file(s) that cannot be parsed", broken)
     findings += Finding.of("annotation(s) for a missing image", missing)
     findings += Finding.of("image(s) without an XML file", [images.get(stem, stem) for stem in alone])
@@ -127,7 +130,10 @@ def _marked(
     unknown = [
         f"{files.places[row]} is a '{files.classes[row]}'.{did_you_mean(files.classes[row], classes)}".rstrip(".")
         for row in numpy.flatnonzero(labels < 0)
+        if files.classes[row]
     ]
+    nameless = [place for place, name in zip(files.places, files.classes, strict=True) if not name]
+    findings += Finding.of("object(s) without a name", nameless)
     findings += Finding.of("object(s) of a class that dataset.classes does not list", unknown)
     objects = Objects.of(files.image, files.boxes, labels.tolist())
     known = numpy.flatnonzero(labels >= 0)

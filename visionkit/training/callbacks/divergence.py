@@ -26,6 +26,7 @@ class _Step:
     epoch: int
     number: int
     rate: float
+    highest_rate: float
 
 
 class Divergence(pl.Callback):
@@ -50,9 +51,9 @@ class Divergence(pl.Callback):
         loss: Tensor | None = pl_module.losses["train"].last
         if loss is None:  # this process, of several, has had no sample yet
             return
-        rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else math.nan
+        rates = trainer.optimizers[0].param_groups[0]["lr"], pl_module.base_rates[0]
         index = batch.get("index", torch.empty(0))
-        self._coming.append(_Step(*_fetch(loss), index, trainer.current_epoch + 1, trainer.global_step, rate))
+        self._coming.append(_Step(*_fetch(loss), index, trainer.current_epoch + 1, trainer.global_step, *rates))
         while self._coming and (self._coming[0].arrived is None or self._coming[0].arrived.query()):
             _check(self._coming.popleft(), trainer)
 
@@ -87,7 +88,7 @@ def _check(step: _Step, trainer: pl.Trainer) -> None:
     raise UserError(
         f"training diverged: the loss is {loss} in epoch {step.epoch} (step {step.number}, "
         f"learning rate {step.rate:.3g}){_files(step.index, trainer)}. Expected a finite number. Try a smaller rate "
-        f"(recipe.lr={step.rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
+        f"(recipe.lr={step.highest_rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
     )
 
 
