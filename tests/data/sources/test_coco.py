@@ -250,6 +250,14 @@ def test_a_val_without_objects_is_an_error_for_no_epoch_could_be_judged(make_sou
         make_source(root).check()
 
 
+def test_a_test_without_objects_is_noted_for_it_has_no_precision(make_source, make_coco):
+    root = make_coco({"train": 4, "val": 2, "test": 3})
+    file = root / "annotations/instances_test2017.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    splits = make_source(root).splits(seed=0)
+    assert (sizes(splits)["test"], splits.notes[0].split(":")[0]) == (3, "no object is marked in test")
+
+
 def test_a_division_that_leaves_val_without_objects_says_how_to_make_another(make_source, make_coco):
     root = make_coco({"train": 12}, change=lambda c: c.update(annotations=c["annotations"][:1]))
     with pytest.raises(UserError, match=r"any of the 2 images of val in .* Try another division: dataset.split_seed"):

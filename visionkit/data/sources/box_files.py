@@ -96,6 +96,8 @@ class BoxFiles(Source):
             self._check_objects(divided, remedy="Try another division: dataset.split_seed=1")
             splits |= divided
             record = {split: list(images.names) for split, images in divided.items()}
+        if "test" in splits and splits["test"].objects.crowd.all():
+            notes.append("no object is marked in test: its images are all background, and no precision can be told")
         samples: dict[str, Samples] = {
             split: self._samples(found.root, splits[split]) for split in ("train", "val", "test") if split in splits
         }
