@@ -78,7 +78,7 @@ class DetectionMetrics(nn.Module):
         if not self._images:
             return {}
         result = self._evaluated()
-        objects = result["objects"].tolist()
+        objects = result["objects"].view(-1).tolist()  # torchmetrics makes a scalar of a single class
         curves = torch.where(result["precision"] >= 0, result["precision"], torch.nan)  # (10, 101, K)
         average, average50 = curves.mean(dim=(0, 1)).tolist(), curves[0].mean(dim=0).tolist()
         per_class = [
