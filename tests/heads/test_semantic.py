@@ -78,13 +78,16 @@ def test_declared_counts_and_sizes_are_the_modules(head, name):
 
 
 @pytest.mark.parametrize(("head", "backbone"), SMP_PARAMETERS)
-def test_parameters_are_as_many_as_in_segmentation_models_pytorch(head, backbone):
-    counted = sum(p.numel() for p in on_meta(head, backbone).parameters())
-    assert counted == SMP_PARAMETERS[head, backbone]
+def test_parameters_with_the_papers_widths_are_those_of_segmentation_models_pytorch(head, backbone):
+    assert sum(p.numel() for p in on_meta(head, backbone).parameters()) == SMP_PARAMETERS[head, backbone]
+
+
+@pytest.mark.parametrize(("head", "backbone"), SMP_PARAMETERS)
+def test_the_numbers_above_are_those_of_the_installed_segmentation_models_pytorch(head, backbone):
     smp = pytest.importorskip("segmentation_models_pytorch")
     make = {"unet": smp.Unet, "deeplabv3plus": smp.DeepLabV3Plus}[head]
     theirs = make(backbone, encoder_weights=None, classes=11)
-    assert counted == sum(p.numel() for p in theirs.parameters())
+    assert sum(p.numel() for p in theirs.parameters()) == SMP_PARAMETERS[head, backbone]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -142,6 +145,21 @@ def test_the_backbones_own_stride_wins_over_the_heads():
     assert [info.stride for info in model.backbone.feature_info.values()] == [16]
     plain = on_meta({"type": "fcn", "output_stride": None}, "resnet18")
     assert [info.stride for info in plain.backbone.feature_info.values()] == [32]
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "densenet121"])
+def test_a_head_holds_the_stride_as_the_backbones_own_key_does(backbone):
+    from_head = on_meta({"type": "unet", "output_stride": 8}, backbone).backbone.spec
+    assert from_head.stages == read_backbone(backbone, overrides={"output_stride": 8}).stages
+
+
+def test_a_head_holds_the_stride_of_timms_models_too():
+    pytest.importorskip("timm")
+    timm = {"name": "timm", "model": "resnet10t"}
+    model = create_model("segment", timm, num_classes=3, head="fcn").eval()
+    assert model.backbone.spec.output_stride == 8
+    assert [info.stride for info in model.backbone.spec.feature_info.values()][-1] == 8
+    assert model(torch.zeros(1, 3, 67, 50, dtype=torch.uint8))["logits"].shape == (1, 3, 67, 50)
 
 
 def test_only_the_stages_that_are_used_are_given():
