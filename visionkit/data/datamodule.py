@@ -230,21 +230,23 @@ class VisionDataModule(LightningDataModule):
         budget = self.source.cache_mb * 2**20 - self._used_bytes
         several_sizes = not prepared or self.target in _READERS
 
+        preprocess = self.source.preprocess()
+
         def decode() -> Decoded | None:
-            preprocess = self.source.preprocess()
             if several_sizes:
                 fit = preprocess if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, preprocess, budget=budget, strict=self.strict)
 
-        exact = len(samples) * samples.in_channels * prod(self.source.size)
+        most = len(samples) * samples.in_channels * prod(self.source.size)
+        bounded = prepared and preprocess.mode != "resize_pad"
         decoded = self.shared.decoded(
             self.source,
             division=self._divided().saved,
             split=split,
             prepared=prepared,
             strict=self.strict,
-            need=budget if several_sizes else min(exact, budget),
+            need=min(most, budget) if bounded else budget,
             decode=decode,
         )
         self._used_bytes += decoded.nbytes if decoded is not None else 0
