@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotations
+from visionkit.data.mask_values import IGNORED, ValueTable, read_mask
 
-__all__ = ["IGNORED", "ClassMasks", "PaintedMasks", "TensorMasks", "resize_mask"]
-
-IGNORED = 255
-"""The value of pixels that count neither in a loss nor in a score."""
+__all__ = ["IGNORED", "ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
 
 
 class ClassMasks(ABC):
@@ -74,6 +77,34 @@ class TensorMasks(ClassMasks):
     @property
     def nbytes(self) -> int:
         return len(self) * self.masks[:1].nbytes
+
+
+class MaskFiles(ClassMasks):
+    """Mask files, decoded when they are asked for.
+
+    Args:
+        root: The folder that the names are relative to.
+        names: One per image.
+        table: Which class their values mean.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] | NDArray[numpy.bytes_], table: ValueTable) -> None:
+        self.root, self.table = root, table
+        self._names = names if isinstance(names, numpy.ndarray) else numpy.array([os.fsencode(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Tensor:
+        values = read_mask(os.path.join(self.root, os.fsdecode(self._names[index])), coloured=self.table.coloured)
+        return torch.from_numpy(self.table.translate(values))
+
+    def select(self, positions: Tensor) -> MaskFiles:
+        return MaskFiles(self.root, self._names[positions.numpy()], self.table)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._names.nbytes)
 
 
 class PaintedMasks(ClassMasks):
