@@ -100,7 +100,10 @@ def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Tensor:
     if name == "boxes":
         boxes: Tensor = tv_tensors.BoundingBoxes(value, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
         return boxes
-    return tv_tensors.Mask(value) if name in ("mask", "masks") else value
+    if name in ("mask", "masks"):
+        masks: Tensor = tv_tensors.Mask(value)
+        return masks
+    return value
 
 
 class _Fit:
