@@ -54,6 +54,11 @@ def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) 
             f"weights: found '{text}', which are weights of whole classifiers, but the task is '{head.task}'. "
             f"For the backbone alone: backbone.weights={text}. Of whole models for this task: weights={COCO}"
         )
+    if text == COCO and head.task == "classify":
+        raise UserError(
+            f"weights: found '{COCO}', which are weights for detection and segmentation, but the task is 'classify'. "
+            "Expected imagenet, a file or run:FOLDER."
+        )
     pretrained.check_start(spec, None if text == COCO else weights)
     if text == COCO:
         published_model(spec, head)
