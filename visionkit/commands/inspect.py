@@ -48,7 +48,8 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
     """
     info = config.source.info() if use_dataset else None
     in_channels = options.in_channels or (info.in_channels if info else None)
-    backbone = read_backbone(config.plain["backbone"], in_channels=in_channels)
+    head = parse_head(config.head, task=config.task.name)
+    backbone = head.settle(read_backbone(config.plain["backbone"], in_channels=in_channels))
     image_size = pair(options.image_size or (info.image_size if info else backbone.image_size))
     num_classes = options.num_classes or (info.num_classes if info else None)
 
@@ -57,7 +58,6 @@ def inspect(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
     except UserError as error:
         raise UserError(str(error).replace("dataset.image_size=", "image_size=")) from None
     if num_classes is not None:
-        head = parse_head(config.head, task=config.task.name)
         records += head.trace(backbone, num_classes=num_classes, image_size=image_size)
     layers = [_row(record) for part in records for record in _fold(part, options.depth)]
     totals = {"parameters": sum(record.parameters for record in records)}

@@ -2,6 +2,14 @@
 
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
 from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
+from visionkit.heads.segmenters import (
+    DeepLabV3Head,
+    DeepLabV3PlusHead,
+    FcnHead,
+    PanopticFpnHead,
+    SegmentationHead,
+    UnetHead,
+)
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
 from visionkit.heads.two_stage import FasterRcnnHead
 
@@ -10,13 +18,19 @@ __all__ = [
     "AutoHead",
     "ClassifierHead",
     "ConvHead",
+    "DeepLabV3Head",
+    "DeepLabV3PlusHead",
     "DenseHead",
     "FasterRcnnHead",
+    "FcnHead",
     "FcosHead",
     "HeadSpec",
     "LinearHead",
     "MlpHead",
+    "PanopticFpnHead",
     "RetinaNetHead",
+    "SegmentationHead",
+    "UnetHead",
     "default_head",
     "head",
     "parse_head",

@@ -52,6 +52,14 @@ class HeadSpec(ABC):
         """
         return None
 
+    def settle(self, backbone: BackboneSpec) -> BackboneSpec:
+        """The backbone as this head wants it where the backbone's own keys leave it open, such as its output stride.
+
+        Raises:
+            UserError: If the backbone cannot be so.
+        """
+        return backbone
+
     def out_features(self, backbone: BackboneSpec) -> list[str]:
         """The backbone's stages whose maps are used, fine to coarse."""
         return list(backbone.stages)
@@ -69,7 +77,7 @@ head = HEADS.register
 """Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
 
 
-_DEFAULTS = {"classify": "auto", "detect": "fcos"}
+_DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet"}
 
 
 def default_head(task: str) -> str:
