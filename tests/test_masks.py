@@ -48,8 +48,3 @@ def test_padding_has_no_say_at_the_edge_of_an_image():
     logits[:, 1] = 5.0
     logits[:, 1, :4, :4] = -5.0
     assert restore_masks(logits, torch.tensor([[4, 4]]), torch.tensor([[11, 13]])).sum() == 0
-
-
-def test_half_precision_is_restored_in_full():
-    (image,) = restore_logits(torch.ones(1, 2, 4, 4, dtype=torch.bfloat16), *(torch.tensor([[4, 4]]),) * 2)
-    assert image.dtype == torch.float32

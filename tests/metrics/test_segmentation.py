@@ -19,9 +19,7 @@ def _case(classes, seed, *, unseen=0, images=6, size=(23, 17)):
     """Truth with ignored pixels, and predictions that are right more often than not; the last classes are unseen."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, classes - unseen, (images, *size))
-    masks = np.where(
-        generator.random(truth.shape) < 0.6, truth, generator.integers(0, classes - unseen, truth.shape)
-    )
+    masks = np.where(generator.random(truth.shape) < 0.6, truth, generator.integers(0, classes - unseen, truth.shape))
     truth[generator.random(truth.shape) < 0.2] = 255
     return torch.from_numpy(masks).to(torch.uint8), torch.from_numpy(truth).to(torch.uint8)
 

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from itertools import pairwise
 
 import pytest
 import torch
@@ -42,11 +43,13 @@ def test_each_pixel_gets_the_class_that_it_has_where_only_its_colour_decides(siz
     assert torch.equal(mask.long(), _by_colour(image[None]).argmax(dim=1)[0])
 
 
-@pytest.mark.parametrize(("side", "window", "overlap"), [(100, 100, 0.5), (101, 100, 0.0), (999, 64, 0.25), (7, 3, 0.9)])
+@pytest.mark.parametrize(
+    ("side", "window", "overlap"), [(100, 100, 0.5), (101, 100, 0.0), (999, 64, 0.25), (7, 3, 0.9)]
+)
 def test_windows_reach_from_edge_to_edge_and_overlap_enough(side, window, overlap):
     starts = window_starts(side, window, overlap)
     assert (starts[0], starts[-1]) == (0, side - window)
-    steps = [after - before for before, after in zip(starts[:-1], starts[1:], strict=True)]
+    steps = [after - before for before, after in pairwise(starts)]
     assert all(0 < step <= max(1, window * (1 - overlap) + 0.5) for step in steps)
 
 

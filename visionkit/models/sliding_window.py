@@ -13,9 +13,7 @@ __all__ = ["slide", "window_starts"]
 _AT_ONCE = 4
 
 
-def slide(
-    look: Callable[[Tensor], Tensor], image: Tensor, *, window: tuple[int, int], overlap: float = 0.25
-) -> Tensor:
+def slide(look: Callable[[Tensor], Tensor], image: Tensor, *, window: tuple[int, int], overlap: float = 0.25) -> Tensor:
     """The most likely class of each pixel, from windows that slide over an image.
 
     Where windows overlap, their probabilities are averaged with weights that fall towards each window's edges, so that
@@ -40,12 +38,13 @@ def slide(
     row_weights, column_weights = _weights(tops, tall, height, overlap), _weights(lefts, wide, width, overlap)
     mask = torch.empty((height, width), dtype=torch.uint8)
     below = torch.empty(0)  # (K, rows, W): what windows further up say of rows that the next ones see, too
-    waiting = 0
-    for top, end, weights in zip(tops, [*tops[1:], height], row_weights, strict=True):
+    ends = [*tops[1:], height]
+    strip, waiting = max(top + tall - end for top, end in zip(tops, ends, strict=True)), 0
+    for top, end, weights in zip(tops, ends, row_weights, strict=True):
         crops = _crops(image[:, top : top + tall], lefts, wide)
         for left, part in _blended(look, crops, lefts, column_weights):  # (K, tall, n)
             if not below.numel():
-                below = part.new_empty((len(part), tall - min((b - a for a, b in _pairs(tops)), default=tall), width))
+                below = part.new_empty((len(part), strip, width))
             columns = slice(left, left + part.shape[2])
             part.mul_(weights.to(part)[:, None])
             part[:, :waiting] += below[:, :waiting, columns]
@@ -91,7 +90,3 @@ def _weights(starts: Sequence[int], window: int, side: int, overlap: float) -> T
     for start in starts:
         total[start : start + window] += rise
     return torch.stack([rise / total[start : start + window] for start in starts])
-
-
-def _pairs(starts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return zip(starts[:-1], starts[1:], strict=True)

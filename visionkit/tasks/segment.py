@@ -24,5 +24,5 @@ class SegmentTask(VisionTask):
         """Judge the most likely class of each pixel, with resizing and padding undone."""
         if stage == "train":
             return
-        masks = restore_masks(outputs["logits"].detach(), batch["image_sizes"], batch["original_sizes"])
+        masks = restore_masks(outputs["logits"].detach().float(), batch["image_sizes"], batch["original_sizes"])
         self.metrics[stage].update(masks, batch["truth_mask"])
