@@ -2,14 +2,8 @@
 
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
 from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
-from visionkit.heads.segmenters import (
-    DeepLabV3Head,
-    DeepLabV3PlusHead,
-    FcnHead,
-    PanopticFpnHead,
-    SegmentationHead,
-    UnetHead,
-)
+from visionkit.heads.segmentation import SegmentationHead
+from visionkit.heads.segmenters import DeepLabV3Head, DeepLabV3PlusHead, FcnHead, PanopticFpnHead, UnetHead
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
 from visionkit.heads.two_stage import FasterRcnnHead
 

@@ -39,9 +39,7 @@ def cells(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-image_size[0] // stride), -(-image_size[1] // stride)
 
 
-def trace_parts(
-    parts: Mapping[str, Part], features: Mapping[str, Signal], image_size: tuple[int, int]
-) -> list[Record]:
+def trace_parts(parts: Mapping[str, Part], features: Mapping[str, Signal], image_size: tuple[int, int]) -> list[Record]:
     """What each part does to an image, under the path ``head.NAME``.
 
     Args:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.parts import Part, cells
-from visionkit.heads.segmenters import SegmentationHead
+from visionkit.heads.segmentation import SegmentationHead
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
 from visionkit.masks import IGNORED, pixels_inside
 
@@ -58,9 +58,7 @@ class Segmenter(Head):
             image_size: Height and width in pixels of the batch's images.
         """
         maps = {
-            name: _cover(features[name], info, image_size)
-            for name, info in self.maps.items()
-            if name in self._last_use
+            name: _cover(features[name], info, image_size) for name, info in self.maps.items() if name in self._last_use
         }
         for name, part in self.parts.items():
             if part.training_only and not self.training:

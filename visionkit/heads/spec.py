@@ -64,6 +64,10 @@ class HeadSpec(ABC):
         """The backbone's stages whose maps are used, fine to coarse."""
         return list(backbone.stages)
 
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        """Torchvision's name of the same model, of which it has weights trained on COCO; None where it has none."""
+        return None
+
     def check(self, *, num_classes: int) -> None:  # noqa: B027 - most heads take any number of classes
         """Look whether the head's own keys fit so many classes.
 

@@ -27,7 +27,7 @@ def pixel_cross_entropy(
     total = F.cross_entropy(
         x, mask.long(), weight=weights, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
     )
-    return total / _weight_of(mask, weights).clamp(min=_tiny(x))
+    return total / _weight_of(mask, weights, x.dtype)
 
 
 def pixel_focal_loss(
@@ -50,7 +50,7 @@ def pixel_focal_loss(
     loss = loss**gamma * surprise
     if weights is not None:
         loss = loss * _of_pixels(mask, weights)
-    return loss.sum() / _weight_of(mask, weights).clamp(min=_tiny(x))
+    return loss.sum() / _weight_of(mask, weights, x.dtype)
 
 
 def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
     said = torch.where((mask != IGNORED)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
     sizes = true.sum(dim=(0, 2, 3))
     there = sizes > 0
-    dice = 2 * hit / (said + sizes).clamp(min=_tiny(probabilities))
+    dice = 2 * hit / (said + sizes).clamp(min=torch.finfo(probabilities.dtype).tiny)
     return torch.where(there, 1 - dice, 0).sum() / there.sum().clamp(min=1)
 
 
@@ -78,15 +78,12 @@ def _exact(logits: Tensor) -> Tensor:
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
-def _tiny(x: Tensor) -> float:
-    return torch.finfo(x.dtype).tiny
-
-
 def _of_pixels(mask: Tensor, weights: Tensor) -> Tensor:
     """What each pixel counts, (B, H, W)."""
     return torch.cat([weights, weights.new_zeros(1)])[mask.long().clamp(max=len(weights))]
 
 
-def _weight_of(mask: Tensor, weights: Tensor | None) -> Tensor:
-    """What all pixels together count."""
-    return (mask != IGNORED).sum().float() if weights is None else _of_pixels(mask, weights).sum()
+def _weight_of(mask: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """What all pixels together count, never 0."""
+    total = (mask != IGNORED).sum().to(dtype) if weights is None else _of_pixels(mask, weights).sum()
+    return total.clamp(min=torch.finfo(dtype).tiny)

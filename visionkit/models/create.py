@@ -46,7 +46,8 @@ def create_model(
             ImageNet's for three channels and 0.5 otherwise.
         std: As ``mean``.
         weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
-            and ``imagenet_v2`` name one of two), of a detector ``coco``, a file in our layout or torchvision's
+            and ``imagenet_v2`` name one of two), for detection and segmentation ``coco``, a file in our layout or
+            torchvision's
             (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number of classes
             are made to fit, and the logger ``visionkit`` warns of it.
 
