@@ -3,7 +3,7 @@
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
 from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
-from visionkit.heads.two_stage import FasterRcnnHead
+from visionkit.heads.two_stage import FasterRcnnHead, MaskRcnnHead
 
 __all__ = [
     "HEADS",
@@ -15,6 +15,7 @@ __all__ = [
     "FcosHead",
     "HeadSpec",
     "LinearHead",
+    "MaskRcnnHead",
     "MlpHead",
     "RetinaNetHead",
     "default_head",

@@ -69,7 +69,7 @@ head = HEADS.register
 """Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
 
 
-_DEFAULTS = {"classify": "auto", "detect": "fcos"}
+_DEFAULTS = {"classify": "auto", "detect": "fcos", "instance": "mask_rcnn"}
 
 
 def default_head(task: str) -> str:
