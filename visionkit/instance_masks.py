@@ -5,18 +5,21 @@ A hundred masks of an image of 12 megapixels are more than a gigabyte as bits, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RunLengths", "decode_mask", "encode_masks", "paste_masks"]
+__all__ = ["RunLengths", "decode_mask", "encode_masks", "mask_iou", "paste_masks"]
 
 RunLengths = dict[str, object]
 """COCO's compressed form of one mask: ``size``, its height and width, and ``counts``, a word."""
 
 
 def encode_masks(masks: Tensor) -> list[RunLengths]:
-    """Masks (n, H, W) bool on the CPU as run lengths."""
+    """Masks (n, H, W) on the CPU, bool or uint8 with 1 inside, as run lengths."""
     return [_encode(mask) for mask in masks.numpy()]
 
 
@@ -26,6 +29,15 @@ def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
 
     pixels: NDArray[numpy.bool_] = coco.decode(runs).astype(bool)
     return pixels
+
+
+def mask_iou(masks: Sequence[RunLengths], others: Sequence[RunLengths]) -> Tensor:
+    """Intersection over union of each of n masks with each of m others of the same image: (n, m) float64."""
+    from pycocotools import mask as coco
+
+    if not masks or not others:
+        return torch.zeros(len(masks), len(others), dtype=torch.float64)
+    return torch.from_numpy(coco.iou(masks, others, [0] * len(others)))
 
 
 def paste_masks(mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]) -> list[RunLengths]:

@@ -26,7 +26,7 @@ def published_detector(spec: BackboneSpec, head: HeadSpec) -> str:
         raise UserError(
             f"weights: found '{COCO}', but torchvision has published no weights of this head on {spec.name}. "
             f"Expected a file, run:FOLDER, or a detector of a paper's size on resnet50. "
-            "Try experiment=coco_fcos, coco_retinanet or coco_faster_rcnn, with weights=coco"
+            "Try experiment=coco_fcos, coco_retinanet, coco_faster_rcnn or coco_mask_rcnn, with weights=coco"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""Boxes drawn on images, with Pillow: single files, and sheets of many."""
+"""Boxes and masks drawn on images, with Pillow: single files, and sheets of many."""
 
 import colorsys
 import io
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from visionkit.instance_masks import RunLengths, decode_mask
 from visionkit.output import write_atomic
 from visionkit.report.style import INK, short
 
@@ -18,6 +19,7 @@ __all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
 
 SMALLEST = 400
 PANEL, GAP, TOP = 320, 8, 34
+TINT = 110  # of 255
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -29,11 +31,13 @@ class Mark:
         box: Left, top, right, bottom in pixels.
         text: What is written at its edge; "" for nothing.
         colour: Such as ``"#1f5fbf"``.
+        mask: The pixels that are tinted; None for none.
     """
 
     box: Sequence[float]
     text: str
     colour: str
+    mask: RunLengths | None = None
 
 
 def class_colour(number: int) -> str:
@@ -103,6 +107,10 @@ def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
     if scale != 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
+    for mark in marks:
+        if mark.mask is not None:
+            tint = Image.fromarray(decode_mask(mark.mask).astype(np.uint8) * TINT)
+            image.paste(mark.colour, mask=tint.resize(image.size, Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image)
     longest = max(image.size)
     line, font = max(2, round(longest / 320)), ImageFont.load_default(max(11, round(longest / 40)))

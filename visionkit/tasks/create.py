@@ -3,8 +3,13 @@
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.detect import DetectTask
+from visionkit.tasks.instance import InstanceTask
 
 __all__ = ["TASK_CLASSES"]
 
-TASK_CLASSES: dict[str, type[VisionTask]] = {"classify": ClassifyTask, "detect": DetectTask}
+TASK_CLASSES: dict[str, type[VisionTask]] = {
+    "classify": ClassifyTask,
+    "detect": DetectTask,
+    "instance": InstanceTask,
+}
 """One class per name in `visionkit.tasks.info.TASKS`."""
