@@ -69,7 +69,7 @@ def _paste(mask: NDArray[numpy.float32], box: NDArray[numpy.float64], size: tupl
 def _weights(start: float, end: float, cells: int, length: int) -> tuple[slice, NDArray[numpy.float32]]:
     """The pixels of a side that a box reaches, and the share of each of its cells in each of them."""
     side = (end - start) / cells
-    first, last = max(0, int(start - side / 2)), min(length, int(end + side / 2) + 1)
+    first, last = (min(max(0, int(place)), length) for place in (start - side / 2, end + side / 2 + 1))
     place = (numpy.arange(first, last) + 0.5 - start) / side - 0.5
     weights = numpy.maximum(0, 1 - numpy.abs(place[:, None] - numpy.arange(cells)))
     return slice(first, last), weights.astype(numpy.float32)

@@ -29,7 +29,8 @@ SMALL = {
 def ellipses(boxes, size):
     """Masks (n, H, W): the ellipse that fills each box."""
     rows, columns = (torch.arange(length) + 0.5 for length in size)
-    middle, half = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None, None], ((boxes[:, 2:] - boxes[:, :2]) / 2)[:, None, None]
+    near, far = (corners[:, None, None] for corners in boxes.split(2, dim=1))
+    middle, half = (near + far) / 2, (far - near) / 2
     across = (columns - middle[..., 0]) / half[..., 0]
     down = (rows[:, None] - middle[..., 1]) / half[..., 1]
     return across**2 + down**2 <= 1

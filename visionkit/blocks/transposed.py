@@ -17,9 +17,9 @@ __all__ = ["ConvTranspose2d"]
 
 @dataclass(frozen=True, kw_only=True)
 class ConvTranspose2d(Primitive):
-    """Every cell becomes a square of ``factor`` by ``factor`` cells (Dumoulin & Visin 2016, arXiv:1603.07285, section 4).
+    """Every cell becomes a square of ``factor`` by ``factor`` cells, side by side.
 
-    The kernel is as wide as the stride, so squares of neighbours don't overlap.
+    Dumoulin & Visin 2016 (arXiv:1603.07285), section 4, with a kernel as wide as the stride.
     """
 
     overwritable: ClassVar[bool] = True
@@ -52,6 +52,4 @@ class ConvTranspose2d(Primitive):
         if axis.jump is None or axis.offset is None or axis.jump % self.factor:
             return Axis(self.factor * axis.size, None, axis.receptive_field, None)
         jump = axis.jump // self.factor
-        return replace(
-            axis, size=self.factor * axis.size, jump=jump, offset=axis.offset - jump * (self.factor - 1) / 2
-        )
+        return replace(axis, size=self.factor * axis.size, jump=jump, offset=axis.offset - jump * (self.factor - 1) / 2)

@@ -86,9 +86,7 @@ class BoxAveragePrecision(MeanAveragePrecision):
         found["area"] = found["bbox"][:, 2] * found["bbox"][:, 3]
         return order.tolist(), dict(truth), dict(found)
 
-    def _evaluated(
-        self, kind: str, images: list[dict[str, Any]], truth: Columns, found: Columns
-    ) -> dict[str, Tensor]:
+    def _evaluated(self, kind: str, images: list[dict[str, Any]], truth: Columns, found: Columns) -> dict[str, Tensor]:
         from faster_coco_eval import COCO, COCOeval_faster
 
         datasets = []

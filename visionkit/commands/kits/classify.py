@@ -68,7 +68,7 @@ class ClassifyKit(TaskKit):
         if min_score is not None:
             raise UserError(
                 f"min_score: found {min_score:g}, but this run classifies: every image gets the class with the highest "
-                "score, and the table has all of them. min_score is for runs of task=detect and task=instance. Leave it out."
+                "score, and the table has all of them. min_score is for runs of task=detect. Leave it out."
             )
         return _Classes(model, preprocess, data["class_names"], target=target, precision=precision)
 

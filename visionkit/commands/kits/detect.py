@@ -1,4 +1,4 @@
-"""Detection in the commands: boxes on images, with masks where there are some, and a file in the form of COCO's results."""
+"""Detection in the commands: boxes on images, with masks if there are some, and a file in COCO's form of results."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class DetectKit(TaskKit):
                 (image, _marks(found, class_names, right=right)),
             ]
         if panels:
-            title = f"validation images, {self.things} with a score of {MIN_SCORE} or more; red: missed, or found and not there"
+            title = f"validation images, {self.things} with a score of {MIN_SCORE} or more; "
+            title += "red: missed, or found and not there"
             plot_marked(panels, path, title=title, headings=("truth", "found") * 2)
 
     def results(
@@ -85,7 +86,14 @@ class DetectKit(TaskKit):
     ) -> Results:  # fmt: skip
         shown = MIN_SCORE if min_score is None else min_score
         return _Detections(
-            model, preprocess, data, target=target, paths=paths, precision=precision, min_score=shown, things=self.things
+            model,
+            preprocess,
+            data,
+            target=target,
+            paths=paths,
+            precision=precision,
+            min_score=shown,
+            things=self.things,
         )
 
 
@@ -199,9 +207,7 @@ def _marks(found: Objects, class_names: Sequence[str], *, right: Sequence[bool] 
     masks = found.get("masks", [None] * len(labels))
     marks = [
         Mark(box, f"{class_names[label]}{score}", colour, mask)
-        for box, label, score, colour, mask in zip(
-            found["boxes"].tolist(), labels, scores, colours, masks, strict=True
-        )
+        for box, label, score, colour, mask in zip(found["boxes"].tolist(), labels, scores, colours, masks, strict=True)
     ]
     return marks[::-1]
 
@@ -211,10 +217,7 @@ def _matches(found: Objects, truth: Objects) -> tuple[list[bool], list[bool]]:
     from torchvision.ops import box_iou
 
     right, seen = [False] * len(found["labels"]), [False] * len(truth["labels"])
-    if "masks" in found:
-        iou = mask_iou(found["masks"], truth["masks"])
-    else:
-        iou = box_iou(found["boxes"], truth["boxes"])
+    iou = mask_iou(found["masks"], truth["masks"]) if "masks" in found else box_iou(found["boxes"], truth["boxes"])
     overlaps = torch.where(found["labels"][:, None] == truth["labels"], iou, 0.0).tolist()
     for place, row in enumerate(overlaps):
         free = [(overlap, number) for number, overlap in enumerate(row) if overlap >= OVERLAP and not seen[number]]
