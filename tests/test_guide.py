@@ -74,14 +74,15 @@ def test_the_check_needs_no_torch():
 @pytest.mark.parametrize(
     "cells",
     [
-        "`resnet50` | 25,557,032 | 4.09 | 64@2 256@4 512@8 1024@16 2048@32 | stride 8 | 8, 16",  # torchvision's figures
-        "`lenet` | 61,706 | 0.000417 | 6@2 16@4 | - | - | - | LeCun et al. 1998",  # 117,600 + 240,000 + 58,920 products
-        "`resnet20` | 269,722 | 0.0406 | 16@1 16@1 32@2 64@4 | - | - | - | He et al. 2016",
+        "`resnet50` | 25,557,032 | 4.09 | 82.7 MiB | 427 px | 64@2 256@4 512@8 1024@16 2048@32 | stride 8 | 8, 16",
+        "`lenet` | 61,706 | 0.000417 | 59.2 KiB | 16 px | 6@2 16@4 | - | - | - | LeCun et al. 1998",
+        "`resnet20` | 269,722 | 0.0406 | 1.48 MiB | 81 px | 16@1 16@1 32@2 64@4 | - | - | - | He et al. 2016",
         "`inverted_residual` | `out_channels` | `kernel_size: 3`, `stride: 1`, `expansion: 6`",
         "`group` | `groups: 32`, `eps: 1e-05` | Group normalisation",
     ],
 )
 def test_rows_of_the_tables(cells):
+    """ResNet-50's counts are torchvision's; LeNet's multiplications are 117,600 + 240,000 + 58,920."""
     assert f"| {cells}" in PAGE
 
 

@@ -100,3 +100,14 @@ def test_pictures_on_the_page_are_in_the_repository():
     for line in README.read_text(encoding="utf-8").splitlines():
         if line.startswith("!["):
             assert (REPOSITORY / line.rpartition("(")[2].rstrip(")")).is_file()
+
+
+def test_the_tables_of_the_page_are_what_the_commands_print():
+    import readme_outputs
+
+    page = README.read_text(encoding="utf-8")
+    commands = [place[1] for place in readme_outputs.PLACE.finditer(page)]
+    assert [command.split()[1] for command in commands] == ["backbone=lenet", "backbone=alexnet_2012"]
+    assert readme_outputs.refreshed(page) == page, "run: python tools/readme_outputs.py"
+    assert "| `1 + 11*11*3 = 364` | 290,400 | 105,705,600 | 34,944 |" in page
+    assert "| `1 + 5*5*1 = 26` | 4,704 | 122,304 | 156 |" in page

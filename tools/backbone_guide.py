@@ -17,10 +17,12 @@ from typing import Any, get_args, get_type_hints
 
 from visionkit.backbones import BackboneSpec, list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
-from visionkit.blocks import BLOCKS, Activation, Init, Record
+from visionkit.blocks import BLOCKS, Activation, Init
 from visionkit.blocks.base import INHERITED
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.signal import pair
+from visionkit.commands.inspect.network import Network, network
+from visionkit.commands.inspect.tables import in_bytes
 from visionkit.heads import parse_head
 from visionkit.registry import Registry
 
@@ -86,8 +88,19 @@ def backbone_tables() -> str:
         names = {name for name in left if any(fnmatch(name, pattern) for pattern in patterns.split())}
         left -= names
         ordered = sorted(names, key=lambda name: (macs(name), name))
-        headings = ("backbone", "parameters", "GMACs", "features", "small stem", "output stride", "equality", "from")
-        table = markdown(headings, [backbone_row(name, equality.get(name)) for name in ordered], right=(1, 2))
+        headings = (
+            "backbone",
+            "parameters",
+            "GMACs",
+            "memory",
+            "sees",
+            "features",
+            "small stem",
+            "output stride",
+            "equality",
+            "from",
+        )
+        table = markdown(headings, [backbone_row(name, equality.get(name)) for name in ordered], right=(1, 2, 3, 4))
         text.append(f"### {family}\n\n{table}")
     if left:
         sys.exit(f"tools/backbone_guide.py: no family of FAMILIES has {', '.join(sorted(left))}")
@@ -101,8 +114,10 @@ def backbone_row(name: str, equality: Mapping[str, float] | None) -> list[str]:
     reference = backbone_file(name).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
     return [
         f"`{name}`",
-        f"{sum(record.parameters for record in with_classifier(name)):,}",
+        f"{sum(part.parameters for part in inspected(name).parts):,}",
         f"{macs(name) / 1e9:.3g}",
+        peak(name),
+        sees(name),
         " ".join(f"{info.channels}@{info.stride}" for info in spec.feature_info.values()),
         f"stride {last_stride(name, stem='small')}" if "small" in spec.stems else "-",
         ", ".join(map(str, held)) or "-",
@@ -124,17 +139,28 @@ def content(name: str) -> dict[str, Any]:
 
 def macs(name: str) -> int:
     """Multiplications with a weight for one image of the paper's size, the paper's classifier included."""
-    return sum(record.macs for record in with_classifier(name))
+    return sum(part.macs for part in inspected(name).parts)
 
 
 @cache
-def with_classifier(name: str) -> tuple[Record, ...]:
-    """The records of all stages and of the paper's classifier: 1000 classes, or 10 for nets of 32-pixel images."""
+def inspected(name: str) -> Network:
+    """What ``inspect`` looks at, the paper's classifier included: 1000 classes, or 10 for nets of 32-pixel images."""
     spec = read(name)
     size = pair(spec.image_size)
     num_classes = 10 if size == (32, 32) else 1000
-    head = parse_head("auto", task="classify").trace(spec, num_classes=num_classes, image_size=size)
-    return *spec.trace(size).children, *head
+    return network(spec, image_size=size, head=parse_head("auto", task="classify"), num_classes=num_classes)
+
+
+def sees(name: str) -> str:
+    """What a cell of the last map sees."""
+    view = inspected(name).stages[-1].after.height.receptive_field
+    return "all" if view is None else f"{view:,} px"
+
+
+def peak(name: str) -> str:
+    """The most that the maps of one image take in training."""
+    memory = inspected(name).memory
+    return "?" if memory is None else in_bytes(memory.training)
 
 
 def last_stride(name: str, **overrides: Any) -> int:

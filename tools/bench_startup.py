@@ -1,6 +1,7 @@
 """How fast the command line answers where no torch is needed: help, lists, inspect and configuration errors.
 
-Each command runs as a process of its own, in turns; medians of wall time and the peak memory are printed.
+Each command runs as a process of its own, in turns; medians of wall and processor time, and the peak memory, are
+printed. Processor time says what the wall time would be on a machine that does nothing else.
 """
 
 import argparse
@@ -16,12 +17,17 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from visionkit.backbones import list_backbones
+
 COMMANDS = {
     "--help": 0,
     "list": 0,
     "inspect backbone=lenet num_classes=10": 0,
     "inspect backbone=resnet110 num_classes=10": 0,
     "inspect backbone=densenet121 num_classes=1000": 0,
+    "inspect backbone=densenet201 num_classes=1000 depth=9 explain=true": 0,
+    "inspect backbone=plain56,resnet56 num_classes=10": 0,
+    "inspect backbone=regnet_y_32gf num_classes=1000 image_size=4096": 0,
     "recipe.epochs=three": 2,
     "backbone=alexnet dataset.image_size=16": 2,
     "backbone=lenett": 2,
@@ -29,32 +35,45 @@ COMMANDS = {
 }
 
 
-def seconds(command: str, expected: int, folder: str) -> float:
-    """The wall time of one process; its exit code must be the expected one."""
-    began = time.perf_counter()
+def seconds(command: str, expected: int, folder: str) -> tuple[float, float]:
+    """The wall and processor time of one process; its exit code must be the expected one."""
+    began, worked = time.perf_counter(), processor_seconds()
     result = subprocess.run([sys.executable, "-m", "visionkit", *command.split()], capture_output=True, cwd=folder)
     took = time.perf_counter() - began
     if result.returncode != expected:
         sys.exit(f"'{command}' ended with {result.returncode}, expected {expected}: {result.stderr.decode()}")
-    return took
+    return took, processor_seconds() - worked
+
+
+def processor_seconds() -> float:
+    """What all processes that have ended have used."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="rounds over all commands after one warm-up")
+    parser.add_argument("--backbones", action="store_true", help="inspect every named backbone instead")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
-    taken: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    commands = {f"inspect backbone={name}": 0 for name in list_backbones()} if arguments.backbones else COMMANDS
+    taken: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(arguments.rounds + 1):
-            for command, expected in COMMANDS.items():
+            for command, expected in commands.items():
                 took = seconds(command, expected, folder)
                 if turn:
                     taken[command].append(took)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rows = [
-        {"command": command, "median_s": statistics.median(times), "slowest_s": max(times)}
+        {
+            "command": command,
+            "median_s": statistics.median(wall for wall, _ in times),
+            "slowest_s": max(wall for wall, _ in times),
+            "processor_s": statistics.median(worked for _, worked in times),
+        }
         for command, times in taken.items()
     ]
     machine = {"python": platform.python_version(), "processor": platform.machine(), "peak_memory_mib": round(peak)}
@@ -62,10 +81,12 @@ def main() -> None:
         print(json.dumps({**machine, "rounds": arguments.rounds, "commands": rows}, indent=2))
         return
     table = Table(title=f"Answers without torch, Python {machine['python']}, peak memory {peak:.0f} MiB")
-    for heading in ("python -m visionkit ...", "median", "slowest"):
+    for heading in ("python -m visionkit ...", "median", "slowest", "processor"):
         table.add_column(heading, justify="left" if "visionkit" in heading else "right")
     for row in rows:
-        table.add_row(row["command"], f"{row['median_s']:.2f} s", f"{row['slowest_s']:.2f} s")
+        table.add_row(
+            row["command"], f"{row['median_s']:.2f} s", f"{row['slowest_s']:.2f} s", f"{row['processor_s']:.2f} s"
+        )
     Console(width=110).print(table)
 
 

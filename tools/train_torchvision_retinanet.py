@@ -108,9 +108,9 @@ def read_sample(root: Path, stem: str, size: int) -> Sample:
     boxes, labels = [], []
     for item in ElementTree.parse(root / "Annotations" / f"{stem}.xml").getroot().iter("object"):
         corners = [float(item.findtext(f"bndbox/{key}", "nan")) for key in ("xmin", "ymin", "xmax", "ymax")]
-        box = torch.tensor(corners).clamp(min=0).minimum(limits)
+        box = torch.tensor(corners).clamp(min=1).minimum(limits)
         if (box[2:] > box[:2]).all():
-            boxes.append(box)
+            boxes.append(box - torch.tensor([1.0, 1.0, 0.0, 0.0]))  # VOC counts pixels from 1
             labels.append(1 + CLASSES.index(item.findtext("name", "")))
     small = V.resize(image, [round(side * size / max(height, width)) for side in (height, width)], antialias=True)
     stacked = torch.stack(boxes) if boxes else torch.zeros(0, 4)

@@ -54,6 +54,13 @@ MISTAKES = [
     (["inspect", "image_size=0"], "inspect.image_size: expected a number greater than 0, found 0"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
+    (["inspect", "batch_size=0"], "inspect.batch_size: expected a number greater than 0, found 0"),
+    (["inspect", "by=layers"], "inspect.by: expected 'layer' or 'stage', found \"layers\""),
+    (["inspect", "explain=maybe"], 'inspect.explain: expected true or false, found "maybe"'),
+    (["inspect", "format=xml"], "inspect.format: expected 'text', 'json', 'csv' or 'markdown', found \"xml\""),
+    (["inspect", "backbone=lenet,lenett"], "no backbone is called 'lenett'. Did you mean 'lenet'?"),
+    (["inspect", "backbone=lenet,"], "no backbone is called ''"),
+    (["inspect", "-m", "backbone=lenet,resnet18"], "sweeps are of training runs: inspect takes neither -m nor sweep="),
     (["list", "backbonez"], "there is no 'backbonez' to list. Did you mean 'backbone'?"),
     (["trian"], "no verb is called 'trian'. Did you mean 'train'?"),
     (["seed=1", "inspect"], "the verb comes first: python -m visionkit inspect ..."),
@@ -105,17 +112,35 @@ def test_a_mistake_ends_with_2_and_says_what_to_type(cli, broken_files, argument
     assert sorted(broken_files.rglob("*")) == before
 
 
+REFUSED_BY_TRAIN = [
+    arguments
+    for arguments, _ in MISTAKES
+    if "=" in arguments[0]
+    and arguments not in (["backbone=lenet,resnet18"], ["seed=1", "inspect"], ["hardware.devices=3", "hardware=cpu"])
+]
+"""``inspect`` compares several backbones; how many processes share a batch is no matter of the network."""
+
+
+@pytest.mark.parametrize("arguments", REFUSED_BY_TRAIN, ids=" ".join)
+def test_inspect_refuses_what_train_refuses_in_the_same_words(cli, broken_files, arguments):
+    refused = [cli(verb, *arguments) for verb in ("train", "inspect")]
+    assert [code for code, _, _ in refused] == [2, 2]
+    words = [err.replace("dataset.image_size=", "image_size=") for _, _, err in refused]
+    assert words[0] == words[1]
+
+
 def test_configuration_errors_listings_and_inspect_import_no_torch(in_empty_folder):
     script = (
         "import sys\nfrom visionkit.cli.main import main\n"
         "codes = [main(a.split()) for a in ('list', '--help', 'inspect backbone=resnet50 num_classes=10', "
+        "'inspect backbone=plain56,resnet56 explain=true by=stage', "
         "'recipe.epochs=x', 'backbone=alexnet dataset.image_size=16', 'dataset=mnist', 'evaluate run=x', "
         "'weights=nowhere.pth', 'head.class_weights=[1,2]')]\n"
         "heavy = [m for m in ('torch', 'torchvision', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules]\n"
         "print('RESULT', codes, heavy)\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "RESULT [0, 0, 0, 2, 2, 2, 2, 2, 2] []" in result.stdout
+    assert "RESULT [0, 0, 0, 0, 2, 2, 2, 2, 2, 2] []" in result.stdout
 
 
 def test_importing_backbones_loads_no_trainer_and_no_hydra():

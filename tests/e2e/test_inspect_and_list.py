@@ -1,6 +1,9 @@
 """The verbs that answer without torch."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +14,8 @@ def test_inspect_prints_lenet_as_the_paper_has_it(cli):
     code, out, _ = cli("inspect", "backbone=lenet", "num_classes=10", "format=json")
     document = json.loads(out)
     assert code == 0
-    assert document["totals"] == {"parameters": 61_706}
+    assert document["totals"]["parameters"] == document["totals"]["trainable_parameters"] == 61_706
+    assert document["totals"]["macs"] == 416_520
     outputs = [layer["output"] for layer in document["layers"]]
     assert outputs[:4] == [[6, 28, 28], [6, 14, 14], [16, 10, 10], [16, 5, 5]]
     assert [layer["parameters"] for layer in document["layers"] if layer["parameters"]] == [
@@ -22,8 +26,11 @@ def test_inspect_prints_lenet_as_the_paper_has_it(cli):
         850,
     ]
     assert document["layers"][0] == {
-        "name": "c1.conv", "type": "conv", "output": [6, 28, 28], "parameters": 156,
-        "receptive_field": 5, "jump": 1, "offset": 2.0,
+        "name": "c1.conv", "type": "conv", "kernel_size": [5, 5], "stride": [1, 1], "padding": [0, 0],
+        "output": [6, 28, 28], "size_formula": "1 + (32 + 2*0 - 5)/1 = 28", "weights_per_neuron": 26,
+        "weights_formula": "1 + 5*5*1 = 26", "neurons": 4704, "connections": 122_304, "parameters": 156,
+        "macs": 117_600, "activation_memory": 18_816, "training_memory": 18_816, "receptive_field": 5, "jump": 1,
+        "offset": 2.0,
     }  # fmt: skip
 
 
@@ -80,6 +87,94 @@ def test_inspect_takes_a_file_of_the_users_own(cli, in_empty_folder):
     code, out, _ = cli("inspect", "backbone=net.yaml", "format=json")
     assert code == 0
     assert json.loads(out)["totals"]["parameters"] == 4 * 27 + 8
+
+
+def test_inspect_lays_networks_side_by_side(cli):
+    code, out, _ = cli("inspect", "backbone=plain56,resnet56", "num_classes=10")
+    assert code == 0
+    assert "853,018  x 1.00" in out
+    code, out, _ = cli("inspect", "backbone=resnet18,resnet50", "num_classes=1000", "format=json")
+    document = json.loads(out)
+    assert [one["backbone"] for one in document["backbones"]] == ["resnet18", "resnet50"]
+    assert document["ratios"]["parameters"] == [1.0, pytest.approx(25_557_032 / 11_689_512)]
+    _, out, _ = cli("inspect", "backbone=resnet18,resnet50", "num_classes=1000", "format=csv")
+    assert out.splitlines()[0] == ",resnet18,resnet50"
+    assert "parameters,11689512,25557032" in out
+
+
+def test_inspect_compares_the_users_own_file_with_a_shipped_one(cli, in_empty_folder):
+    (in_empty_folder / "net.yaml").write_text(
+        "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
+    )
+    code, out, err = cli("inspect", "backbone=lenet,net.yaml")
+    assert code == 0, err
+    assert "The backbones alone; num_classes=1000 adds classifiers." in out
+
+
+def test_inspect_shows_the_share_of_each_stage(cli):
+    code, out, _ = cli("inspect", "backbone=vgg16", "num_classes=1000", "by=stage")
+    assert code == 0
+    assert "89.4 %" in out
+    _, out, _ = cli("inspect", "backbone=vgg16,lenet", "num_classes=1000", "by=stage", "format=json")
+    first = json.loads(out)["backbones"][0]["stages"][-1]
+    assert first["name"] == "head"
+    assert first["parameters_share"] == pytest.approx(123_642_856 / 138_357_544)
+
+
+def test_inspect_explains_and_warns(cli):
+    code, out, _ = cli("inspect", "backbone=alexnet_2012", "num_classes=1000", "explain=true")
+    assert code == 0
+    assert "96*364 = 34,944: the neurons of a map share their weights" in out
+    assert "Mind: head holds 96 % of all parameters" in out
+    _, out, _ = cli("inspect", "backbone=lenet", "num_classes=10", "explain=true", "format=json")
+    document = json.loads(out)
+    assert document["explanations"][0]["lines"]["neurons"] == "28*28*6 = 4,704"
+    assert len(document["warnings"]) == 1
+    _, out, _ = cli("inspect", "backbone=lenet", "num_classes=10")
+    assert "Mind" not in out
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "csv"])
+@pytest.mark.parametrize("key", ["by=layer", "by=stage"])
+def test_inspect_prints_every_format(cli, format, key):
+    code, out, err = cli("inspect", "backbone=lenet", "num_classes=10", key, f"format={format}")
+    assert (code, err) == (0, "")
+    assert "c3" in out
+    assert ("parameters: 61,706 (all trainable)" in out) == (format != "csv")
+
+
+def test_inspect_counts_the_memory_of_a_batch(cli):
+    sizes = []
+    for batch_size in (1, 32):
+        _, out, _ = cli("inspect", "backbone=lenet", f"batch_size={batch_size}", "format=json")
+        sizes.append(json.loads(out)["totals"]["peak_training_memory"])
+    assert sizes[1] == 32 * sizes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        ("backbone=lenet", 1.0),
+        ("backbone=densenet201", 1.0),
+        ("backbone=efficientnet_v2_l", 1.0),
+        ("backbone=regnet_y_32gf image_size=4096 num_classes=1000", 2.0),
+    ],
+)
+def test_inspect_answers_at_once_and_in_little_memory(arguments, seconds):
+    """In processor time, the best of three, since other work may share the machine."""
+    program = "import sys; from visionkit.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    used = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "inspect", *arguments.split()], stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        assert usage.ru_maxrss < 200 * 1024  # KiB
+        used.append(usage.ru_utime + usage.ru_stime)
+    assert min(used) < seconds
 
 
 def test_list_shows_every_group_and_its_choices(cli):

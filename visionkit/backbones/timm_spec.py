@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -47,6 +47,8 @@ class _File:
 @dataclass(frozen=True)
 class TimmStage(Primitive):
     """One stage of a timm model, known by what was measured of it at one image size."""
+
+    is_opaque: ClassVar[bool] = True
 
     measured: Measured
     num_parameters: int

@@ -9,7 +9,7 @@ from pydantic import PlainValidator
 
 from visionkit.blocks.base import block
 from visionkit.blocks.signal import Signal
-from visionkit.blocks.tree import Primitive
+from visionkit.blocks.tree import Kept, Primitive
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
 
@@ -29,6 +29,16 @@ class Activation(Primitive):
 
     name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu"]
     negative_slope: float = 0.01
+
+    @property
+    def keeps(self) -> Kept:
+        # leaky_relu: where it overwrites its input; relu6 wants its input all the same
+        by_output = ("relu", "tanh", "sigmoid", "leaky_relu")
+        return "output" if self.name in by_output else "input"
+
+    @property
+    def overwrites(self) -> bool:
+        return self.name not in ("tanh", "sigmoid", "gelu")
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn

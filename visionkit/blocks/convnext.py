@@ -37,6 +37,12 @@ class Pointwise(Primitive):
     def parameters(self, signal: Signal) -> int:
         return (signal.channels + 1) * self.out_channels
 
+    def weights_per_neuron(self, signal: Signal) -> int:
+        return signal.channels + 1
+
+    def weights_formula(self, signal: Signal) -> str:
+        return f"1 + {signal.channels} = {signal.channels + 1}"
+
     def macs(self, signal: Signal) -> int:
         channels, height, width = signal.shape
         return channels * self.out_channels * height * width

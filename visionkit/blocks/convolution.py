@@ -9,8 +9,8 @@ from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, Padding, Size, block
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
-from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window, pair
-from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
+from visionkit.blocks.signal import BYTES, Axis, DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.tree import Composite, Kept, Node, Primitive, Sequence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,6 +78,31 @@ class Conv2d(Primitive):
         height, width = self.kernel_size
         weights = height * width * (signal.channels // self.groups) * self.out_channels
         return weights + (self.out_channels if self.bias else 0)
+
+    def weights_per_neuron(self, signal: Signal) -> int:
+        height, width = self.kernel_size
+        return height * width * (signal.channels // self.groups) + self.bias
+
+    def weights_formula(self, signal: Signal) -> str:
+        height, width = self.kernel_size
+        channels = f"{signal.channels}" if self.groups == 1 else f"{signal.channels}/{self.groups}"
+        return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(signal)}"
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing" if self.keeps_size else "input"
+
+    def kept_bytes(self, signal: Signal) -> int:
+        return self.scratch_bytes(signal)
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        """The padded copy, where padding differs between both ends."""
+        if not self.keeps_size:
+            return 0
+        height, width = (
+            size + window.extent - 1 for size, window in zip(signal.shape[1:], self.windows(), strict=True)
+        )
+        return BYTES * signal.channels * height * width
 
     def macs(self, signal: Signal) -> int:
         height, width = self.kernel_size
@@ -185,6 +210,12 @@ class ConvBlock(Composite):
 class Flatten(Primitive):
     """Channels, rows and columns in one row of numbers."""
 
+    is_view: ClassVar[bool] = True
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
+
     def output(self, signal: Signal) -> Signal:
         channels, height, width = signal.shape
         return Signal(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
@@ -210,6 +241,12 @@ class Linear(Primitive):
 
     def parameters(self, signal: Signal) -> int:
         return (signal.channels + self.bias) * self.out_features
+
+    def weights_per_neuron(self, signal: Signal) -> int:
+        return signal.channels + self.bias
+
+    def weights_formula(self, signal: Signal) -> str:
+        return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
 
     def macs(self, signal: Signal) -> int:
         return signal.channels * self.out_features

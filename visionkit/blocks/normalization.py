@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator
 
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, block
-from visionkit.blocks.signal import Signal
+from visionkit.blocks.signal import BYTES, Signal
 from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
 from visionkit.errors import UserError
 from visionkit.registry import Registry
@@ -45,6 +45,10 @@ class BatchNorm(Norm):
     eps: Positive = 1e-5
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
 
+    def buffer_bytes(self, signal: Signal) -> int:
+        """Running mean and variance of each channel, and the number of batches seen."""
+        return 2 * BYTES * signal.channels + 8
+
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
@@ -76,6 +80,13 @@ class LayerNorm(Norm):
     """Layer normalisation over the channels of each position (Ba et al. 2016; Liu et al. 2022, ConvNeXt)."""
 
     eps: Positive = 1e-6
+
+    def kept_bytes(self, signal: Signal) -> int:
+        """Mean and spread of each position."""
+        return 2 * BYTES * signal.height.size * signal.width.size
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        return 0 if backward else self.kept_bytes(signal)
 
     def build(self, signal: Signal) -> nn.Module:
         from visionkit import layers
@@ -110,6 +121,13 @@ class LocalResponseNorm(Norm):
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 1.0
+
+    def kept_bytes(self, signal: Signal) -> int:
+        """The padded squares, their scaled mean, and its power."""
+        return signal.bytes * (signal.channels + self.size - 1) // signal.channels + 2 * signal.bytes
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        return (3 if backward else 2) * signal.bytes
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn

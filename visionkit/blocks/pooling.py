@@ -6,18 +6,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from visionkit.blocks.base import Fraction, Padding, Size, block
-from visionkit.blocks.signal import DoesNotFitError, Signal, Window, pair
-from visionkit.blocks.tree import Primitive
+from visionkit.blocks.signal import BYTES, DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.tree import Kept, Primitive
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["AdaptivePool", "AvgPool", "Dropout", "Identity", "MaxPool", "ZeroPadShortcut"]
 
+_INDEX_BYTES = 8
+
 
 @dataclass(frozen=True)
 class Identity(Primitive):
     """What comes in goes out."""
+
+    is_view: ClassVar[bool] = True
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
@@ -69,6 +77,14 @@ class _Pool(Primitive):
 class MaxPool(_Pool):
     """The largest number under each window."""
 
+    def kept_bytes(self, signal: Signal) -> int:
+        """Where each maximum came from."""
+        return _INDEX_BYTES * self.output(signal).numbers
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        """As much, which torch finds even where nobody wants it."""
+        return 0 if backward else self.kept_bytes(signal)
+
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
@@ -103,6 +119,22 @@ class AdaptivePool(Primitive):
         height, width = pair(self.size)
         return Signal(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
 
+    @property
+    def keeps(self) -> Kept:
+        return "nothing" if self._is_mean else "input"
+
+    def kept_bytes(self, signal: Signal) -> int:
+        """Where each maximum came from."""
+        return _INDEX_BYTES * self.output(signal).numbers if self.kind == "max" else 0
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        """As much, which torch finds even where nobody wants it."""
+        return 0 if backward else self.kept_bytes(signal)
+
+    @property
+    def _is_mean(self) -> bool:
+        return self.kind == "avg" and pair(self.size) == (1, 1)
+
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
 
@@ -116,6 +148,14 @@ class Dropout(Primitive):
 
     p: Fraction = 0.5
     channels: bool = False
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
+
+    def kept_bytes(self, signal: Signal) -> int:
+        """The factor of each number, or of each map."""
+        return (BYTES * signal.channels if self.channels else signal.bytes) if self.p else 0
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
@@ -138,6 +178,10 @@ class ZeroPadShortcut(Primitive):
 
     def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
         return self if keep_stride else replace(self, stride=1)
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
 
     def output(self, signal: Signal) -> Signal:
         if self.out_channels < signal.channels:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.signal import DoesNotFitError, Signal
-from visionkit.blocks.tree import Concat, Node, Primitive, Sequence
+from visionkit.blocks.tree import Concat, Kept, Node, Primitive, Sequence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,8 +20,14 @@ __all__ = ["ChannelShuffle", "ChannelSlice", "ShuffleUnit"]
 class ChannelSlice(Primitive):
     """The ``index``-th of ``parts`` equal parts of the channels."""
 
+    is_view: ClassVar[bool] = True
+
     index: int
     parts: int
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
 
     def output(self, signal: Signal) -> Signal:
         if signal.channels % self.parts:
@@ -42,6 +48,10 @@ class ChannelShuffle(Primitive):
     overwritable: ClassVar[bool] = True
 
     groups: Count
+
+    @property
+    def keeps(self) -> Kept:
+        return "nothing"
 
     def output(self, signal: Signal) -> Signal:
         if signal.channels % self.groups:

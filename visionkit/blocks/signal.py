@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["Axis", "DoesNotFitError", "Signal", "TooSmallError", "Window", "pair"]
+BYTES = 4
+"""Of one number of a map: float32."""
+
+__all__ = ["BYTES", "Axis", "DoesNotFitError", "Signal", "TooSmallError", "Window", "pair"]
 
 
 class DoesNotFitError(ValueError):
@@ -54,6 +57,18 @@ class Window:
         cells = -(-room // self.stride) + 1
         starts_in_right_padding = (cells - 1) * self.stride >= size + self.padding
         return cells - 1 if starts_in_right_padding else cells
+
+    def formula(self, size: int) -> str:
+        """`output_size` with its numbers put in, such as ``1 + (224 + 2*2 - 11)/4 = 55``; ``/`` rounds down."""
+        cells = self.output_size(size)
+        padded = f"2*{self.padding}" if self.padding_end is None else f"{self.padding} + {self.padding_end}"
+        extent = f"{self.kernel}" if self.dilation == 1 else f"{self.dilation}*({self.kernel} - 1) - 1"
+        fraction = f"({size} + {padded} - {extent})/{self.stride}"
+        if not self.ceil_mode:
+            return f"1 + {fraction} = {cells}"
+        room = size + 2 * self.padding - self.extent
+        dropped = " - 1" if -(-room // self.stride) + 1 > cells else ""  # that window would lie in padding alone
+        return f"1 + ceil({fraction}){dropped} = {cells}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,16 @@ class Signal:
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width), as torch writes it."""
         return self.channels, self.height.size, self.width.size
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the map of one image has."""
+        return self.channels * self.height.size * self.width.size
+
+    @property
+    def bytes(self) -> int:
+        """What the map of one image takes in memory, in float32."""
+        return BYTES * self.numbers
 
     def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> Signal:
         """The signal after a window over height and one over width."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from visionkit.blocks.signal import Signal
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Composite", "Concat", "Gate", "Node", "Primitive", "Residual", "Sequence"]
+__all__ = ["Block", "Composite", "Concat", "Gate", "Kept", "Node", "Primitive", "Residual", "Sequence"]
+
+Kept = Literal["input", "output", "nothing"]
 
 
 class Block(ABC):  # noqa: B024  (a name for both kinds)
@@ -29,6 +31,21 @@ class Primitive(Block):
 
     overwritable: ClassVar[bool] = False
     """Whether the next layer may write over the output: nobody else holds it, and backward does not need it."""
+
+    is_view: ClassVar[bool] = False
+    """Whether the output lies in the input's own memory."""
+    is_opaque: ClassVar[bool] = False
+    """Whether only the whole is known: neither what a cell sees nor which maps it makes on the way."""
+
+    @property
+    def keeps(self) -> Kept:
+        """The map that backward needs of this layer (the gradient of its weights, or of its function)."""
+        return "input"
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether it may write its output over its input, where that is `overwritable`."""
+        return False
 
     def output(self, signal: Signal) -> Signal:
         """The signal after this layer.
@@ -44,6 +61,26 @@ class Primitive(Block):
 
     def macs(self, signal: Signal) -> int:
         """Multiplications with a weight for one image, given the signal that comes in."""
+        return 0
+
+    def weights_per_neuron(self, signal: Signal) -> int | None:
+        """Weights of one output number with its bias, or None for a layer that forms no weighted sums."""
+        return None
+
+    def weights_formula(self, signal: Signal) -> str:
+        """How `weights_per_neuron` comes about, such as ``1 + 11*11*3 = 364``; empty where there are none."""
+        return ""
+
+    def kept_bytes(self, signal: Signal) -> int:
+        """What backward needs of one image beside input or output, such as where each maximum came from."""
+        return 0
+
+    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+        """What this layer holds of one image while it works, beside input, output and `kept_bytes`."""
+        return 0
+
+    def buffer_bytes(self, signal: Signal) -> int:
+        """What is saved with the weights without being one, such as the running statistics of a norm."""
         return 0
 
     @abstractmethod

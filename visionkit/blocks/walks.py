@@ -53,6 +53,7 @@ class Record:
         before: What comes in.
         after: What goes out.
         children: The records of a combinator's parts, in the order of execution.
+        in_place: Whether a primitive writes its output over its input, as the built layer does.
         shared: Whether another record stands for the same weights and has counted them.
         runs: How often it is done for one image.
     """
@@ -62,8 +63,22 @@ class Record:
     before: Signal
     after: Signal
     children: tuple[Record, ...] = ()
+    in_place: bool = False
     shared: bool = False
     runs: int = 1
+
+    @property
+    def parts(self) -> tuple[Record, ...]:
+        """The children; those of a shared record are shared, too."""
+        return tuple(replace(child, shared=True) for child in self.children) if self.shared else self.children
+
+    @property
+    def primitives(self) -> Iterator[Record]:
+        """The records of all primitives in it, in the order of execution."""
+        if isinstance(self.node, Primitive):
+            yield self
+        for part in self.parts:
+            yield from part.primitives
 
     @property
     def parameters(self) -> int:
@@ -80,6 +95,20 @@ class Record:
         if isinstance(self.node, Primitive):
             return self.runs * self.node.macs(self.before)
         return self.runs * sum(child.macs for child in self.children)
+
+    @property
+    def neurons(self) -> int:
+        """Numbers that come about as weighted sums, as Krizhevsky et al. 2012 count them: pools and norms have none."""
+        if isinstance(self.node, Primitive):
+            return 0 if self.node.weights_per_neuron(self.before) is None else self.after.numbers
+        return sum(child.neurons for child in self.children)
+
+    @property
+    def connections(self) -> int:
+        """Each neuron's weights and bias, added up over all neurons, shared or not (LeCun et al. 1998)."""
+        if isinstance(self.node, Primitive):
+            return self.neurons * (self.node.weights_per_neuron(self.before) or 0)
+        return sum(child.connections for child in self.children)
 
 
 def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:
@@ -127,9 +156,14 @@ def trace(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> Record:
         return Record(path, node, signal, _output(node, signal, path))
     assert not isinstance(node, Block), "expand the tree first"
     children: list[Record] = []
+    previous: Node | None = None
     for name, child in node.children.items():
         before = children[-1].after if children and isinstance(node, Sequence) else signal
-        children.append(trace(child, before, path=(*path, name)))
+        record = trace(child, before, path=(*path, name))
+        if isinstance(node, Sequence) and _writes_over(child, previous):
+            record = replace(record, in_place=True)
+        children.append(record)
+        previous = child
     after = _join(node, signal, [child.after for child in children], path)
     return Record(path, node, signal, after, tuple(children))
 
@@ -155,8 +189,8 @@ def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
     for name, child in node.children.items():
         before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
         modules[name], after = build(child, before)
-        if isinstance(node, Sequence) and isinstance(child, Primitive) and previous is not None:
-            layers.overwrite_input(modules[name], allowed=_is_overwritable(previous))
+        if isinstance(node, Sequence) and _writes_over(child, previous):
+            layers.overwrite_input(modules[name])
         outputs.append(after)
         previous = child
     return layers.COMBINE[type(node).__name__](node, modules), _join(node, signal, outputs, ())
@@ -217,6 +251,11 @@ def _weigh(signal: Signal, gate: Signal, path: tuple[str, ...]) -> Signal:
             f"its gate gives {_times(gate.shape)}, which cannot weigh {_times(signal.shape)}", path=path, signal=signal
         )
     return signal.merge(gate)
+
+
+def _writes_over(child: Node, previous: Node | None) -> bool:
+    """Whether a part of a sequence writes its output over what the part before it returns."""
+    return isinstance(child, Primitive) and child.overwrites and previous is not None and _is_overwritable(previous)
 
 
 def _is_overwritable(node: Node) -> bool:

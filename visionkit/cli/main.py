@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +199,13 @@ def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
     options = parse(
         InspectOptions, {key: read_value(Override(key, text)) for key, text in typed.options.items()}, where="inspect"
     )
-    plain = resolve(typed, config_dirs)
     use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
-    config = RunConfig.from_plain(plain, check_data=use_dataset)
-    return inspect(config, options, use_dataset=use_dataset)
+    configs = []
+    for backbone in typed.groups.get("backbone", "").split(","):
+        groups = {**typed.groups, "backbone": backbone.strip()} if "backbone" in typed.groups else typed.groups
+        plain = resolve(replace(typed, groups=groups), config_dirs)
+        configs.append(RunConfig.from_plain(plain, check_data=use_dataset))
+    return inspect(configs, options, use_dataset=use_dataset)
 
 
 def _share(text: str | None, *, key: str) -> float | None:

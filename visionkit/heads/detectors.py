@@ -41,8 +41,12 @@ __all__ = ["DenseHead", "DetectionHead", "FcosHead", "RetinaNetHead", "anchor_sh
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-_PRIOR = 0.01
 _INIT = Init("normal", std=0.01)
+_RARE = Init("normal", std=0.01, bias=-math.log(99))
+"""Every sigmoid begins at 0.01, so that the many places of background don't drown the few others (Lin et al. 2017,
+section 4.1)."""
+_MIDDLING = Init("normal", std=0.01, bias=4.0)
+"""Distances begin at half of the 8 strides that a level is for; from 0, half of the ReLUs behind them never move."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +158,9 @@ class FcosHead(DenseHead):
         return {
             "classification": (None, self._tower(bias=True)),
             "regression": (None, self._tower(bias=True)),
-            "distances": ("regression", _predictor(4)),
+            "distances": ("regression", _predictor(4, init=_MIDDLING)),
             "quality": ("regression", _predictor(1)),
-            "logits": ("classification", _predictor(num_classes, prior=_PRIOR)),
+            "logits": ("classification", _predictor(num_classes, init=_RARE)),
         }
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
@@ -212,7 +216,7 @@ class RetinaNetHead(DenseHead):
             "classification": (None, self._tower()),
             "regression": (None, self._tower()),
             "deltas": ("regression", _predictor(4 * self.num_anchors)),
-            "logits": ("classification", _predictor(num_classes * self.num_anchors, prior=_PRIOR)),
+            "logits": ("classification", _predictor(num_classes * self.num_anchors, init=_RARE)),
         }
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
@@ -262,9 +266,7 @@ def anchor_shapes(sizes: Iterable[float], aspect_ratios: Iterable[float], *, who
     return [(size / math.sqrt(r), size * math.sqrt(r)) for r in aspect_ratios for size in sizes]
 
 
-def _predictor(channels: int, *, prior: float | None = None) -> Node:
-    """The last layer; with ``prior``, every sigmoid begins there (Lin et al. 2017, section 4.1)."""
-    init = _INIT if prior is None else Init("normal", std=0.01, bias=-math.log((1 - prior) / prior))
+def _predictor(channels: int, *, init: Init = _INIT) -> Node:
     return Conv2d(out_channels=channels, kernel_size=(3, 3), padding=(1, 1), init=init)
 
 

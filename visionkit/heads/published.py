@@ -15,13 +15,13 @@ COCO = "coco"
 """The word for torchvision's weights of a whole detector."""
 
 
-def published_detector(spec: BackboneSpec, head: HeadSpec) -> str:
+def published_detector(spec: BackboneSpec, head: DetectionHead) -> str:
     """Torchvision's name of the detector that a head is on a backbone.
 
     Raises:
         UserError: If it has none; the message says which there are.
     """
-    name = head.counterpart(spec) if isinstance(head, DetectionHead) else None
+    name = head.counterpart(spec)
     if name is None:
         raise UserError(
             f"weights: found '{COCO}', but torchvision has published no weights of this head on {spec.name}. "
@@ -44,11 +44,17 @@ def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) 
     """
     text = str(weights)
     pretrained.refuse_both(weights, spec.weights)
-    if isinstance(head, DetectionHead) and text in pretrained.PUBLISHED:
+    detects = isinstance(head, DetectionHead)
+    if detects and text in pretrained.PUBLISHED:
         raise UserError(
             f"weights: found '{text}', which are weights of whole classifiers, but the task is '{head.task}'. "
             f"For the backbone alone: backbone.weights={text}. Of whole detectors: weights={COCO}"
         )
+    if text == COCO and not detects:
+        raise UserError(
+            f"weights: found '{COCO}', which are weights of whole detectors, but the task is '{head.task}'. "
+            "Expected imagenet, a file or run:FOLDER."
+        )
     pretrained.check_start(spec, None if text == COCO else weights)
-    if text == COCO:
+    if text == COCO and isinstance(head, DetectionHead):
         published_detector(spec, head)

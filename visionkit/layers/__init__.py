@@ -148,7 +148,6 @@ COMBINE: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
 """How each combinator of `visionkit.blocks`, given with its built children, joins them."""
 
 
-def overwrite_input(layer: nn.Module, *, allowed: bool) -> None:
-    """Let an activation write over its input where no one else holds it: less memory, fewer allocations."""
-    if allowed and isinstance(layer, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish | nn.Hardsigmoid | nn.LeakyReLU):
-        layer.inplace = True
+def overwrite_input(layer: nn.Module) -> None:
+    """Let an activation write over its input, which no one else holds: less memory, fewer allocations."""
+    layer.inplace = True  # type: ignore[assignment]
