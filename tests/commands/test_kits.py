@@ -202,7 +202,7 @@ def test_no_readable_image_draws_nothing(tmp_path):
 def test_an_object_is_found_once_and_by_the_surest_box():
     from visionkit.commands.kits.detect import _matches
 
-    truth = _objects(([0, 0, 10, 10], 0, False), ([50, 50, 60, 60], 1, False))
+    truth = {"boxes": torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]]), "labels": torch.tensor([0, 1])}
     found = {
         "boxes": torch.tensor([[0.0, 0, 10, 9], [0, 0, 10, 10], [50, 50, 60, 60], [50, 50, 54, 60]]),
         "labels": torch.tensor([0, 0, 0, 1]),

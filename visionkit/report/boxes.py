@@ -1,4 +1,4 @@
-"""Boxes drawn on images, with Pillow: single files, and sheets of many."""
+"""Boxes and masks drawn on images, with Pillow: single files, and sheets of many."""
 
 import colorsys
 import io
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from visionkit.instance_masks import RunLengths, decode_mask
 from visionkit.output import write_atomic
 from visionkit.report.sheet import PANEL, as_picture, write_sheet
 from visionkit.report.style import INK, short
@@ -17,6 +19,7 @@ from visionkit.report.style import INK, short
 __all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
 
 SMALLEST = 400
+TINT = 110  # of 255
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -28,11 +31,13 @@ class Mark:
         box: Left, top, right, bottom in pixels.
         text: What is written at its edge; "" for nothing.
         colour: Such as ``"#1f5fbf"``.
+        mask: The pixels that are tinted; None for none.
     """
 
     box: Sequence[float]
     text: str
     colour: str
+    mask: RunLengths | None = None
 
 
 def class_colour(number: int) -> str:
@@ -79,6 +84,10 @@ def plot_marked(
 
 def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
     image = as_picture(pixels, scale=scale)
+    for mark in marks:
+        if mark.mask is not None:
+            tint = Image.fromarray(decode_mask(mark.mask).astype(np.uint8) * TINT)
+            image.paste(mark.colour, mask=tint.resize(image.size, Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image)
     longest = max(image.size)
     line, font = max(2, round(longest / 320)), ImageFont.load_default(max(11, round(longest / 40)))
