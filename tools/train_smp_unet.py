@@ -17,6 +17,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def main() -> None:
     figures["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     figures["options"] = {key: str(value) for key, value in vars(options).items() if key not in ("json", "root")}
     figures["environment"] = describe_environment()
+    figures["environment"]["versions"]["segmentation_models_pytorch"] = version("segmentation_models_pytorch")
     text = json.dumps(figures, indent=1)
     print(text)
     if options.json is not None:
