@@ -5,7 +5,7 @@ from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
 from visionkit.heads.segmentation import SegmentationHead
 from visionkit.heads.segmenters import DeepLabV3Head, DeepLabV3PlusHead, FcnHead, PanopticFpnHead, UnetHead
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
-from visionkit.heads.two_stage import FasterRcnnHead
+from visionkit.heads.two_stage import FasterRcnnHead, MaskRcnnHead
 
 __all__ = [
     "HEADS",
@@ -20,6 +20,7 @@ __all__ = [
     "FcosHead",
     "HeadSpec",
     "LinearHead",
+    "MaskRcnnHead",
     "MlpHead",
     "PanopticFpnHead",
     "RetinaNetHead",

@@ -81,7 +81,7 @@ head = HEADS.register
 """Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
 
 
-_DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet"}
+_DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet", "instance": "mask_rcnn"}
 
 
 def default_head(task: str) -> str:
