@@ -25,7 +25,7 @@ Category = tuple[int, str]
 _OUTLINES = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s.,eE+-]*\]')
 
 
-def read_coco(root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]]) -> Found:
+def read_coco(root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]]) -> Found[MarkedImages]:
     """Read the JSON file of each split.
 
     Args:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.base import SOURCES, existing_root
-from visionkit.data.sources.box_files import BoxFiles
 from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.data.sources.object_files import ObjectFiles
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _DEPTH = 3
 
 @SOURCES.register("voc")
 @dataclass(frozen=True, kw_only=True)
-class Voc(BoxFiles):
+class Voc(ObjectFiles):
     """Images with an XML file each.
 
     Attributes:
@@ -48,7 +48,7 @@ class Voc(BoxFiles):
 
     expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
 
-    def read(self) -> Found:
+    def read(self) -> Found[Any]:
         from visionkit.data.sources.voc_xml import read_voc
 
         root = existing_root(self.root, name=self.name, expected=self.expected)

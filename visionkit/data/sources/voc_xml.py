@@ -38,7 +38,7 @@ def read_voc(
     classes: Sequence[str] | None,
     ignore_difficult: bool,
     first_pixel: int,
-) -> Found:
+) -> Found[MarkedImages]:
     """Read all XML files, or those that the lists name.
 
     Args:

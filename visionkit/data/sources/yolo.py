@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from visionkit.data.sources.base import SOURCES, existing_root
-from visionkit.data.sources.box_files import BoxFiles
 from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.data.sources.object_files import ObjectFiles
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -27,7 +27,7 @@ __all__ = ["Yolo"]
 
 @SOURCES.register("yolo")
 @dataclass(frozen=True, kw_only=True)
-class Yolo(BoxFiles):
+class Yolo(ObjectFiles):
     """Images with a text file each: ``class x_center y_center width height``, as shares of the image's sides.
 
     Attributes:
@@ -39,7 +39,7 @@ class Yolo(BoxFiles):
 
     expected: ClassVar[str] = "a YAML file with names and train, images/ and labels/"
 
-    def read(self) -> Found:
+    def read(self) -> Found[Any]:
         from visionkit.data.sources.yolo_text import read_yolo
 
         file, values = self._yaml()

@@ -29,7 +29,7 @@ class _Lines:
     odd: list[str] = field(default_factory=list)
 
 
-def read_yolo(home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str]) -> Found:
+def read_yolo(home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str]) -> Found[MarkedImages]:
     """Read the text files of all images; an image without one has no object.
 
     Args:
