@@ -51,7 +51,7 @@ def test_text_stays_within_the_image(tmp_path, box):
 def test_a_mask_tints_its_pixels_and_no_others(tmp_path):
     bits = torch.zeros(1, 40, 60, dtype=torch.bool)
     bits[0, 10:20, 30:50] = True
-    mark = Mark((0, 0, 0, 0), "", RED, encode_masks(bits)[0])
+    mark = Mark((30, 10, 50, 20), "", RED, encode_masks(bits)[0])
     write_marked(np.full((3, 40, 60), 100, np.uint8), [mark], tmp_path / "a.png")
     pixels = _picture(tmp_path / "a.png")
     factor = pixels.shape[0] // 40
