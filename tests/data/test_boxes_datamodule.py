@@ -129,7 +129,8 @@ def test_odd_entries_are_among_the_notes(make_module, boxes_root):
     file.write_text(json.dumps(content))
     module = make_module()
     module.setup()
-    assert "1 box(es) of no width or height dropped: train.json annotation 0" in module.notes
+    expected = f"1 box(es) of no width or height dropped: {boxes_root.name}/train.json annotation 0"
+    assert expected in module.notes
 
 
 def test_a_division_is_saved_and_read_back(make_module, boxes_root, tmp_path):
