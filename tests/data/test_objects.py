@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.joint_augment import JointAugment
 from visionkit.data.loading import Loader
 from visionkit.data.memory import decode_originals
-from visionkit.data.object_augment import ObjectAugment
 from visionkit.data.objects import ObjectReader
 from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, TensorSamples
@@ -138,7 +138,7 @@ def test_a_file_of_another_size_than_its_annotation_says_counts_as_unreadable(fi
 @pytest.mark.parametrize("augment", [{"horizontal_flip": {}, "photometric_distort": {}}, {"iou_crop": {}}])
 def test_workers_make_the_same_batches_as_this_process(files, augment):
     preprocess = Preprocess((32, 32), "letterbox")
-    reader = ObjectReader(files, preprocess, training=True, augment=ObjectAugment(augment, preprocess))
+    reader = ObjectReader(files, preprocess, training=True, augment=JointAugment(augment, preprocess))
     here, there = (
         Loader(reader, BatchOrder(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)

@@ -7,7 +7,8 @@ from PIL import Image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
-from visionkit.data.transforms import Preprocess, load_image, read_size
+from visionkit.data.files import read_size
+from visionkit.data.transforms import Preprocess, load_image
 from visionkit.errors import UserError
 
 

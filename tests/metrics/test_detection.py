@@ -245,7 +245,7 @@ def test_the_order_and_size_of_batches_change_nothing(monkeypatch):
     expected = _expected(cases)
     shuffled = [cases[place] for place in np.random.default_rng(0).permutation(len(cases))]
     assert _numbers(_measured(shuffled, batch=7)) == pytest.approx(expected, abs=1e-12)
-    monkeypatch.setattr(detection, "BUFFERED_BOXES", 1)
+    monkeypatch.setattr(detection, "BUFFERED_BYTES", 1)
     assert _numbers(_measured(cases, batch=24)) == pytest.approx(expected, abs=1e-12)
 
 

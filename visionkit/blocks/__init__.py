@@ -37,6 +37,7 @@ from visionkit.blocks.rewrite import count_residuals, drop_residuals, hold_strid
 from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
 from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
+from visionkit.blocks.transposed import ConvTranspose2d
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
 from visionkit.blocks.walks import LayerError, Record, build, expand, primitives, trace
 
@@ -58,6 +59,7 @@ __all__ = [
     "Conv",
     "Conv2d",
     "ConvNext",
+    "ConvTranspose2d",
     "Dense",
     "DoesNotFitError",
     "Dropout",

@@ -67,7 +67,7 @@ class Init:
             raise UserError("init 'constant' needs a value, such as {type: constant, val: 0.01}.")
         return given
 
-    def apply(self, layer: nn.Conv2d | nn.Linear) -> None:
+    def apply(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
         """Fill a new layer's weight from torch's seeded generator, and its bias with one number."""
         if self.type == "default":
             return

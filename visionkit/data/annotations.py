@@ -1,7 +1,6 @@
 """The objects marked in the images of a split, as a few flat arrays.
 
-Millions of objects stay small in memory and are shared with workers; what a later task marks beside the box of an
-object (an outline, a mask) is one more array along the objects.
+Millions of objects stay small in memory and are shared with workers.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+
+from visionkit.data.shapes import Shapes
 
 __all__ = ["Annotation", "Annotations"]
 
@@ -24,19 +25,36 @@ class Annotation:
         labels: int64 (n,), class ids from 0.
         crowd: bool (n,), regions with many objects: neither trained on nor counted as hit or missed.
         area: float32 (n,), in square pixels; where the data set gives none, that of the box.
+        shapes: Of n objects; None where boxes are all that is wanted.
     """
 
     boxes: Tensor
     labels: Tensor
     crowd: Tensor
     area: Tensor
+    shapes: Shapes | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def masks(self, height: int, width: int) -> Tensor:
+        """The pixels of each object, uint8 (n, H, W), 1 inside.
+
+        Args:
+            height: Of the image as it was decoded, in pixels.
+            width: Of the same.
+
+        Raises:
+            TypeError: If only boxes are known.
+        """
+        if self.shapes is None:
+            raise TypeError("these objects have boxes, no shapes.")
+        return torch.from_numpy(self.shapes.bits(height, width))
+
     def select(self, keep: Tensor | slice) -> Annotation:
         """The objects that a mask, bool (n,), positions, int64 (m,), or a slice choose."""
-        return Annotation(*(getattr(self, field.name)[keep] for field in fields(self)))
+        values = (getattr(self, field.name) for field in fields(self))
+        return Annotation(*(None if value is None else value[keep] for value in values))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,12 @@ class Annotations:
     def join(cls, images: Sequence[Annotation]) -> Annotations:
         """Lay the objects of single images one after another."""
         counts = torch.tensor([0, *(len(image) for image in images)], dtype=torch.int64)
-        parts = (torch.cat([getattr(image, field.name) for image in images]) for field in fields(Annotation))
-        return cls(counts.cumsum(0), Annotation(*parts))
+        boxes, labels, crowd, area = (
+            torch.cat([getattr(image, name) for image in images]) for name in ("boxes", "labels", "crowd", "area")
+        )
+        shapes = [image.shapes for image in images if image.shapes is not None]
+        joined = Shapes.join(shapes) if len(shapes) == len(images) else None
+        return cls(counts.cumsum(0), Annotation(boxes, labels, crowd, area, joined))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -67,8 +89,8 @@ class Annotations:
     @property
     def nbytes(self) -> int:
         """The size of the arrays in bytes."""
-        arrays: list[Tensor] = [self.starts, *(getattr(self.objects, field.name) for field in fields(self.objects))]
-        return sum(array.nbytes for array in arrays)
+        arrays = (getattr(self.objects, field.name) for field in fields(self.objects))
+        return self.starts.nbytes + sum(int(array.nbytes) for array in arrays if array is not None)
 
     def select(self, positions: Tensor) -> Annotations:
         """The images at these positions, int64 (M,), in this order."""

@@ -33,20 +33,25 @@ class Augmentation:
             does, because the whole-batch forms never build its classes.
         required: Those without a default.
         smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
-        targets: What may be known of the images; boxes are moved along.
+        targets: What may be known of the images; boxes and masks are moved along.
     """
 
     transform: str
     arguments: Mapping[str, str]
     required: tuple[str, ...] = ()
     smooth: bool = False
-    targets: tuple[str, ...] = ("label", "boxes")
+    targets: tuple[str, ...] = ("label", "boxes", "instances", "mask")
 
+
+_OBJECTS = ("boxes", "instances")
+_PLACES = (*_OBJECTS, "mask")
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}, targets=("label",)),
-    "random_resized_crop": Augmentation("RandomResizedCrop", {"scale": "range", "ratio": "range"}, targets=("label",)),
-    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=("boxes",)),
+    "random_resized_crop": Augmentation(
+        "RandomResizedCrop", {"scale": "range", "ratio": "range"}, targets=("label", "mask")
+    ),
+    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=_PLACES),
     "iou_crop": Augmentation(
         "RandomIoUCrop",
         {
@@ -55,10 +60,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             "min_aspect_ratio": "number",
             "max_aspect_ratio": "number",
         },
-        targets=("boxes",),
+        targets=_OBJECTS,
     ),
     "zoom_out": Augmentation(
-        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=("boxes",)
+        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=_PLACES
     ),
     "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
     "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
@@ -96,7 +101,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}, targets=("label",)),
 }
 
-_WORDS = {"label": "labels", "boxes": "boxes"}
+_WORDS = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 
 
@@ -212,17 +217,21 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def build_transform(name: str, arguments: Mapping[str, Any], image_size: tuple[int, int]) -> Callable[..., Any]:
+def build_transform(
+    name: str, arguments: Mapping[str, Any], image_size: tuple[int, int], *, mask_fill: int = 0
+) -> Callable[..., Any]:
     """The torchvision transform of a row of the table.
 
     Args:
         name: A key of `AUGMENTATIONS`.
         arguments: Checked by `check_augment`.
         image_size: Height and width of the images, in pixels.
+        mask_fill: The value of masks outside the image.
 
     Raises:
         UserError: If torchvision refuses a value.
     """
+    from torchvision import tv_tensors
     from torchvision.transforms import v2
 
     row = AUGMENTATIONS[name]
@@ -233,6 +242,8 @@ def build_transform(name: str, arguments: Mapping[str, Any], image_size: tuple[i
         values["antialias"] = True
     if row.smooth:
         values["interpolation"] = v2.InterpolationMode.BILINEAR
+    if "fill" in row.arguments:
+        values["fill"] = {tv_tensors.Mask: mask_fill, "others": values.get("fill") or 0}
     try:
         transform: Callable[..., Any] = getattr(v2, row.transform)(**values)
     except (TypeError, ValueError) as error:
@@ -267,11 +278,8 @@ def _mistake(argument: str, kind: str, value: Any) -> str:
     if kind == "pair":
         return "" if value is None or _are_numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
     if kind == "numbers":
-        return (
-            ""
-            if value is None or _is_number(value) or _are_numbers(value, (2, 4))
-            else "a number or two, such as [-5, 5]"
-        )
+        good = value is None or _is_number(value) or _are_numbers(value, (2, 4))
+        return "" if good else "a number or two, such as [-5, 5]"
     return "" if value in _PADDING_MODES else f"one of {', '.join(_PADDING_MODES)}"
 
 

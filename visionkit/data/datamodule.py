@@ -1,7 +1,7 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
 A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
-images with boxes holds says `visionkit.data.objects`.
+images with boxes or instances holds says `visionkit.data.objects`, of images with masks `visionkit.data.masks`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from visionkit.data.augment import Augment
+from visionkit.data.class_masks import IGNORED
+from visionkit.data.joint_augment import JointAugment
+from visionkit.data.joint_reader import JointReader
 from visionkit.data.loading import BatchReader, Loader
+from visionkit.data.masks import MaskReader
 from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
-from visionkit.data.object_augment import ObjectAugment
-from visionkit.data.objects import ObjectReader
+from visionkit.data.objects import InstanceReader, ObjectReader
 from visionkit.data.order import BatchOrder
 from visionkit.data.samples import FileSamples, Samples
 from visionkit.data.shared import SharedData
@@ -30,6 +33,8 @@ from visionkit.errors import UserError
 from visionkit.output import write_atomic
 
 __all__ = ["VisionDataModule"]
+
+_READERS: dict[str, type[JointReader[Any]]] = {"boxes": ObjectReader, "instances": InstanceReader, "mask": MaskReader}
 
 _STAGES = {
     "fit": ("train", "val"),
@@ -153,8 +158,10 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split].samples if split in self._readers else known[split]
 
     def class_counts(self) -> Tensor:
-        """How many training samples, or objects in them, each class has, int64 (num_classes,)."""
+        """How many training samples, or objects or pixels in them, each class has, int64 (num_classes,)."""
         samples = self.samples("train")
+        if samples.masks is not None:
+            return samples.masks.count_pixels(self.info.num_classes)
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
         return torch.bincount(labels, minlength=self.info.num_classes)
 
@@ -214,15 +221,14 @@ class VisionDataModule(LightningDataModule):
     ) -> BatchReader:
         preprocess, augment = self.source.preprocess(), self._augment
         known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
-        if isinstance(augment, ObjectAugment):
+        if isinstance(augment, JointAugment):
             chosen = augment if training else None
-            return ObjectReader(samples, preprocess, training=training, augment=chosen, **known)
+            return _READERS[self.target](samples, preprocess, training=training, augment=chosen, **known)
         return BatchReader(samples, preprocess, augment=augment if training else None, target=self.target, **known)
 
     def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
-        several_sizes = not prepared or self.target == "boxes"
-
+        several_sizes = not prepared or self.target in _READERS
         preprocess = self.source.preprocess()
 
         def decode() -> Decoded | None:
@@ -263,9 +269,10 @@ class VisionDataModule(LightningDataModule):
         return Loader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
-    def _augment(self) -> Augment | ObjectAugment:
-        if self.target == "boxes":
-            return ObjectAugment(self.source.augment or {}, self.source.preprocess())
+    def _augment(self) -> Augment | JointAugment:
+        if self.target in _READERS:
+            fill = IGNORED if self.target == "mask" else 0
+            return JointAugment(self.source.augment or {}, self.source.preprocess(), mask_fill=fill)
         return Augment(self.source.augment or {}, self.source.size)
 
     @property

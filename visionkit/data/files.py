@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionkit.errors import UserError
 
-__all__ = ["IMAGE_SUFFIXES", "ImageFiles", "is_image_name", "walk_images"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFiles", "is_image_name", "read_size", "walk_images"]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -69,6 +69,23 @@ def is_image_name(name: str) -> bool:
     """Whether a file's name ends as images do and is not hidden."""
     base = os.path.basename(name)
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image after its EXIF orientation, from the file's first bytes alone.
+
+    Raises:
+        UserError: If they cannot be read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except Exception as error:
+        raise UserError(f"image '{path}' cannot be read: {error}.") from None
+    return (width, height) if turned else (height, width)
 
 
 def walk_images(folder: str | Path) -> Iterator[str]:

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visionkit.data.files import read_size
 from visionkit.data.samples import FileSamples
-from visionkit.data.transforms import Preprocess, read_size
+from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 
 __all__ = ["Decoded", "available_cores", "decode_originals", "decode_prepared", "read_sizes"]

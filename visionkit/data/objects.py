@@ -13,6 +13,9 @@ and, for evaluation, the truth in pixels of the image as it was decoded, which n
 
     original_sizes int64 (B, 2)   truth_boxes float32 (B, T, 4)   truth_labels int64 (B, T), -1 behind the last
     truth_crowd bool (B, T)       truth_area float32 (B, T)
+
+Where the pixels of each object are wanted too, there are ``masks`` bool (B, M, H, W) and, for evaluation,
+``truth_masks`` bool (B, T, Ho, Wo), false behind the last and outside the image.
 """
 
 from __future__ import annotations
@@ -23,118 +26,77 @@ import torch
 from torch import Tensor
 
 from visionkit.data.annotations import Annotation
-from visionkit.data.loading import BatchReader
-from visionkit.data.memory import Decoded
-from visionkit.data.object_augment import ObjectAugment, visible
-from visionkit.data.order import Plan
-from visionkit.data.samples import Samples
-from visionkit.data.transforms import Preprocess
+from visionkit.data.class_masks import resize_mask
+from visionkit.data.joint_augment import Sample, visible
+from visionkit.data.joint_reader import JointReader
+from visionkit.data.shapes import Shapes
 
-__all__ = ["ObjectReader"]
+__all__ = ["InstanceReader", "ObjectReader"]
 
 _MULTIPLE = 8
 
 
-class ObjectReader(BatchReader):
-    """Makes one batch of a split whose images have annotations.
+class ObjectReader(JointReader[Annotation]):
+    """Makes one batch of a split whose images have annotations: boxes and labels."""
 
-    Args:
-        samples: The split.
-        preprocess: Brings each image to a size of its own and fills a batch up.
-        training: Whether to leave the truth in original pixels out.
-        augment: Random changes; None or empty for evaluation.
-        decoded: The images, where they were decoded beforehand.
-        prepared: Whether ``decoded`` holds fitted images.
-        strict: Whether an unreadable image ends the run.
-    """
+    def known(self, index: int) -> Annotation:
+        return self.samples.annotation(index)
 
-    augment: ObjectAugment | None  # type: ignore[assignment]
+    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+        scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
+        single = ~known.crowd
+        return {"image": image, "boxes": known.boxes[single] * scale.repeat(2), "labels": known.labels[single]}
 
-    def __init__(
-        self,
-        samples: Samples,
-        preprocess: Preprocess,
-        *,
-        training: bool,
-        augment: ObjectAugment | None = None,
-        decoded: Decoded | None = None,
-        prepared: bool = False,
-        strict: bool = False,
-    ) -> None:
-        super().__init__(samples, preprocess, decoded=decoded, prepared=prepared, target="boxes", strict=strict)
-        self.training, self.augment = training, augment or None
+    def settle(self, sample: Sample) -> Sample:
+        return visible(sample)
 
-    def read(self, plan: Plan) -> dict[str, Tensor]:
-        """Make a batch, as the module says; images that cannot be read are missing and marked in ``broken``.
-
-        Raises:
-            UserError: If an image cannot be read and ``strict`` is set.
-        """
-        images, indices = self._fetch(torch.from_numpy(plan[0]))
-        if not len(indices):
-            return self.filler()
-        annotations = [self.samples.annotation(index) for index in indices.tolist()]
-        sizes = self._original_sizes(images, indices)
-        if self.augment is not None:
-            places = (
-                (image, *_to_size(annotation, size, image))
-                for image, annotation, size in zip(images, annotations, sizes, strict=True)
-            )
-            placed = self.augment(places, seed=plan[1])
-        else:
-            fitted = [self.preprocess.fit(image) for image in images]
-            placed = [
-                (image, *visible(*_to_size(annotation, size, image), image))
-                for image, annotation, size in zip(fitted, annotations, sizes, strict=True)
-            ]
-        batch = self._batch([image for image, _, _ in placed], [row[1:] for row in placed], indices)
-        return batch if self.training else batch | _truth(annotations, sizes)
-
-    def filler(self) -> dict[str, Tensor]:
-        """Two black images without objects that stand for no sample; see `BatchReader.filler`."""
-        height, width = self.preprocess.padded_size(*self.preprocess.image_size)
-        images = [torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)] * 2
-        nothing = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-        batch = self._batch(images, [nothing] * 2, torch.zeros(0, dtype=torch.int64))
-        if self.training:
-            return batch
-        empty = Annotation(*nothing, crowd=torch.zeros(0, dtype=torch.bool), area=torch.zeros(0))
-        return batch | _truth([empty] * 2, batch["image_sizes"])
-
-    def _original_sizes(self, images: Tensor | Sequence[Tensor], indices: Tensor) -> Tensor:
-        """Height and width before any fitting, int64 (B, 2)."""
-        if self.decoded is not None and self.decoded.sizes is not None:
-            return self.decoded.sizes[indices]
-        return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64)
-
-    def _batch(
-        self, images: Sequence[Tensor], objects: Sequence[tuple[Tensor, Tensor]], indices: Tensor
-    ) -> dict[str, Tensor]:
-        batch, image_sizes = self.preprocess.pad_batch(images)
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        images, image_sizes = self.preprocess.pad_batch([sample["image"] for sample in samples])
         return {
-            "images": batch,
+            "images": images,
             "image_sizes": image_sizes,
-            "boxes": _pad([boxes for boxes, _ in objects], 0),
-            "labels": _pad([labels for _, labels in objects], -1),
-            "index": indices,
+            "boxes": _pad([sample["boxes"] for sample in samples], 0),
+            "labels": _pad([sample["labels"] for sample in samples], -1),
         }
 
+    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+        return {
+            "truth_boxes": _pad([each.boxes for each in known], 0),
+            "truth_labels": _pad([each.labels for each in known], -1),
+            "truth_crowd": _pad([each.crowd for each in known], 0),
+            "truth_area": _pad([each.area for each in known], 0),
+        }
 
-def _to_size(annotation: Annotation, size: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes (n, 4) and labels (n,) of single objects, from an image of ``size`` (height, width) to this one of it."""
-    scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
-    single = ~annotation.crowd
-    return annotation.boxes[single] * scale.repeat(2), annotation.labels[single]
+    def nothing(self, height: int, width: int) -> Annotation:
+        return Annotation(
+            torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
+            Shapes.of([], is_runs=True),
+        )  # fmt: skip
 
 
-def _truth(annotations: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
-    return {
-        "original_sizes": sizes,
-        "truth_boxes": _pad([annotation.boxes for annotation in annotations], 0),
-        "truth_labels": _pad([annotation.labels for annotation in annotations], -1),
-        "truth_crowd": _pad([annotation.crowd for annotation in annotations], 0),
-        "truth_area": _pad([annotation.area for annotation in annotations], 0),
-    }
+class InstanceReader(ObjectReader):
+    """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
+
+    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+        masks = known.select(~known.crowd).masks(*size.tolist())
+        height, width = image.shape[-2:]
+        return super().place(known, size, image) | {"masks": resize_mask(masks, (height, width))}
+
+    def settle(self, sample: Sample) -> Sample:
+        """As without masks; also leave out objects of which no pixel remains."""
+        sample = super().settle(sample)
+        keep = sample["masks"].flatten(1).any(dim=1).bool()  # of uint8, any() is uint8
+        return {name: value if name == "image" else value[keep] for name, value in sample.items()}
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        batch = super().collate(samples)
+        shape = (*batch["labels"].shape, *batch["images"].shape[-2:])
+        return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
+
+    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+        truth = super().truth(known, sizes)
+        masks = [each.masks(*size) for each, size in zip(known, sizes.tolist(), strict=True)]
+        return truth | {"truth_masks": _pad_masks(masks, (*truth["truth_labels"].shape, *sizes.amax(0).tolist()))}
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
@@ -144,4 +106,13 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
     result = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), value)
     for target, row in zip(result, rows, strict=True):
         target[: len(row)] = row
+    return result
+
+
+def _pad_masks(masks: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Masks of each image, uint8 (n, h, w), at the front and top left of bool (B, M, H, W)."""
+    result = torch.zeros(shape, dtype=torch.bool)
+    for target, some in zip(result, masks, strict=True):
+        count, height, width = some.shape
+        target[:count, :height, :width] = some
     return result

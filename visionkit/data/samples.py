@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.class_masks import ClassMasks
 from visionkit.data.transforms import load_image
 from visionkit.errors import UserError
 
@@ -20,16 +21,18 @@ __all__ = ["FileSamples", "Samples", "TensorSamples"]
 
 
 class Samples(ABC):
-    """A sequence of images, each with a label or with marked objects.
+    """A sequence of images, each with a label, with marked objects or with a class for each pixel.
 
     Attributes:
-        labels: int64 (N,), class ids from 0; zeros where the images have objects instead.
-        annotations: The objects of each image; None where images have labels.
+        labels: int64 (N,), class ids from 0; zeros where the images have something else instead.
+        annotations: The objects of each image; None where images have something else.
+        masks: The class of each pixel; None where images have something else.
         in_channels: Of each image.
     """
 
     labels: Tensor
     annotations: Annotations | None = None
+    masks: ClassMasks | None = None
     in_channels: int
 
     def __len__(self) -> int:
@@ -38,17 +41,28 @@ class Samples(ABC):
     @property
     def nbytes(self) -> int:
         """About how much memory the samples take, in bytes."""
-        return self.labels.nbytes + (self.annotations.nbytes if self.annotations is not None else 0)
+        return self.labels.nbytes + sum(known.nbytes for known in (self.annotations, self.masks) if known is not None)
 
     def annotation(self, index: int) -> Annotation:
         """The objects marked in an image, in its own pixels.
 
         Raises:
-            TypeError: If the samples have labels only.
+            TypeError: If the samples have no marked objects.
         """
         if self.annotations is None:
-            raise TypeError("these samples have labels, not annotations.")
+            raise TypeError("these samples have no annotations.")
         return self.annotations[index]
+
+    def mask(self, index: int) -> Tensor:
+        """The class of each pixel of an image as it was decoded, uint8 (H, W): ids from 0, 255 where it is ignored.
+
+        Raises:
+            TypeError: If the samples have no masks.
+            UserError: If the mask's file cannot be read.
+        """
+        if self.masks is None:
+            raise TypeError("these samples have no masks.")
+        return self.masks[index]
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -76,6 +90,7 @@ class TensorSamples(Samples):
         positions: int64 (N,), which of them belong to the split.
         prefix: What the names begin with, such as ``"test"``.
         annotations: The objects of the M images.
+        masks: The class masks of the M images.
     """
 
     def __init__(
@@ -86,6 +101,7 @@ class TensorSamples(Samples):
         *,
         prefix: str,
         annotations: Annotations | None = None,
+        masks: ClassMasks | None = None,
     ) -> None:
         self.images = images
         self.in_channels = images.shape[1]
@@ -95,6 +111,8 @@ class TensorSamples(Samples):
         self.labels = self._all_labels[positions]
         self._all_annotations = annotations
         self.annotations = annotations.select(positions) if annotations is not None else None
+        self._all_masks = masks
+        self.masks = masks.select(positions) if masks is not None else None
 
     @property
     def nbytes(self) -> int:
@@ -117,6 +135,7 @@ class TensorSamples(Samples):
             self.positions[positions],
             prefix=self.prefix,
             annotations=self._all_annotations,
+            masks=self._all_masks,
         )
 
 
@@ -131,6 +150,7 @@ class FileSamples(Samples):
         annotations: The objects of each image.
         sizes: int64 (N, 2), height and width that the annotations were made for, 0 where they don't say; a file of
             another size counts as unreadable, because its boxes would lie elsewhere.
+        masks: The class masks of the images.
     """
 
     def __init__(
@@ -142,11 +162,12 @@ class FileSamples(Samples):
         in_channels: int,
         annotations: Annotations | None = None,
         sizes: Tensor | None = None,
+        masks: ClassMasks | None = None,
     ) -> None:
         self.root = root
         self.in_channels = in_channels
         self.labels = labels if labels is not None else torch.zeros(len(names), dtype=torch.int64)
-        self.annotations, self.sizes = annotations, sizes
+        self.annotations, self.sizes, self.masks = annotations, sizes, masks
         self._names = (
             names
             if isinstance(names, numpy.ndarray)
@@ -178,4 +199,5 @@ class FileSamples(Samples):
             in_channels=self.in_channels,
             annotations=self.annotations.select(positions) if self.annotations is not None else None,
             sizes=self.sizes[positions] if self.sizes is not None else None,
+            masks=self.masks.select(positions) if self.masks is not None else None,
         )

@@ -15,7 +15,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Preprocess", "load_image", "read_size"]
+__all__ = ["Preprocess", "load_image"]
 
 _MULTIPLE = 32
 """Sides of a ``resize_pad`` batch: few shapes, and whole cells at the strides of usual networks."""
@@ -188,23 +188,6 @@ def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
         ) from None
     tensor = torch.from_numpy(pixels)
     return tensor[None] if in_channels == 1 else tensor.permute(2, 0, 1).contiguous()
-
-
-def read_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image after its EXIF orientation, from the file's first bytes alone.
-
-    Raises:
-        UserError: If they cannot be read.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except Exception as error:
-        raise UserError(f"image '{path}' cannot be read: {error}.") from None
-    return (width, height) if turned else (height, width)
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:

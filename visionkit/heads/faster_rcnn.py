@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,28 @@ from visionkit.heads.base import Head, Predictions
 from visionkit.heads.dense import place_centers, rows_of
 from visionkit.heads.two_stage import POOLED_SIZE, FasterRcnnHead
 
-__all__ = ["FasterRcnn"]
+__all__ = ["Drawn", "FasterRcnn", "Pooling"]
 
 _LEVEL = "level_"
+Sizes = list[tuple[int, int]]
+"""Height and width of each image, as torchvision wants them."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The proposals that the second stage's losses draw.
+
+    Attributes:
+        boxes: Per image (n, 4) xyxy pixels.
+        matched: Per image (n,) int64, which of the image's objects each is nearest to; 0 where there are none.
+        labels: Per image (n,) int64, that object's class + 1, or 0 for background.
+        sizes: Height and width of the images.
+    """
+
+    boxes: list[Tensor]
+    matched: list[Tensor]
+    labels: list[Tensor]
+    sizes: Sizes
 
 
 class FasterRcnn(Head):
@@ -48,6 +68,7 @@ class FasterRcnn(Head):
     ) -> None:
         super().__init__()
         self.spec, self.levels = spec, dict(levels)
+        pooled = list(levels.values())[:num_pooled]
         kept = {"training": spec.training_proposals, "testing": spec.proposals}
         self.rpn = RegionProposalNetwork(
             _Anchors(spec, levels),
@@ -61,7 +82,7 @@ class FasterRcnn(Head):
             nms_thresh=0.7,
         )
         self.roi_heads = RoIHeads(
-            _Pooling(list(levels.values())[:num_pooled], corner=spec.centers == "corner"),
+            Pooling(pooled, corner=spec.centers == "corner", size=POOLED_SIZE),
             layers["hidden"],
             _BoxLayers(layers["classes"], layers["boxes"]),
             fg_iou_thresh=0.5,
@@ -117,9 +138,10 @@ class FasterRcnn(Head):
             moves = self.rpn.box_coder.encode(matched, anchors)
             objectness, proposed = self.rpn.compute_loss(logits, deltas.flatten(0, 1), labels, moves)
             proposals = self._proposals(outputs, sizes)
-            chosen, _, labels, moves = self.roi_heads.select_training_samples(proposals, truth)
+            chosen, matched, labels, moves = self.roi_heads.select_training_samples(proposals, truth)
         classification, boxes = fastrcnn_loss(*self._second_stage(outputs, chosen, sizes), labels, moves)
-        return {"objectness": objectness, "proposals": proposed, "classification": classification, "boxes": boxes}
+        losses = {"objectness": objectness, "proposals": proposed, "classification": classification, "boxes": boxes}
+        return losses | self.more_losses(outputs, targets, Drawn(chosen, matched, labels, sizes))
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
@@ -137,20 +159,38 @@ class FasterRcnn(Head):
         proposals = self._proposals(outputs, sizes)
         found = self.roi_heads.postprocess_detections(*self._second_stage(outputs, proposals, sizes), proposals, sizes)
         boxes, scores, labels = (self._padded(values) for values in found)
-        return {"boxes": boxes, "scores": scores, "labels": labels - 1}
+        predictions = {"boxes": boxes, "scores": scores, "labels": labels - 1}
+        more = self.more_predictions(outputs, found[0], found[2], sizes)
+        return predictions | {name: self._padded(values) for name, values in more.items()}
 
-    def _proposals(self, outputs: Mapping[str, Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
+    def maps(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """The levels (B, C, H, W) among the outputs, fine to coarse."""
+        return [outputs[_LEVEL + name] for name in self.levels]
+
+    def more_losses(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: Drawn
+    ) -> dict[str, Tensor]:
+        """What a head that says more than boxes of a proposal is to learn of it; nothing here."""
+        return {}
+
+    def more_predictions(
+        self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes
+    ) -> dict[str, list[Tensor]]:
+        """What such a head says of the boxes found, (n, 4) per image, of class ``labels - 1``: rows per image."""
+        return {}
+
+    def _proposals(self, outputs: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
         logits, deltas, anchors = _first_stage(outputs)
         decoded = self.rpn.box_coder.decode(deltas.detach().flatten(0, 1), anchors).view(len(sizes), -1, 4)
         per_place = len(self.spec.aspect_ratios)
-        numbers = [per_place * x.shape[-2] * x.shape[-1] for x in _maps(outputs)]
+        numbers = [per_place * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
         proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, numbers)[0]
         return proposals
 
     def _second_stage(
-        self, outputs: Mapping[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+        self, outputs: Mapping[str, Tensor], proposals: list[Tensor], sizes: Sizes
     ) -> tuple[Tensor, Tensor]:
-        pooled = self.roi_heads.box_roi_pool(_maps(outputs), proposals, sizes)
+        pooled = self.roi_heads.box_roi_pool(self.maps(outputs), proposals, sizes)
         logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
         return logits.float(), deltas.float()
 
@@ -201,7 +241,7 @@ class _BoxLayers(nn.Module):
         return self.classes(x), self.boxes(x)
 
 
-class _Pooling(nn.Module):
+class Pooling(nn.Module):
     """RoIAlign on the level that fits a box's size (He et al. 2017, arXiv:1703.06870, section 3).
 
     torchvision's own takes strides to be powers of two, guessed from the first images it sees.
@@ -209,10 +249,12 @@ class _Pooling(nn.Module):
     Args:
         levels: What the levels give, fine to coarse.
         corner: Whether the first cell of a level stands at pixel 0, and not where the level declares it.
+        size: Rows and columns that a box becomes.
     """
 
-    def __init__(self, levels: Sequence[FeatureInfo], *, corner: bool) -> None:
+    def __init__(self, levels: Sequence[FeatureInfo], *, corner: bool, size: int) -> None:
         super().__init__()
+        self.size = size
         self.strides = [level.stride for level in levels]
         self.shifts = [0.0 if corner else level.offset + 0.5 for level in levels]
 
@@ -225,7 +267,7 @@ class _Pooling(nn.Module):
             image_shapes: What torchvision's pooling wants to know.
 
         Returns:
-            (n of all images, C, 7, 7).
+            (n of all images, C, size, size).
         """
         corners = torch.cat(boxes)  # (N, 4)
         images = torch.cat([one.new_full((len(one), 1), i) for i, one in enumerate(boxes)])
@@ -233,11 +275,11 @@ class _Pooling(nn.Module):
         # Lin et al. 2017, equation 1: an object of 224 pixels is one of stride 16
         limits = sides.new_tensor([stride * 224 / 16 for stride in self.strides[1:]])
         fitting = torch.bucketize(sides * (1 + 1e-6), limits, right=True)
-        pooled = corners.new_zeros(len(corners), maps[0].shape[1], POOLED_SIZE, POOLED_SIZE)
+        pooled = corners.new_zeros(len(corners), maps[0].shape[1], self.size, self.size)
         for i, (stride, shift) in enumerate(zip(self.strides, self.shifts, strict=True)):
             here = torch.where(fitting == i)[0]
             regions = torch.cat([images[here], corners[here] - shift], dim=1)
-            pooled[here] = roi_align(maps[i].float(), regions, POOLED_SIZE, spatial_scale=1 / stride, sampling_ratio=2)
+            pooled[here] = roi_align(maps[i].float(), regions, self.size, spatial_scale=1 / stride, sampling_ratio=2)
         return pooled.to(maps[0].dtype)
 
 
@@ -247,12 +289,7 @@ def _first_stage(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, list[Te
     return logits, deltas, [outputs["anchors"]] * len(logits)
 
 
-def _maps(outputs: Mapping[str, Tensor]) -> list[Tensor]:
-    return [value for name, value in outputs.items() if name.startswith(_LEVEL)]
-
-
-def _sizes(outputs: Mapping[str, Tensor], image_sizes: Tensor | None) -> list[tuple[int, int]]:
-    """Height and width of each image, as torchvision wants them."""
+def _sizes(outputs: Mapping[str, Tensor], image_sizes: Tensor | None) -> Sizes:
     if image_sizes is None:
         image_sizes = outputs["image_size"].expand(len(outputs["logits"]), 2)
     return [(height, width) for height, width in image_sizes.tolist()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from visionkit.blocks import (
     Activation,
     Conv,
     Conv2d,
+    ConvTranspose2d,
     Flatten,
     Init,
     Linear,
@@ -33,13 +34,18 @@ from visionkit.necks import FPN
 
 if TYPE_CHECKING:
     from visionkit.heads.base import Head
+    from visionkit.heads.faster_rcnn import FasterRcnn
 
-__all__ = ["FasterRcnnHead"]
+__all__ = ["FasterRcnnHead", "MaskRcnnHead"]
 
 POOLED_SIZE = 7
 """Rows and columns that are pooled for each proposal (Lin et al. 2017, arXiv:1612.03144, section 4.2)."""
 
+MASK_POOLED_SIZE = 14
+"""The same for a mask, which has twice as many (He et al. 2017, arXiv:1703.06870, figure 4)."""
+
 _INIT = Init("normal", std=0.01)
+_MASK_INIT = Init("kaiming_normal", mode="fan_out", nonlinearity="relu")
 
 
 @head("faster_rcnn")
@@ -91,8 +97,7 @@ class FasterRcnnHead(DetectionHead):
         """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image."""
         records = self.neck.trace(backbone, image_size=image_size)
         records += on_each_level(self._first_stage(), self.neck.levels(records))
-        axis = Axis(POOLED_SIZE, None, None, None)
-        before = Signal(self.neck.out_channels, axis, axis)
+        before = self._pooled(POOLED_SIZE)
         for name, node in self._second_stage(num_classes).items():
             record = replace(trace(expand(node, before)[0], before, path=("head", name)), runs=self.proposals)
             records.append(record)
@@ -101,9 +106,7 @@ class FasterRcnnHead(DetectionHead):
         return records
 
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """A `FasterRcnn`."""
-        from visionkit.heads.faster_rcnn import FasterRcnn
-
+        """A `FasterRcnn`, or what it is the first half of."""
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         layers = {
             record.path[1]: build(record.node, record.before)[0]
@@ -111,7 +114,19 @@ class FasterRcnnHead(DetectionHead):
             if record.path[0] == "head" and not record.shared
         }
         levels = self.neck.feature_info(backbone)
-        return FasterRcnn(self, layers, levels=levels, num_pooled=len(self.neck.stages(backbone)))
+        return self.module(self, layers, levels=levels, num_pooled=len(self.neck.stages(backbone)))
+
+    @property
+    def module(self) -> type[FasterRcnn]:
+        """The torch module's class."""
+        from visionkit.heads.faster_rcnn import FasterRcnn
+
+        return FasterRcnn
+
+    def _pooled(self, size: int) -> Signal:
+        """What is pooled for a box: of the image, its cells see what their box does."""
+        axis = Axis(size, None, None, None)
+        return Signal(self.neck.out_channels, axis, axis)
 
     def _first_stage(self) -> Mapping[str, tuple[str | None, Node]]:
         tower = Conv(
@@ -138,3 +153,53 @@ class FasterRcnnHead(DetectionHead):
             "classes": Linear(out_features=num_classes + 1),  # and the background
             "boxes": Linear(out_features=4 * (num_classes + 1)),
         }
+
+
+@head("mask_rcnn")
+@dataclass(frozen=True, kw_only=True)
+class MaskRcnnHead(FasterRcnnHead):
+    """Mask R-CNN (He et al. 2017, arXiv:1703.06870): Faster R-CNN, and a mask for each box and class.
+
+    Attributes:
+        mask_convs: Convolutions that look at a box before its mask is drawn.
+        mask_channels: Of each.
+    """
+
+    task: ClassVar[str] = "instance"
+
+    mask_convs: Annotated[int, Field(ge=0, le=16)] = 4
+    mask_channels: Count = 256
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        same = super().counterpart(backbone) is not None and (self.mask_convs, self.mask_channels) == (4, 256)
+        return "maskrcnn_resnet50_fpn" if same else None
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """As of Faster R-CNN, and then the masks of all boxes that are given."""
+        records = super().trace(backbone, num_classes=num_classes, image_size=image_size)
+        before = self._pooled(MASK_POOLED_SIZE)
+        masks = trace(expand(self._masks(num_classes), before)[0], before, path=("head", "masks"))
+        return [*records, replace(masks, runs=self.max_detections)]
+
+    @property
+    def module(self) -> type[FasterRcnn]:
+        from visionkit.heads.mask_rcnn import MaskRcnn
+
+        return MaskRcnn
+
+    def _masks(self, num_classes: int) -> Node:
+        """Four convolutions, twice the rows and columns, and a mask for each class (He et al. 2017, figure 4)."""
+        conv = Conv(
+            out_channels=self.mask_channels,
+            kernel_size=3,
+            padding="same",
+            activation=Activation("relu"),
+            init=_MASK_INIT,
+        )
+        layers: dict[str, Node] = {f"conv{i}": conv for i in range(1, self.mask_convs + 1)}
+        layers |= {
+            "upsample": ConvTranspose2d(out_channels=self.mask_channels, factor=2, init=_MASK_INIT),
+            "act": Activation("relu"),
+            "logits": Conv2d(out_channels=num_classes + 1, kernel_size=(1, 1), init=_MASK_INIT),  # and the background
+        }
+        return Sequence(layers)

@@ -1,4 +1,4 @@
-"""torchmetrics' average precision of boxes, with a quicker way into its faster_coco_eval back end."""
+"""torchmetrics' average precision of boxes and masks, with a quicker way into its faster_coco_eval back end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-__all__ = ["BoxAveragePrecision", "STATS"]
+__all__ = ["BoxAveragePrecision", "MaskAveragePrecision", "STATS"]
+
+Columns = dict[str, Any]
+"""A column of all objects by its name in COCO's files: a tensor, or a list where it holds no numbers."""
 
 STATS = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
@@ -54,30 +57,49 @@ class BoxAveragePrecision(MeanAveragePrecision):
 
         Returns:
             Each of `STATS`, a scalar in 0..1; ``precision`` (10, 101, K) at IoU 0.5..0.95 and recall 0..1 of each
-            class, boxes of any size, at most 100 of a class in an image; ``objects`` (K,), how many objects of each
+            class, objects of any size, at most 100 of a class in an image; ``objects`` (K,), how many objects of each
             class there are, crowds left out. -1 where there are no such objects.
         """
-        from faster_coco_eval import COCO, COCOeval_faster
+        order, truth, found = self._columns()
+        images = [{"id": number} for number in torch.stack(self.image_ids)[order].tolist()]
+        return self._evaluated("bbox", images, truth, found)
 
-        ids = torch.stack(self.image_ids).tolist()
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        truth = self._columns("groundtruth", ids, order)
+    def _columns(self) -> tuple[list[int], Columns, Columns]:
+        """The places of the images in order of their ids, and the columns of all objects and of all detections."""
+        ids = torch.stack(self.image_ids).cpu()
+        order = ids.argsort(stable=True)
+        columns = []
+        for kind in ("groundtruth", "detection"):
+            boxes: list[Tensor] = getattr(self, f"{kind}_box")
+            counts = torch.tensor([len(boxes[place]) for place in order])
+            columns.append(
+                {
+                    "image_id": ids[order].repeat_interleave(counts),
+                    "bbox": _joined(boxes, order).double(),
+                    "category_id": _joined(getattr(self, f"{kind}_labels"), order),
+                }
+            )
+        truth, found = columns
         truth["iscrowd"] = _joined(self.groundtruth_crowds, order).long()
         truth["area"] = _joined(self.groundtruth_area, order).double()
-        found = self._columns("detection", ids, order)
         found["score"] = _joined(self.detection_scores, order)
         found["area"] = found["bbox"][:, 2] * found["bbox"][:, 3]
+        return order.tolist(), dict(truth), dict(found)
+
+    def _evaluated(self, kind: str, images: list[dict[str, Any]], truth: Columns, found: Columns) -> dict[str, Tensor]:
+        from faster_coco_eval import COCO, COCOeval_faster
+
         datasets = []
         for columns in (truth, found):
             dataset = COCO()
             dataset.dataset = {
-                "images": [{"id": ids[place]} for place in order],
+                "images": images,
                 "categories": [{"id": number} for number in range(self.num_classes)],
                 "annotations": _rows(columns),
             }
             dataset.createIndex()
             datasets.append(dataset)
-        evaluator = COCOeval_faster(*datasets, iouType="bbox")
+        evaluator = COCOeval_faster(*datasets, iouType=kind)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
@@ -89,23 +111,73 @@ class BoxAveragePrecision(MeanAveragePrecision):
             "objects": torch.bincount(objects, minlength=self.num_classes),
         }
 
-    def _columns(self, kind: str, ids: Sequence[int], order: Sequence[int]) -> dict[str, Tensor]:
-        boxes: list[Tensor] = getattr(self, f"{kind}_box")
-        counts = torch.tensor([len(boxes[place]) for place in order])
-        return {
-            "image_id": torch.tensor(ids)[list(order)].repeat_interleave(counts),
-            "bbox": _joined(boxes, order).double(),
-            "category_id": _joined(getattr(self, f"{kind}_labels"), order),
-        }
+
+class MaskAveragePrecision(BoxAveragePrecision):
+    """The same of masks, and of their boxes beside them.
+
+    Masks are kept as bytes, the run lengths of an image's objects in one tensor, so that they travel as boxes do.
+
+    Args:
+        num_classes: K; class ids are 0..K-1.
+    """
+
+    detection_runs: list[Tensor]
+    groundtruth_runs: list[Tensor]
+    image_sizes: list[Tensor]
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        for name in ("detection_runs", "groundtruth_runs", "image_sizes"):
+            self.add_state(name, default=[], dist_reduce_fx=None)
+
+    def update(self, preds: list[dict[str, Any]], target: list[dict[str, Any]]) -> None:
+        """Take images in.
+
+        Args:
+            preds: As for boxes, and ``masks``, n of `visionkit.instance_masks.RunLengths`.
+            target: As for boxes, and ``masks``, and ``size`` (2,) int64, height and width of the image.
+        """
+        super().update(preds, target)
+        self.detection_runs += [_as_bytes(item["masks"]) for item in preds]
+        self.groundtruth_runs += [_as_bytes(item["masks"]) for item in target]
+        self.image_sizes += [item["size"] for item in target]
+
+    def compute(self) -> dict[str, Tensor]:
+        """What the COCO protocol says of masks, by the names of `BoxAveragePrecision.compute`; ``box_...`` of boxes."""
+        from pycocotools import mask
+
+        order, truth, found = self._columns()
+        sizes = [self.image_sizes[place].tolist() for place in order]
+        ids = torch.stack(self.image_ids)[order].tolist()
+        images = [{"id": number, "height": h, "width": w} for number, (h, w) in zip(ids, sizes, strict=True)]
+        boxes = self._evaluated("bbox", images, truth, found)
+        for columns, runs in ((truth, self.groundtruth_runs), (found, self.detection_runs)):
+            columns["segmentation"] = [
+                {"size": size, "counts": word}
+                for place, size in zip(order, sizes, strict=True)
+                for word in _words(runs[place])
+            ]
+        found["area"] = torch.tensor([float(mask.area(runs)) for runs in found["segmentation"]])
+        masks = self._evaluated("segm", images, truth, found)
+        return {**masks, **{f"box_{name}": value for name, value in boxes.items()}}
 
 
-def _joined(parts: Sequence[Tensor], order: Sequence[int]) -> Tensor:
+def _joined(parts: Sequence[Tensor], order: Tensor) -> Tensor:
     return torch.cat([parts[place] for place in order]).cpu()
 
 
-def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """One mapping per box; COCO's ids begin with 1, since 0 means "not matched" to its evaluation."""
+def _rows(columns: Columns) -> list[dict[str, Any]]:
+    """One mapping per object; COCO's ids begin with 1, since 0 means "not matched" to its evaluation."""
     names = ("id", *columns)
     numbers = range(1, len(columns["image_id"]) + 1)
-    values = zip(numbers, *(column.tolist() for column in columns.values()), strict=True)
-    return [dict(zip(names, row, strict=True)) for row in values]
+    lists = (column.tolist() if isinstance(column, Tensor) else column for column in columns.values())
+    return [dict(zip(names, row, strict=True)) for row in zip(numbers, *lists, strict=True)]
+
+
+def _as_bytes(masks: Sequence[Mapping[str, Any]]) -> Tensor:
+    words = "\n".join(runs["counts"] for runs in masks).encode("ascii")
+    return torch.frombuffer(bytearray(words), dtype=torch.uint8) if words else torch.zeros(0, dtype=torch.uint8)
+
+
+def _words(runs: Tensor) -> list[str]:
+    return bytes(runs.cpu().numpy()).decode("ascii").splitlines()

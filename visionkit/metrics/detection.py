@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,9 @@ from visionkit.metrics.average_precision import STATS, BoxAveragePrecision
 from visionkit.metrics.gathering import gather_metric
 from visionkit.metrics.table import Table
 
-__all__ = ["DetectionMetrics"]
+__all__ = ["DetectionMetrics", "class_averages"]
 
-BUFFERED_BOXES = 1 << 20
+BUFFERED_BYTES = 1 << 26
 
 
 class DetectionMetrics(nn.Module):
@@ -28,12 +29,18 @@ class DetectionMetrics(nn.Module):
         class_names: The K classes, in the order of their ids.
     """
 
+    average_precision_class: ClassVar[type[BoxAveragePrecision]] = BoxAveragePrecision
+    predicted: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels")
+    truth: ClassVar[tuple[str, ...]] = ("truth_boxes", "truth_labels", "truth_crowd", "truth_area")
+    of_images: ClassVar[tuple[str, ...]] = ("index",)
+    stats: ClassVar[tuple[str, ...]] = STATS
+
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
-        self.average_precision = BoxAveragePrecision(len(self.class_names))
+        self.average_precision = self.average_precision_class(len(self.class_names))
         self._waiting: list[dict[str, Tensor]] = []
-        self._waiting_boxes = self._images = 0
+        self._waiting_bytes = self._images = 0
         self._result: dict[str, Tensor] | None = None
 
     def update(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> None:
@@ -46,13 +53,13 @@ class DetectionMetrics(nn.Module):
                 padding, ``truth_crowd`` (B, T) bool, ``truth_area`` (B, T) square pixels, and ``index`` (B,), a number
                 of its own for each image.
         """
-        kept = {name: predictions[name].detach() for name in ("boxes", "scores", "labels")}
-        names = ("truth_boxes", "truth_labels", "truth_crowd", "truth_area", "index")
-        self._waiting.append(kept | {name: batch[name] for name in names})
-        self._waiting_boxes += kept["scores"].numel()
+        kept = {name: predictions[name].detach() for name in self.predicted}
+        kept |= {name: batch[name] for name in (*self.truth, *self.of_images)}
+        self._waiting.append(kept)
+        self._waiting_bytes += sum(value.nbytes for value in kept.values())
         self._images += len(batch["index"])
         self._result = None
-        if self._waiting_boxes >= BUFFERED_BOXES:
+        if self._waiting_bytes >= BUFFERED_BYTES:
             self._flush()
 
     def gather(self) -> None:
@@ -71,7 +78,7 @@ class DetectionMetrics(nn.Module):
         if not self._images:
             return {}
         result = self._evaluated()
-        return {name: result[name] for name in STATS if result[name] >= 0}
+        return {name: result[name] for name in self.stats if result[name] >= 0}
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, objects, AP, AP50) and ``precision_recall`` at IoU 0.5 (a row per recall)."""
@@ -79,12 +86,8 @@ class DetectionMetrics(nn.Module):
             return {}
         result = self._evaluated()
         objects = result["objects"].view(-1).tolist()  # torchmetrics makes a scalar of a single class
-        curves = torch.where(result["precision"] >= 0, result["precision"], torch.nan)  # (10, 101, K)
-        average, average50 = curves.mean(dim=(0, 1)).tolist(), curves[0].mean(dim=0).tolist()
-        per_class = [
-            (name, count, _cell(ap), _cell(ap50))
-            for name, count, ap, ap50 in zip(self.class_names, objects, average, average50, strict=True)
-        ]
+        curves = _curves(result["precision"])
+        per_class = list(zip(self.class_names, objects, *class_averages(result["precision"]), strict=True))
         with_mean = torch.cat([curves[0].nanmean(dim=1, keepdim=True), curves[0]], dim=1).tolist()
         rows = [(number / 100, *(_cell(value) for value in line)) for number, line in enumerate(with_mean)]
         return {
@@ -95,7 +98,7 @@ class DetectionMetrics(nn.Module):
     def reset(self) -> None:
         """Forget every batch."""
         self._waiting.clear()
-        self._waiting_boxes = self._images = 0
+        self._waiting_bytes = self._images = 0
         self._result = None
         self.average_precision.reset()
 
@@ -107,24 +110,26 @@ class DetectionMetrics(nn.Module):
 
     def _flush(self) -> None:
         for batch in self._waiting:
-            here = {name: value.cpu() for name, value in batch.items()}
-            found = _images_of(here, ("boxes", "scores", "labels"), present=here["labels"] >= 0)
-            present = here["truth_labels"] >= 0
-            truth = _images_of(here, ("truth_boxes", "truth_labels", "truth_crowd", "truth_area"), present=present)
-            targets = [
-                {
-                    "boxes": item["truth_boxes"].double(),
-                    "labels": item["truth_labels"],
-                    "iscrowd": item["truth_crowd"].long(),
-                    "area": item["truth_area"],
-                    "image_id": number,
-                }
-                for item, number in zip(truth, here["index"], strict=True)
-            ]
-            # Widths and heights are differences: in double precision they are those which pycocotools sees.
-            self.average_precision.update([{**item, "boxes": item["boxes"].double()} for item in found], targets)
+            self.average_precision.update(*self._by_image({name: value.cpu() for name, value in batch.items()}))
         self._waiting.clear()
-        self._waiting_boxes = 0
+        self._waiting_bytes = 0
+
+    def _by_image(self, batch: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Detections and objects of each image of a batch, as `BoxAveragePrecision.update` wants them."""
+        found = _images_of(batch, self.predicted, present=batch["labels"] >= 0)
+        truth = _images_of(batch, self.truth, present=batch["truth_labels"] >= 0)
+        targets = [
+            {
+                "boxes": item["truth_boxes"].double(),
+                "labels": item["truth_labels"],
+                "iscrowd": item["truth_crowd"].long(),
+                "area": item["truth_area"],
+                "image_id": number,
+            }
+            for item, number in zip(truth, batch["index"], strict=True)
+        ]
+        # Widths and heights are differences: in double precision they are those which pycocotools sees.
+        return [{**item, "boxes": item["boxes"].double()} for item in found], targets
 
 
 def _images_of(batch: Mapping[str, Tensor], names: Sequence[str], *, present: Tensor) -> list[dict[str, Tensor]]:
@@ -132,6 +137,17 @@ def _images_of(batch: Mapping[str, Tensor], names: Sequence[str], *, present: Te
     counts = present.sum(dim=1).tolist()
     parts = [torch.split(batch[name][present], counts) for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True)]
+
+
+def class_averages(precision: Tensor) -> tuple[list[float | None], list[float | None]]:
+    """AP and AP50 of each class, None where it has no objects, from ``precision`` (10, 101, K)."""
+    curves = _curves(precision)
+    average, average50 = curves.mean(dim=(0, 1)).tolist(), curves[0].mean(dim=0).tolist()
+    return [_cell(value) for value in average], [_cell(value) for value in average50]
+
+
+def _curves(precision: Tensor) -> Tensor:
+    return torch.where(precision >= 0, precision, torch.nan)
 
 
 def _cell(value: float) -> float | None:

@@ -19,7 +19,7 @@ from visionkit.backbones.weights import Weights, for_channels, read_state_dict
 from visionkit.errors import UserError
 from visionkit.heads import HEADS
 from visionkit.heads.detectors import DetectionHead
-from visionkit.heads.published import COCO, published_detector
+from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["DETECTORS", "Detector", "detector_names", "fit_classes", "modern_state", "read_detector_weights"]
@@ -28,7 +28,7 @@ _COCO_NUMBERS = 91
 """Rows of torchvision's weights: COCO's own numbers for its 80 classes, which have gaps, and 0 for background."""
 
 _EPS = 1e-5
-_WITHOUT_EPS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
+_WITHOUT_EPS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
 
 Row = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -60,20 +60,22 @@ _TOWER = r"head\.(classification|regression)\.(\d+)\.(conv|norm)\."
 _OLD_FPN: Row = (r"(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(?=weight|bias)", r"\1.0.")
 _OLD_TOWER: Row = (r"(head\.\w+_head\.conv)\.(\d+)\.(?=weight|bias)", lambda m: f"{m[1]}.{int(m[2]) // 2}.0.")
 
-DETECTORS: dict[str, Detector] = {
-    "faster_rcnn": Detector(
-        table=(
-            (r"head\.rpn\.head\.tower\.conv\.", "rpn.head.conv.0.0."),
-            (r"head\.rpn\.head\.objectness\.", "rpn.head.cls_logits."),
-            (r"head\.rpn\.head\.deltas\.", "rpn.head.bbox_pred."),
-            (r"head\.roi_heads\.box_head\.hidden([12])\.", lambda m: f"roi_heads.box_head.fc{5 + int(m[1])}."),
-            (r"head\.roi_heads\.box_predictor\.classes\.", "roi_heads.box_predictor.cls_score."),
-            (r"head\.roi_heads\.box_predictor\.boxes\.", "roi_heads.box_predictor.bbox_pred."),
-        ),
-        class_layers={"head.roi_heads.box_predictor.classes": 1, "head.roi_heads.box_predictor.boxes": 4},
-        old_names=(_OLD_FPN, (r"rpn\.head\.conv\.(?=weight|bias)", "rpn.head.conv.0.0.")),
-        background=True,
+_FASTER_RCNN = Detector(
+    table=(
+        (r"head\.rpn\.head\.tower\.conv\.", "rpn.head.conv.0.0."),
+        (r"head\.rpn\.head\.objectness\.", "rpn.head.cls_logits."),
+        (r"head\.rpn\.head\.deltas\.", "rpn.head.bbox_pred."),
+        (r"head\.roi_heads\.box_head\.hidden([12])\.", lambda m: f"roi_heads.box_head.fc{5 + int(m[1])}."),
+        (r"head\.roi_heads\.box_predictor\.classes\.", "roi_heads.box_predictor.cls_score."),
+        (r"head\.roi_heads\.box_predictor\.boxes\.", "roi_heads.box_predictor.bbox_pred."),
     ),
+    class_layers={"head.roi_heads.box_predictor.classes": 1, "head.roi_heads.box_predictor.boxes": 4},
+    old_names=(_OLD_FPN, (r"rpn\.head\.conv\.(?=weight|bias)", "rpn.head.conv.0.0.")),
+    background=True,
+)
+
+DETECTORS: dict[str, Detector] = {
+    "faster_rcnn": _FASTER_RCNN,
     "fcos": Detector(
         table=(
             (_TOWER, _layer(3)),
@@ -83,6 +85,20 @@ DETECTORS: dict[str, Detector] = {
         ),
         class_layers={"head.logits": 1},
         old_names=(_OLD_FPN,),
+    ),
+    "mask_rcnn": Detector(
+        table=(
+            *_FASTER_RCNN.table,
+            (r"head\.masks\.conv(\d+)\.conv\.", lambda m: f"roi_heads.mask_head.{int(m[1]) - 1}.0."),
+            (r"head\.masks\.upsample\.", "roi_heads.mask_predictor.conv5_mask."),
+            (r"head\.masks\.logits\.", "roi_heads.mask_predictor.mask_fcn_logits."),
+        ),
+        class_layers={**_FASTER_RCNN.class_layers, "head.masks.logits": 1},
+        old_names=(
+            *_FASTER_RCNN.old_names,
+            (r"roi_heads\.mask_head\.mask_fcn(\d+)\.", lambda m: f"roi_heads.mask_head.{int(m[1]) - 1}.0."),
+        ),
+        background=True,
     ),
     "retinanet": Detector(
         table=(
@@ -150,7 +166,7 @@ def read_detector_weights(
         UserError: If there are no such weights, they cannot be read, or the model has no counterpart.
     """
     if str(source) == COCO:
-        published = published_detector(spec, head)
+        published = published_model(spec, head)
         origin = Origin(COCO, file=fetch(str(_entry(published).url), COCO, published))
     else:
         origin = find_weights(source, spec)

@@ -1,4 +1,4 @@
-"""Detection in the commands: boxes on images, and a file in the form of COCO's results."""
+"""Detection in the commands: boxes on images, with masks if there are some, and a file in COCO's form of results."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from visionkit.boxes import rescale_boxes
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
+from visionkit.commands.predict_options import PredictOptions
+from visionkit.instance_masks import encode_masks, mask_iou, paste_masks
 from visionkit.metrics.table import Table
 from visionkit.output import write_atomic
 from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
@@ -26,19 +29,26 @@ SHOWN = 20
 MIN_SCORE = 0.3
 OVERLAP = 0.5
 
+Objects = dict[str, Any]
+"""The objects of one image on the CPU: ``boxes`` (n, 4) xyxy in its pixels, ``labels`` (n,), and of those that were
+found ``scores`` (n,); where they have masks, ``masks``, n of `visionkit.instance_masks.RunLengths`."""
+
 
 class DetectKit(TaskKit):
     """Boxes, precision over recall, annotated images and ``predictions.json``."""
 
     files = ("predictions.json", "images")
     at_once = 16
+    things: ClassVar[str] = "boxes"
 
     def draw_batch(self, batch: Mapping[str, Tensor], class_names: Sequence[str], path: Path) -> None:
-        some = (batch[name][:PICTURES] for name in ("images", "image_sizes", "boxes", "labels"))
         panels = []
-        for image, (height, width), boxes, labels in zip(*some, strict=True):
-            marks = _marks({"boxes": boxes[labels >= 0], "labels": labels[labels >= 0]}, class_names)
-            panels.append((image[:, :height, :width], marks))
+        for i, (height, width) in enumerate(batch["image_sizes"][:PICTURES].tolist()):
+            there = batch["labels"][i] >= 0
+            objects: Objects = {name: batch[name][i][there] for name in ("boxes", "labels")}
+            if "masks" in batch:
+                objects["masks"] = encode_masks(batch["masks"][i][there, :height, :width])
+            panels.append((batch["images"][i, :, :height, :width], _marks(objects, class_names)))
         plot_marked(panels, path, title="first training batch")
 
     def draw_tables(self, tables: Mapping[str, Table], class_names: Sequence[str], plots: Path) -> None:
@@ -47,7 +57,7 @@ class DetectKit(TaskKit):
         if "precision_recall" in tables:
             recall, mean, *lines = cast(Any, zip(*tables["precision_recall"].rows, strict=True))
             classes = dict(zip(class_names, lines, strict=True))
-            title = "precision over recall, boxes that overlap by half"
+            title = f"precision over recall, {self.things} that overlap by half"
             plot_precision_recall(recall, mean, classes, plots / "precision_recall.png", title=title)
 
     def draw_predictions(
@@ -57,38 +67,46 @@ class DetectKit(TaskKit):
         panels = []
         for position, image in some_images(samples, PICTURES):
             (found,) = _detect(model, preprocess, [preprocess.fit(image)], [image.shape[1:]])
-            found = _at_least(found, MIN_SCORE)
-            truth = samples.annotation(position)
+            found = _select(found, found["scores"] >= MIN_SCORE)
+            annotation = samples.annotation(position)
+            crowds = [Mark(box, "crowd", TRAIN) for box in annotation.boxes[annotation.crowd].tolist()]
+            truth = _truth(annotation.select(~annotation.crowd), image.shape[1:], masks="masks" in found)
             right, seen = _matches(found, truth)
-            there = {"boxes": truth.boxes[~truth.crowd], "labels": truth.labels[~truth.crowd]}
-            objects = [hit for hit, crowd in zip(seen, truth.crowd.tolist(), strict=True) if not crowd]
             panels += [
-                (
-                    image,
-                    [Mark(box, "crowd", TRAIN) for box in truth.boxes[truth.crowd].tolist()]
-                    + _marks(there, class_names, right=objects),
-                ),
+                (image, crowds + _marks(truth, class_names, right=seen)),
                 (image, _marks(found, class_names, right=right)),
             ]
         if panels:
-            title = f"validation images, boxes with a score of {MIN_SCORE} or more; red: missed, or found and not there"
+            title = f"validation images, {self.things} with a score of {MIN_SCORE} or more; "
+            title += "red: missed, or found and not there"
             plot_marked(panels, path, title=title, headings=("truth", "found") * 2)
 
     def results(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
-        precision: str, min_score: float | None,
+        precision: str, options: PredictOptions,
     ) -> Results:  # fmt: skip
-        shown = MIN_SCORE if min_score is None else min_score
-        return _Boxes(model, preprocess, data, target=target, paths=paths, precision=precision, min_score=shown)
+        options.allow("min_score", because="this run looks at each image as a whole.")
+        shown = MIN_SCORE if options.min_score is None else options.min_score
+        return _Detections(
+            model,
+            preprocess,
+            data,
+            target=target,
+            paths=paths,
+            precision=precision,
+            min_score=shown,
+            things=self.things,
+        )
 
 
-class _Boxes(Results):
+class _Detections(Results):
     """A row per box, as in COCO's results files, and a picture per image."""
 
     def __init__(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
-        precision: str, min_score: float,
+        precision: str, min_score: float, things: str,
     ) -> None:  # fmt: skip
+        self.things = things
         self.model, self.preprocess, self.precision, self.min_score = model, preprocess, precision, min_score
         self.target, self.names = target, data["class_names"]
         self.categories = data.get("category_ids") or list(range(len(self.names)))
@@ -105,7 +123,7 @@ class _Boxes(Results):
         batch = _detect(self.model, self.preprocess, fitted, sizes, precision=self.precision)
         for path, (image, _), found in zip(paths, prepared, batch, strict=True):
             self.rows += self._rows(path, found)
-            shown = _at_least(found, self.min_score)
+            shown = _select(found, found["scores"] >= self.min_score)
             self.seen[path] = Counter(self.names[label] for label in shown["labels"].tolist())
             write_marked(image, _marks(shown, self.names), self.target / "images" / self._picture(path))
 
@@ -118,12 +136,13 @@ class _Boxes(Results):
         return [
             *(f"{path}: {_counts(counter)}" for path, counter in list(self.seen.items())[:SHOWN]),
             *([f"... and {len(self.seen) - SHOWN:,} more"] if len(self.seen) > SHOWN else []),
-            f"{len(self.seen):,} images, boxes with a score of {self.min_score:g} or more: {_counts(total)}",
-            f"{len(self.rows):,} boxes of any score are in predictions.json",
+            f"{len(self.seen):,} images, {self.things} with a score of {self.min_score:g} or more: {_counts(total)}",
+            f"{len(self.rows):,} {self.things} of any score are in predictions.json",
         ]
 
-    def _rows(self, path: Path, found: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    def _rows(self, path: Path, found: Objects) -> list[dict[str, Any]]:
         boxes, labels, scores = (found[name].tolist() for name in ("boxes", "labels", "scores"))
+        segmentations = [{"segmentation": mask} for mask in found["masks"]] if "masks" in found else [{}] * len(labels)
         return [
             {
                 "image_id": self.numbers[path],
@@ -132,8 +151,11 @@ class _Boxes(Results):
                 "category_name": self.names[label],
                 "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
                 "score": round(score, 6),
+                **segmentation,
             }
-            for (left, top, right, bottom), label, score in zip(boxes, labels, scores, strict=True)
+            for (left, top, right, bottom), label, score, segmentation in zip(
+                boxes, labels, scores, segmentations, strict=True
+            )
         ]
 
     def _picture(self, path: Path) -> Path:
@@ -145,49 +167,60 @@ class _Boxes(Results):
 @torch.inference_mode()
 def _detect(
     model: Any, preprocess: Any, fitted: Sequence[Tensor], sizes: Sequence[Sequence[int]], *, precision: str = "32"
-) -> list[dict[str, Tensor]]:
-    """What a model finds: per image boxes (n, 4) xyxy in pixels of the original, labels and scores (n,), on the CPU."""
+) -> list[Objects]:
+    """What a model finds in each image, in pixels of the original."""
     device = next(model.parameters()).device
     images, image_sizes = (tensor.to(device) for tensor in preprocess.pad_batch(fitted))
     with autocast(device, precision):
         found = model.predict(model(images, image_sizes), image_sizes)
     original = torch.tensor([tuple(size) for size in sizes], device=device)
-    boxes = rescale_boxes(found["boxes"].float(), image_sizes, original).cpu()
-    labels, scores = found["labels"].cpu(), found["scores"].float().cpu()
-    there = labels >= 0
-    return [
-        {"boxes": b[keep], "labels": c[keep], "scores": s[keep]}
-        for b, c, s, keep in zip(boxes, labels, scores, there, strict=True)
-    ]
+    found = {**found, "boxes": rescale_boxes(found["boxes"].float(), image_sizes, original)}
+    found = {name: (value.float() if value.is_floating_point() else value).cpu() for name, value in found.items()}
+    batch: list[Objects] = []
+    for i, (height, width) in enumerate(sizes):
+        objects: Objects = {name: value[i][found["labels"][i] >= 0] for name, value in found.items()}
+        if "mask_logits" in objects:
+            objects["masks"] = paste_masks(objects.pop("mask_logits"), objects["boxes"], (height, width))
+        batch.append(objects)
+    return batch
 
 
-def _at_least(found: Mapping[str, Tensor], score: float) -> dict[str, Tensor]:
-    return {name: value[found["scores"] >= score] for name, value in found.items()}
+def _truth(annotation: Any, size: Sequence[int], *, masks: bool) -> Objects:
+    """What is annotated in an image of a height and width."""
+    objects: Objects = {"boxes": annotation.boxes, "labels": annotation.labels}
+    return {**objects, "masks": encode_masks(annotation.masks(*size))} if masks else objects
 
 
-def _marks(
-    found: Mapping[str, Tensor], class_names: Sequence[str], *, right: Sequence[bool] | None = None
-) -> list[Mark]:
+def _select(objects: Objects, keep: Tensor) -> Objects:
+    """The objects that a mask, bool (n,), chooses."""
+    return {
+        name: value[keep] if isinstance(value, Tensor) else list(compress(value, keep.tolist()))
+        for name, value in objects.items()
+    }
+
+
+def _marks(found: Objects, class_names: Sequence[str], *, right: Sequence[bool] | None = None) -> list[Mark]:
     """Boxes with class and score, the best on top; coloured by class, or by whether they are ``right``."""
     labels = found["labels"].tolist()
     scores = [f" {score:.0%}" for score in found["scores"].tolist()] if "scores" in found else [""] * len(labels)
     colours = [class_colour(label) for label in labels]
     if right is not None:
         colours = [VALIDATION if hit else WRONG for hit in right]
+    masks = found.get("masks", [None] * len(labels))
     marks = [
-        Mark(box, f"{class_names[label]}{score}", colour)
-        for box, label, score, colour in zip(found["boxes"].tolist(), labels, scores, colours, strict=True)
+        Mark(box, f"{class_names[label]}{score}", colour, mask)
+        for box, label, score, colour, mask in zip(found["boxes"].tolist(), labels, scores, colours, masks, strict=True)
     ]
     return marks[::-1]
 
 
-def _matches(found: Mapping[str, Tensor], truth: Any) -> tuple[list[bool], list[bool]]:
+def _matches(found: Objects, truth: Objects) -> tuple[list[bool], list[bool]]:
     """Which boxes are right and which objects found: each box, best first, takes the free object it covers most."""
     from torchvision.ops import box_iou
 
-    right, seen = [False] * len(found["labels"]), [False] * len(truth)
-    fits = (found["labels"][:, None] == truth.labels) & ~truth.crowd
-    overlaps = torch.where(fits, box_iou(found["boxes"], truth.boxes), 0.0).tolist()
+    right, seen = [False] * len(found["labels"]), [False] * len(truth["labels"])
+    iou = mask_iou(found["masks"], truth["masks"]) if "masks" in found else box_iou(found["boxes"], truth["boxes"])
+    overlaps = torch.where(found["labels"][:, None] == truth["labels"], iou, 0.0).tolist()
     for place, row in enumerate(overlaps):
         free = [(overlap, number) for number, overlap in enumerate(row) if overlap >= OVERLAP and not seen[number]]
         if free:

@@ -5,14 +5,14 @@ A data set of your own is one class decorated with ``@SOURCES.register("name")``
 
 from typing import Any
 
-from visionkit.data.sources import coco, digits, folder, imagenet, torchvision_sets, voc, yolo
+from visionkit.data.sources import coco, digits, folder, imagenet, masks, torchvision_sets, voc, yolo
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
 from visionkit.errors import UserError
 from visionkit.schema import parse_typed
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_fit", "parse_source"]
 
-_FAMILIES = (coco, digits, folder, imagenet, torchvision_sets, voc, yolo)
+_FAMILIES = (coco, digits, folder, imagenet, masks, torchvision_sets, voc, yolo)
 
 _PLURAL = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
 

@@ -8,33 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.sources.base import SOURCES, existing_root
-from visionkit.data.sources.box_files import BoxFiles
 from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.data.sources.divided_files import SplitPaths
+from visionkit.data.sources.object_files import ObjectFiles
 from visionkit.errors import UserError
-from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
     from visionkit.data.sources.marked import Found
 
-__all__ = ["Coco", "SplitPaths"]
+__all__ = ["Coco"]
 
 _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SplitPaths:
-    """A path, relative to the root, for each split; null looks for it."""
-
-    train: str | None = None
-    val: str | None = None
-    test: str | None = None
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-
 @SOURCES.register("coco")
 @dataclass(frozen=True, kw_only=True)
-class Coco(BoxFiles):
+class Coco(ObjectFiles):
     """Images and a JSON file per split; one file alone is divided here.
 
     Attributes:
@@ -48,7 +37,7 @@ class Coco(BoxFiles):
 
     expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
 
-    def read(self) -> Found:
+    def read(self) -> Found[Any]:
         from visionkit.data.sources.coco_json import read_coco
 
         root = existing_root(self.root, name=self.name, expected=self.expected)
@@ -59,6 +48,7 @@ class Coco(BoxFiles):
                 split: (file, getattr(self.images, split), _image_folders(root, split, file))
                 for split, file in files.items()
             },
+            with_shapes=self.target != "boxes",
         )
 
     def _files(self, root: Path) -> dict[str, Path]:

@@ -9,8 +9,10 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.samples import TensorSamples
+from visionkit.data.shapes import Shapes, runs_of
 
 if TYPE_CHECKING:
+    from visionkit.data.annotations import Annotation
     from visionkit.data.sources.digits import Scenes
 
 __all__ = ["Scene", "compose", "compose_split"]
@@ -38,7 +40,7 @@ class Scene:
 
 
 def compose_split(
-    pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, size: tuple[int, int]
+    pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, size: tuple[int, int], target: str
 ) -> TensorSamples:
     """All scenes of a split.
 
@@ -48,22 +50,39 @@ def compose_split(
         scenes: How many there are, and how they are composed.
         split: ``train``, ``val`` or ``test``.
         size: Height and width of a scene, in pixels.
+        target: What is told of them: ``boxes``, ``instances`` or ``mask``.
     """
     import torch
 
-    from visionkit.data.annotations import Annotation, Annotations
+    from visionkit.data.annotations import Annotations
+    from visionkit.data.class_masks import TensorMasks
 
     made = [compose(pixels, digits, scenes, split=split, index=i, size=size) for i in range(getattr(scenes, split))]
-    annotations = []
-    for scene in made:
-        boxes = torch.from_numpy(scene.boxes)
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-        labels = torch.from_numpy(scene.labels)
-        annotations.append(Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area))
     images = torch.from_numpy(numpy.stack([scene.image for scene in made]))[:, None]
-    everything = torch.arange(len(made))
-    prefix = f"scenes/{split}"
-    return TensorSamples(images, None, everything, prefix=prefix, annotations=Annotations.join(annotations))
+    everything, prefix = torch.arange(len(made)), f"scenes/{split}"
+    if target == "mask":
+        # class 0 is the ground, a digit's own number of instance leads to its class
+        masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in made]
+        known = TensorMasks(torch.from_numpy(numpy.stack(masks)))
+        return TensorSamples(images, None, everything, prefix=prefix, masks=known)
+    annotations = Annotations.join([_annotation(scene, with_shapes=target == "instances") for scene in made])
+    return TensorSamples(images, None, everything, prefix=prefix, annotations=annotations)
+
+
+def _annotation(scene: Scene, *, with_shapes: bool) -> Annotation:
+    import torch
+
+    from visionkit.data.annotations import Annotation
+
+    boxes = torch.from_numpy(scene.boxes)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    shapes = None
+    if with_shapes:
+        bits = [scene.instances == number for number in range(1, len(boxes) + 1)]
+        shapes = Shapes.of([runs_of(each) for each in bits], is_runs=True)
+        area = torch.tensor([float(each.sum()) for each in bits])
+    labels = torch.from_numpy(scene.labels)
+    return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, shapes)
 
 
 def compose(

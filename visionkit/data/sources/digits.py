@@ -1,6 +1,7 @@
 """The 1,797 handwritten digits that scikit-learn ships: real data without any download.
 
-Single digits for labels; scenes composed from them for boxes, the digits of each split in scenes of that split alone.
+Single digits for labels; scenes composed from them for boxes and masks, the digits of each split in scenes of that
+split alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from visionkit.data.transforms import Preprocess
 
 __all__ = ["DigitScenes", "Digits", "Scenes"]
+
+_SCENES = ("boxes", "instances", "mask")
+"""The targets for which there are scenes."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -60,7 +64,7 @@ class Scenes:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     def __post_init__(self) -> None:
-        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=("boxes",))
+        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=_SCENES)
         for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
             if low > high:
                 raise UserError(
@@ -78,7 +82,7 @@ class Digits(Source):
         split_seed: Of the stratified division; it has its own, so that runs with different seeds compare.
         val_fraction: Share of the samples held for validation.
         test_fraction: Share held for the test.
-        scenes: What is composed of the digits where boxes are wanted.
+        scenes: What is composed of the digits where boxes or masks are wanted.
     """
 
     split_seed: Annotated[int, Field(ge=0)] = 0
@@ -86,13 +90,14 @@ class Digits(Source):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     scenes: Scenes = field(default_factory=Scenes)
 
-    gives: ClassVar[frozenset[str]] = frozenset({"label", "boxes"})
+    gives: ClassVar[frozenset[str]] = frozenset({"label", *_SCENES})
     own_size: ClassVar[int | None] = 32
 
     def serving(self, target: str) -> Source:
-        if target != "boxes":
+        if target not in _SCENES:
             return self
         scenes = self.scenes
+        check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
         return DigitScenes(
             image_size=self.image_size,
             augment=scenes.augment,
@@ -101,6 +106,7 @@ class Digits(Source):
             mean=scenes.mean,
             std=scenes.std,
             digits=self,
+            target=target,
         )
 
     def info(self) -> DataInfo:
@@ -135,15 +141,18 @@ class Digits(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class DigitScenes(Source):
-    """Grey scenes in which digits lie on a dark ground, each with its box; made by `Digits.serving`.
+    """Grey scenes in which digits lie on a dark ground; made by `Digits.serving`.
 
     Attributes:
         digits: The single digits and how scenes are composed of them.
+        target: What is told of them: ``boxes``; ``instances``, also the pixels of each digit, without those that others
+            cover; ``mask``, the class of each pixel.
     """
 
     digits: Digits
+    target: str = "boxes"
 
-    gives: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    gives: ClassVar[frozenset[str]] = frozenset(_SCENES)
     own_size: ClassVar[int | None] = 128
 
     @property
@@ -162,7 +171,8 @@ class DigitScenes(Source):
             )
 
     def info(self) -> DataInfo:
-        return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
+        names = tuple(str(digit) for digit in range(10))
+        return self.describe(("background", *names) if self.target == "mask" else names, in_channels=1)
 
     def preprocess(self) -> Preprocess:
         from visionkit.data.transforms import Preprocess
@@ -182,6 +192,7 @@ class DigitScenes(Source):
                     self.digits.scenes,
                     split=split,
                     size=self.size,
+                    target=self.target,
                 )
                 for split in ("train", "val", "test")
             }

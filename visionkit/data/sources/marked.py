@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.files import walk_images
+from visionkit.data.shapes import Shapes
 from visionkit.errors import UserError
 
 __all__ = ["Found", "Finding", "MarkedImages", "Objects", "clean", "existing_images", "refuse"]
@@ -29,6 +30,7 @@ class Objects:
         labels: int64 (n,), class ids from 0.
         crowd: bool (n,), regions with many objects.
         area: float64 (n,), in square pixels; NaN where it is that of the box.
+        shapes: Of n objects; None where boxes are all that is wanted.
     """
 
     image: NDArray[Any]
@@ -36,9 +38,17 @@ class Objects:
     labels: NDArray[Any]
     crowd: NDArray[Any]
     area: NDArray[Any]
+    shapes: Shapes | None = None
 
     @classmethod
-    def of(cls, image: Sequence[int], boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> Objects:
+    def of(
+        cls,
+        image: Sequence[int],
+        boxes: Sequence[Sequence[float]],
+        labels: Sequence[int],
+        *,
+        shapes: Shapes | None = None,
+    ) -> Objects:
         """Single objects, whose area is that of the box."""
         count = len(labels)
         return cls(
@@ -47,6 +57,7 @@ class Objects:
             numpy.array(labels, dtype=numpy.int64),
             numpy.zeros(count, dtype=bool),
             numpy.full(count, numpy.nan),
+            shapes,
         )
 
     def __len__(self) -> int:
@@ -54,7 +65,8 @@ class Objects:
 
     def select(self, chosen: NDArray[Any]) -> Objects:
         """The objects that a mask or positions choose."""
-        return Objects(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        values = (getattr(self, field.name) for field in fields(self))
+        return Objects(*(None if value is None else value[chosen] for value in values))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,7 @@ class MarkedImages:
         place[positions] = numpy.arange(len(positions))
         image = place[self.objects.image]
         order = numpy.argsort(image, kind="stable")[int((image < 0).sum()) :]
-        objects = self.objects.select(order)
-        objects = Objects(image[order], objects.boxes, objects.labels, objects.crowd, objects.area)
+        objects = replace(self.objects.select(order), image=image[order])
         return MarkedImages([self.names[i] for i in positions], self.sizes[positions], objects, self.relative)
 
 
@@ -115,8 +126,20 @@ class Finding:
         return f"{self.count} {self.problem} {self.remedy}: {', '.join(self.places)}{more}"
 
 
+class Listed(Protocol):
+    """Images of a split that can be divided further."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+    def select(self, positions: NDArray[Any]) -> Any: ...
+
+
+ImagesT = TypeVar("ImagesT", bound=Listed)
+
+
 @dataclass(frozen=True)
-class Found:
+class Found(Generic[ImagesT]):
     """What reading a data set's files gave.
 
     Attributes:
@@ -125,13 +148,15 @@ class Found:
         class_names: In the order of the class ids.
         findings: What is odd.
         category_ids: The files' own number of each class, where they have any.
+        notes: What a person should know that is not odd.
     """
 
     root: Path
-    splits: Mapping[str, MarkedImages]
+    splits: Mapping[str, ImagesT]
     class_names: tuple[str, ...]
     findings: Sequence[Finding]
     category_ids: tuple[int, ...] | None = None
+    notes: Sequence[str] = ()
 
 
 def refuse(findings: Iterable[Finding], *, dataset: str) -> None:
@@ -184,8 +209,7 @@ def clean(
         *_rows("box(es) outside the image", outside, place),
         *_rows("box(es) that reach out of the image", moved, place, remedy="clipped"),
     ]
-    kept = Objects(objects.image, clipped, objects.labels, objects.crowd, objects.area)
-    return kept.select(numpy.flatnonzero(good)), findings
+    return replace(objects, boxes=clipped).select(numpy.flatnonzero(good)), findings
 
 
 def existing_images(root: Path, folder: str) -> dict[str, str]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from visionkit.data.sources.base import SOURCES, existing_root
-from visionkit.data.sources.box_files import BoxFiles
 from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.data.sources.object_files import ObjectFiles
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -27,8 +27,9 @@ __all__ = ["Yolo"]
 
 @SOURCES.register("yolo")
 @dataclass(frozen=True, kw_only=True)
-class Yolo(BoxFiles):
-    """Images with a text file each: ``class x_center y_center width height``, as shares of the image's sides.
+class Yolo(ObjectFiles):
+    """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an
+    outline ``class x y x y x y ...``, which masks need.
 
     Attributes:
         root: The folder that holds the YAML file, or that file itself.
@@ -39,7 +40,7 @@ class Yolo(BoxFiles):
 
     expected: ClassVar[str] = "a YAML file with names and train, images/ and labels/"
 
-    def read(self) -> Found:
+    def read(self) -> Found[Any]:
         from visionkit.data.sources.yolo_text import read_yolo
 
         file, values = self._yaml()
@@ -56,7 +57,7 @@ class Yolo(BoxFiles):
                 f"dataset.file: '{file}' does not say where the training images are; found the keys "
                 f"{', '.join(map(str, values))}. Expected train: a folder, such as train: images/train"
             )
-        return read_yolo(home, places, names)
+        return read_yolo(home, places, names, with_shapes=self.target != "boxes")
 
     def _yaml(self) -> tuple[Path, Mapping[str, Any]]:
         given = Path(self.root).expanduser() if self.root else None

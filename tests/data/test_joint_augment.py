@@ -3,7 +3,7 @@ import torch
 from torchvision.transforms import v2
 
 from visionkit.data.augment import AUGMENTATIONS, check_augment
-from visionkit.data.object_augment import ObjectAugment, visible
+from visionkit.data.joint_augment import JointAugment, visible
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 
@@ -34,8 +34,9 @@ def squares(height: int = 60, width: int = 90, channels: int = 3) -> tuple[torch
 
 
 def run(augment, mode="letterbox", seed=0, times=8, objects=None):
-    made = ObjectAugment(augment, Preprocess(SIZE, mode, max_size=120))
-    return made([objects or squares()] * times, seed=seed)
+    made = JointAugment(augment, Preprocess(SIZE, mode, max_size=120))
+    sample = dict(zip(("image", "boxes", "labels"), objects or squares(), strict=True))
+    return [tuple(visible(each).values()) for each in made([sample] * times, seed=seed)]
 
 
 def test_every_augmentation_that_moves_boxes_has_an_example():
@@ -122,9 +123,9 @@ def test_a_jitter_leaves_out_objects_of_which_little_remains():
 def test_what_cuts_or_extends_wants_the_original_and_colours_do_not():
     preprocess = Preprocess(SIZE, "letterbox")
     for name in ("iou_crop", "zoom_out", "scale_jitter"):
-        assert ObjectAugment({name: {}}, preprocess).wants_original
-    assert not ObjectAugment({"horizontal_flip": {}, "photometric_distort": {}}, preprocess).wants_original
-    assert not ObjectAugment({"iou_crop": None}, preprocess)
+        assert JointAugment({name: {}}, preprocess).wants_original
+    assert not JointAugment({"horizontal_flip": {}, "photometric_distort": {}}, preprocess).wants_original
+    assert not JointAugment({"iou_crop": None}, preprocess)
 
 
 @pytest.mark.parametrize("name", ["iou_crop", "zoom_out", "scale_jitter", "affine", "horizontal_flip"])
@@ -140,15 +141,15 @@ def test_visible_agrees_with_torchvisions_sanitizing():
     corners = torch.rand(200, 2, generator=generator) * 100 - 10
     boxes = torch.cat([corners, corners + torch.rand(200, 2, generator=generator) * 6 - 1], 1)
     image = torch.zeros(3, 60, 80)
-    found, labels = visible(boxes, torch.arange(200), image)
+    found = visible({"image": image, "boxes": boxes, "labels": torch.arange(200)})
     inside = boxes.clamp(min=0).minimum(torch.tensor([80.0, 60.0, 80.0, 60.0]))
     from torchvision.tv_tensors import BoundingBoxes
 
     expected = v2.SanitizeBoundingBoxes(min_size=1, labels_getter=lambda sample: sample["labels"])(
         {"boxes": BoundingBoxes(inside, format="XYXY", canvas_size=(60, 80)), "labels": torch.arange(200)}
     )
-    assert torch.equal(labels, expected["labels"])
-    assert torch.equal(found, expected["boxes"].as_subclass(torch.Tensor))
+    assert torch.equal(found["labels"], expected["labels"])
+    assert torch.equal(found["boxes"], expected["boxes"].as_subclass(torch.Tensor))
 
 
 @pytest.mark.parametrize(

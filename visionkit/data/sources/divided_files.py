@@ -1,4 +1,4 @@
-"""What data sets of images with boxes in files have in common: division, preprocessing, strictness."""
+"""What data sets have in common whose targets lie in files of their own: division, preprocessing, strictness."""
 
 from __future__ import annotations
 
@@ -13,22 +13,30 @@ from pydantic import Field
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.splitting import hold_out, recall_division
 from visionkit.errors import UserError
+from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
-
     from visionkit.data.samples import FileSamples, Samples
-    from visionkit.data.sources.marked import Found, MarkedImages
+    from visionkit.data.sources.marked import Found
     from visionkit.data.transforms import Preprocess
 
-__all__ = ["BoxFiles"]
+__all__ = ["DividedFiles", "SplitPaths"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxFiles(Source):
-    """Image files, and other files that say where objects are.
+class SplitPaths:
+    """A path, relative to the root, for each split; null looks for it."""
+
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class DividedFiles(Source):
+    """Image files, and other files that say what is in them.
 
     Attributes:
         root: The folder of the data set.
@@ -48,18 +56,40 @@ class BoxFiles(Source):
     test_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     split_seed: Annotated[int, Field(ge=0)] | None = None
 
-    gives: ClassVar[frozenset[str]] = frozenset({"boxes"})
-
     @abstractmethod
-    def read(self) -> Found:
-        """Images, boxes, classes, and what is odd about them, from the files and without torch.
+    def read(self) -> Found[Any]:
+        """Images, what is in them, classes, and what is odd, from the files and without torch.
 
         Raises:
-            UserError: If the files are missing or cannot be read.
+            UserError: If the files are missing, cannot be read, or nothing is left of them.
         """
 
+    @abstractmethod
+    def samples_of(self, found: Found[Any], images: Any) -> FileSamples:
+        """The samples of a split.
+
+        Args:
+            found: What was read.
+            images: One of its splits, or a part of one.
+        """
+
+    def judge(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
+        """Look whether the splits can be learnt from and judged by.
+
+        Args:
+            splits: What each split has, train and val among them.
+            remedy: What to do where they cannot.
+
+        Returns:
+            What a person should know of them.
+
+        Raises:
+            UserError: If they cannot.
+        """
+        return []
+
     def check(self, *, strict: bool = False) -> None:
-        """Read all annotations.
+        """Read everything but the images.
 
         Args:
             strict: Whether anything odd is an error.
@@ -89,29 +119,22 @@ class BoxFiles(Source):
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         self.check(strict=strict)
         found = self._found
-        splits, record, notes = dict(found.splits), None, [finding.note for finding in found.findings]
+        splits, record = dict(found.splits), None
+        notes = [*found.notes, *(finding.note for finding in found.findings)]
         if "val" not in splits:
             whole = splits.pop("train")
             divided = self._divide(found, whole, seed=seed, saved=saved, notes=notes)
-            self._check_objects(divided, remedy="Try another division: dataset.split_seed=1")
             splits |= divided
             record = {split: list(images.names) for split, images in divided.items()}
-        if "test" in splits and splits["test"].objects.crowd.all():
-            notes.append("no object is marked in test: its images are all background, and no precision can be told")
+        notes += self.judge(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, Samples] = {
-            split: self._samples(found.root, splits[split]) for split in ("train", "val", "test") if split in splits
+            split: self.samples_of(found, splits[split]) for split in ("train", "val", "test") if split in splits
         }
         return Splits(samples, record, notes)
 
     @cached_property
-    def _found(self) -> Found:
+    def _found(self) -> Found[Any]:
         found = self.read()
-        if not any(len(images.objects) for images in found.splits.values()):
-            lost = "".join(f" {finding.note}." for finding in found.findings)
-            raise UserError(
-                f"dataset '{self.name}': no annotation at all: no object is marked in any of the "
-                f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected boxes in some."
-            )
         seen: dict[str, str] = {}
         for split, images in found.splits.items():
             twice = next((name for name in images.names if name in seen), None)
@@ -122,19 +145,10 @@ class BoxFiles(Source):
                 )
             seen |= dict.fromkeys(images.names, split)
         if "val" in found.splits:
-            self._check_objects(found.splits, remedy="Without a val of its own, images are held out of train.")
+            self.judge(found.splits, remedy="Without a val of its own, images are held out of train.")
         return found
 
-    def _check_objects(self, splits: Mapping[str, MarkedImages], *, remedy: str) -> None:
-        """Without objects nothing is learnt from train, and no epoch is better than another in val."""
-        for split in ("train", "val"):
-            if splits[split].objects.crowd.all():
-                raise UserError(
-                    f"dataset '{self.name}': no object is marked in any of the {len(splits[split])} images of {split} "
-                    f"in '{self.root}'. Expected boxes in some of train and of val. {remedy}"
-                )
-
-    def _parts(self, found: Found) -> dict[str, int]:
+    def _parts(self, found: Found[Any]) -> dict[str, int]:
         """How many images each part that is held out gets."""
         shares = {"val": self.val_fraction}
         if "test" not in found.splits and self.test_fraction:
@@ -148,8 +162,8 @@ class BoxFiles(Source):
         return {part: max(1, round(share * total)) for part, share in shares.items()}
 
     def _divide(
-        self, found: Found, whole: MarkedImages, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
-    ) -> dict[str, MarkedImages]:
+        self, found: Found[Any], whole: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
+    ) -> dict[str, Any]:
         import numpy
 
         if saved is None:
@@ -170,42 +184,3 @@ class BoxFiles(Source):
             f"{split} held out of {what}: {len(chosen[split])} of {total}" for split in chosen if split != "train"
         ]
         return {split: whole.select(positions) for split, positions in chosen.items()}
-
-    def _samples(self, root: Path, images: MarkedImages) -> FileSamples:
-        import torch
-
-        from visionkit.data.annotations import Annotation, Annotations
-        from visionkit.data.samples import FileSamples
-
-        objects = images.objects
-        boxes = torch.from_numpy(objects.boxes)
-        sizes = torch.from_numpy(images.sizes)
-        if images.relative:
-            sizes = _read_sizes(FileSamples(root, images.names, in_channels=self.in_channels))
-            boxes = boxes * sizes[torch.from_numpy(objects.image)].flip(1).repeat(1, 2)
-        box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-        area = torch.from_numpy(objects.area)
-        starts = torch.searchsorted(torch.from_numpy(objects.image), torch.arange(len(images) + 1))
-        marked = Annotation(
-            boxes.float(),
-            torch.from_numpy(objects.labels),
-            torch.from_numpy(objects.crowd),
-            torch.where(area.isnan(), box_areas, area).float(),
-        )
-        return FileSamples(
-            root,
-            images.names,
-            in_channels=self.in_channels,
-            annotations=Annotations(starts, marked),
-            sizes=sizes if bool(sizes.any()) and not images.relative else None,
-        )
-
-
-def _read_sizes(samples: FileSamples) -> Tensor:
-    """Height and width of each file from its header, int64 (N, 2); 1 and 1 where it cannot be read."""
-    import torch
-
-    from visionkit.data.memory import read_sizes
-
-    sizes, _ = read_sizes(samples, range(len(samples)), strict=False)
-    return torch.from_numpy(sizes).clamp(min=1)

@@ -1,0 +1,55 @@
+"""The convolution that enlarges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from visionkit.blocks.initialization import Init
+from visionkit.blocks.signal import Axis, Signal
+from visionkit.blocks.tree import Primitive
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ConvTranspose2d"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTranspose2d(Primitive):
+    """Every cell becomes a square of ``factor`` by ``factor`` cells, side by side.
+
+    Dumoulin & Visin 2016 (arXiv:1603.07285), section 4, with a kernel as wide as the stride.
+    """
+
+    overwritable: ClassVar[bool] = True
+
+    out_channels: int
+    factor: int
+    bias: bool = True
+    init: Init = Init()
+
+    def output(self, signal: Signal) -> Signal:
+        height, width = (self._enlarged(axis) for axis in (signal.height, signal.width))
+        return Signal(self.out_channels, height, width)
+
+    def parameters(self, signal: Signal) -> int:
+        return (signal.channels * self.factor**2 + self.bias) * self.out_channels
+
+    def macs(self, signal: Signal) -> int:
+        channels, rows, columns = self.output(signal).shape
+        return signal.channels * channels * rows * columns
+
+    def build(self, signal: Signal) -> nn.Module:
+        from torch import nn
+
+        layer = nn.ConvTranspose2d(signal.channels, self.out_channels, self.factor, stride=self.factor, bias=self.bias)
+        self.init.apply(layer)
+        return layer
+
+    def _enlarged(self, axis: Axis) -> Axis:
+        """The cells of a square share what they see; where a pixel has several cells there are no whole jumps."""
+        if axis.jump is None or axis.offset is None or axis.jump % self.factor:
+            return Axis(self.factor * axis.size, None, axis.receptive_field, None)
+        jump = axis.jump // self.factor
+        return replace(axis, size=self.factor * axis.size, jump=jump, offset=axis.offset - jump * (self.factor - 1) / 2)

@@ -1,0 +1,158 @@
+"""The class of each pixel in the images of a split: where it comes from, one image at a time."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visionkit.data.annotations import Annotations
+from visionkit.data.mask_values import IGNORED, ValueTable, read_mask
+
+__all__ = ["IGNORED", "ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
+
+
+class ClassMasks(ABC):
+    """A sequence of masks, one per image."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Tensor:
+        """uint8 (H, W) of the size of the decoded image: class ids from 0, `IGNORED` where there is none.
+
+        Raises:
+            UserError: If its file cannot be read.
+        """
+
+    @abstractmethod
+    def select(self, positions: Tensor) -> ClassMasks:
+        """The masks at these positions, int64 (M,), in this order."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """About how much memory they take, in bytes."""
+
+    def count_pixels(self, num_classes: int) -> Tensor:
+        """How many pixels each class has in all masks, int64 (num_classes,)."""
+
+        def count(index: int) -> Tensor:
+            return torch.bincount(self[index].flatten(), minlength=IGNORED + 1)
+
+        with ThreadPoolExecutor(4) as pool:
+            counts = sum(pool.map(count, range(len(self))), torch.zeros(IGNORED + 1, dtype=torch.int64))
+        return counts[:num_classes]
+
+
+class TensorMasks(ClassMasks):
+    """Masks of one size that lie in memory.
+
+    Args:
+        masks: uint8 (M, H, W).
+        positions: int64 (N,), which of them belong to the split; None for all.
+    """
+
+    def __init__(self, masks: Tensor, positions: Tensor | None = None) -> None:
+        self.masks = masks
+        self.positions = torch.arange(len(masks)) if positions is None else positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.masks[self.positions[index]]
+
+    def select(self, positions: Tensor) -> TensorMasks:
+        return TensorMasks(self.masks, self.positions[positions])
+
+    @property
+    def nbytes(self) -> int:
+        return len(self) * self.masks[:1].nbytes
+
+
+class MaskFiles(ClassMasks):
+    """Mask files, decoded when they are asked for.
+
+    Args:
+        root: The folder that the names are relative to.
+        names: One per image.
+        table: Which class their values mean.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] | NDArray[numpy.bytes_], table: ValueTable) -> None:
+        self.root, self.table = root, table
+        self._names = names if isinstance(names, numpy.ndarray) else numpy.array([os.fsencode(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Tensor:
+        values = read_mask(os.path.join(self.root, os.fsdecode(self._names[index])), coloured=self.table.coloured)
+        return torch.from_numpy(self.table.translate(values))
+
+    def select(self, positions: Tensor) -> MaskFiles:
+        return MaskFiles(self.root, self._names[positions.numpy()], self.table)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._names.nbytes)
+
+
+class PaintedMasks(ClassMasks):
+    """Masks painted from the shapes of objects: class 0 is the ground, class k + 1 the objects labelled k.
+
+    Where objects overlap, the smallest is seen; what only a crowd covers is ignored.
+
+    Args:
+        annotations: The objects of each image, with their shapes.
+        sizes: int64 (N, 2), height and width of each image.
+    """
+
+    def __init__(self, annotations: Annotations, sizes: Tensor) -> None:
+        self.annotations, self.sizes = annotations, sizes
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, index: int) -> Tensor:
+        objects = self.annotations[index]
+        height, width = self.sizes[index].tolist()
+        masks = objects.masks(height, width)
+        mask = torch.zeros((height, width), dtype=torch.uint8)
+        values = torch.where(objects.crowd, IGNORED, objects.labels + 1).tolist()
+        places = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
+        for row in sorted(range(len(places)), key=places.__getitem__):
+            mask[masks[row].bool()] = values[row]
+        return mask
+
+    def select(self, positions: Tensor) -> PaintedMasks:
+        return PaintedMasks(self.annotations.select(positions), self.sizes[positions])
+
+    @property
+    def nbytes(self) -> int:
+        return self.annotations.nbytes + self.sizes.nbytes
+
+
+def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring a mask to another size without making new values: each pixel takes that at its centre.
+
+    Args:
+        mask: uint8 (H, W), or several, (n, H, W).
+        size: Height and width of the result, in pixels.
+    """
+    if mask.shape[-2:] == size:
+        return mask
+    if not len(mask):
+        return mask.new_zeros((0, *size))
+    planes = mask.reshape(1, -1, *mask.shape[-2:])
+    resized = torch.nn.functional.interpolate(planes, size=size, mode="nearest-exact")
+    return resized.view(*mask.shape[:-2], *size)
