@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.models import get_model_weights
 
 from visionkit import UserError, create_model
 from visionkit.backbones import list_backbones, read_backbone
@@ -88,6 +89,16 @@ def test_the_numbers_above_are_those_of_the_installed_segmentation_models_pytorc
     make = {"unet": smp.Unet, "deeplabv3plus": smp.DeepLabV3Plus}[head]
     theirs = make(backbone, encoder_weights=None, classes=11)
     assert sum(p.numel() for p in theirs.parameters()) == SMP_PARAMETERS[head, backbone]
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+def test_parameters_with_an_auxiliary_head_are_the_published_ones(head, backbone):
+    with torch.device("meta"):
+        options = {"type": head, "auxiliary": AUXILIARY}
+        model = create_model("segment", backbone, num_classes=21, head=options)
+    published = get_model_weights(f"{head}_{backbone}").DEFAULT.meta["num_params"]
+    assert sum(p.numel() for p in model.parameters()) == published
 
 
 @pytest.mark.parametrize("name", EVERY)

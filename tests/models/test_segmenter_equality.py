@@ -161,7 +161,7 @@ def test_a_segmenters_backbone_starts_a_classifier_and_the_reverse(tmp_path):
     ("backbone", "head", "message"),
     [
         ("resnet50", "unet", "'coco', but torchvision has published no weights of this head on resnet50. Expected a "
-         "file, run:FOLDER, or torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try experiment=voc_fcn or"),
+         "file, run:FOLDER, or torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try: experiment=voc_fcn or"),
         ("resnet18", "fcn", "published no weights of this head on resnet18"),
         ("resnet50", {"type": "fcn", "output_stride": 16}, "published no weights of this head on resnet50"),
         ("resnet50", {"type": "deeplabv3", "channels": 128}, "published no weights of this head on resnet50"),

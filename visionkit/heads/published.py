@@ -15,9 +15,9 @@ COCO = "coco"
 
 
 _THERE_ARE = {
-    "detect": "a detector of a paper's size on resnet50. Try experiment=coco_fcos, coco_retinanet or coco_faster_rcnn",
-    "instance": "a Mask R-CNN of the paper's size on resnet50. Try experiment=coco_mask_rcnn",
-    "segment": "torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try experiment=voc_fcn or voc_deeplabv3",
+    "detect": "a detector of a paper's size on resnet50. Try: experiment=coco_fcos, coco_retinanet or coco_faster_rcnn",
+    "instance": "a Mask R-CNN of the paper's size on resnet50. Try: experiment=coco_mask_rcnn",
+    "segment": "torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try: experiment=voc_fcn or voc_deeplabv3",
 }
 
 

@@ -92,7 +92,7 @@ def _table(head: SegmentationHead) -> dict[str, str]:
         return {**_conv("head.hidden.conv", "classifier", 0), "head.logits": "classifier.4", **auxiliary}
     if isinstance(head, DeepLabV3Head):
         scales = len(head.rates) + 1
-        layers = {}
+        layers: dict[str, str] = {}
         for i in range(scales):
             layers |= _conv(f"head.scale{i}", f"classifier.0.convs.{i}", 0)
         return {
