@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from visionkit.commands.kits import KITS
+from visionkit.commands.predict_options import PredictOptions
 from visionkit.data.annotations import Annotation
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
@@ -78,7 +79,7 @@ def _results(tmp_path, *, names=("a.jpg", "b.png"), min_score=None, **data):
         target=tmp_path / "out",
         paths=paths,
         precision="32",
-        min_score=min_score,
+        options=PredictOptions(min_score=min_score),
     ), paths
 
 
@@ -160,8 +161,9 @@ def test_boxes_below_the_score_are_not_drawn_and_all_are_counted(tmp_path, min_s
 def test_min_score_is_refused_where_there_are_no_boxes(tmp_path):
     with pytest.raises(UserError, match=r"min_score: found 0\.5, but this run classifies.*Leave it out"):
         KITS["classify"].results(
-            None, None, {"class_names": CLASSES}, target=tmp_path, paths=[], precision="32", min_score=0.5
-        )
+            None, None, {"class_names": CLASSES}, target=tmp_path, paths=[], precision="32",
+            options=PredictOptions(min_score=0.5),
+        )  # fmt: skip
 
 
 def test_the_training_batch_is_drawn_with_its_boxes_and_without_padding(tmp_path):

@@ -1,4 +1,4 @@
-"""A detector that cannot learn a few scenes by heart has a fault."""
+"""A model that cannot learn a few scenes by heart has a fault."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from visionkit import create_model
+from visionkit.data.masks import MaskReader
 from visionkit.data.objects import ObjectReader
 from visionkit.data.sources import parse_source
 from visionkit.metrics.detection import DetectionMetrics
@@ -36,3 +37,31 @@ def test_faster_rcnn_learns_8_digit_scenes_by_heart():
         outputs = model(batch["images"], batch["image_sizes"])
         metrics.update(model.predict(outputs, batch["image_sizes"]), batch)
     assert metrics.scalars()["map_50"] >= 0.95
+
+
+@pytest.mark.slow
+def test_unet_learns_4_digit_scenes_by_heart():
+    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).serving("mask")
+    samples = source.splits(seed=0).samples["train"]
+    batch = MaskReader(samples, source.preprocess(), training=False).read((numpy.arange(4), 0))
+    head = yaml.safe_load((CONF / "head/unet.yaml").read_text(encoding="utf-8"))
+    torch.manual_seed(0)
+    model = create_model("segment", "resnet18", num_classes=11, head=head, in_channels=1, image_size=128)
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=100, pct_start=0.2)
+    for _ in range(100):
+        losses = model.loss(model(batch["images"], batch["image_sizes"]), batch)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    with torch.no_grad():
+        outputs = model(batch["images"], batch["image_sizes"])
+        found = model.predict(outputs, batch["image_sizes"])["mask"]
+    truth, scores = batch["mask"], []
+    for k in truth[truth != 255].unique():
+        true, said = truth == k, (found == k) & (truth != 255)
+        scores.append((true & said).sum() / (true | said).sum())
+    assert len(scores) > 5
+    assert torch.stack(scores).mean() >= 0.98

@@ -133,7 +133,7 @@ def test_weights_that_are_not_there_are_refused_in_words(backbone, arguments, me
 
 
 def test_weights_of_a_detector_do_not_start_a_classifier():
-    with pytest.raises(UserError, match="which are weights of whole detectors, but the task is 'classify'"):
+    with pytest.raises(UserError, match="which are weights for detection and segmentation, but the task is 'classify'"):
         create_model("classify", "resnet50", num_classes=80, weights="coco")
 
 

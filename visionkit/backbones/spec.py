@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Listing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -116,6 +116,7 @@ class BackboneSpec:
         weights: Where its weights come from, or None.
         torchvision: Model and family name of the same network in torchvision, or None.
         stems: Other stems that could be chosen.
+        output_stride: What the last stages are held at, or None.
     """
 
     name: str
@@ -126,6 +127,7 @@ class BackboneSpec:
     weights: str | None = None
     torchvision: Mapping[str, str] | None = None
     stems: tuple[str, ...] = ()
+    output_stride: int | None = None
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> BackboneSpec:
@@ -155,8 +157,6 @@ class BackboneSpec:
                 stages[name], signal = expand(node, signal, path=(name,))
             except LayerError as error:
                 raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
-        if file.output_stride is not None:
-            stages = _hold_stride(stages, file.output_stride)
         if file.stochastic_depth:
             stages = _drop_residuals(stages, file.stochastic_depth, where)
         classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
@@ -171,7 +171,15 @@ class BackboneSpec:
             stems=tuple(stem for stem in file.stems if stem != file.stem),
         )
         spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
-        return spec
+        return spec if file.output_stride is None else spec.hold_stride(file.output_stride)
+
+    def hold_stride(self, output_stride: int) -> BackboneSpec:
+        """The same with its last stages dilated, so that no map has a larger stride.
+
+        Raises:
+            UserError: If the network cannot be built so.
+        """
+        return replace(self, stages=_hold_stride(self.stages, output_stride), output_stride=output_stride)
 
     def build(self, out_features: Listing[str] | None = None) -> Backbone:
         """The torch module, freshly initialised; see `Backbone` for ``out_features``.

@@ -6,7 +6,7 @@ timm (an extra: ``pip install "visionkit[timm]"``) and torch are imported when s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -93,7 +93,7 @@ class TimmSpec(BackboneSpec):
         name = _known_model(file.model)
         import timm
 
-        from visionkit.backbones.timm_measure import TimmModel, features_on_meta
+        from visionkit.backbones.timm_measure import TimmModel
 
         published: Any = timm.get_pretrained_cfg(name)
         image_size = pair(file.image_size or tuple(published.input_size[-2:]))
@@ -103,20 +103,26 @@ class TimmSpec(BackboneSpec):
             fixed_size=image_size if published.fixed_input_size else None,
             output_stride=file.output_stride,
         )
-        try:
-            features_on_meta(model)
-        except Exception as error:
-            raise UserError(_explain_creation(model, error)) from None
-        stages = _stages(model, image_size)
         return cls(
             name=f"timm-{name}",
             in_channels=model.in_channels,
             image_size=image_size,
-            stages=stages,
+            stages=_checked_stages(model, image_size),
             classifier=Classifier.from_mapping(file.classifier, defaults={}, where=f"backbone timm-{name}"),
             weights=file.weights,
             model=model,
+            output_stride=file.output_stride,
         )
+
+    def hold_stride(self, output_stride: int) -> TimmSpec:
+        """The same with its last stages dilated by timm.
+
+        Raises:
+            UserError: If timm cannot build it so.
+        """
+        model = replace(self.model, output_stride=output_stride)
+        stages = _checked_stages(model, pair(self.image_size))
+        return replace(self, model=model, stages=stages, output_stride=output_stride)
 
     def build(self, out_features: Sequence[str] | None = None) -> TimmBackbone:
         """The torch module, initialised by timm; see `Backbone` for ``out_features``.
@@ -211,6 +217,16 @@ def _known_model(name: str | None) -> str:
             f"Known: {', '.join([architecture, *tags])}."
         )
     return name
+
+
+def _checked_stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
+    from visionkit.backbones.timm_measure import features_on_meta
+
+    try:
+        features_on_meta(model)
+    except Exception as error:
+        raise UserError(_explain_creation(model, error)) from None
+    return _stages(model, image_size)
 
 
 def _stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:

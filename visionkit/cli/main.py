@@ -12,7 +12,7 @@ from typing import Any
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
 from visionkit.cli.help import help_text
-from visionkit.cli.overrides import Override, Typed, allow_only, read_value, sort_overrides
+from visionkit.cli.overrides import PATH_KEYS, Override, Typed, allow_only, read_value, sort_overrides
 from visionkit.cli.resolve import boolean, plain_of, resolve
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
@@ -174,6 +174,7 @@ def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
 
 
 def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.predict_options import PredictOptions
     from visionkit.commands.run_config import RunConfig
     from visionkit.data.files import ImageFiles
 
@@ -181,14 +182,15 @@ def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
     if "source" not in typed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
     files = ImageFiles(typed.options["source"].strip("'\""))
-    min_score = _share(typed.options.get("min_score"), key="min_score")
+    keys = {key: read_value(Override(key, text)) for key, text in typed.options.items() if key not in PATH_KEYS}
+    options = PredictOptions.read(keys)
     if not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
     config = RunConfig.from_plain(plain, check_data=False)
 
     from visionkit.commands.predict import predict
 
-    return predict(config, folder, files, min_score=min_score)
+    return predict(config, folder, files, options=options)
 
 
 def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
@@ -206,14 +208,6 @@ def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
         plain = resolve(replace(typed, groups=groups), config_dirs)
         configs.append(RunConfig.from_plain(plain, check_data=use_dataset))
     return inspect(configs, options, use_dataset=use_dataset)
-
-
-def _share(text: str | None, *, key: str) -> float | None:
-    """A number in 0..1 as it was typed; None where it was not."""
-    value = None if text is None else read_value(Override(key, text))
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1):
-        return value
-    raise UserError(f"{key}: expected a number from 0 to 1, found '{text}'. Try: {key}=0.5")
 
 
 _MAY_CHANGE_AFTER = (

@@ -44,13 +44,18 @@ VERBS: Mapping[str, Verb] = {
         ("python -m visionkit evaluate run=latest split=val",),
     ),
     "predict": Verb(
-        "look at images of your own with a run's best checkpoint; writes their classes, or boxes and annotated images",
+        "look at images of your own with a run's best checkpoint; writes classes, boxes or masks, and annotated images",
         {
             "run": "the run folder, or `latest`",
             "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
-            "min_score": "boxes with a lower score are not drawn (0.3 unless given); the JSON has all",
+            "min_score": "objects with a lower score are not drawn (0.3 unless given); the JSON has all",
+            "window": "task=segment: pixels of windows that slide over large images: 512, [height, width], or auto",
+            "overlap": "the share of a window that neighbours have in common (0.25 unless given)",
         },
-        ("python -m visionkit predict run=latest source=photos/",),
+        (
+            "python -m visionkit predict run=latest source=photos/",
+            "python -m visionkit predict run=latest source=aerial.tif window=512 overlap=0.25",
+        ),
     ),
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",

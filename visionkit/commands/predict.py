@@ -16,13 +16,14 @@ from visionkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.commands.kits import Results, TaskKit
+    from visionkit.commands.predict_options import PredictOptions
     from visionkit.commands.run_config import RunConfig
 
 __all__ = ["predict"]
 
 
-def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, min_score: float | None = None) -> int:
-    """Predict what images hold and write it: tables of classes, or annotated images and a file in COCO's form.
+def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, options: PredictOptions) -> int:
+    """Predict what images hold and write it: tables of classes, annotated images and a file in COCO's form, or masks.
 
     Images go through the preprocessing of the run's validation and test splits. Files that cannot
     be read are left out, counted and named.
@@ -31,19 +32,20 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, min_scor
         config: The run's configuration; its ``run_dir``, where given, takes the results.
         folder: The run.
         files: The images.
-        min_score: Boxes with a lower score are not drawn; None for the task's own.
+        options: What the person wishes beside.
 
     Returns:
         0.
 
     Raises:
-        UserError: If no image can be read, or with ``strict=true`` if one cannot, or the task knows no ``min_score``.
+        UserError: If no image can be read, or with ``strict=true`` if one cannot, or the task knows nothing
+            of an option.
     """
     from visionkit.commands.kits import KITS
     from visionkit.training.checkpoint import load_run_model, read_data_info
     from visionkit.training.hardware import choose_accelerator, prepare_model, torch_device
 
-    kit = KITS[config.task.name]
+    kit, data = KITS[config.task.name], read_data_info(folder)
     target = _target(config, folder, kit)
     new = not target.exists()
     accelerator = choose_accelerator(config.hardware)
@@ -51,17 +53,18 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, min_scor
     results = kit.results(
         model,
         config.source.preprocess(),
-        read_data_info(folder),
+        data,
         target=target,
         paths=files.paths,
         precision=config.hardware.precision,
-        min_score=min_score,
+        options=options,
     )
     printer = Printer(to_stderr=config.format == "json")
     unreadable: dict[str, str] = {}
     read = 0
+    size = 1 if options.window else min(config.recipe.batch_size, kit.at_once)
     try:
-        for paths, prepared in _batches(config, kit, results, files, read_data_info(folder)["in_channels"], unreadable):
+        for paths, prepared in _batches(config, size, results, files, data["in_channels"], unreadable):
             results.take(paths, prepared)
             read += len(paths)
             if printer.console.is_terminal:
@@ -86,12 +89,11 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, min_scor
 
 
 def _batches(
-    config: RunConfig, kit: TaskKit, results: Results, files: ImageFiles, in_channels: int, unreadable: dict[str, str]
+    config: RunConfig, size: int, results: Results, files: ImageFiles, in_channels: int, unreadable: dict[str, str]
 ) -> Iterator[tuple[list[Path], list[Any]]]:
-    """Paths and what ``results`` keeps of their images; ``unreadable`` collects what cannot be read."""
+    """Paths and what ``results`` keeps of so many images; ``unreadable`` collects what cannot be read."""
     from visionkit.data.transforms import load_image
 
-    size = min(config.recipe.batch_size, kit.at_once)
     for start in range(0, len(files), size):
         paths, prepared = [], []
         for path in files.paths[start : start + size]:

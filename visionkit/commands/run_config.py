@@ -121,11 +121,11 @@ class RunConfig:
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
-        backbone = read_backbone(plain["backbone"])
+        backbone = head.settle(read_backbone(plain["backbone"]))
         if check_data:
             source.check(strict=scalars.strict)
             info = source.info()
-            backbone = read_backbone(plain["backbone"], in_channels=info.in_channels)
+            backbone = head.settle(read_backbone(plain["backbone"], in_channels=info.in_channels))
             head.check(num_classes=info.num_classes)
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(

@@ -2,6 +2,8 @@
 
 from visionkit.heads.classifiers import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
 from visionkit.heads.detectors import DenseHead, FcosHead, RetinaNetHead
+from visionkit.heads.segmentation import SegmentationHead
+from visionkit.heads.segmenters import DeepLabV3Head, DeepLabV3PlusHead, FcnHead, PanopticFpnHead, UnetHead
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
 from visionkit.heads.two_stage import FasterRcnnHead, MaskRcnnHead
 
@@ -10,14 +12,20 @@ __all__ = [
     "AutoHead",
     "ClassifierHead",
     "ConvHead",
+    "DeepLabV3Head",
+    "DeepLabV3PlusHead",
     "DenseHead",
     "FasterRcnnHead",
+    "FcnHead",
     "FcosHead",
     "HeadSpec",
     "LinearHead",
     "MaskRcnnHead",
     "MlpHead",
+    "PanopticFpnHead",
     "RetinaNetHead",
+    "SegmentationHead",
+    "UnetHead",
     "default_head",
     "head",
     "parse_head",

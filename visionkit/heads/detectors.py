@@ -74,10 +74,6 @@ class DetectionHead(HeadSpec):
         """How often each class has a row in the last layer."""
         return 1
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
-        """Torchvision's name of the same detector, of which it has weights trained on COCO; None where it has none."""
-        return None
-
 
 @dataclass(frozen=True, kw_only=True)
 class DenseHead(DetectionHead):

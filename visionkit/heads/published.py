@@ -6,27 +6,33 @@ from pathlib import Path
 
 from visionkit.backbones import BackboneSpec, pretrained
 from visionkit.errors import UserError
-from visionkit.heads.detectors import DetectionHead
 from visionkit.heads.spec import HeadSpec
 
-__all__ = ["COCO", "check_start", "published_detector"]
+__all__ = ["COCO", "check_start", "published_model"]
 
 COCO = "coco"
-"""The word for torchvision's weights of a whole detector."""
+"""The word for torchvision's weights of a whole model that were trained on COCO."""
 
 
-def published_detector(spec: BackboneSpec, head: DetectionHead) -> str:
-    """Torchvision's name of the detector that a head is on a backbone.
+_THERE_ARE = {
+    "detect": "a detector of a paper's size on resnet50. Try: experiment=coco_fcos, coco_retinanet or coco_faster_rcnn",
+    "instance": "a Mask R-CNN of the paper's size on resnet50. Try: experiment=coco_mask_rcnn",
+    "segment": "torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try: experiment=voc_fcn or voc_deeplabv3",
+}
+
+
+def published_model(spec: BackboneSpec, head: HeadSpec) -> str:
+    """Torchvision's name of the model that a head is on a backbone.
 
     Raises:
         UserError: If it has none; the message says which there are.
     """
     name = head.counterpart(spec)
     if name is None:
+        known = f", or {_THERE_ARE[head.task]}, with weights={COCO}" if head.task in _THERE_ARE else "."
         raise UserError(
             f"weights: found '{COCO}', but torchvision has published no weights of this head on {spec.name}. "
-            f"Expected a file, run:FOLDER, or a detector of a paper's size on resnet50. "
-            "Try experiment=coco_fcos, coco_retinanet, coco_faster_rcnn or coco_mask_rcnn, with weights=coco"
+            f"Expected a file, run:FOLDER{known}"
         )
     return name
 
@@ -44,17 +50,16 @@ def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) 
     """
     text = str(weights)
     pretrained.refuse_both(weights, spec.weights)
-    detects = isinstance(head, DetectionHead)
-    if detects and text in pretrained.PUBLISHED:
+    if head.task != "classify" and text in pretrained.PUBLISHED:
         raise UserError(
             f"weights: found '{text}', which are weights of whole classifiers, but the task is '{head.task}'. "
-            f"For the backbone alone: backbone.weights={text}. Of whole detectors: weights={COCO}"
+            f"For the backbone alone: backbone.weights={text}. Of whole models for this task: weights={COCO}"
         )
-    if text == COCO and not detects:
+    if text == COCO and head.task == "classify":
         raise UserError(
-            f"weights: found '{COCO}', which are weights of whole detectors, but the task is '{head.task}'. "
+            f"weights: found '{COCO}', which are weights for detection and segmentation, but the task is 'classify'. "
             "Expected imagenet, a file or run:FOLDER."
         )
     pretrained.check_start(spec, None if text == COCO else weights)
-    if text == COCO and isinstance(head, DetectionHead):
-        published_detector(spec, head)
+    if text == COCO:
+        published_model(spec, head)

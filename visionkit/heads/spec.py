@@ -52,9 +52,21 @@ class HeadSpec(ABC):
         """
         return None
 
+    def settle(self, backbone: BackboneSpec) -> BackboneSpec:
+        """The backbone as this head wants it where the backbone's own keys leave it open, such as its output stride.
+
+        Raises:
+            UserError: If the backbone cannot be so.
+        """
+        return backbone
+
     def out_features(self, backbone: BackboneSpec) -> list[str]:
         """The backbone's stages whose maps are used, fine to coarse."""
         return list(backbone.stages)
+
+    def counterpart(self, backbone: BackboneSpec) -> str | None:
+        """Torchvision's name of the same model, of which it has weights trained on COCO; None where it has none."""
+        return None
 
     def check(self, *, num_classes: int) -> None:  # noqa: B027 - most heads take any number of classes
         """Look whether the head's own keys fit so many classes.
@@ -69,7 +81,7 @@ head = HEADS.register
 """Decorate a `HeadSpec` so that ``head=NAME`` makes one."""
 
 
-_DEFAULTS = {"classify": "auto", "detect": "fcos", "instance": "mask_rcnn"}
+_DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet", "instance": "mask_rcnn"}
 
 
 def default_head(task: str) -> str:

@@ -1,5 +1,6 @@
 """Losses: pure functions on tensors."""
 
 from visionkit.losses.focal import focal_loss
+from visionkit.losses.segmentation import dice_loss, pixel_cross_entropy, pixel_focal_loss
 
-__all__ = ["focal_loss"]
+__all__ = ["dice_loss", "focal_loss", "pixel_cross_entropy", "pixel_focal_loss"]

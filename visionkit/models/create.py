@@ -34,10 +34,11 @@ def create_model(
     """Build a whole model: ``create_model("classify", "resnet50", num_classes=1000)``.
 
     Args:
-        task: ``"classify"`` or ``"detect"``.
+        task: ``"classify"``, ``"detect"`` or ``"segment"``.
         backbone: A name, a path to a YAML file, such a file's content, or one already read.
         num_classes: How many classes.
-        head: A name or mapping; the paper's own head for classification and ``fcos`` for detection unless given.
+        head: A name or mapping. Unless given, the paper's own head for classification, ``fcos`` for detection,
+            ``unet`` for segmentation.
         in_channels: Channels of the images; the backbone file's unless given.
         image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
             The backbone file's unless given.
@@ -45,7 +46,8 @@ def create_model(
             ImageNet's for three channels and 0.5 otherwise.
         std: As ``mean``.
         weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
-            and ``imagenet_v2`` name one of two), of a detector ``coco``, a file in our layout or torchvision's
+            and ``imagenet_v2`` name one of two), for detection and segmentation ``coco``, a file in our layout or
+            torchvision's
             (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number of classes
             are made to fit, and the logger ``visionkit`` warns of it.
 
@@ -96,6 +98,7 @@ def assemble(
         UserError: If the parts do not fit together.
     """
     default_mean, default_std = default_mean_std(backbone.in_channels)
+    backbone = head.settle(backbone)
     return VisionModel(
         Preprocess(mean or default_mean, std or default_std),
         backbone.build(head.out_features(backbone)),

@@ -19,7 +19,7 @@ from visionkit.backbones.weights import Weights, for_channels, read_state_dict
 from visionkit.errors import UserError
 from visionkit.heads import HEADS
 from visionkit.heads.detectors import DetectionHead
-from visionkit.heads.published import COCO, published_detector
+from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["DETECTORS", "Detector", "detector_names", "fit_classes", "modern_state", "read_detector_weights"]
@@ -166,7 +166,7 @@ def read_detector_weights(
         UserError: If there are no such weights, they cannot be read, or the model has no counterpart.
     """
     if str(source) == COCO:
-        published = published_detector(spec, head)
+        published = published_model(spec, head)
         origin = Origin(COCO, file=fetch(str(_entry(published).url), COCO, published))
     else:
         origin = find_weights(source, spec)

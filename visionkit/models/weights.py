@@ -26,9 +26,11 @@ from visionkit.blocks.signal import pair
 from visionkit.errors import UserError
 from visionkit.heads import HeadSpec, default_head, parse_head
 from visionkit.heads.detectors import DetectionHead
+from visionkit.heads.segmentation import SegmentationHead
 from visionkit.models.create import assemble
 from visionkit.models.preprocess import Preprocess
 from visionkit.models.torchvision_detectors import detector_names, fit_classes, modern_state, read_detector_weights
+from visionkit.models.torchvision_segmenters import CLASS_LAYERS, read_segmenter_weights, segmenter_names, wanted_state
 from visionkit.models.vision_model import VisionModel
 
 __all__ = ["convert_state_dict", "load_model_weights", "load_start"]
@@ -48,7 +50,8 @@ def convert_state_dict(
     """Give the tensors of a whole model the names they have in another library.
 
     Args:
-        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are left out.
+        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are left out where
+            the head has none.
         backbone: The backbone they belong to; its file names the family in torchvision.
         task: The task of the model.
         head: The head of the model; the paper's own unless given.
@@ -71,6 +74,8 @@ def convert_state_dict(
     ours_to_theirs = _names(backbone, head_spec)
     if source == "torchvision" and isinstance(head_spec, DetectionHead):
         state_dict = modern_state(state_dict, head_spec, ours_to_theirs.values())
+    elif source == "torchvision" and isinstance(head_spec, SegmentationHead):
+        state_dict = wanted_state(state_dict, head_spec)
     elif source == "torchvision":
         state_dict = without_old_names(state_dict)
     renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
@@ -113,8 +118,8 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
 
     Args:
         model: The model.
-        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), of a detector ``coco``, a file in our layout or
-            torchvision's, or ``run:FOLDER``.
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), for detection and segmentation ``coco``, a file in
+            our layout or torchvision's, or ``run:FOLDER``.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
@@ -123,9 +128,13 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
     if isinstance(head, DetectionHead):
         weights = read_detector_weights(source, spec, head, own)
         state, notes = fit_classes(weights.state, own, head, source=str(source))
+    elif isinstance(head, SegmentationHead):
+        weights = read_segmenter_weights(source, spec, head, own)
+        layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in own]
+        state, notes = _keep_output_layers(weights.state, own, layers, source=str(source))
     else:
         weights = read_weights(source, spec, own)
-        state, notes = _keep_output_layer(weights.state, own, source=str(source))
+        state, notes = _keep_output_layers(weights.state, own, [list(own)[-1].rpartition(".")[0]], source=str(source))
     notes = adapt_first_filters(state, own, spec.in_channels, source=str(source)) + notes
     try:
         load_strictly(model, state, source=str(source))
@@ -136,12 +145,11 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
     return Start(weights.mean_std, notes)
 
 
-def _keep_output_layer(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, source: str
+def _keep_output_layers(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], layers: list[str], *, source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Where the last layer differs in the number of classes alone, our own in the place of the file's, and a note."""
-    layer = list(own)[-1].rpartition(".")[0]
-    names = [name for name in own if name.rpartition(".")[0] == layer]
+    """Where the last layers differ in the number of classes alone, our own in the place of the file's, and a note."""
+    names = [name for name in own if name.rpartition(".")[0] in layers]
     if any(name not in state or state[name].shape[1:] != own[name].shape[1:] for name in names):
         return dict(state), ()
     found, wanted = (tensors[names[0]].shape[0] for tensors in (state, own))
@@ -149,7 +157,7 @@ def _keep_output_layer(
         return dict(state), ()
     note = (
         f"weights: '{source}' tells {found} classes apart, and here are {wanted}: "
-        f"the output layer ({layer}) is left out and starts afresh"
+        f"the output layer ({', '.join(layers)}) is left out and starts afresh"
     )
     return {**state, **{name: own[name] for name in names}}, (note,)
 
@@ -159,4 +167,8 @@ def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str
     spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
         ours = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
-    return detector_names(ours, spec, head) if isinstance(head, DetectionHead) else torchvision_names(ours, spec)
+    if isinstance(head, DetectionHead):
+        return detector_names(ours, spec, head)
+    if isinstance(head, SegmentationHead):
+        return segmenter_names(ours, spec, head)
+    return torchvision_names(ours, spec)

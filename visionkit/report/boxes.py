@@ -13,12 +13,12 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from visionkit.instance_masks import RunLengths, decode_mask
 from visionkit.output import write_atomic
+from visionkit.report.sheet import PANEL, as_picture, write_sheet
 from visionkit.report.style import INK, short
 
 __all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
 
 SMALLEST = 400
-PANEL, GAP, TOP = 320, 8, 34
 TINT = 110  # of 255
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -54,11 +54,10 @@ def write_marked(image: Any, marks: Sequence[Mark], path: Path) -> None:
         marks: In its pixels; later ones lie above earlier ones.
         path: A PNG or JPEG file, by its suffix.
     """
-    pixels = np.asarray(image)
-    factor = math.ceil(SMALLEST / max(pixels.shape[1:]))
+    factor = math.ceil(SMALLEST / max(image.shape[1:]))
     buffer = io.BytesIO()
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-    _draw(pixels, marks, scale=float(factor)).save(buffer, format=kind, quality=92)
+    _draw(image, marks, scale=float(factor)).save(buffer, format=kind, quality=92)
     write_atomic(path, buffer.getvalue())
 
 
@@ -79,34 +78,12 @@ def plot_marked(
         columns: Images in a row.
         headings: Words above the columns.
     """
-    drawn = [_draw(np.asarray(image), marks, scale=PANEL / max(image.shape[1:])) for image, marks in panels]
-    columns = min(columns, len(drawn))
-    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
-    heights = [max(panel.height for panel in row) for row in rows]
-    top = TOP + (TOP - 12 if headings else 0)
-    width, height = GAP + columns * (PANEL + GAP), top + sum(heights) + GAP * len(rows)
-    sheet = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(sheet)
-    pen.text((GAP, TOP / 2), title, fill=INK, font=ImageFont.load_default(16), anchor="lm")
-    for column, heading in enumerate(headings[:columns]):
-        place = (GAP + column * (PANEL + GAP), TOP + 6)
-        pen.text(place, heading, fill=INK, font=ImageFont.load_default(13), anchor="lm")
-    for row, tall in zip(rows, heights, strict=True):
-        for column, panel in enumerate(row):
-            sheet.paste(panel, (GAP + column * (PANEL + GAP), top))
-        top += tall + GAP
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomic(path, buffer.getvalue())
+    drawn = [_draw(image, marks, scale=PANEL / max(image.shape[1:])) for image, marks in panels]
+    write_sheet(drawn, path, title=title, columns=columns, headings=headings)
 
 
 def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
-    height, width = pixels.shape[1:]
-    plain = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(np.moveaxis(pixels[:3], 0, -1))
-    image = Image.fromarray(plain).convert("RGB")
-    if scale != 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
+    image = as_picture(pixels, scale=scale)
     for mark in marks:
         if mark.mask is not None:
             tint = Image.fromarray(decode_mask(mark.mask).astype(np.uint8) * TINT)

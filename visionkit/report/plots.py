@@ -65,16 +65,19 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
     _save(figure, path)
 
 
-def plot_confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
-    """Draw how often each class was taken for each other, as a share of the images of the true class.
+def plot_confusion_matrix(
+    counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path, *, unit: str = "images"
+) -> None:
+    """Draw how often each class was taken for each other, as a share of what is of the true class.
 
-    Up to 20 classes the counts are written into the cells. With more, the diagonal would hide the rest, so the
-    mistakes alone set the colour scale, and the most frequent ones are listed beside the matrix.
+    Up to 20 classes the counts are written into the cells, or of pixels the shares. With more, the diagonal would hide
+    the rest, so the mistakes alone set the colour scale, and the most frequent ones are listed beside the matrix.
 
     Args:
         counts: K rows (true class) of K numbers (predicted class).
         class_names: The K names.
         path: Where the PNG goes.
+        unit: What was counted: ``images`` or ``pixels``.
     """
     matrix = np.asarray(counts, dtype=np.int64)  # (K, K)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -86,8 +89,9 @@ def plot_confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence
         size = 9.5 if number <= 12 else 7
         for row, column in zip(*np.nonzero(matrix), strict=True):
             dark = shares[row, column] > 0.5
+            text = f"{matrix[row, column]}" if unit == "images" else f"{shares[row, column]:.0%}".removeprefix("0%")
             axes.text(
-                column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=size,
+                column, row, text, ha="center", va="center", fontsize=size,
                 color="white" if dark else INK if row == column else WRONG,
             )  # fmt: skip
         ticks = range(number)
@@ -107,7 +111,7 @@ def plot_confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence
     for spine in axes.spines.values():
         spine.set_color(FAINT)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    axes.set_title(f"{matrix.sum():,} images, {accuracy:.2%} correct", loc="left", color=INK, fontsize=11)
+    axes.set_title(f"{matrix.sum():,} {unit}, {accuracy:.2%} correct", loc="left", color=INK, fontsize=11)
     _save(figure, path)
 
 

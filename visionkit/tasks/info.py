@@ -31,5 +31,6 @@ class TaskInfo:
 TASKS: dict[str, TaskInfo] = {
     "classify": TaskInfo(name="classify", target="label", monitor="val/accuracy", mode="max"),
     "detect": TaskInfo(name="detect", target="boxes", monitor="val/map", mode="max"),
+    "segment": TaskInfo(name="segment", target="mask", monitor="val/mean_iou", mode="max"),
     "instance": TaskInfo(name="instance", target="instances", monitor="val/map", mode="max"),
 }

@@ -102,7 +102,7 @@ def _answer(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
     if info is None and options.num_classes is None:  # what the default data set would make of it, train refuses
         head.check(num_classes=config.source.info().num_classes)
     in_channels = options.in_channels or (info.in_channels if info else None)
-    backbone = read_backbone(config.plain["backbone"], in_channels=in_channels)
+    backbone = head.settle(read_backbone(config.plain["backbone"], in_channels=in_channels))
     net = network(
         backbone,
         image_size=pair(options.image_size or (info.image_size if info else backbone.image_size)),

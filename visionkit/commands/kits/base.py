@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from visionkit.commands.predict_options import PredictOptions
 from visionkit.errors import UserError
 from visionkit.metrics.table import Table
 
@@ -75,7 +76,7 @@ class TaskKit(ABC):
     @abstractmethod
     def results(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
-        precision: str, min_score: float | None,
+        precision: str, options: PredictOptions,
     ) -> Results:  # fmt: skip
         """Predictions to be made.
 
@@ -86,10 +87,10 @@ class TaskKit(ABC):
             target: The folder of the results, perhaps not there yet.
             paths: All images, some of which may prove unreadable.
             precision: As in ``hardware.precision``.
-            min_score: Below it nothing is shown; None for the task's own.
+            options: What the person wishes.
 
         Raises:
-            UserError: If the task knows no such thing as ``min_score``.
+            UserError: If the task knows nothing of it.
         """
 
 

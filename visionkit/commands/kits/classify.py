@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
-from visionkit.errors import UserError
+from visionkit.commands.predict_options import PredictOptions
 from visionkit.metrics.table import Table
 from visionkit.output import write_atomic
 
@@ -63,13 +63,11 @@ class ClassifyKit(TaskKit):
 
     def results(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
-        precision: str, min_score: float | None,
+        precision: str, options: PredictOptions,
     ) -> Results:  # fmt: skip
-        if min_score is not None:
-            raise UserError(
-                f"min_score: found {min_score:g}, but this run classifies: every image gets the class with the highest "
-                "score, and the table has all of them. min_score is for runs of task=detect. Leave it out."
-            )
+        options.allow(
+            because="this run classifies: every image gets the class with the highest score, and the table has all."
+        )
         return _Classes(model, preprocess, data["class_names"], target=target, precision=precision)
 
 

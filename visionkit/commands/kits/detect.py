@@ -15,6 +15,7 @@ from torch import Tensor
 
 from visionkit.boxes import rescale_boxes
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
+from visionkit.commands.predict_options import PredictOptions
 from visionkit.instance_masks import encode_masks, mask_iou, paste_masks
 from visionkit.metrics.table import Table
 from visionkit.output import write_atomic
@@ -82,9 +83,10 @@ class DetectKit(TaskKit):
 
     def results(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
-        precision: str, min_score: float | None,
+        precision: str, options: PredictOptions,
     ) -> Results:  # fmt: skip
-        shown = MIN_SCORE if min_score is None else min_score
+        options.allow("min_score", because="this run looks at each image as a whole.")
+        shown = MIN_SCORE if options.min_score is None else options.min_score
         return _Detections(
             model,
             preprocess,

@@ -1,0 +1,95 @@
+"""Metrics of segmentation, all from one confusion matrix of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from visionkit.collective import gather
+from visionkit.metrics.table import Table
+
+__all__ = ["SegmentationMetrics"]
+
+
+class SegmentationMetrics(nn.Module):
+    """Mean intersection over union, pixel accuracy and Dice over a whole split, not a mean over its images.
+
+    A split of any size becomes K x K counts on the device. IoU is TP / (TP + FP + FN) (Everingham et al. 2015, IJCV,
+    section 4.1.3), Dice 2 TP / (2 TP + FP + FN).
+
+    Args:
+        class_names: The K classes, in the order of their ids.
+    """
+
+    counts: Tensor
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        super().__init__()
+        self.class_names = tuple(class_names)
+        number = len(self.class_names)
+        self.register_buffer("counts", torch.zeros((number, number), dtype=torch.int64), persistent=False)
+
+    def update(self, masks: Tensor, truth: Tensor) -> None:
+        """Take one batch in.
+
+        Args:
+            masks: (B, H, W) uint8, the predicted class of each pixel, 0..K-1.
+            truth: (B, H, W) uint8, the true class; pixels with any other number, such as 255, do not count.
+        """
+        number = len(self.class_names)
+        pairs = truth.int().mul_(number).add_(masks).masked_fill_(truth >= number, number**2)
+        self.counts += torch.bincount(pairs.flatten(), minlength=number**2 + 1)[:-1].view(number, number)
+
+    def gather(self) -> None:
+        """Take in, in the first process, what all others have seen."""
+        seen = gather(self.counts.cpu())
+        self.counts.copy_(torch.stack(seen).sum(dim=0))
+
+    def scalars(self) -> dict[str, Tensor]:
+        """The numbers of all batches since the last `reset`, each a scalar tensor; empty if no pixel has counted.
+
+        ``mean_iou`` and ``dice`` are means over the classes that occur in the truth or among the predictions;
+        ``pixel_accuracy`` is the share of pixels that are right.
+        """
+        counts = self.counts.double()
+        if not counts.any():
+            return {}
+        iou, dice = _overlaps(counts)
+        return {
+            "mean_iou": iou.nanmean(),
+            "pixel_accuracy": counts.trace() / counts.sum(),
+            "dice": dice.nanmean(),
+        }
+
+    def tables(self) -> dict[str, Table]:
+        """``per_class`` (class, pixels, predicted, IoU, Dice) and ``confusion_matrix`` (a row per true class)."""
+        counts = self.counts.cpu()
+        if not counts.any():
+            return {}
+        columns = (
+            counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist(),
+            *([None if value != value else value for value in overlap.tolist()] for overlap in _overlaps(counts)),
+        )  # fmt: skip
+        rows = counts.tolist()
+        return {
+            "per_class": Table(
+                ("class", "pixels", "predicted", "IoU", "Dice"), list(zip(self.class_names, *columns, strict=True))
+            ),
+            "confusion_matrix": Table(
+                ("true \\ predicted", *self.class_names),
+                [(name, *row) for name, row in zip(self.class_names, rows, strict=True)],
+            ),
+        }
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self.counts.zero_()
+
+
+def _overlaps(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and Dice of each class, (K,) each; NaN for a class that neither occurs nor was predicted."""
+    counts = counts.double()
+    right, both = counts.diagonal(), counts.sum(dim=0) + counts.sum(dim=1)
+    return right / (both - right), 2 * right / both
