@@ -278,11 +278,8 @@ def _mistake(argument: str, kind: str, value: Any) -> str:
     if kind == "pair":
         return "" if value is None or _are_numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
     if kind == "numbers":
-        return (
-            ""
-            if value is None or _is_number(value) or _are_numbers(value, (2, 4))
-            else "a number or two, such as [-5, 5]"
-        )
+        good = value is None or _is_number(value) or _are_numbers(value, (2, 4))
+        return "" if good else "a number or two, such as [-5, 5]"
     return "" if value in _PADDING_MODES else f"one of {', '.join(_PADDING_MODES)}"
 
 

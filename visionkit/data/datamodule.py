@@ -229,7 +229,6 @@ class VisionDataModule(LightningDataModule):
     def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
         several_sizes = not prepared or self.target in _READERS
-
         preprocess = self.source.preprocess()
 
         def decode() -> Decoded | None:

@@ -94,16 +94,12 @@ def visible(sample: Sample) -> Sample:
     return {name: value if name == "image" else value[keep] for name, value in (sample | {"boxes": boxes}).items()}
 
 
-def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Tensor:
+def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
     if name == "image":
         return tv_tensors.Image(value)
     if name == "boxes":
-        boxes: Tensor = tv_tensors.BoundingBoxes(value, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
-        return boxes
-    if name in ("mask", "masks"):
-        masks: Tensor = tv_tensors.Mask(value)
-        return masks
-    return value
+        return tv_tensors.BoundingBoxes(value, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+    return tv_tensors.Mask(value) if name in ("mask", "masks") else value
 
 
 class _Fit:

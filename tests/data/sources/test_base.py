@@ -6,8 +6,9 @@ from visionkit.data.sources import SOURCES, check_fit, parse_source
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
-ALL = ["cifar10", "cifar100", "coco", "digits", "fashion_mnist", "folder", "imagenet", "mnist", "voc", "yolo"]
-GIVES = {"digits": {"label", "boxes", "instances", "mask"}, "coco": {"boxes"}, "voc": {"boxes"}, "yolo": {"boxes"}}
+ALL = ["cifar10", "cifar100", "coco", "digits", "fashion_mnist", "folder", "imagenet", "masks", "mnist", "voc", "yolo"]
+OBJECTS = {"boxes", "instances", "mask"}
+GIVES = {"digits": {"label"} | OBJECTS, "coco": OBJECTS, "voc": OBJECTS, "yolo": OBJECTS, "masks": {"mask"}}
 
 
 @pytest.mark.parametrize("name", ALL)

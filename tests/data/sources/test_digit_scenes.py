@@ -155,3 +155,30 @@ def test_an_unknown_key_of_scenes_gets_the_nearest_one(make_scenes):
 def test_a_change_that_cannot_move_boxes_is_refused(make_scenes):
     with pytest.raises(UserError, match=r"dataset.scenes.augment: 'random_crop' changes images with labels, but this"):
         make_scenes(augment={"random_crop": {"padding": 4}})
+
+
+def test_masks_hold_the_class_of_each_pixel_and_instances_the_pixels_of_each_digit(settings, digits):
+    changes = {"scenes": {**settings("digits")["scenes"], "train": 3, "val": 6, "test": 2}}
+    source = parse_source(settings("digits", **changes))
+    served = {target: source.serving(target) for target in ("mask", "instances")}
+    assert served["mask"].info().class_names == ("background", *"0123456789")
+    assert served["instances"].info().class_names == tuple("0123456789")
+    samples = {target: served[target].splits(seed=0).samples["val"] for target in served}
+    for index in range(6):
+        scene = compose(*digits, served["mask"].digits.scenes, split="val", index=index, size=(128, 128))
+        objects, mask = samples["instances"].annotation(index), samples["mask"].mask(index).numpy()
+        bits = objects.masks(128, 128).numpy()
+        assert torch.equal(samples["mask"].image(index), samples["instances"].image(index))
+        assert objects.labels.tolist() == scene.labels.tolist()
+        assert objects.area.tolist() == bits.sum((1, 2)).tolist()
+        for number, label in enumerate(scene.labels):
+            assert numpy.array_equal(bits[number] == 1, scene.instances == number + 1)
+            assert (mask[bits[number] == 1] == label + 1).all()
+        assert numpy.array_equal(mask == 0, scene.instances == 0)
+
+
+def test_changes_that_cannot_move_masks_are_refused_when_masks_are_wanted(make_scenes):
+    source = make_scenes(augment={"iou_crop": {}}).digits
+    assert source.serving("instances").check() is None
+    with pytest.raises(UserError, match=r"dataset.scenes.augment: 'iou_crop' changes images with boxes, but .* masks"):
+        source.serving("mask")

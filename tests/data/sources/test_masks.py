@@ -410,3 +410,19 @@ def test_camvid_loads_with_eleven_classes_and_no_odd_entry(settings):
     samples = splits.samples["test"]
     raw = numpy.array(Image.open(CAMVID / "masks" / "test" / f"{Path(samples.name(7)).stem}.png"))
     assert numpy.array_equal(samples.mask(7), numpy.where(raw == 11, 255, raw))
+
+
+@pytest.mark.parametrize("augment", [{"horizontal_flip": {}}, {"scale_jitter": {}}, {"random_resized_crop": {}}])
+def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_workers(make_source, make_masks, augment):
+    root, made = make_masks({"train": 9, "val": 4}), []
+    for cache_mb, num_workers in ((64, 0), (0, 0), (0, 2)):
+        source = make_source(root, cache_mb=cache_mb, num_workers=num_workers, augment=augment)
+        module = VisionDataModule(source, target="mask", batch_size=4, seed=0)
+        module.setup("fit")
+        made.append([*module.train_dataloader(), *module.val_dataloader()])
+    assert sum(len(batch["index"]) for batch in made[0]) == 13
+    assert "truth_mask" in made[0][-1]
+    for other in made[1:]:
+        for one, two in zip(made[0], other, strict=True):
+            assert set(one) == set(two)
+            assert all(torch.equal(one[key], two[key]) for key in one)

@@ -48,6 +48,7 @@ class Coco(ObjectFiles):
                 split: (file, getattr(self.images, split), _image_folders(root, split, file))
                 for split, file in files.items()
             },
+            with_shapes=self.target != "boxes",
         )
 
     def _files(self, root: Path) -> dict[str, Path]:

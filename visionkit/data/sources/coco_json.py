@@ -15,6 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.sources.marked import Finding, Found, MarkedImages, Objects, clean, existing_images
+from visionkit.data.sources.segmentations import read_shapes
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -25,12 +26,15 @@ Category = tuple[int, str]
 _OUTLINES = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s.,eE+-]*\]')
 
 
-def read_coco(root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]]) -> Found[MarkedImages]:
+def read_coco(
+    root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_shapes: bool = False
+) -> Found[MarkedImages]:
     """Read the JSON file of each split.
 
     Args:
         root: The data set's folder.
         files: For each split its file, the given folder of its images, and folders to look in.
+        with_shapes: Whether outlines and runs are wanted; objects without one are then odd.
 
     Raises:
         UserError: If a file cannot be read, is not in COCO's form, names a class that it does not define, or has other
@@ -41,7 +45,7 @@ def read_coco(root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[s
     categories: tuple[Category, ...] = ()
     for split, (file, folder, folders) in files.items():
         stat = file.stat()
-        images, found_categories, odd = _read_file(file, stat.st_mtime_ns, stat.st_size)
+        images, found_categories, odd = _read_file(file, stat.st_mtime_ns, stat.st_size, with_shapes)
         if splits and found_categories != categories:
             raise UserError(
                 f"dataset.root: '{file}' has other categories than the file of train. "
@@ -89,8 +93,10 @@ def _locate(
 
 
 @lru_cache(maxsize=3)  # the runs of a sweep read the same files
-def _read_file(file: Path, modified: int, size: int) -> tuple[MarkedImages, tuple[Category, ...], list[Finding]]:
-    content = _load(file)
+def _read_file(
+    file: Path, modified: int, size: int, with_shapes: bool
+) -> tuple[MarkedImages, tuple[Category, ...], list[Finding]]:
+    content = _load(file, with_shapes=with_shapes)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             raise UserError(
@@ -101,17 +107,19 @@ def _read_file(file: Path, modified: int, size: int) -> tuple[MarkedImages, tupl
         raise UserError(f"dataset.root: '{file}' lists no images. Expected COCO's images, annotations and categories.")
     categories = _categories(content["categories"], file)
     names, sizes, ids = _images(content["images"], file)
-    objects, findings = _objects(content["annotations"], sizes, ids, [number for number, _ in categories], file)
+    numbers = [number for number, _ in categories]
+    objects, findings = _objects(content["annotations"], sizes, ids, numbers, file, with_shapes=with_shapes)
     return MarkedImages(names, sizes, objects), categories, findings
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path, *, with_shapes: bool) -> dict[str, Any]:
     collects = gc.isenabled()
     gc.disable()  # millions of small lists without a cycle: looking for one takes longer than parsing
     try:
         text = file.read_bytes()
         try:
-            content = json.loads(_OUTLINES.sub(b'"segmentation":[]', text))  # nine tenths of the numbers
+            # outlines are nine tenths of the numbers
+            content = json.loads(text if with_shapes else _OUTLINES.sub(b'"segmentation":[]', text))
         except ValueError:
             content = json.loads(text)  # once more, for an error at its true place
     except (OSError, ValueError, RecursionError) as error:
@@ -167,7 +175,13 @@ def _images(entries: Sequence[Any], file: Path) -> tuple[list[str], NDArray[Any]
 
 
 def _objects(
-    entries: Sequence[Any], sizes: NDArray[Any], image_ids: NDArray[Any], category_ids: Sequence[int], file: Path
+    entries: Sequence[Any],
+    sizes: NDArray[Any],
+    image_ids: NDArray[Any],
+    category_ids: Sequence[int],
+    file: Path,
+    *,
+    with_shapes: bool,
 ) -> tuple[Objects, list[Finding]]:
     def place(row: int) -> str:
         entry = entries[row]
@@ -199,9 +213,13 @@ def _objects(
     boxes = numpy.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     order = numpy.argsort(image, kind="stable")
     order = order[known[order]]
-    objects, odd = clean(
-        Objects(image, boxes, label, crowd, area).select(order), sizes, lambda row: place(rows[order[row]])
-    )
+    shapes = None
+    if with_shapes:
+        told = [entries[rows[row]].get("segmentation") for row in order]
+        shapes, good, odd = read_shapes(told, sizes[image[order]], [place(rows[row]) for row in order])
+        order, findings = order[good], findings + odd
+    objects = Objects(image, boxes, label, crowd, area).select(order)
+    objects, odd = clean(replace(objects, shapes=shapes), sizes, lambda row: place(rows[order[row]]))
     return objects, findings + odd
 
 

@@ -126,10 +126,10 @@ def read_pairs(
         values |= {pair[1]: look.values for pair, look in zip(some, looks, strict=True)}
     classes = settle(frozenset().union(*(values[mask] for mask in splits["train"].masks)))
     outside = [
-        f"{mask} ({describe_values(odd, coloured=coloured)})"
+        f"{mask} ({describe_values(strange, coloured=coloured)})"
         for images in splits.values()
         for mask in images.masks
-        if (odd := classes.odd(values[mask]))
+        if (strange := classes.odd(values[mask]))
     ]
     findings += Finding.of("mask(s) with values outside the classes", outside, remedy="ignored there")
     return FoundMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)

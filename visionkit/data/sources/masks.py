@@ -55,10 +55,6 @@ class MaskSource(DividedFiles):
 
     gives: ClassVar[frozenset[str]] = frozenset({"mask"})
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._class_map  # noqa: B018 - a mistake is found now
-
     @abstractmethod
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
         """The root, and the images with masks of each split; ``findings`` grows by what is odd.
@@ -70,17 +66,16 @@ class MaskSource(DividedFiles):
     def read(self) -> FoundMasks:
         findings: list[Finding] = []
         root, pairs = self.pairs(findings)
-        class_map = self._class_map
-        found = read_pairs(
+        class_map = self.meanings
+        return read_pairs(
             root,
             pairs,
             findings,
             coloured=class_map is not None and class_map.coloured,
             settle=lambda values: settle_classes(
-                values, classes=self.classes, class_map=class_map, ignore_ids=self.ignore_ids
+                values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
             ),
         )
-        return found
 
     def samples_of(self, found: Any, images: MaskedImages) -> FileSamples:
         from visionkit.data.class_masks import MaskFiles
@@ -89,8 +84,18 @@ class MaskSource(DividedFiles):
         masks = MaskFiles(found.root, images.masks, found.classes.table)
         return FileSamples(found.root, images.names, in_channels=self.in_channels, masks=masks)
 
+    @property
+    def names(self) -> tuple[str | None, ...] | None:
+        """The classes, as ``classes`` says."""
+        return self.classes
+
     @cached_property
-    def _class_map(self) -> ClassMap | None:
+    def meanings(self) -> ClassMap | None:
+        """What each value of the masks means, as ``class_map`` says.
+
+        Raises:
+            UserError: If that is no map of ids or colours.
+        """
         return ClassMap.parse(self.class_map) if self.class_map else None
 
 
@@ -110,6 +115,10 @@ class Masks(MaskSource):
     mask_suffix: str = ""
 
     expected: ClassVar[str] = "images/ and masks/ with train/, val/ and test/ in each"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.meanings  # a mistake in it is found now
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
         root = existing_root(self.root, name=self.name, expected=self.expected)

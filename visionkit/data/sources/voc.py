@@ -1,24 +1,27 @@
 """Pascal VOC: an XML file per image (Everingham et al. 2010, development kit).
 
 Understood are ``Annotations/`` and ``JPEGImages/`` with or without ``ImageSets/Main/{train,val,test}.txt``, other names
-of these folders, and ``train/``, ``valid/``, ``test/`` with images and XML files in each.
+of these folders, and ``train/``, ``valid/``, ``test/`` with images and XML files in each. Masks are read from
+``SegmentationClass/`` and ``SegmentationObject/``, divided by ``ImageSets/Segmentation/``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.base import SOURCES, Source, existing_root
 from visionkit.data.sources.class_folders import SPLIT_FOLDERS
+from visionkit.data.sources.divided_files import DividedFiles
 from visionkit.data.sources.object_files import ObjectFiles
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from visionkit.data.sources.marked import Found
+    from visionkit.data.sources.voc_masks import VocMasks
 
 __all__ = ["Voc"]
 
@@ -29,12 +32,13 @@ _DEPTH = 3
 @SOURCES.register("voc")
 @dataclass(frozen=True, kw_only=True)
 class Voc(ObjectFiles):
-    """Images with an XML file each.
+    """Images with an XML file each, or with a mask of classes and one of objects.
 
     Attributes:
         annotations: The folder of the XML files, relative to ``root``; null looks for it.
         images: The folder of the images; null looks for it.
-        classes: Class names in the order of their ids; null takes those found in the files, sorted.
+        classes: Class names in the order of their ids; null takes those found in the files, sorted, and for masks those
+            of ``labelmap.txt`` or the 20 of VOC; there the background, which is not named here, comes first.
         difficult: ``keep`` takes objects marked as difficult as any other; ``ignore`` neither trains on them nor counts
             them as hit or missed, as the VOC challenge does.
         first_pixel: The coordinate of the first pixel; VOC and labelImg count from 1 and include the last pixel.
@@ -48,17 +52,24 @@ class Voc(ObjectFiles):
 
     expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
 
+    def serving(self, target: str) -> Source:
+        return self._masks() if target == "mask" else super().serving(target)
+
     def read(self) -> Found[Any]:
+        from visionkit.data.sources.voc_masks import read_voc_objects
         from visionkit.data.sources.voc_xml import read_voc
 
+        if self.target == "instances":
+            masks = self._masks()
+            return read_voc_objects(masks, masks.read())
         root = existing_root(self.root, name=self.name, expected=self.expected)
         folders = self._xml_folders(root)
         lists = None
         if list(folders) == ["train"]:
-            lists = _lists((root / folders["train"]).parent)
+            lists = self.lists((root / folders["train"]).parent, "Main")
         return read_voc(
             root,
-            {split: (folder, self._image_folder(root, folder)) for split, folder in folders.items()},
+            {split: (folder, self.image_folder(root, folder)) for split, folder in folders.items()},
             lists=lists,
             classes=self.classes,
             ignore_difficult=self.difficult == "ignore",
@@ -79,7 +90,7 @@ class Voc(ObjectFiles):
                     "all. Expected one XML file per image."
                 )
             return {"train": self.annotations}
-        found = list(_folders_with_xml(root, "", _DEPTH))
+        found = [folder for folder in _folders(root, "", _DEPTH) if _holds_xml(root / folder)]
         if not found:
             raise UserError(
                 f"dataset.root: no annotation at all: no XML file in '{root}' or its folders. Expected {self.expected}."
@@ -99,7 +110,16 @@ class Voc(ObjectFiles):
             )
         return splits
 
-    def _image_folder(self, root: Path, xml_folder: str) -> str:
+    def image_folder(self, root: Path, other_folder: str) -> str:
+        """The folder of the images that belong to XML files or masks, relative to the root.
+
+        Args:
+            root: The data set's folder.
+            other_folder: That of the XML files or masks, relative to the root.
+
+        Raises:
+            UserError: If there is none.
+        """
         from visionkit.data.files import walk_images
 
         if self.images is not None:
@@ -109,45 +129,71 @@ class Voc(ObjectFiles):
                     "images, relative to dataset.root. Try: dataset.images=JPEGImages"
                 )
             return self.images
-        parent = os.path.dirname(xml_folder)
+        parent = os.path.dirname(other_folder)
         beside = [f"{parent}/{name}" if parent else name for name in _IMAGE_FOLDERS]
-        for folder in (*beside, xml_folder, parent):
+        for folder in (*beside, other_folder, parent):
             if (root / folder).is_dir() and next(walk_images(root / folder), None) is not None:
                 return folder
         raise UserError(
-            f"dataset.root: no images beside '{root / xml_folder}'. Expected them in {', '.join(beside)}. "
+            f"dataset.root: no images beside '{root / other_folder}'. Expected them in {', '.join(beside)}. "
             "Or say where they are: dataset.images=folder"
         )
 
+    def lists(self, home: Path, kind: str) -> Mapping[str, Path] | None:
+        """The files that say which image belongs to which split, if there are any.
 
-def _lists(home: Path) -> Mapping[str, Path] | None:
-    """The files that say which image belongs to which split, if there are any."""
-    for folder in (home / "ImageSets" / "Main", home / "ImageSets"):
-        files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
-        found = {name: file for name, file in files.items() if file.is_file()}
-        everything = found.pop("trainval", None)
-        if "train" not in found and everything is not None:
-            found = {**found, "train": everything}
-            found.pop("val", None)
-        if not found:
-            continue
-        if "train" not in found:
+        Args:
+            home: The folder that holds ``ImageSets``.
+            kind: ``Main`` or ``Segmentation``.
+
+        Raises:
+            UserError: If there are lists, but none of the training images.
+        """
+        for folder in (home / "ImageSets" / kind, home / "ImageSets"):
+            files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
+            found = {name: file for name, file in files.items() if file.is_file()}
+            everything = found.pop("trainval", None)
+            if "train" not in found and everything is not None:
+                found = {**found, "train": everything}
+                found.pop("val", None)
+            if not found:
+                continue
+            if "train" not in found:
+                raise UserError(
+                    f"dataset.root: '{folder}' has {', '.join(file.name for file in found.values())} but no train.txt. "
+                    "Expected a list of the training images. Remove the folder to let visionkit divide them."
+                )
+            return found
+        return None
+
+    def mask_home(self) -> tuple[Path, str]:
+        """The root, and the path from there to what lies above ``SegmentationClass``, ending in a slash or empty.
+
+        Raises:
+            UserError: If there is no such folder.
+        """
+        root = existing_root(self.root, name=self.name, expected="SegmentationClass/*.png and JPEGImages/*.jpg")
+        inner = next((f for f in _folders(root, "", _DEPTH) if (root / f / "SegmentationClass").is_dir()), None)
+        if inner is None:
             raise UserError(
-                f"dataset.root: '{folder}' has {', '.join(file.name for file in found.values())} but no train.txt. "
-                "Expected a list of the training images. Remove the folder to let visionkit divide them."
+                f"dataset.root: no folder SegmentationClass in '{root}' or its folders. Expected masks there, "
+                "SegmentationClass/*.png, and the images in JPEGImages/. Masks elsewhere are read by: dataset=masks"
             )
-        return found
-    return None
+        return root, f"{inner}/" if inner else ""
+
+    def _masks(self) -> VocMasks:
+        from visionkit.data.sources.voc_masks import VocMasks
+
+        return VocMasks(voc=self, **{field.name: getattr(self, field.name) for field in fields(DividedFiles)})
 
 
-def _folders_with_xml(root: Path, inner: str, depth: int) -> Any:
-    folder = root / inner
-    if _holds_xml(folder):
-        yield inner
+def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:
+    """The folders of a tree, relative to its root, those above before those below."""
+    yield inner
     if depth:
-        for name in sorted(os.listdir(folder)):
-            if not name.startswith((".", "__MACOSX")) and (folder / name).is_dir():
-                yield from _folders_with_xml(root, f"{inner}/{name}" if inner else name, depth - 1)
+        for name in sorted(os.listdir(root / inner)):
+            if not name.startswith((".", "__MACOSX")) and (root / inner / name).is_dir():
+                yield from _folders(root, f"{inner}/{name}" if inner else name, depth - 1)
 
 
 def _holds_xml(folder: Path) -> bool:

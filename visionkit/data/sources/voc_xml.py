@@ -13,7 +13,7 @@ import numpy
 from visionkit.data.sources.marked import Finding, Found, MarkedImages, Objects, clean, existing_images
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["read_voc"]
+__all__ = ["read_list", "read_voc"]
 
 
 @dataclass
@@ -53,7 +53,7 @@ def read_voc(
         UserError: If a list cannot be read, or names an image that another one names too.
     """
     findings: list[Finding] = []
-    listed = None if lists is None else {split: _read_list(file) for split, file in lists.items()}
+    listed = None if lists is None else {split: read_list(file) for split, file in lists.items()}
     gathered: dict[str, _Gathered] = {}
     for split, (xml_folder, image_folder) in folders.items():
         wanted = None if listed is None else {stem for stems in listed.values() for stem in stems}
@@ -144,7 +144,12 @@ def _marked(
     return MarkedImages(files.names, sizes, kept)
 
 
-def _read_list(file: Path) -> list[str]:
+def read_list(file: Path) -> list[str]:
+    """The names, without their endings, of the images that a file lists.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:

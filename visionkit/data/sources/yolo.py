@@ -28,7 +28,8 @@ __all__ = ["Yolo"]
 @SOURCES.register("yolo")
 @dataclass(frozen=True, kw_only=True)
 class Yolo(ObjectFiles):
-    """Images with a text file each: ``class x_center y_center width height``, as shares of the image's sides.
+    """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an
+    outline ``class x y x y x y ...``, which masks need.
 
     Attributes:
         root: The folder that holds the YAML file, or that file itself.
@@ -56,7 +57,7 @@ class Yolo(ObjectFiles):
                 f"dataset.file: '{file}' does not say where the training images are; found the keys "
                 f"{', '.join(map(str, values))}. Expected train: a folder, such as train: images/train"
             )
-        return read_yolo(home, places, names)
+        return read_yolo(home, places, names, with_shapes=self.target != "boxes")
 
     def _yaml(self) -> tuple[Path, Mapping[str, Any]]:
         given = Path(self.root).expanduser() if self.root else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy
 
 from visionkit.data.files import is_image_name, walk_images
+from visionkit.data.shapes import Shapes
 from visionkit.data.sources.marked import Finding, Found, MarkedImages, Objects, clean
 from visionkit.errors import UserError
 
@@ -22,20 +23,26 @@ _NO_LABELS = ("classes.txt", "labels.txt", "train.txt", "val.txt", "test.txt")
 class _Lines:
     """The objects of one split, line by line."""
 
+    with_shapes: bool
     image: list[int] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    outlines: list[Sequence[float]] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
+    no_outline: list[str] = field(default_factory=list)
 
 
-def read_yolo(home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str]) -> Found[MarkedImages]:
+def read_yolo(
+    home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_shapes: bool = False
+) -> Found[MarkedImages]:
     """Read the text files of all images; an image without one has no object.
 
     Args:
         home: The data set's folder.
         places: For each split its folders, or files that list images.
         names: The classes.
+        with_shapes: Whether outlines are wanted; lines that hold none are then odd.
 
     Raises:
         UserError: If a class id is none of the classes, or there are no images.
@@ -53,20 +60,28 @@ def read_yolo(home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[
                 f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
                 "Expected a folder of images, or a text file with one image path per line."
             )
-        splits[split] = _read_split(there, home, names, findings)
+        splits[split] = _read_split(there, home, names, findings, with_shapes=with_shapes)
     return Found(home, splits, tuple(names), findings)
 
 
-def _read_split(images: Sequence[str], home: Path, names: Sequence[str], findings: list[Finding]) -> MarkedImages:
-    lines = _Lines()
+def _read_split(
+    images: Sequence[str], home: Path, names: Sequence[str], findings: list[Finding], *, with_shapes: bool
+) -> MarkedImages:
+    lines = _Lines(with_shapes)
     label_files = [_label_file(image) for image in images]
     for number, file in enumerate(label_files):
         _read_lines(file, number, lines, len(names))
     findings += Finding.of("label file(s) for a missing image", _alone(images, label_files))
-    findings += Finding.of("line(s) that are not 'class x y width height'", lines.odd)
+    form = "class x y x y x y ..." if with_shapes else "class x y width height"
+    findings += Finding.of(f"line(s) that are not '{form}'", lines.odd)
+    findings += Finding.of("line(s) with fewer than three points, no outline", lines.no_outline)
     sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
+    shapes = Shapes.of(lines.outlines, is_runs=False) if with_shapes else None
     objects, odd = clean(
-        Objects.of(lines.image, lines.boxes, lines.labels), sizes, lines.places.__getitem__, relative=True
+        Objects.of(lines.image, lines.boxes, lines.labels, shapes=shapes),
+        sizes,
+        lines.places.__getitem__,
+        relative=True,
     )
     findings += odd
     relative = [os.path.relpath(image, home).replace(os.sep, "/") for image in images]
@@ -146,9 +161,13 @@ def _read_lines(file: str, image: int, lines: _Lines, count: int) -> None:
                 f"dataset.root: {place}: class id {words[0]} is out of range: there are {count} names. "
                 f"Expected 0 to {count - 1}. Mend the file, or add the class to names."
             )
+        if lines.with_shapes and len(values) < 6:
+            lines.no_outline.append(place)
+            continue
         lines.image.append(image)
         lines.boxes.append(_box(values))
         lines.labels.append(int(label))
+        lines.outlines.append(values)
         lines.places.append(place)
 
 
