@@ -51,13 +51,13 @@ def test_text_stays_within_the_image(tmp_path, box):
 def test_a_mask_tints_its_pixels_and_no_others(tmp_path):
     bits = torch.zeros(1, 40, 60, dtype=torch.bool)
     bits[0, 10:20, 30:50] = True
-    mark = Mark((0, 0, 0, 0), "", RED, encode_masks(bits)[0])
+    mark = Mark((30, 10, 50, 20), "", RED, encode_masks(bits)[0])
     write_marked(np.full((3, 40, 60), 100, np.uint8), [mark], tmp_path / "a.png")
     pixels = _picture(tmp_path / "a.png")
     factor = pixels.shape[0] // 40
     tinted = np.nonzero(pixels[..., 0] > 120)
     assert [(axis.min(), axis.max() + 1) for axis in tinted] == [(10 * factor, 20 * factor), (30 * factor, 50 * factor)]
-    assert pixels[15 * factor, 40 * factor].tolist() == pytest.approx([143, 79, 66], abs=2)  # 110 of 255 red
+    assert pixels[15 * factor, 40 * factor].tolist() == pytest.approx([143, 78, 70], abs=2)  # 110 of 255 red
 
 
 def test_jpeg_files_stay_jpeg_files(tmp_path):
