@@ -10,6 +10,7 @@ from pycocotools import mask as coco
 from torch import nn
 
 from visionkit.commands.kits import KITS
+from visionkit.commands.predict_options import PredictOptions
 from visionkit.data.annotations import Annotation
 from visionkit.data.shapes import Shapes, runs_of
 from visionkit.data.transforms import Preprocess
@@ -79,7 +80,7 @@ def _results(tmp_path, *, names=("a.jpg", "b.png"), **data):
         target=tmp_path / "out",
         paths=paths,
         precision="32",
-        min_score=None,
+        options=PredictOptions(),
     ), paths
 
 
