@@ -18,6 +18,7 @@ def test_sizes_and_counts_are_those_of_the_layer(factor, bias):
     assert record.after.shape == tuple(after.shape[1:])
     assert record.parameters == sum(p.numel() for p in layer.parameters())
     assert 2 * record.macs == counter.get_total_flops()
+    assert record.connections == record.neurons * (4 + bias)
 
 
 def test_the_cells_of_a_square_lie_around_the_old_cell():

@@ -11,7 +11,9 @@ from PIL import Image
 
 TINY = (
     "task=instance", "hardware=cpu", "recipe.batch_size=8", "dataset.image_size=64", "dataset.scenes.count=[1,2]",
-    "dataset.scenes.val=16", "dataset.scenes.test=16",
+    "dataset.scenes.val=16", "dataset.scenes.test=16", "head.neck.out_channels=32", "head.mask_channels=16",
+    "head.mask_convs=1", "head.hidden=[64]", "head.sampled_proposals=32", "head.proposals=50",
+    "head.training_proposals=100",
 )  # fmt: skip
 FILES = {
     "config.yaml", "metrics.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors",

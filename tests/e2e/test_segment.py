@@ -66,11 +66,13 @@ def test_the_run_folder_holds_pictures_and_tables_of_masks(run):
 
 def test_metrics_are_overlaps_and_losses(run):
     metrics = _metrics(run)
-    names = {"test/mean_iou", "test/pixel_accuracy", "test/dice", "test/cross_entropy", "test/loss", "val/mean_iou"}
+    names = {"test/mean_iou", "test/pixel_accuracy", "test/dice", "test/dice_loss", "test/loss", "val/mean_iou"}
     assert names <= set(metrics)
     assert 0 < metrics["test/mean_iou"] < metrics["test/dice"] < 1
     rows = list(csv.DictReader((run / "metrics.csv").open()))
-    assert {name for name in rows[0] if name.startswith("train/")} == {"train/cross_entropy", "train/loss"}
+    assert {name for name in rows[0] if name.startswith("train/")} == {
+        "train/cross_entropy", "train/dice_loss", "train/loss",
+    }  # fmt: skip
     assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
 
 

@@ -190,7 +190,7 @@ def test_the_auxiliary_head_runs_in_training_alone_and_weighs_what_it_is_told(he
     outputs = model(images)
     losses = model.loss(outputs, {"mask": mask})
     assert outputs["auxiliary"].shape == outputs["logits"].shape == (2, 3, 35, 40)
-    assert list(losses) == ["cross_entropy", "dice", "auxiliary"]
+    assert list(losses) == ["cross_entropy", "dice_loss", "auxiliary"]
     expected = 0.25 * (0.5 * pixel_cross_entropy(outputs["auxiliary"], mask) + dice_loss(outputs["auxiliary"], mask))
     torch.testing.assert_close(losses["auxiliary"], expected)
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
     losses = model.loss({"logits": logits}, {"mask": mask})
     smooth = pixel_cross_entropy(logits, mask, class_weights=weights, label_smoothing=0.1)
     torch.testing.assert_close(losses["cross_entropy"], 2 * smooth)
-    torch.testing.assert_close(losses["dice"], 3 * dice_loss(logits, mask))
+    torch.testing.assert_close(losses["dice_loss"], 3 * dice_loss(logits, mask))
     torch.testing.assert_close(losses["focal"], 4 * pixel_focal_loss(logits, mask, class_weights=weights, gamma=1.5))
 
 

@@ -19,7 +19,7 @@ class _Model(nn.Module):
         return {"logits": 9.0 * nn.functional.one_hot(self.mask, 3).permute(2, 0, 1)[None].float()}
 
     def loss(self, outputs, targets):
-        return {"cross_entropy": torch.tensor(1.0, requires_grad=True), "dice": torch.tensor(0.5)}
+        return {"cross_entropy": torch.tensor(1.0, requires_grad=True), "dice_loss": torch.tensor(0.5)}
 
 
 LEFT = [[0, 1, 2, 2]] * 4  # the image is the left half of its batch
@@ -67,5 +67,5 @@ def test_training_batches_have_losses_alone():
     batch = _batch([[0, 1]] * 4)
     assert task.training_step({k: v for k, v in batch.items() if "truth" not in k}, 0).item() == 1.5
     means = {name: value.item() for name, value in task.losses["train"].means().items()}
-    assert means == {"cross_entropy": 1.0, "dice": 0.5, "loss": 1.5}
+    assert means == {"cross_entropy": 1.0, "dice_loss": 0.5, "loss": 1.5}
     assert task.metrics["train"].scalars() == {}

@@ -36,6 +36,12 @@ class ConvTranspose2d(Primitive):
     def parameters(self, signal: Signal) -> int:
         return (signal.channels * self.factor**2 + self.bias) * self.out_channels
 
+    def weights_per_neuron(self, signal: Signal) -> int:
+        return signal.channels + self.bias
+
+    def weights_formula(self, signal: Signal) -> str:
+        return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
+
     def macs(self, signal: Signal) -> int:
         channels, rows, columns = self.output(signal).shape
         return signal.channels * channels * rows * columns

@@ -70,7 +70,8 @@ class MaskRcnn(FasterRcnn):
     ) -> dict[str, list[Tensor]]:
         """``mask_logits`` (n, 28, 28) of each image's boxes."""
         logits = _of_class(self._logits(outputs, boxes, sizes), labels)
-        return {"mask_logits": list(logits.split([len(one) for one in boxes]))}
+        of_images = torch.split(logits, [len(one) for one in boxes])  # type: ignore[no-untyped-call]
+        return {"mask_logits": list(of_images)}
 
     def _logits(self, outputs: Mapping[str, Tensor], boxes: list[Tensor], sizes: Sizes) -> Tensor:
         """Of all boxes, (N, K + 1, 28, 28); the first class is torchvision's background."""
@@ -82,7 +83,8 @@ class MaskRcnn(FasterRcnn):
         regions = torch.cat([matched[:, None].to(boxes.dtype), boxes], dim=1)
         size = 2 * MASK_POOLED_SIZE
         # torchvision's pixels are centred on whole numbers, as its cells are
-        return roi_align(masks[:, None].to(boxes.dtype), regions, size, aligned=not self.corner)[:, 0]
+        wanted: Tensor = roi_align(masks[:, None].to(boxes.dtype), regions, size, aligned=not self.corner)
+        return wanted[:, 0]
 
 
 def _of_class(logits: Tensor, labels: list[Tensor]) -> Tensor:

@@ -72,7 +72,9 @@ class Segmenter(Head):
         return {name: _resize(maps[name], image_size) for name in ("logits", "auxiliary") if name in maps}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The terms that the spec weighs, by their names, and ``auxiliary``: theirs for the auxiliary head.
+        """The terms that the spec weighs, and ``auxiliary``: theirs for the auxiliary head.
+
+        They are called ``cross_entropy``, ``dice_loss`` (``dice`` is a score) and ``focal``.
 
         Args:
             outputs: What `forward` returned.
@@ -112,7 +114,7 @@ class Segmenter(Head):
             loss = pixel_cross_entropy(logits, mask, class_weights=weights, label_smoothing=smoothing)
             terms["cross_entropy"] = factors.cross_entropy * loss
         if factors.dice:
-            terms["dice"] = factors.dice * dice_loss(logits, mask)
+            terms["dice_loss"] = factors.dice * dice_loss(logits, mask)
         if factors.focal:
             loss = pixel_focal_loss(logits, mask, class_weights=weights, gamma=self.spec.focal_gamma)
             terms["focal"] = factors.focal * loss
