@@ -21,7 +21,8 @@ __all__ = [
 ]
 
 _LARGEST_LOG_SCALE = math.log(1000 / 16)
-_LARGEST_AT_ONCE = {"cpu": 1_000}
+_AT_ONCE = {"cpu": 256}
+"""Boxes that are compared with each other at a time, about: the work grows with the square of their number."""
 
 
 def box_areas(boxes: Tensor) -> Tensor:
@@ -111,14 +112,13 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: fl
     images = torch.arange(len(labels), device=labels.device)[:, None]
     groups = (images * (labels.max() + 1) + labels).flatten()[there]
     boxes, scores = boxes.flatten(0, 1)[there].float(), scores.flatten()[there].float()
-    if len(there) <= _LARGEST_AT_ONCE.get(boxes.device.type, 20_000):
-        exact = boxes if boxes.device.type == "mps" else boxes.double()
-        apart = groups[:, None] * (exact.max() + 1)  # a region of its own for each group
-        stays = nms(exact + apart, scores.to(exact.dtype), iou_threshold)
-    else:  # the work grows with the square of their number
-        order = groups.argsort(stable=True)
-        sizes = torch.unique(groups, return_counts=True)[1].tolist()  # in the order of the groups, too
-        parts = torch.split(order, sizes)  # type: ignore[no-untyped-call]
-        stays = torch.cat([part[nms(boxes[part], scores[part], iou_threshold)] for part in parts])
+    exact = boxes if boxes.device.type == "mps" else boxes.double()
+    apart = exact + groups[:, None] * (exact.max() + 1)  # a region of its own for each group
+    order = groups.argsort(stable=True)
+    counts = torch.unique(groups, return_counts=True)[1]  # in the order of the groups, too
+    piece = (counts.cumsum(dim=0) - 1) // _AT_ONCE.get(boxes.device.type, 20_000)
+    sizes = torch.bincount(piece, weights=counts).long().tolist()
+    parts = torch.split(order, sizes)  # type: ignore[no-untyped-call]
+    stays = torch.cat([part[nms(apart[part], scores[part].to(apart.dtype), iou_threshold)] for part in parts])
     keep.view(-1)[there[stays]] = True
     return keep

@@ -16,7 +16,7 @@ from visionkit.boxes import box_areas
 
 __all__ = ["assign_anchors", "assign_centers"]
 
-_AT_ONCE = {"cpu": 2**18}
+_AT_ONCE = {"cpu": 2**20}
 """Pairs of box and anchor that are compared at a time: on a CPU as many as its cache holds."""
 
 
@@ -133,43 +133,61 @@ def assign_anchors(
     """
     boxes = boxes.float()
     levels = [_Overlaps(boxes, places, sides) for places, sides in zip(centers, shapes, strict=True)]
-    highest = torch.stack([level.highest for level in levels]).amax(dim=0)  # (B, M)
-    highest = torch.where((labels >= 0) & (highest > 0), highest, 2)  # which no overlap reaches
+    highest = torch.stack([level.highest.amax(dim=-1) for level in levels]).amax(dim=0)  # (B, M)
+    highest = torch.where((labels >= 0) & (highest > 0), highest, 1)  # which no share reaches
+    foreground, background = (iou / (1 + iou) for iou in (foreground_iou, background_iou))
     matched = []
     for level in levels:
-        overlap, box, is_highest = (torch.cat(parts, dim=2) for parts in zip(*level.best(highest), strict=True))
-        index = torch.where(overlap < background_iou, -1, -2)
-        index = torch.where((overlap >= foreground_iou) | is_highest, box, index)
+        parts = zip(*level.best(), strict=True)
+        share, box = (torch.cat(part, dim=2) for part in parts)
+        index = torch.where(share < background, -1, -2)
+        index = torch.where((share >= foreground) | level.reaches(highest), box, index)
         matched.append(index.permute(0, 2, 3, 1).flatten(1))  # (B, n, H, W) to (B, H * W * n)
     return torch.cat(matched, dim=1)
 
 
 class _Overlaps:
-    """All boxes with all anchors of one level."""
+    """All boxes with all anchors of one level.
+
+    What counts here is a pair's share: the pixels both have of the sum of their areas. It is IoU / (1 + IoU), so it
+    grows with the IoU, at one operation less.
+
+    Attributes:
+        highest: (B, M, n), the largest share of each box with an anchor of each shape; it lies where both axes
+            overlap most.
+    """
 
     def __init__(self, boxes: Tensor, centers: Tensor, shapes: Tensor) -> None:
         half = shapes / 2
         self.widths = _common(boxes[..., 0], boxes[..., 2], centers[0, :, 0], half[:, 0])  # (B, M, n, W)
         self.heights = _common(boxes[..., 1], boxes[..., 3], centers[:, 0, 1], half[:, 1])  # (B, M, n, H)
         self.areas = box_areas(boxes)[..., None] + shapes.prod(dim=-1)  # (B, M, n)
-        common = self.widths.amax(dim=-1) * self.heights.amax(dim=-1)
-        self.highest = (common / (self.areas - common)).amax(dim=-1)
-        """(B, M): the most that an anchor overlaps each box; it lies where both axes overlap most."""
+        self.highest = self.widths.amax(dim=-1) * self.heights.amax(dim=-1) / self.areas
 
-    def best(self, highest: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """For some rows of places at a time, (B, n, rows, W): best overlap, its box, whether it is a box's highest."""
+    def reaches(self, highest: Tensor) -> Tensor:
+        """Whether an anchor is one of those that overlap some box most of all: (B, n, H, W).
+
+        Args:
+            highest: (B, M), the largest share of each box on any level.
+        """
+        here = (self.highest == highest[..., None])[..., None]
+        columns = here & (self.widths == self.widths.amax(dim=-1, keepdim=True))
+        rows = self.heights == self.heights.amax(dim=-1, keepdim=True)
+        return torch.einsum("bmnh,bmnw->bnhw", rows.float(), columns.float()) > 0
+
+    def best(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """For some rows of places at a time, (B, n, rows, W): the largest share, and the first box that has it."""
         images, count, shapes, width = self.widths.shape
         height = self.heights.shape[-1]
         pairs = images * count * shapes * width
         rows = max(1, min(height, _AT_ONCE.get(self.widths.device.type, 2**26) // pairs))
-        order = torch.arange(count, 0, -1, dtype=torch.float32, device=highest.device)[:, None, None, None]
+        small = torch.uint8 if count < 2**8 else torch.int32
+        order = torch.arange(count, 0, -1, device=self.widths.device)[:, None, None, None].to(small)
         for heights in torch.split(self.heights, rows, dim=-1):  # type: ignore[no-untyped-call]
-            common = self.widths[:, :, :, None, :] * heights[..., None]  # (B, M, n, rows, W)
-            overlap = common / (self.areas[..., None, None] - common)
-            most = overlap.amax(dim=1)
-            is_highest = (overlap - highest[:, :, None, None, None]).amax(dim=1) == 0
-            first = (overlap == most[:, None]).mul(order).amax(dim=1)
-            yield most, (count - first).long(), is_highest
+            share = (self.widths[:, :, :, None, :] * heights[..., None]).div_(self.areas[..., None, None])
+            most = share.amax(dim=1)  # of (B, M, n, rows, W)
+            first = (share == most[:, None]).to(small).mul_(order).amax(dim=1)
+            yield most, count - first.long()
 
 
 def _common(low: Tensor, high: Tensor, centers: Tensor, half: Tensor) -> Tensor:
