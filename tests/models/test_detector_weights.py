@@ -132,7 +132,7 @@ def _content(name):
     ("backbone", "arguments", "message"),
     [
         ("resnet18", {"weights": "coco"}, "torchvision has published no weights of this head on resnet18"),
-        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "Try experiment=coco_fcos"),
+        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "Try: experiment=coco_fcos"),
         ("resnet50", {"weights": "imagenet"}, "For the backbone alone: backbone.weights=imagenet"),
         ("resnet50", {"weights": "cocoo"}, "file 'cocoo' does not exist"),
     ],

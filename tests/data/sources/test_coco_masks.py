@@ -136,7 +136,7 @@ def test_odd_shapes_are_dropped_counted_and_named(make_source, make_coco, shape,
     splits = source.splits(seed=0)
     (note,) = splits.notes
     assert note.startswith(f"1 {words}")
-    assert note.endswith("dropped: instances_train2017.json annotation 10")
+    assert note.endswith("dropped: annotations/instances_train2017.json annotation 10")
     assert len(splits.samples["train"].annotations.objects) == 5
     with pytest.raises(UserError, match=r"dataset 'coco': .*: instances_train2017.json annotation 10. Mend or remove"):
         source.check(strict=True)
@@ -144,7 +144,7 @@ def test_odd_shapes_are_dropped_counted_and_named(make_source, make_coco, shape,
 
 def test_an_object_keeps_the_good_ones_of_its_outlines(make_source, make_coco):
     splits = make_source(make_coco(change=segment([TRIANGLE, [1, 2, 3, 4]]))).splits(seed=0)
-    assert splits.notes == ["1 polygon(s) with fewer than three points dropped: instances_train2017.json annotation 0"]
+    assert splits.notes == ["1 polygon(s) with fewer than three points dropped: annotations/instances_train2017.json annotation 0"]
     assert int(splits.samples["train"].annotation(0).masks(30, 40).sum()) == PIXELS
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DigitScenes", "Digits", "Scenes"]
 
-_SCENES = ("boxes", "instances", "mask")
-"""The targets for which there are scenes."""
+_SCENES = {"boxes": 128, "instances": 128, "mask": 96}
+"""The targets for which there are scenes, and their side in pixels; a class for each pixel costs the most time."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -64,7 +64,7 @@ class Scenes:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     def __post_init__(self) -> None:
-        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=_SCENES)
+        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=tuple(_SCENES))
         for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
             if low > high:
                 raise UserError(
@@ -99,7 +99,7 @@ class Digits(Source):
         scenes = self.scenes
         check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
         return DigitScenes(
-            image_size=self.image_size,
+            image_size=self.image_size or _SCENES[target],
             augment=scenes.augment,
             num_workers=self.num_workers,
             cache_mb=self.cache_mb,
@@ -153,7 +153,6 @@ class DigitScenes(Source):
     target: str = "boxes"
 
     gives: ClassVar[frozenset[str]] = frozenset(_SCENES)
-    own_size: ClassVar[int | None] = 128
 
     @property
     def name(self) -> str:

@@ -73,6 +73,14 @@ class DividedFiles(Source):
             images: One of its splits, or a part of one.
         """
 
+    def accept(self, found: Found[Any]) -> None:
+        """Look at all that was read, before it is divided.
+
+        Raises:
+            UserError: If there is nothing to learn from.
+        """
+        return
+
     def judge(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
         """Look whether the splits can be learnt from and judged by.
 
@@ -135,6 +143,7 @@ class DividedFiles(Source):
     @cached_property
     def _found(self) -> Found[Any]:
         found = self.read()
+        self.accept(found)
         seen: dict[str, str] = {}
         for split, images in found.splits.items():
             twice = next((name for name in images.names if name in seen), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.augment import check_augment
@@ -54,17 +53,16 @@ class ObjectFiles(DividedFiles):
             category_ids=None if numbers is None else (0, *numbers),
         )
 
-    @cached_property
-    def _found(self) -> Found[Any]:
-        found = super()._found
-        if not any(len(images.objects) for images in found.splits.values()):
-            lost = "".join(f" {finding.note}." for finding in found.findings)
-            expected = "boxes" if self.target == "boxes" else "outlines"
-            raise UserError(
-                f"dataset '{self.name}': no annotation at all: no object is marked in any of the "
-                f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
-            )
-        return found
+    def accept(self, found: Found[Any]) -> None:
+        """Refuse a data set in which nothing is marked."""
+        if any(len(images.objects) for images in found.splits.values()):
+            return
+        lost = "".join(f" {finding.note}." for finding in found.findings)
+        expected = "boxes" if self.target == "boxes" else "outlines"
+        raise UserError(
+            f"dataset '{self.name}': no annotation at all: no object is marked in any of the "
+            f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
+        )
 
     def judge(self, splits: Mapping[str, MarkedImages], *, remedy: str) -> list[str]:
         """Without objects nothing is learnt from train, and no epoch is better than another in val."""
