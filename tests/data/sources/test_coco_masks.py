@@ -138,7 +138,7 @@ def test_odd_shapes_are_dropped_counted_and_named(make_source, make_coco, shape,
     assert note.startswith(f"1 {words}")
     assert note.endswith("dropped: annotations/instances_train2017.json annotation 10")
     assert len(splits.samples["train"].annotations.objects) == 5
-    with pytest.raises(UserError, match=r"dataset 'coco': .*: instances_train2017.json annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=r"dataset 'coco': .*: annotations/instances_train2017.json annotation 10. Mend or remove"):
         source.check(strict=True)
 
 
