@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from visionkit.data.mask_values import IGNORED, MAX_CLASSES, ValueTable, code_of, colour_of
+from visionkit.data.mask_values import ValueTable, code_of, colour_of
 from visionkit.errors import UserError, did_you_mean
+from visionkit.mask_ids import IGNORED, MAX_CLASSES
 from visionkit.schema import describe
 
 __all__ = ["ClassMap", "MaskClasses", "describe_values", "settle_classes"]
