@@ -15,8 +15,8 @@ and, for evaluation, the truth in pixels of the image as it was decoded, which n
     truth_crowd bool (B, T)       truth_area float32 (B, T)
 
 Where the pixels of each object are wanted too, there are ``masks`` bool (B, M, H, W) and, for evaluation,
-``truth_runs`` uint8 (B, L): each image's masks packed by `visionkit.instance_masks.pack_masks`, zeros behind. Bits of large
-images would be gigabytes.
+``truth_runs`` uint8 (B, L): each image's masks packed by `visionkit.instance_masks.pack_masks`, zeros behind. Bits of
+large images would be gigabytes.
 """
 
 from __future__ import annotations
