@@ -5,7 +5,7 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from visionkit.instance_masks import decode_mask, encode_masks, mask_iou, paste_masks
+from visionkit.instance_masks import decode_mask, encode_masks, mask_iou, pack_masks, paste_masks, unpack_masks
 
 
 def logits_of(probabilities):
@@ -71,3 +71,10 @@ def test_intersection_over_union_is_that_of_sets():
     sets = [[set(m.flatten().nonzero().flatten().tolist()) for m in group] for group in (masks, others)]
     expected = [[len(a & b) / len(a | b) for b in sets[1]] for a in sets[0]]
     assert mask_iou(encode_masks(masks), encode_masks(others)).tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_packed_masks_come_back_whatever_lies_behind_them():
+    masks = encode_masks(torch.from_numpy(np.random.default_rng(0).random((5, 30, 40)) < 0.3))
+    packed = pack_masks(masks)
+    assert unpack_masks(torch.cat([packed, packed.new_zeros(17)]), (30, 40)) == masks
+    assert unpack_masks(pack_masks([]), (30, 40)) == []

@@ -5,14 +5,14 @@ A hundred masks of an image of 12 megapixels are more than a gigabyte as bits, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RunLengths", "decode_mask", "encode_masks", "mask_iou", "paste_masks"]
+__all__ = ["RunLengths", "decode_mask", "encode_masks", "mask_iou", "pack_masks", "paste_masks", "unpack_masks"]
 
 RunLengths = dict[str, object]
 """COCO's compressed form of one mask: ``size``, its height and width, and ``counts``, a word."""
@@ -29,6 +29,23 @@ def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
 
     pixels: NDArray[numpy.bool_] = coco.decode(runs).astype(bool)
     return pixels
+
+
+def pack_masks(masks: Sequence[Mapping[str, object]]) -> Tensor:
+    """The words of masks of one image as bytes, uint8 (n,): they travel and are kept as tensors do."""
+    words = "\n".join(str(runs["counts"]) for runs in masks).encode("ascii")
+    return torch.frombuffer(bytearray(words), dtype=torch.uint8) if words else torch.zeros(0, dtype=torch.uint8)
+
+
+def unpack_masks(packed: Tensor, size: Sequence[int]) -> list[RunLengths]:
+    """What `pack_masks` was given.
+
+    Args:
+        packed: uint8 (n,), perhaps with zeros behind.
+        size: Height and width of the image.
+    """
+    words = bytes(packed.cpu().numpy()).rstrip(b"\0").decode("ascii").splitlines()
+    return [{"size": list(size), "counts": word} for word in words]
 
 
 def mask_iou(masks: Sequence[RunLengths], others: Sequence[RunLengths]) -> Tensor:

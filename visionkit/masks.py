@@ -1,4 +1,4 @@
-"""Masks as tensors: one class id per pixel, `IGNORED` where a pixel does not count."""
+"""Masks as tensors: one class id per pixel, `visionkit.mask_ids.IGNORED` where a pixel does not count."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["IGNORED", "pixels_inside", "restore_logits", "restore_masks"]
-
-IGNORED = 255
-"""The id of pixels that count neither in a loss nor in a score: void, padding, and what lies outside the image."""
+__all__ = ["pixels_inside", "restore_logits", "restore_masks"]
 
 _LARGEST = 1 << 25  # numbers that are held at once: 128 MiB of float32
 

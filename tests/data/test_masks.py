@@ -17,6 +17,7 @@ from visionkit.data.samples import FileSamples, TensorSamples
 from visionkit.data.shapes import Shapes
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
+from visionkit.instance_masks import decode_mask, unpack_masks
 
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]
 BOXES = [[[2, 4, 12, 24], [0, 0, 20, 40]], [], [[5, 5, 20, 10], [5, 5, 8, 20]], [[0, 0, 10, 10]]]
@@ -94,13 +95,30 @@ def test_pixels_of_objects_lie_where_their_boxes_lie(instances):
 
 def test_evaluation_holds_the_pixels_of_objects_and_crowds_as_they_were_marked(instances):
     batch = whole(InstanceReader(instances, Preprocess((17, 23), "resize"), training=False))
-    assert (batch["truth_masks"].shape, batch["truth_masks"].dtype) == ((4, 8, 40, 60), torch.bool)
-    for index, (height, width) in enumerate(SIZES):
+    total = 0
+    for index, size in enumerate(SIZES):
         objects = instances.annotation(index)
-        assert torch.equal(
-            batch["truth_masks"][index, : len(objects), :height, :width], objects.masks(height, width).bool()
-        )
-    assert int(batch["truth_masks"].sum()) == sum((x2 - x) * (y2 - y) for boxes in BOXES for x, y, x2, y2 in boxes)
+        masks = [decode_mask(runs) for runs in unpack_masks(batch["truth_runs"][index], size)]
+        assert len(masks) == len(objects)
+        for mask, bits in zip(masks, objects.masks(*size), strict=True):
+            assert torch.equal(torch.from_numpy(mask), bits.bool())
+        total += sum(int(mask.sum()) for mask in masks)
+    assert total == sum((x2 - x) * (y2 - y) for boxes in BOXES for x, y, x2, y2 in boxes)
+
+
+def test_the_truth_of_large_images_with_many_objects_is_small():
+    count, size = 100, (3000, 4000)
+    outlines = [[10 * i, 5, 10 * i + 900, 5, 10 * i + 900, 2900, 10 * i, 2900] for i in range(count)]
+    boxes = torch.tensor([[10.0 * i, 5, 10 * i + 900, 2900] for i in range(count)])
+    labels, shapes = torch.zeros(count, dtype=torch.int64), Shapes.of(outlines, is_runs=False)
+    objects = Annotation(boxes, labels, torch.zeros(count, dtype=torch.bool), torch.ones(count), shapes)
+    samples = TensorSamples(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), None, torch.arange(1), prefix="x",
+                            annotations=Annotations.join([objects]))  # fmt: skip
+    reader = InstanceReader(samples, Preprocess((8, 8), "resize"), training=False)
+    truth = reader.truth([objects], torch.tensor([size]))
+    assert sum(value.nbytes for value in truth.values()) < count * size[0] * size[1] / 1000
+    (first, *_, last) = unpack_masks(truth["truth_runs"][0], size)
+    assert (decode_mask(first).sum(), decode_mask(last).sum()) == (900 * 2895, 900 * 2895)
 
 
 @pytest.mark.parametrize("mode", ["letterbox", "resize_pad", "resize"])

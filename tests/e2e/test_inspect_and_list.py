@@ -4,10 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from visionkit.backbones import list_backbones
+from visionkit.tasks.info import TASKS
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_inspect_prints_lenet_as_the_paper_has_it(cli):
@@ -200,6 +204,10 @@ def test_list_shows_every_group_and_its_choices(cli):
         "blocks",
     } == set(groups)
     assert set(groups["backbone"]) == {*list_backbones(), "timm"}
+    assert {"auto", "fcos", "fcn", "deeplabv3", "deeplabv3plus", "unet", "fpn", "mask_rcnn"} <= set(groups["head"])
+    assert set(groups["task"]) == set(TASKS)
+    for group in set(groups) - {"blocks"}:
+        assert set(groups[group]) == {file.stem for file in (CONF / group).glob("*.yaml")}, group
     assert "bottleneck" in groups["blocks"]
 
 

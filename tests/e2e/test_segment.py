@@ -169,6 +169,26 @@ def test_the_user_chooses_head_and_recipe_whatever_the_task_prefers(cli, in_empt
     assert "type: adam\n" in config
 
 
+def test_class_weights_are_counted_in_the_training_masks_and_every_loss_has_its_number(cli, in_empty_folder):
+    words = ("dataset.scenes.train=16", "head=fcn", "head.class_weights=balanced", "head.auxiliary={weight: 0.4}",
+             "head.loss={cross_entropy: 0.5, dice: 1.0, focal: 1.0}", "debug=fast", "run_dir=run")  # fmt: skip
+    assert cli(*words, *(word for word in TINY if "head" not in word))[0] == 0
+    from visionkit.commands.run_config import RunConfig
+    from visionkit.training.run_folder import RunFolder
+
+    samples = RunConfig.from_plain(RunFolder(Path("run")).read_config()).source.splits(seed=0).samples["train"]
+    pixels = np.concatenate([samples.mask(number).numpy().ravel() for number in range(len(samples))])
+    counts = np.bincount(pixels, minlength=11)
+    present = counts > 0
+    expected = np.where(present, counts.sum() / (present.sum() * counts.clip(min=1)), 0)
+    assert json.loads(Path("run/data.json").read_text())["class_weights"] == pytest.approx(expected.tolist())
+    metrics = _metrics(Path("run"))
+    terms = [metrics[f"test/{name}"] for name in ("cross_entropy", "dice_loss", "focal")]
+    assert sum(terms) == pytest.approx(metrics["test/loss"], rel=1e-4)
+    assert "train/auxiliary" in Path("run/metrics.csv").read_text().splitlines()[0]
+    assert min(terms) > 0
+
+
 def test_a_head_of_another_task_says_which_ones_fit(cli, in_empty_folder):
     code, _, err = cli("head=fcos", "task=segment")
     assert code == 2

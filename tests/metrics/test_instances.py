@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from visionkit.instance_masks import decode_mask, paste_masks
+from visionkit.instance_masks import decode_mask, encode_masks, pack_masks, paste_masks
 from visionkit.metrics import detection
 from visionkit.metrics.instances import InstanceMetrics
 
@@ -92,7 +92,8 @@ def _batch(cases):
     def padded(*names):
         return {name: _padded([c[name] for c in cases], -1 if "labels" in name else 0) for name in names}
 
-    batch = padded("truth_boxes", "truth_labels", "truth_crowd", "truth_area", "truth_masks")
+    batch = padded("truth_boxes", "truth_labels", "truth_crowd", "truth_area")
+    batch["truth_runs"] = _padded([pack_masks(encode_masks(torch.from_numpy(c["truth_masks"]))) for c in cases])
     batch["index"] = torch.tensor([case["index"] for case in cases])
     batch["original_sizes"] = torch.tensor([case["size"] for case in cases])
     return padded("boxes", "scores", "labels", "mask_logits"), batch

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from visionkit.instance_masks import encode_masks, pack_masks
 from visionkit.tasks.create import TASK_CLASSES
 from visionkit.tasks.info import TASKS
 from visionkit.tasks.instance import InstanceTask
@@ -43,7 +44,7 @@ def _batch(**changes):
         "truth_labels": torch.tensor([[0]]),
         "truth_crowd": torch.tensor([[False]]),
         "truth_area": torch.tensor([[10_000.0]]),
-        "truth_masks": masks,
+        "truth_runs": pack_masks(encode_masks(masks[0]))[None],
         **changes,
     }
 
@@ -71,7 +72,7 @@ def test_masks_and_boxes_are_scored_in_pixels_of_the_original_image():
 def test_a_mask_is_scored_by_itself():
     masks = torch.zeros(1, 1, 400, 250, dtype=torch.bool)
     masks[0, 0, 40:240, 150:200] = True  # the right half
-    numbers = _score([20.0, 10.0, 40.0, 60.0], truth_masks=masks)
+    numbers = _score([20.0, 10.0, 40.0, 60.0], truth_runs=pack_masks(encode_masks(masks[0]))[None])
     assert (numbers["map"], numbers["box_map"]) == (0.0, pytest.approx(1.0))
 
 

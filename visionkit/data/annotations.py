@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from visionkit.data.shapes import Shapes
+from visionkit.instance_masks import RunLengths
 
 __all__ = ["Annotation", "Annotations"]
 
@@ -47,9 +48,17 @@ class Annotation:
         Raises:
             TypeError: If only boxes are known.
         """
+        return torch.from_numpy(self._shapes.bits(height, width))
+
+    def runs(self, height: int, width: int) -> list[RunLengths]:
+        """The same, run-length encoded: no image of a mask is made on the way."""
+        return [{**runs, "counts": runs["counts"].decode("ascii")} for runs in self._shapes.rles(height, width)]
+
+    @property
+    def _shapes(self) -> Shapes:
         if self.shapes is None:
             raise TypeError("these objects have boxes, no shapes.")
-        return torch.from_numpy(self.shapes.bits(height, width))
+        return self.shapes
 
     def select(self, keep: Tensor | slice) -> Annotation:
         """The objects that a mask, bool (n,), positions, int64 (m,), or a slice choose."""

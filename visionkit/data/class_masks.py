@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotations
-from visionkit.data.mask_values import IGNORED, ValueTable, read_mask
+from visionkit.data.mask_values import ValueTable, read_mask
+from visionkit.mask_ids import IGNORED
 
-__all__ = ["IGNORED", "ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
+__all__ = ["ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
 
 
 class ClassMasks(ABC):

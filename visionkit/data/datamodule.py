@@ -17,7 +17,6 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from visionkit.data.augment import Augment
-from visionkit.data.class_masks import IGNORED
 from visionkit.data.joint_augment import JointAugment
 from visionkit.data.joint_reader import JointReader
 from visionkit.data.loading import BatchReader, Loader
@@ -30,6 +29,7 @@ from visionkit.data.shared import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_division
 from visionkit.errors import UserError
+from visionkit.mask_ids import IGNORED
 from visionkit.output import write_atomic
 
 __all__ = ["VisionDataModule"]

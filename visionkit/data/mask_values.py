@@ -12,15 +12,13 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.errors import UserError
+from visionkit.mask_ids import IGNORED
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["IGNORED", "MAX_CLASSES", "ValueTable", "code_of", "colour_of", "found_values", "is_coloured", "read_mask"]
+__all__ = ["ValueTable", "code_of", "colour_of", "found_values", "is_coloured", "read_mask"]
 
-IGNORED = 255
-"""The value of pixels that count neither in a loss nor in a score."""
-MAX_CLASSES = 255
 _MOST_COLOURS = 1 << 16
 
 

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from visionkit.data.class_masks import IGNORED, resize_mask
+from visionkit.data.class_masks import resize_mask
 from visionkit.data.joint_augment import Sample
 from visionkit.data.joint_reader import JointReader
+from visionkit.mask_ids import IGNORED
 
 __all__ = ["MaskReader"]
 

@@ -15,7 +15,8 @@ and, for evaluation, the truth in pixels of the image as it was decoded, which n
     truth_crowd bool (B, T)       truth_area float32 (B, T)
 
 Where the pixels of each object are wanted too, there are ``masks`` bool (B, M, H, W) and, for evaluation,
-``truth_masks`` bool (B, T, Ho, Wo), false behind the last and outside the image.
+``truth_runs`` uint8 (B, L): each image's masks packed by `visionkit.instance_masks.pack_masks`, zeros behind. Bits of
+large images would be gigabytes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from visionkit.data.class_masks import resize_mask
 from visionkit.data.joint_augment import Sample, visible
 from visionkit.data.joint_reader import JointReader
 from visionkit.data.shapes import Shapes
+from visionkit.instance_masks import pack_masks
 
 __all__ = ["InstanceReader", "ObjectReader"]
 
@@ -94,9 +96,8 @@ class InstanceReader(ObjectReader):
         return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
 
     def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
-        truth = super().truth(known, sizes)
-        masks = [each.masks(*size) for each, size in zip(known, sizes.tolist(), strict=True)]
-        return truth | {"truth_masks": _pad_masks(masks, (*truth["truth_labels"].shape, *sizes.amax(0).tolist()))}
+        packed = [pack_masks(each.runs(*size)) for each, size in zip(known, sizes.tolist(), strict=True)]
+        return super().truth(known, sizes) | {"truth_runs": _pad(packed, 0)}
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:

@@ -27,15 +27,13 @@ from visionkit.blocks.base import Fraction
 from visionkit.errors import UserError
 from visionkit.heads.parts import Part, trace_parts
 from visionkit.heads.spec import HeadSpec
+from visionkit.mask_ids import IGNORED, MAX_CLASSES
 from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
     from visionkit.heads.base import Head
 
 __all__ = ["HIDDEN_INIT", "Auxiliary", "LossTerms", "OutputStride", "SegmentationHead", "output_layer", "with_dropout"]
-
-MOST_CLASSES = 255
-"""Masks keep a class id in a byte, of which 255 stands for pixels that do not count."""
 
 Factor = Annotated[float, Field(ge=0)]
 OutputStride = Literal[8, 16, 32]
@@ -131,10 +129,11 @@ class SegmentationHead(HeadSpec):
 
     def check(self, *, num_classes: int) -> None:
         """There are at most 255 classes, and class weights need one number per class."""
-        if num_classes > MOST_CLASSES:
+        if num_classes > MAX_CLASSES:
             raise UserError(
-                f"head: found {num_classes} classes, but a mask holds at most {MOST_CLASSES}: one byte per pixel, of "
-                "which 255 stands for pixels that do not count. Try a data set whose class map joins some of them."
+                f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "
+                f"which {IGNORED} stands for pixels that do not count. Try a data set whose class map joins some of "
+                "them."
             )
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(

@@ -13,7 +13,8 @@ from visionkit.heads.base import Head, Predictions
 from visionkit.heads.parts import Part, cells
 from visionkit.heads.segmentation import SegmentationHead
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
-from visionkit.masks import IGNORED, pixels_inside
+from visionkit.mask_ids import IGNORED
+from visionkit.masks import pixels_inside
 
 __all__ = ["Segmenter"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
+
+from visionkit.instance_masks import pack_masks, unpack_masks
 
 __all__ = ["BoxAveragePrecision", "MaskAveragePrecision", "STATS"]
 
@@ -138,8 +140,8 @@ class MaskAveragePrecision(BoxAveragePrecision):
             target: As for boxes, and ``masks``, and ``size`` (2,) int64, height and width of the image.
         """
         super().update(preds, target)
-        self.detection_runs += [_as_bytes(item["masks"]) for item in preds]
-        self.groundtruth_runs += [_as_bytes(item["masks"]) for item in target]
+        self.detection_runs += [pack_masks(item["masks"]) for item in preds]
+        self.groundtruth_runs += [pack_masks(item["masks"]) for item in target]
         self.image_sizes += [item["size"] for item in target]
 
     def compute(self) -> dict[str, Tensor]:
@@ -153,9 +155,7 @@ class MaskAveragePrecision(BoxAveragePrecision):
         boxes = self._evaluated("bbox", images, truth, found)
         for columns, runs in ((truth, self.groundtruth_runs), (found, self.detection_runs)):
             columns["segmentation"] = [
-                {"size": size, "counts": word}
-                for place, size in zip(order, sizes, strict=True)
-                for word in _words(runs[place])
+                one for place, size in zip(order, sizes, strict=True) for one in unpack_masks(runs[place], size)
             ]
         found["area"] = torch.tensor([float(mask.area(runs)) for runs in found["segmentation"]])
         masks = self._evaluated("segm", images, truth, found)
@@ -172,12 +172,3 @@ def _rows(columns: Columns) -> list[dict[str, Any]]:
     numbers = range(1, len(columns["image_id"]) + 1)
     lists = (column.tolist() if isinstance(column, Tensor) else column for column in columns.values())
     return [dict(zip(names, row, strict=True)) for row in zip(numbers, *lists, strict=True)]
-
-
-def _as_bytes(masks: Sequence[Mapping[str, Any]]) -> Tensor:
-    words = "\n".join(runs["counts"] for runs in masks).encode("ascii")
-    return torch.frombuffer(bytearray(words), dtype=torch.uint8) if words else torch.zeros(0, dtype=torch.uint8)
-
-
-def _words(runs: Tensor) -> list[str]:
-    return bytes(runs.cpu().numpy()).decode("ascii").splitlines()

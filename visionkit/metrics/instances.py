@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from visionkit.instance_masks import encode_masks, paste_masks
+from visionkit.instance_masks import paste_masks, unpack_masks
 from visionkit.metrics.average_precision import STATS, MaskAveragePrecision
 from visionkit.metrics.detection import DetectionMetrics, class_averages
 from visionkit.metrics.table import Table
@@ -19,8 +19,8 @@ class InstanceMetrics(DetectionMetrics):
     """COCO's numbers of masks, and with ``box_`` before their names of boxes; see `DetectionMetrics`.
 
     Masks are pasted at the size of the original image and kept run-length encoded. To what `DetectionMetrics.update`
-    takes, predictions add ``mask_logits`` (B, D, S, S), stretched over the boxes, and batches ``truth_masks``
-    (B, T, H, W) bool and ``original_sizes`` (B, 2), the part of H and W that is each image's own.
+    takes, predictions add ``mask_logits`` (B, D, S, S), stretched over the boxes, and batches ``original_sizes``
+    (B, 2) and ``truth_runs`` (B, L) uint8, the masks as `visionkit.instance_masks.pack_masks` leaves them.
 
     Args:
         class_names: The K classes, in the order of their ids.
@@ -28,7 +28,7 @@ class InstanceMetrics(DetectionMetrics):
 
     average_precision_class = MaskAveragePrecision
     predicted = (*DetectionMetrics.predicted, "mask_logits")
-    of_images = (*DetectionMetrics.of_images, "original_sizes", "truth_masks")
+    of_images = (*DetectionMetrics.of_images, "original_sizes", "truth_runs")
     stats = (*STATS, *(f"box_{name}" for name in STATS))
 
     def tables(self) -> dict[str, Table]:
@@ -43,9 +43,8 @@ class InstanceMetrics(DetectionMetrics):
 
     def _by_image(self, batch: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         found, truth = super()._by_image(batch)
-        present = batch["truth_labels"] >= 0
         for i, size in enumerate(batch["original_sizes"]):
             height, width = size.tolist()
             found[i]["masks"] = paste_masks(found[i].pop("mask_logits"), found[i]["boxes"], (height, width))
-            truth[i] |= {"masks": encode_masks(batch["truth_masks"][i][present[i], :height, :width]), "size": size}
+            truth[i] |= {"masks": unpack_masks(batch["truth_runs"][i], (height, width)), "size": size}
         return found, truth

@@ -34,11 +34,11 @@ def create_model(
     """Build a whole model: ``create_model("classify", "resnet50", num_classes=1000)``.
 
     Args:
-        task: ``"classify"``, ``"detect"`` or ``"segment"``.
+        task: ``"classify"``, ``"detect"``, ``"segment"`` or ``"instance"``.
         backbone: A name, a path to a YAML file, such a file's content, or one already read.
         num_classes: How many classes.
         head: A name or mapping. Unless given, the paper's own head for classification, ``fcos`` for detection,
-            ``unet`` for segmentation.
+            ``unet`` for semantic and ``mask_rcnn`` for instance segmentation.
         in_channels: Channels of the images; the backbone file's unless given.
         image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
             The backbone file's unless given.
@@ -47,9 +47,8 @@ def create_model(
         std: As ``mean``.
         weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
             and ``imagenet_v2`` name one of two), for detection and segmentation ``coco``, a file in our layout or
-            torchvision's
-            (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number of classes
-            are made to fit, and the logger ``visionkit`` warns of it.
+            torchvision's (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number
+            of classes are made to fit, and the logger ``visionkit`` warns of it.
 
     Returns:
         The model, initialised from torch's global generator, in training mode.

@@ -10,7 +10,7 @@ __all__ = ["InstanceTask"]
 class InstanceTask(DetectTask):
     """Trains a detector that draws masks: batches hold ``masks`` (B, M, H, W) bool too, false for padding.
 
-    Validation and test batches hold ``truth_masks`` (B, T, Ho, Wo) at the size of the original images too, and there
+    Validation and test batches hold ``truth_runs`` (B, L), masks at the size of the original images, too, and there
     masks and boxes are scored.
     """
 

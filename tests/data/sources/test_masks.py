@@ -148,6 +148,49 @@ def test_0_and_255_under_more_names_say_what_they_look_like(make_source, make_ma
         make_source(make_masks(among=(0, 255)), classes=["a", "b", "c"]).check()
 
 
+def test_0_and_255_under_a_map_without_255_say_what_they_look_like(make_source, make_masks):
+    root = make_masks(among=(0, 255))
+    with pytest.raises(UserError, match=r"hold 0 and 255 only, .*nothing of 255.* Try: .*={0: ground, 255: object}"):
+        make_source(root, class_map={"0": "ground", "1": "cell"}).check()
+    source = make_source(root, class_map={"0": "ground", "255": "cell"})
+    assert numpy.array_equal(masks(source)[0], values(0, (0, 255)) // 255)
+    assert make_source(root, class_map={"0": "ground", "1": "cell", "255": None}).info().num_classes == 2
+
+
+@pytest.mark.parametrize("changes", [{"classes": ["a", "b"]}, {"class_map": {"0": "a", "1": "b"}}])
+def test_training_masks_without_any_of_the_classes_are_an_error(make_source, make_masks, changes):
+    source = make_source(make_masks(among=(5, 6, 255)), **changes)
+    with pytest.raises(UserError, match=r"nothing to train on: the training masks hold 5, 6, 255, .*Expected 0, 1 in"):
+        source.check()
+
+
+def test_masks_of_ignored_pixels_alone_are_an_error(make_source, make_masks):
+    with pytest.raises(UserError, match=r"found 0 class\(es\) in the training masks, beside ignored pixels"):
+        make_source(make_masks(among=(255,))).check()
+
+
+def test_a_split_without_a_pixel_that_counts_is_an_error_and_in_test_a_note(make_source, make_masks):
+    root = make_masks()
+    for index in range(2):
+        save(root / f"masks/test/test{index}.png", values(index, (7, 255)))
+    notes = make_source(root).splits(seed=0).notes
+    assert "no pixel of any class in the masks of test: all are ignored, and nothing can be scored" in notes
+    for index in range(2):
+        save(root / f"masks/val/val{index}.png", values(index, (7, 255)))
+    with pytest.raises(
+        UserError, match=r"dataset 'masks': no pixel of any class in the 2 mask\(s\) of val in .*scenes'"
+    ):
+        make_source(root).check()
+
+
+def test_a_val_that_is_held_out_without_a_pixel_that_counts_asks_for_another_division(make_source, make_masks):
+    root = make_masks({"": 9})
+    for index in range(1, 9):
+        save(root / f"masks/{index}.png", values(index, (255,)))
+    with pytest.raises(UserError, match=r"no pixel of any class .* Try another division: dataset.split_seed=1"):
+        make_source(root).splits(seed=0)
+
+
 def test_a_map_joins_and_ignores_ids(make_source, make_masks):
     class_map = {"0": "ground", "1": "thing", "2": "thing", "3": None}
     source = make_source(make_masks(among=(0, 1, 2, 3)), class_map=class_map)

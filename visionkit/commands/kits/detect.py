@@ -188,7 +188,7 @@ def _detect(
 def _truth(annotation: Any, size: Sequence[int], *, masks: bool) -> Objects:
     """What is annotated in an image of a height and width."""
     objects: Objects = {"boxes": annotation.boxes, "labels": annotation.labels}
-    return {**objects, "masks": encode_masks(annotation.masks(*size))} if masks else objects
+    return {**objects, "masks": annotation.runs(*size)} if masks else objects
 
 
 def _select(objects: Objects, keep: Tensor) -> Objects:

@@ -15,7 +15,8 @@ from torch import Tensor
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
 from visionkit.commands.predict_options import PredictOptions
 from visionkit.errors import UserError
-from visionkit.masks import IGNORED, restore_logits, restore_masks
+from visionkit.mask_ids import IGNORED
+from visionkit.masks import restore_logits, restore_masks
 from visionkit.metrics.table import Table
 from visionkit.models.sliding_window import slide
 from visionkit.output import write_atomic

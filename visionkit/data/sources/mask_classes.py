@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from visionkit.data.mask_values import IGNORED, MAX_CLASSES, ValueTable, code_of, colour_of
+from visionkit.data.mask_values import ValueTable, code_of, colour_of
 from visionkit.errors import UserError, did_you_mean
+from visionkit.mask_ids import IGNORED, MAX_CLASSES
 from visionkit.schema import describe
 
 __all__ = ["ClassMap", "MaskClasses", "describe_values", "settle_classes"]
@@ -83,16 +84,18 @@ def settle_classes(
         ignore_ids: Values of pixels that never count, beside 255.
 
     Raises:
-        UserError: If the names, the map and the values do not go together, or there are more classes than one byte
-            holds, or fewer than two.
+        UserError: If the names, the map and the values do not go together, no value is one of a class, or there are
+            more classes than one byte holds, or fewer than two.
     """
     silent = frozenset({IGNORED, *ignore_ids})
     notes: tuple[str, ...] = ()
+    binary = set(found) == {0, IGNORED} and IGNORED not in ignore_ids
     if class_map is not None:
+        _check_binary(class_map, binary=binary)
         names, meanings = _mapped(class_map, classes)
         silent |= {value for value, name in class_map.names.items() if name is None}
         silent -= set(meanings)
-    elif IGNORED in found and IGNORED not in ignore_ids and set(found) <= {0, IGNORED}:
+    elif binary:
         names, notes = _binary(classes)
         meanings = {0: 0, IGNORED: 1}
     elif classes is not None:
@@ -105,11 +108,18 @@ def settle_classes(
         places = sorted(set(found) - silent)
         names, meanings = tuple(map(str, places)), {value: label for label, value in enumerate(places)}
     _check_names(names)
+    coloured = class_map is not None and class_map.coloured
     seen = {meanings[value] for value in found if value in meanings}
+    if not seen:
+        raise UserError(
+            f"dataset.masks: nothing to train on: the training masks hold "
+            f"{describe_values(sorted(found), coloured=coloured)}, and none of that is a class. Expected "
+            f"{describe_values(list(meanings), coloured=coloured)} in some. With dataset=masks, "
+            "dataset.class_map={VALUE: NAME} says what each value means."
+        )
     unseen = [name for label, name in enumerate(names) if label not in seen]
     if unseen:
         notes = (*notes, f"{len(unseen)} class(es) without a pixel in any training mask: {_some(unseen)}")
-    coloured = class_map is not None and class_map.coloured
     return MaskClasses(names, ValueTable(meanings, coloured), silent, notes)
 
 
@@ -140,6 +150,16 @@ def _binary(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tupl
             "Try: dataset.classes=[background,object]"
         )
     return names, (f"masks hold 0 and 255: read as {names[0]} and {names[1]}",)
+
+
+def _check_binary(class_map: ClassMap, *, binary: bool) -> None:
+    if binary and not class_map.coloured and IGNORED not in class_map.names:
+        named = class_map.names.get(0) or "background"
+        raise UserError(
+            "dataset.class_map: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
+            f"the map says nothing of 255, which is ignored then. Try: dataset.class_map={{0: {named}, 255: object}}, "
+            "or 255: null to ignore it"
+        )
 
 
 def _check_ignored(classes: Sequence[str | None], ignore_ids: Collection[int]) -> None:

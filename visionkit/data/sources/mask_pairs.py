@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.files import read_size
@@ -30,17 +31,20 @@ class MaskedImages:
     Attributes:
         names: Of the images, relative to the root, with ``/`` between the parts.
         masks: Of their masks, in the same order.
+        classed: bool (N,), which masks have a pixel of a class at all.
     """
 
     names: Sequence[str]
     masks: Sequence[str]
+    classed: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def select(self, positions: NDArray[Any]) -> MaskedImages:
         """The images at these positions, int64 (M,), in this order."""
-        return MaskedImages([self.names[i] for i in positions], [self.masks[i] for i in positions])
+        names, masks = ([each[i] for i in positions] for each in (self.names, self.masks))
+        return MaskedImages(names, masks, self.classed[positions])
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def read_pairs(
     Raises:
         UserError: If no pair of a split is left, or as ``settle``.
     """
-    splits: dict[str, MaskedImages] = {}
+    kept: dict[str, list[Pair]] = {}
     values: dict[str, frozenset[int]] = {}
     for split, some in pairs.items():
         looks = _look_at_all(root, some, coloured=coloured)
@@ -122,16 +126,24 @@ def read_pairs(
                 f"dataset.masks: nothing is left of the {len(some)} images of {split}:"
                 f"{''.join(f' {finding.note}.' for finding in odd)} {_remedy(problems)}".rstrip()
             )
-        splits[split] = MaskedImages([image for image, _ in good], [mask for _, mask in good])
+        kept[split] = good
         values |= {pair[1]: look.values for pair, look in zip(some, looks, strict=True)}
-    classes = settle(frozenset().union(*(values[mask] for mask in splits["train"].masks)))
+    classes = settle(frozenset().union(*(values[mask] for _, mask in kept["train"])))
     outside = [
         f"{mask} ({describe_values(strange, coloured=coloured)})"
-        for images in splits.values()
-        for mask in images.masks
+        for good in kept.values()
+        for _, mask in good
         if (strange := classes.odd(values[mask]))
     ]
     findings += Finding.of("mask(s) with values outside the classes", outside, remedy="ignored there")
+    splits = {
+        split: MaskedImages(
+            [image for image, _ in good],
+            [mask for _, mask in good],
+            numpy.array([not classes.table.classes.keys().isdisjoint(values[mask]) for _, mask in good]),
+        )
+        for split, good in kept.items()
+    }
     return FoundMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)
 
 

@@ -12,6 +12,7 @@ What is missing of ``val`` is held out of ``train``.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +77,18 @@ class MaskSource(DividedFiles):
                 values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
             ),
         )
+
+    def judge(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
+        """Where no pixel counts, nothing is learnt from train, and no epoch is better than another in val."""
+        for split in ("train", "val"):
+            if not splits[split].classed.any():
+                raise UserError(
+                    f"dataset '{self.name}': no pixel of any class in the {len(splits[split])} mask(s) of {split} in "
+                    f"'{self.root}': all are ignored. Expected some in train and in val. {remedy}"
+                )
+        if "test" in splits and not splits["test"].classed.any():
+            return ["no pixel of any class in the masks of test: all are ignored, and nothing can be scored"]
+        return []
 
     def samples_of(self, found: Any, images: MaskedImages) -> FileSamples:
         from visionkit.data.class_masks import MaskFiles

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.mask_values import IGNORED, ValueTable, code_of, is_coloured, read_mask
+from visionkit.data.mask_values import ValueTable, code_of, is_coloured, read_mask
 from visionkit.data.shapes import Shapes, runs_of
 from visionkit.data.sources.marked import Finding, Found, MarkedImages, Objects, existing_images
 from visionkit.data.sources.mask_classes import ClassMap
@@ -24,6 +24,7 @@ from visionkit.data.sources.masks import MaskSource
 from visionkit.data.sources.object_files import BACKGROUND
 from visionkit.data.sources.voc_xml import read_list
 from visionkit.errors import UserError
+from visionkit.mask_ids import IGNORED
 
 if TYPE_CHECKING:
     from visionkit.data.sources.voc import Voc
