@@ -33,6 +33,7 @@ def test_single_digits_serve_labels_and_scenes_serve_boxes(settings):
     digits = parse_source(settings("digits"))
     assert digits.serving("label") is digits
     assert (digits.info().image_size, digits.serving("boxes").info().image_size) == ((32, 32), (128, 128))
+    assert digits.serving("mask").info().image_size == (96, 96)
     assert digits.serving("boxes").name == "digits"
     assert digits.serving("boxes").info().num_classes == 10
 
@@ -158,7 +159,7 @@ def test_a_change_that_cannot_move_boxes_is_refused(make_scenes):
 
 
 def test_masks_hold_the_class_of_each_pixel_and_instances_the_pixels_of_each_digit(settings, digits):
-    changes = {"scenes": {**settings("digits")["scenes"], "train": 3, "val": 6, "test": 2}}
+    changes = {"scenes": {**settings("digits")["scenes"], "train": 3, "val": 6, "test": 2}, "image_size": 128}
     source = parse_source(settings("digits", **changes))
     served = {target: source.serving(target) for target in ("mask", "instances")}
     assert served["mask"].info().class_names == ("background", *"0123456789")
