@@ -241,8 +241,8 @@ def on_each_level(branches: Mapping[str, tuple[str | None, Node]], levels: Mappi
     """
     records: list[Record] = []
     after: dict[tuple[str, str], Signal] = {}
-    for name, (source, node) in branches.items():
-        for i, (level, signal) in enumerate(levels.items()):
+    for i, (level, signal) in enumerate(levels.items()):
+        for name, (source, node) in branches.items():
             before = signal if source is None else after[source, level]
             record = trace(expand(node, before)[0], before, path=("head", name, level))
             record = replace(record, shared=i > 0)
