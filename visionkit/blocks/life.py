@@ -1,4 +1,4 @@
-"""The maps that are alive while parts run forward and backward, one part after the other; `memory` says in which order."""
+"""The maps that are alive while parts run forward and backward, in the order that `memory` says."""
 
 from __future__ import annotations
 

@@ -107,8 +107,10 @@ class _Pass:
         """The part with which the map's last holder lets go of it; one behind the last for what comes out."""
         last, maker = len(self.parts), self.makers[number]
         readers = [i for i, read in enumerate(self.read) if number in read]
-        if number not in self.outputs[:maker + 1]:
-            return last if maker < 0 else max(maker, *readers, -1)
+        if maker < 0:
+            return last
+        if number != self.outputs[maker]:  # joined for one part, and perhaps others
+            return max([maker, *readers])
         room = _room(self.parts[maker])
         if room == "stage" and (given is None or self.parts[maker].path[0] in given):
             return max((i for i, part in enumerate(self.parts) if _room(part) == "neck"), default=last)

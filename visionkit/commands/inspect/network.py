@@ -56,8 +56,13 @@ class Network:
 
     @property
     def weighted_layers(self) -> int | None:
-        """Layers with weights on the longest way through, gates left out, as names such as ResNet-50 count them."""
-        return None if self.is_opaque else sum(_weighted_layers(part) for part in self.parts if not part.path[1:])
+        """Layers with weights on the longest way through, gates left out, as names such as ResNet-50 count them.
+
+        None where they are not known, and where neck or head have several ways.
+        """
+        if self.is_opaque or any(part.path[1:] for part in self.parts):
+            return None
+        return sum(_weighted_layers(part) for part in self.parts)
 
     @property
     def is_opaque(self) -> bool:
