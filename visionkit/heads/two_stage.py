@@ -100,7 +100,7 @@ class FasterRcnnHead(DetectionHead):
         In training, for those that the loss draws.
         """
         records = self.neck.trace(backbone, image_size=image_size)
-        records += on_each_level(self._first_stage(), self.neck.levels(records))
+        records += on_each_level(self._first_stage(), self.neck.levels(records), level_by_level=False)
         pooled = self._pooled("pooled", POOLED_SIZE, backbone, records)
         before = pooled.after
         looked = [pooled]
