@@ -160,8 +160,10 @@ def executed_whole(model, in_channels, size):
     """As `executed`, of a model that may have a neck and several outputs."""
 
     def run(x):
-        features = model.backbone(x)
-        outputs = model.head(features if model.neck is None else model.neck(features), size)
+        x = model.backbone(x)
+        if model.neck is not None:
+            x = model.neck(x)
+        outputs = model.head(x, size)
         return [x for name, x in outputs.items() if x.is_floating_point() and "level" not in name]
 
     images = torch.empty(BATCH, in_channels, *size, device="meta")
