@@ -99,9 +99,11 @@ class _Pass:
         self.kept = self._run()
 
     def _find(self, wanted: Signal) -> int:
-        tests = (lambda one: one is wanted, lambda one: one == wanted, lambda one: one.shape == wanted.shape)
         numbers = range(len(self.signals) - 1, -1, -1)
-        return next((i for test in tests for i in numbers if test(self.signals[i])), len(self.signals) - 1)
+        same = [i for i in numbers if self.signals[i] is wanted]
+        equal = [i for i in numbers if self.signals[i] == wanted]
+        alike = [i for i in numbers if self.signals[i].shape == wanted.shape]
+        return [*same, *equal, *alike, numbers[0]][0]
 
     def _end(self, number: int, given: Collection[str] | None) -> int:
         """The part with which the map's last holder lets go of it; one behind the last for what comes out."""

@@ -45,10 +45,8 @@ def test_layers_with_weights_are_those_of_the_papers(name, layers):
 
 
 def test_a_small_ratio_keeps_two_digits():
-    cells = {row[0]: row[1:] for row in comparison([pair_of("resnet18", 10), pair_of("lenet", 10)]).rows}
-    assert cells["checkpoint"][1].endswith(" x 0.95")
-    first, lenet = pair_of("resnet50"), pair_of("squeezenet1_1")
-    cells = {row[0]: row[1:] for row in comparison([first, lenet]).rows}
+    grid = comparison([pair_of("resnet50"), pair_of("squeezenet1_1")])
+    cells = {row[0]: row[1:] for row in grid.rows}
     assert cells["parameters"] == ["25,557,032  x 1.00", "1,235,496  x 0.048"]
 
 
