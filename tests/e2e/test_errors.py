@@ -52,6 +52,7 @@ MISTAKES = [
     (["train", "run=nowhere"], "'nowhere' is no run folder"),
     (["train", "resume=true"], "resume=true continues a run: say which"),
     (["inspect", "image_size=0"], "inspect.image_size: expected a number greater than 0, found 0"),
+    (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
     (["inspect", "batch_size=0"], "inspect.batch_size: expected a number greater than 0, found 0"),

@@ -30,7 +30,7 @@ def test_inspect_prints_lenet_as_the_paper_has_it(cli):
         850,
     ]
     assert document["layers"][0] == {
-        "name": "c1.conv", "type": "conv", "kernel_size": [5, 5], "stride": [1, 1], "padding": [0, 0],
+        "name": "c1.conv", "type": "conv", "runs": 1, "kernel_size": [5, 5], "stride": [1, 1], "padding": [0, 0],
         "output": [6, 28, 28], "size_formula": "1 + (32 + 2*0 - 5)/1 = 28", "weights_per_neuron": 26,
         "weights_formula": "1 + 5*5*1 = 26", "neurons": 4704, "connections": 122_304, "parameters": 156,
         "macs": 117_600, "activation_memory": 18_816, "training_memory": 18_816, "receptive_field": 5, "jump": 1,
@@ -123,6 +123,54 @@ def test_inspect_shows_the_share_of_each_stage(cli):
     first = json.loads(out)["backbones"][0]["stages"][-1]
     assert first["name"] == "head"
     assert first["parameters_share"] == pytest.approx(123_642_856 / 138_357_544)
+
+
+def test_inspect_lays_whole_detectors_side_by_side(cli):
+    code, out, err = cli("inspect", "task=detect", "backbone=lenet,resnet18,resnet50", "num_classes=20", "format=json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert [one["num_classes"] for one in document["backbones"]] == [20, 20, 20]
+    assert len(document["ratios"]["macs"]) == 3
+    code, out, _ = cli("inspect", "task=detect", "backbone=lenet,resnet18,resnet50")
+    assert "The backbones alone; num_classes=1000 adds what stands on them." in out
+
+
+@pytest.mark.parametrize(("task", "head"), [("segment", "unet"), ("instance", "mask_rcnn"), ("detect", "fcos")])
+def test_inspect_shows_the_share_of_neck_and_head(cli, task, head):
+    code, out, _ = cli("inspect", f"task={task}", f"head={head}", "backbone=resnet18", "num_classes=5", "by=stage",
+                       "format=json")  # fmt: skip
+    stages = json.loads(out)["stages"]
+    assert code == 0
+    assert [stage["name"] for stage in stages][5:] == (["head"] if head == "unet" else ["neck", "head"])
+    assert sum(stage["macs"] for stage in stages) == json.loads(out)["totals"]["macs"]
+
+
+def test_inspect_says_how_often_a_layer_is_done(cli):
+    _, out, _ = cli("inspect", "task=instance", "backbone=resnet18", "num_classes=5")
+    assert "linear, 200 times" in out
+    assert "roi_align, 100 times" in out
+    _, out, _ = cli("inspect", "task=segment", "head=fcn", "head.auxiliary={weight: 0.4}", "backbone=resnet18",
+                    "num_classes=5")  # fmt: skip
+    assert "resize, in training" in out
+    _, out, _ = cli("inspect", "task=segment", "backbone=resnet18")
+    assert "The backbone alone; num_classes=1000 adds what stands on it." in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("task=segment num_classes=300", "head: found 300 classes, but a mask holds at most 255"),
+        ("task=segment num_classes=3 head.class_weights=[1,2]", "expected one number for each of the 3 classes"),
+        ("task=segment head=fcos", "head 'fcos' serves task 'detect', not 'segment'"),
+        ("task=instance head=unet", "head 'unet' serves task 'segment', not 'instance'"),
+        ("task=segment num_classes=3 image_size=8 backbone=lenet", "image_size="),
+        ("task=instance num_classes=3 head.mask_conv=4", "mask_convs"),
+    ],
+)
+def test_inspect_refuses_what_training_refuses_for_every_task(cli, arguments, words):
+    code, _, err = cli("inspect", *arguments.split())
+    assert code == 2
+    assert words in err
 
 
 def test_inspect_explains_and_warns(cli):

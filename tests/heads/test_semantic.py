@@ -72,7 +72,9 @@ def test_declared_counts_and_sizes_are_the_modules(head, name):
         )
     for size in two_sizes(name):
         records = model.head.spec.trace(model.backbone.spec, num_classes=11, image_size=size)
-        model(torch.zeros(2, model.backbone.spec.in_channels, *size, dtype=torch.uint8, device="meta"))
+        outputs = model(torch.zeros(2, model.backbone.spec.in_channels, *size, dtype=torch.uint8, device="meta"))
+        whole = {key: tuple(x.shape[1:]) for key, x in outputs.items()}
+        seen |= {f"{key}_per_pixel": shape for key, shape in whole.items() if shape != seen[key]}
         assert seen == {record.path[1]: record.after.shape for record in records if record.path[0] == "head"}
         own = [p for key, p in model.named_parameters() if key.startswith(("head.", "neck."))]
         assert sum(record.parameters for record in records) == sum(p.numel() for p in own)

@@ -61,11 +61,15 @@ class GroupNorm(Norm):
     """Group normalisation (Wu & He 2018, arXiv:1803.08494).
 
     ``groups`` is the most there may be: where it does not divide the channels, the largest
-    smaller number that does is taken, so that one setting serves a whole net.
+    smaller number that does is taken, so that one setting serves a whole net. Mean and variance are those of the
+    whole map, in inference too, so from here on a cell depends on the whole image.
     """
 
     groups: Count = 32
     eps: Positive = 1e-5
+
+    def output(self, signal: Signal) -> Signal:
+        return signal.see_all()
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn
@@ -97,9 +101,12 @@ class LayerNorm(Norm):
 @NORMS.register("instance")
 @dataclass(frozen=True)
 class InstanceNorm(Norm):
-    """Instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022), with weight and bias."""
+    """Instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022), with weight and bias; global as group norm is."""
 
     eps: Positive = 1e-5
+
+    def output(self, signal: Signal) -> Signal:
+        return signal.see_all()
 
     def build(self, signal: Signal) -> nn.Module:
         from torch import nn

@@ -145,6 +145,11 @@ class Signal:
             self.channels if channels is None else channels, self.height.slide(height), self.width.slide(width)
         )
 
+    def see_all(self) -> Signal:
+        """The signal after an operation over the whole map: each cell depends on every pixel of the image."""
+        height, width = (replace(axis, receptive_field=None) for axis in (self.height, self.width))
+        return replace(self, height=height, width=width)
+
     def merge(self, other: Signal) -> Signal:
         """Two paths of one source, joined: this one's sizes, and of both views the wider; None (global) is widest."""
         return Signal(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from visionkit.blocks.signal import DoesNotFitError, Signal, TooSmallError
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
@@ -17,7 +17,7 @@ from visionkit.names import RESERVED_NAMES
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LayerError", "Record", "build", "expand", "primitives", "trace"]
+__all__ = ["Join", "LayerError", "Record", "build", "expand", "primitives", "trace"]
 
 
 class LayerError(ValueError):
@@ -44,6 +44,19 @@ class LayerError(ValueError):
 
 
 @dataclass(frozen=True)
+class Join:
+    """Maps that become one before a part reads them.
+
+    Attributes:
+        sources: The maps, each brought to the size of the whole.
+        how: Stacked along the channels, added, or cut into regions (`sources` keep their size then).
+    """
+
+    sources: tuple[Signal, ...]
+    how: Literal["concat", "sum", "pool"] = "concat"
+
+
+@dataclass(frozen=True)
 class Record:
     """What `trace` saw of one node of an opened tree.
 
@@ -55,7 +68,9 @@ class Record:
         children: The records of a combinator's parts, in the order of execution.
         in_place: Whether a primitive writes its output over its input, as the built layer does.
         shared: Whether another record stands for the same weights and has counted them.
-        runs: How often it is done for one image.
+        runs: How often it is done for one image; 0 for what only training needs.
+        training_runs: The same in training, where that is another number.
+        join: How what comes in is made of other maps; None where it is one of them as it is.
     """
 
     path: tuple[str, ...]
@@ -66,6 +81,8 @@ class Record:
     in_place: bool = False
     shared: bool = False
     runs: int = 1
+    training_runs: int | None = None
+    join: Join | None = None
 
     @property
     def parts(self) -> tuple[Record, ...]:
@@ -100,15 +117,15 @@ class Record:
     def neurons(self) -> int:
         """Numbers that come about as weighted sums, as Krizhevsky et al. 2012 count them: pools and norms have none."""
         if isinstance(self.node, Primitive):
-            return 0 if self.node.weights_per_neuron(self.before) is None else self.after.numbers
-        return sum(child.neurons for child in self.children)
+            return 0 if self.node.weights_per_neuron(self.before) is None else self.runs * self.after.numbers
+        return self.runs * sum(child.neurons for child in self.children)
 
     @property
     def connections(self) -> int:
         """Each neuron's weights and bias, added up over all neurons, shared or not (LeCun et al. 1998)."""
         if isinstance(self.node, Primitive):
             return self.neurons * (self.node.weights_per_neuron(self.before) or 0)
-        return sum(child.connections for child in self.children)
+        return self.runs * sum(child.connections for child in self.children)
 
 
 def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:

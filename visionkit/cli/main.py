@@ -209,7 +209,7 @@ def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
     for backbone in typed.groups.get("backbone", "").split(","):
         groups = {**typed.groups, "backbone": backbone.strip()} if "backbone" in typed.groups else typed.groups
         plain = resolve(replace(typed, groups=groups), config_dirs)
-        configs.append(RunConfig.from_plain(plain, check_data=use_dataset))
+        configs.append(RunConfig.from_plain(plain, check_data=use_dataset, own_keys=VERBS["inspect"].options))
     return inspect(configs, options, use_dataset=use_dataset)
 
 

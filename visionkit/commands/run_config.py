@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -99,17 +99,20 @@ class RunConfig:
         check_start(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], *, check_data: bool = True) -> RunConfig:
+    def from_plain(
+        cls, plain: Mapping[str, Any], *, check_data: bool = True, own_keys: Collection[str] = ()
+    ) -> RunConfig:
         """Read and check a resolved configuration.
 
         Args:
             plain: All sections and run-wide keys.
             check_data: Whether the data set's files must be there.
+            own_keys: What a misspelt key may mean besides, as the verb's own.
 
         Raises:
             UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
         """
-        _check_keys(plain)
+        _check_keys(plain, own_keys)
         plain = _settle_latest(plain)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         load_plugins(scalars.plugins)
@@ -153,13 +156,13 @@ def _settle_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
     return settle({**plain, "backbone": settle(plain["backbone"])})  # type: ignore[no-any-return]
 
 
-def _check_keys(plain: Mapping[str, Any]) -> None:
+def _check_keys(plain: Mapping[str, Any], own_keys: Collection[str]) -> None:
     known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
         if key not in known:
             inner = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
             inner = "backbone" if inner is None and key in BACKBONE_KEYS else inner
-            near = did_you_mean(key, known) if inner is None else f" Did you mean '{inner}.{key}'?"
+            near = did_you_mean(key, [*known, *own_keys]) if inner is None else f" Did you mean '{inner}.{key}'?"
             raise UserError(f"unknown key '{key}'.{near} Known keys: {', '.join(known)}.")
     for key in known:
         if key not in plain:

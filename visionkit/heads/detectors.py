@@ -108,7 +108,7 @@ class DenseHead(DetectionHead):
         """The neck's parts, then each part of the head on each level; its weights are counted on the first."""
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
-        return records + on_each_level(self.branches(num_classes), levels)
+        return records + on_each_level(self.branches(num_classes), levels, level_by_level=True)
 
     def layers(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, nn.Module]:
         """The torch modules of the parts by name, freshly initialised.
@@ -232,22 +232,25 @@ class RetinaNetHead(DenseHead):
         return RetinaNet(self, layers, levels=self.neck.feature_info(backbone))
 
 
-def on_each_level(branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, Signal]) -> list[Record]:
+def on_each_level(
+    branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, Signal], *, level_by_level: bool
+) -> list[Record]:
     """What parts that are the same on every level do there; their weights are counted on the first.
 
     Args:
         branches: The parts by name: each stands on another one's maps, or on the level itself (None).
         levels: The levels' maps by name.
+        level_by_level: Whether all parts look at one level before the next; else each part at all levels.
     """
     records: list[Record] = []
     after: dict[tuple[str, str], Signal] = {}
-    for name, (source, node) in branches.items():
-        for i, (level, signal) in enumerate(levels.items()):
-            before = signal if source is None else after[source, level]
-            record = trace(expand(node, before)[0], before, path=("head", name, level))
-            record = replace(record, shared=i > 0)
-            after[name, level] = record.after
-            records.append(record)
+    pairs = [(name, level) for level in levels for name in branches]
+    for name, level in pairs if level_by_level else sorted(pairs, key=lambda pair: list(branches).index(pair[0])):
+        source, node = branches[name]
+        before = levels[level] if source is None else after[source, level]
+        record = trace(expand(node, before)[0], before, path=("head", name, level))
+        after[name, level] = record.after
+        records.append(replace(record, shared=level != next(iter(levels))))
     return records
 
 

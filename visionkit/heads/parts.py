@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from visionkit.blocks import Axis, Node, Record, Signal, expand, trace
+from visionkit.blocks import Sequence as Nodes
+from visionkit.blocks.walks import Join
 
 __all__ = ["Part", "cells", "trace_parts"]
 
@@ -40,7 +42,7 @@ def cells(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 def trace_parts(parts: Mapping[str, Part], features: Mapping[str, Signal], image_size: tuple[int, int]) -> list[Record]:
-    """What each part does to an image, under the path ``head.NAME``.
+    """What each part does to an image, under the path ``head.NAME``, and ``head.NAME_per_pixel`` for what comes out.
 
     Args:
         parts: In an order in which every part follows its sources.
@@ -49,10 +51,28 @@ def trace_parts(parts: Mapping[str, Part], features: Mapping[str, Signal], image
     """
     after, records = dict(features), []
     for name, part in parts.items():
-        before = _join(part, [after[source] for source in part.sources], image_size)
-        records.append(trace(expand(part.node, before, path=("head", name))[0], before, path=("head", name)))
-        after[name] = records[-1].after
+        sources = tuple(after[source] for source in part.sources)
+        before = _join(part, sources, image_size)
+        record = trace(expand(part.node, before, path=("head", name))[0], before, path=("head", name))
+        records.append(_when_needed(part, replace(record, join=Join(sources, part.join))))
+        after[name] = record.after
+    read = {source for part in parts.values() for source in part.sources}
+    records += [_per_pixel(name, part, after[name], image_size) for name, part in parts.items()
+                if name not in read and after[name].shape[1:] != image_size]  # fmt: skip
     return records
+
+
+def _per_pixel(name: str, part: Part, logits: Signal, image_size: tuple[int, int]) -> Record:
+    """What comes out is brought to the image's size."""
+    height, width = (replace(axis, size=size, jump=1, offset=0.0) for axis, size in
+                     zip((logits.height, logits.width), image_size, strict=True))  # fmt: skip
+    whole = Signal(logits.channels, height, width)
+    record = Record(("head", f"{name}_per_pixel"), Nodes({}, made_by="Resize"), whole, whole, join=Join((logits,)))
+    return _when_needed(part, record)
+
+
+def _when_needed(part: Part, record: Record) -> Record:
+    return replace(record, runs=0, training_runs=1) if part.training_only else record
 
 
 def _join(part: Part, sources: Sequence[Signal], image_size: tuple[int, int]) -> Signal:

@@ -156,10 +156,13 @@ class SegmentationHead(HeadSpec):
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
         self.check(num_classes=num_classes)
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
+        parts = self.parts(backbone, num_classes=num_classes)
         layers = {
-            record.path[1]: build(record.node, record.before)[0] for record in records if record.path[0] == "head"
+            record.path[1]: build(record.node, record.before)[0]
+            for record in records
+            if record.path[0] == "head" and record.path[1] in parts
         }
-        return Segmenter(self, self.parts(backbone, num_classes=num_classes), layers, maps=self.maps(backbone))
+        return Segmenter(self, parts, layers, maps=self.maps(backbone))
 
     def conv(self, out_channels: int, kernel_size: int, *, dilation: int = 1) -> Conv:
         """A convolution that keeps the size, with norm and ReLU."""

@@ -28,6 +28,7 @@ from visionkit.blocks import (
 )
 from visionkit.blocks.base import Count
 from visionkit.blocks.signal import Axis
+from visionkit.blocks.walks import Join
 from visionkit.heads.detectors import DetectionHead, Positive, Probability, anchor_shapes, is_resnet50, on_each_level
 from visionkit.heads.spec import head
 from visionkit.necks import FPN
@@ -94,16 +95,20 @@ class FasterRcnnHead(DetectionHead):
         return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
-        """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image."""
+        """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image.
+
+        In training, for those that the loss draws.
+        """
         records = self.neck.trace(backbone, image_size=image_size)
-        records += on_each_level(self._first_stage(), self.neck.levels(records))
-        before = self._pooled(POOLED_SIZE)
+        records += on_each_level(self._first_stage(), self.neck.levels(records), level_by_level=False)
+        pooled = self._pooled("pooled", POOLED_SIZE, backbone, records)
+        before = pooled.after
+        looked = [pooled]
         for name, node in self._second_stage(num_classes).items():
-            record = replace(trace(expand(node, before)[0], before, path=("head", name)), runs=self.proposals)
-            records.append(record)
+            looked.append(trace(expand(node, before)[0], before, path=("head", name)))
             if name == "hidden":
-                before = record.after
-        return records
+                before = looked[-1].after
+        return records + [replace(one, runs=self.proposals, training_runs=self.sampled_proposals) for one in looked]
 
     def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
         """A `FasterRcnn`, or what it is the first half of."""
@@ -111,7 +116,7 @@ class FasterRcnnHead(DetectionHead):
         layers = {
             record.path[1]: build(record.node, record.before)[0]
             for record in records
-            if record.path[0] == "head" and not record.shared
+            if record.path[0] == "head" and record.parameters
         }
         levels = self.neck.feature_info(backbone)
         return self.module(self, layers, levels=levels, num_pooled=len(self.neck.stages(backbone)))
@@ -123,10 +128,12 @@ class FasterRcnnHead(DetectionHead):
 
         return FasterRcnn
 
-    def _pooled(self, size: int) -> Signal:
+    def _pooled(self, name: str, size: int, backbone: BackboneSpec, records: list[Record]) -> Record:
         """What is pooled for a box: of the image, its cells see what their box does."""
         axis = Axis(size, None, None, None)
-        return Signal(self.neck.out_channels, axis, axis)
+        pooled = Signal(self.neck.out_channels, axis, axis)
+        levels = tuple(self.neck.levels(records).values())[: len(self.neck.stages(backbone))]
+        return Record(("head", name), Sequence({}, made_by="RoiAlign"), pooled, pooled, join=Join(levels, "pool"))
 
     def _first_stage(self) -> Mapping[str, tuple[str | None, Node]]:
         tower = Conv(
@@ -175,11 +182,13 @@ class MaskRcnnHead(FasterRcnnHead):
         return "maskrcnn_resnet50_fpn" if same else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
-        """As of Faster R-CNN, and then the masks of all boxes that are given."""
+        """As of Faster R-CNN, and then the masks of all boxes that are given; in training, of all that may be drawn."""
         records = super().trace(backbone, num_classes=num_classes, image_size=image_size)
-        before = self._pooled(MASK_POOLED_SIZE)
-        masks = trace(expand(self._masks(num_classes), before)[0], before, path=("head", "masks"))
-        return [*records, replace(masks, runs=self.max_detections)]
+        neck = [record for record in records if record.path[0] == "neck"]
+        pooled = self._pooled("pooled_for_masks", MASK_POOLED_SIZE, backbone, neck)
+        masks = trace(expand(self._masks(num_classes), pooled.after)[0], pooled.after, path=("head", "masks"))
+        objects = max(self.sampled_proposals // 4, 1)  # of what is drawn, at most (Ren et al. 2015, section 3.1.3)
+        return records + [replace(one, runs=self.max_detections, training_runs=objects) for one in (pooled, masks)]
 
     @property
     def module(self) -> type[FasterRcnn]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from visionkit.backbones import BackboneSpec, FeatureInfo
 from visionkit.blocks import Activation, Conv, Init, MaxPool, Node, NormField, Record, Signal, expand, trace
 from visionkit.blocks.base import Count
+from visionkit.blocks.walks import Join
 from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
@@ -80,10 +81,15 @@ class FPN:
             level: _record("lateral", level, self._conv(1), signals[stage.name]) for level, stage in stages.items()
         }
         merged: dict[str, Signal] = {}
+        joins: dict[str, Join] = {}
         for level in reversed(lateral):
             coarser = list(merged.values())[-1:]
-            merged[level] = _see_as_far(lateral[level].after, *coarser)
-        output = {level: _record("output", level, self._conv(3), merged[level]) for level in stages}
+            joins[level] = Join((lateral[level].after, *coarser), "sum")
+            merged[level] = _see_as_far(*joins[level].sources)
+        output = {
+            level: replace(_record("output", level, self._conv(3), merged[level]), join=joins[level])
+            for level in stages
+        }
         extra: dict[str, Record] = {}
         coarsest = list(stages)[-1]
         before = signals[stages[coarsest].name] if self.extra_from == "stage" else output[coarsest].after

@@ -44,6 +44,12 @@ def test_layers_with_weights_are_those_of_the_papers(name, layers):
     assert net.weighted_layers == layers
 
 
+def test_a_small_ratio_keeps_two_digits():
+    grid = comparison([pair_of("resnet50"), pair_of("squeezenet1_1")])
+    cells = {row[0]: row[1:] for row in grid.rows}
+    assert cells["parameters"] == ["25,557,032  x 1.00", "1,235,496  x 0.048"]
+
+
 def test_a_comparison_for_other_programs_has_plain_numbers():
     grid = comparison([pair_of("resnet18"), pair_of("resnet50")], exact=True)
     cells = {row[0]: row[1:] for row in grid.rows}

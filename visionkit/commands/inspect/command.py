@@ -47,8 +47,9 @@ class InspectOptions:
 
 @dataclass(frozen=True)
 class _Answer:
-    """All that was found out of one network."""
+    """All that was found out of one network, which serves a task."""
 
+    task: str
     net: Network
     totals: Totals
     rows: list[Row]
@@ -110,6 +111,7 @@ def _answer(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
         num_classes=options.num_classes or (info.num_classes if info else None),
     )
     return _Answer(
+        config.task.name,
         net,
         totals(net, batch_size=options.batch_size, optimizer=config.recipe.optimizer),
         rows(net, depth=options.depth),
@@ -130,7 +132,8 @@ def _print_one(answer: _Answer, options: InspectOptions) -> None:
         for line in total_lines(answer.totals):
             console.print(line, soft_wrap=True)
         if answer.net.num_classes is None:
-            console.print("The backbone alone; num_classes=1000 adds a classifier.", style="dim", soft_wrap=True)
+            more = "a classifier" if answer.task == "classify" else "what stands on it"
+            console.print(f"The backbone alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
         _print_words(answer)
     elif options.format == "markdown":
         print("\n".join(["", *(f"- {line}" for line in total_lines(answer.totals))]))
@@ -163,7 +166,8 @@ def _print_comparison(answers: Sequence[_Answer], options: InspectOptions) -> No
     if options.format == "csv":
         return
     if all(net.num_classes is None for net, _ in pairs):
-        output().print("The backbones alone; num_classes=1000 adds classifiers.", style="dim", soft_wrap=True)
+        more = "classifiers" if answers[0].task == "classify" else "what stands on them"
+        output().print(f"The backbones alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
     for answer in answers:
         if answer.explanations or answer.warnings:
             output().print()

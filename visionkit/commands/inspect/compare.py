@@ -54,7 +54,7 @@ def _against(value: int | None, first: int | None, written: Callable[[int], str]
     ratio = _ratio(value, first)
     if value is None:
         return "?"
-    return written(value) if ratio is None else f"{written(value)}  x {ratio:.2f}"
+    return written(value) if ratio is None else f"{written(value)}  x {ratio:{'.2f' if ratio >= 0.1 else '.2g'}}"
 
 
 def _ratio(value: int | None, first: int | None) -> float | None:

@@ -24,12 +24,14 @@ class Network:
         image_size: Height and width in pixels.
         parts: The records of all stages, then those of neck and head.
         num_classes: How many the head tells apart, or None without a head.
+        given: The stages that neck or head read; those behind the last of them are left out.
     """
 
     backbone: BackboneSpec
     image_size: tuple[int, int]
     parts: tuple[Record, ...]
     num_classes: int | None = None
+    given: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -44,7 +46,7 @@ class Network:
     @property
     def stages(self) -> tuple[Record, ...]:
         """The backbone's own parts."""
-        return self.parts[: len(self.backbone.stages)]
+        return tuple(part for part in self.parts if part.path[0] in self.backbone.stages and not part.path[1:])
 
     @property
     def primitives(self) -> Iterator[Record]:
@@ -54,8 +56,13 @@ class Network:
 
     @property
     def weighted_layers(self) -> int | None:
-        """Layers with weights on the longest way through, gates left out, as names such as ResNet-50 count them."""
-        return None if self.is_opaque else sum(_weighted_layers(part) for part in self.parts if not part.path[1:])
+        """Layers with weights on the longest way through, gates left out, as names such as ResNet-50 count them.
+
+        None where they are not known, and where neck or head have several ways.
+        """
+        if self.is_opaque or any(part.path[1:] for part in self.parts):
+            return None
+        return sum(_weighted_layers(part) for part in self.parts)
 
     @property
     def is_opaque(self) -> bool:
@@ -76,7 +83,7 @@ class Network:
     @cached_property
     def memory(self) -> Memory | None:
         """The life of its maps, or None where it is not known."""
-        return None if self.is_opaque else follow(self.parts)
+        return None if self.is_opaque else follow(self.parts, given=self.given)
 
 
 def network(
@@ -87,14 +94,17 @@ def network(
     Raises:
         UserError: If a layer does not fit into its input, or the head does not fit so many classes.
     """
+    given = None
     try:
         parts = [*backbone.trace(image_size).children]
         if head is not None and num_classes is not None:
             head.check(num_classes=num_classes)
+            given = tuple(head.out_features(backbone))
+            del parts[1 + max(list(backbone.stages).index(name) for name in given) :]
             parts += head.trace(backbone, num_classes=num_classes, image_size=image_size)
     except UserError as error:
         raise UserError(str(error).replace("dataset.image_size=", "image_size=")) from None
-    return Network(backbone, image_size, tuple(parts), num_classes if head is not None else None)
+    return Network(backbone, image_size, tuple(parts), num_classes if head is not None else None, given)
 
 
 def _weighted_layers(record: Record) -> int:

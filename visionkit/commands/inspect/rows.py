@@ -11,6 +11,8 @@ from visionkit.commands.inspect.network import Network, fold
 
 __all__ = ["Row", "rows", "type_of"]
 
+_FEW = 3
+
 Both = int | float | list[int | None] | list[float | None] | None
 """One number, or [height, width] where they differ; None where it is not known or depends on the image."""
 
@@ -22,6 +24,7 @@ class Row:
     Attributes:
         name: Its parts' names, from the stage to the layer.
         type: What a file calls it, such as ``conv`` or ``3 x bottleneck``.
+        runs: How often it is done for one image in inference, such as for each box; 0 for what only training needs.
         kernel_size: [height, width] of the one window that slides in it; None where none or several do.
         stride: The same window's step.
         padding: The same window's zeros at each end.
@@ -44,6 +47,7 @@ class Row:
 
     name: str
     type: str
+    runs: int
     kernel_size: list[int] | None
     stride: list[int] | None
     padding: list[int] | None
@@ -73,16 +77,18 @@ def rows(net: Network, *, depth: int) -> list[Row]:
 
 
 def type_of(node: Node) -> str:
-    """The block's own name, such as ``conv`` or ``3 x bottleneck``."""
+    """The block's own name, such as ``conv``, or those in it: ``3 x bottleneck``, ``conv + dropout``."""
     if isinstance(node, Conv2d):
         return "conv"
     if isinstance(node, Activation):
         return node.name
     name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
     if name in ("Repeat", "Sequence") and isinstance(node, Sequence):
-        kinds = {type_of(child) for child in node.children.values()}
-        if len(kinds) == 1:
-            return f"{len(node.children)} x {kinds.pop()}"
+        kinds = [type_of(child) for child in node.children.values()]
+        if len(set(kinds)) == 1:
+            return kinds[0] if len(kinds) == 1 and name == "Sequence" else f"{len(kinds)} x {kinds[0]}"
+        if kinds and len(kinds) <= _FEW:
+            return " + ".join(kinds)
     registered = {BLOCKS.get(known).__name__: known for known in BLOCKS.names()}
     return registered.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
@@ -95,6 +101,7 @@ def _row(record: Record, net: Network) -> Row:
     return Row(
         name=".".join(record.path),
         type=type_of(record.node),
+        runs=record.runs,
         kernel_size=[window.kernel for window in windows] or None,
         stride=[window.stride for window in windows] or None,
         padding=[window.padding for window in windows] or None,

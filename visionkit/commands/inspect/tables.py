@@ -132,13 +132,19 @@ def _grid_of_cells(row: Row, value: Any, unit: str = "") -> str:
     return " x ".join("all" if n is None else f"{n}{unit}" for n in (value if isinstance(value, list) else [value]))
 
 
+def _how_often(row: Row) -> str:
+    if row.runs == 1:
+        return ""
+    return f", {row.runs} times" if row.runs else ", in training"
+
+
 def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
 _LAYER_COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "layer": lambda row: row.name,
-    "type": lambda row: row.type,
+    "type": lambda row: f"{row.type}{_how_often(row)}",
     "kernel": lambda row: times(row.kernel_size or ()),
     "stride": lambda row: _once(row.stride),
     "padding": lambda row: _once(row.padding),
@@ -186,7 +192,7 @@ def _print_text(grid: Grid) -> None:
     widths = _widths(grid)
     tables = _pack(widths, console.width)
     for columns in tables:
-        console.print(_table(grid, columns, widths))
+        console.print(_table(grid, columns, widths, room=console.width))
     for note in grid.notes:
         console.print(note, style="dim", soft_wrap=True)
     if len(tables) > 1:
@@ -197,18 +203,30 @@ def _print_text(grid: Grid) -> None:
         )
 
 
-def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int]) -> Table:
+def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int], *, room: int) -> Table:
+    table_fits = _width([widths[column] for column in columns]) <= room
     title = Text(grid.title, style="bold") if 1 in columns else None
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for column in columns:
         align: Literal["left", "right"] = "right" if grid.right[column] else "left"
         table.add_column(grid.headings[column], justify=align, width=widths[column], vertical="top")
-    for row in grid.rows:
-        table.add_row(*(Text(row[column]) for column in columns))
+    rows = [[row[column] for column in columns] for row in grid.rows]
+    for cells in _stacked(rows) if table_fits else rows:
+        table.add_row(*map(Text, cells))
     if grid.footer is not None and any(grid.footer[column] for column in columns[1:]):
         table.add_section()
         table.add_row(*(Text(grid.footer[column], style="bold") for column in columns))
     return table
+
+
+def _stacked(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """All rows as one, a line below the other: Rich takes its time over each cell."""
+    stacks: list[list[str]] = [[] for _ in rows[0]]
+    for row in rows:
+        height = 1 + max(cell.count("\n") for cell in row)
+        for stack, cell in zip(stacks, row, strict=True):
+            stack.append(cell + "\n" * (height - 1 - cell.count("\n")))
+    return [["\n".join(stack) for stack in stacks]]
 
 
 def _widths(grid: Grid) -> list[int]:

@@ -154,6 +154,8 @@ def _norm(over: str, formula: str) -> Callable[[Record, Any], Lines]:
         channels = record.before.channels
         lines = [("formula", f"{formula}, eps = {layer.eps:g}"), ("mean, var", over)]
         lines.append(("parameters", f"2*{channels} = {record.parameters:,}: gamma and beta of each channel"))
+        if isinstance(layer, GroupNorm | InstanceNorm):
+            lines.append(("sees", "the whole image from here on, since mean and variance are those of the whole map"))
         if layer.buffer_bytes(record.before):
             lines.append(("saved too", f"2*{channels} running means and variances, which inference uses"))
         return lines
