@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 SCENES = ("dataset.image_size=64", "dataset.scenes.count=[1,2]", "dataset.scenes.val=16", "dataset.scenes.test=24")
-TINY = ("task=segment", "hardware=cpu", "recipe.batch_size=8", "head.channels=[16,16]", *SCENES)
+TINY = ("task=segment", "backbone=lenet", "hardware=cpu", "recipe.batch_size=8", "head.channels=[16,16]", *SCENES)
 NAMES = ["background", *map(str, range(10))]
 FILES = {
     "config.yaml", "metrics.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors",

@@ -12,6 +12,7 @@ from visionkit.data import VisionDataModule
 from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
+NAMED = "annotations/instances_train2017.json"
 TRIANGLE = [2.5, 3, 12.5, 3, 12.5, 15.25]
 SQUARE = [20, 4, 30, 4, 30, 14, 20, 14]
 PIXELS = int(coco.decode(coco.frPyObjects([TRIANGLE], 30, 40)).sum())
@@ -136,15 +137,16 @@ def test_odd_shapes_are_dropped_counted_and_named(make_source, make_coco, shape,
     splits = source.splits(seed=0)
     (note,) = splits.notes
     assert note.startswith(f"1 {words}")
-    assert note.endswith("dropped: annotations/instances_train2017.json annotation 10")
+    assert note.endswith(f"dropped: {NAMED} annotation 10")
     assert len(splits.samples["train"].annotations.objects) == 5
-    with pytest.raises(UserError, match=r"dataset 'coco': .*: annotations/instances_train2017.json annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=rf"dataset 'coco': .*: {NAMED} annotation 10. Mend or remove"):
         source.check(strict=True)
 
 
 def test_an_object_keeps_the_good_ones_of_its_outlines(make_source, make_coco):
     splits = make_source(make_coco(change=segment([TRIANGLE, [1, 2, 3, 4]]))).splits(seed=0)
-    assert splits.notes == ["1 polygon(s) with fewer than three points dropped: annotations/instances_train2017.json annotation 0"]
+    (note,) = splits.notes
+    assert note == f"1 polygon(s) with fewer than three points dropped: {NAMED} annotation 0"
     assert int(splits.samples["train"].annotation(0).masks(30, 40).sum()) == PIXELS
 
 
