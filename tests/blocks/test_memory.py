@@ -180,7 +180,7 @@ def executed_whole(model, in_channels, size):
     return inference.peak / BATCH, training.peak / BATCH, waiting / BATCH
 
 
-def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, training):
+def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, training, kept=0.02):
     size = (96, 96)
     spec = parse_head(head, task=task)
     settled = spec.settle(read_backbone(backbone))
@@ -193,7 +193,7 @@ def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, train
     image = 4 * settled.in_channels * size[0] * size[1]
     assert memory.inference == pytest.approx(found[0], rel=inference)
     assert memory.training == pytest.approx(found[1], rel=training)
-    assert sum(memory.kept.values()) + image == pytest.approx(found[2], rel=0.02)
+    assert sum(memory.kept.values()) + image == pytest.approx(found[2], rel=kept)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_peaks_of_a_detector_are_nearly_those_of_the_executed_model(head):
 @pytest.mark.parametrize("backbone", ["lenet", "mobilenet_v3_small", "densenet121"])
 @pytest.mark.parametrize("head", ["deeplabv3plus", "unet", "fpn"])
 def test_peaks_of_a_segmenter_hold_for_other_backbones(head, backbone):
-    """LeNet's maps, which are not padded, are drawn out to the image's edges first: 7 % in training."""
-    assert_whole_as_executed("segment", head, backbone, inference=0.07, training=0.07)
+    """LeNet's maps, which are not padded, are drawn out to the image's edges first: 7 % in training, 3 % kept."""
+    assert_whole_as_executed("segment", head, backbone, inference=0.07, training=0.07, kept=0.03)
 
 
 def test_what_looks_at_each_box_takes_memory_for_each_box():
