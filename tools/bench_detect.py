@@ -6,7 +6,8 @@ train, predict   a training step (forward, loss, backward) and inference (forwar
                  and of torchvision's, on padded batches; torchvision's resizing of images, which ours leaves to the
                  data, is left out, and memory formats are those that each comes with (ours is the trainer's,
                  channels last). "convolutions" is ours with nothing but backbone, pyramid and the head's layers.
-                 The class layer's bias is set so that 300 boxes per image are above the score threshold.
+                 For inference our norms are folded, as the verb predict has them. The class layer's bias is set so
+                 that 300 boxes per image are above the score threshold.
 assign           which object each place answers for: 8 images of 640x640 with 100 boxes each, 80 classes.
 assign+loss      the same with the losses, forward and backward from the head's raw outputs.
 
@@ -15,6 +16,7 @@ disturbs less. The mean average precision has a script of its own: bench_map.py.
 """
 
 import argparse
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -32,7 +34,7 @@ from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from visionkit.models import VisionModel, convert_state_dict, create_model
+from visionkit.models import VisionModel, convert_state_dict, create_model, fold_norms
 from visionkit.training.environment import describe_environment
 
 HEADS = {
@@ -106,11 +108,12 @@ def whole_models(head: str, backbone: str, options: argparse.Namespace) -> list[
     alone = [image / 255 for image in images]
     listed = as_list(truth)
 
-    def maps() -> list[Tensor]:
+    def maps(ours: VisionModel = ours) -> list[Tensor]:
         return convolutions(ours, ours.preprocess(images, sizes).contiguous(memory_format=FORMATS[options.format]))
 
     with torch.no_grad():
         gradients = [torch.ones_like(x) for x in maps()]
+    folded = fold_norms(copy.deepcopy(ours))
     steps: dict[str, dict[str, Step]] = {
         "train": {
             "ours": lambda: total(ours.loss(ours(images, sizes), truth)).backward(),
@@ -118,8 +121,8 @@ def whole_models(head: str, backbone: str, options: argparse.Namespace) -> list[
             "torchvision": lambda: total(theirs(alone, listed)).backward(),
         },
         "predict": {
-            "ours": lambda: ours.predict(ours(images, sizes), sizes),
-            "convolutions": maps,
+            "ours": lambda: folded.predict(folded(images, sizes), sizes),
+            "convolutions": lambda: maps(folded),
             "torchvision": lambda: theirs(alone),
         },
     }

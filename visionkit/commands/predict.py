@@ -42,6 +42,7 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, options:
             of an option.
     """
     from visionkit.commands.kits import KITS
+    from visionkit.models import fold_norms
     from visionkit.training.checkpoint import load_run_model, read_data_info
     from visionkit.training.hardware import choose_accelerator, prepare_model, torch_device
 
@@ -49,7 +50,7 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, options:
     target = _target(config, folder, kit)
     new = not target.exists()
     accelerator = choose_accelerator(config.hardware)
-    model = prepare_model(load_run_model(folder), config.hardware).to(torch_device(accelerator))
+    model = prepare_model(fold_norms(load_run_model(folder)), config.hardware).to(torch_device(accelerator))
     results = kit.results(
         model,
         config.source.preprocess(),
