@@ -2,6 +2,7 @@
 
 import datetime
 import multiprocessing
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,18 @@ def _member(rank: int, count: int, meeting: Path, results: Any, work: Callable[.
     torch.set_num_threads(1)
     wait = datetime.timedelta(seconds=30)
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count, timeout=wait)
+    _wait_for_all(rank, count, meeting)
     try:
         results.put((rank, work(rank, *arguments)))
     except BaseException as error:
         results.put((rank, error))
     distributed.destroy_process_group()
+
+
+def _wait_for_all(rank: int, count: int, meeting: Path) -> None:
+    """Whoever leaves while another still connects would break that one's start; the group itself is left alone."""
+    places = [meeting.with_name(f"member-{each}-of-{meeting.name}") for each in range(count)]
+    places[rank].touch()
+    until = time.monotonic() + 30
+    while not all(place.exists() for place in places) and time.monotonic() < until:
+        time.sleep(0.005)
