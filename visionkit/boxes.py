@@ -117,7 +117,7 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: fl
     order = groups.argsort(stable=True)
     counts = torch.unique(groups, return_counts=True)[1]  # in the order of the groups, too
     piece = (counts.cumsum(dim=0) - 1) // _AT_ONCE.get(boxes.device.type, 20_000)
-    sizes = torch.bincount(piece, weights=counts).long().tolist()
+    sizes = torch.unique(piece.repeat_interleave(counts), return_counts=True)[1].tolist()
     parts = torch.split(order, sizes)  # type: ignore[no-untyped-call]
     stays = torch.cat([part[nms(apart[part], scores[part].to(apart.dtype), iou_threshold)] for part in parts])
     keep.view(-1)[there[stays]] = True
