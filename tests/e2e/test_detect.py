@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 
 import pytest
 from PIL import Image
@@ -19,18 +18,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(trained):
     """A run that has learnt a little."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("detect") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    try:
-        assert main([*TINY, "dataset.scenes.train=160", "recipe.epochs=4", f"run_dir={folder}"]) == 0
-    finally:
-        os.chdir(before)
-    return folder
+    return trained("detect", *TINY, "dataset.scenes.train=160", "recipe.epochs=4")
 
 
 @pytest.fixture(scope="module")

@@ -23,18 +23,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(trained):
     """A run that has learnt a little."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("instance") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    try:
-        assert main([*TINY, "dataset.scenes.train=128", "recipe.epochs=5", f"run_dir={folder}"]) == 0
-    finally:
-        os.chdir(before)
-    return folder
+    return trained("instance", *TINY, "dataset.scenes.train=128", "recipe.epochs=5")
 
 
 @pytest.fixture(scope="module")

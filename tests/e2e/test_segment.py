@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +21,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(trained):
     """A run that has learnt a little."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("segment") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    try:
-        assert main([*TINY, "dataset.scenes.train=80", "recipe.epochs=3", f"run_dir={folder}"]) == 0
-    finally:
-        os.chdir(before)
-    return folder
+    return trained("segment", *TINY, "dataset.scenes.train=80", "recipe.epochs=3")
 
 
 @pytest.fixture(scope="module")
