@@ -5,7 +5,7 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from visionkit.instance_masks import decode_mask, encode_masks, mask_iou, pack_masks, paste_masks, unpack_masks
+from visionkit.structures.rle import decode_mask, encode_masks, mask_iou, pack_masks, paste_masks, unpack_masks
 
 
 def logits_of(probabilities):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from visionkit import masks
-from visionkit.masks import pixels_inside, restore_logits, restore_masks
+from visionkit.structures.masks import pixels_inside, restore_logits, restore_masks
 
 
 def test_pixels_inside_are_those_top_left():

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from visionkit.output import finite, write_atomic
+from visionkit.files import finite, write_atomic
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):

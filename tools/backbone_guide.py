@@ -20,9 +20,9 @@ from visionkit.backbones.files import backbone_file
 from visionkit.blocks import BLOCKS, Activation, Init
 from visionkit.blocks.base import INHERITED
 from visionkit.blocks.normalization import NORMS
-from visionkit.blocks.signal import pair
-from visionkit.commands.inspect.network import Network, network
-from visionkit.commands.inspect.tables import in_bytes
+from visionkit.blocks.shapes import pair
+from visionkit.inspection.network import Network, network
+from visionkit.inspection.tables import in_bytes
 from visionkit.heads import parse_head
 from visionkit.registry import Registry
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from visionkit.layers import Residual
 from visionkit.models import VisionModel, convert_state_dict, create_model
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 SMALLEST_OF_EACH_FAMILY = [
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",

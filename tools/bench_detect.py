@@ -35,7 +35,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from visionkit.models import VisionModel, convert_state_dict, create_model, fold_norms
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 HEADS = {
     "fcos": {"type": "fcos", "centers": "corner", "score_threshold": 0.2},

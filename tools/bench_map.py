@@ -27,7 +27,7 @@ from rich.table import Table
 from torch import Tensor
 
 from visionkit.metrics.detection import DetectionMetrics
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 STATS = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),

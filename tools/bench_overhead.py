@@ -31,12 +31,13 @@ from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
-from visionkit.training.console import Printer
-from visionkit.training.environment import describe_environment
-from visionkit.training.hardware import prepare_model
-from visionkit.training.optim import make_optimizer, make_schedule, parameter_groups
-from visionkit.training.run_folder import RunFolder
-from visionkit.training.settings import Debug, Hardware, Recipe, Schedule, Sgd
+from visionkit.console import Printer
+from visionkit.runs.environment import describe_environment
+from visionkit.models.prepare import prepare_model
+from visionkit.training.optimizers import make_optimizer, parameter_groups
+from visionkit.training.schedules import make_schedule
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, Hardware, Recipe, Schedule, Sgd
 from visionkit.training.trainer import make_trainer, quiet, seed
 
 

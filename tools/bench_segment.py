@@ -26,10 +26,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.masks import restore_masks
+from visionkit.structures.masks import restore_masks
 from visionkit.metrics.segmentation import SegmentationMetrics
 from visionkit.models import VisionModel, convert_state_dict, create_model
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 CLASSES = 12
 CASES = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 COMMON = ("backbone=lenet", "dataset=digits", "recipe.epochs=1", "hardware=cpu")
 LIMIT = 0.4

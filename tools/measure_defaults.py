@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 TASKS = {
     "classify": ("test/accuracy", 0.985, 60),

@@ -20,7 +20,7 @@ import torchvision
 from torch import Tensor, nn
 
 from visionkit.backbones import list_backbones, read_backbone
-from visionkit.backbones.torchvision_names import torchvision_names
+from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.models import VisionModel, convert_state_dict, create_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 

@@ -33,7 +33,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms.v2 import functional as V
 
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 CLASSES = ("RBC", "WBC", "Platelets")
 

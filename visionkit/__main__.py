@@ -8,7 +8,7 @@ from visionkit.cli.main import main
 if __name__ == "__main__":
     code = main()
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        from visionkit.training.processes import leave
+        from visionkit.distributed.processes import leave
 
         leave(code)
     sys.exit(code)

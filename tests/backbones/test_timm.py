@@ -222,7 +222,7 @@ def test_a_model_made_for_one_size_says_so():
 
 
 def test_without_timm_the_message_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("visionkit.backbones.timm_spec.find_spec", lambda name: None)
+    monkeypatch.setattr("visionkit.backbones.timm.spec.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"timm, .* is not installed. Try: pip install 'visionkit\[timm\]'"):
         read("resnet18")
 

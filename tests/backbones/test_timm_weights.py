@@ -83,7 +83,7 @@ def test_normalisation_is_that_of_the_published_weights():
 
 
 def test_a_run_takes_the_normalisation_that_comes_with_timms_weights(in_empty_folder, monkeypatch, capsys):
-    from visionkit.backbones.timm_backbone import TimmBackbone
+    from visionkit.backbones.timm.backbone import TimmBackbone
     from visionkit.cli.main import main
 
     monkeypatch.setattr(TimmBackbone, "load_published", lambda self: None)

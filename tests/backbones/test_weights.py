@@ -11,8 +11,8 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.backbones.pretrained import Start, check_start, find_weights, published_mean_std
-from visionkit.backbones.weights import load_backbone_weights, load_strictly, read_state_dict, without_old_names
+from visionkit.backbones.weights.sources import Start, check_start, find_weights, published_mean_std
+from visionkit.backbones.weights.load import load_backbone_weights, load_strictly, read_state_dict, without_old_names
 from visionkit.errors import UserError
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
@@ -350,7 +350,7 @@ def test_a_file_that_holds_no_tensors_is_refused(tmp_path):
 
 def test_timm_loads_its_own_weights_and_brings_their_mean_and_std(monkeypatch):
     timm = pytest.importorskip("timm")
-    from visionkit.backbones.timm_backbone import TimmBackbone
+    from visionkit.backbones.timm.backbone import TimmBackbone
 
     loaded = []
     monkeypatch.setattr(TimmBackbone, "load_published", lambda self: loaded.append(self))

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from visionkit.backbones import list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import Conv, Sequence, Signal, expand, trace
-from visionkit.blocks.memory import follow
+from visionkit.inspection.memory import follow
 from visionkit.blocks.normalization import NORMS
 from visionkit.heads import parse_head
 from visionkit.models import create_model
@@ -220,7 +220,7 @@ def test_peaks_of_a_segmenter_hold_for_other_backbones(head, backbone):
 
 def test_what_looks_at_each_box_takes_memory_for_each_box():
     """By hand: 50 boxes of 7x7x256 are pooled, flattened in place, and 1,024 numbers are made of each, twice."""
-    from visionkit.commands.inspect.network import network
+    from visionkit.inspection.network import network
 
     head = parse_head({"type": "mask_rcnn", "sampled_proposals": 50, "proposals": 50}, task="instance")
     net = network(read_backbone("resnet18"), image_size=(64, 64), head=head, num_classes=5)

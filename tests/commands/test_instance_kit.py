@@ -10,9 +10,9 @@ from pycocotools import mask as coco
 from torch import nn
 
 from visionkit.commands.kits import KITS
-from visionkit.commands.predict_options import PredictOptions
+from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
-from visionkit.data.shapes import Shapes, runs_of
+from visionkit.data.polygons import Shapes, runs_of
 from visionkit.data.transforms import Preprocess
 
 BLUE, RED = (0x1F, 0x5F, 0xBF), (0xC8, 0x32, 0x1F)

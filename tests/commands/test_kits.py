@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from visionkit.commands.kits import KITS
-from visionkit.commands.predict_options import PredictOptions
+from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError

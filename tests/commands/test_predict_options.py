@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionkit.commands.predict_options import PredictOptions
+from visionkit.inference.options import PredictOptions
 from visionkit.errors import UserError
 
 

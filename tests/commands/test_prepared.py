@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from visionkit.commands.prepared import check_same_command
+from visionkit.training.setup import check_same_command
 from visionkit.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionkit.commands.search_space import Choices, Numbers, SearchSettings
+from visionkit.sweeps.space import Choices, Numbers, SearchSettings
 from visionkit.errors import UserError
 
 PLAIN = {"type": "optuna", "trials": 3, "sampler": "tpe", "seed": 0, "pruner": "none", "prune_after": 0}

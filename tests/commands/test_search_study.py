@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from visionkit.commands.search_space import SearchSettings, check_same
+from visionkit.sweeps.space import SearchSettings, check_same
 from visionkit.errors import UserError
 from visionkit.tasks.info import TASKS, TaskInfo
 
 pytest.importorskip("optuna")
 
-from visionkit.commands.search_study import Study
+from visionkit.sweeps.study import Study
 
 SPACE = {"recipe.lr": {"low": 0.001, "high": 0.1, "log": True}, "recipe.epochs": {"low": 1, "high": 99},
          "backbone": {"choices": ["lenet", "vgg11"]}}  # fmt: skip

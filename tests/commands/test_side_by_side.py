@@ -1,6 +1,6 @@
 """Who gets which cores and which GPU."""
 
-from visionkit.commands.side_by_side import places
+from visionkit.sweeps.parallel import places
 
 
 def test_cores_are_divided_among_as_many_processes_as_there_are_runs():

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from visionkit.commands.sweep_folder import SweepFolder
-from visionkit.commands.sweep_job import Job, Row
+from visionkit.sweeps.folder import SweepFolder
+from visionkit.sweeps.job import Job, Row
 from visionkit.errors import UserError
 
 HEADER = "number,status,seed,val/accuracy,parameters,seconds,reason\n"

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from visionkit.commands.sweep_signals import Signals
+from visionkit.sweeps.signals import Signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from visionkit.commands.sweep_job import Row
-from visionkit.commands.sweep_table import best_run, brief, confidence, group_runs
+from visionkit.sweeps.job import Row
+from visionkit.sweeps.summary import best_run, brief, confidence, group_runs
 from visionkit.tasks.info import TASKS, TaskInfo
 
 ACCURACY = TASKS["classify"]

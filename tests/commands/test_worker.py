@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import distributed
 
-from visionkit.collective import total
-from visionkit.commands.worker import _from_another
-from visionkit.training.launch import LAUNCHER, WORKER_FILES
+from visionkit.distributed.comm import total
+from visionkit.training.worker import _from_another
+from visionkit.distributed.launch import LAUNCHER, WORKER_FILES
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -62,7 +62,7 @@ def test_an_error_of_torch_itself_keeps_its_words():
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process cannot ask to end with its parent")
 def test_a_worker_whose_launcher_has_gone_ends_at_once(tmp_path):
     environment = {**os.environ, WORKER_FILES: str(tmp_path), LAUNCHER: "1", "RANK": "0"}
-    command = [sys.executable, "-m", "visionkit.commands.worker"]
+    command = [sys.executable, "-m", "visionkit.training.worker"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 import torch
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-from visionkit.data.batch_augment import WHOLE_BATCH, warp
+from visionkit.data.augment.batch import WHOLE_BATCH, warp
 
 
 def random_images(*shape: int) -> torch.Tensor:

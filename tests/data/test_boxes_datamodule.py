@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from visionkit.data import VisionDataModule
-from visionkit.data.memory import decode_originals
-from visionkit.data.shared import SharedData
+from visionkit.data.cache import decode_originals
+from visionkit.data.shared_cache import SharedData
 from visionkit.data.sources import parse_source
 
 

@@ -3,7 +3,7 @@ import torch
 
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.class_masks import PaintedMasks, TensorMasks, resize_mask
-from visionkit.data.shapes import Shapes
+from visionkit.data.polygons import Shapes
 
 
 def rectangle(left, top, right, bottom) -> list[float]:

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from visionkit.data.datamodule import VisionDataModule
 from visionkit.data.sources import parse_source
-from visionkit.data.transforms import load_image
+from visionkit.data.images import load_image
 from visionkit.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from visionkit.data.files import ImageFiles, is_image_name, walk_images
+from visionkit.data.images import ImageFiles, is_image_name, walk_images
 from visionkit.errors import UserError
 
 

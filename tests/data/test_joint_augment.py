@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from visionkit.data.augment import AUGMENTATIONS, check_augment
-from visionkit.data.joint_augment import JointAugment, visible
+from visionkit.data.augment.table import AUGMENTATIONS, check_augment
+from visionkit.data.augment.joint import JointAugment, visible
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from visionkit.data.augment import Augment
-from visionkit.data.loading import BatchReader, Loader
-from visionkit.data.order import BatchOrder
-from visionkit.data.samples import FileSamples, TensorSamples
+from visionkit.data.augment.image import Augment
+from visionkit.data.collate.classification import BatchReader
+from visionkit.data.loader import Loader
+from visionkit.data.sampler import BatchOrder
+from visionkit.data.dataset import FileSamples, TensorSamples
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 

@@ -6,18 +6,18 @@ import torch
 
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
-from visionkit.data.joint_augment import JointAugment
-from visionkit.data.loading import Loader
+from visionkit.data.augment.joint import JointAugment
+from visionkit.data.loader import Loader
 from visionkit.data.mask_values import ValueTable
-from visionkit.data.masks import MaskReader
-from visionkit.data.memory import decode_originals
-from visionkit.data.objects import InstanceReader
-from visionkit.data.order import BatchOrder
-from visionkit.data.samples import FileSamples, TensorSamples
-from visionkit.data.shapes import Shapes
+from visionkit.data.collate.segmentation import MaskReader
+from visionkit.data.cache import decode_originals
+from visionkit.data.collate.detection import InstanceReader
+from visionkit.data.sampler import BatchOrder
+from visionkit.data.dataset import FileSamples, TensorSamples
+from visionkit.data.polygons import Shapes
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
-from visionkit.instance_masks import decode_mask, unpack_masks
+from visionkit.structures.rle import decode_mask, unpack_masks
 
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]
 BOXES = [[[2, 4, 12, 24], [0, 0, 20, 40]], [], [[5, 5, 20, 10], [5, 5, 8, 20]], [[0, 0, 10, 10]]]
@@ -201,7 +201,7 @@ AUGMENTS = {
 
 
 def test_every_augmentation_that_moves_masks_has_an_example():
-    from visionkit.data.augment import AUGMENTATIONS
+    from visionkit.data.augment.table import AUGMENTATIONS
 
     colours = {"color_jitter", "grayscale"}
     assert set(AUGMENTS) == {name for name, row in AUGMENTATIONS.items() if "mask" in row.targets} - colours

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from visionkit.data.memory import available_cores, decode_originals, decode_prepared
-from visionkit.data.samples import FileSamples
+from visionkit.distributed.devices import available_cores
+from visionkit.data.cache import decode_originals, decode_prepared
+from visionkit.data.dataset import FileSamples
 from visionkit.data.transforms import Preprocess
 from visionkit.errors import UserError
 

@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from visionkit.data.annotations import Annotation, Annotations
-from visionkit.data.joint_augment import JointAugment
-from visionkit.data.loading import Loader
-from visionkit.data.memory import decode_originals
-from visionkit.data.objects import ObjectReader
-from visionkit.data.order import BatchOrder
-from visionkit.data.samples import FileSamples, TensorSamples
+from visionkit.data.augment.joint import JointAugment
+from visionkit.data.loader import Loader
+from visionkit.data.cache import decode_originals
+from visionkit.data.collate.detection import ObjectReader
+from visionkit.data.sampler import BatchOrder
+from visionkit.data.dataset import FileSamples, TensorSamples
 from visionkit.data.transforms import Preprocess
 
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]

@@ -1,6 +1,6 @@
 import pytest
 
-from visionkit.data.order import BatchOrder, check_batch_size
+from visionkit.data.sampler import BatchOrder, check_batch_size
 from visionkit.errors import UserError
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from visionkit.data.samples import FileSamples, TensorSamples
+from visionkit.data.dataset import FileSamples, TensorSamples
 from visionkit.errors import UserError
 
 

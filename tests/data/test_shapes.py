@@ -2,7 +2,7 @@ import numpy
 import pytest
 from pycocotools import mask as coco
 
-from visionkit.data.shapes import Shapes, runs_of
+from visionkit.data.polygons import Shapes, runs_of
 
 TRIANGLE = [2.0, 1.0, 12.5, 3.0, 5.0, 9.0]
 SQUARE = [20.0, 2.0, 26.0, 2.0, 26.0, 8.0, 20.0, 8.0]

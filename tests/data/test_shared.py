@@ -6,7 +6,7 @@ from PIL import Image
 
 import visionkit.data.datamodule as module
 from visionkit.data import VisionDataModule
-from visionkit.data.shared import SharedData
+from visionkit.data.shared_cache import SharedData
 from visionkit.data.sources import parse_source
 
 

@@ -7,8 +7,9 @@ from PIL import Image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
-from visionkit.data.files import read_size
-from visionkit.data.transforms import Preprocess, load_image
+from visionkit.data.images import read_size
+from visionkit.data.transforms import Preprocess
+from visionkit.data.images import load_image
 from visionkit.errors import UserError
 
 

@@ -26,8 +26,8 @@ def run(trained):
 @pytest.fixture(scope="module")
 def test_images(run, tmp_path_factory):
     """The test scenes as files, and what is in them in COCO's form."""
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
 
     folder = tmp_path_factory.mktemp("scenes")
     config = RunConfig.from_plain(RunFolder(run).read_config())

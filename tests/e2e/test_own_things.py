@@ -109,7 +109,7 @@ class Stripes(Source):
 
     def splits(self, *, seed, saved=None, strict=False):
         import torch
-        from visionkit.data.samples import TensorSamples
+        from visionkit.data.dataset import TensorSamples
 
         labels = torch.arange(self.count) % 2
         stripes = (torch.arange(32) // 4 % 2 * 255).to(torch.uint8).expand(32, 32)

@@ -226,7 +226,7 @@ def test_a_search_that_is_wrong_stops_before_the_first_trial(cli, in_empty_folde
 
 
 def test_without_optuna_the_message_says_what_to_install(cli, in_empty_folder, monkeypatch):
-    import visionkit.commands.search as module
+    import visionkit.sweeps.search as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     code, _, err = cli("sweep=optuna")

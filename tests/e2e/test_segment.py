@@ -29,8 +29,8 @@ def run(trained):
 @pytest.fixture(scope="module")
 def test_scenes(run, tmp_path_factory):
     """The test scenes as files, and the class of each of their pixels."""
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
 
     folder = tmp_path_factory.mktemp("scenes")
     data = RunConfig.from_plain(RunFolder(run).read_config()).datamodule(None)
@@ -163,8 +163,8 @@ def test_class_weights_are_counted_in_the_training_masks_and_every_loss_has_its_
     words = ("dataset.scenes.train=16", "head=fcn", "head.class_weights=balanced", "head.auxiliary={weight: 0.4}",
              "head.loss={cross_entropy: 0.5, dice: 1.0, focal: 1.0}", "debug=fast", "run_dir=run")  # fmt: skip
     assert cli(*words, *(word for word in TINY if "head" not in word))[0] == 0
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
 
     samples = RunConfig.from_plain(RunFolder(Path("run")).read_config()).source.splits(seed=0).samples["train"]
     pixels = np.concatenate([samples.mask(number).numpy().ravel() for number in range(len(samples))])

@@ -215,7 +215,7 @@ def test_a_comma_that_belongs_to_a_folders_name_is_quoted(cli, in_empty_folder):
 
 
 def test_a_fault_in_one_run_is_traced_in_its_log_and_the_others_go_on(cli, in_empty_folder, monkeypatch):
-    import visionkit.commands.prepared as module
+    import visionkit.training.setup as module
 
     real = module.build_model
     monkeypatch.setattr(module, "build_model", lambda config, data: 1 / 0 if config.seed == 0 else real(config, data))

@@ -89,8 +89,8 @@ def test_gpus_are_counted_before_the_first_run(cli, in_empty_folder, monkeypatch
 def test_side_by_side_all_gpus_are_one_for_each_run(monkeypatch):
     """63 images would not divide among two GPUs."""
     from visionkit.cli.sweep import Runs
-    from visionkit.commands.sweep import check_devices
-    from visionkit.commands.sweep_job import Job
+    from visionkit.sweeps.grid import check_devices
+    from visionkit.sweeps.job import Job
     from visionkit.errors import UserError
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -111,7 +111,7 @@ def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path, number)
 
 @pytest.mark.slow
 def test_ctrl_c_while_the_row_of_a_run_side_by_side_is_written_loses_none(cli, in_empty_folder, monkeypatch):
-    from visionkit.commands.sweep_folder import SweepFolder
+    from visionkit.sweeps.folder import SweepFolder
 
     real = SweepFolder.put
 

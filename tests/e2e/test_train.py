@@ -103,10 +103,10 @@ def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
     """The test images as PNG files, predicted one by one, against the model on the test loader's batches."""
     from PIL import Image
 
-    from visionkit.commands.run_config import RunConfig
+    from visionkit.runs.config import RunConfig
     from visionkit.data import VisionDataModule
-    from visionkit.training.checkpoint import load_run_model
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.checkpoint import load_run_model
+    from visionkit.runs.folder import RunFolder
 
     folder = RunFolder(run)
     config = RunConfig.from_plain(folder.read_config())

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
-from visionkit.training.checkpoint import load_run_model
-from visionkit.training.run_folder import RunFolder
+from visionkit.runs.checkpoint import load_run_model
+from visionkit.runs.folder import RunFolder
 
 STILL = ("debug=fast", "hardware=cpu", "recipe.lr=1e-12", "recipe.optimizer.weight_decay=0")
 """Training whose steps are too small to move a weight."""

@@ -10,7 +10,7 @@ from torchvision.ops import box_convert
 from visionkit import create_model
 from visionkit.backbones import FeatureInfo, list_backbones, read_backbone
 from visionkit.heads import parse_head
-from visionkit.heads.faster_rcnn import Pooling
+from visionkit.heads.two_stage.pooling import Pooling
 from visionkit.models import convert_state_dict
 
 CLASSES = 6

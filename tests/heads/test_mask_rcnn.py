@@ -10,7 +10,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from visionkit import create_model
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.heads import parse_head
-from visionkit.instance_masks import decode_mask, paste_masks
+from visionkit.structures.rle import decode_mask, paste_masks
 from visionkit.models import convert_state_dict
 
 CLASSES = 6

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from visionkit import create_model
-from visionkit.data.masks import MaskReader
-from visionkit.data.objects import ObjectReader
+from visionkit.data.collate.segmentation import MaskReader
+from visionkit.data.collate.detection import ObjectReader
 from visionkit.data.sources import parse_source
 from visionkit.metrics.detection import DetectionMetrics
 

@@ -8,7 +8,7 @@ from torchvision.models import get_model_weights
 from visionkit import UserError, create_model
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.heads import HEADS, default_head, parse_head
-from visionkit.heads.semantic import _cover
+from visionkit.heads.segmentation.head import _cover
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
 
 NAMES = [name for name in HEADS.names() if HEADS.get(name).task == "segment"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.layers.sync_batch_norm import SyncBatchNorm, convert_batch_norm, foreign_batch_norms, uncounted
+from visionkit.distributed.sync_batch_norm import SyncBatchNorm, convert_batch_norm, foreign_batch_norms, uncounted
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from visionkit.instance_masks import decode_mask, encode_masks, pack_masks, paste_masks
+from visionkit.structures.rle import decode_mask, encode_masks, pack_masks, paste_masks
 from visionkit.metrics import detection
 from visionkit.metrics.instances import InstanceMetrics
 

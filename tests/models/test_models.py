@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from visionkit import UserError, create_model
-from visionkit.models.preprocess import Preprocess
+from visionkit.models.normalize import Preprocess
 
 
 def images(n=4, channels=1, size=32, seed=0):

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from visionkit.models.sliding_window import slide, window_starts
+from visionkit.inference.sliding_window import slide, window_starts
 
 
 def _by_colour(crops):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visionkit.instance_masks import encode_masks
+from visionkit.structures.rle import encode_masks
 from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
 
 RED = "#c8321f"

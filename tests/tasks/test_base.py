@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from visionkit.data.loading import BatchReader, Loader
-from visionkit.data.order import BatchOrder
-from visionkit.data.samples import TensorSamples
+from visionkit.data.collate.classification import BatchReader
+from visionkit.data.loader import Loader
+from visionkit.data.sampler import BatchOrder
+from visionkit.data.dataset import TensorSamples
 from visionkit.data.transforms import Preprocess
-from visionkit.layers.sync_batch_norm import convert_batch_norm
+from visionkit.distributed.sync_batch_norm import convert_batch_norm
 from visionkit.tasks.classify import ClassifyTask
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

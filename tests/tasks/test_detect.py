@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.metrics.nothing import NoMetrics
+from visionkit.metrics.base import NoMetrics
 from visionkit.tasks.detect import DetectTask
 from visionkit.tasks.info import TASKS
 

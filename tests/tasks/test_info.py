@@ -29,7 +29,7 @@ def test_better_follows_the_mode(mode, new, old, better):
 
 
 def test_tasks_and_settings_are_known_without_torch():
-    code = "import visionkit.tasks.info, visionkit.training.settings, visionkit.training.run_folder, sys; "
+    code = "import visionkit.tasks.info, visionkit.settings, visionkit.runs.folder, sys; "
     code += "print([m for m in ('torch', 'lightning', 'torchmetrics', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

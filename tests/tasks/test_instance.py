@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.instance_masks import encode_masks, pack_masks
+from visionkit.structures.rle import encode_masks, pack_masks
 from visionkit.tasks.create import TASK_CLASSES
 from visionkit.tasks.info import TASKS
 from visionkit.tasks.instance import InstanceTask

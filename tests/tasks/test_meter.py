@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from visionkit.tasks.meter import LossMeter
+from visionkit.tasks.loss_meter import LossMeter
 
 
 def test_losses_are_weighted_by_the_size_of_their_batch():

@@ -15,10 +15,11 @@ from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
-from visionkit.training.console import Printer
-from visionkit.training.optim import make_optimizer, make_schedule
-from visionkit.training.run_folder import RunFolder
-from visionkit.training.settings import Debug, EarlyStopping, Hardware, Recipe, Schedule, Sgd
+from visionkit.console import Printer
+from visionkit.training.optimizers import make_optimizer
+from visionkit.training.schedules import make_schedule
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, EarlyStopping, Hardware, Recipe, Schedule, Sgd
 from visionkit.training.trainer import make_trainer, quiet, seed
 
 CLASSES = ("a", "b", "c")

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from visionkit.errors import UserError
-from visionkit.training.checkpoint import (
+from visionkit.runs.checkpoint import (
     export_best,
     load_best,
     load_weights,
@@ -14,7 +14,7 @@ from visionkit.training.checkpoint import (
     read_data_info,
     save_weights,
 )
-from visionkit.training.run_folder import RunFolder
+from visionkit.runs.folder import RunFolder
 
 from .stand_ins import Fitted, TinyModel
 

@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from visionkit.commands.results import number_table
-from visionkit.training.console import Printer
+from visionkit.console import number_table
+from visionkit.console import Printer
 
 
 def test_lines_go_to_the_screen_and_plain_into_the_file(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from visionkit.training.environment import describe_environment
+from visionkit.runs.environment import describe_environment
 
 
 def test_versions_and_hardware_are_there_and_names_are_not():

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from visionkit.errors import UserError
-from visionkit.training.hardware import choose_accelerator, count_devices, device_name, prepare_model
-from visionkit.training.settings import Hardware
+from visionkit.distributed.devices import choose_accelerator, count_devices, device_name
+from visionkit.models.prepare import prepare_model
+from visionkit.settings import Hardware
 
 
 def _hardware(**changes):
@@ -68,7 +69,7 @@ def test_more_gpus_than_there_are_names_how_many_there_are(pretend_devices):
 @pytest.mark.parametrize(("cores", "most"), [(2, 8), (16, 16)])
 def test_a_cpu_takes_a_process_per_core_and_eight_anywhere(monkeypatch, pretend_devices, cores, most):
     pretend_devices()
-    monkeypatch.setattr("visionkit.data.memory.available_cores", lambda: cores)
+    monkeypatch.setattr("visionkit.distributed.devices.available_cores", lambda: cores)
     assert count_devices(_hardware(devices=most), "cpu") == most
     words = rf"{most + 1} processes were asked for.* {cores} cores.*Try: hardware\.devices={cores}$"
     with pytest.raises(UserError, match=words):

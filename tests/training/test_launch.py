@@ -10,7 +10,7 @@ from torch.distributed import DistNetworkError
 
 from visionkit.errors import ProcessError
 from visionkit.training import launch
-from visionkit.training.processes import Processes
+from visionkit.distributed.processes import Processes
 
 from .stand_ins import HARDWARE
 
@@ -23,7 +23,7 @@ def _threads(tmp_path, number):
 @pytest.mark.parametrize(("told", "number", "each"), [("6", 2, "3"), ("1", 2, "1"), ("3", 2, "1"), ("", 4, "2")])
 def test_processes_share_the_threads_that_their_launcher_may_have(monkeypatch, tmp_path, told, number, each):
     """A seat of a sweep has its own share of the machine's eight cores."""
-    monkeypatch.setattr("visionkit.data.memory.available_cores", lambda: 8)
+    monkeypatch.setattr("visionkit.distributed.devices.available_cores", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     monkeypatch.setenv("MKL_NUM_THREADS", "8")
     assert _threads(tmp_path, number) == (each, each)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from visionkit.collective import from_first, gather, rank, total, world_size
+from visionkit.distributed.comm import from_first, gather, rank, total, world_size
 from visionkit.errors import UserError
-from visionkit.training.processes import Processes, is_first_process
-from visionkit.training.settings import Hardware
+from visionkit.distributed.processes import Processes, is_first_process
+from visionkit.settings import Hardware
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 SRUN = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2"}

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.output import write_atomic
-from visionkit.training.run_folder import RunFolder
+from visionkit.files import write_atomic
+from visionkit.runs.folder import RunFolder
 
 PLAIN = {"task": {"name": "classify"}, "backbone": {"name": "lenet"}}
 

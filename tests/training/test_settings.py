@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.training.settings import Adam, AdamW, Debug, Hardware, Logger, Recipe, Sgd
+from visionkit.settings import Adam, AdamW, Debug, Hardware, Logger, Recipe, Sgd
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from visionkit.commands import prepared
 from visionkit.commands.evaluate import evaluate
-from visionkit.commands.run_config import RunConfig
-from visionkit.commands.train import train
+from visionkit.runs.config import RunConfig
+from visionkit.training.fit import train
 from visionkit.errors import UserError
-from visionkit.training.checkpoint import load_run_model
-from visionkit.training.processes import Processes
-from visionkit.training.run_folder import RunFolder
+from visionkit.runs.checkpoint import load_run_model
+from visionkit.distributed.processes import Processes
+from visionkit.runs.folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = {

@@ -15,9 +15,10 @@ from rich.console import Console
 from torch import nn
 
 from visionkit.training.callbacks.interrupt import Interrupted
-from visionkit.training.console import Printer
-from visionkit.training.optim import make_optimizer, make_schedule
-from visionkit.training.settings import EarlyStopping
+from visionkit.console import Printer
+from visionkit.training.optimizers import make_optimizer
+from visionkit.training.schedules import make_schedule
+from visionkit.settings import EarlyStopping
 from visionkit.training.trainer import seed
 
 from .stand_ins import HARDWARE, Batches, Fitted, TinyModel, recipe

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from visionkit.backbones.create import create_backbone, read_backbone
+from visionkit.backbones.create import create_backbone
+from visionkit.backbones.feature_info import FeatureInfo
 from visionkit.backbones.files import list_backbones, load_backbone_file
-from visionkit.backbones.spec import BackboneSpec, FeatureInfo
+from visionkit.backbones.read import read_backbone
+from visionkit.backbones.spec import BackboneSpec
 
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from visionkit.backbones.spec import BackboneSpec, FeatureInfo
+from visionkit.backbones.feature_info import FeatureInfo
+from visionkit.backbones.spec import BackboneSpec
 from visionkit.blocks import Signal, build
 from visionkit.errors import UserError, did_you_mean
 

@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.backbones.files import backbone_file, load_backbone_file
-from visionkit.backbones.spec import BackboneSpec
-from visionkit.backbones.stem import settle_stem
-from visionkit.backbones.timm_spec import TimmSpec
-from visionkit.errors import UserError
+from visionkit.backbones.read import read_backbone
 
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone
 
-__all__ = ["create_backbone", "read_backbone"]
-
-
-def read_backbone(
-    backbone: str | Path | Mapping[str, Any],
-    *,
-    in_channels: int | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> BackboneSpec:
-    """Read and check a backbone without building it; needs no torch.
-
-    Args:
-        backbone: A name such as ``"resnet50"``, a path to a YAML file, or such a file's content.
-        in_channels: Channels of the images, where they differ from the file's.
-        overrides: Dotted keys to values, as on the command line after ``backbone.``; None as a
-            layer's value takes the layer away.
-
-    Raises:
-        UserError: If there is no such backbone, or it does not hold together.
-    """
-    content = (
-        deepcopy(dict(backbone)) if isinstance(backbone, Mapping) else load_backbone_file(backbone_file(str(backbone)))
-    )
-    overrides = dict(overrides or {})
-    if "stem" in overrides:
-        content["stem"] = overrides.pop("stem")
-    content = settle_stem(content)
-    for key, value in overrides.items():
-        _override(content, key, value)
-    kind = TimmSpec if content.get("name") == "timm" else BackboneSpec
-    return kind.from_mapping(content, in_channels=in_channels)
+__all__ = [
+    "create_backbone",
+]
 
 
 def create_backbone(
@@ -86,21 +53,8 @@ def create_backbone(
     spec = read_backbone(backbone, in_channels=in_channels, overrides=overrides)
     module = spec.build(out_features)
     if spec.weights is not None:
-        from visionkit.backbones.weights import load_backbone_weights
+        from visionkit.backbones.weights.load import load_backbone_weights
 
         for note in load_backbone_weights(module, spec.weights).notes:
             logging.getLogger("visionkit").warning(note)
     return module
-
-
-def _override(content: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    place: Any = content
-    for parent in parents:
-        place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
-        raise UserError(f"backbone override '{key}': '{'.'.join(parents)}' holds a plain value, not keys.")
-    if value is None and parents and parents[0] == "stages":
-        place.pop(last, None)
-    else:
-        place[last] = value

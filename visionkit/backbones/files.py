@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
-from visionkit.paths import conf_folder
 
 __all__ = ["backbone_file", "list_backbones", "load_backbone_file"]
 

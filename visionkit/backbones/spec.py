@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.backbones.classifier import Classifier
+from visionkit.backbones.feature_info import FeatureInfo
 from visionkit.backbones.stem import PAPER, with_stem
 from visionkit.blocks import (
     ActivationField,
@@ -31,7 +32,7 @@ from visionkit.blocks import (
     trace,
 )
 from visionkit.blocks.base import Fraction, check_layers
-from visionkit.blocks.signal import pair
+from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
@@ -39,29 +40,13 @@ from visionkit.schema import STRICT, describe, parse
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone
 
-__all__ = ["BACKBONE_KEYS", "BackboneSpec", "FeatureInfo"]
+__all__ = [
+    "BACKBONE_KEYS",
+    "BackboneSpec",
+]
 
 _LARGEST_IMAGE = 65_536
 _NOMINAL_IMAGE = 32_768
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """What is known of one stage's output before any forward pass.
-
-    Attributes:
-        name: The stage.
-        channels: Channels of its map.
-        stride: Pixels of the image per cell, on both axes.
-        offset: Index of the pixel on which the first cell is centred, the first pixel being 0.0.
-            In box coordinates, where the first pixel spans 0 to 1, add 0.5. Unpadded nets are not
-            aligned at ``stride / 2``.
-    """
-
-    name: str
-    channels: int
-    stride: int
-    offset: float
 
 
 @dataclass(frozen=True)

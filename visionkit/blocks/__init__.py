@@ -15,6 +15,7 @@ A block of your own is one decorated class::
 
 from visionkit.blocks.activation import Activation, ActivationField
 from visionkit.blocks.base import BLOCKS, Repeat, block, parse_block
+from visionkit.blocks.build import build
 from visionkit.blocks.convnext import ConvNext, LayerScale, Pointwise
 from visionkit.blocks.convolution import Conv, Conv2d, Flatten, Linear
 from visionkit.blocks.dense import Dense, Transition
@@ -34,12 +35,12 @@ from visionkit.blocks.normalization import (
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
 from visionkit.blocks.residual import Basic, Bottleneck, XBlock
 from visionkit.blocks.rewrite import count_residuals, drop_residuals, hold_stride
+from visionkit.blocks.shapes import Axis, DoesNotFitError, Signal, Window
 from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
-from visionkit.blocks.signal import Axis, DoesNotFitError, Signal, Window
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
+from visionkit.blocks.trace import LayerError, Record, expand, primitives, trace
 from visionkit.blocks.transposed import ConvTranspose2d
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
-from visionkit.blocks.walks import LayerError, Record, build, expand, primitives, trace
 
 __all__ = [
     "BLOCKS",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator
 
 from visionkit.blocks.base import block
-from visionkit.blocks.signal import Signal
+from visionkit.blocks.shapes import Signal
 from visionkit.blocks.tree import Kept, Primitive
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse

@@ -13,7 +13,7 @@ from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
 from visionkit.blocks.pooling import Identity
-from visionkit.blocks.signal import Signal
+from visionkit.blocks.shapes import Signal
 from visionkit.blocks.tree import Composite, Node, Primitive, Residual, Sequence
 
 if TYPE_CHECKING:

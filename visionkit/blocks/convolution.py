@@ -9,7 +9,7 @@ from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, Padding, Size, block
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
-from visionkit.blocks.signal import BYTES, Axis, DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, Signal, Window, pair
 from visionkit.blocks.tree import Composite, Kept, Node, Primitive, Sequence
 
 if TYPE_CHECKING:

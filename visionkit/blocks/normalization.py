@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator
 
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, block
-from visionkit.blocks.signal import BYTES, Signal
+from visionkit.blocks.shapes import BYTES, Signal
 from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
 from visionkit.errors import UserError
 from visionkit.registry import Registry

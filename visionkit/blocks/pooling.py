@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from visionkit.blocks.base import Fraction, Padding, Size, block
-from visionkit.blocks.signal import BYTES, DoesNotFitError, Signal, Window, pair
+from visionkit.blocks.shapes import BYTES, DoesNotFitError, Signal, Window, pair
 from visionkit.blocks.tree import Kept, Primitive
 
 if TYPE_CHECKING:

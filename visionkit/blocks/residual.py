@@ -9,7 +9,7 @@ from typing import Literal
 from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
-from visionkit.blocks.signal import DoesNotFitError
+from visionkit.blocks.shapes import DoesNotFitError
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Node, Residual, Sequence
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv, ConvBlock
-from visionkit.blocks.signal import DoesNotFitError, Signal
+from visionkit.blocks.shapes import DoesNotFitError, Signal
 from visionkit.blocks.tree import Concat, Kept, Node, Primitive, Sequence
 
 if TYPE_CHECKING:

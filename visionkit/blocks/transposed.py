@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from visionkit.blocks.initialization import Init
-from visionkit.blocks.signal import Axis, Signal
+from visionkit.blocks.shapes import Axis, Signal
 from visionkit.blocks.tree import Primitive
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 A *primitive* knows its arithmetic and its torch layer. A *composite* only says what it is
 made of: `Composite.parts` gives a tree of blocks joined by `Sequence`, `Residual`, `Concat`
-and `Gate`. `visionkit.blocks.walks` does everything else.
+and `Gate`. `visionkit.blocks.trace` does everything else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from visionkit.blocks.signal import Signal
+from visionkit.blocks.shapes import Signal
 
 if TYPE_CHECKING:
     from torch import nn

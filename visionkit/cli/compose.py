@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
+from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
-from visionkit.paths import conf_folder
 
 __all__ = ["check_choice", "compose", "group_choices"]
 

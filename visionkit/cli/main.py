@@ -133,9 +133,9 @@ def _run(request: _Request) -> int:
 
 
 def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.training.processes import is_first_process
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.distributed.processes import is_first_process
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
 
     resume = boolean(typed.options.get("resume", "false"), key="resume")
     folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
@@ -155,13 +155,13 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
         RunFolder.check_free(None if resume else plain.get("run_dir"))
     config = RunConfig.from_plain(plain)
 
-    from visionkit.commands.train import train
+    from visionkit.training.fit import train
 
     return train(config, resume_from=folder if resume else None)
 
 
 def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
-    from visionkit.commands.run_config import RunConfig
+    from visionkit.runs.config import RunConfig
 
     folder, plain = _of_run(typed, config_dirs, verb="evaluate")
     split = typed.options.get("split")
@@ -177,9 +177,9 @@ def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
 
 
 def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
-    from visionkit.commands.predict_options import PredictOptions
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.data.files import ImageFiles
+    from visionkit.data.images import ImageFiles
+    from visionkit.inference.options import PredictOptions
+    from visionkit.runs.config import RunConfig
 
     folder, plain = _of_run(typed, config_dirs, verb="predict")
     if "source" not in typed.options:
@@ -198,7 +198,7 @@ def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
 
 def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import InspectOptions, inspect
-    from visionkit.commands.run_config import RunConfig
+    from visionkit.runs.config import RunConfig
     from visionkit.schema import parse
 
     options = parse(
@@ -225,7 +225,7 @@ _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspe
 
 def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder a verb works on, and its configuration with what was typed laid over it."""
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.folder import RunFolder
 
     if "run" not in typed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")

@@ -12,7 +12,7 @@ from visionkit.cli.overrides import Typed, apply_overrides
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.training.run_folder import RunFolder
+    from visionkit.runs.folder import RunFolder
 
 __all__ = ["boolean", "plain_of", "resolve"]
 

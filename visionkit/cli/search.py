@@ -13,9 +13,9 @@ from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.expand import NEVER_SWEPT, Interval, expanded
 from visionkit.cli.overrides import Override, apply_overrides
 from visionkit.cli.sweep import Runs, read_words, refuse_groups
+from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
-from visionkit.output import write_atomic
-from visionkit.paths import conf_folder
+from visionkit.files import write_atomic
 
 __all__ = ["run_search", "write_experiment"]
 
@@ -26,8 +26,8 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     Raises:
         UserError: If its settings, its space or its folder are wrong, or Optuna is missing.
     """
-    from visionkit.commands.search_space import SearchSettings
-    from visionkit.commands.sweep_folder import SweepFolder
+    from visionkit.sweeps.folder import SweepFolder
+    from visionkit.sweeps.space import SearchSettings
 
     refuse_groups()
     choices = group_choices(config_dirs)
@@ -47,7 +47,7 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, words)
     runs = Runs(fixed, config_dirs)
 
-    from visionkit.commands.search import search
+    from visionkit.sweeps.search import search
 
     return search(
         settings,
@@ -141,7 +141,7 @@ def _settings(
     """The group ``sweep``, with what was typed laid over it; a key that was typed with one value is not searched."""
     from omegaconf import OmegaConf
 
-    from visionkit.commands.search_space import flatten
+    from visionkit.sweeps.space import flatten
 
     file = next(f for d in (*config_dirs, conf_folder()) if (f := d / "sweep" / f"{choice}.yaml").is_file())
     settings: Any = OmegaConf.to_container(OmegaConf.load(file))

@@ -19,8 +19,8 @@ from visionkit.cli.resolve import boolean, plain_of, resolve
 from visionkit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.commands.sweep import SweepOptions
+    from visionkit.runs.config import RunConfig
+    from visionkit.sweeps.grid import SweepOptions
 
 __all__ = ["Runs", "SweepWords", "read_words", "refuse_groups", "run_sweep"]
 
@@ -72,7 +72,7 @@ class SweepWords:
         Raises:
             UserError: If one of its own keys has a wrong value.
         """
-        from visionkit.commands.sweep import SweepOptions
+        from visionkit.sweeps.grid import SweepOptions
 
         launcher = self.own.get("hydra/launcher", "basic")
         if launcher not in _LAUNCHERS:
@@ -148,7 +148,7 @@ class Runs:
         self._base: dict[str, Any] | None = None
         typed = self.typed({})
         if "run" in typed.options:
-            from visionkit.training.run_folder import RunFolder
+            from visionkit.runs.folder import RunFolder
 
             if "experiment" in typed.groups:
                 raise UserError("run=... repeats a run from its file, and experiment=... starts from the groups.")
@@ -174,7 +174,7 @@ class Runs:
         Raises:
             UserError: If the values do not go together.
         """
-        from visionkit.commands.run_config import RunConfig
+        from visionkit.runs.config import RunConfig
 
         plain = resolve(self.typed(overrides), self.config_dirs, base=self._base, known=self._known)
         config = RunConfig.from_plain(plain | {"run_dir": None, "format": "text"})
@@ -190,7 +190,7 @@ def refuse_groups() -> None:
     Raises:
         UserError: If torchrun or srun has started several, each of which would make the whole sweep.
     """
-    from visionkit.training.processes import started_in_group
+    from visionkit.distributed.processes import started_in_group
 
     if started_in_group():
         raise UserError(
@@ -205,8 +205,8 @@ def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     Raises:
         UserError: If the sweep as such is wrong: every run of it, a name of a choice, its folder, its launcher.
     """
-    from visionkit.commands.sweep_folder import SweepFolder
-    from visionkit.commands.sweep_job import Job
+    from visionkit.sweeps.folder import SweepFolder
+    from visionkit.sweeps.job import Job
 
     refuse_groups()
     choices = group_choices(config_dirs)
@@ -224,6 +224,6 @@ def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
         except UserError as error:
             jobs.append(Job(number, overrides, None, str(error)))
 
-    from visionkit.commands.sweep import sweep
+    from visionkit.sweeps.grid import sweep
 
     return sweep(jobs, folder, options)

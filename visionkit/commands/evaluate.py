@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from visionkit.training.console import Printer
-from visionkit.training.run_folder import RunFolder
+from visionkit.console import Printer
+from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from visionkit.commands.run_config import RunConfig
-    from visionkit.training.processes import Processes
+    from visionkit.distributed.processes import Processes
+    from visionkit.runs.config import RunConfig
 
 __all__ = ["evaluate"]
 
@@ -30,11 +30,11 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
             those the model was trained on, or their division is lost.
         ProcessError: If one of several processes failed.
     """
-    from visionkit.training.processes import Processes
+    from visionkit.distributed.processes import Processes
 
     processes = Processes.plan(config.hardware)
     if processes.to_launch:
-        from visionkit.training.launch import launch
+        from visionkit.distributed.launch import launch
 
         words = {"folder": str(folder.path), "split": split}
         return launch("evaluate", config.plain, words, processes=processes, hardware=config.hardware)
@@ -43,12 +43,12 @@ def evaluate(config: RunConfig, folder: RunFolder, *, split: str | None = None) 
 
 
 def _evaluate(config: RunConfig, folder: RunFolder, split: str | None, processes: Processes) -> int:
-    from visionkit.collective import barrier, rank
-    from visionkit.commands.results import number_table, print_json
+    from visionkit.console import number_table, print_json
+    from visionkit.distributed.comm import barrier, rank
+    from visionkit.models.prepare import prepare_model
+    from visionkit.runs.checkpoint import check_data, check_division, load_run_model, read_data_info
     from visionkit.tasks.create import TASK_CLASSES
-    from visionkit.training.checkpoint import check_data, check_division, load_run_model, read_data_info
     from visionkit.training.evaluation import evaluate_split
-    from visionkit.training.hardware import prepare_model
 
     names = tuple(read_data_info(folder)["class_names"])
     model = load_run_model(folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from visionkit.backbones.timm_spec import timm_models
-from visionkit.commands.results import output, print_json
+from visionkit.backbones.timm.spec import timm_models
+from visionkit.config_files import conf_folder
+from visionkit.console import output, print_json
 from visionkit.errors import UserError, did_you_mean
-from visionkit.paths import conf_folder
 
 __all__ = ["list_choices"]
 

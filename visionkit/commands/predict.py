@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.commands.results import print_json
-from visionkit.data.files import ImageFiles
+from visionkit.console import Printer, print_json
+from visionkit.data.images import ImageFiles
 from visionkit.errors import UserError
-from visionkit.training.console import Printer
-from visionkit.training.run_folder import RunFolder
+from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.commands.kits import Results, TaskKit
-    from visionkit.commands.predict_options import PredictOptions
-    from visionkit.commands.run_config import RunConfig
+    from visionkit.inference.options import PredictOptions
+    from visionkit.runs.config import RunConfig
 
 __all__ = ["predict"]
 
@@ -42,9 +41,10 @@ def predict(config: RunConfig, folder: RunFolder, files: ImageFiles, *, options:
             of an option.
     """
     from visionkit.commands.kits import KITS
+    from visionkit.distributed.devices import choose_accelerator, torch_device
     from visionkit.models import fold_norms
-    from visionkit.training.checkpoint import load_run_model, read_data_info
-    from visionkit.training.hardware import choose_accelerator, prepare_model, torch_device
+    from visionkit.models.prepare import prepare_model
+    from visionkit.runs.checkpoint import load_run_model, read_data_info
 
     kit, data = KITS[config.task.name], read_data_info(folder)
     target = _target(config, folder, kit)
@@ -93,7 +93,7 @@ def _batches(
     config: RunConfig, size: int, results: Results, files: ImageFiles, in_channels: int, unreadable: dict[str, str]
 ) -> Iterator[tuple[list[Path], list[Any]]]:
     """Paths and what ``results`` keeps of so many images; ``unreadable`` collects what cannot be read."""
-    from visionkit.data.transforms import load_image
+    from visionkit.data.images import load_image
 
     for start in range(0, len(files), size):
         paths, prepared = [], []

@@ -12,7 +12,7 @@ _HOMES = {
     "SOURCES": "visionkit.data.sources",
     "DataInfo": "visionkit.data.sources",
     "parse_source": "visionkit.data.sources",
-    "ImageFiles": "visionkit.data.files",
+    "ImageFiles": "visionkit.data.images",
     "Preprocess": "visionkit.data.transforms",
     "load_image": "visionkit.data.transforms",
     "VisionDataModule": "visionkit.data.datamodule",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from visionkit.data.shapes import Shapes
-from visionkit.instance_masks import RunLengths
+from visionkit.data.polygons import Shapes
+from visionkit.structures.rle import RunLengths
 
 __all__ = ["Annotation", "Annotations"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visionkit.data.annotations import Annotations
 from visionkit.data.mask_values import ValueTable, read_mask
-from visionkit.mask_ids import IGNORED
+from visionkit.structures.class_ids import IGNORED
 
 __all__ = ["ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
 

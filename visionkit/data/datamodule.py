@@ -1,7 +1,7 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
 A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
-images with boxes or instances holds says `visionkit.data.objects`, of images with masks `visionkit.data.masks`.
+images with boxes or instances holds says `visionkit.data.collate.detection`, of images with masks `visionkit.data.collate.segmentation`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from visionkit.data.augment import Augment
-from visionkit.data.joint_augment import JointAugment
-from visionkit.data.joint_reader import JointReader
-from visionkit.data.loading import BatchReader, Loader
-from visionkit.data.masks import MaskReader
-from visionkit.data.memory import Decoded, available_cores, decode_originals, decode_prepared
-from visionkit.data.objects import InstanceReader, ObjectReader
-from visionkit.data.order import BatchOrder
-from visionkit.data.samples import FileSamples, Samples
-from visionkit.data.shared import SharedData
+from visionkit.data.augment.image import Augment
+from visionkit.data.augment.joint import JointAugment
+from visionkit.data.cache import Decoded, decode_originals, decode_prepared
+from visionkit.data.collate.base import JointReader
+from visionkit.data.collate.classification import BatchReader
+from visionkit.data.collate.detection import InstanceReader, ObjectReader
+from visionkit.data.collate.segmentation import MaskReader
+from visionkit.data.dataset import FileSamples, Samples
+from visionkit.data.loader import Loader
+from visionkit.data.sampler import BatchOrder
+from visionkit.data.shared_cache import SharedData
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_division
+from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
-from visionkit.mask_ids import IGNORED
-from visionkit.output import write_atomic
+from visionkit.files import write_atomic
+from visionkit.structures.class_ids import IGNORED
 
 __all__ = ["VisionDataModule"]
 

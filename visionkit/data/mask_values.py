@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.errors import UserError
-from visionkit.mask_ids import IGNORED
+from visionkit.structures.class_ids import IGNORED
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from visionkit.boxes import box_areas
+from visionkit.structures.boxes import box_areas
 
 __all__ = ["assign_anchors", "assign_centers"]
 

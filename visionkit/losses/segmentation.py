@@ -1,4 +1,4 @@
-"""Losses of masks: every pixel says its class, and pixels that are `visionkit.mask_ids.IGNORED` do not count."""
+"""Losses of masks: every pixel says its class, and pixels that are `visionkit.structures.class_ids.IGNORED` do not count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from visionkit.mask_ids import IGNORED
+from visionkit.structures.class_ids import IGNORED
 
 __all__ = ["dice_loss", "pixel_cross_entropy", "pixel_focal_loss"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-from visionkit.instance_masks import pack_masks, unpack_masks
+from visionkit.structures.rle import pack_masks, unpack_masks
 
 __all__ = ["BoxAveragePrecision", "MaskAveragePrecision", "STATS"]
 
@@ -136,7 +136,7 @@ class MaskAveragePrecision(BoxAveragePrecision):
         """Take images in.
 
         Args:
-            preds: As for boxes, and ``masks``, n of `visionkit.instance_masks.RunLengths`.
+            preds: As for boxes, and ``masks``, n of `visionkit.structures.rle.RunLengths`.
             target: As for boxes, and ``masks``, and ``size`` (2,) int64, height and width of the image.
         """
         super().update(preds, target)

@@ -13,8 +13,8 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
-from visionkit.collective import gather
-from visionkit.metrics.gathering import gather_metric
+from visionkit.distributed.comm import gather
+from visionkit.metrics.base import gather_metric
 from visionkit.metrics.table import Table
 
 __all__ = ["ClassificationMetrics", "RunningAccuracy"]

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from visionkit.collective import gather
+from visionkit.distributed.comm import gather
 from visionkit.metrics.average_precision import STATS, BoxAveragePrecision
-from visionkit.metrics.gathering import gather_metric
+from visionkit.metrics.base import gather_metric
 from visionkit.metrics.table import Table
 
 __all__ = ["DetectionMetrics", "class_averages"]

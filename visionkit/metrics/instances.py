@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from visionkit.instance_masks import paste_masks, unpack_masks
 from visionkit.metrics.average_precision import STATS, MaskAveragePrecision
 from visionkit.metrics.detection import DetectionMetrics, class_averages
 from visionkit.metrics.table import Table
+from visionkit.structures.rle import paste_masks, unpack_masks
 
 __all__ = ["InstanceMetrics"]
 
@@ -20,7 +20,7 @@ class InstanceMetrics(DetectionMetrics):
 
     Masks are pasted at the size of the original image and kept run-length encoded. To what `DetectionMetrics.update`
     takes, predictions add ``mask_logits`` (B, D, S, S), stretched over the boxes, and batches ``original_sizes``
-    (B, 2) and ``truth_runs`` (B, L) uint8, the masks as `visionkit.instance_masks.pack_masks` leaves them.
+    (B, 2) and ``truth_runs`` (B, L) uint8, the masks as `visionkit.structures.rle.pack_masks` leaves them.
 
     Args:
         class_names: The K classes, in the order of their ids.

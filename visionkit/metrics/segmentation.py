@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from visionkit.collective import gather
+from visionkit.distributed.comm import gather
 from visionkit.metrics.table import Table
 
 __all__ = ["SegmentationMetrics"]

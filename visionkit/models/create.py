@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.blocks.signal import pair
+from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.heads import HeadSpec, default_head, parse_head
 from visionkit.heads.published import check_start
-from visionkit.models.preprocess import Preprocess
+from visionkit.models.normalize import Preprocess
 from visionkit.models.vision_model import VisionModel
 from visionkit.normalization import default_mean_std
 
@@ -72,7 +72,7 @@ def create_model(
         spec, head_spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size), mean=mean, std=std
     )
     if weights is not None or spec.weights is not None:
-        from visionkit.models.weights import load_start
+        from visionkit.models.weights.load import load_start
 
         start = load_start(model, weights=weights, backbone_weights=spec.weights)
         for note in start.notes:

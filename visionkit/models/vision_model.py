@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
 from visionkit.heads.base import Head, Predictions
-from visionkit.models.preprocess import Preprocess
+from visionkit.models.normalize import Preprocess
 from visionkit.necks.fpn import Neck
 
 __all__ = ["VisionModel"]

@@ -10,7 +10,7 @@ from pydantic import Field
 from visionkit.backbones import BackboneSpec, FeatureInfo
 from visionkit.blocks import Activation, Conv, Init, MaxPool, Node, NormField, Record, Signal, expand, trace
 from visionkit.blocks.base import Count
-from visionkit.blocks.walks import Join
+from visionkit.blocks.trace import Join
 from visionkit.schema import STRICT
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from visionkit.instance_masks import RunLengths, decode_mask
-from visionkit.output import write_atomic
+from visionkit.files import write_atomic
 from visionkit.report.sheet import PANEL, as_picture, write_sheet
 from visionkit.report.style import INK, short
+from visionkit.structures.rle import RunLengths, decode_mask
 
 __all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from visionkit.output import write_atomic
+from visionkit.files import write_atomic
 from visionkit.report.boxes import class_colour
 from visionkit.report.sheet import PANEL, as_picture, write_sheet
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from visionkit.output import write_atomic
+from visionkit.files import write_atomic
 from visionkit.report.style import FAINT, INK, TRAIN, VALIDATION, WRONG, short, words
 
 __all__ = ["plot_confusion_matrix", "plot_curves", "plot_images", "plot_precision_recall", "plot_predictions"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from visionkit.output import write_atomic
+from visionkit.files import write_atomic
 from visionkit.report.style import INK, short
 
 __all__ = ["PANEL", "as_picture", "write_sheet"]

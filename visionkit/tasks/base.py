@@ -8,10 +8,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from visionkit.collective import from_first, rank, share_buffers, world_size
-from visionkit.layers.sync_batch_norm import uncounted
+from visionkit.distributed.comm import from_first, rank, share_buffers, world_size
+from visionkit.distributed.sync_batch_norm import uncounted
 from visionkit.metrics.table import Table
-from visionkit.tasks.meter import LossMeter
+from visionkit.tasks.loss_meter import LossMeter
 
 __all__ = ["Metrics", "VisionTask", "images_that_count"]
 

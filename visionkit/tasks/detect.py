@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from visionkit.boxes import rescale_boxes
+from visionkit.metrics.base import NoMetrics
 from visionkit.metrics.detection import DetectionMetrics
-from visionkit.metrics.nothing import NoMetrics
+from visionkit.structures.boxes import rescale_boxes
 from visionkit.tasks.base import VisionTask
 
 __all__ = ["DetectTask"]

@@ -1,7 +1,7 @@
 """Instance segmentation."""
 
+from visionkit.metrics.base import NoMetrics
 from visionkit.metrics.instances import InstanceMetrics
-from visionkit.metrics.nothing import NoMetrics
 from visionkit.tasks.detect import DetectTask
 
 __all__ = ["InstanceTask"]

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from visionkit.masks import restore_masks
-from visionkit.metrics.nothing import NoMetrics
+from visionkit.metrics.base import NoMetrics
 from visionkit.metrics.segmentation import SegmentationMetrics
+from visionkit.structures.masks import restore_masks
 from visionkit.tasks.base import VisionTask
 
 __all__ = ["SegmentTask"]

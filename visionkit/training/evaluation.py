@@ -1,17 +1,18 @@
 """Judging a model on one split: the same way after training and by ``evaluate``."""
 
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError, did_you_mean
 from visionkit.metrics.table import Table
+from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
-from visionkit.training.processes import Processes
-from visionkit.training.settings import Debug, Hardware
 from visionkit.training.trainer import make_trainer, quiet
 
-__all__ = ["Evaluation", "evaluate_split"]
+__all__ = ["Evaluation", "evaluate_split", "final_numbers"]
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,26 @@ def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
             signal.signal(signal.SIGINT, before)
             raise KeyboardInterrupt from None
         raise
+
+
+def final_numbers(
+    judged: Mapping[str, float], history: Sequence[Mapping[str, float]], *, best_epoch: int, parameters: int
+) -> dict[str, float]:
+    """What ``metrics.json`` holds.
+
+    Args:
+        judged: The numbers of the split on which the best epoch was judged in the end.
+        history: A row per epoch, of which the best gives the validation numbers.
+        best_epoch: Counted from 1.
+        parameters: How many the model has.
+    """
+    best_row = next((row for row in history if row["epoch"] == best_epoch), {})
+    validated = {name: value for name, value in best_row.items() if name.startswith("val/")}
+    return {
+        **judged,
+        **{name: value for name, value in validated.items() if name not in judged},
+        "best_epoch": best_epoch,
+        "epochs": len(history),
+        "training_seconds": round(sum(row["seconds"] for row in history), 2),
+        "parameters": parameters,
+    }

@@ -16,10 +16,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
+from visionkit.distributed.processes import Processes
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TaskInfo
-from visionkit.training.processes import Processes
-from visionkit.training.run_folder import RunFolder
-from visionkit.training.settings import Debug, Hardware, Logger, Recipe
 
 __all__ = ["PRECISIONS", "SafeCheckpointIO", "make_trainer", "quiet", "seed"]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.commands.inspect.advice import warnings
-from visionkit.commands.inspect.network import network
+from visionkit.inspection.warnings import warnings
+from visionkit.inspection.network import network
 from visionkit.heads import parse_head
 
 DUE = [

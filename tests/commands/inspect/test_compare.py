@@ -3,11 +3,11 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.commands.inspect.compare import comparison, ratios
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.totals import totals
+from visionkit.inspection.compare import comparison, ratios
+from visionkit.inspection.network import network
+from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
-from visionkit.training.settings import Sgd
+from visionkit.settings import Sgd
 
 
 def pair_of(name, num_classes=1000):

@@ -6,8 +6,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.rows import rows
+from visionkit.inspection.network import network
+from visionkit.inspection.layers import rows
 from visionkit.heads import parse_head
 from visionkit.layers import Pointwise
 from visionkit.models import create_model

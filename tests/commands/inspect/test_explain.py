@@ -7,8 +7,8 @@ import pytest
 
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.blocks import BLOCKS
-from visionkit.commands.inspect.explain import explain
-from visionkit.commands.inspect.network import network
+from visionkit.inspection.explanations import explain
+from visionkit.inspection.network import network
 from visionkit.heads import parse_head
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from visionkit.backbones import read_backbone
 from visionkit.blocks import Conv, MaxPool, Signal, Window, expand
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.rows import rows
+from visionkit.inspection.network import network
+from visionkit.inspection.layers import rows
 from visionkit.heads import parse_head
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from visionkit.backbones import read_backbone
 from visionkit.commands.inspect import tables
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.rows import rows
-from visionkit.commands.inspect.stages import shares, stage_bars
-from visionkit.commands.inspect.totals import totals
+from visionkit.inspection.network import network
+from visionkit.inspection.layers import rows
+from visionkit.inspection.stages import shares, stage_bars
+from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
-from visionkit.training.console import SteadyConsole
-from visionkit.training.settings import Sgd
+from visionkit.console import SteadyConsole
+from visionkit.settings import Sgd
 
 
 def network_of(name, num_classes=10):

@@ -3,10 +3,10 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.totals import totals
+from visionkit.inspection.network import network
+from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
-from visionkit.training.settings import Adam, AdamW, Sgd
+from visionkit.settings import Adam, AdamW, Sgd
 
 SGD = Sgd(weight_decay=0.0, momentum=0.9, nesterov=True)
 ADAMW = AdamW(weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)

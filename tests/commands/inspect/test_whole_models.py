@@ -5,14 +5,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import read_backbone
-from visionkit.commands.inspect.explain import explain
-from visionkit.commands.inspect.network import network
-from visionkit.commands.inspect.rows import rows
-from visionkit.commands.inspect.stages import shares
-from visionkit.commands.inspect.totals import totals
+from visionkit.inspection.explanations import explain
+from visionkit.inspection.network import network
+from visionkit.inspection.layers import rows
+from visionkit.inspection.stages import shares
+from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
 from visionkit.models import create_model
-from visionkit.training.settings import Sgd
+from visionkit.settings import Sgd
 
 SIZE = (64, 64)
 SEGMENT = ["fcn", "deeplabv3", "deeplabv3plus", "unet", "fpn"]

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from visionkit.data.sources.class_folders import check_known, find_layout, list_classes
+from visionkit.data.sources.folder.layout import check_known, find_layout, list_classes
 from visionkit.errors import UserError
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from visionkit.data.sources import parse_source
-from visionkit.data.sources.digit_scenes import compose
-from visionkit.data.sources.digits import Scenes
+from visionkit.data.sources.digits.scenes import compose
+from visionkit.data.sources.digits.source import Scenes
 from visionkit.errors import UserError
 
 

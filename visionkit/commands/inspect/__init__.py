@@ -5,6 +5,6 @@
 speak of it, and `tables` prints.
 """
 
-from visionkit.commands.inspect.command import InspectOptions, inspect
+from visionkit.inspection.report import InspectOptions, inspect
 
 __all__ = ["InspectOptions", "inspect"]

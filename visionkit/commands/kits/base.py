@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from visionkit.commands.predict_options import PredictOptions
 from visionkit.errors import UserError
+from visionkit.inference.options import PredictOptions
 from visionkit.metrics.table import Table
 
 __all__ = ["Results", "TaskKit", "some_images"]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
-from visionkit.commands.predict_options import PredictOptions
+from visionkit.files import write_atomic
+from visionkit.inference.options import PredictOptions
 from visionkit.metrics.table import Table
-from visionkit.output import write_atomic
 
 __all__ = ["ClassifyKit"]
 

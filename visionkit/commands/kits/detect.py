@@ -13,14 +13,14 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from visionkit.boxes import rescale_boxes
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
-from visionkit.commands.predict_options import PredictOptions
-from visionkit.instance_masks import encode_masks, mask_iou, paste_masks
+from visionkit.files import write_atomic
+from visionkit.inference.options import PredictOptions
 from visionkit.metrics.table import Table
-from visionkit.output import write_atomic
 from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
 from visionkit.report.style import TRAIN, VALIDATION, WRONG
+from visionkit.structures.boxes import rescale_boxes
+from visionkit.structures.rle import encode_masks, mask_iou, paste_masks
 
 __all__ = ["DetectKit"]
 
@@ -31,7 +31,7 @@ OVERLAP = 0.5
 
 Objects = dict[str, Any]
 """The objects of one image on the CPU: ``boxes`` (n, 4) xyxy in its pixels, ``labels`` (n,), and of those that were
-found ``scores`` (n,); where they have masks, ``masks``, n of `visionkit.instance_masks.RunLengths`."""
+found ``scores`` (n,); where they have masks, ``masks``, n of `visionkit.structures.rle.RunLengths`."""
 
 
 class DetectKit(TaskKit):

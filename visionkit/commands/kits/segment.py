@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
-from visionkit.commands.predict_options import PredictOptions
 from visionkit.errors import UserError
-from visionkit.mask_ids import IGNORED
-from visionkit.masks import restore_logits, restore_masks
+from visionkit.files import write_atomic
+from visionkit.inference.options import PredictOptions
+from visionkit.inference.sliding_window import slide
 from visionkit.metrics.table import Table
-from visionkit.models.sliding_window import slide
-from visionkit.output import write_atomic
 from visionkit.report.masks import mask_colours, plot_masks, write_mask, write_overlay
+from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.masks import restore_logits, restore_masks
 
 __all__ = ["SegmentKit"]
 

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.augment import check_augment
+from visionkit.data.augment.table import check_augment
 from visionkit.errors import UserError
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry
 
 if TYPE_CHECKING:
-    from visionkit.data.samples import Samples
+    from visionkit.data.dataset import Samples
     from visionkit.data.transforms import Preprocess
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
@@ -85,7 +85,7 @@ class Source(ABC):
     Attributes:
         image_size: Side of a square, or ``[height, width]``, in pixels; null takes the data set's own, if it has one.
         augment: Random changes of training images in order, ``{name: {argument: value}}``; a name whose value is
-            null is left out. See `visionkit.data.augment`.
+            null is left out. See `visionkit.data.augment.image`.
         num_workers: Processes that prepare batches; null chooses (none where the data lies in memory).
         cache_mb: Images are decoded once and kept in memory where they fit into so many MiB.
         mean: Per channel on the 0..1 scale; null takes the data set's own.

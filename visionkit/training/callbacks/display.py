@@ -2,7 +2,7 @@
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from visionkit.training.console import Printer
+from visionkit.console import Printer
 
 __all__ = ["Display", "epoch_line"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from visionkit.collective import total, world_size
+from visionkit.distributed.comm import total, world_size
 
 __all__ = ["Interrupt", "Interrupted"]
 

@@ -6,12 +6,12 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from visionkit.collective import from_first, rank
+from visionkit.distributed.comm import from_first, rank
+from visionkit.runs.folder import RunFolder
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.display import epoch_line
 from visionkit.training.callbacks.progress import Progress
-from visionkit.training.run_folder import RunFolder
 
 __all__ = ["Recorder"]
 

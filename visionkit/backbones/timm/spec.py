@@ -1,0 +1,274 @@
+"""``backbone=timm backbone.model=NAME``: any model of timm with feature maps, under the same contract.
+
+timm (an extra: ``pip install "visionkit[timm]"``) and torch are imported when such a backbone is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.backbones.classifier import Classifier
+from visionkit.backbones.feature_info import FeatureInfo
+from visionkit.backbones.spec import BackboneSpec
+from visionkit.blocks import Node, Primitive, Record, Signal, trace
+from visionkit.blocks import Sequence as InSequence
+from visionkit.blocks.shapes import pair
+from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from visionkit.backbones.timm.backbone import TimmBackbone
+    from visionkit.backbones.timm.measure import Measured, TimmModel
+
+__all__ = ["TimmSpec", "TimmStage", "timm_models"]
+
+_Pixels = Annotated[int, Field(gt=0, le=65_536)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The keys of ``conf/backbone/timm.yaml``."""
+
+    name: Literal["timm"]
+    model: str | None = None
+    in_channels: Annotated[int, Field(gt=0, le=4096)] = 3
+    image_size: _Pixels | tuple[_Pixels, _Pixels] | None = None
+    output_stride: Literal[8, 16, 32] | None = None
+    classifier: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class TimmStage(Primitive):
+    """One stage of a timm model, known by what was measured of it at one image size."""
+
+    is_opaque: ClassVar[bool] = True
+
+    measured: Measured
+    num_parameters: int
+
+    def output(self, signal: Signal) -> Signal:
+        return self.measured.signal
+
+    def parameters(self, signal: Signal) -> int:
+        return self.num_parameters
+
+    def macs(self, signal: Signal) -> int:
+        """Multiplications with a weight for one image."""
+        return self.measured.macs
+
+    def build(self, signal: Signal) -> nn.Module:
+        raise TypeError("timm builds its stages together; see TimmSpec.build")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmSpec(BackboneSpec):
+    """A timm model as a backbone: stages ``stage1``, ``stage2``, ... are timm's own feature maps.
+
+    Attributes:
+        model: What timm is asked for.
+    """
+
+    model: TimmModel
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> TimmSpec:
+        """Read ``{name: timm, model: NAME, ...}``.
+
+        Args:
+            mapping: The keys, overrides already applied.
+            in_channels: Channels of the images, where they differ from the mapping's.
+
+        Raises:
+            UserError: If a key is unknown or wrong, timm is not installed, or it has no such model with feature maps.
+        """
+        file = parse(_File, mapping, where="backbone timm")
+        _require_timm()
+        name = _known_model(file.model)
+        import timm
+
+        from visionkit.backbones.timm.measure import TimmModel
+
+        published: Any = timm.get_pretrained_cfg(name)
+        image_size = pair(file.image_size or tuple(published.input_size[-2:]))
+        model = TimmModel(
+            name,
+            in_channels or file.in_channels,
+            fixed_size=image_size if published.fixed_input_size else None,
+            output_stride=file.output_stride,
+        )
+        return cls(
+            name=f"timm-{name}",
+            in_channels=model.in_channels,
+            image_size=image_size,
+            stages=_checked_stages(model, image_size),
+            classifier=Classifier.from_mapping(file.classifier, defaults={}, where=f"backbone timm-{name}"),
+            weights=file.weights,
+            model=model,
+            output_stride=file.output_stride,
+        )
+
+    def hold_stride(self, output_stride: int) -> TimmSpec:
+        """The same with its last stages dilated by timm.
+
+        Raises:
+            UserError: If timm cannot build it so.
+        """
+        model = replace(self.model, output_stride=output_stride)
+        stages = _checked_stages(model, pair(self.image_size))
+        return replace(self, model=model, stages=stages, output_stride=output_stride)
+
+    def build(self, out_features: Sequence[str] | None = None) -> TimmBackbone:
+        """The torch module, initialised by timm; see `Backbone` for ``out_features``.
+
+        Raises:
+            UserError: If ``out_features`` names a stage that is not there.
+        """
+        from visionkit.backbones.timm.backbone import TimmBackbone
+
+        return TimmBackbone(self, out_features)
+
+    @property
+    def feature_info(self) -> dict[str, FeatureInfo]:
+        """What each stage gives, fine to coarse."""
+        infos = {}
+        for name, stage in self.stages.items():
+            assert isinstance(stage, TimmStage)
+            infos[name] = self._feature(name, stage.measured.signal)
+        return infos
+
+    def trace(self, image_size: int | tuple[int, int]) -> Record:
+        """What each stage does to an image of ``image_size`` pixels, by running the model on the meta device.
+
+        Raises:
+            UserError: If the model cannot take such an image.
+        """
+        size = pair(image_size)
+        try:
+            stages = _stages(self.model, size)
+        except UserError as error:
+            if self.model.fixed_size is not None:
+                raise
+            works = self.smallest_image()
+            raise UserError(f"{error} One of {works}x{works} works. Try dataset.image_size={works}.") from None
+        return trace(InSequence(stages), Signal.image(self.in_channels, size))
+
+    def smallest_image(self) -> int:
+        """The smallest square image, in pixels, that the model can take."""
+        return max(self.model.fixed_size) if self.model.fixed_size else super().smallest_image()
+
+    def _fits(self, image_size: int) -> bool:
+        try:
+            _stages(self.model, (image_size, image_size))
+        except UserError:
+            return False
+        return True
+
+    def published_normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std that timm's own weights were trained with."""
+        published = self.model.published()
+        return tuple(published.mean), tuple(published.std)
+
+
+def timm_models() -> list[str]:
+    """The names of timm's models.
+
+    Raises:
+        UserError: If timm is not installed.
+    """
+    _require_timm()
+    import timm
+
+    names: list[str] = timm.list_models()
+    return names
+
+
+def _require_timm() -> None:
+    if find_spec("timm") is None:
+        raise UserError(
+            "backbone timm: the package timm, where these models come from, is not installed. "
+            "Try: pip install 'visionkit[timm]'"
+        )
+
+
+def _known_model(name: str | None) -> str:
+    listing = "To list them: python -m visionkit list timm pattern='convnext*'"
+    if name is None:
+        raise UserError(
+            "backbone timm: model: it is not said which of timm's models is meant. "
+            f"Try backbone.model=convnext_tiny. {listing}"
+        )
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = did_you_mean(architecture, timm_models())
+        raise UserError(f"backbone timm: model: timm has no model '{name}'.{near} {listing}")
+    if tag and name not in timm.list_pretrained():
+        tags = timm.list_pretrained(f"{architecture}.*")
+        raise UserError(
+            f"backbone timm: model: timm has no weights '{tag}' for {architecture}.{did_you_mean(name, tags)} "
+            f"Known: {', '.join([architecture, *tags])}."
+        )
+    return name
+
+
+def _checked_stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
+    from visionkit.backbones.timm.measure import features_on_meta
+
+    try:
+        features_on_meta(model)
+    except Exception as error:
+        raise UserError(_explain_creation(model, error)) from None
+    return _stages(model, image_size)
+
+
+def _stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
+    from visionkit.backbones.timm.measure import features_on_meta, measure
+
+    try:
+        measured = measure(model, image_size)
+    except Exception as error:
+        raise UserError(_explain_size(model, image_size, error)) from None
+    counts = {name: parameter.numel() for name, parameter in features_on_meta(model).named_parameters()}
+    return {
+        f"stage{i}": TimmStage(stage, sum(counts[name] for name in stage.parameters))
+        for i, stage in enumerate(measured, start=1)
+    }
+
+
+def _explain_creation(model: TimmModel, error: Exception) -> str:
+    where, reason = f"backbone timm-{model.name}", _first_line(error)
+    if model.output_stride is not None:
+        return (
+            f"{where}: timm cannot build this model with output_stride={model.output_stride} ({reason}). "
+            "Try without, or another model, such as backbone.model=resnet50."
+        )
+    size = "" if model.fixed_size is None else f" for images of {_times(model.fixed_size)}"
+    return f"{where}: timm cannot build this model with feature maps{size}: {reason}."
+
+
+def _explain_size(model: TimmModel, image_size: tuple[int, int], error: Exception) -> str:
+    where = f"backbone timm-{model.name}"
+    if model.fixed_size is not None and image_size != model.fixed_size:
+        wanted = image_size[0] if image_size[0] == image_size[1] else f"[{image_size[0]},{image_size[1]}]"
+        return (
+            f"{where}: this model is made for one image size, here {_times(model.fixed_size)}, and cannot take "
+            f"{_times(image_size)}. Try dataset.image_size={max(model.fixed_size)} or backbone.image_size={wanted}."
+        )
+    return f"{where}: the model cannot take a {model.in_channels}x{_times(image_size)} image: {_first_line(error)}."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,129 @@
+"""Random changes of training images: a table of plain names over ``torchvision.transforms.v2``.
+
+The table holds the names of the arguments too, so that a mistyped configuration is answered without torch.
+Flips, crops and affine changes, which come in nearly every recipe, act on the whole batch at once, with one draw per
+image (`visionkit.data.augment.batch`): torchvision would need a millisecond per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from visionkit.data.augment.batch import WHOLE_BATCH
+from visionkit.data.augment.table import AUGMENTATIONS
+from visionkit.errors import UserError
+from visionkit.schema import describe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Augment", "build_transform", "seeded"]
+
+
+class Augment:
+    """Draws random changes for training images, for each image its own.
+
+    ``random_resized_crop`` starts from the image as it was decoded; all others from the preprocessed one.
+
+    Args:
+        augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
+        image_size: Height and width of the result, in pixels.
+
+    Raises:
+        UserError: If torchvision refuses a value.
+    """
+
+    def __init__(self, augment: Mapping[str, Mapping[str, Any] | None], image_size: tuple[int, int]) -> None:
+        self.wants_original = augment.get("random_resized_crop") is not None
+        self.image_size = image_size
+        self._before: list[Callable[[Tensor], Tensor]] = []
+        self._steps: list[tuple[bool, Callable[[Tensor], Tensor]]] = []
+        ready = not self.wants_original
+        for name, arguments in augment.items():
+            if arguments is None:
+                continue
+            if ready and name in WHOLE_BATCH:
+                self._steps.append((True, WHOLE_BATCH[name](dict(arguments), image_size)))
+            elif ready:
+                self._steps.append((False, build_transform(name, arguments, image_size)))
+            else:
+                self._before.append(build_transform(name, arguments, image_size))
+            ready = ready or name == "random_resized_crop"
+
+    def __bool__(self) -> bool:
+        return bool(self._before or self._steps)
+
+    def __call__(self, images: Tensor | Sequence[Tensor], *, seed: int) -> Tensor:
+        """Change a batch.
+
+        Args:
+            images: uint8, either (B, C, H, W) or, where `wants_original`, B images (C, H, W) of any sizes.
+            seed: Of every draw; torch's own random state is left as it was.
+
+        Returns:
+            uint8 (B, C, H, W) of the given size.
+        """
+        import torch
+
+        with seeded(seed):
+            if self._before:
+                images = torch.stack([_apply(self._before, image) for image in images])
+            batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
+            for whole, step in self._steps:
+                batch = step(batch) if whole else torch.stack([step(image) for image in batch])
+            return batch
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's default generator as from a fresh one, and leave its state as it was."""
+    import torch
+
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def build_transform(
+    name: str, arguments: Mapping[str, Any], image_size: tuple[int, int], *, mask_fill: int = 0
+) -> Callable[..., Any]:
+    """The torchvision transform of a row of the table.
+
+    Args:
+        name: A key of `AUGMENTATIONS`.
+        arguments: Checked by `check_augment`.
+        image_size: Height and width of the images, in pixels.
+        mask_fill: The value of masks outside the image.
+
+    Raises:
+        UserError: If torchvision refuses a value.
+    """
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    row = AUGMENTATIONS[name]
+    values = dict(arguments)
+    if name in ("random_crop", "random_resized_crop"):
+        values["size"] = image_size
+    if name == "random_resized_crop":
+        values["antialias"] = True
+    if row.smooth:
+        values["interpolation"] = v2.InterpolationMode.BILINEAR
+    if "fill" in row.arguments:
+        values["fill"] = {tv_tensors.Mask: mask_fill, "others": values.get("fill") or 0}
+    try:
+        transform: Callable[..., Any] = getattr(v2, row.transform)(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
+    return transform
+
+
+def _apply(steps: Sequence[Callable[[Tensor], Tensor]], image: Tensor) -> Tensor:
+    for step in steps:
+        image = step(image)
+    return image

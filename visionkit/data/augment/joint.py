@@ -1,0 +1,156 @@
+"""Random changes of training images together with the boxes and masks in them, by ``torchvision.transforms.v2``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional
+
+from visionkit.data.augment.image import build_transform, seeded
+from visionkit.data.class_masks import resize_mask
+from visionkit.data.transforms import Preprocess
+
+__all__ = ["JointAugment", "Sample", "visible"]
+
+_MIN_SIDE = 1.0  # pixels of the batch; v2.SanitizeBoundingBoxes has the same limit
+_MIN_VISIBLE = 0.2  # share of a box that a cut must leave of it
+
+_ON_ORIGINALS = ("iou_crop", "zoom_out", "random_resized_crop")
+
+Sample = dict[str, Tensor]
+"""An image and what is known of it: ``image`` uint8 (C, h, w) and, where there are any, ``boxes`` float32 (n, 4) xyxy
+in its pixels, ``labels`` int64 (n,), ``masks`` uint8 (n, h, w) of objects, ``mask`` uint8 (h, w) of classes."""
+
+Step = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class JointAugment:
+    """Draws random changes for images with boxes or masks, for each image its own.
+
+    What cuts or extends an image (``iou_crop``, ``zoom_out``, ``random_resized_crop``), and what is listed before it,
+    acts on the image as it was decoded; then it is fitted to its size in the batch, by ``scale_jitter`` to a random
+    one; the rest follows.
+
+    Args:
+        augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
+        preprocess: Fits an image to its size.
+        mask_fill: The value of masks outside the image.
+
+    Attributes:
+        wants_original: Whether images should come as they were decoded; else fitted ones will do.
+
+    Raises:
+        UserError: If torchvision refuses a value.
+    """
+
+    def __init__(
+        self, augment: Mapping[str, Mapping[str, Any] | None], preprocess: Preprocess, *, mask_fill: int = 0
+    ) -> None:
+        chosen = {name: arguments for name, arguments in augment.items() if arguments is not None}
+        jitter = chosen.pop("scale_jitter", None)
+        self.wants_original = jitter is not None or any(name in chosen for name in _ON_ORIGINALS)
+        last = max((place for place, name in enumerate(chosen, start=1) if name in _ON_ORIGINALS), default=0)
+        steps: list[Step] = [
+            build_transform(name, chosen[name], preprocess.image_size, mask_fill=mask_fill) for name in chosen
+        ]
+        self._before, self._after = steps[:last], steps[last:]
+        self._fit: Step = _Fit(preprocess) if jitter is None else _ScaleJitter(preprocess, **jitter)
+        self._any = bool(steps) or jitter is not None
+
+    def __bool__(self) -> bool:
+        return self._any
+
+    def __call__(self, samples: Iterable[Sample], *, seed: int) -> list[Sample]:
+        """Change images and what is known of them.
+
+        Args:
+            samples: In pixels of the images as they come.
+            seed: Of every draw; torch's own random state is left as it was.
+
+        Returns:
+            The same, with images of the size that they have in a batch. Boxes are as torchvision leaves them: those of
+            objects that vanished are empty or lie outside.
+        """
+        with seeded(seed):
+            return [self._change(sample) for sample in samples]
+
+    def _change(self, sample: Sample) -> Sample:
+        changed = {name: _wrap(name, value, sample["image"].shape[-2:]) for name, value in sample.items()}
+        for step in (*self._before, self._fit, *self._after):
+            changed = step(changed)
+        return {name: value.as_subclass(Tensor) for name, value in changed.items()}
+
+
+def visible(sample: Sample) -> Sample:
+    """Cut boxes to their image and leave out the objects of whose box less than a pixel's side remains."""
+    height, width = sample["image"].shape[-2:]
+    limits = sample["boxes"].new_tensor([width, height, width, height])
+    boxes = torch.minimum(sample["boxes"].clamp(min=0), limits)
+    keep = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE).all(dim=1)
+    return {name: value if name == "image" else value[keep] for name, value in (sample | {"boxes": boxes}).items()}
+
+
+def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
+    if name == "image":
+        return tv_tensors.Image(value)
+    if name == "boxes":
+        return tv_tensors.BoundingBoxes(value, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+    return tv_tensors.Mask(value) if name in ("mask", "masks") else value
+
+
+class _Fit:
+    """To the size that every image of these dimensions has in a batch."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.preprocess = preprocess
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        return _resize(sample, self.preprocess.fitted_size(*sample["image"].shape[-2:]))
+
+
+class _ScaleJitter:
+    """To a random multiple of that size; what is then too large for the batch is cut at random (Ghiasi et al. 2021)."""
+
+    def __init__(self, preprocess: Preprocess, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
+        self.preprocess, self.scale_range = preprocess, scale_range
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        fitted = self.preprocess.fitted_size(*sample["image"].shape[-2:])
+        limit = fitted if self.preprocess.mode == "resize_pad" else self.preprocess.image_size
+        factor = float(torch.empty(1).uniform_(*self.scale_range))
+        sample = _resize(sample, (max(1, round(fitted[0] * factor)), max(1, round(fitted[1] * factor))))
+        size = sample["image"].shape[-2:]
+        height, width = (min(side, most) for side, most in zip(size, limit, strict=True))
+        top = int(torch.randint(size[0] - height + 1, ()))
+        left = int(torch.randint(size[1] - width + 1, ()))
+        # torchvision clamps the boxes to what is left of the image
+        cut = {
+            name: functional.crop(value, top, left, height, width) if isinstance(value, tv_tensors.TVTensor) else value
+            for name, value in sample.items()
+        }
+        if "boxes" in cut:
+            cut["boxes"][_areas(cut["boxes"]) < _MIN_VISIBLE * _areas(sample["boxes"])] = 0
+        return cut
+
+
+def _resize(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    if sample["image"].shape[-2:] == size:
+        return sample
+
+    def resize(value: Any) -> Any:
+        if isinstance(value, tv_tensors.Mask):
+            return tv_tensors.wrap(resize_mask(value.as_subclass(Tensor), size), like=value)
+        if isinstance(value, tv_tensors.TVTensor):
+            return functional.resize(value, list(size), antialias=True)
+        return value
+
+    return {name: resize(value) for name, value in sample.items()}
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return (sides[:, 0] * sides[:, 1]).as_subclass(Tensor)

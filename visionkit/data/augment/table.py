@@ -1,0 +1,189 @@
+"""The random changes there are, by plain names over ``torchvision.transforms.v2``; checked without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Augmentation", "AUGMENTATIONS", "check_augment"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One row of the table.
+
+    Attributes:
+        transform: The class in ``torchvision.transforms.v2``.
+        arguments: Argument names and their kinds: probability, number, whole, numbers (one or a list), pair, word;
+            angles and shears (degrees), shares (0 to 1) and range (low and high, above 0) are checked as torchvision
+            does, because the whole-batch forms never build its classes.
+        required: Those without a default.
+        smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
+        targets: What may be known of the images; boxes and masks are moved along.
+    """
+
+    transform: str
+    arguments: Mapping[str, str]
+    required: tuple[str, ...] = ()
+    smooth: bool = False
+    targets: tuple[str, ...] = ("label", "boxes", "instances", "mask")
+
+
+_OBJECTS = ("boxes", "instances")
+
+
+_PLACES = (*_OBJECTS, "mask")
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "random_crop": Augmentation("RandomCrop", {"padding": "whole", "padding_mode": "word"}, targets=("label",)),
+    "random_resized_crop": Augmentation(
+        "RandomResizedCrop", {"scale": "range", "ratio": "range"}, targets=("label", "mask")
+    ),
+    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=_PLACES),
+    "iou_crop": Augmentation(
+        "RandomIoUCrop",
+        {
+            "min_scale": "probability",
+            "max_scale": "probability",
+            "min_aspect_ratio": "number",
+            "max_aspect_ratio": "number",
+        },
+        targets=_OBJECTS,
+    ),
+    "zoom_out": Augmentation(
+        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=_PLACES
+    ),
+    "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
+    "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
+    "rotation": Augmentation("RandomRotation", {"degrees": "angles", "fill": "number"}, ("degrees",), smooth=True),
+    "affine": Augmentation(
+        "RandomAffine",
+        {"degrees": "angles", "translate": "shares", "scale": "range", "shear": "shears", "fill": "number"},
+        ("degrees",),
+        smooth=True,
+    ),
+    "perspective": Augmentation(
+        "RandomPerspective", {"distortion_scale": "probability", "p": "probability", "fill": "number"}, smooth=True
+    ),
+    "color_jitter": Augmentation(
+        "ColorJitter", {"brightness": "numbers", "contrast": "numbers", "saturation": "numbers", "hue": "numbers"}
+    ),
+    "photometric_distort": Augmentation(
+        "RandomPhotometricDistort",
+        {
+            "brightness": "range",
+            "contrast": "range",
+            "saturation": "range",
+            "hue": "pair",
+            "p": "probability",
+        },
+    ),
+    "grayscale": Augmentation("RandomGrayscale", {"p": "probability"}),
+    "gaussian_blur": Augmentation("GaussianBlur", {"kernel_size": "whole", "sigma": "numbers"}, ("kernel_size",)),
+    "random_erasing": Augmentation(
+        "RandomErasing",
+        {"p": "probability", "scale": "pair", "ratio": "pair", "value": "number"},
+        targets=("label",),
+    ),
+    "trivial_augment": Augmentation("TrivialAugmentWide", {"num_magnitude_bins": "whole"}, targets=("label",)),
+    "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}, targets=("label",)),
+}
+
+
+_WORDS = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
+
+
+_PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
+
+
+def check_augment(
+    augment: Mapping[str, Mapping[str, Any] | None], *, where: str, targets: Collection[str] = ("label", "boxes")
+) -> None:
+    """Check names and arguments against the table, without torch.
+
+    Args:
+        augment: ``{name: {argument: value}}``; a null value is fine.
+        where: The place that an error names first.
+        targets: What the data set may give; a change must fit one of them.
+
+    Raises:
+        UserError: If a name or an argument is unknown, missing or of the wrong kind, or a change does not fit.
+    """
+    fitting = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
+    for name, arguments in augment.items():
+        row = AUGMENTATIONS.get(name)
+        if row is None:
+            raise UserError(
+                f"{where}: no augmentation is called '{name}'.{did_you_mean(name, AUGMENTATIONS)} "
+                f"Known: {', '.join(sorted(AUGMENTATIONS))}."
+            )
+        if arguments is None:
+            continue
+        if name not in fitting and fitting:
+            raise UserError(
+                f"{where}: '{name}' changes images with {_WORDS[row.targets[0]]}, but this data set gives "
+                f"{' and '.join(_WORDS.get(target, target) for target in sorted(targets))}. "
+                f"Expected some of {', '.join(sorted(fitting))}. Try: {where}.{name}=null"
+            )
+        for argument, value in arguments.items():
+            if argument not in row.arguments:
+                raise UserError(
+                    f"{where}.{name}: unknown argument '{argument}'.{did_you_mean(argument, row.arguments)} "
+                    f"Known arguments: {', '.join(row.arguments)}."
+                )
+            expected = _mistake(argument, row.arguments[argument], value)
+            if expected:
+                raise UserError(f"{where}.{name}.{argument}: expected {expected}, found {describe(value)}.")
+        for argument in row.required:
+            if argument not in arguments:
+                raise UserError(
+                    f"{where}.{name}: the argument '{argument}' is required. Try: {where}.{name}.{argument}=10"
+                )
+
+
+def _mistake(argument: str, kind: str, value: Any) -> str:
+    """What was expected, or nothing if the value will do."""
+    if kind == "probability":
+        return "" if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
+    if kind == "number":
+        return "" if _is_number(value) else "a number"
+    if kind == "whole":
+        return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else "a whole number"
+    if kind in ("angles", "shears"):
+        pairs = [value] if _are_numbers(value, (2,)) else []
+        if kind == "shears" and _are_numbers(value, (4,)):
+            pairs = [value[:2], value[2:]]
+        good = bool(pairs) and all(low <= high for low, high in pairs)
+        good = good or (_is_number(value) and value >= 0) or (kind == "shears" and value is None)
+        return "" if good else "a number or two, such as 5 or [-5, 5], the smaller one first"
+    if kind == "shares":
+        good = value is None or (_are_numbers(value, (2,)) and all(0 <= part <= 1 for part in value))
+        return "" if good else "two shares of the size from 0 to 1, such as [0.1, 0.1]"
+    if kind == "range":
+        good = value is None or (_are_numbers(value, (2,)) and 0 < value[0] <= value[1])
+        return "" if good else "two numbers, such as [0.1, 0.2], above 0 and the smaller one first"
+    if kind == "enlargement":
+        good = value is None or (_are_numbers(value, (2,)) and 1 <= value[0] <= value[1])
+        return "" if good else "two numbers from 1 on, such as [1, 4], the smaller one first"
+    if kind == "pair":
+        return "" if value is None or _are_numbers(value, (2,)) else "two numbers, such as [0.1, 0.2]"
+    if kind == "numbers":
+        good = value is None or _is_number(value) or _are_numbers(value, (2, 4))
+        return "" if good else "a number or two, such as [-5, 5]"
+    return "" if value in _PADDING_MODES else f"one of {', '.join(_PADDING_MODES)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_numbers(value: Any, lengths: tuple[int, ...]) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) in lengths and all(_is_number(part) for part in value)

@@ -1,0 +1,135 @@
+"""What batches have in common whose images are of different sizes, with boxes or masks in them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from visionkit.data.augment.joint import JointAugment, Sample
+from visionkit.data.cache import Decoded
+from visionkit.data.collate.classification import BatchReader
+from visionkit.data.dataset import Samples
+from visionkit.data.sampler import Plan
+from visionkit.data.transforms import Preprocess
+from visionkit.errors import UserError
+
+__all__ = ["JointReader"]
+
+T = TypeVar("T")
+
+
+class JointReader(BatchReader, Generic[T]):
+    """Makes one batch of a split; a kind of target says what is known of an image (T) and how it becomes tensors.
+
+    Args:
+        samples: The split.
+        preprocess: Brings each image to a size of its own and fills a batch up.
+        training: Whether to leave the truth in original pixels out.
+        augment: Random changes; None or empty for evaluation.
+        decoded: The images, where they were decoded beforehand.
+        prepared: Whether ``decoded`` holds fitted images.
+        strict: Whether an unreadable image ends the run.
+    """
+
+    augment: JointAugment | None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        samples: Samples,
+        preprocess: Preprocess,
+        *,
+        training: bool,
+        augment: JointAugment | None = None,
+        decoded: Decoded | None = None,
+        prepared: bool = False,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(samples, preprocess, decoded=decoded, prepared=prepared, strict=strict)
+        self.training, self.augment = training, augment or None
+
+    @abstractmethod
+    def known(self, index: int) -> T:
+        """What is known of an image, in its original pixels.
+
+        Raises:
+            UserError: If its file cannot be read.
+        """
+
+    @abstractmethod
+    def place(self, known: T, size: Tensor, image: Tensor) -> Sample:
+        """An image with what is known of it.
+
+        Args:
+            known: In original pixels.
+            size: The original height and width, int64 (2,).
+            image: uint8 (C, h, w) of any size.
+        """
+
+    @abstractmethod
+    def settle(self, sample: Sample) -> Sample:
+        """Leave out what is no longer there after an image has got its size in the batch."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """``images``, ``image_sizes`` and the targets, in pixels of the batch."""
+
+    @abstractmethod
+    def truth(self, known: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
+        """The truth in original pixels, ``sizes`` int64 (B, 2) of them."""
+
+    @abstractmethod
+    def nothing(self, height: int, width: int) -> T:
+        """What is known of a black image of this size."""
+
+    def read(self, plan: Plan) -> dict[str, Tensor]:
+        """Make a batch; images that cannot be read are missing and marked in ``broken``.
+
+        Raises:
+            UserError: If an image cannot be read and ``strict`` is set.
+        """
+        images, indices = self._fetch(torch.from_numpy(plan[0]))
+        images, known, indices = self._with_known(images, indices)
+        if not len(indices):
+            return self.filler()
+        sizes = self._original_sizes(images, indices)
+        if self.augment is not None:
+            placed = (self.place(*each) for each in zip(known, sizes, images, strict=True))
+            samples = self.augment(placed, seed=plan[1])
+        else:
+            fitted = [self.preprocess.fit(image) for image in images]
+            samples = [self.place(*each) for each in zip(known, sizes, fitted, strict=True)]
+        batch = self.collate([self.settle(sample) for sample in samples]) | {"index": indices}
+        return batch if self.training else batch | {"original_sizes": sizes} | self.truth(known, sizes)
+
+    def filler(self) -> dict[str, Tensor]:
+        """Two black images that stand for no sample; see `BatchReader.filler`."""
+        height, width = self.preprocess.padded_size(*self.preprocess.image_size)
+        image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
+        sizes = torch.tensor([[height, width]] * 2)
+        known = [self.nothing(height, width)] * 2
+        batch = self.collate([self.settle(self.place(each, sizes[0], image)) for each in known])
+        batch["index"] = torch.zeros(0, dtype=torch.int64)
+        return batch if self.training else batch | {"original_sizes": sizes} | self.truth(known, sizes)
+
+    def _with_known(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
+        """Images and what is known of them, without those of which it cannot be read."""
+        found: list[tuple[Tensor, T, int]] = []
+        for image, index in zip(images, indices.tolist(), strict=True):
+            try:
+                found.append((image, self.known(index), index))
+            except UserError as error:
+                if self.strict or not len(self.broken):
+                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
+                self.broken[index] = 1
+        good = torch.tensor([index for _, _, index in found], dtype=torch.int64)
+        return [image for image, _, _ in found], [known for _, known, _ in found], good
+
+    def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
+        """Height and width before any fitting, int64 (B, 2)."""
+        if self.decoded is not None and self.decoded.sizes is not None:
+            return self.decoded.sizes[indices]
+        return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)

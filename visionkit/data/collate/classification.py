@@ -1,0 +1,128 @@
+"""Batches of images of one size with a label each."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import torch
+from torch import Tensor
+
+from visionkit.data.augment.image import Augment
+from visionkit.data.cache import Decoded
+from visionkit.data.dataset import Samples, TensorSamples
+from visionkit.data.sampler import Plan
+from visionkit.data.transforms import Preprocess
+from visionkit.errors import UserError
+
+__all__ = ["BatchReader"]
+
+
+class BatchReader:
+    """Makes one batch of a split.
+
+    Args:
+        samples: The split.
+        preprocess: Applied where the images are not prepared yet.
+        augment: Random changes; None or empty for evaluation.
+        decoded: The images, where they were decoded beforehand.
+        prepared: Whether ``decoded`` holds preprocessed images.
+        target: The key of the labels in a batch.
+        strict: Whether an unreadable image ends the run.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        preprocess: Preprocess,
+        *,
+        augment: Augment | None = None,
+        decoded: Decoded | None = None,
+        prepared: bool = False,
+        target: str = "label",
+        strict: bool = False,
+    ) -> None:
+        self.samples, self.preprocess, self.decoded = samples, preprocess, decoded
+        self.prepared, self.target, self.strict = prepared, target, strict
+        self.augment = augment or None
+        self.broken = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no file has to be opened for a batch."""
+        return self.decoded is not None or isinstance(self.samples, TensorSamples)
+
+    def share(self) -> None:
+        """Make ready for workers: what they mark is seen here, and those not forked find the images."""
+        if len(self.broken):
+            self.broken.share_memory_()  # type: ignore[no-untyped-call]
+        if multiprocessing.get_start_method() == "fork":
+            return  # forked workers see all memory; shared memory is often small
+        if self.decoded is not None:
+            self.decoded.share()
+        elif isinstance(self.samples, TensorSamples):
+            self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
+
+    def read(self, plan: Plan) -> dict[str, Tensor]:
+        """Make a batch.
+
+        Args:
+            plan: Positions in the split and a seed.
+
+        Returns:
+            ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the positions. Images that
+            cannot be read are missing and marked in ``broken``.
+
+        Raises:
+            UserError: If an image cannot be read and ``strict`` is set.
+        """
+        if not len(plan[0]):
+            return self.filler()
+        images, indices = self._fetch(torch.from_numpy(plan[0]))
+        seed = plan[1]
+        if self.augment is not None and self.augment.wants_original and not self.prepared:
+            batch = self.augment(images, seed=seed) if len(images) else self._nothing()
+        else:
+            batch = self._prepare(images)
+            if self.augment is not None and len(batch):
+                batch = self.augment(batch, seed=seed)
+        return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
+
+    def filler(self) -> dict[str, Tensor]:
+        """Two black images that stand for no sample, as the empty ``index`` says.
+
+        A process takes part in a step with them where it has no image of its own, so that the others do not wait;
+        the task keeps them out of the loss, the metrics and the statistics of batch norm.
+        """
+        images = torch.zeros((2, self.samples.in_channels, *self.preprocess.image_size), dtype=torch.uint8)
+        labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
+        return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
+
+    def _fetch(self, indices: Tensor) -> tuple[Tensor | list[Tensor], Tensor]:
+        """Images as they lie in memory or in files, and the positions of those that can be read."""
+        if isinstance(self.samples, TensorSamples):
+            return self.samples.batch(indices), indices
+        if self.decoded is not None and self.decoded.shapes is None:
+            return self.decoded.images.index_select(0, indices), indices
+        if self.decoded is not None:
+            return [self.decoded.image(int(index)) for index in indices], indices
+        return self._from_files(indices)
+
+    def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
+        if isinstance(images, Tensor):
+            return images if self.prepared else self.preprocess(images)
+        return torch.stack([self.preprocess(image) for image in images]) if images else self._nothing()
+
+    def _nothing(self) -> Tensor:
+        return torch.empty((0, 1, *self.preprocess.image_size), dtype=torch.uint8)
+
+    def _from_files(self, indices: Tensor) -> tuple[list[Tensor], Tensor]:
+        images, good = [], []
+        for index in indices.tolist():
+            try:
+                images.append(self.samples.image(index))
+                good.append(index)
+            except UserError as error:
+                if self.strict:
+                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
+                self.broken[index] = 1
+        return images, torch.tensor(good, dtype=torch.int64)

@@ -1,0 +1,119 @@
+"""Batches of images of different sizes with the objects marked in them.
+
+A batch is a flat dict (B images, M objects at most in one, T with crowds; M and T multiples of 8, so that compiled
+steps see few shapes)::
+
+    images       uint8   (B, C, H, W)  content at the top left, zeros beside and below
+    image_sizes  int64   (B, 2)        height and width of the content
+    boxes        float32 (B, M, 4)     xyxy in pixels of the batch, zeros behind the last
+    labels       int64   (B, M)        class ids from 0, -1 behind the last
+    index        int64   (B,)          positions in the split
+
+and, for evaluation, the truth in pixels of the image as it was decoded, which no resizing has touched::
+
+    original_sizes int64 (B, 2)   truth_boxes float32 (B, T, 4)   truth_labels int64 (B, T), -1 behind the last
+    truth_crowd bool (B, T)       truth_area float32 (B, T)
+
+Where the pixels of each object are wanted too, there are ``masks`` bool (B, M, H, W) and, for evaluation,
+``truth_runs`` uint8 (B, L): each image's masks packed by `visionkit.structures.rle.pack_masks`, zeros behind. Bits of
+large images would be gigabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from visionkit.data.annotations import Annotation
+from visionkit.data.augment.joint import Sample, visible
+from visionkit.data.class_masks import resize_mask
+from visionkit.data.collate.base import JointReader
+from visionkit.data.polygons import Shapes
+from visionkit.structures.rle import pack_masks
+
+__all__ = ["InstanceReader", "ObjectReader"]
+
+_MULTIPLE = 8
+
+
+class ObjectReader(JointReader[Annotation]):
+    """Makes one batch of a split whose images have annotations: boxes and labels."""
+
+    def known(self, index: int) -> Annotation:
+        return self.samples.annotation(index)
+
+    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+        scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
+        single = ~known.crowd
+        return {"image": image, "boxes": known.boxes[single] * scale.repeat(2), "labels": known.labels[single]}
+
+    def settle(self, sample: Sample) -> Sample:
+        return visible(sample)
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        images, image_sizes = self.preprocess.pad_batch([sample["image"] for sample in samples])
+        return {
+            "images": images,
+            "image_sizes": image_sizes,
+            "boxes": _pad([sample["boxes"] for sample in samples], 0),
+            "labels": _pad([sample["labels"] for sample in samples], -1),
+        }
+
+    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+        return {
+            "truth_boxes": _pad([each.boxes for each in known], 0),
+            "truth_labels": _pad([each.labels for each in known], -1),
+            "truth_crowd": _pad([each.crowd for each in known], 0),
+            "truth_area": _pad([each.area for each in known], 0),
+        }
+
+    def nothing(self, height: int, width: int) -> Annotation:
+        return Annotation(
+            torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
+            Shapes.of([], is_runs=True),
+        )  # fmt: skip
+
+
+class InstanceReader(ObjectReader):
+    """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
+
+    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+        masks = known.select(~known.crowd).masks(*size.tolist())
+        height, width = image.shape[-2:]
+        return super().place(known, size, image) | {"masks": resize_mask(masks, (height, width))}
+
+    def settle(self, sample: Sample) -> Sample:
+        """As without masks; also leave out objects of which no pixel remains."""
+        sample = super().settle(sample)
+        keep = sample["masks"].flatten(1).any(dim=1).bool()  # of uint8, any() is uint8
+        return {name: value if name == "image" else value[keep] for name, value in sample.items()}
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        batch = super().collate(samples)
+        shape = (*batch["labels"].shape, *batch["images"].shape[-2:])
+        return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
+
+    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+        packed = [pack_masks(each.runs(*size)) for each, size in zip(known, sizes.tolist(), strict=True)]
+        return super().truth(known, sizes) | {"truth_runs": _pad(packed, 0)}
+
+
+def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows (n, ...) of different lengths as one tensor (B, M, ...), M a multiple of 8 and at least 8."""
+    most = max(1, max(len(row) for row in rows))
+    length = -(-most // _MULTIPLE) * _MULTIPLE
+    result = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), value)
+    for target, row in zip(result, rows, strict=True):
+        target[: len(row)] = row
+    return result
+
+
+def _pad_masks(masks: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Masks of each image, uint8 (n, h, w), at the front and top left of bool (B, M, H, W)."""
+    result = torch.zeros(shape, dtype=torch.bool)
+    for target, some in zip(result, masks, strict=True):
+        count, height, width = some.shape
+        target[:count, :height, :width] = some
+    return result

@@ -1,0 +1,189 @@
+"""Images with marked objects as a data set's files tell of them: read without torch, odd entries found and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy
+from numpy.typing import NDArray
+
+from visionkit.data.findings import _NAMED, Finding
+from visionkit.data.images import walk_images
+from visionkit.data.polygons import Shapes
+
+__all__ = [
+    "Found",
+    "MarkedImages",
+    "Objects",
+    "clean",
+    "existing_images",
+]
+
+_OVERHANG = 1.0  # pixels: annotation tools round, and some count pixels from 1
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Marked objects, one row each.
+
+    Attributes:
+        image: int64 (n,), the number of the image that each lies in.
+        boxes: float64 (n, 4), xyxy, in pixels or as shares of the image's sides.
+        labels: int64 (n,), class ids from 0.
+        crowd: bool (n,), regions with many objects.
+        area: float64 (n,), in square pixels; NaN where it is that of the box.
+        shapes: Of n objects; None where boxes are all that is wanted.
+    """
+
+    image: NDArray[Any]
+    boxes: NDArray[Any]
+    labels: NDArray[Any]
+    crowd: NDArray[Any]
+    area: NDArray[Any]
+    shapes: Shapes | None = None
+
+    @classmethod
+    def of(
+        cls,
+        image: Sequence[int],
+        boxes: Sequence[Sequence[float]],
+        labels: Sequence[int],
+        *,
+        shapes: Shapes | None = None,
+    ) -> Objects:
+        """Single objects, whose area is that of the box."""
+        count = len(labels)
+        return cls(
+            numpy.array(image, dtype=numpy.int64),
+            numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4),
+            numpy.array(labels, dtype=numpy.int64),
+            numpy.zeros(count, dtype=bool),
+            numpy.full(count, numpy.nan),
+            shapes,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, chosen: NDArray[Any]) -> Objects:
+        """The objects that a mask or positions choose."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return Objects(*(None if value is None else value[chosen] for value in values))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class MarkedImages:
+    """The images of a split, or of a whole set.
+
+    Attributes:
+        names: Relative to the root, with ``/`` between the parts.
+        sizes: int64 (N, 2), height and width, 0 where the files don't say.
+        objects: Those of all images, in the order of the images.
+        relative: Whether boxes are shares of the image's sides, not pixels.
+    """
+
+    names: Sequence[str]
+    sizes: NDArray[Any]
+    objects: Objects
+    relative: bool = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def select(self, positions: NDArray[Any]) -> MarkedImages:
+        """The images at these positions, int64 (M,), in this order, with their objects."""
+        place = numpy.full(len(self), -1, dtype=numpy.int64)
+        place[positions] = numpy.arange(len(positions))
+        image = place[self.objects.image]
+        order = numpy.argsort(image, kind="stable")[int((image < 0).sum()) :]
+        objects = replace(self.objects.select(order), image=image[order])
+        return MarkedImages([self.names[i] for i in positions], self.sizes[positions], objects, self.relative)
+
+
+class Listed(Protocol):
+    """Images of a split that can be divided further."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+    def select(self, positions: NDArray[Any]) -> Any: ...
+
+
+ImagesT = TypeVar("ImagesT", bound=Listed)
+
+
+@dataclass(frozen=True)
+class Found(Generic[ImagesT]):
+    """What reading a data set's files gave.
+
+    Attributes:
+        root: The folder that image names are relative to.
+        splits: ``train`` and what else there is; only ``train`` where the set came undivided.
+        class_names: In the order of the class ids.
+        findings: What is odd.
+        category_ids: The files' own number of each class, where they have any.
+        notes: What a person should know that is not odd.
+    """
+
+    root: Path
+    splits: Mapping[str, ImagesT]
+    class_names: tuple[str, ...]
+    findings: Sequence[Finding]
+    category_ids: tuple[int, ...] | None = None
+    notes: Sequence[str] = ()
+
+
+def clean(
+    objects: Objects, sizes: NDArray[Any], place: Callable[[int], str], *, relative: bool = False
+) -> tuple[Objects, list[Finding]]:
+    """Clip boxes to their images and drop those that are none.
+
+    Args:
+        objects: As they were read.
+        sizes: int64 (N, 2), height and width of each image, 0 where unknown: nothing is clipped on the right and
+            below there.
+        place: Where an object, by its row, stands in the files.
+        relative: Whether boxes are shares of the image's sides.
+
+    Returns:
+        The good objects, and what was odd about the others.
+    """
+    boxes = objects.boxes
+    finite = numpy.isfinite(boxes).all(axis=1)
+    boxes = numpy.where(finite[:, None], boxes, 0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    flat = finite & (sides <= 0).any(axis=1)
+    if relative:
+        limits, tolerance = numpy.ones((len(boxes), 2)), 0.01
+    else:
+        known = sizes[objects.image][:, ::-1].astype(numpy.float64)
+        limits, tolerance = numpy.where(known > 0, known, numpy.inf), _OVERHANG
+    clipped = numpy.clip(boxes, 0, numpy.concatenate([limits, limits], axis=1))
+    good = finite & ~flat
+    outside = good & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    good &= ~outside
+    moved = good & (numpy.abs(clipped - boxes) > tolerance).any(axis=1)
+    findings = [
+        *_rows("box(es) whose coordinates are no numbers", ~finite, place),
+        *_rows("box(es) of no width or height", flat, place),
+        *_rows("box(es) outside the image", outside, place),
+        *_rows("box(es) that reach out of the image", moved, place, remedy="clipped"),
+    ]
+    return replace(objects, boxes=clipped).select(numpy.flatnonzero(good)), findings
+
+
+def existing_images(root: Path, folder: str) -> dict[str, str]:
+    """The images below a folder: its path in the folder, to its path from the root; both with ``/``."""
+    prefix = f"{folder}/" if folder else ""
+    path = root / folder
+    return {name: prefix + name for name in sorted(walk_images(path))} if path.is_dir() else {}
+
+
+def _rows(problem: str, mask: NDArray[Any], place: Callable[[int], str], *, remedy: str = "dropped") -> list[Finding]:
+    rows = numpy.flatnonzero(mask)
+    if not len(rows):
+        return []
+    return [Finding(problem, remedy, len(rows), tuple(place(int(row)) for row in rows[:_NAMED]))]

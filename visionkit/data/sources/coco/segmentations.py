@@ -1,0 +1,112 @@
+"""The shapes of objects in COCO's JSON files: outlines, run lengths and their compressed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from visionkit.data.findings import Finding
+from visionkit.data.polygons import Shapes
+
+__all__ = ["MIN_POINTS", "read_shapes"]
+
+MIN_POINTS = 3
+
+_FEW_POINTS = "polygon(s) with fewer than three points"
+_NO_NUMBERS = "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths"
+_WRONG_LENGTH = "RLE(s) of another length than their image"
+_NOTHING = "object(s) without a segmentation"
+
+
+def read_shapes(
+    entries: Sequence[Any], sizes: NDArray[Any], places: Sequence[str]
+) -> tuple[Shapes, NDArray[Any], list[Finding]]:
+    """Read the ``segmentation`` of objects.
+
+    Args:
+        entries: As JSON gave them: ``[[x, y, ...], ...]`` or ``{"size": [h, w], "counts": [...] or "..."}``.
+        sizes: int64 (n, 2), height and width of the image of each, 0 where unknown.
+        places: Where each stands in the files.
+
+    Returns:
+        The shapes of the good ones, their positions int64 (m,), and what was odd. An object of several outlines is good
+        as long as one of them is.
+    """
+    values: list[NDArray[Any]] = []
+    is_runs: list[bool] = []
+    good: list[int] = []
+    odd: dict[str, list[str]] = {problem: [] for problem in (_FEW_POINTS, _NO_NUMBERS, _WRONG_LENGTH, _NOTHING)}
+    for row, (entry, size) in enumerate(zip(entries, sizes.tolist(), strict=True)):
+        found, problem = _runs(entry, size) if isinstance(entry, dict) else _outline(entry)
+        if problem:
+            odd[problem].append(places[row])
+        if found is not None:
+            values.append(found)
+            is_runs.append(isinstance(entry, dict))
+            good.append(row)
+    findings = [finding for problem, where in odd.items() for finding in Finding.of(problem, where)]
+    return Shapes.of(values, is_runs=is_runs), numpy.array(good, dtype=numpy.int64), findings
+
+
+def _outline(entry: Any) -> tuple[NDArray[Any] | None, str]:
+    """The rings of an object, parted by pairs of NaN, and what is wrong with one of them."""
+    if not entry:
+        return None, _NOTHING
+    rings: list[NDArray[Any]] = []
+    problem = ""
+    for ring in entry if isinstance(entry, list) else [entry]:
+        try:
+            points = numpy.array(ring, dtype=numpy.float64)
+        except (TypeError, ValueError):
+            problem = _NO_NUMBERS
+            continue
+        if points.ndim != 1 or len(points) % 2 or not numpy.isfinite(points).all():
+            problem = _NO_NUMBERS
+        elif len(points) < 2 * MIN_POINTS:
+            problem = _FEW_POINTS
+        else:
+            rings += [numpy.full(2, numpy.nan), points]
+    return (numpy.concatenate(rings[1:]), problem) if rings else (None, problem)
+
+
+def _runs(entry: dict[str, Any], size: list[int]) -> tuple[NDArray[Any] | None, str]:
+    """Run lengths, which fill the image, or what is wrong with them."""
+    counts = entry.get("counts")
+    try:
+        runs = numpy.array(_decompressed(counts) if isinstance(counts, str) else counts, dtype=numpy.int64)
+        told = [int(side) for side in entry["size"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None, _NO_NUMBERS
+    if runs.ndim != 1 or not len(runs) or (runs < 0).any() or len(told) != 2:
+        return None, _NO_NUMBERS
+    if int(runs.sum()) != told[0] * told[1] or (all(size) and told != size):
+        return None, _WRONG_LENGTH
+    return runs, ""
+
+
+def _decompressed(text: str) -> list[int]:
+    """Run lengths of COCO's compressed form: groups of 5 bits, least first, from the fourth on as differences.
+
+    Raises:
+        ValueError: If the text ends within a number or holds another character.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - 48
+        if not 0 <= group < 64:
+            raise ValueError(f"no group of five bits: {character!r}")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the text ends within a number")
+    return runs

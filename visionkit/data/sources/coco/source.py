@@ -1,0 +1,103 @@
+"""COCO: one JSON file per split (Lin et al. 2014, cocodataset.org/#format-data)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.data.sources.object_source import ObjectFiles
+from visionkit.data.sources.split_files import SplitPaths
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.data.sources.annotations import Found
+
+__all__ = ["Coco"]
+
+_OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
+
+
+@SOURCES.register("coco")
+@dataclass(frozen=True, kw_only=True)
+class Coco(ObjectFiles):
+    """Images and a JSON file per split; one file alone is divided here.
+
+    Attributes:
+        annotations: The JSON files; null looks for names with train, val and test in ``annotations/``, in the root and
+            in the folders of the splits.
+        images: The folders that ``file_name`` is relative to; null looks for them.
+    """
+
+    annotations: SplitPaths = field(default_factory=SplitPaths)
+    images: SplitPaths = field(default_factory=SplitPaths)
+
+    expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
+
+    def read(self) -> Found[Any]:
+        from visionkit.data.sources.coco.reader import read_coco
+
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        files = self._files(root)
+        return read_coco(
+            root,
+            {
+                split: (file, getattr(self.images, split), _image_folders(root, split, file))
+                for split, file in files.items()
+            },
+            with_shapes=self.target != "boxes",
+        )
+
+    def _files(self, root: Path) -> dict[str, Path]:
+        given = {split: getattr(self.annotations, split) for split in SPLIT_FOLDERS}
+        files = {split: root / path for split, path in given.items() if path is not None}
+        for split, path in files.items():
+            if not path.is_file():
+                raise UserError(
+                    f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
+                    "relative to dataset.root."
+                )
+        found = files or _find_files(root)
+        if not found:
+            raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
+        if "train" not in found:
+            raise UserError(
+                f"dataset.root: found {', '.join(str(path) for path in found.values())}, but no file for train. "
+                "Try: dataset.annotations.train=annotations/my_train.json"
+            )
+        return found
+
+
+def _find_files(root: Path) -> dict[str, Path]:
+    """The JSON file of each split; one that names no split is ``train``."""
+    splits = [name for names in SPLIT_FOLDERS.values() for name in names]
+    folders = [root / "annotations", root, *(root / name for name in splits)]
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.json"))]
+    files = [file for file in files if not file.name.startswith((".", *_OTHER_KINDS))]
+    candidates: dict[str, list[Path]] = {}
+    for file in files:
+        words = f"{file.parent.name if file.parent.parent == root else ''} {file.stem}".lower()
+        matched = [split for split, names in SPLIT_FOLDERS.items() if re.search("|".join(names), words)]
+        candidates.setdefault(matched[0] if matched else "", []).append(file)
+    unnamed = candidates.pop("", [])
+    if not candidates and unnamed:
+        candidates = {"train": unnamed}
+    for split, several in candidates.items():
+        if len(several) > 1:
+            raise UserError(
+                f"dataset.root: several files may hold the annotations of {split}: "
+                f"{', '.join(str(file.relative_to(root)) for file in several)}. "
+                f"Say which: dataset.annotations.{split}={several[0].relative_to(root)}"
+            )
+    return {split: several[0] for split, several in candidates.items()}
+
+
+def _image_folders(root: Path, split: str, file: Path) -> list[str]:
+    """Where the images of a file may lie, relative to the root, the likeliest first."""
+    names = [file.stem.rpartition("_")[2], *SPLIT_FOLDERS[split]]
+    inner = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
+    folders = [*names, *(f"images/{name}" for name in names), inner, "images", "data", "."]
+    return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

@@ -1,0 +1,191 @@
+"""Scenes composed of handwritten digits: image, box of each digit, and which digit each pixel belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy
+from numpy.typing import NDArray
+
+from visionkit.data.dataset import TensorSamples
+from visionkit.data.polygons import Shapes, runs_of
+
+if TYPE_CHECKING:
+    from visionkit.data.annotations import Annotation
+    from visionkit.data.sources.digits.source import Scenes
+
+__all__ = ["Scene", "compose", "compose_split"]
+
+_INK = 64  # of 255: weaker pixels are the blur at a stroke's edge
+_TRIALS = 20
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene.
+
+    Attributes:
+        image: uint8 (H, W), bright ink on a dark ground.
+        instances: uint8 (H, W), the number of the digit that each pixel belongs to, from 1; 0 is the ground.
+        boxes: float32 (n, 4), xyxy in pixels, tight around the ink of each digit.
+        labels: int64 (n,), the digits.
+    """
+
+    image: NDArray[Any]
+    instances: NDArray[Any]
+    boxes: NDArray[Any]
+    labels: NDArray[Any]
+
+
+def compose_split(
+    pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, size: tuple[int, int], target: str
+) -> TensorSamples:
+    """All scenes of a split.
+
+    Args:
+        pixels: The split's digits, uint8 (N, 8, 8).
+        digits: What they are, int64 (N,).
+        scenes: How many there are, and how they are composed.
+        split: ``train``, ``val`` or ``test``.
+        size: Height and width of a scene, in pixels.
+        target: What is told of them: ``boxes``, ``instances`` or ``mask``.
+    """
+    import torch
+
+    from visionkit.data.annotations import Annotations
+    from visionkit.data.class_masks import TensorMasks
+
+    made = [compose(pixels, digits, scenes, split=split, index=i, size=size) for i in range(getattr(scenes, split))]
+    images = torch.from_numpy(numpy.stack([scene.image for scene in made]))[:, None]
+    everything, prefix = torch.arange(len(made)), f"scenes/{split}"
+    if target == "mask":
+        # class 0 is the ground, a digit's own number of instance leads to its class
+        masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in made]
+        known = TensorMasks(torch.from_numpy(numpy.stack(masks)))
+        return TensorSamples(images, None, everything, prefix=prefix, masks=known)
+    annotations = Annotations.join([_annotation(scene, with_shapes=target == "instances") for scene in made])
+    return TensorSamples(images, None, everything, prefix=prefix, annotations=annotations)
+
+
+def _annotation(scene: Scene, *, with_shapes: bool) -> Annotation:
+    import torch
+
+    from visionkit.data.annotations import Annotation
+
+    boxes = torch.from_numpy(scene.boxes)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    shapes = None
+    if with_shapes:
+        bits = [scene.instances == number for number in range(1, len(boxes) + 1)]
+        shapes = Shapes.of([runs_of(each) for each in bits], is_runs=True)
+        area = torch.tensor([float(each.sum()) for each in bits])
+    labels = torch.from_numpy(scene.labels)
+    return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, shapes)
+
+
+def compose(
+    pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, index: int, size: tuple[int, int]
+) -> Scene:
+    """One scene, which depends on the settings, its split and its index alone.
+
+    Args:
+        pixels: The split's digits, uint8 (N, 8, 8).
+        digits: What they are, int64 (N,).
+        scenes: How it is composed.
+        split: ``train``, ``val`` or ``test``.
+        index: Its number in the split.
+        size: Height and width, in pixels.
+    """
+    random = numpy.random.RandomState([scenes.seed, _SPLITS.index(split), index])  # a stream fixed for all versions
+    image = numpy.zeros(size)
+    instances = numpy.zeros(size, dtype=numpy.uint8)
+    boxes: list[tuple[int, int, int, int]] = []
+    labels: list[int] = []
+    for _ in range(random.randint(scenes.count[0], scenes.count[1] + 1)):
+        chosen = random.randint(len(digits))
+        ink = _digit(pixels[chosen], random, scenes.digit_size, size)
+        place = _place(ink.shape, random, boxes, scenes.overlap, size)
+        if place is None:
+            continue
+        top, left, bottom, right = place
+        ground = image[top:bottom, left:right]
+        instances[top:bottom, left:right][(ink > ground) & (ink >= _INK)] = len(boxes) + 1
+        numpy.maximum(ground, ink, out=ground)
+        boxes.append((left, top, right, bottom))
+        labels.append(int(digits[chosen]))
+    for _ in range(random.randint(scenes.clutter + 1)):
+        _add_scrap(image, instances, pixels[random.randint(len(digits))], random, scenes.digit_size[0])
+    image += random.randint(0, 20, size, dtype=numpy.uint8)
+    return Scene(
+        numpy.clip(numpy.rint(image), 0, 255).astype(numpy.uint8),
+        instances,
+        numpy.array(boxes, dtype=numpy.float32).reshape(-1, 4),
+        numpy.array(labels, dtype=numpy.int64),
+    )
+
+
+def _digit(
+    digit: NDArray[Any], random: numpy.random.RandomState, digit_size: tuple[float, float], size: tuple[int, int]
+) -> NDArray[Any]:
+    """The ink of a digit, enlarged and cut to where there is any, float (h, w)."""
+    height = random.uniform(*digit_size) * min(size)
+    width = height * random.uniform(0.85, 1.15)
+    brightness = random.uniform(0.7, 1.0)
+    ink = _enlarge(digit, max(4, round(height)), max(4, round(width))) * brightness
+    rows, columns = (numpy.flatnonzero((ink >= _INK).any(axis=axis)) for axis in (1, 0))
+    cut: NDArray[Any] = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return cut[: size[0], : size[1]]
+
+
+def _place(
+    shape: tuple[int, ...],
+    random: numpy.random.RandomState,
+    boxes: list[tuple[int, int, int, int]],
+    overlap: float,
+    size: tuple[int, int],
+) -> tuple[int, int, int, int] | None:
+    """Top, left, bottom and right of a free place; None where none was found."""
+    height, width = shape
+    others = numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    for _ in range(_TRIALS):
+        top, left = random.randint(size[0] - height + 1), random.randint(size[1] - width + 1)
+        low = numpy.maximum(others[:, :2], [left, top])
+        high = numpy.minimum(others[:, 2:], [left + width, top + height])
+        common = numpy.clip(high - low, 0, None).prod(axis=1)
+        if (common <= overlap * numpy.minimum(areas, height * width)).all():
+            return top, left, top + height, left + width
+    return None
+
+
+def _add_scrap(
+    image: NDArray[Any],
+    instances: NDArray[Any],
+    digit: NDArray[Any],
+    random: numpy.random.RandomState,
+    smallest: float,
+) -> None:
+    """Lay a quarter of a digit, at most half as high as the smallest whole one, where no digit is."""
+    side = max(2, round(random.uniform(0.25, 0.5) * smallest * min(image.shape)))
+    row, column = random.randint(5, size=2)
+    scrap = _enlarge(digit[row : row + 4, column : column + 4], side, side) * random.uniform(0.3, 0.8)
+    top, left = (random.randint(length - side + 1) for length in image.shape)
+    free = instances[top : top + side, left : left + side] == 0
+    ground = image[top : top + side, left : left + side]
+    ground[free] = numpy.maximum(ground, scrap)[free]
+
+
+def _enlarge(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Bilinear, with half-pixel centres, float (height, width)."""
+    down, across = (_weights(before, after) for before, after in zip(pixels.shape, (height, width), strict=True))
+    enlarged: NDArray[Any] = down @ pixels @ across.T
+    return enlarged
+
+
+def _weights(before: int, after: int) -> NDArray[Any]:
+    """The share of each old position in each new one, (after, before)."""
+    place = numpy.clip((numpy.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
+    weights: NDArray[Any] = numpy.maximum(0, 1 - numpy.abs(place[:, None] - numpy.arange(before)))
+    return weights

@@ -1,0 +1,198 @@
+"""The 1,797 handwritten digits that scikit-learn ships: real data without any download.
+
+Single digits for labels; scenes composed from them for boxes and masks, the digits of each split in scenes of that
+split alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from visionkit.data.augment.table import check_augment
+from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
+from visionkit.data.splitting import hold_out
+from visionkit.errors import UserError
+from visionkit.schema import STRICT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visionkit.data.transforms import Preprocess
+
+__all__ = ["DigitScenes", "Digits", "Scenes"]
+
+_SCENES = {"boxes": 128, "instances": 128, "mask": 96}
+"""The targets for which there are scenes, and their side in pixels; a class for each pixel costs the most time."""
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """How scenes are composed.
+
+    Attributes:
+        train: How many there are for training.
+        val: For validation.
+        test: For the test.
+        digit_size: Height of the smallest and the largest digit, as shares of the scene's shorter side.
+        count: The fewest and the most digits in one scene; where no place is left, there are fewer.
+        overlap: The share of the smaller of two boxes that the other may cover at most.
+        clutter: The most scraps of ink, smaller than any digit, in one scene.
+        seed: Of the composition; scene 7 is the same one whatever the number of scenes.
+        augment: Random changes of training scenes.
+        mean: Of the training scenes, on the scale where white is 1.
+        std: As ``mean``.
+    """
+
+    train: Annotated[int, Field(gt=0)] = 1000
+    val: Annotated[int, Field(gt=0)] = 200
+    test: Annotated[int, Field(gt=0)] = 200
+    digit_size: tuple[Share, Share] = (0.16, 0.36)
+    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]] = (1, 6)
+    overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
+    clutter: Annotated[int, Field(ge=0)] = 4
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    def __post_init__(self) -> None:
+        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=tuple(_SCENES))
+        for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
+            if low > high:
+                raise UserError(
+                    f"dataset.scenes.{key}: expected the smaller number first, found [{low}, {high}]. "
+                    f"Try: dataset.scenes.{key}=[{high},{low}]"
+                )
+
+
+@SOURCES.register("digits")
+@dataclass(frozen=True, kw_only=True)
+class Digits(Source):
+    """8x8 grey digits (Alpaydin & Kaynak 1998, UCI), values 0..16 stretched to 0..255, enlarged to ``image_size``.
+
+    Attributes:
+        split_seed: Of the stratified division; it has its own, so that runs with different seeds compare.
+        val_fraction: Share of the samples held for validation.
+        test_fraction: Share held for the test.
+        scenes: What is composed of the digits where boxes or masks are wanted.
+    """
+
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    scenes: Scenes = field(default_factory=Scenes)
+
+    gives: ClassVar[frozenset[str]] = frozenset({"label", *_SCENES})
+    own_size: ClassVar[int | None] = 32
+
+    def serving(self, target: str) -> Source:
+        if target not in _SCENES:
+            return self
+        scenes = self.scenes
+        check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
+        return DigitScenes(
+            image_size=self.image_size or _SCENES[target],
+            augment=scenes.augment,
+            num_workers=self.num_workers,
+            cache_mb=self.cache_mb,
+            mean=scenes.mean,
+            std=scenes.std,
+            digits=self,
+            target=target,
+        )
+
+    def info(self) -> DataInfo:
+        return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        import torch
+
+        from visionkit.data.dataset import Samples, TensorSamples
+
+        pixels, digits, chosen = self.divided()
+        images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
+        samples: dict[str, Samples] = {
+            split: TensorSamples(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
+            for split in ("train", "val", "test")
+        }
+        return Splits(samples)
+
+    def divided(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+        """Images uint8 (1797, 8, 8), their digits int64 (1797,), and the positions of each split, int64."""
+        import numpy
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        parts = {
+            "test": round(self.test_fraction * len(bunch.target)),
+            "val": round(self.val_fraction * len(bunch.target)),
+        }
+        pixels = numpy.rint(bunch.images * (255 / 16)).astype(numpy.uint8)
+        return pixels, bunch.target.astype(numpy.int64), hold_out(bunch.target, parts, seed=self.split_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitScenes(Source):
+    """Grey scenes in which digits lie on a dark ground; made by `Digits.serving`.
+
+    Attributes:
+        digits: The single digits and how scenes are composed of them.
+        target: What is told of them: ``boxes``; ``instances``, also the pixels of each digit, without those that others
+            cover; ``mask``, the class of each pixel.
+    """
+
+    digits: Digits
+    target: str = "boxes"
+
+    gives: ClassVar[frozenset[str]] = frozenset(_SCENES)
+
+    @property
+    def name(self) -> str:
+        return self.digits.name
+
+    def check(self, *, strict: bool = False) -> None:
+        self.info()
+        smallest = self.digits.scenes.digit_size[0] * min(self.size)
+        if smallest < 8:
+            least = -(-8 // self.digits.scenes.digit_size[0])
+            raise UserError(
+                f"dataset.image_size: in scenes of {self.size[0]}x{self.size[1]} the smallest digits are "
+                f"{smallest:.1f} pixels high, too few to be read. Expected 8 or more. "
+                f"Try: dataset.image_size={least:.0f}"
+            )
+
+    def info(self) -> DataInfo:
+        names = tuple(str(digit) for digit in range(10))
+        return self.describe(("background", *names) if self.target == "mask" else names, in_channels=1)
+
+    def preprocess(self) -> Preprocess:
+        from visionkit.data.transforms import Preprocess
+
+        return Preprocess(self.size, "letterbox")
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        from visionkit.data.sources.digits.scenes import compose_split
+
+        self.check()
+        pixels, digits, chosen = self.digits.divided()
+        return Splits(
+            {
+                split: compose_split(
+                    pixels[chosen[split]],
+                    digits[chosen[split]],
+                    self.digits.scenes,
+                    split=split,
+                    size=self.size,
+                    target=self.target,
+                )
+                for split in ("train", "val", "test")
+            }
+        )

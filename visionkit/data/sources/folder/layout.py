@@ -1,0 +1,140 @@
+"""What lies in a folder of images with one sub-folder per class: which splits, which classes, which files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from visionkit.data.images import is_image_name, walk_images
+from visionkit.errors import UserError, did_you_mean
+
+__all__ = ["Layout", "find_layout", "list_classes"]
+
+SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "val": ("val", "valid", "validation"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The splits that a folder has.
+
+    Attributes:
+        root: The folder.
+        parts: The name of each split's folder, relative to the root; ``{"train": ""}`` where the root itself holds
+            the classes.
+    """
+
+    root: Path
+    parts: Mapping[str, str]
+
+    def path(self, split: str) -> Path:
+        """The folder that holds a split's class folders."""
+        return self.root / self.parts[split]
+
+    def list_files(self, split: str, class_folder: str, *, limit: int | None = None) -> list[str]:
+        """The images of one class, sorted, relative to the root with ``/`` between the parts."""
+        prefix = "/".join(part for part in (self.parts[split], class_folder) if part)
+        return [f"{prefix}/{name}" for name in sorted(islice(walk_images(self.root / prefix), limit))]
+
+
+def find_layout(root: Path) -> Layout:
+    """Tell folders of splits from a single tree of classes.
+
+    Raises:
+        UserError: If there is a validation or test folder without a training folder, a split has two folders or two
+            splits share one.
+    """
+    folders = set(_sub_folders(root))
+    parts: dict[str, str] = {}
+    for split, names in SPLIT_FOLDERS.items():
+        found = [name for name in names if name in folders]
+        if len(found) > 1:
+            raise UserError(
+                f"dataset.root: '{root}' has two folders for one split, {' and '.join(found)}. Keep one of them."
+            )
+        if found:
+            parts[split] = found[0]
+    if not _is_divided(root, folders, parts):
+        return Layout(root, {"train": ""})
+    if "train" not in parts:
+        raise UserError(
+            f"dataset.root: '{root}' has {' and '.join(parts.values())} but no 'train' folder. Expected train/CLASS/, "
+            "val/CLASS/ and test/CLASS/, or CLASS/ alone."
+        )
+    places: dict[str, str] = {}
+    for split, name in parts.items():
+        place = os.path.realpath(root / name)
+        if place in places:
+            raise UserError(
+                f"dataset.root: '{root / name}' and '{root / places[place]}' are one and the same folder, but "
+                f"{split} must not overlap with another split. Remove the link."
+            )
+        places[place] = name
+    return Layout(root, parts)
+
+
+def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
+    """The class folders that hold an image, and those that hold none.
+
+    Args:
+        folder: The folder that holds the class folders.
+        strict: Whether an empty one is an error.
+
+    Returns:
+        Two sorted lists of names.
+
+    Raises:
+        UserError: If there are no class folders, or an empty one and ``strict`` is set.
+    """
+    names = sorted(_sub_folders(folder))
+    if not names:
+        loose = sum(is_image_name(name) for name in os.listdir(folder))
+        found = f"{loose} images that lie in no sub-folder" if loose else "no sub-folders"
+        raise UserError(
+            f"dataset.root: '{folder}' should hold one sub-folder of images per class; found {found}. "
+            f"Expected '{folder}/CLASS/image.jpg'."
+        )
+    empty = [name for name in names if next(walk_images(folder / name), None) is None]
+    if empty and strict:
+        raise UserError(
+            f"dataset.root: no images in the class folder '{folder / empty[0]}'"
+            f"{f' and {len(empty) - 1} more' if len(empty) > 1 else ''}. Fill or remove it, "
+            "or leave it out: strict=false"
+        )
+    return [name for name in names if name not in set(empty)], empty
+
+
+def check_known(classes: list[str], trained: list[str], *, folder: Path) -> None:
+    """Make sure that a split holds no class which the training split lacks.
+
+    Raises:
+        UserError: If it does; the message names the classes and the nearest known one.
+    """
+    unknown = [name for name in classes if name not in set(trained)]
+    if unknown:
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise UserError(
+            f"dataset.root: '{folder}' has classes that train lacks: {', '.join(unknown[:5])}{more}."
+            f"{did_you_mean(unknown[0], trained)} Expected the {len(trained)} classes of train, spelled alike. "
+            "Rename or remove those folders, or add training images."
+        )
+
+
+def _sub_folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
+
+
+def _is_divided(root: Path, folders: set[str], parts: Mapping[str, str]) -> bool:
+    """A class may be called 'train': its folder holds images, and other classes lie beside it."""
+    if not parts:
+        return False
+    if any(_sub_folders(root / name) for name in parts.values()):
+        return True
+    return folders == set(parts.values())

@@ -1,0 +1,176 @@
+"""Images of one's own, a sub-folder per class.
+
+Four layouts are understood::
+
+    root/train/CLASS/  root/val/CLASS/  root/test/CLASS/     as it is
+    root/train/CLASS/  root/test/CLASS/                      validation is held out of train
+    root/train/CLASS/  root/val/CLASS/                       no test split; validation numbers are reported
+    root/CLASS/                                              divided here, stratified, and the division is saved
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.folder.layout import Layout, check_known, find_layout, list_classes
+from visionkit.data.splitting import check_class_sizes, hold_out, recall_division
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.data.transforms import Preprocess
+
+__all__ = ["Folder"]
+
+
+@SOURCES.register("folder")
+@dataclass(frozen=True, kw_only=True)
+class Folder(Source):
+    """A folder with one sub-folder of images per class.
+
+    Attributes:
+        root: The folder.
+        in_channels: 3 reads images in colour, 1 in grey.
+        val_fraction: Share of the training images held out where there is no ``val/``.
+        test_fraction: Share held out of a single tree; 0 makes no test split.
+        split_seed: Of that choice; null takes the run's seed.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+        crop_ratio: For ``fit: resize_crop``, the part of the shorter side that is kept.
+    """
+
+    root: str | None = None
+    in_channels: Literal[1, 3] = 3
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+    fit: Literal["resize", "pad", "resize_crop"] = "resize"
+    crop_ratio: Annotated[float, Field(gt=0, le=1)] = 0.875
+
+    expected: ClassVar[str] = "train/CLASS/, val/CLASS/ and test/CLASS/, or CLASS/ alone, with images in each CLASS"
+
+    def check(self, *, strict: bool = False) -> None:
+        layout = self._layout()
+        classes, _ = self._classes(layout, strict=strict)
+        self.describe(self._display_names(classes), in_channels=self.in_channels)
+        if "val" not in layout.parts:
+            parts = self._parts(layout)
+            sizes = {name: len(layout.list_files("train", name, limit=len(parts) + 1)) for name in classes}
+            self._check_sizes(sizes, layout)
+
+    def info(self) -> DataInfo:
+        classes, _ = self._classes(self._layout(), strict=False)
+        return self.describe(self._display_names(classes), in_channels=self.in_channels)
+
+    def preprocess(self) -> Preprocess:
+        from visionkit.data.transforms import Preprocess
+
+        return Preprocess(self.size, self.fit, crop_ratio=self.crop_ratio)
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        layout = self._layout()
+        classes, notes = self._classes(layout, strict=strict)
+        files = {split: self._list(layout, split, classes) for split in layout.parts}
+        record = None
+        if "val" not in layout.parts:
+            if saved is None:
+                divided = self._divide(layout, classes, files["train"], seed=seed)
+            else:
+                names, newer = recall_division(saved, files["train"], dataset=self.name, root=str(self.root))
+                divided = {split: {name: files["train"][name] for name in listed} for split, listed in names.items()}
+                notes += newer
+            files |= divided
+            record = {split: list(divided[split]) for split in divided}
+            what = "all images" if layout.parts["train"] == "" else "train"
+            for split in ("val", "test"):
+                if split in divided:
+                    total = sum(map(len, divided.values()))
+                    notes.append(f"{split} held out of {what}: {len(divided[split])} of {total}")
+        return self._splits(layout, files, record, notes)
+
+    def _splits(
+        self, layout: Layout, files: Mapping[str, Mapping[str, int]], record: dict[str, Any] | None, notes: list[str]
+    ) -> Splits:
+        import torch
+
+        from visionkit.data.dataset import FileSamples, Samples
+
+        samples: dict[str, Samples] = {
+            split: FileSamples(
+                layout.root,
+                list(files[split]),
+                torch.tensor(list(files[split].values()), dtype=torch.int64),
+                in_channels=self.in_channels,
+            )
+            for split in ("train", "val", "test")
+            if split in files
+        }
+        return Splits(samples, record, notes)
+
+    def _layout(self) -> Layout:
+        return find_layout(existing_root(self.root, name=self.name, expected=self.expected))
+
+    def _classes(self, layout: Layout, *, strict: bool) -> tuple[list[str], list[str]]:
+        """The class folders of train, and notes on what was dropped."""
+        classes, empty = list_classes(layout.path("train"), strict=strict)
+        notes = []
+        if empty:
+            notes.append(f"{len(empty)} class folder(s) without images dropped: {', '.join(empty)}")
+        if len(classes) < 2:
+            raise UserError(
+                f"dataset.root: '{layout.path('train')}' has {len(classes)} class folder(s) with images"
+                f"{f' ({classes[0]})' if classes else ''}; at least 2 are needed. Expected {self.expected}."
+            )
+        for split in layout.parts:
+            if split == "train":
+                continue
+            found, _ = list_classes(layout.path(split), strict=strict)
+            check_known(found, classes, folder=layout.path(split))
+            if not found:
+                raise UserError(
+                    f"dataset.root: no images in '{layout.path(split)}'. Fill it, or remove it and let "
+                    "visionkit hold images out of train."
+                )
+        return classes, notes
+
+    def _display_names(self, classes: list[str]) -> tuple[str, ...]:
+        return tuple(classes)
+
+    def _list(self, layout: Layout, split: str, classes: list[str]) -> dict[str, int]:
+        """File names relative to the root, each with its class id."""
+        return {
+            name: label
+            for label, folder in enumerate(classes)
+            if layout.path(split).joinpath(folder).is_dir()
+            for name in layout.list_files(split, folder)
+        }
+
+    def _parts(self, layout: Layout) -> dict[str, float]:
+        parts = {"val": self.val_fraction}
+        if layout.parts["train"] == "" or "test" not in layout.parts:
+            parts = {"test": self.test_fraction, **parts}
+        return {name: fraction for name, fraction in parts.items() if fraction > 0}
+
+    def _check_sizes(self, sizes: Mapping[str, int], layout: Layout) -> None:
+        parts = list(self._parts(layout))
+        advice = "Add images, remove the class, or divide them yourself into train/, val/ and test/."
+        if "test" in parts:
+            advice += " Or make no test split: dataset.test_fraction=0"
+        check_class_sizes(sizes, parts, where=f"dataset.root '{layout.path('train')}'", advice=advice)
+
+    def _divide(
+        self, layout: Layout, classes: list[str], files: Mapping[str, int], *, seed: int
+    ) -> dict[str, dict[str, int]]:
+        import numpy
+
+        counts = Counter(files.values())
+        self._check_sizes({name: counts[label] for label, name in enumerate(classes)}, layout)
+        names = list(files)
+        parts = {part: round(fraction * len(names)) for part, fraction in self._parts(layout).items()}
+        seed = seed if self.split_seed is None else self.split_seed
+        chosen = hold_out(numpy.array(list(files.values())), parts, seed=seed)
+        return {split: {names[i]: files[names[i]] for i in positions} for split, positions in chosen.items()}

@@ -1,0 +1,38 @@
+"""ImageNet-1k as it is usually unpacked: ``train/n01440764/``, ``val/n01440764/``, with readable class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from visionkit.data.sources.base import SOURCES
+from visionkit.data.sources.folder.layout import Layout
+from visionkit.data.sources.folder.source import Folder
+from visionkit.errors import UserError
+
+__all__ = ["ImageNet"]
+
+
+@SOURCES.register("imagenet")
+@dataclass(frozen=True, kw_only=True)
+class ImageNet(Folder):
+    """A `Folder` whose classes get their names from WordNet ids, if all of them are among ImageNet's 1000."""
+
+    expected: ClassVar[str] = "train/n01440764/ and val/n01440764/, a folder per WordNet id"
+
+    def _layout(self) -> Layout:
+        layout = super()._layout()
+        if not {"train", "val"} <= set(layout.parts):
+            raise UserError(
+                f"dataset.root: '{self.root}' has no {'train' if layout.parts['train'] == '' else 'val'} folder. "
+                f"Expected {self.expected}. For another layout: dataset=folder"
+            )
+        return layout
+
+    def _display_names(self, classes: list[str]) -> tuple[str, ...]:
+        lines = Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
+        names = dict(line.split(" ", 1) for line in lines)
+        if all(name in names for name in classes):
+            return tuple(names[name] for name in classes)
+        return tuple(classes)

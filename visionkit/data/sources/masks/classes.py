@@ -1,0 +1,210 @@
+"""Which classes masks have: as the configuration says, else as the masks of the training images show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from visionkit.data.mask_values import ValueTable, code_of, colour_of
+from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
+from visionkit.structures.class_ids import IGNORED, MAX_CLASSES
+
+__all__ = ["ClassMap", "MaskClasses", "describe_values", "settle_classes"]
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """What each value of masks means, as ``dataset.class_map`` says.
+
+    Attributes:
+        names: The class of each id or `code_of` a colour; None where it is ignored.
+        coloured: Whether values are colours.
+    """
+
+    names: Mapping[int, str | None]
+    coloured: bool
+
+    @classmethod
+    def parse(cls, class_map: Mapping[str, str | None]) -> ClassMap:
+        """Read ``{"7": road}`` or ``{"128,64,128": road}``.
+
+        Raises:
+            UserError: If a key is neither an id nor a colour, or there are both.
+        """
+        ids = {int(key): name for key, name in class_map.items() if key.strip().isdecimal() and int(key) < 1 << 16}
+        colours = {code: name for key, name in class_map.items() if (code := _colour(key)) is not None}
+        if len(ids) + len(colours) < len(class_map) or (ids and colours):
+            odd = next((key for key in class_map if not key.strip().isdecimal() and _colour(key) is None), None)
+            raise UserError(
+                f"dataset.class_map: expected ids or colours as keys, all of one kind, found "
+                f"{describe(odd if odd is not None else list(class_map))}. "
+                "Try: dataset.class_map={0: sky, 1: road} or dataset.class_map={'128,64,128': road}"
+            )
+        return cls(colours or ids, bool(colours))
+
+
+@dataclass(frozen=True)
+class MaskClasses:
+    """The classes of a data set with masks.
+
+    Attributes:
+        names: In the order of the class ids.
+        table: Which class each value means.
+        silent: Values that are ignored because somebody says so; others without a class are odd.
+        notes: What a person should know.
+    """
+
+    names: tuple[str, ...]
+    table: ValueTable
+    silent: frozenset[int]
+    notes: tuple[str, ...] = ()
+
+    def odd(self, values: Collection[int]) -> list[int]:
+        """The values that have no class and are not ignored on purpose."""
+        return sorted(set(values) - set(self.table.classes) - self.silent)
+
+
+def settle_classes(
+    found: Collection[int],
+    *,
+    classes: Sequence[str | None] | None,
+    class_map: ClassMap | None,
+    ignore_ids: Collection[int],
+) -> MaskClasses:
+    """Decide which classes there are.
+
+    Args:
+        found: The values of the training masks.
+        classes: With a map, the names in the order of the class ids; without, the name of each id from 0, None where
+            it is ignored. None for the names of the map, else the ids found.
+        class_map: What each value means; None where the place among the classes says it.
+        ignore_ids: Values of pixels that never count, beside 255.
+
+    Raises:
+        UserError: If the names, the map and the values do not go together, no value is one of a class, or there are
+            more classes than one byte holds, or fewer than two.
+    """
+    silent = frozenset({IGNORED, *ignore_ids})
+    notes: tuple[str, ...] = ()
+    binary = set(found) == {0, IGNORED} and IGNORED not in ignore_ids
+    if class_map is not None:
+        _check_binary(class_map, binary=binary)
+        names, meanings = _mapped(class_map, classes)
+        silent |= {value for value, name in class_map.names.items() if name is None}
+        silent -= set(meanings)
+    elif binary:
+        names, notes = _binary(classes)
+        meanings = {0: 0, IGNORED: 1}
+    elif classes is not None:
+        _check_ignored(classes, ignore_ids)
+        places = [value for value, name in enumerate(classes) if name is not None]
+        names = tuple(name for name in classes if name is not None)
+        meanings = {value: label for label, value in enumerate(places)}
+        silent |= set(range(len(classes))) - set(places)
+    else:
+        places = sorted(set(found) - silent)
+        names, meanings = tuple(map(str, places)), {value: label for label, value in enumerate(places)}
+    _check_names(names)
+    coloured = class_map is not None and class_map.coloured
+    seen = {meanings[value] for value in found if value in meanings}
+    if not seen:
+        raise UserError(
+            f"dataset.masks: nothing to train on: the training masks hold "
+            f"{describe_values(sorted(found), coloured=coloured)}, and none of that is a class. Expected "
+            f"{describe_values(list(meanings), coloured=coloured)} in some. With dataset=masks, "
+            "dataset.class_map={VALUE: NAME} says what each value means."
+        )
+    unseen = [name for label, name in enumerate(names) if label not in seen]
+    if unseen:
+        notes = (*notes, f"{len(unseen)} class(es) without a pixel in any training mask: {_some(unseen)}")
+    return MaskClasses(names, ValueTable(meanings, coloured), silent, notes)
+
+
+def _mapped(class_map: ClassMap, classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], dict[int, int]]:
+    named = [name for name in dict.fromkeys(class_map.names.values()) if name is not None]
+    names = tuple(name for name in classes if name is not None) if classes is not None else tuple(named)
+    unknown = [name for name in named if name not in names]
+    if unknown:
+        raise UserError(
+            f"dataset.class_map: '{unknown[0]}' is none of dataset.classes ({_some(names)})."
+            f"{did_you_mean(unknown[0], names)}"
+        )
+    lost = [name for name in names if name not in named]
+    if lost:
+        raise UserError(
+            f"dataset.class_map: no value means '{lost[0]}', one of dataset.classes. Expected a value for each class. "
+            f"Try: dataset.classes=null"
+        )
+    return names, {value: names.index(name) for value, name in class_map.names.items() if name is not None}
+
+
+def _binary(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = tuple(name for name in classes if name is not None) if classes is not None else ("background", "foreground")
+    if len(names) != 2:
+        raise UserError(
+            f"dataset.classes: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
+            f"{len(names)} classes are given: {_some(names)}. Expected two. "
+            "Try: dataset.classes=[background,object]"
+        )
+    return names, (f"masks hold 0 and 255: read as {names[0]} and {names[1]}",)
+
+
+def _check_binary(class_map: ClassMap, *, binary: bool) -> None:
+    if binary and not class_map.coloured and IGNORED not in class_map.names:
+        named = class_map.names.get(0) or "background"
+        raise UserError(
+            "dataset.class_map: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
+            f"the map says nothing of 255, which is ignored then. Try: dataset.class_map={{0: {named}, 255: object}}, "
+            "or 255: null to ignore it"
+        )
+
+
+def _check_ignored(classes: Sequence[str | None], ignore_ids: Collection[int]) -> None:
+    named = next((value for value in sorted(ignore_ids) if value < len(classes) and classes[value] is not None), None)
+    if named is not None:
+        raise UserError(
+            f"dataset.ignore_ids: the id {named} is ignored, but dataset.classes calls it '{classes[named]}'. Expected "
+            f"null in its place: the names stand for the ids 0, 1, 2 ..."
+        )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > MAX_CLASSES:
+        raise UserError(
+            f"dataset.classes: {len(names)} classes, but a mask has room for {MAX_CLASSES} and the ignored pixels. "
+            "Expected fewer: join some with dataset.class_map. Masks saved as JPEG have such values by accident."
+        )
+    twice = next((name for row, name in enumerate(names) if name in names[:row]), None)
+    if twice is not None:
+        raise UserError(f"dataset.classes: '{twice}' is there twice. Expected a name of its own for each class.")
+    if len(names) < 2:
+        raise UserError(
+            f"dataset.classes: found {len(names)} class(es) in the training masks{f' ({names[0]})' if names else ''}, "
+            "beside ignored pixels. Expected two or more, the background being one."
+        )
+
+
+def _colour(key: str) -> int | None:
+    text = key.strip()
+    if text.startswith("#") and len(text) == 7:
+        try:
+            return int(text[1:], 16)
+        except ValueError:
+            return None
+    parts = [part.strip() for part in text.strip("()[]").split(",")]
+    if len(parts) == 3 and all(part.isdecimal() and int(part) < 256 for part in parts):
+        return code_of(*map(int, parts))
+    return None
+
+
+def describe_values(values: Sequence[int], *, coloured: bool) -> str:
+    """Values as a person would write them, the first ones of many."""
+    return _some([f"'{colour_of(value)}'" if coloured else str(value) for value in values])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -1,0 +1,220 @@
+"""Images with a mask file each, whose pixels say the class.
+
+Three layouts are understood; other names of ``images`` and ``masks`` are given in the configuration::
+
+    root/images/{train,val,test}/NAME.jpg  root/masks/{train,val,test}/NAME.png   as it is
+    root/{train,val,test}/images/NAME.jpg  root/{train,val,test}/masks/NAME.png   as it is
+    root/images/NAME.jpg  root/masks/NAME.png                                     divided here, the division is saved
+
+What is missing of ``val`` is held out of ``train``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.data.sources.masks.classes import ClassMap, settle_classes
+from visionkit.data.sources.masks.pairs import FoundMasks, MaskedImages, Pair, pair_files, read_pairs
+from visionkit.data.sources.split_files import DividedFiles, SplitPaths
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.data.dataset import FileSamples
+    from visionkit.data.findings import Finding
+
+__all__ = ["MaskSource", "Masks"]
+
+_IMAGES = ("images", "Images", "imgs", "image", "img", "JPEGImages")
+_MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSource(DividedFiles):
+    """Image files, and a mask file for each.
+
+    Attributes:
+        classes: The name of each id from 0, null where the id is ignored; with ``class_map``, the names in the order of
+            the class ids. null takes those of the map, else the ids in the training masks, where 0 and 255 alone are
+            background and foreground.
+        class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
+            where it is ignored; null takes the ids as they are.
+        ignore_ids: Ids whose pixels never count, beside 255.
+    """
+
+    classes: tuple[str | None, ...] | None = None
+    class_map: dict[str, str | None] | None = None
+    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...] = ()
+
+    gives: ClassVar[frozenset[str]] = frozenset({"mask"})
+
+    @abstractmethod
+    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
+        """The root, and the images with masks of each split; ``findings`` grows by what is odd.
+
+        Raises:
+            UserError: If there are none.
+        """
+
+    def read(self) -> FoundMasks:
+        findings: list[Finding] = []
+        root, pairs = self.pairs(findings)
+        class_map = self.meanings
+        return read_pairs(
+            root,
+            pairs,
+            findings,
+            coloured=class_map is not None and class_map.coloured,
+            settle=lambda values: settle_classes(
+                values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
+            ),
+        )
+
+    def judge(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
+        """Where no pixel counts, nothing is learnt from train, and no epoch is better than another in val."""
+        for split in ("train", "val"):
+            if not splits[split].classed.any():
+                raise UserError(
+                    f"dataset '{self.name}': no pixel of any class in the {len(splits[split])} mask(s) of {split} in "
+                    f"'{self.root}': all are ignored. Expected some in train and in val. {remedy}"
+                )
+        if "test" in splits and not splits["test"].classed.any():
+            return ["no pixel of any class in the masks of test: all are ignored, and nothing can be scored"]
+        return []
+
+    def samples_of(self, found: Any, images: MaskedImages) -> FileSamples:
+        from visionkit.data.class_masks import MaskFiles
+        from visionkit.data.dataset import FileSamples
+
+        masks = MaskFiles(found.root, images.masks, found.classes.table)
+        return FileSamples(found.root, images.names, in_channels=self.in_channels, masks=masks)
+
+    @property
+    def names(self) -> tuple[str | None, ...] | None:
+        """The classes, as ``classes`` says."""
+        return self.classes
+
+    @cached_property
+    def meanings(self) -> ClassMap | None:
+        """What each value of the masks means, as ``class_map`` says.
+
+        Raises:
+            UserError: If that is no map of ids or colours.
+        """
+        return ClassMap.parse(self.class_map) if self.class_map else None
+
+
+@SOURCES.register("masks")
+@dataclass(frozen=True, kw_only=True)
+class Masks(MaskSource):
+    """Folders of images and of masks.
+
+    Attributes:
+        images: The folder of the images, relative to ``root``, or one for each split; null looks for it.
+        masks: That of the masks.
+        mask_suffix: What the names of masks have behind those of their images, such as ``_mask``.
+    """
+
+    images: str | SplitPaths | None = None
+    masks: str | SplitPaths | None = None
+    mask_suffix: str = ""
+
+    expected: ClassVar[str] = "images/ and masks/ with train/, val/ and test/ in each"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.meanings  # a mistake in it is found now
+
+    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        folders = self._folders(root)
+        return root, {
+            split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
+            for split, (images, masks) in folders.items()
+        }
+
+    def _folders(self, root: Path) -> dict[str, tuple[str, str]]:
+        """The folders of images and masks of each split, relative to the root."""
+        if isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths):
+            return self._given(root)
+        images, masks = (
+            _base(root, given, names, key=key)
+            for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
+        )
+        if images is None and masks is None:
+            found = {split: f for split, names in SPLIT_FOLDERS.items() for f in names if (root / f).is_dir()}
+            inside = {
+                split: (_base(root / f, None, _IMAGES, key="images"), _base(root / f, None, _MASKS, key="masks"))
+                for split, f in found.items()
+            }
+            if "train" in inside and all(image and mask for image, mask in inside.values()):
+                return {split: (f"{found[split]}/{a}", f"{found[split]}/{b}") for split, (a, b) in inside.items()}
+        if images is None or masks is None:
+            missing, names = ("images", _IMAGES) if images is None else ("masks", _MASKS)
+            raise UserError(
+                f"dataset.{missing}: no folder of {missing} in '{root}': looked for {', '.join(names)}. "
+                f"Expected {self.expected}. Say where they are: dataset.{missing}=folder"
+            )
+        return _splits_in(root, images, masks)
+
+    def _given(self, root: Path) -> dict[str, tuple[str, str]]:
+        folders: dict[str, tuple[str, str]] = {}
+        for split in SPLIT_FOLDERS:
+            pair = tuple(
+                getattr(paths, split) if isinstance(paths, SplitPaths) else None for paths in (self.images, self.masks)
+            )
+            if pair == (None, None) and split != "train":
+                continue
+            for key, path in zip(("images", "masks"), pair, strict=True):
+                if path is None or not (root / path).is_dir():
+                    raise UserError(
+                        f"dataset.{key}.{split}: there is no folder '{path or ''}' in '{root}'. Expected one for "
+                        "images and one for masks of each split."
+                    )
+            folders[split] = (str(pair[0]), str(pair[1]))
+        return folders
+
+
+def _base(root: Path, given: str | None, names: tuple[str, ...], *, key: str) -> str | None:
+    """The folder of all images or of all masks, relative to the root, if there is one."""
+    if given is None:
+        return next((name for name in names if (root / name).is_dir()), None)
+    if not (root / given).is_dir():
+        raise UserError(
+            f"dataset.{key}: there is no folder '{given}' in '{root}'. Expected the folder of the {key}, relative to "
+            f"dataset.root. Try: dataset.{key}={names[0]}"
+        )
+    return given
+
+
+def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]]:
+    """The folders of splits inside those of images and masks; ``train`` alone where there are none."""
+    folders: dict[str, tuple[str, str]] = {}
+    for split, names in SPLIT_FOLDERS.items():
+        pair = [
+            next((f"{base}/{name}" for name in names if (root / base / name).is_dir()), None)
+            for base in (images, masks)
+        ]
+        if pair == [None, None]:
+            continue
+        if None in pair:
+            there = pair[0] or pair[1]
+            raise UserError(
+                f"dataset.root: there is a folder '{there}', but no such folder in "
+                f"'{root / (masks if pair[0] else images)}'. Expected {split} in both."
+            )
+        folders[split] = (str(pair[0]), str(pair[1]))
+    if folders and "train" not in folders:
+        raise UserError(
+            f"dataset.root: '{root / images}' has {' and '.join(folders)}, but no train. Expected a folder train, or "
+            "no folders at all."
+        )
+    return folders or {"train": (images, masks)}

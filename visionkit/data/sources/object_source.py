@@ -1,0 +1,125 @@
+"""Data sets of images with marked objects: their boxes, the pixels of each, or the class of each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from visionkit.data.augment.table import check_augment
+from visionkit.data.sources.base import DataInfo, Source
+from visionkit.data.sources.split_files import DividedFiles
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from visionkit.data.dataset import FileSamples
+    from visionkit.data.sources.annotations import Found, MarkedImages
+
+__all__ = ["BACKGROUND", "ObjectFiles"]
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectFiles(DividedFiles):
+    """Image files, and other files that say where objects are.
+
+    Attributes:
+        target: What is told of them, set by `serving`: ``boxes``; ``instances``, also the pixels of each object;
+            ``mask``, the class of each pixel, where class 0 is the background.
+    """
+
+    target: str = field(default="boxes", init=False)
+
+    gives: ClassVar[frozenset[str]] = frozenset({"boxes", "instances", "mask"})
+
+    def serving(self, target: str) -> Source:
+        if target == self.target or target not in self.gives:
+            return self
+        check_augment(self.augment or {}, where="dataset.augment", targets=(target,))
+        serving = replace(self)
+        object.__setattr__(serving, "target", target)
+        return serving
+
+    def info(self) -> DataInfo:
+        if self.target != "mask":
+            return super().info()
+        names, numbers = self._found.class_names, self._found.category_ids
+        return self.describe(
+            (BACKGROUND, *names),
+            in_channels=self.in_channels,
+            category_ids=None if numbers is None else (0, *numbers),
+        )
+
+    def accept(self, found: Found[Any]) -> None:
+        """Refuse a data set in which nothing is marked."""
+        if any(len(images.objects) for images in found.splits.values()):
+            return
+        lost = "".join(f" {finding.note}." for finding in found.findings)
+        expected = "boxes" if self.target == "boxes" else "outlines"
+        raise UserError(
+            f"dataset '{self.name}': no annotation at all: no object is marked in any of the "
+            f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
+        )
+
+    def judge(self, splits: Mapping[str, MarkedImages], *, remedy: str) -> list[str]:
+        """Without objects nothing is learnt from train, and no epoch is better than another in val."""
+        for split in ("train", "val"):
+            if splits[split].objects.crowd.all():
+                raise UserError(
+                    f"dataset '{self.name}': no object is marked in any of the {len(splits[split])} images of {split} "
+                    f"in '{self.root}'. Expected boxes in some of train and of val. {remedy}"
+                )
+        if "test" in splits and splits["test"].objects.crowd.all():
+            return ["no object is marked in test: its images are all background, and no precision can be told"]
+        return []
+
+    def samples_of(self, found: Found[Any], images: MarkedImages) -> FileSamples:
+        import torch
+
+        from visionkit.data.annotations import Annotation, Annotations
+        from visionkit.data.class_masks import PaintedMasks
+        from visionkit.data.dataset import FileSamples
+
+        objects, shapes = images.objects, images.objects.shapes
+        boxes, told = torch.from_numpy(objects.boxes), torch.from_numpy(images.sizes)
+        sizes = told
+        if images.relative or (shapes is not None and not bool(told.all())):
+            read = _read_sizes(FileSamples(found.root, images.names, in_channels=self.in_channels))
+            sizes = torch.where(told > 0, told, read)
+        if images.relative:
+            factors = sizes[torch.from_numpy(objects.image)].flip(1)
+            boxes = boxes * factors.repeat(1, 2)
+            shapes = shapes.enlarged(factors.numpy()) if shapes is not None else None
+        box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+        area = torch.from_numpy(objects.area)
+        starts = torch.searchsorted(torch.from_numpy(objects.image), torch.arange(len(images) + 1))
+        marked = Annotation(
+            boxes.float(),
+            torch.from_numpy(objects.labels),
+            torch.from_numpy(objects.crowd),
+            torch.where(area.isnan(), box_areas, area).float(),
+            shapes,
+        )
+        annotations = Annotations(starts, marked)
+        paints = self.target == "mask"
+        return FileSamples(
+            found.root,
+            images.names,
+            in_channels=self.in_channels,
+            annotations=None if paints else annotations,
+            sizes=told if bool(told.any()) else None,
+            masks=PaintedMasks(annotations, sizes) if paints else None,
+        )
+
+
+def _read_sizes(samples: FileSamples) -> Tensor:
+    """Height and width of each file from its header, int64 (N, 2); 1 and 1 where it cannot be read."""
+    import torch
+
+    from visionkit.data.cache import read_sizes
+
+    sizes, _ = read_sizes(samples, range(len(samples)), strict=False)
+    return torch.from_numpy(sizes).clamp(min=1)

@@ -1,0 +1,195 @@
+"""What data sets have in common whose targets lie in files of their own: division, preprocessing, strictness."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.data.sources.base import DataInfo, Source, Splits
+from visionkit.data.splitting import hold_out, recall_division
+from visionkit.errors import UserError
+from visionkit.schema import STRICT
+
+if TYPE_CHECKING:
+    from visionkit.data.dataset import FileSamples, Samples
+    from visionkit.data.sources.annotations import Found
+    from visionkit.data.transforms import Preprocess
+
+__all__ = ["DividedFiles", "SplitPaths"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPaths:
+    """A path, relative to the root, for each split; null looks for it."""
+
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class DividedFiles(Source):
+    """Image files, and other files that say what is in them.
+
+    Attributes:
+        root: The folder of the data set.
+        in_channels: 3 reads images in colour, 1 in grey.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+        max_size: For ``fit: resize_pad``, the longest side allowed, in pixels; null allows any.
+        val_fraction: Share of the training images held out where there are none for validation.
+        test_fraction: Share held out where the set came undivided; 0 makes no test split.
+        split_seed: Of that choice; null takes the run's seed.
+    """
+
+    root: str | None = None
+    in_channels: Literal[1, 3] = 3
+    fit: Literal["letterbox", "resize_pad", "resize"] = "letterbox"
+    max_size: Annotated[int, Field(gt=0)] | None = None
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+
+    @abstractmethod
+    def read(self) -> Found[Any]:
+        """Images, what is in them, classes, and what is odd, from the files and without torch.
+
+        Raises:
+            UserError: If the files are missing, cannot be read, or nothing is left of them.
+        """
+
+    @abstractmethod
+    def samples_of(self, found: Found[Any], images: Any) -> FileSamples:
+        """The samples of a split.
+
+        Args:
+            found: What was read.
+            images: One of its splits, or a part of one.
+        """
+
+    def accept(self, found: Found[Any]) -> None:
+        """Look at all that was read, before it is divided.
+
+        Raises:
+            UserError: If there is nothing to learn from.
+        """
+        return
+
+    def judge(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
+        """Look whether the splits can be learnt from and judged by.
+
+        Args:
+            splits: What each split has, train and val among them.
+            remedy: What to do where they cannot.
+
+        Returns:
+            What a person should know of them.
+
+        Raises:
+            UserError: If they cannot.
+        """
+        return []
+
+    def check(self, *, strict: bool = False) -> None:
+        """Read everything but the images.
+
+        Args:
+            strict: Whether anything odd is an error.
+
+        Raises:
+            UserError: As `read`; also if no object is marked in train or in val, splits overlap, or there are too few
+                images to divide.
+        """
+        found = self._found
+        if strict:
+            from visionkit.data.findings import refuse
+
+            refuse(found.findings, dataset=self.name)
+        self.info()
+        if "val" not in found.splits:
+            self._parts(found)
+
+    def info(self) -> DataInfo:
+        found = self._found
+        return self.describe(found.class_names, in_channels=self.in_channels, category_ids=found.category_ids)
+
+    def preprocess(self) -> Preprocess:
+        from visionkit.data.transforms import Preprocess
+
+        return Preprocess(self.size, self.fit, max_size=self.max_size)
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        self.check(strict=strict)
+        found = self._found
+        splits, record = dict(found.splits), None
+        notes = [*found.notes, *(finding.note for finding in found.findings)]
+        if "val" not in splits:
+            whole = splits.pop("train")
+            divided = self._divide(found, whole, seed=seed, saved=saved, notes=notes)
+            splits |= divided
+            record = {split: list(images.names) for split, images in divided.items()}
+        notes += self.judge(splits, remedy="Try another division: dataset.split_seed=1")
+        samples: dict[str, Samples] = {
+            split: self.samples_of(found, splits[split]) for split in ("train", "val", "test") if split in splits
+        }
+        return Splits(samples, record, notes)
+
+    @cached_property
+    def _found(self) -> Found[Any]:
+        found = self.read()
+        self.accept(found)
+        seen: dict[str, str] = {}
+        for split, images in found.splits.items():
+            twice = next((name for name in images.names if name in seen), None)
+            if twice is not None:
+                raise UserError(
+                    f"dataset '{self.name}': '{twice}' is listed for {seen[twice]} and for {split}, but splits must "
+                    f"not overlap. Take it out of one of them; without val, images are held out of train."
+                )
+            seen |= dict.fromkeys(images.names, split)
+        if "val" in found.splits:
+            self.judge(found.splits, remedy="Without a val of its own, images are held out of train.")
+        return found
+
+    def _parts(self, found: Found[Any]) -> dict[str, int]:
+        """How many images each part that is held out gets."""
+        shares = {"val": self.val_fraction}
+        if "test" not in found.splits and self.test_fraction:
+            shares = {"test": self.test_fraction, **shares}
+        total = len(found.splits["train"])
+        if total <= len(shares):
+            raise UserError(
+                f"dataset.root: '{self.root}' has {total} image(s), too few to divide in train and "
+                f"{' and '.join(shares)}. Expected at least {len(shares) + 1}."
+            )
+        return {part: max(1, round(share * total)) for part, share in shares.items()}
+
+    def _divide(
+        self, found: Found[Any], whole: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
+    ) -> dict[str, Any]:
+        import numpy
+
+        if saved is None:
+            parts = self._parts(found)
+            one_class = numpy.zeros(len(whole), dtype=numpy.int64)
+            chosen = hold_out(one_class, parts, seed=seed if self.split_seed is None else self.split_seed)
+        else:
+            names, newer = recall_division(saved, set(whole.names), dataset=self.name, root=str(self.root))
+            notes += newer
+            place = {name: position for position, name in enumerate(whole.names)}
+            chosen = {
+                split: numpy.array([place[name] for name in listed], dtype=numpy.int64)
+                for split, listed in names.items()
+            }
+        what = "train" if "test" in found.splits else "all images"
+        total = sum(map(len, chosen.values()))
+        notes += [
+            f"{split} held out of {what}: {len(chosen[split])} of {total}" for split in chosen if split != "train"
+        ]
+        return {split: whole.select(positions) for split, positions in chosen.items()}

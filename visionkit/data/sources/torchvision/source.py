@@ -1,0 +1,234 @@
+"""The small classic sets, read by torchvision.datasets: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+
+Validation is held out of their training set, stratified and by a seed of its own; their test set is left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
+from visionkit.data.splitting import hold_out
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from visionkit.data.transforms import Preprocess
+
+__all__ = ["Cifar10", "Cifar100", "FashionMnist", "Mnist"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionSet(Source):
+    """A set that torchvision downloads and reads.
+
+    Attributes:
+        root: The folder that holds the set's own folder, as torchvision means it.
+        download: Whether missing files may be fetched into ``root``.
+        val_size: How many training samples are held out for validation.
+        split_seed: Of that choice; its own, so that runs with different seeds compare.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+    """
+
+    root: str | None = None
+    download: bool = False
+    val_size: Annotated[int, Field(gt=0)] = 5000
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    fit: Literal["pad", "resize"] = "resize"
+
+    class_in_torchvision: ClassVar[str]
+    folder: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    archive: ClassVar[str] = ""
+    native: ClassVar[tuple[int, int]]
+    in_channels: ClassVar[int]
+    class_names: ClassVar[tuple[str, ...]]
+
+    def info(self) -> DataInfo:
+        return self.describe(self.class_names, in_channels=self.in_channels)
+
+    def preprocess(self) -> Preprocess:
+        from visionkit.data.transforms import Preprocess
+
+        return Preprocess(self.size, self.fit, native=self.native if self.fit == "pad" else None)
+
+    def check(self, *, strict: bool = False) -> None:
+        self.info()
+        missing = self._missing()
+        if not missing or self.download:
+            return
+        home = self._home
+        packed = [name for name in missing if home.joinpath(f"{name}.gz").is_file()]
+        if packed and len(packed) == len(missing):
+            raise UserError(
+                f"dataset '{self.name}': the files in '{home}' are still packed: found {packed[0]}.gz, expected "
+                f"{packed[0]}. Unpack them: gunzip -k {home}/*.gz (in a copy of the folder if it is read-only)"
+            )
+        beside = f" (or {self.archive}, unpacked, in '{self._root}')" if self.archive else ""
+        raise UserError(
+            f"dataset '{self.name}' is not in '{self._root}': '{home}' lacks {', '.join(missing)}{beside}. "
+            "Let it be downloaded: dataset.download=true. Or say where it is: dataset.root=path"
+        )
+
+    def prepare(self) -> None:
+        if not self._missing() or not self.download:
+            return
+        from torchvision import datasets
+
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                getattr(datasets, self.class_in_torchvision)(str(self._root), download=True)
+        except Exception as error:
+            raise UserError(
+                f"dataset '{self.name}' could not be downloaded into '{self._root}': {error}. Without a network, put "
+                f"the files there by hand: '{self._home}' must hold {', '.join(self.files)}"
+                f"{f', unpacked from {self.archive}' if self.archive else ''}."
+            ) from None
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        from visionkit.data.dataset import Samples, TensorSamples
+
+        if self._missing():
+            self.check()
+            self.prepare()
+        images, labels = self._read(train=True)
+        test_images, test_labels = self._read(train=False)
+        if self.val_size >= len(labels):
+            raise UserError(
+                f"dataset.val_size: {self.val_size} of the {len(labels)} training samples of '{self.name}' cannot be "
+                f"held out for validation. Try: dataset.val_size={max(1, len(labels) // 10)}"
+            )
+        import torch
+
+        chosen = hold_out(labels.numpy(), {"val": self.val_size}, seed=self.split_seed)
+        samples: dict[str, Samples] = {
+            split: TensorSamples(images, labels, torch.from_numpy(chosen[split]), prefix="train")
+            for split in ("train", "val")
+        }
+        samples["test"] = TensorSamples(test_images, test_labels, torch.arange(len(test_labels)), prefix="test")
+        return Splits(samples, notes=[f"validation held out of train: {len(samples['val'])} of {len(labels)}"])
+
+    @property
+    def _root(self) -> Path:
+        if not self.root:
+            raise UserError(
+                f"dataset '{self.name}' needs a folder for its files, and dataset.root is not given. "
+                "Try: dataset.root=data"
+            )
+        return Path(self.root).expanduser()
+
+    @property
+    def _home(self) -> Path:
+        return self._root / self.folder
+
+    def _missing(self) -> list[str]:
+        if self._root.is_file():
+            raise UserError(
+                f"dataset.root: '{self.root}' is a file, not a folder. Expected the folder that holds "
+                f"'{self.folder}'. Try: dataset.root=data"
+            )
+        return [name for name in self.files if not (self._home / name).is_file()]
+
+    def _read(self, *, train: bool) -> tuple[Tensor, Tensor]:
+        """Images uint8 (N, C, H, W) and labels int64 (N,)."""
+        import torch
+        from torchvision import datasets
+
+        try:
+            found = getattr(datasets, self.class_in_torchvision)(str(self._root), train=train)
+            images = torch.as_tensor(found.data, dtype=torch.uint8)
+            labels = torch.as_tensor(found.targets, dtype=torch.int64)
+        except Exception as error:
+            reason = str(error).replace(" You can use download=True to download it", "") or type(error).__name__
+            raise UserError(
+                f"dataset '{self.name}': the files in '{self._home}' cannot be read: {reason}. Remove the folder and "
+                "fetch it again: dataset.download=true"
+            ) from None
+        images = images[:, None] if self.in_channels == 1 else images.permute(0, 3, 1, 2)
+        return images.contiguous(), labels
+
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@SOURCES.register("mnist")
+@dataclass(frozen=True, kw_only=True)
+class Mnist(TorchvisionSet):
+    """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun et al. 1998)."""
+
+    class_in_torchvision: ClassVar[str] = "MNIST"
+    folder: ClassVar[str] = "MNIST/raw"
+    files: ClassVar[tuple[str, ...]] = _IDX_FILES
+    native: ClassVar[tuple[int, int]] = (28, 28)
+    in_channels: ClassVar[int] = 1
+    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+
+
+@SOURCES.register("fashion_mnist")
+@dataclass(frozen=True, kw_only=True)
+class FashionMnist(TorchvisionSet):
+    """60,000 + 10,000 pictures of clothes, 28x28, grey (Xiao et al. 2017)."""
+
+    class_in_torchvision: ClassVar[str] = "FashionMNIST"
+    folder: ClassVar[str] = "FashionMNIST/raw"
+    files: ClassVar[tuple[str, ...]] = _IDX_FILES
+    native: ClassVar[tuple[int, int]] = (28, 28)
+    in_channels: ClassVar[int] = 1
+    class_names: ClassVar[tuple[str, ...]] = (
+        "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    )  # fmt: skip
+
+
+@SOURCES.register("cifar10")
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(TorchvisionSet):
+    """50,000 + 10,000 colour images, 32x32 (Krizhevsky 2009)."""
+
+    class_in_torchvision: ClassVar[str] = "CIFAR10"
+    folder: ClassVar[str] = "cifar-10-batches-py"
+    files: ClassVar[tuple[str, ...]] = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta")
+    archive: ClassVar[str] = "cifar-10-python.tar.gz"
+    native: ClassVar[tuple[int, int]] = (32, 32)
+    in_channels: ClassVar[int] = 3
+    class_names: ClassVar[tuple[str, ...]] = (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    )  # fmt: skip
+
+
+@SOURCES.register("cifar100")
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(TorchvisionSet):
+    """50,000 + 10,000 colour images of 100 classes, 32x32 (Krizhevsky 2009)."""
+
+    class_in_torchvision: ClassVar[str] = "CIFAR100"
+    folder: ClassVar[str] = "cifar-100-python"
+    files: ClassVar[tuple[str, ...]] = ("train", "test", "meta")
+    archive: ClassVar[str] = "cifar-100-python.tar.gz"
+    native: ClassVar[tuple[int, int]] = (32, 32)
+    in_channels: ClassVar[int] = 3
+    class_names: ClassVar[tuple[str, ...]] = (
+        "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
+        "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
+        "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur",
+        "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo",
+        "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree",
+        "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree",
+        "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit",
+        "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper",
+        "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
+        "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe",
+        "whale", "willow_tree", "wolf", "woman", "worm",
+    )  # fmt: skip

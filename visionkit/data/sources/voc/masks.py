@@ -1,0 +1,201 @@
+"""Pascal VOC's masks (Everingham et al. 2010, development kit): ``SegmentationClass/`` and ``SegmentationObject/``.
+
+Tools that export this form write ``labelmap.txt`` beside the folders, with a line ``name:r,g,b::`` for each colour.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+from numpy.typing import NDArray
+
+from visionkit.data.findings import Finding
+from visionkit.data.mask_values import ValueTable, code_of, is_coloured, read_mask
+from visionkit.data.polygons import Shapes, runs_of
+from visionkit.data.sources.annotations import Found, MarkedImages, Objects, existing_images
+from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.pairs import FoundMasks, MaskedImages, Pair
+from visionkit.data.sources.masks.source import MaskSource
+from visionkit.data.sources.object_source import BACKGROUND
+from visionkit.data.sources.voc.reader import read_list
+from visionkit.errors import UserError
+from visionkit.structures.class_ids import IGNORED
+
+if TYPE_CHECKING:
+    from visionkit.data.sources.voc.source import Voc
+
+__all__ = ["VOC_CLASSES", "VocMasks", "read_voc_objects"]
+
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+_CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
+_NO_OBJECT = frozenset({0, IGNORED, code_of(224, 224, 192)})  # ground, void, and void's colour
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocMasks(MaskSource):
+    """The class masks of a VOC folder; made by `Voc.serving`.
+
+    Attributes:
+        voc: The same folder as a data set of boxes.
+    """
+
+    voc: Voc
+
+    @property
+    def name(self) -> str:
+        return self.voc.name
+
+    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
+        root, home = self.voc.mask_home()
+        images = _stems(root, self.voc.image_folder(root, home + _CLASS_FOLDER))
+        masks = _stems(root, home + _CLASS_FOLDER)
+        if not masks:
+            raise UserError(
+                f"dataset.root: no masks in '{root / home / _CLASS_FOLDER}'. Expected a PNG file for each image."
+            )
+        lists = self.voc.lists(root / home, "Segmentation")
+        listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
+        pairs = {
+            split: [(images[stem], masks[stem]) for stem in stems if stem in images and stem in masks]
+            for split, stems in listed.items()
+        }
+        everything = [stem for stems in listed.values() for stem in stems]
+        findings += Finding.of(
+            "mask(s) for a missing image", [masks[stem] for stem in everything if stem in masks and stem not in images]
+        )
+        findings += Finding.of(
+            "listed image(s) without a mask", [images.get(stem, stem) for stem in everything if stem not in masks]
+        )
+        empty = next((split for split, some in pairs.items() if not some), None)
+        if empty is not None:
+            lost = "".join(f" {finding.note}." for finding in findings)
+            raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{lost}")
+        return root, pairs
+
+    @cached_property
+    def meanings(self) -> ClassMap | None:
+        root, home = self.voc.mask_home()
+        file = next((f for f in (root / home / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
+        return None if file is None else ClassMap.parse(_label_map(file))
+
+    @property
+    def names(self) -> tuple[str | None, ...] | None:
+        if self.voc.classes is not None:
+            return (BACKGROUND, *self.voc.classes)
+        if self.meanings is None:
+            return VOC_CLASSES
+        named = dict.fromkeys(name for name in self.meanings.names.values() if name is not None)
+        return tuple(sorted(named, key=lambda name: name.lower() != BACKGROUND))  # the background first
+
+
+def read_voc_objects(source: VocMasks, found: FoundMasks) -> Found[MarkedImages]:
+    """Objects whose pixels ``SegmentationObject`` tells and whose class ``SegmentationClass``.
+
+    Args:
+        source: Of the class masks.
+        found: What it read.
+
+    Raises:
+        UserError: If there are no masks of objects.
+    """
+    home = source.voc.mask_home()[1]
+    there = _stems(found.root, home + _OBJECT_FOLDER)
+    if not there:
+        raise UserError(
+            f"dataset.root: no masks of objects in '{found.root / home / _OBJECT_FOLDER}', which task=instance needs "
+            f"beside {_CLASS_FOLDER}. Expected a PNG file for each image. For classes alone: task=segment"
+        )
+    findings = list(found.findings)
+    table = found.classes.table if found.classes is not None else ValueTable({})
+    splits: dict[str, MarkedImages] = {}
+    for split, images in found.splits.items():
+        files = [there.get(os.path.splitext(os.path.basename(mask))[0]) for mask in images.masks]
+        alone = [name for name, file in zip(images.names, files, strict=True) if file is None]
+        findings += Finding.of("image(s) without a mask of objects", alone)
+        rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
+        splits[split] = _read_split(found.root, images.select(rows), [f for f in files if f], table, findings)
+    return Found(found.root, splits, found.class_names[1:], findings, notes=found.notes)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The objects of one image, or what is wrong with its files."""
+
+    size: tuple[int, int] = (0, 0)
+    labels: tuple[int, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    runs: tuple[NDArray[Any], ...] = ()
+    unclassed: tuple[str, ...] = ()
+    broken: str = ""
+
+
+def _read_split(
+    root: Path, images: MaskedImages, files: list[str], table: ValueTable, findings: list[Finding]
+) -> MarkedImages:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        seen = list(pool.map(lambda mask, file: _look(root, mask, file, table), images.masks, files))
+    findings += Finding.of("mask(s) of objects that do not fit", [look.broken for look in seen if look.broken])
+    findings += Finding.of("object(s) without a class", [place for look in seen for place in look.unclassed])
+    good = [(name, look) for name, look in zip(images.names, seen, strict=True) if not look.broken]
+    objects = Objects.of(
+        [row for row, (_, look) in enumerate(good) for _ in look.labels],
+        [box for _, look in good for box in look.boxes],
+        [label for _, look in good for label in look.labels],
+        shapes=Shapes.of([runs for _, look in good for runs in look.runs], is_runs=True),
+    )
+    areas = numpy.array([runs[1::2].sum() for _, look in good for runs in look.runs], dtype=numpy.float64)
+    sizes = numpy.array([look.size for _, look in good], dtype=numpy.int64).reshape(-1, 2)
+    objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.shapes)
+    return MarkedImages([name for name, _ in good], sizes, objects)
+
+
+def _look(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _Seen:
+    try:
+        classes = table.translate(read_mask(root / class_mask, coloured=table.coloured))
+        objects = read_mask(root / object_mask, coloured=bool(is_coloured(root / object_mask)))
+    except UserError as error:
+        return _Seen(broken=f"{object_mask} ({error})")
+    if objects.shape != classes.shape:
+        sizes = " and ".join(f"{mask.shape[1]}x{mask.shape[0]}" for mask in (objects, classes))
+        return _Seen(broken=f"{object_mask} ({sizes} of classes, width x height)")
+    labels, boxes, runs, unclassed = [], [], [], []
+    for value in sorted(set(numpy.unique(objects).tolist()) - _NO_OBJECT):
+        bits = objects == value
+        ids = classes[bits]
+        ids = ids[(ids > 0) & (ids < IGNORED)]
+        if not len(ids):
+            unclassed.append(f"{object_mask} object {value}")
+            continue
+        labels.append(int(numpy.bincount(ids).argmax()) - 1)
+        y, x = (numpy.flatnonzero(bits.any(axis=axis)) for axis in (1, 0))
+        boxes.append((float(x[0]), float(y[0]), float(x[-1] + 1), float(y[-1] + 1)))
+        runs.append(runs_of(bits))
+    size = (classes.shape[0], classes.shape[1])
+    return _Seen(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
+
+
+def _stems(root: Path, folder: str) -> dict[str, str]:
+    return {os.path.splitext(inner)[0]: name for inner, name in existing_images(root, folder).items()}
+
+
+def _label_map(file: Path) -> dict[str, str | None]:
+    """Colours and names of the lines ``name:r,g,b::``."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected lines name:r,g,b::") from None
+    found = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+    odd = next((":".join(parts) for parts in found if len(parts) < 2), None)
+    if odd is not None:
+        raise UserError(f"dataset.root: '{file}' has the line '{odd}'. Expected name:r,g,b::")
+    return {parts[1]: parts[0] for parts in found}

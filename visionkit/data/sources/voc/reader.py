@@ -1,0 +1,180 @@
+"""The reading of Pascal VOC's XML files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy
+
+from visionkit.data.findings import Finding
+from visionkit.data.sources.annotations import Found, MarkedImages, Objects, clean, existing_images
+from visionkit.errors import UserError, did_you_mean
+
+__all__ = ["read_list", "read_voc"]
+
+
+@dataclass
+class _Gathered:
+    """What the XML files of one folder say, object by object."""
+
+    names: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    image: list[int] = field(default_factory=list)
+    boxes: list[list[float]] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    stems: dict[str, int] = field(default_factory=dict)
+
+
+def read_voc(
+    root: Path,
+    folders: Mapping[str, tuple[str, str]],
+    *,
+    lists: Mapping[str, Path] | None,
+    classes: Sequence[str] | None,
+    ignore_difficult: bool,
+    first_pixel: int,
+) -> Found[MarkedImages]:
+    """Read all XML files, or those that the lists name.
+
+    Args:
+        root: The data set's folder.
+        folders: For each split the folder of its XML files and that of its images, relative to the root.
+        lists: For each split the file that lists its images, where one folder holds all of them.
+        classes: Class names in the order of their ids; None takes those found, sorted.
+        ignore_difficult: Whether difficult objects count as crowds.
+        first_pixel: The coordinate of the first pixel.
+
+    Raises:
+        UserError: If a list cannot be read, or names an image that another one names too.
+    """
+    findings: list[Finding] = []
+    listed = None if lists is None else {split: read_list(file) for split, file in lists.items()}
+    gathered: dict[str, _Gathered] = {}
+    for split, (xml_folder, image_folder) in folders.items():
+        wanted = None if listed is None else {stem for stems in listed.values() for stem in stems}
+        gathered[split] = _gather(root, xml_folder, image_folder, wanted, findings)
+    found = {name for files in gathered.values() for name in files.classes if name}
+    names = tuple(classes) if classes is not None else tuple(sorted(found))
+    whole = {
+        split: _marked(files, names, findings, ignore_difficult=ignore_difficult, first_pixel=first_pixel)
+        for split, files in gathered.items()
+    }
+    if listed is None:
+        return Found(root, whole, names, findings)
+    stems = gathered["train"].stems
+    splits = {
+        split: whole["train"].select(numpy.array([stems[stem] for stem in some if stem in stems], dtype=numpy.int64))
+        for split, some in listed.items()
+    }
+    return Found(root, splits, names, findings)
+
+
+def _gather(
+    root: Path, xml_folder: str, image_folder: str, wanted: set[str] | None, findings: list[Finding]
+) -> _Gathered:
+    images = {os.path.splitext(name)[0]: path for name, path in existing_images(root, image_folder).items()}
+    result = _Gathered()
+    files = sorted(name for name in os.listdir(root / xml_folder) if name.lower().endswith(".xml") and name[0] != ".")
+    paired: set[str] = set()
+    broken: list[str] = []
+    missing: list[str] = []
+    for file in files:
+        stem = os.path.splitext(file)[0]
+        if wanted is not None and stem not in wanted:
+            continue
+        place = os.path.join(xml_folder, file).replace(os.sep, "/")
+        try:
+            tree = ElementTree.parse(root / xml_folder / file).getroot()
+        except (ElementTree.ParseError, UnicodeError, OSError, ValueError) as error:
+            broken.append(f"{place} ({error})")
+            paired.add(stem)
+            continue
+        key = stem if stem in images else os.path.splitext(os.path.basename(tree.findtext("filename") or ""))[0]
+        if key not in images:
+            missing.append(place)
+            paired.add(stem)
+            continue
+        paired |= {key, stem}
+        result.stems[stem] = len(result.names)
+        result.names.append(images[key])
+        result.sizes.append((_whole(tree.findtext("size/height")), _whole(tree.findtext("size/width"))))
+        _gather_objects(tree, place, result)
+    alone = sorted((wanted if wanted is not None else set(images)) - paired)
+    findings += Finding.of("XML file(s) that cannot be parsed", broken)
+    findings += Finding.of("annotation(s) for a missing image", missing)
+    findings += Finding.of("image(s) without an XML file", [images.get(stem, stem) for stem in alone])
+    return result
+
+
+def _gather_objects(tree: ElementTree.Element, file: str, result: _Gathered) -> None:
+    for number, marked in enumerate(tree.findall("object"), start=1):
+        box = marked.find("bndbox")
+        corners = (box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax"))
+        result.image.append(len(result.names) - 1)
+        result.boxes.append([_number(corner) for corner in corners])
+        result.classes.append((marked.findtext("name") or "").strip())
+        result.difficult.append((marked.findtext("difficult") or "0").strip() == "1")
+        result.places.append(f"{file} object {number}")
+
+
+def _marked(
+    files: _Gathered, classes: Sequence[str], findings: list[Finding], *, ignore_difficult: bool, first_pixel: int
+) -> MarkedImages:
+    ids = {name: number for number, name in enumerate(classes)}
+    labels = numpy.array([ids.get(name, -1) for name in files.classes], dtype=numpy.int64)
+    unknown = [
+        f"{files.places[row]} is a '{files.classes[row]}'.{did_you_mean(files.classes[row], classes)}".rstrip(".")
+        for row in numpy.flatnonzero(labels < 0)
+        if files.classes[row]
+    ]
+    nameless = [place for place, name in zip(files.places, files.classes, strict=True) if not name]
+    findings += Finding.of("object(s) without a name", nameless)
+    findings += Finding.of("object(s) of a class that dataset.classes does not list", unknown)
+    objects = Objects.of(files.image, files.boxes, labels.tolist())
+    known = numpy.flatnonzero(labels >= 0)
+    crowd = numpy.array(files.difficult, dtype=bool) if ignore_difficult else objects.crowd
+    boxes = objects.boxes.copy()
+    # counted inclusively a single pixel has two equal corners, but in the files at hand these are slips of the mouse
+    good = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes[good, :2] -= first_pixel
+    sizes = numpy.array(files.sizes, dtype=numpy.int64).reshape(-1, 2)
+    kept, odd = clean(
+        replace(objects, boxes=boxes, crowd=crowd).select(known), sizes, lambda row: files.places[known[row]]
+    )
+    findings += odd
+    return MarkedImages(files.names, sizes, kept)
+
+
+def read_list(file: Path) -> list[str]:
+    """The names, without their endings, of the images that a file lists.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected an image's name per line.") from None
+    return list(
+        dict.fromkeys(
+            os.path.splitext(line.split()[0])[0] if "." in line else line.split()[0] for line in lines if line.strip()
+        )
+    )
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
+
+
+def _whole(text: str | None) -> int:
+    number = _number(text)
+    return int(number) if number == number and 0 < number < 2**31 else 0

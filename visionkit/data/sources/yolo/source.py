@@ -1,0 +1,132 @@
+"""YOLO: a text file per image with a line per object, and a YAML file with the class names.
+
+The YAML file is called what it likes; it names ``train``, ``val`` and ``test`` (a folder, a list of image paths, or
+several of them) and ``names`` (a list, or a mapping from class ids).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import yaml
+
+from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.data.sources.object_source import ObjectFiles
+from visionkit.errors import UserError
+from visionkit.schema import describe
+
+if TYPE_CHECKING:
+    from visionkit.data.sources.annotations import Found
+
+__all__ = ["Yolo"]
+
+
+@SOURCES.register("yolo")
+@dataclass(frozen=True, kw_only=True)
+class Yolo(ObjectFiles):
+    """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an
+    outline ``class x y x y x y ...``, which masks need.
+
+    Attributes:
+        root: The folder that holds the YAML file, or that file itself.
+        file: The YAML file, relative to ``root``; null takes the only one that has ``names``.
+    """
+
+    file: str | None = None
+
+    expected: ClassVar[str] = "a YAML file with names and train, images/ and labels/"
+
+    def read(self) -> Found[Any]:
+        from visionkit.data.sources.yolo.reader import read_yolo
+
+        file, values = self._yaml()
+        names = _names(values.get("names"), values.get("nc"), file)
+        home = _home(values.get("path"), file)
+        places: dict[str, list[Path]] = {}
+        for split, keys in SPLIT_FOLDERS.items():
+            value = next((values[key] for key in keys if values.get(key)), None)
+            if value is not None:
+                entries = value if isinstance(value, list) else [value]
+                places[split] = [_place(entry, home, file, split) for entry in entries]
+        if "train" not in places:
+            raise UserError(
+                f"dataset.file: '{file}' does not say where the training images are; found the keys "
+                f"{', '.join(map(str, values))}. Expected train: a folder, such as train: images/train"
+            )
+        return read_yolo(home, places, names, with_shapes=self.target != "boxes")
+
+    def _yaml(self) -> tuple[Path, Mapping[str, Any]]:
+        given = Path(self.root).expanduser() if self.root else None
+        if given is not None and given.is_file() and given.suffix.lower() in (".yaml", ".yml"):
+            return given, _mapping(given)
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        if self.file is not None:
+            if not (root / self.file).is_file():
+                raise UserError(
+                    f"dataset.file: there is no file '{self.file}' in '{root}'. Expected a YAML file with names and "
+                    "train. Try: dataset.file=data.yaml"
+                )
+            return root / self.file, _mapping(root / self.file)
+        files = sorted(path for path in root.iterdir() if path.suffix.lower() in (".yaml", ".yml") and path.is_file())
+        found = [(path, values) for path in files if "names" in (values := _mapping(path))]
+        if len(found) == 1:
+            return found[0]
+        seen = ", ".join(path.name for path, _ in found) or ", ".join(path.name for path in files) or "none"
+        raise UserError(
+            f"dataset.root: expected one YAML file with names in '{root}', found {seen}. Try: dataset.file=data.yaml"
+        )
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise UserError(f"dataset.file: '{path}' cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, Mapping):
+        raise UserError(f"dataset.file: '{path}' should map names, train and val to values; found {describe(values)}.")
+    return values
+
+
+def _names(names: Any, count: Any, file: Path) -> tuple[str, ...]:
+    """The class names in the order of their ids."""
+    if isinstance(names, Mapping):
+        ids = {str(key): str(name) for key, name in names.items()}
+        if names and set(ids) == {str(number) for number in range(len(ids))}:
+            names = [ids[str(number)] for number in range(len(ids))]
+    if not isinstance(names, list) or not names:
+        raise UserError(
+            f"dataset.file: names in '{file}' should be a list, or a mapping of the class ids 0, 1, 2 ... without a "
+            f"gap; found {describe(names)}. Try: names: [cat, dog]"
+        )
+    if isinstance(count, int) and count != len(names):
+        raise UserError(f"dataset.file: '{file}' has nc: {count}, but {len(names)} names. Expected as many.")
+    return tuple(str(name) for name in names)
+
+
+def _home(path: Any, file: Path) -> Path:
+    """The folder that the places of the splits are relative to."""
+    if path:
+        given = Path(str(path)).expanduser()
+        for folder in (file.parent / given, file.parent / given.name):
+            if folder.is_dir():
+                return folder
+    return file.parent
+
+
+def _place(entry: Any, home: Path, file: Path, split: str) -> Path:
+    """A folder of images or a list of them; exports of some tools write ``../train/images`` for ``train/images``."""
+    text = str(entry)
+    plain = text
+    while plain.startswith("../"):
+        plain = plain[3:]
+    for candidate in (home / text, file.parent / text, home / plain, file.parent / plain):
+        if candidate.exists():
+            return candidate
+    raise UserError(
+        f"dataset.file: '{file}' has {split}: {text}, but there is no such folder or file in '{home}'. "
+        "Expected a folder of images, or a text file with one image path per line."
+    )

@@ -1,0 +1,167 @@
+"""How a run is spread over processes: what the configuration asks for, and what started this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from visionkit.errors import UserError
+from visionkit.settings import Hardware
+
+__all__ = ["Processes", "is_first_process", "leave", "started_in_group"]
+
+LONGEST_WAIT_MINUTES = 60
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, on each of ``num_nodes`` machines as many.
+
+    Attributes:
+        accelerator: ``cuda``, ``mps`` or ``cpu``.
+        per_node: Processes on a machine.
+        num_nodes: Machines.
+        started: Whether this is one of them; otherwise, where they are several, they are still to be launched.
+    """
+
+    accelerator: str
+    per_node: int = 1
+    num_nodes: int = 1
+    started: bool = False
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.per_node * self.num_nodes
+
+    @property
+    def to_launch(self) -> bool:
+        """Whether this process is to start them."""
+        return self.count > 1 and not self.started
+
+    @classmethod
+    def plan(cls, hardware: Hardware) -> Processes:
+        """What the environment says (torchrun, srun, our own launcher), else what is asked for.
+
+        Raises:
+            UserError: If the devices are not there, or machines are not told where to meet.
+        """
+        place = _started_by_torch() or _started_by_slurm(hardware)
+        if place is None:
+            _check_meeting(hardware)
+
+        from visionkit.distributed.devices import choose_accelerator, count_devices
+
+        accelerator = choose_accelerator(hardware)
+        if place is None:
+            return cls(accelerator, count_devices(hardware, accelerator), hardware.num_nodes)
+        per_node, num_nodes = place
+        count_devices(hardware, accelerator, started=per_node)
+        return cls(accelerator, per_node, num_nodes, started=True)
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """Within, this process is a member of the group; alone, nothing happens."""
+        if self.count == 1:
+            yield
+            return
+        import datetime
+
+        import torch
+        from torch import distributed
+
+        cuda = self.accelerator == "cuda"
+        if cuda:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # What is said on the CPU (how many, who wants to stop) need not wait for the GPUs.
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=datetime.timedelta(minutes=LONGEST_WAIT_MINUTES)
+        )
+        try:
+            yield
+        finally:
+            distributed.destroy_process_group()
+
+
+def started_in_group() -> bool:
+    """Whether torchrun or srun has started this process as one of several."""
+    if _started_by_torch():
+        return int(os.environ["WORLD_SIZE"]) > 1
+    return _srun_tasks() > 1
+
+
+def is_first_process() -> bool:
+    """Whether this process, perhaps one of several that torchrun or srun started, is the one that writes."""
+    if _started_by_torch():
+        return os.environ["RANK"] == "0"
+    return os.environ["SLURM_PROCID"] == "0" if _srun_tasks() > 1 else True
+
+
+def leave(code: int) -> None:
+    """End a member of a group at once: gloo's threads, where they outlive the interpreter, would abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _started_by_torch() -> tuple[int, int] | None:
+    """Processes per machine and machines."""
+    needed = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    if any(name not in os.environ for name in needed):
+        return None
+    world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    if world % local:
+        raise UserError(
+            f"{world} processes were started, {local} of them here: expected the same number on every machine. "
+            "Try the same hardware.devices, of torchrun --nproc_per_node, everywhere."
+        )
+    return local, world // local
+
+
+def _started_by_slurm(hardware: Hardware) -> tuple[int, int] | None:
+    """As `_started_by_torch`, whose variables are then set: all that follows need not know of SLURM."""
+    tasks = _srun_tasks()
+    if tasks < 2:
+        return None
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
+    if tasks % nodes:
+        raise UserError(f"srun started {tasks} tasks on {nodes} machines: expected the same number on every machine.")
+    host, _, port = (hardware.rendezvous or "").rpartition(":")
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": os.environ.get("SLURM_JOB_ID", "slurm"),
+        "RANK": os.environ["SLURM_PROCID"],
+        "WORLD_SIZE": str(tasks),
+        "LOCAL_RANK": os.environ.get("SLURM_LOCALID", str(int(os.environ["SLURM_PROCID"]) % (tasks // nodes))),
+        "LOCAL_WORLD_SIZE": str(tasks // nodes),
+        "GROUP_RANK": os.environ.get("SLURM_NODEID", "0"),
+        "MASTER_ADDR": host or _first_host(),
+        "MASTER_PORT": port or str(20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000),
+    }
+    return tasks // nodes, nodes
+
+
+def _srun_tasks() -> int:
+    """How many tasks srun started; 1 in a job's own shell, where SLURM tells of tasks that nobody has started."""
+    if "SLURM_STEP_ID" not in os.environ or "SLURM_PROCID" not in os.environ:
+        return 1
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def _first_host() -> str:
+    """``node[03-05,9],x1`` begins with ``node03``."""
+    hosts = os.environ.get("SLURM_STEP_NODELIST", os.environ.get("SLURM_NODELIST", "127.0.0.1"))
+    return re.sub(r"\[(\w+)[^]]*\]", r"\1", re.split(r",(?![^\[]*\])", hosts)[0])
+
+
+def _check_meeting(hardware: Hardware) -> None:
+    if hardware.num_nodes > 1 and hardware.rendezvous is None:
+        raise UserError(
+            f"hardware.num_nodes: found {hardware.num_nodes}, but not where they meet. Expected on each machine the "
+            "same command with its own node_rank. Try on this one: "
+            f"hardware.node_rank={hardware.node_rank} hardware.rendezvous=HOST:PORT, HOST being machine 0 and PORT a "
+            "free one there, such as 29500"
+        )

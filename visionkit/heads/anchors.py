@@ -1,0 +1,32 @@
+"""Anchor points of feature maps, and maps as rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from visionkit.backbones import FeatureInfo
+
+__all__ = ["place_centers", "rows_of"]
+
+
+def place_centers(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *, corner: bool) -> Tensor:
+    """The middles of a level's places, (H, W, 2) float32: x and y in pixels.
+
+    Args:
+        level: What the level declares.
+        x: Its map (B, C, H, W).
+        image_size: Height and width in pixels of the batch's images.
+        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+    """
+    axes = []
+    for cells, pixels in zip(x.shape[-2:], image_size, strict=True):
+        index = torch.arange(cells, dtype=torch.float32, device=x.device)
+        axes.append(index * (pixels // cells) if corner else index * level.stride + (level.offset + 0.5))
+    rows, columns = axes
+    return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], dim=-1)
+
+
+def rows_of(x: Tensor, channels: int) -> Tensor:
+    """A map (B, n * channels, H, W) with one row per place and anchor: (B, H * W * n, channels)."""
+    return x.permute(0, 2, 3, 1).reshape(len(x), -1, channels)

@@ -1,0 +1,145 @@
+"""Heads for classification: what stands between the last map and one number per class."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import BackboneSpec
+from visionkit.backbones.classifier import Classifier, classifier_layers
+from visionkit.blocks import (
+    Activation,
+    ActivationField,
+    AdaptivePool,
+    Conv,
+    Dropout,
+    Flatten,
+    Init,
+    InitField,
+    Node,
+    Record,
+    Sequence,
+    build,
+    expand,
+    trace,
+)
+from visionkit.blocks.base import Count, Fraction
+from visionkit.errors import UserError
+from visionkit.heads.spec import HeadSpec, head
+
+if TYPE_CHECKING:
+    from visionkit.heads.base import Head
+
+__all__ = ["AutoHead", "ClassifierHead", "ConvHead", "LinearHead", "MlpHead"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierHead(HeadSpec):
+    """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7) and class weights.
+
+    ``class_weights`` is a number per class, ``balanced`` (inverse to the frequency in the training
+    data), or null.
+    """
+
+    task: ClassVar[str] = "classify"
+    label_smoothing: Fraction = 0.0
+    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None = None
+
+    @abstractmethod
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        """The layers from the last map (C, H, W) to one number per class."""
+
+    def check(self, *, num_classes: int) -> None:
+        """Class weights need one number per class."""
+        if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
+            raise UserError(
+                f"head.class_weights: expected one number for each of the {num_classes} classes, "
+                f"found {len(self.class_weights)}."
+            )
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What the layers do to the last map."""
+        last = list(backbone.features(image_size).values())[-1]
+        tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
+        return [trace(tree, last, path=("head",))]
+
+    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+        """A `ClassificationHead` of these layers."""
+        from visionkit.heads.classification.head import ClassificationHead
+
+        if self.class_weights == "balanced":
+            raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
+        self.check(num_classes=num_classes)
+        (layers,) = self.trace(backbone, num_classes=num_classes, image_size=image_size)
+        return ClassificationHead(
+            build(layers.node, layers.before)[0],
+            input_size=layers.before.shape[1:] if self._flattens(backbone) else None,
+            label_smoothing=self.label_smoothing,
+            class_weights=self.class_weights,
+        )
+
+    def _flattens(self, backbone: BackboneSpec) -> bool:
+        return False
+
+
+@head("auto")
+@dataclass(frozen=True, kw_only=True)
+class AutoHead(ClassifierHead):
+    """What the backbone's own file says under ``classifier``: the paper's head."""
+
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        return classifier_layers(backbone.classifier, num_classes=num_classes)
+
+    def _flattens(self, backbone: BackboneSpec) -> bool:
+        return backbone.classifier.pool == "flatten"
+
+
+@head("linear")
+@dataclass(frozen=True, kw_only=True)
+class LinearHead(ClassifierHead):
+    """Global mean pooling and one fully connected layer."""
+
+    dropout: Fraction = 0.0
+
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        return classifier_layers(
+            Classifier(dropout=self.dropout, dropout_place="before_output"), num_classes=num_classes
+        )
+
+
+@head("mlp")
+@dataclass(frozen=True, kw_only=True)
+class MlpHead(ClassifierHead):
+    """Global mean pooling and fully connected layers of the widths ``hidden``."""
+
+    hidden: tuple[Count, ...] = (256,)
+    activation: ActivationField = Activation("relu")
+    dropout: Fraction = 0.0
+    init: InitField = Init()
+
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        classifier = Classifier(hidden=self.hidden, activation=self.activation, dropout=self.dropout, init=self.init)
+        return classifier_layers(classifier, num_classes=num_classes)
+
+
+@head("conv")
+@dataclass(frozen=True, kw_only=True)
+class ConvHead(ClassifierHead):
+    """1x1 convolutions to one map per class, then its mean (Lin et al. 2014, Network in Network, section 3.2)."""
+
+    hidden: tuple[Count, ...] = ()
+    activation: ActivationField = Activation("relu")
+    dropout: Fraction = 0.0
+
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
+        layers: dict[str, Node] = {
+            f"conv{i}": Conv(out_channels=width, kernel_size=1, activation=self.activation)
+            for i, width in enumerate(self.hidden, start=1)
+        }
+        if self.dropout:
+            layers["dropout"] = Dropout(p=self.dropout)
+        layers["output"] = Conv(out_channels=num_classes, kernel_size=1)
+        return Sequence({**layers, "pool": AdaptivePool(size=1), "flatten": Flatten()})

@@ -1,0 +1,102 @@
+"""RetinaNet: every anchor says whether it is an object, and how to move it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from visionkit.backbones import FeatureInfo
+from visionkit.heads.anchors import rows_of
+from visionkit.heads.assignment import assign_anchors
+from visionkit.heads.dense.head import DenseDetector, matched_targets
+from visionkit.heads.dense.spec import RetinaNetHead
+from visionkit.losses import focal_loss
+from visionkit.structures.boxes import apply_deltas, box_deltas, generalized_iou
+
+__all__ = ["RetinaNet"]
+
+
+class RetinaNet(DenseDetector):
+    """RetinaNet (Lin et al. 2017, arXiv:1708.02002, section 4): A counts every anchor of every place.
+
+    Besides ``logits`` its outputs are ``deltas`` (B, A, 4): see `visionkit.structures.boxes.box_deltas`.
+    """
+
+    spec: RetinaNetHead
+    deltas: nn.Module
+    shapes: Tensor
+
+    def __init__(
+        self, spec: RetinaNetHead, layers: Mapping[str, nn.Module], *, levels: Mapping[str, FeatureInfo]
+    ) -> None:
+        super().__init__(spec, layers, levels=levels)
+        self._shapes = [spec.anchor_shapes(level.stride) for level in levels.values()]
+        self.register_buffer("shapes", torch.tensor(self._shapes), persistent=False)  # (L, n, 2): width, height
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RetinaNet:
+        """Keep the anchors' sides exact when the dtype changes."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if not self.shapes.is_meta:
+            self.shapes = torch.tensor(self._shapes, device=self.shapes.device)
+        return self
+
+    def forward_level(self, x: Tensor) -> dict[str, Tensor]:
+        logits = self.logits(self.classification(x))
+        return {
+            "logits": rows_of(logits, logits.shape[1] // self.spec.num_anchors),
+            "deltas": rows_of(self.deltas(self.regression(x)), 4),
+        }
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Focal loss and the boxes' loss, each divided by an image's matched anchors; the mean over the images.
+
+        Args:
+            outputs: What `forward` returned.
+            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 where there is none.
+
+        Returns:
+            ``classification`` and ``boxes``.
+        """
+        matched = self.assign(outputs, targets)
+        anchors = self.anchors(outputs)
+        boxes, labels = matched_targets(targets, matched, anchors)
+        foreground = matched >= 0
+        counts = foreground.sum(dim=1).clamp(min=1)  # (B,)
+        deltas = outputs["deltas"].float()
+        if self.spec.box_loss == "l1":
+            distance = (deltas - box_deltas(boxes, anchors)).abs().sum(dim=-1)
+        else:
+            distance = 1 - generalized_iou(apply_deltas(deltas, anchors), boxes)[1]
+        classification = focal_loss(outputs["logits"], labels, alpha=self.spec.alpha, gamma=self.spec.gamma)
+        return {
+            "classification": (classification / counts).mean(),
+            "boxes": (torch.where(foreground, distance, 0).sum(dim=1) / counts).mean(),
+        }
+
+    def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+        """The object of each anchor: (B, A) int64 index into the boxes, -1 for background, -2 between."""
+        return assign_anchors(
+            targets["boxes"],
+            targets["labels"],
+            self.centers(outputs),
+            self.shapes,
+            foreground_iou=self.spec.foreground_iou,
+            background_iou=self.spec.background_iou,
+        )
+
+    def anchors(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """All anchors, (A, 4) xyxy in pixels."""
+        anchors = []
+        for centers, shapes in zip(self.centers(outputs), self.shapes, strict=True):
+            middle, half = centers[:, :, None], shapes / 2  # (H, W, 1, 2), (n, 2)
+            anchors.append(torch.cat([middle - half, middle + half], dim=-1).flatten(0, 2))
+        return torch.cat(anchors)
+
+    def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        return outputs["logits"].float().sigmoid()
+
+    def decode(self, outputs: Mapping[str, Tensor], places: Tensor) -> Tensor:
+        deltas = outputs["deltas"].float().gather(1, places[..., None].expand(-1, -1, 4))
+        return apply_deltas(deltas, self.anchors(outputs)[places])

@@ -1,0 +1,208 @@
+"""What heads that give each pixel a class share: parts, losses, weights of classes; known without torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import BackboneSpec, FeatureInfo
+from visionkit.blocks import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Conv2d,
+    Dropout,
+    Init,
+    Node,
+    NormField,
+    Record,
+    Sequence,
+    build,
+)
+from visionkit.blocks.base import Fraction
+from visionkit.errors import UserError
+from visionkit.heads.segmentation.parts import Part, trace_parts
+from visionkit.heads.spec import HeadSpec
+from visionkit.schema import STRICT
+from visionkit.structures.class_ids import IGNORED, MAX_CLASSES
+
+if TYPE_CHECKING:
+    from visionkit.heads.base import Head
+
+__all__ = ["HIDDEN_INIT", "Auxiliary", "LossTerms", "OutputStride", "SegmentationHead", "output_layer", "with_dropout"]
+
+Factor = Annotated[float, Field(ge=0)]
+OutputStride = Literal[8, 16, 32]
+
+HIDDEN_INIT = Init("kaiming_uniform", mode="fan_in", nonlinearity="relu")
+"""Of convolutions before a ReLU (He et al. 2015, arXiv:1502.01852)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossTerms:
+    """How much each loss counts; their weighted sum is minimised.
+
+    Attributes:
+        cross_entropy: Mean over the pixels.
+        dice: Soft Dice, which weighs classes alike (Milletari et al. 2016, arXiv:1606.04797, section 3).
+        focal: Cross-entropy with easy pixels weighted down (Lin et al. 2017, arXiv:1708.02002, section 3.2).
+    """
+
+    __pydantic_config__ = STRICT
+
+    cross_entropy: Factor = 0.0
+    dice: Factor = 0.0
+    focal: Factor = 0.0
+
+    def __post_init__(self) -> None:
+        if not any(vars(self).values()):
+            known = ", ".join(field.name for field in fields(self))
+            raise ValueError(f"all factors are 0, so there is nothing to minimise. Expected one above 0 of: {known}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auxiliary:
+    """A second, small head on the last map but one, for training (Zhao et al. 2017, arXiv:1612.01105, section 3.3).
+
+    Attributes:
+        weight: What its loss is multiplied by.
+    """
+
+    __pydantic_config__ = STRICT
+
+    weight: Annotated[float, Field(gt=0)] = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationHead(HeadSpec):
+    """A decoder: named parts that join maps and give, at the end, ``logits`` for each pixel.
+
+    Attributes:
+        norm: Behind the convolutions.
+        output_stride: What the backbone's last stages are held at, where the backbone does not say so itself.
+        auxiliary: A second head for training, or none.
+        loss: What is minimised.
+        focal_gamma: How much the focal loss weights easy pixels down.
+        label_smoothing: Share of each pixel's target spread evenly over all classes, in the cross-entropy.
+        class_weights: A number per class, ``balanced`` (inverse to the classes' pixels in the training data), or
+            none; they count in cross-entropy and focal loss.
+    """
+
+    task: ClassVar[str] = "segment"
+
+    norm: NormField = BatchNorm()
+    output_stride: OutputStride | None = None
+    auxiliary: Auxiliary | None = None
+    loss: LossTerms = LossTerms(cross_entropy=1.0)
+    focal_gamma: Annotated[float, Field(ge=1)] = 2.0
+    label_smoothing: Fraction = 0.0
+    class_weights: tuple[Factor, ...] | Literal["balanced"] | None = None
+
+    @abstractmethod
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+        """The parts on the given maps, fine to coarse; the last one is ``logits``."""
+
+    def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
+        """The maps the decoder may choose from, fine to coarse."""
+        return backbone.feature_info
+
+    def settle(self, backbone: BackboneSpec) -> BackboneSpec:
+        if self.output_stride is None or backbone.output_stride is not None:
+            return backbone
+        return backbone.hold_stride(self.output_stride)
+
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> dict[str, Part]:
+        """The decoder's parts, and those of the auxiliary head."""
+        maps = self.maps(backbone)
+        parts = self.decoder(maps, num_classes=num_classes)
+        if self.auxiliary is not None:
+            parts |= self._auxiliary(list(maps.values())[-2:][0], num_classes=num_classes)
+        return parts
+
+    def out_features(self, backbone: BackboneSpec) -> list[str]:
+        used = {source for part in self.parts(backbone, num_classes=1).values() for source in part.sources}
+        return [name for name in backbone.stages if name in used]
+
+    def check(self, *, num_classes: int) -> None:
+        """There are at most 255 classes, and class weights need one number per class."""
+        if num_classes > MAX_CLASSES:
+            raise UserError(
+                f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "
+                f"which {IGNORED} stands for pixels that do not count. Try a data set whose class map joins some of "
+                "them."
+            )
+        if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
+            raise UserError(
+                f"head.class_weights: expected one number for each of the {num_classes} classes, "
+                f"found {len(self.class_weights)}."
+            )
+        if isinstance(self.class_weights, tuple) and not any(self.class_weights):
+            raise UserError("head.class_weights: all are 0, so no pixel would count. Expected one above 0.")
+
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+        """What each part does to its joined maps."""
+        parts = self.parts(backbone, num_classes=num_classes)
+        return trace_parts(parts, backbone.features(image_size), image_size)
+
+    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+        """A `Segmenter` of these parts."""
+        from visionkit.heads.segmentation.head import Segmenter
+
+        if self.class_weights == "balanced":
+            raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
+        self.check(num_classes=num_classes)
+        records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
+        parts = self.parts(backbone, num_classes=num_classes)
+        layers = {
+            record.path[1]: build(record.node, record.before)[0]
+            for record in records
+            if record.path[0] == "head" and record.path[1] in parts
+        }
+        return Segmenter(self, parts, layers, maps=self.maps(backbone))
+
+    def conv(self, out_channels: int, kernel_size: int, *, dilation: int = 1) -> Conv:
+        """A convolution that keeps the size, with norm and ReLU."""
+        return Conv(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            padding="same",
+            dilation=dilation,
+            norm=self.norm,
+            activation=Activation("relu"),
+            init=HIDDEN_INIT,
+        )
+
+    def _dilated_resnet(self, backbone: BackboneSpec) -> str | None:
+        """The name of the backbone of torchvision's networks, or None where this is no such backbone."""
+        model = (backbone.torchvision or {}).get("model")
+        if model not in ("resnet50", "resnet101") or self.norm != BatchNorm():
+            return None
+        return model if self.settle(backbone).output_stride == 8 else None
+
+    def _auxiliary(self, source: FeatureInfo, *, num_classes: int) -> dict[str, Part]:
+        hidden = with_dropout(self.conv(max(source.channels // 4, 1), 3), 0.1)
+        parts = {
+            "auxiliary_hidden": Part(sources=(source.name,), stride=source.stride, node=hidden),
+            "auxiliary": Part(sources=("auxiliary_hidden",), stride=source.stride, node=output_layer(num_classes)),
+        }
+        return {name: replace(part, training_only=True) for name, part in parts.items()}
+
+
+def output_layer(num_classes: int, *, kernel_size: int = 1) -> Node:
+    """The last layer: one map per class."""
+    padding = kernel_size // 2
+    return Conv2d(
+        out_channels=num_classes,
+        kernel_size=(kernel_size, kernel_size),
+        padding=(padding, padding),
+        init=Init("xavier_uniform"),
+    )
+
+
+def with_dropout(conv: Node, p: float) -> Node:
+    """A convolution, and where ``p`` is above 0 dropout behind it."""
+    return Sequence({"conv": conv, "dropout": Dropout(p=p)} if p else {"conv": conv})

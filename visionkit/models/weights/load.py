@@ -1,0 +1,184 @@
+"""Weights of whole models: our own files, and other libraries' names for the same tensors."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from visionkit.backbones import read_backbone
+from visionkit.backbones.weights.load import (
+    adapt_first_filters,
+    load_backbone_weights,
+    load_strictly,
+    read_weights,
+    without_old_names,
+)
+from visionkit.backbones.weights.sources import Start
+from visionkit.backbones.weights.torchvision_names import torchvision_names
+from visionkit.backbones.weights.torchvision_tables import FAMILIES
+from visionkit.blocks.shapes import pair
+from visionkit.errors import UserError
+from visionkit.heads import HeadSpec, default_head, parse_head
+from visionkit.heads.detection import DetectionHead
+from visionkit.heads.segmentation.spec import SegmentationHead
+from visionkit.models.create import assemble
+from visionkit.models.normalize import Preprocess
+from visionkit.models.vision_model import VisionModel
+from visionkit.models.weights.torchvision_detectors import (
+    detector_names,
+    fit_classes,
+    modern_state,
+    read_detector_weights,
+)
+from visionkit.models.weights.torchvision_segmenters import (
+    CLASS_LAYERS,
+    read_segmenter_weights,
+    segmenter_names,
+    wanted_state,
+)
+
+__all__ = ["convert_state_dict", "load_model_weights", "load_start"]
+
+Layout = Literal["visionkit", "torchvision"]
+
+
+def convert_state_dict(
+    state_dict: Mapping[str, Tensor],
+    backbone: str | Path | Mapping[str, Any],
+    *,
+    task: str = "classify",
+    head: str | Mapping[str, Any] | None = None,
+    source: Layout = "torchvision",
+    target: Layout = "visionkit",
+) -> dict[str, Tensor]:
+    """Give the tensors of a whole model the names they have in another library.
+
+    Args:
+        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are left out where
+            the head has none.
+        backbone: The backbone they belong to; its file names the family in torchvision.
+        task: The task of the model.
+        head: The head of the model; the paper's own unless given.
+        source: The layout of ``state_dict``.
+        target: The layout wanted.
+
+    Returns:
+        The same tensors under the names of ``create_model(task, backbone, head=head).state_dict()``,
+        or of torchvision's model.
+
+    Raises:
+        UserError: If the backbone has no counterpart, or names are missing or left over.
+    """
+    for key, layout in (("source", source), ("target", target)):
+        if layout not in get_args(Layout):
+            raise UserError(f"{key}: no layout is called '{layout}'. Known: {', '.join(get_args(Layout))}.")
+    if source == target:
+        return dict(state_dict)
+    head_spec = parse_head(head or default_head(task), task=task)
+    ours_to_theirs = _names(backbone, head_spec)
+    if source == "torchvision" and isinstance(head_spec, DetectionHead):
+        state_dict = modern_state(state_dict, head_spec, ours_to_theirs.values())
+    elif source == "torchvision" and isinstance(head_spec, SegmentationHead):
+        state_dict = wanted_state(state_dict, head_spec)
+    elif source == "torchvision":
+        state_dict = without_old_names(state_dict)
+    renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
+    missing = [name for name in renaming if name not in state_dict]
+    extra = [name for name in state_dict if name not in renaming]
+    if missing or extra:
+        raise UserError(
+            f"these weights are not those of this network as {source} names them: "
+            f"missing ({len(missing)}) {missing[:4]}, left over ({len(extra)}) {extra[:4]}."
+        )
+    renamed = OrderedDict((new, state_dict[old]) for old, new in renaming.items())
+    version = FAMILIES[(read_backbone(backbone).torchvision or {})["family"]].version
+    if target == "torchvision" and version is not None:
+        renamed._metadata = {"": {"version": version}}  # type: ignore[attr-defined]
+    return renamed
+
+
+def load_start(model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None) -> Start:
+    """Start a model, or else its backbone alone, from weights, and normalise images as these want it.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or do not fit.
+    """
+    start = Start()
+    if weights is not None:
+        start = load_model_weights(model, weights)
+    elif backbone_weights is not None:
+        start = load_backbone_weights(model.backbone, backbone_weights)
+    if start.mean_std is not None:
+        model.preprocess = Preprocess(*start.mean_std)
+    return start
+
+
+def load_model_weights(model: VisionModel, source: str | Path) -> Start:
+    """Start a whole model from weights of the same model.
+
+    Where the weights are for other channels, the first filters are summed or repeated; where they are for
+    another number of classes, the output layer keeps its own. The notes say so. The mean and std that came with
+    the weights are returned, not applied.
+
+    Args:
+        model: The model.
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), for detection and segmentation ``coco``, a file in
+            our layout or torchvision's, or ``run:FOLDER``.
+
+    Raises:
+        UserError: If there are no such weights, they cannot be read, or do not fit.
+    """
+    own, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
+    if isinstance(head, DetectionHead):
+        weights = read_detector_weights(source, spec, head, own)
+        state, notes = fit_classes(weights.state, own, head, source=str(source))
+    elif isinstance(head, SegmentationHead):
+        weights = read_segmenter_weights(source, spec, head, own)
+        layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in own]
+        state, notes = _keep_output_layers(weights.state, own, layers, source=str(source))
+    else:
+        weights = read_weights(source, spec, own)
+        state, notes = _keep_output_layers(weights.state, own, [list(own)[-1].rpartition(".")[0]], source=str(source))
+    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source)) + notes
+    try:
+        load_strictly(model, state, source=str(source))
+    except UserError as error:
+        if not state.keys() & own.keys() or any(name.startswith("head.") for name in state):
+            raise
+        raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
+    return Start(weights.mean_std, notes)
+
+
+def _keep_output_layers(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], layers: list[str], *, source: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Where the last layers differ in the number of classes alone, our own in the place of the file's, and a note."""
+    names = [name for name in own if name.rpartition(".")[0] in layers]
+    if any(name not in state or state[name].shape[1:] != own[name].shape[1:] for name in names):
+        return dict(state), ()
+    found, wanted = (tensors[names[0]].shape[0] for tensors in (state, own))
+    if found == wanted:
+        return dict(state), ()
+    note = (
+        f"weights: '{source}' tells {found} classes apart, and here are {wanted}: "
+        f"the output layer ({', '.join(layers)}) is left out and starts afresh"
+    )
+    return {**state, **{name: own[name] for name in names}}, (note,)
+
+
+def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str, str]:
+    """Our names to torchvision's, for every tensor of the model."""
+    spec = replace(read_backbone(backbone), weights=None)
+    with torch.device("meta"):
+        ours = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
+    if isinstance(head, DetectionHead):
+        return detector_names(ours, spec, head)
+    if isinstance(head, SegmentationHead):
+        return segmenter_names(ours, spec, head)
+    return torchvision_names(ours, spec)

@@ -1,0 +1,208 @@
+"""Weights out of checkpoints, into ``model.safetensors``, and back into a model."""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from visionkit.errors import UserError
+from visionkit.files import write_atomic
+from visionkit.schema import describe
+from visionkit.runs.folder import RunFolder
+
+__all__ = [
+    "check_data",
+    "check_division",
+    "export_best",
+    "load_best",
+    "load_run_model",
+    "load_weights",
+    "read_data_info",
+    "save_weights",
+]
+
+PREFIX = "model."
+DATA_KEYS = ("class_names", "in_channels", "image_size", "mean", "std")
+
+
+def load_best(model: nn.Module, folder: RunFolder) -> int:
+    """Give a model the weights of the best epoch.
+
+    Returns:
+        The epoch, counted from 1.
+    """
+    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(_model_weights(checkpoint), strict=True)
+    return int(checkpoint["epoch"]) + 1
+
+
+def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
+    """Write ``model.safetensors``: plain contiguous tensors under the model's own names."""
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
+    }
+    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}))
+
+
+def export_best(folder: RunFolder) -> bool:
+    """Write the weights of the best checkpoint, if there is one, as ``model.safetensors``."""
+    if not folder.best_checkpoint.exists():
+        return False
+    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    save_weights(_model_weights(checkpoint), folder.weights_file)
+    return True
+
+
+def load_weights(model: nn.Module, folder: RunFolder) -> None:
+    """Give a model the weights of a run, every one of them.
+
+    Raises:
+        UserError: If there are none, the file is broken, or they fit another model.
+    """
+    if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was stopped from outside
+        load_best(model, folder)
+        return
+    if not folder.weights_file.is_file():
+        raise UserError(
+            f"run: '{folder.path}' has neither model.safetensors nor checkpoints/best.ckpt. "
+            "Expected a run with at least one finished epoch. "
+            f"Try: python -m visionkit train run={folder.path} resume=true"
+        )
+    try:
+        weights = load_safetensors(folder.weights_file.read_bytes())
+    except SafetensorError as error:
+        raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {reason}") from None
+
+
+def load_run_model(folder: RunFolder) -> Any:
+    """The model of a run with the weights of its best epoch, on the CPU and in evaluation mode.
+
+    Args:
+        folder: A run that has finished at least one epoch.
+
+    Returns:
+        A `visionkit.models.VisionModel`.
+
+    Raises:
+        UserError: If the folder lacks a file, or its files do not fit each other.
+    """
+    from visionkit.models import create_model
+
+    model = create_model(**model_arguments(folder.read_config(), read_data_info(folder)))
+    load_weights(model, folder)
+    return model.eval()
+
+
+def read_data_info(folder: RunFolder) -> dict[str, Any]:
+    """What ``data.json`` says: class_names, in_channels, image_size, mean, std, class_weights.
+
+    Raises:
+        UserError: If the file is missing, no JSON, or lacks one of the first five.
+    """
+    import json
+
+    try:
+        values = json.loads(folder.data_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest") from None
+    except ValueError as error:
+        raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
+    lacking = [key for key in DATA_KEYS if key not in values]
+    if lacking:
+        raise UserError(
+            f"run: '{folder.data_file}' lacks {', '.join(lacking)}; it is not the file that train wrote. "
+            f"Try another run, or train again: python -m visionkit train run={folder.path}"
+        )
+    return values
+
+
+def check_data(folder: RunFolder, info: Any) -> None:
+    """Make sure that data are of the kind which a run's model was made for.
+
+    Args:
+        folder: The run, with its ``data.json``.
+        info: The `visionkit.data.DataInfo` of the data at hand.
+
+    Raises:
+        UserError: If classes, channels or image size differ; the message names the first difference.
+    """
+    known = read_data_info(folder)
+    advice = (
+        f"Numbers would mean nothing. Expected data like those that '{folder.path}' was trained on. "
+        "Try another dataset.root=..., or train a new run on these data."
+    )
+    pairs = zip_longest(known["class_names"], info.class_names)
+    for number, (trained, found) in enumerate(pairs):
+        if trained != found:
+            a, b = ("no such class" if name is None else f"'{name}'" for name in (trained, found))
+            raise UserError(
+                f"dataset: class {number} is {a} in the run ({len(known['class_names'])} classes), but {b} in data set "
+                f"'{info.name}' ({len(info.class_names)} classes). {advice}"
+            )
+    for key in ("in_channels", "image_size"):
+        trained, found = describe(known[key]), describe(getattr(info, key))
+        if trained != found:
+            raise UserError(f"dataset.{key}: the run has {trained}, but data set '{info.name}' has {found}. {advice}")
+
+
+def check_division(folder: RunFolder, datamodule: Any) -> None:
+    """Make sure that a random division of the data is the one that the run was trained with.
+
+    Args:
+        folder: The run.
+        datamodule: A `visionkit.data.VisionDataModule`.
+
+    Raises:
+        UserError: If the division was made by the data source and the run no longer has its ``splits.json``.
+    """
+    if datamodule.divided_here and not folder.splits_file.is_file():
+        raise UserError(
+            f"run: '{folder.path}' has lost its splits.json, which says what lies in train, val and test; divided "
+            "anew, images that were trained on would be tested. Put the file back, or train again: "
+            f"python -m visionkit train run={folder.path}"
+        )
+
+
+def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `create_model` for a resolved configuration and the facts of its data.
+
+    The weights that a run started from are not among them: its own follow, and the others may be gone.
+
+    Args:
+        plain: The resolved configuration.
+        data: As `read_data_info` gives it.
+    """
+    backbone, head = plain["backbone"], dict(plain["head"])
+    if isinstance(backbone, Mapping):
+        backbone = {key: value for key, value in backbone.items() if key != "weights"}
+    if data.get("class_weights") is not None:
+        head["class_weights"] = list(data["class_weights"])
+    return {
+        "task": plain["task"]["name"],
+        "backbone": backbone,
+        "num_classes": len(data["class_names"]),
+        "head": head,
+        "in_channels": data["in_channels"],
+        "image_size": tuple(data["image_size"]),
+        "mean": tuple(data["mean"]),
+        "std": tuple(data["std"]),
+    }
+
+
+def _model_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
+    }

@@ -1,0 +1,181 @@
+"""One run, wholly known: every section read by the room that owns it, and checked against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.backbones.spec import BACKBONE_KEYS
+from visionkit.data.sources import Source, check_fit, parse_source
+from visionkit.errors import UserError, did_you_mean
+from visionkit.heads import parse_head
+from visionkit.heads.published import check_start
+from visionkit.registry import load_plugins
+from visionkit.schema import describe, parse
+from visionkit.tasks.info import TASKS, TaskInfo
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, Hardware, Logger, Recipe
+
+if TYPE_CHECKING:
+    from visionkit.data import VisionDataModule
+    from visionkit.data.shared_cache import SharedData
+
+__all__ = ["RunConfig"]
+
+_SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "debug")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scalars:
+    """The run-wide keys."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    run_dir: str | None
+    weights: str | None
+    plugins: tuple[str, ...]
+    strict: bool
+    format: Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A validated run; made without torch.
+
+    Attributes:
+        plain: The resolved configuration as plain mappings, numbers and words: it becomes ``config.yaml``.
+    """
+
+    task: TaskInfo
+    backbone: BackboneSpec
+    head: Mapping[str, Any]
+    source: Source
+    recipe: Recipe
+    hardware: Hardware
+    logger: Logger
+    debug: Debug
+    seed: int
+    run_dir: str | None
+    weights: str | None
+    plugins: tuple[str, ...]
+    strict: bool
+    format: Literal["text", "json"]
+    plain: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """``<task>-<backbone>-<dataset>``, the folder of its runs."""
+        return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
+
+    def datamodule(self, splits_file: Path | None, *, shared: SharedData | None = None) -> VisionDataModule:
+        """The data as batches.
+
+        Args:
+            splits_file: Keeps a division that the source makes by itself; see `visionkit.data.VisionDataModule`.
+            shared: What earlier runs in this process have read.
+        """
+        from visionkit.data import VisionDataModule
+
+        return VisionDataModule(
+            self.source,
+            target=self.task.target,
+            batch_size=self.recipe.batch_size,
+            seed=self.seed,
+            strict=self.strict,
+            splits_file=splits_file,
+            shared=shared,
+        )
+
+    def check_start(self) -> None:
+        """Look whether there are the weights that the run is to start from.
+
+        Raises:
+            UserError: If they are not there, or do not go together.
+        """
+        check_start(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
+
+    @classmethod
+    def from_plain(
+        cls, plain: Mapping[str, Any], *, check_data: bool = True, own_keys: Collection[str] = ()
+    ) -> RunConfig:
+        """Read and check a resolved configuration.
+
+        Args:
+            plain: All sections and run-wide keys.
+            check_data: Whether the data set's files must be there.
+            own_keys: What a misspelt key may mean besides, as the verb's own.
+
+        Raises:
+            UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
+        """
+        _check_keys(plain, own_keys)
+        plain = _settle_latest(plain)
+        scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
+        load_plugins(scalars.plugins)
+        task = _task(plain["task"])
+        source = parse_source(plain["dataset"])
+        check_fit(source.name, task.name, task.target)
+        source = source.serving(task.target)
+        head = parse_head(plain["head"], task=task.name)
+        recipe = Recipe.from_config(plain["recipe"])
+        hardware = Hardware.from_config(plain["hardware"])
+        logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
+        backbone = head.settle(read_backbone(plain["backbone"]))
+        if check_data:
+            source.check(strict=scalars.strict)
+            info = source.info()
+            backbone = head.settle(read_backbone(plain["backbone"], in_channels=info.in_channels))
+            head.check(num_classes=info.num_classes)
+            head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
+        return cls(
+            task=task,
+            backbone=backbone,
+            head=plain["head"],
+            source=source,
+            recipe=recipe,
+            hardware=hardware,
+            logger=logger,
+            debug=debug,
+            plain=plain,
+            **vars(scalars),
+        )
+
+
+def _settle_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """``run:latest`` as a starting point becomes that run's folder, so that the run can be repeated."""
+
+    def settle(section: Any) -> Any:
+        if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
+            return section
+        return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
+
+    return settle({**plain, "backbone": settle(plain["backbone"])})  # type: ignore[no-any-return]
+
+
+def _check_keys(plain: Mapping[str, Any], own_keys: Collection[str]) -> None:
+    known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
+    for key in plain:
+        if key not in known:
+            inner = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
+            inner = "backbone" if inner is None and key in BACKBONE_KEYS else inner
+            near = did_you_mean(key, [*known, *own_keys]) if inner is None else f" Did you mean '{inner}.{key}'?"
+            raise UserError(f"unknown key '{key}'.{near} Known keys: {', '.join(known)}.")
+    for key in known:
+        if key not in plain:
+            raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(known)}.")
+
+
+def _task(values: Any) -> TaskInfo:
+    name = values.get("name") if isinstance(values, Mapping) else values
+    if name not in TASKS:
+        raise UserError(
+            f"no task is called {describe(name)}.{did_you_mean(str(name), TASKS)} Known: {', '.join(TASKS)}."
+        )
+    extra = [key for key in values if key != "name"] if isinstance(values, Mapping) else []
+    if extra:
+        raise UserError(f"task: unknown key '{extra[0]}'. Known keys: name.")
+    return TASKS[name]

@@ -1,0 +1,264 @@
+"""The folder of a run: what lies where, and writes that are never half done."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from visionkit.errors import UserError
+from visionkit.files import finite, write_atomic
+
+__all__ = ["RunFolder"]
+
+RUNS = Path("runs")
+
+
+class RunFolder:
+    """One run on disk.
+
+    Attributes:
+        path: The folder, as it was given; for a planned run it is settled by `reserve`.
+    """
+
+    def __init__(self, path: Path, *, named_by_time: bool = False) -> None:
+        self.path = path
+        self._named_by_time = named_by_time
+        self._made: list[Path] = []
+
+    @classmethod
+    def create(cls, name: str, run_dir: str | None, plain: Mapping[str, Any]) -> "RunFolder":
+        """Make the folder of a new run: `plan`, `reserve`, then `start`.
+
+        Raises:
+            UserError: If ``run_dir`` is neither new nor empty, or the folder cannot be made.
+        """
+        folder = cls.plan(name, run_dir)
+        folder.reserve()
+        folder.start(plain)
+        return folder
+
+    @classmethod
+    def plan(cls, name: str, run_dir: str | None) -> "RunFolder":
+        """Choose the folder of a new run; nothing is written.
+
+        Args:
+            name: ``<task>-<backbone>-<dataset>``: the folder above the time, below ``runs/``.
+            run_dir: Replaces the whole path.
+
+        Raises:
+            UserError: If ``run_dir`` is neither new nor empty.
+        """
+        cls.check_free(run_dir)
+        if run_dir is not None:
+            return cls(Path(run_dir).expanduser())
+        return cls(_free_folder(RUNS / name), named_by_time=True)
+
+    def reserve(self) -> None:
+        """Make the planned folder; where another run has taken its name meanwhile, the next free one.
+
+        Raises:
+            UserError: If the folder cannot be made.
+        """
+        try:
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    self.path.mkdir(exist_ok=not self._named_by_time)
+                    break
+                except FileExistsError:
+                    if not self._named_by_time:
+                        raise
+                    missing = [folder for folder in missing if folder != self.path]
+                    self.path = _free_folder(self.path.parent)
+        except OSError as error:
+            raise UserError(f"run_dir: the folder '{self.path}' cannot be made: {error.strerror}.") from None
+        self._made = list(dict.fromkeys([self.path, *missing])) if self._named_by_time else missing
+
+    def start(self, plain: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``, the resolved configuration, in one go; from now on the folder is a run."""
+        write_atomic(self.config_file, yaml.safe_dump(dict(plain), sort_keys=False, allow_unicode=True))
+
+    def discard(self) -> None:
+        """Take back what was made before `start`, and nothing else; a folder with a run in it is left alone."""
+        if self.config_file.exists():
+            return
+        self.splits_file.unlink(missing_ok=True)
+        for folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    @staticmethod
+    def check_free(run_dir: str | None) -> None:
+        """Refuse a ``run_dir`` that cannot take a new run, before anything is written.
+
+        Raises:
+            UserError: If it holds a run or anything else already, or is a file.
+        """
+        if run_dir is None:
+            return
+        path = Path(run_dir).expanduser()
+        if path.exists() and not path.is_dir():
+            raise UserError(f"run_dir: '{path}' is a file; expected a folder that is new or empty.")
+        if (path / "config.yaml").exists():
+            raise UserError(
+                f"run_dir: '{path}' already holds a run. Expected a folder without one. Try another run_dir=..., or "
+                f"resume=true run={path} to continue that run."
+            )
+        try:
+            first = min((inner.name for inner in path.iterdir()), default=None) if path.exists() else None
+        except OSError as error:
+            raise UserError(f"run_dir: the folder '{path}' cannot be read: {error.strerror}.") from None
+        if first is not None:
+            raise UserError(
+                f"run_dir: the folder '{path}' is not empty; it holds '{first}'. Expected a folder that is new or "
+                f"empty. Try: run_dir={path / 'run'}"
+            )
+
+    @classmethod
+    def open(cls, path: str) -> "RunFolder":
+        """The folder of a run that exists.
+
+        Args:
+            path: A folder, or ``latest`` for the newest one below ``runs/``.
+
+        Raises:
+            UserError: If there is none, or its ``config.yaml`` is not that of a run.
+        """
+        if path == "latest":
+            configs = sorted(RUNS.glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime_ns)
+            if not configs:
+                raise UserError(
+                    f"run=latest: there is no run below '{RUNS}' yet. Train one first: python -m visionkit train"
+                )
+            return cls(configs[-1].parent)
+        folder = cls(Path(path).expanduser())
+        found = ""
+        if not folder.config_file.is_file():
+            found = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
+        else:
+            values = folder.read_config()
+            if not all(isinstance(values.get(key), Mapping) for key in ("task", "backbone")):
+                found = "its config.yaml names no task and no backbone"
+        if found:
+            raise UserError(
+                f"run: '{path}' is no run folder: {found}. Expected a folder that train has made, "
+                "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
+            )
+        return folder
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration: it is the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        """What the model knows of its data: classes, channels, size, mean, std."""
+        return self.path / "data.json"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which sample lies in which split, where the source had to split by itself."""
+        return self.path / "splits.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The final numbers, one flat object."""
+        return self.path / "metrics.json"
+
+    @property
+    def history_file(self) -> Path:
+        """A row of numbers per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions and hardware."""
+        return self.path / "environment.json"
+
+    @property
+    def log_file(self) -> Path:
+        """What was printed, without colours."""
+        return self.path / "log.txt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The epoch with the best validation score."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest state, from which a run goes on."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights_file(self) -> Path:
+        """The weights of the best epoch."""
+        return self.path / "model.safetensors"
+
+    @property
+    def plots(self) -> Path:
+        """Pictures."""
+        return self.path / "plots"
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            UserError: If the file is no mapping.
+        """
+        try:
+            values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"run: '{self.config_file}' cannot be read: {error}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
+        return values
+
+    def write_json(self, path: Path, values: Any) -> None:
+        """Write one JSON document atomically; a number that is not finite becomes null."""
+        write_atomic(path, json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_csv(self, path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Write one table atomically; None becomes an empty cell."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        write_atomic(path, text.getvalue())
+
+    def read_history(self) -> list[dict[str, float]]:
+        """The rows of ``metrics.csv``; empty before the first epoch.
+
+        Raises:
+            UserError: If the file has been damaged.
+        """
+        if not self.history_file.exists():
+            return []
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            if any("epoch" not in row for row in rows):
+                raise ValueError("a row without its epoch")
+        except (TypeError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"'{self.history_file}' is damaged: {error}. Expected a header and a row of numbers per epoch, as "
+                "visionkit wrote it. Put it back as it was, or begin a new run: "
+                f"python -m visionkit train run={self.path}"
+            ) from None
+        return rows
+
+
+def _free_folder(parent: Path) -> Path:
+    """A folder named by the time, of which two runs in one second get two."""
+    name = time.strftime("%Y-%m-%d_%H-%M-%S")
+    candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
+    return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())

@@ -1,0 +1,192 @@
+"""The answer of a sweep: runs that differ by their seed alone are one line, the best first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from visionkit.sweeps.job import Row
+from visionkit.tasks.info import TaskInfo
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+from visionkit.training.setup import check_processes
+from visionkit.console import output, print_json, say_next
+from visionkit.sweeps.folder import SweepFolder
+from visionkit.sweeps.job import Job, Row, run_job
+from visionkit.sweeps.signals import Signals
+from visionkit.sweeps.summary import best_run, brief, group_json, group_runs, sweep_table
+from visionkit.training.fit import INTERRUPTED
+from visionkit.errors import UserError
+from visionkit.console import Printer
+
+if TYPE_CHECKING:
+    from visionkit.tasks.info import TaskInfo
+    from visionkit.distributed.processes import Processes
+    from visionkit.settings import Hardware
+
+__all__ = ["Group", "best_run", "brief", "confidence", "group_json", "group_runs", "sweep_table", "Answer"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Finished runs that differ by their seed alone.
+
+    Attributes:
+        overrides: What they share of the swept keys.
+        rows: The runs.
+    """
+
+    overrides: Mapping[str, str]
+    rows: Sequence[Row]
+
+    def mean(self, metric: str) -> tuple[float, float | None]:
+        """Mean of a metric over the seeds and half its 95 % interval; `confidence` says when there is none."""
+        values = [row.metrics[metric] for row in self.rows if metric in row.metrics]
+        return (fmean(values), confidence(values)) if values else (math.nan, None)
+
+
+def confidence(values: Sequence[float]) -> float | None:
+    """Half the 95 % interval of a mean by Student's t; None for fewer than two values, or some not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    from scipy.special import stdtrit
+
+    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
+
+
+def group_runs(rows: Sequence[Row], info: TaskInfo) -> list[Group]:
+    """The finished runs, grouped over seeds, the best mean of the task's validation metric first."""
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for row in rows:
+        if row.status == "done":
+            groups.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
+    made = [Group(dict(key), members) for key, members in groups.items()]
+    return sorted(made, key=lambda group: _rank(group.mean(info.monitor)[0], info))
+
+
+def best_run(rows: Sequence[Row], info: TaskInfo) -> Row | None:
+    """The finished run with the best validation metric, the first of equals; None where no run has ended."""
+    done = [row for row in rows if row.status == "done"]
+    return min(done, key=lambda row: _rank(row.metrics.get(info.monitor, math.nan), info)) if done else None
+
+
+def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table:
+    """The groups as a table for a person.
+
+    Args:
+        groups: As `group_runs` gives them.
+        info: The task, whose metric comes first; its counterpart on the test split follows.
+        title: The line above.
+    """
+    table = Table(title=Text(title, style="bold"), title_justify="left")
+    keys = list(dict.fromkeys(key for group in groups for key in group.overrides))
+    metrics = [info.monitor, info.monitor.replace("val/", "test/")]
+    metrics = [name for name in metrics if any(name in row.metrics for group in groups for row in group.rows)]
+    for key in keys:
+        table.add_column(Text(key), overflow="fold")
+    for name in (*metrics, "parameters", "seconds", "runs"):
+        table.add_column(name, justify="right", no_wrap=name in metrics)
+    for group in groups:
+        sizes = {row.parameters for row in group.rows if row.parameters is not None}
+        table.add_row(
+            *(Text(brief(group.overrides.get(key, ""))) for key in keys),
+            *(_cell(*group.mean(name)) for name in metrics),
+            " ".join(f"{size:,}" for size in sorted(sizes)),
+            f"{fmean(row.seconds for row in group.rows):.1f}",
+            " ".join(str(row.number) for row in group.rows),
+        )
+    return table
+
+
+def group_json(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
+    """A group as plain values."""
+    means = {name: group.mean(name) for name in metrics}
+    return {
+        "overrides": dict(group.overrides),
+        "runs": [row.number for row in group.rows],
+        "metrics": {name: {"mean": mean, "interval_95": half} for name, (mean, half) in means.items()},
+    }
+
+
+def brief(text: str) -> str:
+    """A value as typed; a number with many digits is shortened, for reading alone."""
+    try:
+        return text if len(text) <= 8 else f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def _rank(value: float, info: TaskInfo) -> tuple[bool, float]:
+    """Smaller is better; what is no number comes last."""
+    return (value != value, -value if info.mode == "max" else value)
+
+
+def _cell(mean: float, half: float | None) -> str:
+    return f"{mean:.4f}" if half is None else f"{mean:.4f} ± {half:.4f}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep or a search says in the end."""
+
+    folder: SweepFolder
+    info: TaskInfo
+    options: SweepOptions
+
+    def give(self, printer: Printer, *, again: bool, more: Sequence[str] = ()) -> None:
+        """Print the table, what went wrong, and the commands to go on with.
+
+        Args:
+            printer: Where to.
+            again: Whether there is something left that the same command would do.
+            more: Commands that follow from this sweep alone.
+        """
+        rows = [self.folder.rows[number] for number in sorted(self.folder.rows)]
+        groups, best = group_runs(rows, self.info), best_run(rows, self.info)
+        commands = self._commands(best, again=again) + list(more)
+        if groups:
+            many = any(len(group.rows) > 1 for group in groups)
+            title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
+            table = sweep_table(groups, self.info, title=title)
+            (printer.say if self.options.as_json else output().print)(table)
+        for row in rows:
+            if row.status == "failed":
+                printer.say(f"run {row.number} failed: {row.reason}")
+        printer.say(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
+        if commands:
+            say_next(printer, commands)
+        if self.options.as_json:
+            names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+            print_json(
+                {
+                    "sweep": str(self.folder.path),
+                    "runs": [asdict(row) for row in rows],
+                    "groups": [group_json(group, names) for group in groups],
+                    "best": None if best is None else best.number,
+                    "next": commands,
+                }
+            )
+
+    def _commands(self, best: Row | None, *, again: bool) -> list[str]:
+        commands = []
+        where = f"run_dir={shlex.quote(str(self.folder.path))}"
+        if again:
+            commands.append(f"python -m visionkit {self.options.command} {where} resume=true")
+        if best is not None:
+            run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
+            plugins = [word for word in shlex.split(self.options.command) if word.startswith("plugins=")]
+            words = " ".join([run, *map(shlex.quote, plugins)])
+            commands.append(f"python -m visionkit evaluate {words}")
+            commands.append(f"python -m visionkit predict {words} source=IMAGE_OR_FOLDER")
+        return commands

@@ -1,0 +1,123 @@
+"""What a training tells the person who waits for it, in lines and in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.evaluation import Evaluation
+    from visionkit.training.setup import PreparedRun
+
+__all__ = ["draw_results", "draw_training", "new_notes", "say_header", "say_interrupted", "say_results"]
+
+
+def say_header(run: PreparedRun) -> None:
+    """Say what will be trained on what, and where."""
+    from visionkit.distributed.devices import device_name
+
+    config, sizes = run.config, run.datamodule.sizes
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    height, width = run.data["image_size"]
+    lines = [
+        f"model    {config.backbone.name}, {parameters:,} parameters",
+        f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
+        f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
+        *(f"         {note}" for note in new_notes(run)),
+        *(f"weights  {line}" for line in run.start),
+        *_division(run),
+        f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
+        f"folder   {run.folder.path}",
+    ]
+    if config.debug.limit_batches is not None:
+        lines.append(
+            f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
+        )
+    run.printer.say(*lines)
+
+
+def _division(run: PreparedRun) -> list[str]:
+    """How the work is shared, where it is."""
+    from visionkit.distributed.sync_batch_norm import foreign_batch_norms
+
+    processes, size = run.processes, run.config.recipe.batch_size
+    if processes.count == 1:
+        return []
+    machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
+    lines = [f"batch    {size} = {machines}{processes.per_node} processes x {size // processes.count}"]
+    foreign = foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
+    if foreign:
+        lines.append(f"         {foreign} batch norms are no torch layers: each process has its own statistics of them")
+    return lines
+
+
+def new_notes(run: PreparedRun) -> list[str]:
+    """What has become known of the data since it was last asked: files that are read later may prove broken."""
+    new = [note for note in run.datamodule.notes if note not in run.notes]
+    run.notes.extend(new)
+    return new
+
+
+def say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
+    """Say how the best epoch did, and what can be done with it.
+
+    Args:
+        run: The run.
+        evaluation: Of the best epoch.
+        kept: What ``metrics.json`` holds.
+    """
+    from visionkit.console import number_table, print_json, say_next
+
+    commands = [
+        f"python -m visionkit evaluate {run.arguments}",
+        f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
+    ]
+    run.printer.say(*new_notes(run))
+    run.printer.say(number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}"))
+    if evaluation.split == "val":
+        run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
+    run.printer.say(f"Everything lies in {run.folder.path}")
+    say_next(run.printer, commands)
+    if run.config.format == "json":
+        print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
+
+
+def draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
+    """Draw the curves and the first batch, as the model got it, unless there was none."""
+    from visionkit.commands.kits import KITS
+
+    recorder.draw_curves()
+    if first_batch:
+        path = run.folder.plots / "train_batch.png"
+        KITS[run.config.task.name].draw_batch(first_batch, run.data["class_names"], path)
+
+
+def draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
+    """Draw the tables of the evaluation, and some predictions beside the truth."""
+    from visionkit.commands.kits import KITS
+
+    kit, names, plots = KITS[run.config.task.name], run.data["class_names"], run.folder.plots
+    kit.draw_tables(evaluation.tables, names, plots)
+    samples, preprocess = run.datamodule.samples("val"), run.config.source.preprocess()
+    kit.draw_predictions(run.model, samples, preprocess, names, plots / "predictions.png")
+
+
+def say_interrupted(run: PreparedRun, *, saved: bool) -> None:
+    """Say where an interrupted run stands, and how it goes on.
+
+    Args:
+        run: The run, the weights of whose best epoch have been written if there was one.
+        saved: Whether its last batch lies in the checkpoint.
+    """
+    folder = run.folder
+    if saved or folder.last_checkpoint.exists():
+        what = "after the current batch" if saved else "at once; the last finished epoch is saved"
+        run.printer.say(
+            f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
+            f"Go on: python -m visionkit train {run.arguments} resume=true",
+        )
+    else:
+        run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
+    if folder.weights_file.exists():
+        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")

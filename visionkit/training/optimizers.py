@@ -1,0 +1,50 @@
+"""Optimizers and learning-rate schedules."""
+
+import torch
+from torch import nn
+
+from visionkit.settings import Adam as AdamSettings
+from visionkit.settings import AdamW, Optimizer, Sgd
+
+__all__ = [
+    "make_optimizer",
+    "parameter_groups",
+]
+
+
+def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
+    """Split the trainable parameters by whether weight decay applies to them.
+
+    Decay spares parameters with at most one dimension: biases, and scale and shift of norms
+    (He et al. 2019, "Bag of Tricks", section 3.1).
+
+    Returns:
+        The groups that are not empty, for a torch optimizer.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, object]] = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(model: nn.Module, *, settings: Optimizer, lr: float, fused: bool = True) -> torch.optim.Optimizer:
+    """Build the optimizer over the trainable parameters of a model that already lies on its device.
+
+    Args:
+        model: Whose parameters are trained.
+        settings: A kind of optimizer and its values.
+        lr: The highest learning rate.
+        fused: Whether one kernel updates all parameters, on devices that have such kernels.
+    """
+    groups = parameter_groups(model, weight_decay=settings.weight_decay)
+    fused = fused and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
+    if isinstance(settings, Sgd):
+        return torch.optim.SGD(
+            groups, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused or None
+        )
+    if not isinstance(settings, AdamSettings):
+        raise TypeError(f"no optimizer is built from {type(settings).__name__}")
+    kind = torch.optim.AdamW if isinstance(settings, AdamW) else torch.optim.Adam
+    return kind(groups, lr=lr, betas=settings.betas, eps=settings.eps, fused=fused or None)

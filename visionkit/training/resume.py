@@ -1,0 +1,52 @@
+"""Whether a run can go on, and with which data."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+from visionkit.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.runs.config import RunConfig
+
+__all__ = ["check_resumable", "known_data"]
+
+
+def check_resumable(config: RunConfig, folder: RunFolder) -> None:
+    """Look, without torch, whether a run can go on.
+
+    Raises:
+        UserError: If it has no whole checkpoint, or more epochs behind it than are asked for.
+    """
+    if not folder.last_checkpoint.is_file():
+        raise UserError(
+            f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
+    if not zipfile.is_zipfile(folder.last_checkpoint):
+        raise UserError(
+            f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
+            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+        )
+    epochs = config.debug.epochs or config.recipe.epochs
+    trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
+    if trained > epochs:
+        raise UserError(
+            f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
+            f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
+        )
+
+
+def known_data(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
+    """What the model of a run that goes on was made for, with the data at hand checked against it.
+
+    Raises:
+        UserError: If the data are of another kind, or their division is lost.
+    """
+    from visionkit.runs.checkpoint import check_data, check_division, read_data_info
+
+    check_data(folder, datamodule.info)
+    check_division(folder, datamodule)
+    return read_data_info(folder)

@@ -1,0 +1,100 @@
+"""One of several processes of a run, as `visionkit.distributed.launch` starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
+from visionkit.distributed.processes import leave
+from visionkit.errors import UserError
+
+__all__ = ["main"]
+
+DONE, FAULT, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+SECONDS_FOR_THE_NEWS = 10.0
+
+
+def main() -> int:
+    """Do this process's part of the job; the words on the command line are the plugins.
+
+    Returns:
+        The exit code. Why it is not 0, is told to the process that launched this one.
+    """
+    _end_with_parent(int(os.environ[LAUNCHER]))
+    files = Path(os.environ[WORKER_FILES])
+    (files / f"pid-{os.getpid()}").touch()
+    try:
+        return _work(json.loads((files / "job.json").read_text(encoding="utf-8")), plugins=sys.argv[1:])
+    except UserError as error:
+        report_error(MENDABLE, str(error))
+        return MENDABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if _from_another(error):
+            # Whoever has died says why, or is seen to be dead, and ends this process as well.
+            time.sleep(SECONDS_FOR_THE_NEWS)
+            reason = f"another process of the run, on another machine, is gone ({error})."
+            report_error(FAULT, f"visionkit: {reason}", reason=reason)
+            return FAULT
+        fault = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
+        report_error(FAULT, traceback.format_exc() + fault, reason=f"{type(error).__name__}: {error}".split("\n")[0])
+        return FAULT
+
+
+def _work(job: dict[str, object], *, plugins: list[str]) -> int:
+    from visionkit.commands.evaluate import evaluate
+    from visionkit.console import Printer
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
+    from visionkit.training.fit import train
+
+    plain: dict[str, object] = job["config"] | {"plugins": plugins}  # type: ignore[operator]
+    arguments: dict[str, Any] = job["arguments"]  # type: ignore[assignment]
+    config = RunConfig.from_plain(plain)
+    if job["verb"] == "evaluate":
+        return evaluate(config, RunFolder(Path(str(arguments["folder"]))), split=arguments["split"])
+    resume = arguments["resume_from"]
+    printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
+    return train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
+
+
+def _from_another(error: Exception) -> bool:
+    """Whether an error only says that another process does not answer any more.
+
+    gloo has no class of errors for it: it is a bare one, out of torch's own calls, that names the transport's source.
+    """
+    import torch
+    from torch.distributed import DistError
+
+    from visionkit import collective
+
+    if isinstance(error, DistError):
+        return True
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    below = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(collective.__file__)
+    return type(error) is RuntimeError and below and "/gloo/transport/" in str(error)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Where the launching process is killed, or has been already, leave nothing behind (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        leave(FAULT)
+
+
+if __name__ == "__main__":
+    leave(main())
