@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, generalized_box_iou_loss
 
-from visionkit.structures.boxes import apply_deltas, box_deltas, clip_boxes, generalized_iou, rescale_boxes, suppress
+from visionkit.structures.boxes import apply_deltas, box_deltas, clip_boxes, generalized_iou, rescale_boxes, batched_nms
 
 
 def random_boxes(*shape, seed=0, size=100.0):
@@ -49,7 +49,7 @@ def test_suppression_in_a_batch_equals_torchvisions_in_each_image(count):
     boxes, generator = random_boxes(3, count), torch.Generator().manual_seed(3)
     scores = torch.rand(3, count, generator=generator)
     labels = torch.randint(-1, 4, (3, count), generator=generator)
-    keep = suppress(boxes, scores, labels, iou_threshold=0.3)
+    keep = batched_nms(boxes, scores, labels, iou_threshold=0.3)
     for image in range(3):
         there = (labels[image] >= 0).nonzero()[:, 0]
         expected = batched_nms(boxes[image][there], scores[image][there], labels[image][there], 0.3)
@@ -57,5 +57,5 @@ def test_suppression_in_a_batch_equals_torchvisions_in_each_image(count):
 
 
 def test_suppression_of_nothing_keeps_nothing():
-    keep = suppress(torch.zeros(2, 3, 4), torch.zeros(2, 3), torch.full((2, 3), -1), iou_threshold=0.5)
+    keep = batched_nms(torch.zeros(2, 3, 4), torch.zeros(2, 3), torch.full((2, 3), -1), iou_threshold=0.5)
     assert not keep.any()

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from visionkit.models import create_model
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
-from visionkit.training.callbacks.display import Display
+from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
@@ -195,7 +195,7 @@ def run_toolkit(
         schedule_fn=make_schedule(recipe),
     )
     printer = Printer(console=Console(file=io.StringIO(), force_terminal=True, width=120))
-    progress = Progress(Display(printer, epochs=recipe.epochs))
+    progress = Progress(ProgressDisplay(printer, epochs=recipe.epochs))
     interrupt = Interrupt(folder.last_checkpoint, printer.say)
     recorder = Recorder(folder, TASKS["classify"], progress)
     with quiet(), interrupt:

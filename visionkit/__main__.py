@@ -8,7 +8,7 @@ from visionkit.cli.main import main
 if __name__ == "__main__":
     code = main()
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        from visionkit.distributed.processes import leave
+        from visionkit.distributed.processes import hard_exit
 
-        leave(code)
+        hard_exit(code)
     sys.exit(code)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from visionkit.files import finite
 
-__all__ = ["Printer", "SteadyConsole", "output", "number_table", "print_json", "say_next"]
+__all__ = ["Printer", "SteadyConsole", "stdout_console", "number_table", "print_json", "print_next_steps"]
 
 
 class SteadyConsole(Console):
@@ -92,7 +92,7 @@ def _print(console: Console, line: Any) -> None:
 _WIDTH_OF_A_PIPE = 140
 
 
-def output() -> Console:
+def stdout_console() -> Console:
     """Standard output for tables: as wide as the terminal, or wide enough for any table where there is none."""
     console = SteadyConsole(highlight=False)
     return console if console.is_terminal else SteadyConsole(highlight=False, width=_WIDTH_OF_A_PIPE)
@@ -108,7 +108,7 @@ def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
     return table
 
 
-def say_next(printer: Printer, commands: Sequence[str]) -> None:
+def print_next_steps(printer: Printer, commands: Sequence[str]) -> None:
     """Print the commands to go on with."""
     printer.say("Go on with:", *(f"  {command}" for command in commands))
 

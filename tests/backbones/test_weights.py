@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.backbones.weights.sources import Start, check_start, find_weights, published_mean_std
+from visionkit.backbones.weights.sources import LoadedWeights, check_weights, find_weights, published_mean_std
 from visionkit.backbones.weights.load import load_backbone_weights, load_strictly, read_state_dict, without_old_names
 from visionkit.errors import UserError
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
@@ -257,7 +257,7 @@ def test_mean_and_std_are_those_that_torchvisions_network_normalises_with(name):
 
 def test_mean_and_std_come_with_the_weights(resnet18, tmp_path):
     start = load_backbone_weights(create_backbone("resnet18"), "imagenet")
-    assert start == Start((IMAGENET_MEAN, IMAGENET_STD))
+    assert start == LoadedWeights((IMAGENET_MEAN, IMAGENET_STD))
     one = load_backbone_weights(create_backbone("resnet18", in_channels=1), "imagenet")
     assert one.mean_std == ((pytest.approx(sum(IMAGENET_MEAN) / 3),), (pytest.approx(sum(IMAGENET_STD) / 3),))
     torch.save(resnet18.state_dict(), tmp_path / "theirs.pth")
@@ -282,7 +282,7 @@ def a_run(folder, backbone="lenet", **facts):
 def test_a_run_gives_its_backbone_and_its_mean_and_std(tmp_path):
     model = a_run(tmp_path / "run")
     backbone = create_backbone("lenet")
-    assert load_backbone_weights(backbone, f"run:{tmp_path / 'run'}") == Start(((0.25,), (0.75,)))
+    assert load_backbone_weights(backbone, f"run:{tmp_path / 'run'}") == LoadedWeights(((0.25,), (0.75,)))
     assert torch.equal(backbone.c3.conv.conv.weight, model.backbone.c3.conv.conv.weight)
     three = load_backbone_weights(create_backbone("lenet", in_channels=3), f"run:{tmp_path / 'run'}")
     assert three.mean_std == ((0.25,) * 3, (0.75,) * 3)
@@ -329,12 +329,12 @@ def test_a_source_that_is_none_says_what_is_expected(in_empty_folder, source, me
 def test_weights_for_the_model_and_for_the_backbone_are_one_too_many():
     spec = read_backbone("resnet18", overrides={"weights": "imagenet"})
     with pytest.raises(UserError, match=r"weights=imagenet_v1 starts the whole model, and backbone.weights=imagenet"):
-        check_start(spec, "imagenet_v1")
+        check_weights(spec, "imagenet_v1")
 
 
 def test_a_key_of_the_backbone_is_called_by_its_name():
     with pytest.raises(UserError, match=r"^backbone\.weights: file 'nowhere.pth' does not exist"):
-        check_start(read_backbone("lenet", overrides={"weights": "nowhere.pth"}), None)
+        check_weights(read_backbone("lenet", overrides={"weights": "nowhere.pth"}), None)
 
 
 def test_loading_strictly_names_missing_keys():
@@ -357,7 +357,7 @@ def test_timm_loads_its_own_weights_and_brings_their_mean_and_std(monkeypatch):
     config = timm.get_pretrained_cfg("convnext_atto")
     backbone = create_backbone("timm", model="convnext_atto", weights="imagenet")
     assert loaded == [backbone]
-    assert load_backbone_weights(backbone, "imagenet") == Start((tuple(config.mean), tuple(config.std)))
+    assert load_backbone_weights(backbone, "imagenet") == LoadedWeights((tuple(config.mean), tuple(config.std)))
     grey = create_backbone("timm", model="convnext_atto", in_channels=1, weights="imagenet")
     start = load_backbone_weights(grey, "imagenet")
     assert start.mean_std == ((pytest.approx(sum(config.mean) / 3),), (pytest.approx(sum(config.std) / 3),))

@@ -18,8 +18,8 @@ from visionkit.blocks import (
     LayerError,
     Primitive,
     Residual,
-    Sequence,
-    Signal,
+    Sequential,
+    FeatureShape,
     build,
     expand,
     hold_stride,
@@ -89,7 +89,7 @@ BLOCK_CASES = [
 @pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
 @pytest.mark.parametrize("size", [(16, 19), (23, 16)])
 def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
-    image = Signal.image(6, size)
+    image = FeatureShape.image(6, size)
     tree, declared = expand(parse_block(values, where="test", defaults=DEFAULTS), image)
     module, built = build(tree, image)
     record = trace(tree, image)
@@ -101,8 +101,8 @@ def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
 @pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
 def test_training_leaves_the_input_untouched_and_reaches_every_parameter(values):
     torch.manual_seed(0)
-    tree, _ = expand(parse_block(values, where="test", defaults=DEFAULTS), Signal.image(6, 16))
-    module, _ = build(tree, Signal.image(6, 16))
+    tree, _ = expand(parse_block(values, where="test", defaults=DEFAULTS), FeatureShape.image(6, 16))
+    module, _ = build(tree, FeatureShape.image(6, 16))
     x = torch.randn(4, 6, 16, 16, requires_grad=True)
     kept = x.detach().clone()
     module(x).square().mean().backward()
@@ -112,7 +112,7 @@ def test_training_leaves_the_input_untouched_and_reaches_every_parameter(values)
 
 @pytest.mark.parametrize("values", BLOCK_CASES, ids=lambda v: "-".join(str(x) for x in v.values())[:60])
 def test_multiplications_are_those_that_torch_counts(values):
-    image = Signal.image(6, (16, 19))
+    image = FeatureShape.image(6, (16, 19))
     tree, _ = expand(parse_block(values, where="test", defaults=DEFAULTS), image)
     module, _ = build(tree, image)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -131,9 +131,9 @@ def test_receptive_field_equals_the_footprint_of_a_gradient():
         {"type": "conv", "out_channels": 2, "kernel_size": [3, 1], "dilation": 2},
     ]
     tree, signal = expand(
-        Sequence({f"l{i}": parse_block(b, where="t", defaults={}) for i, b in enumerate(blocks)}), Signal.image(1, 65)
+        Sequential({f"l{i}": parse_block(b, where="t", defaults={}) for i, b in enumerate(blocks)}), FeatureShape.image(1, 65)
     )
-    module, _ = build(tree, Signal.image(1, 65))
+    module, _ = build(tree, FeatureShape.image(1, 65))
     for parameter in module.parameters():
         nn.init.uniform_(parameter, 0.5, 1.0)
     x = torch.rand(1, 1, 65, 65, requires_grad=True)
@@ -147,21 +147,21 @@ def test_receptive_field_equals_the_footprint_of_a_gradient():
 
 
 def test_norm_follows_conv_without_a_bias_of_its_own():
-    with_norm, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("batch")), Signal.image(3, 8))
-    without, _ = expand(Conv(out_channels=4, kernel_size=3), Signal.image(3, 8))
-    local, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("local_response")), Signal.image(3, 8))
+    with_norm, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("batch")), FeatureShape.image(3, 8))
+    without, _ = expand(Conv(out_channels=4, kernel_size=3), FeatureShape.image(3, 8))
+    local, _ = expand(Conv(out_channels=4, kernel_size=3, norm=_norm("local_response")), FeatureShape.image(3, 8))
     assert [next(primitives(tree)).bias for tree in (with_norm, without, local)] == [False, True, True]
 
 
 def test_repeat_gives_the_stride_to_the_first_block_alone():
     block = parse_block({"type": "basic", "out_channels": 8, "stride": 2, "repeat": 3}, where="t", defaults=DEFAULTS)
-    _, signal = expand(block, Signal.image(8, 32))
+    _, signal = expand(block, FeatureShape.image(8, 32))
     assert signal.shape == (8, 16, 16)
 
 
 @pytest.mark.parametrize(("groups", "base_width", "width"), [(1, 64, 64), (32, 4, 128), (1, 128, 128), (32, 8, 256)])
 def test_bottleneck_width_is_that_of_resnext_and_wide_resnet(groups, base_width, width):
-    tree, _ = expand(Bottleneck(out_channels=256, groups=groups, base_width=base_width), Signal.image(64, 56))
+    tree, _ = expand(Bottleneck(out_channels=256, groups=groups, base_width=base_width), FeatureShape.image(64, 56))
     assert next(primitives(tree)).out_channels == width
 
 
@@ -170,7 +170,7 @@ def test_kaiming_normal_fills_weights_with_the_variance_of_he_et_al():
     block = parse_block(
         {"type": "conv", "out_channels": 256, "kernel_size": 3, "init": "kaiming_normal"}, where="t", defaults={}
     )
-    module, _ = build(*[expand(block, Signal.image(64, 8))[0], Signal.image(64, 8)])
+    module, _ = build(*[expand(block, FeatureShape.image(64, 8))[0], FeatureShape.image(64, 8)])
     weight = module.conv.weight
     assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
     assert module.conv.bias.abs().max() == 0
@@ -180,41 +180,41 @@ def test_init_of_one_layer_wins_over_the_default_of_the_net():
     block = parse_block(
         {"type": "conv", "out_channels": 4, "kernel_size": 3, "init": "zeros"}, where="t", defaults=DEFAULTS
     )
-    module, _ = build(expand(block, Signal.image(3, 8))[0], Signal.image(3, 8))
+    module, _ = build(expand(block, FeatureShape.image(3, 8))[0], FeatureShape.image(3, 8))
     assert module.conv.weight.abs().max() == 0
 
 
 def test_branches_of_different_shape_are_refused_with_their_sizes():
     tree = Residual(Conv(out_channels=4, kernel_size=3), Identity())
     with pytest.raises(LayerError, match="cannot be joined: their maps differ by 2 rows and 2 columns"):
-        expand(tree, Signal.image(3, 8))
+        expand(tree, FeatureShape.image(3, 8))
 
 
 def test_concat_adds_channels_and_gate_keeps_the_shape():
     concat = Concat({"a": Conv(out_channels=4, kernel_size=1), "b": Identity()})
-    gate = Gate(Sequence({"squeeze": AdaptivePool(size=1), "excite": Conv(out_channels=3, kernel_size=1)}))
+    gate = Gate(Sequential({"squeeze": AdaptivePool(size=1), "excite": Conv(out_channels=3, kernel_size=1)}))
     for tree, shape in ((concat, (7, 8, 8)), (gate, (3, 8, 8))):
-        opened, signal = expand(tree, Signal.image(3, 8))
-        module, _ = build(opened, Signal.image(3, 8))
+        opened, signal = expand(tree, FeatureShape.image(3, 8))
+        module, _ = build(opened, FeatureShape.image(3, 8))
         assert signal.shape == shape == tuple(module(torch.zeros(1, 3, 8, 8)).shape[1:])
 
 
 def test_held_stride_dilates_what_follows_and_removes_pools():
     tree, _ = expand(
-        Sequence({
+        Sequential({
             "a": Conv(out_channels=2, kernel_size=3, stride=2, padding=1),
             "b": Conv(out_channels=2, kernel_size=3, stride=2, padding=1),
             "pool": AvgPool(kernel_size=2),
             "c": Conv(out_channels=2, kernel_size=3, padding=1),
         }),
-        Signal.image(1, 64),
+        FeatureShape.image(1, 64),
     )  # fmt: skip
     held, stride, dilation = hold_stride(tree, 2)
     layers = list(primitives(held))
     assert (stride, dilation) == (2, 4)
     assert [getattr(layer, "dilation", None) for layer in layers] == [(1, 1), (1, 1), None, (4, 4)]
     assert isinstance(layers[2], Identity)
-    assert trace(held, Signal.image(1, 64)).after.shape == (2, 32, 32)
+    assert trace(held, FeatureShape.image(1, 64)).after.shape == (2, 32, 32)
 
 
 CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
@@ -249,20 +249,20 @@ def test_what_is_no_block_is_refused_by_name_and_place(values, message):
 
 def test_same_padding_needs_an_odd_kernel():
     with pytest.raises(ValueError, match="odd kernel"):
-        expand(Conv(out_channels=4, kernel_size=2, padding="same"), Signal.image(3, 8))
+        expand(Conv(out_channels=4, kernel_size=2, padding="same"), FeatureShape.image(3, 8))
 
 
 def test_groups_that_do_not_divide_are_refused():
     with pytest.raises(LayerError, match="groups=2 does not divide the 3 channels"):
-        expand(Conv(out_channels=4, kernel_size=3, groups=2), Signal.image(3, 8))
+        expand(Conv(out_channels=4, kernel_size=3, groups=2), FeatureShape.image(3, 8))
 
 
 def test_a_composite_says_only_what_it_is_made_of():
     class Twice(Composite):
         def parts(self, in_channels):
-            return Sequence({"a": Conv(out_channels=in_channels * 2, kernel_size=1), "b": Identity()})
+            return Sequential({"a": Conv(out_channels=in_channels * 2, kernel_size=1), "b": Identity()})
 
-    tree, signal = expand(Twice(), Signal.image(3, 8))
+    tree, signal = expand(Twice(), FeatureShape.image(3, 8))
     assert (signal.shape, tree.made_by) == ((6, 8, 8), "Twice")
 
 
@@ -277,9 +277,9 @@ def test_an_activation_never_writes_over_what_somebody_else_may_hold():
         def build(self, signal):
             return nn.Identity()
 
-    body = Sequence({"through": Through(), "act": Activation("relu")})
-    tree, _ = expand(Residual(body, Identity()), Signal.image(1, 2))
-    module, _ = build(tree, Signal.image(1, 2))
+    body = Sequential({"through": Through(), "act": Activation("relu")})
+    tree, _ = expand(Residual(body, Identity()), FeatureShape.image(1, 2))
+    module, _ = build(tree, FeatureShape.image(1, 2))
     x = -torch.ones(1, 1, 2, 2)
     assert torch.equal(module(x), -torch.ones(1, 1, 2, 2))
     assert torch.equal(x, -torch.ones(1, 1, 2, 2))

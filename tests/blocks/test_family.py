@@ -12,8 +12,8 @@ from visionkit.blocks import (
     InvertedResidual,
     LayerError,
     Residual,
-    Sequence,
-    Signal,
+    Sequential,
+    FeatureShape,
     SqueezeExcitation,
     build,
     count_residuals,
@@ -30,8 +30,8 @@ from visionkit.layers import Residual as ResidualLayer
 
 
 def _built(values, channels=8, size=8, defaults=None):
-    tree, _ = expand(parse_block(values, where="t", defaults=defaults or {}), Signal.image(channels, size))
-    return build(tree, Signal.image(channels, size))[0]
+    tree, _ = expand(parse_block(values, where="t", defaults=defaults or {}), FeatureShape.image(channels, size))
+    return build(tree, FeatureShape.image(channels, size))[0]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_squeeze_excitation_equals_torchvisions():
 @pytest.mark.parametrize(("ratio_of", "inner"), [("block", 2), ("layer", 12)])
 def test_squeeze_channels_are_counted_from_the_block_or_the_layer(ratio_of, inner):
     block = InvertedResidual(out_channels=8, expansion=6, se=SqueezeExcitation(ratio=0.25, ratio_of=ratio_of))
-    tree, _ = expand(block, Signal.image(8, 8))
+    tree, _ = expand(block, FeatureShape.image(8, 8))
     assert tree.children["residual"].body.children["se"].body.children["fc1"].children["conv"].out_channels == inner
 
 
@@ -122,12 +122,12 @@ def test_a_fused_block_that_widens_nothing_keeps_its_gate():
 )
 def test_a_gate_that_does_not_broadcast_is_refused_with_its_sizes(body, message):
     with pytest.raises(LayerError, match=message):
-        expand(Gate(body), Signal.image(8, 8))
+        expand(Gate(body), FeatureShape.image(8, 8))
 
 
 def test_a_part_with_a_name_of_torchs_is_refused():
     with pytest.raises(LayerError, match="a part cannot be called 'half'"):
-        expand(Sequence({"half": Identity()}), Signal.image(8, 8))
+        expand(Sequential({"half": Identity()}), FeatureShape.image(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -179,19 +179,19 @@ def test_channels_and_kernels_that_do_not_fit_are_refused(values, message):
 def test_a_held_back_patch_convolution_keeps_the_size_of_its_map():
     """ConvNeXt's 2x2 convolutions of stride 2 (Liu et al. 2022), with the stride taken away and then dilated."""
     down = Conv(out_channels=4, kernel_size=2, stride=2)
-    tree, _ = expand(Sequence({"a": down, "b": down, "c": down}), Signal.image(4, 32))
+    tree, _ = expand(Sequential({"a": down, "b": down, "c": down}), FeatureShape.image(4, 32))
     held, stride, dilation = hold_stride(tree, 2)
     assert (stride, dilation) == (2, 4)
-    record = trace(held, Signal.image(4, 32))
+    record = trace(held, FeatureShape.image(4, 32))
     assert [child.after.shape for child in record.children] == [(4, 16, 16)] * 3
-    module, _ = build(held, Signal.image(4, 32))
+    module, _ = build(held, FeatureShape.image(4, 32))
     assert tuple(module(torch.zeros(1, 4, 32, 32)).shape) == (1, 4, 16, 16)
 
 
 def test_the_footprint_of_a_held_back_patch_convolution_is_the_declared_one():
-    tree, _ = expand(Conv(out_channels=1, kernel_size=2, stride=2, bias=False), Signal.image(1, 8))
+    tree, _ = expand(Conv(out_channels=1, kernel_size=2, stride=2, bias=False), FeatureShape.image(1, 8))
     held, _, _ = hold_stride(tree, 1)
-    module, signal = build(held, Signal.image(1, 8))
+    module, signal = build(held, FeatureShape.image(1, 8))
     nn.init.ones_(module.conv.weight)
     x = torch.zeros(1, 1, 8, 8, requires_grad=True)
     module(x)[0, 0, 3, 3].backward()
@@ -202,7 +202,7 @@ def test_the_footprint_of_a_held_back_patch_convolution_is_the_declared_one():
 
 def _two_residuals():
     conv = Conv(out_channels=2, kernel_size=1)
-    return expand(Sequence({"a": Residual(conv, Identity()), "b": Residual(conv, Identity())}), Signal.image(2, 4))[0]
+    return expand(Sequential({"a": Residual(conv, Identity()), "b": Residual(conv, Identity())}), FeatureShape.image(2, 4))[0]
 
 
 def test_stochastic_depth_is_given_in_the_order_of_execution():

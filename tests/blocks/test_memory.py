@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 from visionkit.backbones import list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
-from visionkit.blocks import Conv, Sequence, Signal, expand, trace
-from visionkit.inspection.memory import follow
+from visionkit.blocks import Conv, Sequential, FeatureShape, expand, trace
+from visionkit.inspection.memory import estimate_memory
 from visionkit.blocks.normalization import NORMS
 from visionkit.heads import parse_head
 from visionkit.models import create_model
@@ -77,7 +77,7 @@ def executed(backbone, num_classes):
 
 
 def assert_as_executed(backbone, num_classes):
-    memory = follow(records_of(backbone, num_classes))
+    memory = estimate_memory(records_of(backbone, num_classes))
     image = records_of(backbone, num_classes)[0].before.bytes
     inference, training, waiting = executed(backbone, num_classes)
     assert memory.inference == pytest.approx(inference, rel=TOLERANCE)
@@ -106,7 +106,7 @@ def test_every_norm_and_activation_keeps_what_torch_keeps(norm, activation):
     """Instance norm repeats its weight for every image, layer norm copies gradients into its own order: 1 % here."""
     content = dict(load_backbone_file(backbone_file("resnet20")))
     content["layer_defaults"] = {"norm": norm, "activation": activation, "init": "default"}
-    memory = follow(records_of(content, 10))
+    memory = estimate_memory(records_of(content, 10))
     found = executed(content, 10)
     tolerance = 0.02 if norm in ("instance", "layer") else TOLERANCE
     assert memory.inference == pytest.approx(found[0], rel=tolerance)
@@ -186,7 +186,7 @@ def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, train
     settled = spec.settle(read_backbone(backbone))
     parts = spec.trace(settled, num_classes=21, image_size=size)
     first_stage = [part for part in parts if part.runs <= 1]  # what comes behind depends on what is found
-    memory = follow([*settled.trace(size).children, *first_stage], given=spec.out_features(settled))
+    memory = estimate_memory([*settled.trace(size).children, *first_stage], given=spec.out_features(settled))
     with torch.device("meta"):
         model = create_model(task, backbone, num_classes=21, head=head, image_size=size)
     found = executed_whole(model, settled.in_channels, size)
@@ -233,13 +233,13 @@ def test_what_looks_at_each_box_takes_memory_for_each_box():
 
 def test_lenet_at_the_worst_moment_of_inference_by_hand():
     """The image (held by the caller), the first convolution's 28x28x6 map, and its tanh: 1,024 + 2*4,704 numbers."""
-    assert follow(records_of("lenet", 10)).inference == 4 * (1024 + 2 * 4704)
+    assert estimate_memory(records_of("lenet", 10)).inference == 4 * (1024 + 2 * 4704)
 
 
 def test_a_layer_that_nothing_learns_through_keeps_nothing():
     from visionkit.blocks import MaxPool
 
-    tree, _ = expand(Sequence({"pool": MaxPool(kernel_size=2), "conv": Conv(out_channels=2, kernel_size=1)}),
-                     Signal.image(1, 8))  # fmt: skip
-    kept = follow([trace(tree, Signal.image(1, 8), path=("a",))]).kept
+    tree, _ = expand(Sequential({"pool": MaxPool(kernel_size=2), "conv": Conv(out_channels=2, kernel_size=1)}),
+                     FeatureShape.image(1, 8))  # fmt: skip
+    kept = estimate_memory([trace(tree, FeatureShape.image(1, 8), path=("a",))]).kept
     assert kept == {("a", "pool"): 4 * 16, ("a", "conv", "conv"): 4 * 32}

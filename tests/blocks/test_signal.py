@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from visionkit.blocks import Axis, DoesNotFitError, Signal, Window
+from visionkit.blocks import Axis, DoesNotFitError, FeatureShape, Window
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_geometry_is_unknown_behind_global_pooling():
 
 
 def test_merged_paths_see_what_the_wider_one_sees():
-    one = Signal(4, Axis(8, 2, 5), Axis(8, 2, 3))
-    other = Signal(4, Axis(8, 2, 3), Axis(8, 2, None))
+    one = FeatureShape(4, Axis(8, 2, 5), Axis(8, 2, 3))
+    other = FeatureShape(4, Axis(8, 2, 3), Axis(8, 2, None))
     merged = one.merge(other)
     assert (merged.height.receptive_field, merged.width.receptive_field) == (5, None)

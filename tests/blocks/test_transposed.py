@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from visionkit.blocks import Axis, ConvTranspose2d, Init, Signal, trace
+from visionkit.blocks import Axis, ConvTranspose2d, Init, FeatureShape, trace
 
 
 @pytest.mark.parametrize(("factor", "bias"), [(2, True), (3, False)])
 def test_sizes_and_counts_are_those_of_the_layer(factor, bias):
     part = ConvTranspose2d(out_channels=5, factor=factor, bias=bias)
-    before = Signal.image(4, (6, 7))
+    before = FeatureShape.image(4, (6, 7))
     layer = part.build(before)
     record = trace(part, before)
     with FlopCounterMode(display=False) as counter:
@@ -23,17 +23,17 @@ def test_sizes_and_counts_are_those_of_the_layer(factor, bias):
 
 def test_the_cells_of_a_square_lie_around_the_old_cell():
     axis = Axis(size=8, jump=8, receptive_field=21, offset=3.5)
-    after = ConvTranspose2d(out_channels=1, factor=2).output(Signal(1, axis, axis)).height
+    after = ConvTranspose2d(out_channels=1, factor=2).output(FeatureShape(1, axis, axis)).height
     assert after == Axis(size=16, jump=4, receptive_field=21, offset=1.5)  # 1.5 and 5.5 around 3.5
 
 
 def test_cells_smaller_than_a_pixel_have_no_place():
-    after = ConvTranspose2d(out_channels=1, factor=2).output(Signal.image(1, 8)).height
+    after = ConvTranspose2d(out_channels=1, factor=2).output(FeatureShape.image(1, 8)).height
     assert after == Axis(size=16, jump=None, receptive_field=1, offset=None)
 
 
 def test_every_cell_is_seen_by_its_own_square_alone():
-    layer = ConvTranspose2d(out_channels=1, factor=2, init=Init("ones")).build(Signal.image(1, 3))
+    layer = ConvTranspose2d(out_channels=1, factor=2, init=Init("ones")).build(FeatureShape.image(1, 3))
     image = torch.zeros(1, 1, 3, 3)
     image[0, 0, 1, 2] = 1
     seen = layer(image)[0, 0].nonzero().tolist()

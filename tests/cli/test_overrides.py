@@ -2,14 +2,14 @@
 
 import pytest
 
-from visionkit.cli.overrides import Override, apply_overrides, read_value, sort_overrides
+from visionkit.cli.overrides import Override, apply_overrides, read_value, parse_overrides
 from visionkit.errors import UserError
 
 GROUPS = ("backbone", "dataset")
 
 
 def typed(*words, options=()):
-    return sort_overrides(words, groups=GROUPS, options=options, verb="train")
+    return parse_overrides(words, groups=GROUPS, options=options, verb="train")
 
 
 def test_groups_values_and_options_are_told_apart():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from visionkit.cli.expand import Interval, alternatives, combinations
-from visionkit.cli.sweep import read_words
+from visionkit.cli.expand import Interval, sweep_values, combinations
+from visionkit.cli.sweep import parse_sweep_words
 from visionkit.errors import UserError
 
 GROUPS = {"backbone": ["lenet", "resnet18", "resnet20", "vgg11"], "head": ["auto", "linear"]}
@@ -24,7 +24,7 @@ GROUPS = {"backbone": ["lenet", "resnet18", "resnet20", "vgg11"], "head": ["auto
     ],
 )
 def test_several_values_are_read_by_hydras_grammar(word, values):
-    assert alternatives(word, GROUPS) == values
+    assert sweep_values(word, GROUPS) == values
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_several_values_are_read_by_hydras_grammar(word, values):
     ],
 )
 def test_one_value_a_list_and_a_path_with_a_comma_are_no_sweep(word):
-    assert alternatives(word, GROUPS) is None
+    assert sweep_values(word, GROUPS) is None
 
 
 def test_an_interval_is_for_a_search_and_an_m_says_so():
-    assert alternatives("recipe.lr=tag(log,interval(0.001,0.1))", GROUPS) == Interval(0.001, 0.1, True)
+    assert sweep_values("recipe.lr=tag(log,interval(0.001,0.1))", GROUPS) == Interval(0.001, 0.1, True)
     with pytest.raises(UserError, match=r"Add sweep=optuna, or give the values: recipe\.lr=0\.001,0\.1"):
         combinations(["recipe.lr=interval(0.001,0.1)"], GROUPS)
 
@@ -81,7 +81,7 @@ def test_what_makes_no_sensible_sweep_is_refused(words, message):
 
 
 def test_words_of_the_sweep_itself_are_no_part_of_its_runs():
-    words = read_words(
+    words = parse_sweep_words(
         ["seed=0,1", "run_dir=a", "hydra/launcher=joblib", "hardware=cpu", "hardware.precision=32,bf16"], GROUPS
     )
     assert words.runs == ["seed=0,1", "hardware=cpu", "hardware.precision=32,bf16"]
@@ -91,4 +91,4 @@ def test_words_of_the_sweep_itself_are_no_part_of_its_runs():
 
 def test_a_key_of_hydras_that_would_do_nothing_is_refused():
     with pytest.raises(UserError, match=r"does nothing here\. Of Hydra's keys, a sweep knows hydra/launcher"):
-        read_words(["hydra.sweep.dir=x"], GROUPS)
+        parse_sweep_words(["hydra.sweep.dir=x"], GROUPS)

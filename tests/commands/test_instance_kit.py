@@ -12,8 +12,8 @@ from torch import nn
 from visionkit.commands.kits import KITS
 from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
-from visionkit.data.polygons import Shapes, runs_of
-from visionkit.data.transforms import Preprocess
+from visionkit.data.polygons import Polygons, run_lengths
+from visionkit.data.transforms import InputTransform
 
 BLUE, RED = (0x1F, 0x5F, 0xBF), (0xC8, 0x32, 0x1F)
 CLASSES = ("cat", "dog")
@@ -66,7 +66,7 @@ def _object(label, columns, *, crowd=False):
     bits = np.zeros((100, 200), dtype=bool)
     bits[:, slice(*columns)] = True
     box = torch.tensor([[float(columns[0]), 0.0, float(columns[1]), 100.0]])
-    shapes = Shapes.of([runs_of(bits)], is_runs=True)
+    shapes = Polygons.of([run_lengths(bits)], is_runs=True)
     area = torch.tensor([float(bits.sum())])
     return Annotation(box, torch.tensor([label]), torch.tensor([crowd]), area, shapes=shapes)
 
@@ -75,7 +75,7 @@ def _results(tmp_path, *, names=("a.jpg", "b.png"), **data):
     paths = [tmp_path / name for name in names]
     return KITS["instance"].results(
         _Drawer(),
-        Preprocess((64, 64), "letterbox"),
+        InputTransform((64, 64), "letterbox"),
         {"class_names": CLASSES, **data},
         target=tmp_path / "out",
         paths=paths,
@@ -173,9 +173,9 @@ def test_predictions_stand_beside_the_truth_and_mistaken_masks_are_red(tmp_path,
     truth = Annotation(
         *(torch.cat([getattr(one, name) for one in (_object(label, columns), _object(0, (120, 160), crowd=True))])
           for name in ("boxes", "labels", "crowd", "area")),
-        shapes=Shapes.join([_object(label, columns).shapes, _object(0, (120, 160)).shapes]),
+        shapes=Polygons.join([_object(label, columns).shapes, _object(0, (120, 160)).shapes]),
     )  # fmt: skip
     path = tmp_path / "p.png"
-    KITS["instance"].draw_predictions(_Drawer(), _Samples(truth), Preprocess((64, 64), "letterbox"), CLASSES, path)
+    KITS["instance"].draw_predictions(_Drawer(), _Samples(truth), InputTransform((64, 64), "letterbox"), CLASSES, path)
     assert (_count(path, BLUE) > 300) == right
     assert (_count(path, RED) > 300) == (not right)

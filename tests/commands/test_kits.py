@@ -11,7 +11,7 @@ from torch import nn
 from visionkit.commands.kits import KITS
 from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.tasks.info import TASKS
 
@@ -74,7 +74,7 @@ def _results(tmp_path, *, names=("a.jpg", "b.png"), min_score=None, **data):
     paths = [tmp_path / name for name in names]
     return KITS["detect"].results(
         _Detector(),
-        Preprocess((64, 64), "letterbox"),
+        InputTransform((64, 64), "letterbox"),
         {"class_names": CLASSES, **data},
         target=tmp_path / "out",
         paths=paths,
@@ -187,7 +187,7 @@ def test_predictions_stand_beside_the_truth_and_mistakes_are_red(tmp_path):
     for name, annotation in (("right", right), ("wrong", wrong)):
         path = tmp_path / f"{name}.png"
         samples = _Samples(annotation, None)
-        KITS["detect"].draw_predictions(_Detector(), samples, Preprocess((64, 64), "letterbox"), CLASSES, path)
+        KITS["detect"].draw_predictions(_Detector(), samples, InputTransform((64, 64), "letterbox"), CLASSES, path)
     assert _count(tmp_path / "right.png", BLUE) > 800
     assert _count(tmp_path / "right.png", RED) == 0
     assert _count(tmp_path / "wrong.png", BLUE) == 0

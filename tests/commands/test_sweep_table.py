@@ -5,7 +5,7 @@ import math
 import pytest
 
 from visionkit.sweeps.job import Row
-from visionkit.sweeps.summary import best_run, brief, confidence, group_runs
+from visionkit.sweeps.summary import best_run, shorten, confidence, group_runs
 from visionkit.tasks.info import TASKS, TaskInfo
 
 ACCURACY = TASKS["classify"]
@@ -61,4 +61,4 @@ def test_only_finished_runs_are_compared_and_of_equals_the_first_is_the_best():
     ("text", "short"), [("0.0123456789", "0.01235"), ("lenet_by_hand", "lenet_by_hand"), ("3", "3")]
 )
 def test_long_numbers_are_shortened_for_reading(text, short):
-    assert brief(text) == short
+    assert shorten(text) == short

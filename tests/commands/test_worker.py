@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed
 
-from visionkit.distributed.comm import total
+from visionkit.distributed.comm import all_reduce_sum
 from visionkit.training.worker import _from_another
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES
 
@@ -25,7 +25,7 @@ def _call(rank, how):
     layer = torch.nn.Linear(2, 2)
     try:
         if how == "total":
-            total([1])
+            all_reduce_sum([1])
         elif how == "gather":
             distributed.gather_object(1, [None, None])
         else:

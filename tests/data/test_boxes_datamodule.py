@@ -8,7 +8,7 @@ import torch
 
 from visionkit.data import VisionDataModule
 from visionkit.data.cache import decode_originals
-from visionkit.data.shared_cache import SharedData
+from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import parse_source
 
 
@@ -99,7 +99,7 @@ def test_fitted_images_lie_in_memory_and_a_second_run_decodes_nothing(make_modul
 
     calls = []
     monkeypatch.setattr(home, "decode_originals", lambda *a, **k: calls.append(k["fit"]) or decode_originals(*a, **k))
-    shared = SharedData()
+    shared = SharedCache()
     first, second = make_module(shared=shared), make_module(shared=shared, augment={})
     for module in (first, second):
         module.setup("fit")

@@ -3,7 +3,7 @@ import torch
 
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.class_masks import PaintedMasks, TensorMasks, resize_mask
-from visionkit.data.polygons import Shapes
+from visionkit.data.polygons import Polygons
 
 
 def rectangle(left, top, right, bottom) -> list[float]:
@@ -12,7 +12,7 @@ def rectangle(left, top, right, bottom) -> list[float]:
 
 def annotation(rectangles, labels, crowd) -> Annotation:
     boxes = torch.tensor(rectangles, dtype=torch.float32).reshape(-1, 4)
-    shapes = Shapes.of([rectangle(*each) for each in rectangles], is_runs=False)
+    shapes = Polygons.of([rectangle(*each) for each in rectangles], is_runs=False)
     crowds = torch.tensor(crowd, dtype=torch.bool)
     return Annotation(boxes, torch.tensor(labels, dtype=torch.int64), crowds, torch.ones(len(labels)), shapes)
 

@@ -4,7 +4,7 @@ from torchvision.transforms import v2
 
 from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.data.augment.joint import JointAugment, visible
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
 EXAMPLES = {
@@ -34,7 +34,7 @@ def squares(height: int = 60, width: int = 90, channels: int = 3) -> tuple[torch
 
 
 def run(augment, mode="letterbox", seed=0, times=8, objects=None):
-    made = JointAugment(augment, Preprocess(SIZE, mode, max_size=120))
+    made = JointAugment(augment, InputTransform(SIZE, mode, max_size=120))
     sample = dict(zip(("image", "boxes", "labels"), objects or squares(), strict=True))
     return [tuple(visible(each).values()) for each in made([sample] * times, seed=seed)]
 
@@ -49,7 +49,7 @@ def test_every_augmentation_that_moves_boxes_has_an_example():
 def test_gives_images_of_the_batchs_size_with_boxes_inside_and_the_same_for_the_same_seed(name, mode, channels):
     augment = {name: EXAMPLES[name]}
     check_augment(augment, where="augment", targets=("boxes",))
-    preprocess = Preprocess(SIZE, mode, max_size=120)
+    preprocess = InputTransform(SIZE, mode, max_size=120)
     first = run(augment, mode, objects=squares(channels=channels))
     again = run(augment, mode, objects=squares(channels=channels))
     for (image, boxes, labels), (image_2, boxes_2, labels_2) in zip(first, again, strict=True):
@@ -81,7 +81,7 @@ def test_boxes_stay_on_their_objects(name):
 def test_a_flip_is_torchvisions():
     image, boxes, labels = squares()
     (made,) = run({"horizontal_flip": {"p": 1.0}}, times=1)
-    fitted = Preprocess(SIZE, "letterbox").fit(image)
+    fitted = InputTransform(SIZE, "letterbox").fit(image)
     assert torch.equal(made[0], fitted.flip(-1))
     scale = torch.tensor([80 / 90, 53 / 60]).repeat(2)
     expected = torch.stack([90 - boxes[:, 2], boxes[:, 1], 90 - boxes[:, 0], boxes[:, 3]], 1) * scale
@@ -121,7 +121,7 @@ def test_a_jitter_leaves_out_objects_of_which_little_remains():
 
 
 def test_what_cuts_or_extends_wants_the_original_and_colours_do_not():
-    preprocess = Preprocess(SIZE, "letterbox")
+    preprocess = InputTransform(SIZE, "letterbox")
     for name in ("iou_crop", "zoom_out", "scale_jitter"):
         assert JointAugment({name: {}}, preprocess).wants_original
     assert not JointAugment({"horizontal_flip": {}, "photometric_distort": {}}, preprocess).wants_original

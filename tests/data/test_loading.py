@@ -6,10 +6,10 @@ import torch
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.collate.classification import BatchReader
-from visionkit.data.loader import Loader
-from visionkit.data.sampler import BatchOrder
-from visionkit.data.dataset import FileSamples, TensorSamples
-from visionkit.data.transforms import Preprocess
+from visionkit.data.loader import BatchLoader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.dataset import FileDataset, TensorDataset
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -18,31 +18,31 @@ from group import in_group
 
 
 @pytest.fixture
-def samples() -> TensorSamples:
+def samples() -> TensorDataset:
     images = torch.randint(0, 256, (21, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return TensorSamples(images, torch.arange(21) % 3, torch.arange(21), prefix="train")
+    return TensorDataset(images, torch.arange(21) % 3, torch.arange(21), prefix="train")
 
 
 @pytest.fixture
-def files(tmp_path: Path, save_image) -> FileSamples:
+def files(tmp_path: Path, save_image) -> FileDataset:
     for index in range(6):
         save_image(tmp_path / f"{index}.png", size=(6 + index, 7), seed=index)
-    return FileSamples(tmp_path, [f"{index}.png" for index in range(6)], torch.arange(6), in_channels=3)
+    return FileDataset(tmp_path, [f"{index}.png" for index in range(6)], torch.arange(6), in_channels=3)
 
 
 def test_a_process_without_a_sample_has_a_batch_that_counts_nothing(samples):
-    order = BatchOrder(2, 1, training=False, seed=0, rank=2, world_size=3)
-    (batch,) = Loader(BatchReader(samples, Preprocess((8, 8), "pad")), order, split="val")
+    order = BatchSampler(2, 1, training=False, seed=0, rank=2, world_size=3)
+    (batch,) = BatchLoader(BatchReader(samples, InputTransform((8, 8), "pad")), order, split="val")
     assert batch["index"].tolist() == []
     assert batch["images"].shape == (2, 1, 8, 8)
     assert batch["label"].shape == (2,)
 
 
 def test_parts_of_training_batches_have_the_weight_of_their_samples(samples):
-    reader = BatchReader(samples, Preprocess((6, 6)))
+    reader = BatchReader(samples, InputTransform((6, 6)))
 
     def weights(**place):
-        loader = Loader(reader, BatchOrder(21, 6, training=True, seed=0, **place), split="train")
+        loader = BatchLoader(reader, BatchSampler(21, 6, training=True, seed=0, **place), split="train")
         return [batch["weight"].item() if "weight" in batch else None for batch in loader]
 
     assert weights() == [None] * 4
@@ -52,12 +52,12 @@ def test_parts_of_training_batches_have_the_weight_of_their_samples(samples):
 
 
 def _epoch(rank, files, training):
-    order = BatchOrder(len(files), 4, training=training, seed=0, rank=rank, world_size=2)
-    reader = BatchReader(files, Preprocess((5, 5)))
+    order = BatchSampler(len(files), 4, training=training, seed=0, rank=rank, world_size=2)
+    reader = BatchReader(files, InputTransform((5, 5)))
     try:
         found = [
             (batch["index"].tolist(), len(batch["images"]), batch["weight"].item() if training else None)
-            for batch in Loader(reader, order, split="val")
+            for batch in BatchLoader(reader, order, split="val")
         ]
     except UserError as error:
         return str(error)
@@ -79,7 +79,7 @@ def test_files_that_one_process_alone_cannot_read_leave_the_others_in_step_and_b
 
 
 def test_unreadable_files_change_the_weights_so_that_the_mean_is_that_of_what_was_read(files, tmp_path):
-    plan = [batch.tolist() for batch, _ in BatchOrder(6, 4, training=True, seed=0)]
+    plan = [batch.tolist() for batch, _ in BatchSampler(6, 4, training=True, seed=0)]
     broken = plan[0][1::2] + plan[1][:1]  # all of the second process's first batch; the last batch keeps one image
     _break(files, broken)
     (first, marks), (second, others) = in_group(2, _epoch, files, True, folder=tmp_path)
@@ -96,8 +96,8 @@ def test_a_split_that_no_process_can_read_is_an_error_in_all(files, tmp_path):
 
 
 def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
-    reader = BatchReader(samples, Preprocess((8, 8), "pad"))
-    batch = next(iter(Loader(reader, BatchOrder(21, 4, training=False, seed=0), split="val")))
+    reader = BatchReader(samples, InputTransform((8, 8), "pad"))
+    batch = next(iter(BatchLoader(reader, BatchSampler(21, 4, training=False, seed=0), split="val")))
     assert batch["images"].shape == (4, 1, 8, 8)
     assert batch["images"].dtype == torch.uint8
     assert torch.equal(batch["images"][:, :, 1:7, 1:7], samples.images[:4])
@@ -108,9 +108,9 @@ def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
 
 def test_workers_make_the_same_batches_as_this_process(samples):
     augment = Augment({"affine": {"degrees": 20}, "color_jitter": {"brightness": 0.5}}, (6, 6))
-    reader = BatchReader(samples, Preprocess((6, 6)), augment=augment)
+    reader = BatchReader(samples, InputTransform((6, 6)), augment=augment)
     here, there = (
-        Loader(reader, BatchOrder(21, 4, training=True, seed=0), num_workers=workers, split="train")
+        BatchLoader(reader, BatchSampler(21, 4, training=True, seed=0), num_workers=workers, split="train")
         for workers in (0, 2)
     )
     for _ in range(2):
@@ -119,8 +119,8 @@ def test_workers_make_the_same_batches_as_this_process(samples):
 
 
 def test_files_are_preprocessed_one_by_one(files):
-    preprocess = Preprocess((5, 5))
-    batches = list(Loader(BatchReader(files, preprocess), BatchOrder(6, 4, training=False, seed=0), split="val"))
+    preprocess = InputTransform((5, 5))
+    batches = list(BatchLoader(BatchReader(files, preprocess), BatchSampler(6, 4, training=False, seed=0), split="val"))
     assert [len(batch["label"]) for batch in batches] == [4, 2]
     assert torch.equal(batches[1]["images"][1], preprocess(files.image(5)))
 
@@ -129,29 +129,29 @@ def test_files_are_preprocessed_one_by_one(files):
 def test_unreadable_files_are_left_out_and_marked(files, num_workers):
     for index in (0, 1, 4):
         Path(files.name(index)).write_bytes(b"broken")
-    reader = BatchReader(files, Preprocess((5, 5)))
-    loader = Loader(reader, BatchOrder(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    reader = BatchReader(files, InputTransform((5, 5)))
+    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
     assert [batch["index"].tolist() for batch in loader] == [[2, 3], [5]]
     assert reader.broken.tolist() == [1, 1, 0, 0, 1, 0]
 
 
 def test_what_is_left_of_a_training_batch_is_no_batch_of_one(files):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = Loader(BatchReader(files, Preprocess((5, 5))), BatchOrder(6, 2, training=True, seed=0), split="train")
+    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=True, seed=0), split="train")
     assert [len(batch["index"]) for batch in loader] == [2, 2]
 
 
 def test_batches_of_one_that_were_asked_for_are_kept_beside_unreadable_files(files):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = Loader(BatchReader(files, Preprocess((5, 5))), BatchOrder(6, 1, training=True, seed=0), split="train")
+    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 1, training=True, seed=0), split="train")
     assert sorted(batch["index"].item() for batch in loader) == [0, 1, 2, 4, 5]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_unreadable_file_is_an_error_when_strict(files, num_workers):
     Path(files.name(3)).write_bytes(b"broken")
-    reader = BatchReader(files, Preprocess((5, 5)), strict=True)
-    loader = Loader(reader, BatchOrder(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    reader = BatchReader(files, InputTransform((5, 5)), strict=True)
+    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
     with pytest.raises(UserError, match=r"^image '.*3.png' cannot be read.*strict=false$"):
         list(loader)
 
@@ -159,6 +159,6 @@ def test_an_unreadable_file_is_an_error_when_strict(files, num_workers):
 def test_a_split_without_any_readable_file_is_an_error(files):
     for index in range(6):
         Path(files.name(index)).write_bytes(b"broken")
-    loader = Loader(BatchReader(files, Preprocess((5, 5))), BatchOrder(6, 2, training=False, seed=0), split="val")
+    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=False, seed=0), split="val")
     with pytest.raises(UserError, match=r"none of the 6 images of the val split can be read, the first .*0.png"):
         list(loader)

@@ -7,15 +7,15 @@ import torch
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.loader import Loader
+from visionkit.data.loader import BatchLoader
 from visionkit.data.mask_values import ValueTable
-from visionkit.data.collate.segmentation import MaskReader
+from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.cache import decode_originals
-from visionkit.data.collate.detection import InstanceReader
-from visionkit.data.sampler import BatchOrder
-from visionkit.data.dataset import FileSamples, TensorSamples
-from visionkit.data.polygons import Shapes
-from visionkit.data.transforms import Preprocess
+from visionkit.data.collate.detection import InstanceBatchReader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.dataset import FileDataset, TensorDataset
+from visionkit.data.polygons import Polygons
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.structures.rle import decode_mask, unpack_masks
 
@@ -28,12 +28,12 @@ def whole(reader) -> dict:
     return reader.read((numpy.arange(len(reader.samples)), 0))
 
 
-def rectangles(boxes) -> Shapes:
-    return Shapes.of([[x, y, x2, y, x2, y2, x, y2] for x, y, x2, y2 in boxes], is_runs=False)
+def rectangles(boxes) -> Polygons:
+    return Polygons.of([[x, y, x2, y, x2, y2, x, y2] for x, y, x2, y2 in boxes], is_runs=False)
 
 
 @pytest.fixture
-def files(tmp_path, save_image) -> FileSamples:
+def files(tmp_path, save_image) -> FileDataset:
     from PIL import Image
 
     for index, (height, width) in enumerate(SIZES):
@@ -41,11 +41,11 @@ def files(tmp_path, save_image) -> FileSamples:
         pixels = numpy.random.RandomState(index).randint(0, 3, (height, width)).astype(numpy.uint8)
         Image.fromarray(pixels).save(tmp_path / f"mask{index}.png")
     masks = MaskFiles(tmp_path, [f"mask{index}.png" for index in range(4)], ValueTable({0: 0, 1: 1}))
-    return FileSamples(tmp_path, [f"{index}.png" for index in range(4)], in_channels=3, masks=masks)
+    return FileDataset(tmp_path, [f"{index}.png" for index in range(4)], in_channels=3, masks=masks)
 
 
 @pytest.fixture
-def instances(files) -> FileSamples:
+def instances(files) -> FileDataset:
     known = []
     for boxes, crowd in zip(BOXES, CROWD, strict=True):
         corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
@@ -53,11 +53,11 @@ def instances(files) -> FileSamples:
         area = (corners[:, 2:] - corners[:, :2]).prod(1)
         known.append(Annotation(corners, labels, torch.tensor(crowd, dtype=torch.bool), area, rectangles(boxes)))
     names = [f"{index}.png" for index in range(4)]
-    return FileSamples(files.root, names, in_channels=3, annotations=Annotations.join(known))
+    return FileDataset(files.root, names, in_channels=3, annotations=Annotations.join(known))
 
 
 def test_a_batch_holds_masks_at_the_top_left_and_nothing_that_counts_beside_them(files):
-    batch = whole(MaskReader(files, Preprocess((40, 40), "letterbox"), training=True))
+    batch = whole(SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=True))
     assert set(batch) == {"images", "image_sizes", "mask", "index"}
     assert (batch["mask"].shape, batch["mask"].dtype) == ((4, 40, 40), torch.uint8)
     for index, (mask, (height, width)) in enumerate(zip(batch["mask"], batch["image_sizes"].tolist(), strict=True)):
@@ -68,7 +68,7 @@ def test_a_batch_holds_masks_at_the_top_left_and_nothing_that_counts_beside_them
 
 
 def test_evaluation_holds_the_mask_in_original_pixels(files):
-    batch = whole(MaskReader(files, Preprocess((17, 23), "resize"), training=False))
+    batch = whole(SegmentationBatchReader(files, InputTransform((17, 23), "resize"), training=False))
     assert batch["original_sizes"].tolist() == [list(size) for size in SIZES]
     assert batch["truth_mask"].shape == (4, 40, 60)
     for index, (height, width) in enumerate(SIZES):
@@ -78,7 +78,7 @@ def test_evaluation_holds_the_mask_in_original_pixels(files):
 
 
 def test_pixels_of_objects_lie_where_their_boxes_lie(instances):
-    batch = whole(InstanceReader(instances, Preprocess((80, 80), "letterbox"), training=True))
+    batch = whole(InstanceBatchReader(instances, InputTransform((80, 80), "letterbox"), training=True))
     assert (batch["masks"].shape, batch["masks"].dtype) == ((4, 8, 80, 80), torch.bool)
     assert batch["image_sizes"].tolist() == [[80, 40], [40, 80], [80, 80], [16, 80]]
     for masks, boxes, labels in zip(batch["masks"], batch["boxes"], batch["labels"], strict=True):
@@ -94,7 +94,7 @@ def test_pixels_of_objects_lie_where_their_boxes_lie(instances):
 
 
 def test_evaluation_holds_the_pixels_of_objects_and_crowds_as_they_were_marked(instances):
-    batch = whole(InstanceReader(instances, Preprocess((17, 23), "resize"), training=False))
+    batch = whole(InstanceBatchReader(instances, InputTransform((17, 23), "resize"), training=False))
     total = 0
     for index, size in enumerate(SIZES):
         objects = instances.annotation(index)
@@ -110,11 +110,11 @@ def test_the_truth_of_large_images_with_many_objects_is_small():
     count, size = 100, (3000, 4000)
     outlines = [[10 * i, 5, 10 * i + 900, 5, 10 * i + 900, 2900, 10 * i, 2900] for i in range(count)]
     boxes = torch.tensor([[10.0 * i, 5, 10 * i + 900, 2900] for i in range(count)])
-    labels, shapes = torch.zeros(count, dtype=torch.int64), Shapes.of(outlines, is_runs=False)
+    labels, shapes = torch.zeros(count, dtype=torch.int64), Polygons.of(outlines, is_runs=False)
     objects = Annotation(boxes, labels, torch.zeros(count, dtype=torch.bool), torch.ones(count), shapes)
-    samples = TensorSamples(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), None, torch.arange(1), prefix="x",
+    samples = TensorDataset(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), None, torch.arange(1), prefix="x",
                             annotations=Annotations.join([objects]))  # fmt: skip
-    reader = InstanceReader(samples, Preprocess((8, 8), "resize"), training=False)
+    reader = InstanceBatchReader(samples, InputTransform((8, 8), "resize"), training=False)
     truth = reader.truth([objects], torch.tensor([size]))
     assert sum(value.nbytes for value in truth.values()) < count * size[0] * size[1] / 1000
     (first, *_, last) = unpack_masks(truth["truth_runs"][0], size)
@@ -122,10 +122,10 @@ def test_the_truth_of_large_images_with_many_objects_is_small():
 
 
 @pytest.mark.parametrize("mode", ["letterbox", "resize_pad", "resize"])
-@pytest.mark.parametrize("kind", [MaskReader, InstanceReader])
+@pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
 def test_images_in_memory_make_the_same_batches_as_files(files, instances, kind, mode):
-    samples = files if kind is MaskReader else instances
-    preprocess = Preprocess((32, 32), mode, max_size=70)
+    samples = files if kind is SegmentationBatchReader else instances
+    preprocess = InputTransform((32, 32), mode, max_size=70)
     fitted = decode_originals(samples, budget=10**7, strict=True, fit=preprocess)
     originals = decode_originals(samples, budget=10**7, strict=True)
     first, *others = [
@@ -139,13 +139,13 @@ def test_images_in_memory_make_the_same_batches_as_files(files, instances, kind,
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("kind", [MaskReader, InstanceReader])
+@pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
 def test_a_process_without_a_sample_takes_part_with_images_without_anything(files, instances, kind, training):
-    samples = files if kind is MaskReader else instances
-    reader = kind(samples, Preprocess((33, 20), "resize_pad"), training=training)
+    samples = files if kind is SegmentationBatchReader else instances
+    reader = kind(samples, InputTransform((33, 20), "resize_pad"), training=training)
     batch, filler = whole(reader), reader.read((numpy.arange(0), 0))
     assert filler["index"].tolist() == []
-    assert (filler["mask"] == 255).all() if kind is MaskReader else not filler["masks"].any()
+    assert (filler["mask"] == 255).all() if kind is SegmentationBatchReader else not filler["masks"].any()
     assert {key: (value.dtype, value.ndim) for key, value in batch.items()} == {
         key: (value.dtype, value.ndim) for key, value in filler.items()
     }
@@ -154,30 +154,30 @@ def test_a_process_without_a_sample_takes_part_with_images_without_anything(file
 @pytest.mark.parametrize("name", ["2.png", "mask2.png"])
 def test_what_cannot_be_read_is_left_out_and_marked(files, name):
     (files.root / name).write_bytes(b"broken")
-    reader = MaskReader(files, Preprocess((40, 40), "letterbox"), training=False)
+    reader = SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=False)
     batch = whole(reader)
     assert batch["index"].tolist() == [0, 1, 3]
     assert torch.equal(batch["truth_mask"][2, :10, :50], files.mask(3))
     assert reader.broken.tolist() == [0, 0, 1, 0]
     with pytest.raises(UserError, match=rf"{name}' cannot be read: .* Or leave out what cannot be read: strict=false"):
-        whole(MaskReader(files, Preprocess((40, 40), "letterbox"), training=False, strict=True))
+        whole(SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=False, strict=True))
 
 
 def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_an_error(files):
     decoded = decode_originals(files, budget=10**7, strict=True)
     (files.root / "mask2.png").unlink()
     with pytest.raises(UserError, match=r"mask2.png' cannot be read"):
-        whole(MaskReader(files, Preprocess((40, 40), "letterbox"), training=True, decoded=decoded))
+        whole(SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=True, decoded=decoded))
 
 
-@pytest.mark.parametrize("kind", [MaskReader, InstanceReader])
+@pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
 def test_workers_make_the_same_batches_as_this_process(files, instances, kind):
-    samples = files if kind is MaskReader else instances
-    preprocess = Preprocess((32, 32), "letterbox")
+    samples = files if kind is SegmentationBatchReader else instances
+    preprocess = InputTransform((32, 32), "letterbox")
     augment = JointAugment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, preprocess)
     reader = kind(samples, preprocess, training=True, augment=augment)
     here, there = (
-        Loader(reader, BatchOrder(4, 2, training=True, seed=3), num_workers=workers, split="train")
+        BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)
     )
     batches = list(here)
@@ -213,12 +213,12 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
     image = torch.full((1, 64, 96), 100, dtype=torch.uint8)
     image[:, 16:48, 30:70] = 200
     truth = (image[0] > 150).to(torch.uint8)
-    samples = TensorSamples(
+    samples = TensorDataset(
         image.expand(16, 1, 64, 96), None, torch.arange(16), prefix="x", masks=TensorMasks(truth.expand(16, 64, 96))
     )
-    preprocess = Preprocess((48, 64), "letterbox")
+    preprocess = InputTransform((48, 64), "letterbox")
     augment = JointAugment({name: AUGMENTS[name]}, preprocess, mask_fill=255)
-    batch = whole(MaskReader(samples, preprocess, training=True, augment=augment))
+    batch = whole(SegmentationBatchReader(samples, preprocess, training=True, augment=augment))
     assert batch["mask"].shape == (16, *batch["images"].shape[-2:])
     pixels, mask = batch["images"][:, 0].float(), batch["mask"]
     assert set(mask.unique().tolist()) <= {0, 1, 255}
@@ -231,9 +231,9 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
 
 
 def test_pixels_of_objects_move_with_their_boxes(instances):
-    preprocess = Preprocess((60, 60), "resize")
+    preprocess = InputTransform((60, 60), "resize")
     augment = JointAugment({"horizontal_flip": {"p": 1.0}, "iou_crop": {}}, preprocess)
-    batch = whole(InstanceReader(instances, preprocess, training=True, augment=augment))
+    batch = whole(InstanceBatchReader(instances, preprocess, training=True, augment=augment))
     assert int((batch["labels"] >= 0).sum()) >= 2
     for masks, boxes, labels in zip(batch["masks"], batch["boxes"], batch["labels"], strict=True):
         for mask, box, label in zip(masks, boxes.tolist(), labels.tolist(), strict=True):
@@ -244,12 +244,12 @@ def test_pixels_of_objects_move_with_their_boxes(instances):
 
 
 def test_objects_of_which_no_pixel_remains_are_no_targets(instances):
-    thin = Shapes.of([[1.0, 1.0, 1.2, 1.0, 1.2, 1.2]], is_runs=False)  # a box of two pixels' side around nothing
+    thin = Polygons.of([[1.0, 1.0, 1.2, 1.0, 1.2, 1.2]], is_runs=False)  # a box of two pixels' side around nothing
     known = Annotation(torch.tensor([[1.0, 1, 3, 3]]), torch.tensor([0]), torch.tensor([False]), torch.ones(1), thin)
-    samples = TensorSamples(
+    samples = TensorDataset(
         torch.zeros(1, 1, 32, 32, dtype=torch.uint8), None, torch.arange(1), prefix="x",
         annotations=Annotations.join([known]),
     )  # fmt: skip
-    batch = whole(InstanceReader(samples, Preprocess((32, 32), "letterbox"), training=False))
+    batch = whole(InstanceBatchReader(samples, InputTransform((32, 32), "letterbox"), training=False))
     assert int(batch["labels"].max()) == -1
     assert batch["truth_labels"][0, 0] == 0

@@ -6,22 +6,22 @@ import torch
 
 from visionkit.distributed.devices import available_cores
 from visionkit.data.cache import decode_originals, decode_prepared
-from visionkit.data.dataset import FileSamples
-from visionkit.data.transforms import Preprocess
+from visionkit.data.dataset import FileDataset
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
 SIZES = [(8, 8), (6, 10), (8, 8), (3, 4)]
 
 
 @pytest.fixture
-def samples(tmp_path: Path, save_image) -> FileSamples:
+def samples(tmp_path: Path, save_image) -> FileDataset:
     for index, size in enumerate(SIZES):
         save_image(tmp_path / f"{index}.png", size=size, seed=index)
-    return FileSamples(tmp_path, [f"{index}.png" for index in range(4)], torch.arange(4), in_channels=3)
+    return FileDataset(tmp_path, [f"{index}.png" for index in range(4)], torch.arange(4), in_channels=3)
 
 
 def test_prepared_images_are_one_tensor_of_what_preprocessing_gives(samples):
-    preprocess = Preprocess((5, 7))
+    preprocess = InputTransform((5, 7))
     decoded = decode_prepared(samples, preprocess, budget=10**6, strict=False)
     assert decoded is not None
     assert decoded.images.shape == (4, 3, 5, 7)
@@ -44,7 +44,7 @@ def test_originals_of_one_size_are_one_tensor(samples):
 
 
 def test_what_does_not_fit_is_not_decoded(samples):
-    assert decode_prepared(samples, Preprocess((5, 7)), budget=419, strict=False) is None
+    assert decode_prepared(samples, InputTransform((5, 7)), budget=419, strict=False) is None
     assert decode_originals(samples, budget=599, strict=False) is None
     assert decode_originals(samples, budget=600, strict=False) is not None
 
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_not_decoded(samples):
 def test_unreadable_images_are_left_out_and_named(samples, prepared):
     Path(samples.name(1)).write_bytes(b"broken")
     if prepared:
-        decoded = decode_prepared(samples, Preprocess((8, 8)), budget=10**6, strict=False)
+        decoded = decode_prepared(samples, InputTransform((8, 8)), budget=10**6, strict=False)
     else:
         decoded = decode_originals(samples, budget=10**6, strict=False)
     assert decoded is not None
@@ -75,7 +75,7 @@ def test_a_file_cut_off_after_its_header_is_left_out_of_the_originals(samples, s
 def test_an_unreadable_image_is_an_error_when_strict(samples):
     Path(samples.name(2)).write_bytes(b"broken")
     with pytest.raises(UserError, match=r"2.png' cannot be read.*Or leave out what cannot be read: strict=false"):
-        decode_prepared(samples, Preprocess((8, 8)), budget=10**6, strict=True)
+        decode_prepared(samples, InputTransform((8, 8)), budget=10**6, strict=True)
     with pytest.raises(UserError, match=r"2.png' cannot be read.*strict=false"):
         decode_originals(samples, budget=10**6, strict=True)
 

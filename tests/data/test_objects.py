@@ -4,12 +4,12 @@ import torch
 
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.loader import Loader
+from visionkit.data.loader import BatchLoader
 from visionkit.data.cache import decode_originals
-from visionkit.data.collate.detection import ObjectReader
-from visionkit.data.sampler import BatchOrder
-from visionkit.data.dataset import FileSamples, TensorSamples
-from visionkit.data.transforms import Preprocess
+from visionkit.data.collate.detection import DetectionBatchReader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.dataset import FileDataset, TensorDataset
+from visionkit.data.transforms import InputTransform
 
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]
 
@@ -30,20 +30,20 @@ ANNOTATIONS = [
 
 
 @pytest.fixture
-def files(tmp_path, save_image) -> FileSamples:
+def files(tmp_path, save_image) -> FileDataset:
     for index, size in enumerate(SIZES):
         save_image(tmp_path / f"{index}.png", size=size, seed=index)
     names = [f"{index}.png" for index in range(len(SIZES))]
-    return FileSamples(tmp_path, names, in_channels=3, annotations=Annotations.join(ANNOTATIONS))
+    return FileDataset(tmp_path, names, in_channels=3, annotations=Annotations.join(ANNOTATIONS))
 
 
-def whole(reader: ObjectReader) -> dict:
+def whole(reader: DetectionBatchReader) -> dict:
     return reader.read((numpy.arange(len(reader.samples)), 0))
 
 
 def test_a_batch_holds_images_at_the_top_left_and_boxes_in_its_pixels(files):
-    preprocess = Preprocess((40, 40), "letterbox")
-    batch = whole(ObjectReader(files, preprocess, training=True))
+    preprocess = InputTransform((40, 40), "letterbox")
+    batch = whole(DetectionBatchReader(files, preprocess, training=True))
     assert batch["images"].shape == (4, 3, 40, 40)
     assert batch["images"].dtype == torch.uint8
     assert batch["image_sizes"].tolist() == [[40, 20], [20, 40], [40, 40], [8, 40]]
@@ -58,13 +58,13 @@ def test_a_batch_holds_images_at_the_top_left_and_boxes_in_its_pixels(files):
 
 
 def test_crowds_and_what_vanishes_are_no_targets(files):
-    batch = whole(ObjectReader(files, Preprocess((40, 40), "letterbox"), training=True))
+    batch = whole(DetectionBatchReader(files, InputTransform((40, 40), "letterbox"), training=True))
     assert [row[row >= 0].tolist() for row in batch["labels"]] == [[1], [], [2], [0]]
     assert int((batch["boxes"] != 0).any(-1).sum()) == 3
 
 
 def test_evaluation_holds_the_truth_in_original_pixels_bit_for_bit(files):
-    batch = whole(ObjectReader(files, Preprocess((17, 23), "resize"), training=False))
+    batch = whole(DetectionBatchReader(files, InputTransform((17, 23), "resize"), training=False))
     assert batch["original_sizes"].tolist() == [list(size) for size in SIZES]
     for row, truth in enumerate(ANNOTATIONS):
         count = len(truth)
@@ -85,20 +85,20 @@ def test_evaluation_holds_the_truth_in_original_pixels_bit_for_bit(files):
 def test_the_number_of_places_is_a_multiple_of_eight(count, length):
     images = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
     truth = annotation([[i, 0, i + 4, 4] for i in range(count)], [0] * count)
-    samples = TensorSamples(images, None, torch.arange(1), prefix="x", annotations=Annotations.join([truth]))
-    batch = whole(ObjectReader(samples, Preprocess((32, 32), "letterbox"), training=False))
+    samples = TensorDataset(images, None, torch.arange(1), prefix="x", annotations=Annotations.join([truth]))
+    batch = whole(DetectionBatchReader(samples, InputTransform((32, 32), "letterbox"), training=False))
     assert batch["boxes"].shape == batch["truth_boxes"].shape == (1, length, 4)
 
 
 @pytest.mark.parametrize("mode", ["letterbox", "resize_pad", "resize"])
 def test_images_in_memory_make_the_same_batches_as_files(files, mode):
-    preprocess = Preprocess((32, 32), mode, max_size=70)
+    preprocess = InputTransform((32, 32), mode, max_size=70)
     fitted = decode_originals(files, budget=10**7, strict=True, fit=preprocess)
     originals = decode_originals(files, budget=10**7, strict=True)
     readers = [
-        ObjectReader(files, preprocess, training=False),
-        ObjectReader(files, preprocess, training=False, decoded=originals),
-        ObjectReader(files, preprocess, training=False, decoded=fitted, prepared=True),
+        DetectionBatchReader(files, preprocess, training=False),
+        DetectionBatchReader(files, preprocess, training=False, decoded=originals),
+        DetectionBatchReader(files, preprocess, training=False, decoded=fitted, prepared=True),
     ]
     first, *others = [whole(reader) for reader in readers]
     assert [reader.in_memory for reader in readers] == [False, True, True]
@@ -108,7 +108,7 @@ def test_images_in_memory_make_the_same_batches_as_files(files, mode):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_process_without_a_sample_takes_part_with_images_without_objects(files, training):
-    reader = ObjectReader(files, Preprocess((33, 20), "resize_pad"), training=training)
+    reader = DetectionBatchReader(files, InputTransform((33, 20), "resize_pad"), training=training)
     batch, filler = whole(reader), reader.read((numpy.arange(0), 0))
     assert filler["images"].shape == (2, 3, 64, 32)
     assert filler["index"].tolist() == []
@@ -120,7 +120,7 @@ def test_a_process_without_a_sample_takes_part_with_images_without_objects(files
 
 def test_unreadable_images_are_left_out_with_their_objects_and_marked(files):
     (files.root / "0.png").write_bytes(b"broken")
-    reader = ObjectReader(files, Preprocess((40, 40), "letterbox"), training=False)
+    reader = DetectionBatchReader(files, InputTransform((40, 40), "letterbox"), training=False)
     batch = whole(reader)
     assert batch["index"].tolist() == [1, 2, 3]
     assert batch["truth_labels"].amax(1).tolist() == [-1, 3, 0]
@@ -129,7 +129,7 @@ def test_unreadable_images_are_left_out_with_their_objects_and_marked(files):
 
 def test_a_file_of_another_size_than_its_annotation_says_counts_as_unreadable(files):
     files.sizes = torch.tensor([[20, 40], [0, 0], *map(list, SIZES[2:])])
-    reader = ObjectReader(files, Preprocess((40, 40), "letterbox"), training=False)
+    reader = DetectionBatchReader(files, InputTransform((40, 40), "letterbox"), training=False)
     assert whole(reader)["index"].tolist() == [1, 2, 3]
     with pytest.raises(Exception, match=r"0.png' is 20x40, but its annotation was made for 40x20 \(width x height\)"):
         files.image(0)
@@ -137,10 +137,10 @@ def test_a_file_of_another_size_than_its_annotation_says_counts_as_unreadable(fi
 
 @pytest.mark.parametrize("augment", [{"horizontal_flip": {}, "photometric_distort": {}}, {"iou_crop": {}}])
 def test_workers_make_the_same_batches_as_this_process(files, augment):
-    preprocess = Preprocess((32, 32), "letterbox")
-    reader = ObjectReader(files, preprocess, training=True, augment=JointAugment(augment, preprocess))
+    preprocess = InputTransform((32, 32), "letterbox")
+    reader = DetectionBatchReader(files, preprocess, training=True, augment=JointAugment(augment, preprocess))
     here, there = (
-        Loader(reader, BatchOrder(4, 2, training=True, seed=3), num_workers=workers, split="train")
+        BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)
     )
     batches = list(here)

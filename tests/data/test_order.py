@@ -1,10 +1,10 @@
 import pytest
 
-from visionkit.data.sampler import BatchOrder, check_batch_size
+from visionkit.data.sampler import BatchSampler, check_batch_size
 from visionkit.errors import UserError
 
 
-def positions(order: BatchOrder) -> list[list[int]]:
+def positions(order: BatchSampler) -> list[list[int]]:
     return [indices.tolist() for indices, _ in order]
 
 
@@ -13,13 +13,13 @@ def flat(batches: list[list[int]]) -> list[int]:
 
 
 def test_evaluation_takes_each_sample_once_and_in_order():
-    order = BatchOrder(9, 4, training=False, seed=0)
+    order = BatchSampler(9, 4, training=False, seed=0)
     assert positions(order) == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
     assert len(order) == 3
 
 
 def test_training_takes_each_sample_once_and_shuffles_anew_each_epoch():
-    order = BatchOrder(20, 6, training=True, seed=0)
+    order = BatchSampler(20, 6, training=True, seed=0)
     first, second = positions(order), positions(order)
     assert sorted(flat(first)) == sorted(flat(second)) == list(range(20))
     assert first != second
@@ -27,7 +27,7 @@ def test_training_takes_each_sample_once_and_shuffles_anew_each_epoch():
 
 
 def test_a_last_training_batch_of_one_joins_the_one_before():
-    order = BatchOrder(9, 4, training=True, seed=0)
+    order = BatchSampler(9, 4, training=True, seed=0)
     batches = positions(order)
     assert [len(batch) for batch in batches] == [4, 5]
     assert len(order) == 2
@@ -35,9 +35,9 @@ def test_a_last_training_batch_of_one_joins_the_one_before():
 
 
 def test_batches_of_one_stay_where_they_were_asked_for():
-    order = BatchOrder(3, 1, training=False, seed=0)
+    order = BatchSampler(3, 1, training=False, seed=0)
     assert positions(order) == [[0], [1], [2]]
-    only = BatchOrder(1, 4, training=True, seed=0)
+    only = BatchSampler(1, 4, training=True, seed=0)
     assert (positions(only), len(only)) == ([[0]], 1)
 
 
@@ -48,7 +48,7 @@ def test_the_length_is_the_number_of_batches_and_equal_for_all_processes(batch_s
     if training and batch_size % world_size:
         pytest.skip("cannot be shared")
     orders = [
-        BatchOrder(21, batch_size, training=training, seed=0, rank=rank, world_size=world_size)
+        BatchSampler(21, batch_size, training=training, seed=0, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
     counts = [len(positions(order)) for order in orders]
@@ -58,11 +58,11 @@ def test_the_length_is_the_number_of_batches_and_equal_for_all_processes(batch_s
 @pytest.mark.parametrize("batch_size", [1, 2, 6, 8, 12, 64])
 def test_an_epoch_has_the_same_batches_on_any_number_of_processes_whatever_its_size(batch_size):
     for size in [*range(1, 3 * batch_size + 3), 1000, 1437]:
-        alone = [sorted(batch) for batch in positions(BatchOrder(size, batch_size, training=True, seed=3))]
+        alone = [sorted(batch) for batch in positions(BatchSampler(size, batch_size, training=True, seed=3))]
         assert sorted(flat(alone)) == list(range(size))
         for world_size in (n for n in range(2, batch_size + 1) if batch_size % n == 0):
             orders = [
-                BatchOrder(size, batch_size, training=True, seed=3, rank=rank, world_size=world_size)
+                BatchSampler(size, batch_size, training=True, seed=3, rank=rank, world_size=world_size)
                 for rank in range(world_size)
             ]
             shares = [positions(order) for order in orders]
@@ -74,7 +74,7 @@ def test_an_epoch_has_the_same_batches_on_any_number_of_processes_whatever_its_s
 @pytest.mark.parametrize(("size", "world_size"), [(66, 2), (67, 2), (70, 2), (66, 32), (79, 16), (2, 4), (65, 64)])
 def test_a_process_has_two_samples_or_none_in_a_short_batch(size, world_size):
     shares = [
-        positions(BatchOrder(size, 64, training=True, seed=0, rank=r, world_size=world_size)) for r in range(world_size)
+        positions(BatchSampler(size, 64, training=True, seed=0, rank=r, world_size=world_size)) for r in range(world_size)
     ]
     last = [len(share[-1]) for share in shares]
     least = 2 if world_size <= 32 else 1
@@ -84,7 +84,7 @@ def test_a_process_has_two_samples_or_none_in_a_short_batch(size, world_size):
 
 
 def test_a_single_sample_is_trained_on_by_the_first_process():
-    shares = [positions(BatchOrder(1, 4, training=True, seed=0, rank=r, world_size=2)) for r in range(2)]
+    shares = [positions(BatchSampler(1, 4, training=True, seed=0, rank=r, world_size=2)) for r in range(2)]
     assert shares == [[[0]], [[]]]
 
 
@@ -100,14 +100,14 @@ def test_a_batch_that_does_not_divide_names_the_nearest_that_do(batch_size, coun
 
 
 def test_processes_evaluate_every_sample_once():
-    shares = [flat(positions(BatchOrder(11, 2, training=False, seed=0, rank=r, world_size=3))) for r in range(3)]
+    shares = [flat(positions(BatchSampler(11, 2, training=False, seed=0, rank=r, world_size=3))) for r in range(3)]
     assert sorted(flat(shares)) == list(range(11))
 
 
 def test_an_epoch_is_the_same_whenever_it_is_set():
-    order = BatchOrder(20, 6, training=True, seed=0)
+    order = BatchSampler(20, 6, training=True, seed=0)
     plans = [[(indices.tolist(), seed) for indices, seed in order] for _ in range(3)]
-    resumed = BatchOrder(20, 6, training=True, seed=0)
+    resumed = BatchSampler(20, 6, training=True, seed=0)
     resumed.set_epoch(2)
     assert [(indices.tolist(), seed) for indices, seed in resumed] == plans[2]
-    assert [(indices.tolist(), seed) for indices, seed in BatchOrder(20, 6, training=True, seed=1)] != plans[0]
+    assert [(indices.tolist(), seed) for indices, seed in BatchSampler(20, 6, training=True, seed=1)] != plans[0]

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from visionkit.data.dataset import FileSamples, TensorSamples
+from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.errors import UserError
 
 
 @pytest.fixture
-def tensors() -> TensorSamples:
+def tensors() -> TensorDataset:
     images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 1, 2, 2).contiguous()
-    return TensorSamples(images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([4, 1, 5]), prefix="train")
+    return TensorDataset(images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([4, 1, 5]), prefix="train")
 
 
 def test_tensor_samples_count_from_their_positions(tensors):
@@ -29,7 +29,7 @@ def test_selected_tensor_samples_keep_names_and_labels(tensors):
 def test_file_samples_are_decoded_when_asked_for(tmp_path: Path, save_image):
     for index, name in enumerate(["ä/1.png", "ä/2.png"]):
         save_image(tmp_path / name, size=(4, 5), seed=index)
-    samples = FileSamples(tmp_path, ["ä/1.png", "ä/2.png"], torch.tensor([0, 1]), in_channels=3)
+    samples = FileDataset(tmp_path, ["ä/1.png", "ä/2.png"], torch.tensor([0, 1]), in_channels=3)
     assert samples.name(1) == str(tmp_path / "ä" / "2.png")
     assert samples.image(1).shape == (3, 4, 5)
     chosen = samples.select(torch.tensor([1]))
@@ -37,6 +37,6 @@ def test_file_samples_are_decoded_when_asked_for(tmp_path: Path, save_image):
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path):
-    samples = FileSamples(tmp_path, ["gone.png"], torch.tensor([0]), in_channels=3)
+    samples = FileDataset(tmp_path, ["gone.png"], torch.tensor([0]), in_channels=3)
     with pytest.raises(UserError, match=r"gone.png"):
         samples.image(0)

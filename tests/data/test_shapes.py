@@ -2,7 +2,7 @@ import numpy
 import pytest
 from pycocotools import mask as coco
 
-from visionkit.data.polygons import Shapes, runs_of
+from visionkit.data.polygons import Polygons, run_lengths
 
 TRIANGLE = [2.0, 1.0, 12.5, 3.0, 5.0, 9.0]
 SQUARE = [20.0, 2.0, 26.0, 2.0, 26.0, 8.0, 20.0, 8.0]
@@ -14,7 +14,7 @@ def bits() -> numpy.ndarray:
 
 
 def test_an_outline_of_right_angles_holds_the_pixels_inside():
-    (found,) = Shapes.of([SQUARE], is_runs=False).bits(10, 30)
+    (found,) = Polygons.of([SQUARE], is_runs=False).bits(10, 30)
     expected = numpy.zeros((10, 30), dtype=numpy.uint8)
     expected[2:8, 20:26] = 1
     assert numpy.array_equal(found, expected)
@@ -22,7 +22,7 @@ def test_an_outline_of_right_angles_holds_the_pixels_inside():
 
 def test_outlines_have_the_pixels_that_pycocotools_gives_them():
     rings = numpy.concatenate([TRIANGLE, [numpy.nan, numpy.nan], SQUARE])
-    shapes = Shapes.of([TRIANGLE, rings], is_runs=False)
+    shapes = Polygons.of([TRIANGLE, rings], is_runs=False)
     first, both = (coco.decode(coco.merge(coco.frPyObjects(o, 10, 30))) for o in ([TRIANGLE], [TRIANGLE, SQUARE]))
     assert numpy.array_equal(shapes.bits(10, 30), [first, both])
     assert shapes.rles(10, 30)[1] == coco.merge(coco.frPyObjects([TRIANGLE, SQUARE], 10, 30))
@@ -31,31 +31,31 @@ def test_outlines_have_the_pixels_that_pycocotools_gives_them():
 def test_runs_give_back_the_pixels_they_were_made_of(bits):
     bits[1], bits[2] = True, False
     bits[3, 0, 0] = True
-    shapes = Shapes.of([runs_of(each) for each in bits], is_runs=True)
+    shapes = Polygons.of([run_lengths(each) for each in bits], is_runs=True)
     assert numpy.array_equal(shapes.bits(10, 30), bits)
     assert shapes.rles(10, 30) == [coco.encode(numpy.asfortranarray(each.astype(numpy.uint8))) for each in bits]
 
 
 def test_outlines_and_runs_lie_side_by_side_and_are_chosen_like_rows(bits):
-    shapes = Shapes.of([TRIANGLE, runs_of(bits[0]), SQUARE, runs_of(bits[1])], is_runs=[False, True, False, True])
+    shapes = Polygons.of([TRIANGLE, run_lengths(bits[0]), SQUARE, run_lengths(bits[1])], is_runs=[False, True, False, True])
     whole = shapes.bits(10, 30)
     for chosen in (slice(1, 3), numpy.array([3, 0]), numpy.array([True, False, False, True]), slice(0, 0)):
         assert len(shapes[chosen]) == len(whole[chosen])
         assert numpy.array_equal(shapes[chosen].bits(10, 30), whole[chosen])
-    joined = Shapes.join([shapes[:1], shapes[1:1], shapes[1:]])
+    joined = Polygons.join([shapes[:1], shapes[1:1], shapes[1:]])
     assert numpy.array_equal(joined.bits(10, 30), whole)
 
 
 def test_outlines_are_enlarged_along_each_axis_by_factors_of_their_own():
     rings = [*TRIANGLE, numpy.nan, numpy.nan, *SQUARE]
-    shapes = Shapes.of([SQUARE, rings], is_runs=False).enlarged(numpy.array([[2.0, 3.0], [0.5, 1.0]]))
+    shapes = Polygons.of([SQUARE, rings], is_runs=False).enlarged(numpy.array([[2.0, 3.0], [0.5, 1.0]]))
     assert shapes[:1].values.tolist() == [40, 6, 52, 6, 52, 24, 40, 24]
     assert shapes[1:].values[[0, 1, -2, -1]].tolist() == [1, 1, 10, 8]
 
 
 def test_no_shape_has_no_pixel():
-    assert Shapes.of([], is_runs=False).bits(4, 5).shape == (0, 4, 5)
+    assert Polygons.of([], is_runs=False).bits(4, 5).shape == (0, 4, 5)
 
 
 def test_the_size_is_that_of_the_arrays():
-    assert Shapes.of([TRIANGLE, SQUARE], is_runs=False).nbytes == 3 * 8 + 14 * 8 + 2
+    assert Polygons.of([TRIANGLE, SQUARE], is_runs=False).nbytes == 3 * 8 + 14 * 8 + 2

@@ -6,7 +6,7 @@ from PIL import Image
 
 import visionkit.data.datamodule as module
 from visionkit.data import VisionDataModule
-from visionkit.data.shared_cache import SharedData
+from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import parse_source
 
 
@@ -43,7 +43,7 @@ def images(datamodule, split="val"):
 
 
 def test_a_second_run_decodes_nothing_and_sees_the_same_images(photos, decoded):
-    shared = SharedData()
+    shared = SharedCache()
     first = images(data(photos, shared))
     assert len(decoded) == 3
     second = images(data(photos, shared))
@@ -58,7 +58,7 @@ def test_without_sharing_each_run_decodes(photos, decoded):
 
 
 def test_a_seed_that_divides_otherwise_has_its_own_images_and_a_fixed_division_has_not(photos, decoded):
-    shared = SharedData()
+    shared = SharedCache()
     one, two = data(photos, shared, seed=0), data(photos, shared, seed=1)
     assert len(decoded) == 6
     names = [{d.samples("val").name(i) for i in range(d.sizes["val"])} for d in (one, two)]
@@ -71,14 +71,14 @@ def test_a_seed_that_divides_otherwise_has_its_own_images_and_a_fixed_division_h
 
 @pytest.mark.parametrize("changes", [{"image_size": 10}, {"in_channels": 1}, {"fit": "pad"}, {"val_fraction": 0.3}])
 def test_another_setting_of_the_images_is_read_anew(photos, decoded, changes):
-    shared = SharedData()
+    shared = SharedCache()
     data(photos, shared)
     data(photos, shared, **changes)
     assert len(decoded) == 6
 
 
 def test_random_changes_and_normalisation_do_not_matter_to_what_is_kept(photos, decoded):
-    shared = SharedData()
+    shared = SharedCache()
     data(photos, shared)
     data(photos, shared, augment={"horizontal_flip": {"p": 0.5}}, mean=[0.1, 0.1, 0.1], num_workers=0)
     assert len(decoded) == 3
@@ -86,7 +86,7 @@ def test_random_changes_and_normalisation_do_not_matter_to_what_is_kept(photos, 
 
 def test_never_more_is_held_than_cache_mb_and_the_oldest_goes_first(photos, decoded):
     """600x600x3 bytes for 28, 6 and 6 images are 28.8, 6.2 and 6.2 MiB."""
-    shared = SharedData()
+    shared = SharedCache()
     data(photos, shared, image_size=600, cache_mb=45)
     one = shared.nbytes
     assert 40 * 2**20 < one <= 45 * 2**20
@@ -98,7 +98,7 @@ def test_never_more_is_held_than_cache_mb_and_the_oldest_goes_first(photos, deco
 
 
 def test_without_memory_nothing_is_held(photos):
-    shared = SharedData()
+    shared = SharedCache()
     data(photos, shared, cache_mb=0)
     assert shared.nbytes == 0
 
@@ -109,7 +109,7 @@ def test_the_samples_of_digits_are_read_once_for_all_seeds(monkeypatch):
     reads = []
     real = sklearn.datasets.load_digits
     monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: reads.append(1) or real())
-    shared = SharedData()
+    shared = SharedCache()
     source = parse_source({"type": "digits", "image_size": 32})
     for seed in (0, 1, 2):
         made = VisionDataModule(source, batch_size=8, seed=seed, shared=shared)

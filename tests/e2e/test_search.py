@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from visionkit.training.callbacks.watch import Watch
+from visionkit.training.callbacks.watch import ScoreCallback
 
 pytest.importorskip("optuna")
 
@@ -92,7 +92,7 @@ def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(c
     words = ("sweep=optuna", "sweep.trials=12", "backbone=lenet", "hardware=cpu", "debug.limit_batches=2",
              "recipe.epochs=2", "sweep.prune_after=1", "sweep.space.recipe.lr={low: 0.001, high: 0.3}")  # fmt: skip
     assert cli(*words, "run_dir=whole")[0] == 0
-    real = Watch.on_train_epoch_start
+    real = ScoreCallback.on_train_epoch_start
 
     def struck(self, trainer, task):
         real(self, trainer, task)
@@ -100,7 +100,7 @@ def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(c
             blow()
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(Watch, "on_train_epoch_start", struck)
+        patch.setattr(ScoreCallback, "on_train_epoch_start", struck)
         assert cli(*words, "run_dir=cut")[0] == 130
     assert len((in_empty_folder / "cut" / "9" / "metrics.csv").read_text().splitlines()) == 2
     before = (in_empty_folder / "cut" / "9" / "metrics.csv").read_text()

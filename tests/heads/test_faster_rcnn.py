@@ -10,7 +10,7 @@ from torchvision.ops import box_convert
 from visionkit import create_model
 from visionkit.backbones import FeatureInfo, list_backbones, read_backbone
 from visionkit.heads import parse_head
-from visionkit.heads.two_stage.pooling import Pooling
+from visionkit.heads.two_stage.pooling import RoiPooling
 from visionkit.models import convert_state_dict
 
 CLASSES = 6
@@ -199,7 +199,7 @@ def test_pooling_finds_the_pixel_at_which_a_cell_stands(stride, offset):
     index = torch.arange(40) * stride + offset + 0.5
     ramp = torch.stack([index.expand(40, -1), index[:, None].expand(-1, 40)])[None]
     box = torch.tensor([[50.0, 60.0, 90.0, 84.0]])
-    pooling = Pooling([FeatureInfo("level", 2, stride, offset)], corner=False, size=7)
+    pooling = RoiPooling([FeatureInfo("level", 2, stride, offset)], corner=False, size=7)
     torch.testing.assert_close(pooling([ramp], [box], None).mean(dim=(0, 2, 3)), torch.tensor([70.0, 72.0]))
 
 
@@ -209,7 +209,7 @@ def test_larger_boxes_are_pooled_from_coarser_levels():
     maps = [torch.full((1, 1, 1024 // level.stride, 1024 // level.stride), level.stride + 0.0) for level in levels]
     sides = [20, 111, 112, 223, 224, 447, 448, 900]
     boxes = torch.tensor([[10.0, 10.0, 10.0 + side, 10.0 + side] for side in sides])
-    pooled = Pooling(levels, corner=False, size=7)(maps, [boxes], None)
+    pooled = RoiPooling(levels, corner=False, size=7)(maps, [boxes], None)
     assert pooled.mean(dim=(1, 2, 3)).tolist() == [4, 4, 8, 8, 16, 16, 32, 32]
 
 

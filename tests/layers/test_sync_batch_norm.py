@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.distributed.sync_batch_norm import SyncBatchNorm, convert_batch_norm, foreign_batch_norms, uncounted
+from visionkit.distributed.sync_batch_norm import SyncBatchNorm, convert_batch_norm, count_foreign_batch_norms, without_statistics
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -72,7 +72,7 @@ def _member_without_samples(rank, shape, nobody):
     x, grad = _batch(shape)
     norm = _norm(SyncBatchNorm, shape)
     if rank or nobody:
-        with uncounted(norm):
+        with without_statistics(norm):
             found = _step(norm, torch.full_like(x[:2], 99.0), torch.zeros_like(x[:2]))
     else:
         found = _step(norm, x, grad)
@@ -106,7 +106,7 @@ def test_a_batch_without_any_sample_teaches_nothing(tmp_path):
 def test_a_batch_norm_of_one_process_does_not_learn_from_what_is_no_sample():
     net = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(_Foreign(3)), nn.BatchNorm2d(3).eval())
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    with uncounted(net):
+    with without_statistics(net):
         net(torch.full((1, 3, 1, 1), 9.0))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert [norm.training for norm in (net[0], net[1][0], net[2])] == [True, True, False]
@@ -133,4 +133,4 @@ def test_norms_of_torch_are_replaced_and_those_of_others_counted():
     assert [type(m) for m in (net[1], net[2][0], net[3])] == [SyncBatchNorm, SyncBatchNorm, _Foreign]
     assert {name: id(value) for name, value in net.named_parameters()} == before
     assert (net[1].eps, net[1].training) == (0.1, False)
-    assert foreign_batch_norms(net) == 1
+    assert count_foreign_batch_norms(net) == 1

@@ -8,7 +8,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.blocks import GroupNorm
-from visionkit.necks import FPN
+from visionkit.necks import FPNSpec
 
 CHANNELS = {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 
@@ -24,7 +24,7 @@ def maps(sizes, seed=0):
 @pytest.mark.parametrize("extra", ["level", "stage", "max_pool"])
 def test_levels_equal_torchvisions_with_the_same_weights(extra):
     options = {"extra": "max_pool"} if extra == "max_pool" else {"extra_from": extra}
-    spec = FPN(out_channels=16, num_levels=4 if extra == "max_pool" else 5, **options)
+    spec = FPNSpec(out_channels=16, num_levels=4 if extra == "max_pool" else 5, **options)
     ours = spec.build(read_backbone("resnet18"), image_size=(64, 64))
     blocks = LastLevelMaxPool() if extra == "max_pool" else LastLevelP6P7(16 if extra == "level" else 512, 16)
     theirs = FeaturePyramidNetwork([128, 256, 512], 16, extra_blocks=blocks)
@@ -38,7 +38,7 @@ def test_levels_equal_torchvisions_with_the_same_weights(extra):
 @pytest.mark.parametrize("name", list_backbones())
 def test_levels_begin_at_the_finest_stride_and_each_is_coarser(name):
     backbone = read_backbone(name)
-    infos = list(FPN(finest_stride=4, num_levels=6).feature_info(backbone).values())
+    infos = list(FPNSpec(finest_stride=4, num_levels=6).feature_info(backbone).values())
     strides = [info.stride for info in infos]
     assert strides[0] >= 4
     assert len(infos) == 6
@@ -49,14 +49,14 @@ def test_levels_begin_at_the_finest_stride_and_each_is_coarser(name):
 
 
 def test_a_fine_backbone_gives_its_coarsest_stage_and_more_are_made():
-    levels = FPN().feature_info(read_backbone("lenet"))
+    levels = FPNSpec().feature_info(read_backbone("lenet"))
     assert [(info.stride, info.offset) for info in levels.values()] == [
         (4, 7.5), (8, 7.5), (16, 7.5), (32, 7.5), (64, 7.5),
     ]  # fmt: skip
 
 
 def test_stages_beyond_the_last_level_are_not_built():
-    spec = FPN(finest_stride=4, num_levels=2)
+    spec = FPNSpec(finest_stride=4, num_levels=2)
     assert [info.name for info in spec.stages(read_backbone("resnet18")).values()] == ["layer1", "layer2"]
 
 
@@ -64,7 +64,7 @@ def test_stages_beyond_the_last_level_are_not_built():
 @pytest.mark.parametrize("norm", [None, GroupNorm()])
 def test_declared_sizes_and_counts_are_the_modules(name, norm):
     backbone, size = read_backbone(name), (96, 128)
-    spec = FPN(out_channels=32, finest_stride=4, norm=norm)
+    spec = FPNSpec(out_channels=32, finest_stride=4, norm=norm)
     neck = spec.build(backbone, image_size=size)
     records = spec.trace(backbone, image_size=size)
     features = create_backbone(name)(torch.zeros(1, backbone.in_channels, *size))
@@ -76,7 +76,7 @@ def test_declared_sizes_and_counts_are_the_modules(name, norm):
 
 def test_a_level_sees_as_far_as_the_coarsest_stage():
     backbone = read_backbone("resnet18")
-    spec = FPN()
+    spec = FPNSpec()
     levels = spec.levels(spec.trace(backbone, image_size=(256, 256)))
     last = backbone.features(256)["layer4"].height.receptive_field
     assert levels["stride8"].height.receptive_field == last + 2 * 8

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from visionkit.structures.rle import encode_masks
-from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
+from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes, write_boxes
 
 RED = "#c8321f"
 
@@ -22,7 +22,7 @@ def _coloured(pixels, colour=(0xC8, 0x32, 0x1F)):
 
 
 def test_a_box_lies_where_its_pixels_are(tmp_path):
-    write_marked(np.zeros((3, 400, 600), np.uint8), [Mark((100, 50, 300, 250), "", RED)], tmp_path / "a.png")
+    write_boxes(np.zeros((3, 400, 600), np.uint8), [DrawnBox((100, 50, 300, 250), "", RED)], tmp_path / "a.png")
     pixels = _picture(tmp_path / "a.png")
     assert pixels.shape == (400, 600, 3)
     rows, columns = _coloured(pixels)
@@ -31,7 +31,7 @@ def test_a_box_lies_where_its_pixels_are(tmp_path):
 
 
 def test_a_tiny_grey_image_is_enlarged_by_a_whole_factor_with_its_boxes(tmp_path):
-    write_marked(np.full((1, 28, 20), 7, np.uint8), [Mark((10, 4, 14, 9), "", RED)], tmp_path / "a.png")
+    write_boxes(np.full((1, 28, 20), 7, np.uint8), [DrawnBox((10, 4, 14, 9), "", RED)], tmp_path / "a.png")
     pixels = _picture(tmp_path / "a.png")
     assert pixels.shape == (28 * 15, 20 * 15, 3)
     rows, columns = _coloured(pixels)
@@ -41,8 +41,8 @@ def test_a_tiny_grey_image_is_enlarged_by_a_whole_factor_with_its_boxes(tmp_path
 @pytest.mark.parametrize("box", [(200, 0, 395, 60), (0, 380, 20, 400), (395, 395, 400, 400), (50, 50, 50, 50)])
 def test_text_stays_within_the_image(tmp_path, box):
     image = np.zeros((3, 400, 400), np.uint8)
-    write_marked(image, [Mark(box, "", RED)], tmp_path / "without.png")
-    write_marked(image, [Mark(box, "a class name 98%", RED)], tmp_path / "with.png")
+    write_boxes(image, [DrawnBox(box, "", RED)], tmp_path / "without.png")
+    write_boxes(image, [DrawnBox(box, "a class name 98%", RED)], tmp_path / "with.png")
     plate = _coloured(_picture(tmp_path / "with.png"))[0]
     assert len(plate) > len(_coloured(_picture(tmp_path / "without.png"))[0]) + 400
     assert len(np.nonzero(_picture(tmp_path / "with.png").min(axis=-1) > 200)[0]) > 100  # white letters
@@ -51,8 +51,8 @@ def test_text_stays_within_the_image(tmp_path, box):
 def test_a_mask_tints_its_pixels_and_no_others(tmp_path):
     bits = torch.zeros(1, 40, 60, dtype=torch.bool)
     bits[0, 10:20, 30:50] = True
-    mark = Mark((30, 10, 50, 20), "", RED, encode_masks(bits)[0])
-    write_marked(np.full((3, 40, 60), 100, np.uint8), [mark], tmp_path / "a.png")
+    mark = DrawnBox((30, 10, 50, 20), "", RED, encode_masks(bits)[0])
+    write_boxes(np.full((3, 40, 60), 100, np.uint8), [mark], tmp_path / "a.png")
     pixels = _picture(tmp_path / "a.png")
     factor = pixels.shape[0] // 40
     tinted = np.nonzero(pixels[..., 0] > 120)
@@ -61,15 +61,15 @@ def test_a_mask_tints_its_pixels_and_no_others(tmp_path):
 
 
 def test_jpeg_files_stay_jpeg_files(tmp_path):
-    write_marked(np.zeros((3, 10, 10), np.uint8), [], tmp_path / "new" / "a.JPG")
+    write_boxes(np.zeros((3, 10, 10), np.uint8), [], tmp_path / "new" / "a.JPG")
     with Image.open(tmp_path / "new" / "a.JPG") as image:
         assert image.format == "JPEG"
 
 
 def test_a_sheet_holds_images_of_any_sizes_in_rows(tmp_path):
-    panels = [(np.full((3, *size), 90, np.uint8), [Mark((0, 0, size[1], size[0]), "x", RED)]) for size in
+    panels = [(np.full((3, *size), 90, np.uint8), [DrawnBox((0, 0, size[1], size[0]), "x", RED)]) for size in
               [(100, 50), (50, 100), (30, 30), (800, 1000), (64, 64)]]  # fmt: skip
-    plot_marked(panels, tmp_path / "sheet.png", title="five", columns=2, headings=("left", "right"))
+    plot_boxes(panels, tmp_path / "sheet.png", title="five", columns=2, headings=("left", "right"))
     pixels = _picture(tmp_path / "sheet.png")
     assert pixels.shape[1] == 8 + 2 * 328
     assert len(_coloured(pixels, (90, 90, 90))[0]) > 5 * 160 * 160

@@ -8,10 +8,10 @@ import torch
 from torch import distributed, nn
 
 from visionkit.data.collate.classification import BatchReader
-from visionkit.data.loader import Loader
-from visionkit.data.sampler import BatchOrder
-from visionkit.data.dataset import TensorSamples
-from visionkit.data.transforms import Preprocess
+from visionkit.data.loader import BatchLoader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.dataset import TensorDataset
+from visionkit.data.transforms import InputTransform
 from visionkit.distributed.sync_batch_norm import convert_batch_norm
 from visionkit.tasks.classify import ClassifyTask
 
@@ -76,15 +76,15 @@ def _gradients(rank, size, world_size):
     """Of each step of an epoch, as all processes have them, and the statistics and numbers in the end."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (size, 1, 6, 6), dtype=torch.uint8, generator=generator)
-    samples = TensorSamples(images, torch.arange(size) % 3, torch.arange(size), prefix="train")
-    order = BatchOrder(size, 12, training=True, seed=0, rank=rank, world_size=world_size)
+    samples = TensorDataset(images, torch.arange(size) % 3, torch.arange(size), prefix="train")
+    order = BatchSampler(size, 12, training=True, seed=0, rank=rank, world_size=world_size)
     torch.manual_seed(0)
     net = _Net().double()
     if world_size > 1:
         convert_batch_norm(net)
     task = ClassifyTask(net, class_names=("a", "b", "c"))
     steps = []
-    for number, batch in enumerate(Loader(BatchReader(samples, Preprocess((6, 6))), order, split="train")):
+    for number, batch in enumerate(BatchLoader(BatchReader(samples, InputTransform((6, 6))), order, split="train")):
         net.zero_grad()
         task.training_step(batch, number).backward()
         gradient = torch.cat([parameter.grad.flatten() for parameter in net.parameters()])

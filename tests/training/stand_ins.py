@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
-from visionkit.training.callbacks.display import Display
+from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
@@ -96,7 +96,7 @@ class Fitted:
         self.recipe = recipe(**changes)
         seed(0)
         self.printer = printer or Printer()
-        self.progress = Progress(Display(self.printer, epochs=self.recipe.epochs))
+        self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
         self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.say)
         self.task = ClassifyTask(

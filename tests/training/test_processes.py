@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from visionkit.distributed.comm import from_first, gather, rank, total, world_size
+from visionkit.distributed.comm import broadcast_object, gather_objects, rank, all_reduce_sum, world_size
 from visionkit.errors import UserError
 from visionkit.distributed.processes import Processes, is_first_process
 from visionkit.settings import Hardware
@@ -35,7 +35,7 @@ def environment(monkeypatch):
 def test_a_plain_command_is_alone():
     plan = Processes.plan(_hardware())
     assert (plan.count, plan.to_launch, is_first_process()) == (1, False, True)
-    assert (rank(), world_size(), total([3, 4]), gather("a"), from_first("b")) == (0, 1, [3, 4], ["a"], "b")
+    assert (rank(), world_size(), all_reduce_sum([3, 4]), gather_objects("a"), broadcast_object("b")) == (0, 1, [3, 4], ["a"], "b")
 
 
 def test_several_devices_are_launched():

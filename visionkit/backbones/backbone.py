@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visionkit.backbones.feature_info import FeatureInfo
 from visionkit.backbones.spec import BackboneSpec
-from visionkit.blocks import Signal, build
+from visionkit.blocks import FeatureShape, build
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["Backbone", "Stage"]
@@ -55,7 +55,7 @@ class Backbone(nn.Module):
         self._make_layers()
 
     def _make_layers(self) -> None:
-        signal = Signal.image(self.spec.in_channels, 32_768)
+        signal = FeatureShape.image(self.spec.in_channels, 32_768)
         for name in self._stage_names:
             module, signal = build(self.spec.stages[name], signal)
             self.add_module(name, module)

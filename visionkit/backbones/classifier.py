@@ -18,7 +18,7 @@ from visionkit.blocks import (
     Linear,
     Node,
     NormField,
-    Sequence,
+    Sequential,
 )
 from visionkit.blocks.base import Count, Fraction
 from visionkit.schema import parse
@@ -75,7 +75,7 @@ class ClassifierLayers(Composite):
     def parts(self, in_channels: int) -> Node:
         spec = self.classifier
         if spec.output == "conv":
-            return Sequence(self._convolutional())
+            return Sequential(self._convolutional())
         layers: dict[str, Node] = {}
         if spec.pool != "flatten":
             layers["pool"] = self._pool()
@@ -94,7 +94,7 @@ class ClassifierLayers(Composite):
         if "before_output" in dropout:
             layers["dropout"] = dropout["before_output"]
         layers["output"] = Linear(out_features=self.num_classes, init=spec.init)
-        return Sequence(layers)
+        return Sequential(layers)
 
     def _convolutional(self) -> dict[str, Node]:
         spec = self.classifier

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visionkit.backbones.build import build_backbone
 from visionkit.backbones.read import read_backbone
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def create_backbone(
     if weights is not None:
         overrides["weights"] = weights
     spec = read_backbone(backbone, in_channels=in_channels, overrides=overrides)
-    module = spec.build(out_features)
+    module = build_backbone(spec, out_features)
     if spec.weights is not None:
         from visionkit.backbones.weights.load import load_backbone_weights
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
 from visionkit.backbones.spec import BackboneSpec
-from visionkit.backbones.stem import settle_stem
+from visionkit.backbones.stem import resolve_stem
 from visionkit.backbones.timm.spec import TimmSpec
 from visionkit.errors import UserError
 
@@ -42,7 +42,7 @@ def read_backbone(
     overrides = dict(overrides or {})
     if "stem" in overrides:
         content["stem"] = overrides.pop("stem")
-    content = settle_stem(content)
+    content = resolve_stem(content)
     for key, value in overrides.items():
         _override(content, key, value)
     kind = TimmSpec if content.get("name") == "timm" else BackboneSpec

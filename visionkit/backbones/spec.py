@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,14 +15,14 @@ from visionkit.blocks import (
     ActivationField,
     AvgPool,
     Conv2d,
+    FeatureShape,
     InitField,
     LayerError,
+    LayerRecord,
     MaxPool,
     Node,
     NormField,
-    Record,
-    Sequence,
-    Signal,
+    Sequential,
     count_residuals,
     drop_residuals,
     expand,
@@ -36,9 +35,6 @@ from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
-
-if TYPE_CHECKING:
-    from visionkit.backbones.backbone import Backbone
 
 __all__ = [
     "BACKBONE_KEYS",
@@ -134,7 +130,7 @@ class BackboneSpec:
         if not file.stages:
             raise UserError(f"{where}: stages: expected at least one stage, found none.")
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
-        signal = Signal.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
+        signal = FeatureShape.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
         stages = {}
         for name, layers in with_stem(file.stages, file.stem, file.stems, where=where).items():
             node = _parse_stage(name, layers, file.layer_defaults, where)
@@ -166,16 +162,6 @@ class BackboneSpec:
         """
         return replace(self, stages=_hold_stride(self.stages, output_stride), output_stride=output_stride)
 
-    def build(self, out_features: Listing[str] | None = None) -> Backbone:
-        """The torch module, freshly initialised; see `Backbone` for ``out_features``.
-
-        Raises:
-            UserError: If ``out_features`` names a stage that is not there.
-        """
-        from visionkit.backbones.backbone import Backbone
-
-        return Backbone(self, out_features)
-
     @property
     def feature_info(self) -> dict[str, FeatureInfo]:
         """What each stage gives, fine to coarse.
@@ -185,7 +171,7 @@ class BackboneSpec:
         """
         return {name: self._feature(name, signal) for name, signal in self.features(_NOMINAL_IMAGE).items()}
 
-    def features(self, image_size: int | tuple[int, int]) -> dict[str, Signal]:
+    def features(self, image_size: int | tuple[int, int]) -> dict[str, FeatureShape]:
         """The signal behind every stage for an image of ``image_size`` pixels.
 
         Raises:
@@ -193,7 +179,7 @@ class BackboneSpec:
         """
         return {record.path[-1]: record.after for record in self.trace(image_size).children}
 
-    def trace(self, image_size: int | tuple[int, int]) -> Record:
+    def trace(self, image_size: int | tuple[int, int]) -> LayerRecord:
         """What each stage, layer and block does to an image of ``image_size`` pixels.
 
         Raises:
@@ -201,7 +187,7 @@ class BackboneSpec:
                 smallest image that works.
         """
         try:
-            return trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))
+            return trace(Sequential(self.stages), FeatureShape.image(self.in_channels, image_size))
         except LayerError as error:
             raise UserError(self._explain(error, image_size)) from None
 
@@ -219,12 +205,12 @@ class BackboneSpec:
 
     def _fits(self, image_size: int) -> bool:
         try:
-            trace(Sequence(self.stages), Signal.image(self.in_channels, image_size))
+            trace(Sequential(self.stages), FeatureShape.image(self.in_channels, image_size))
         except LayerError:
             return False
         return True
 
-    def _feature(self, name: str, signal: Signal) -> FeatureInfo:
+    def _feature(self, name: str, signal: FeatureShape) -> FeatureInfo:
         height, width = signal.height, signal.width
         if height.jump is None or height.offset is None or height.jump != width.jump:
             raise UserError(
@@ -257,11 +243,11 @@ class BackboneSpec:
         )
 
 
-def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequence:
+def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequential:
     place = f"{where}: stages.{name}"
     check_name(name, where=place)
     check_layers(layers, where=place)
-    return Sequence(
+    return Sequential(
         {layer: parse_block(values, where=f"{place}.{layer}", defaults=defaults) for layer, values in layers.items()}
     )
 

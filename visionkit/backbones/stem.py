@@ -7,13 +7,13 @@ from typing import Any
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["PAPER", "settle_stem", "with_stem"]
+__all__ = ["PAPER", "resolve_stem", "with_stem"]
 
 PAPER = "paper"
 """The stem that the stages of a file have."""
 
 
-def settle_stem(content: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_stem(content: Mapping[str, Any]) -> dict[str, Any]:
     """A backbone file's content with its stem put into the stages, so that what is changed later stays changed.
 
     Args:

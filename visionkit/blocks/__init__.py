@@ -35,12 +35,12 @@ from visionkit.blocks.normalization import (
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
 from visionkit.blocks.residual import Basic, Bottleneck, XBlock
 from visionkit.blocks.rewrite import count_residuals, drop_residuals, hold_stride
-from visionkit.blocks.shapes import Axis, DoesNotFitError, Signal, Window
+from visionkit.blocks.shapes import Axis, DoesNotFitError, FeatureShape, Window
 from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
-from visionkit.blocks.trace import LayerError, Record, expand, primitives, trace
+from visionkit.blocks.trace import LayerError, LayerRecord, expand, primitives, trace
 from visionkit.blocks.transposed import ConvTranspose2d
-from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
+from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequential
 
 __all__ = [
     "BLOCKS",
@@ -86,12 +86,12 @@ __all__ = [
     "NormField",
     "Pointwise",
     "Primitive",
-    "Record",
+    "LayerRecord",
     "Repeat",
     "Residual",
-    "Sequence",
+    "Sequential",
     "ShuffleUnit",
-    "Signal",
+    "FeatureShape",
     "SqueezeExcitation",
     "Transition",
     "Window",

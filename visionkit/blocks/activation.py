@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator
 
 from visionkit.blocks.base import block
-from visionkit.blocks.shapes import Signal
-from visionkit.blocks.tree import Kept, Primitive
+from visionkit.blocks.shapes import FeatureShape
+from visionkit.blocks.tree import Primitive, SavedForBackward
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
 
@@ -31,7 +31,7 @@ class Activation(Primitive):
     negative_slope: float = 0.01
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         # leaky_relu: where it overwrites its input; relu6 wants its input all the same
         by_output = ("relu", "tanh", "sigmoid", "leaky_relu")
         return "output" if self.name in by_output else "input"
@@ -40,7 +40,7 @@ class Activation(Primitive):
     def overwrites(self) -> bool:
         return self.name not in ("tanh", "sigmoid", "gelu")
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         if self.name == "leaky_relu":

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import Field
 
-from visionkit.blocks.tree import Block, Composite, Node, Sequence
+from visionkit.blocks.tree import Block, Composite, Node, Sequential
 from visionkit.errors import UserError, did_you_mean
 from visionkit.names import check_name
 from visionkit.registry import Registry
@@ -42,7 +42,7 @@ class Repeat(Composite):
         later = self.block
         if any(field.name == "stride" for field in dataclasses.fields(self.block)):  # type: ignore[arg-type]
             later = dataclasses.replace(self.block, stride=1)  # type: ignore[type-var]
-        return Sequence({str(i): later if i else self.block for i in range(self.times)})
+        return Sequential({str(i): later if i else self.block for i in range(self.times)})
 
 
 def check_layers(layers: Any, *, where: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from visionkit.blocks.shapes import Signal
+from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.trace import joined, writes_in_place
-from visionkit.blocks.tree import Block, Node, Primitive, Sequence
+from visionkit.blocks.tree import Block, Node, Primitive, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
+def build(node: Node, signal: FeatureShape) -> tuple[nn.Module, FeatureShape]:
     """Make the torch module of an opened tree.
 
     Args:
@@ -30,12 +30,12 @@ def build(node: Node, signal: Signal) -> tuple[nn.Module, Signal]:
         return node.build(signal), node.output(signal)
     assert not isinstance(node, Block), "expand the tree first"
     modules: dict[str, nn.Module] = {}
-    outputs: list[Signal] = []
+    outputs: list[FeatureShape] = []
     previous: Node | None = None
     for name, child in node.children.items():
-        before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
+        before = outputs[-1] if outputs and isinstance(node, Sequential) else signal
         modules[name], after = build(child, before)
-        if isinstance(node, Sequence) and writes_in_place(child, previous):
+        if isinstance(node, Sequential) and writes_in_place(child, previous):
             layers.overwrite_input(modules[name])
         outputs.append(after)
         previous = child

@@ -13,8 +13,8 @@ from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
 from visionkit.blocks.pooling import Identity
-from visionkit.blocks.shapes import Signal
-from visionkit.blocks.tree import Composite, Node, Primitive, Residual, Sequence
+from visionkit.blocks.shapes import FeatureShape
+from visionkit.blocks.tree import Composite, Node, Primitive, Residual, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,23 +31,23 @@ class Pointwise(Primitive):
     out_channels: int
     init: Init = Init()
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         return replace(signal, channels=self.out_channels)
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return (signal.channels + 1) * self.out_channels
 
-    def weights_per_neuron(self, signal: Signal) -> int:
+    def weights_per_neuron(self, signal: FeatureShape) -> int:
         return signal.channels + 1
 
-    def weights_formula(self, signal: Signal) -> str:
+    def weights_formula(self, signal: FeatureShape) -> str:
         return f"1 + {signal.channels} = {signal.channels + 1}"
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         channels, height, width = signal.shape
         return channels * self.out_channels * height * width
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         layer = layers.Pointwise(signal.channels, self.out_channels)
@@ -64,10 +64,10 @@ class LayerScale(Primitive):
 
     init_value: Annotated[float, Field(gt=0, le=1)] = 1e-6
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return signal.channels
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         return layers.LayerScale(signal.channels, self.init_value)
@@ -107,4 +107,4 @@ class ConvNext(Composite):
         body["project"] = Pointwise(out_channels=in_channels, init=self.init)
         if self.layer_scale:
             body["scale"] = LayerScale(init_value=self.layer_scale)
-        return Sequence({"residual": Residual(Sequence(body), Identity())})
+        return Sequential({"residual": Residual(Sequential(body), Identity())})

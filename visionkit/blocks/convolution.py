@@ -9,8 +9,8 @@ from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, Padding, Size, block
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
-from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, Signal, Window, pair
-from visionkit.blocks.tree import Composite, Kept, Node, Primitive, Sequence
+from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, FeatureShape, Window, pair
+from visionkit.blocks.tree import Composite, Node, Primitive, SavedForBackward, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,7 @@ class Conv2d(Primitive):
         )
         return height, width
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         if signal.channels % self.groups or self.out_channels % self.groups:
             raise DoesNotFitError(
                 f"groups={self.groups} does not divide the {signal.channels} channels that come in "
@@ -74,28 +74,28 @@ class Conv2d(Primitive):
             )
         return signal.slide(self.windows(), channels=self.out_channels)
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         height, width = self.kernel_size
         weights = height * width * (signal.channels // self.groups) * self.out_channels
         return weights + (self.out_channels if self.bias else 0)
 
-    def weights_per_neuron(self, signal: Signal) -> int:
+    def weights_per_neuron(self, signal: FeatureShape) -> int:
         height, width = self.kernel_size
         return height * width * (signal.channels // self.groups) + self.bias
 
-    def weights_formula(self, signal: Signal) -> str:
+    def weights_formula(self, signal: FeatureShape) -> str:
         height, width = self.kernel_size
         channels = f"{signal.channels}" if self.groups == 1 else f"{signal.channels}/{self.groups}"
         return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(signal)}"
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing" if self.keeps_size else "input"
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         return self.scratch_bytes(signal)
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         """The padded copy, where padding differs between both ends."""
         if not self.keeps_size:
             return 0
@@ -104,12 +104,12 @@ class Conv2d(Primitive):
         )
         return BYTES * signal.channels * height * width
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         height, width = self.kernel_size
         channels, rows, columns = self.output(signal).shape
         return height * width * (signal.channels // self.groups) * channels * rows * columns
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         from visionkit import layers
@@ -166,7 +166,7 @@ class Conv(Composite):
         )
         parts = {"conv": conv, "norm": self.norm, "act": self.activation}
         children = {name: parts[name] for name in self.order.split("_")}
-        return Sequence({name: part for name, part in children.items() if part is not None})
+        return Sequential({name: part for name, part in children.items() if part is not None})
 
     def _padding(self) -> tuple[int, int]:
         if self.padding == "valid":
@@ -213,14 +213,14 @@ class Flatten(Primitive):
     is_view: ClassVar[bool] = True
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         channels, height, width = signal.shape
-        return Signal(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
+        return FeatureShape(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Flatten()
@@ -236,22 +236,22 @@ class Linear(Primitive):
     bias: bool = True
     init: Init = Init()
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         return replace(signal, channels=self.out_features)
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return (signal.channels + self.bias) * self.out_features
 
-    def weights_per_neuron(self, signal: Signal) -> int:
+    def weights_per_neuron(self, signal: FeatureShape) -> int:
         return signal.channels + self.bias
 
-    def weights_formula(self, signal: Signal) -> str:
+    def weights_formula(self, signal: FeatureShape) -> str:
         return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         return signal.channels * self.out_features
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         layer = nn.Linear(signal.channels, self.out_features, bias=self.bias)

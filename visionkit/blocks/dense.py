@@ -10,7 +10,7 @@ from pydantic import Field
 from visionkit.blocks.base import Count, Depth, Fraction, block
 from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.pooling import AvgPool, Dropout, Identity
-from visionkit.blocks.tree import Concat, Node, Sequence
+from visionkit.blocks.tree import Concat, Node, Sequential
 
 __all__ = ["Dense", "Transition"]
 
@@ -30,7 +30,7 @@ class Dense(ConvBlock):
     dropout: Fraction = 0.0
 
     def parts(self, in_channels: int) -> Node:
-        return Sequence(
+        return Sequential(
             {
                 f"layer{i}": Concat({"old": Identity(), "new": self._new_features()})
                 for i in range(1, self.num_layers + 1)
@@ -42,7 +42,7 @@ class Dense(ConvBlock):
         if self.bottleneck_width:
             convs["conv1"] = self._conv(self.bottleneck_width * self.growth_rate, 1)
         convs[f"conv{len(convs) + 1}"] = self._conv(self.growth_rate, 3)
-        return Sequence({**convs, **({"dropout": Dropout(p=self.dropout)} if self.dropout else {})})
+        return Sequential({**convs, **({"dropout": Dropout(p=self.dropout)} if self.dropout else {})})
 
     def _conv(self, out_channels: int, kernel_size: int) -> Conv:
         return replace(self.conv(out_channels, kernel_size), bias=False, order="norm_act_conv")
@@ -58,4 +58,4 @@ class Transition(ConvBlock):
     def parts(self, in_channels: int) -> Node:
         conv = self.conv(max(1, int(in_channels * self.compression)), 1)
         conv = replace(conv, bias=False, order="norm_act_conv")
-        return Sequence({"conv": conv, "pool": AvgPool(kernel_size=2, stride=2)})
+        return Sequential({"conv": conv, "pool": AvgPool(kernel_size=2, stride=2)})

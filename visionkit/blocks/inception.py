@@ -10,7 +10,7 @@ from pydantic import PlainValidator
 
 from visionkit.blocks.base import Count, block, check_layers, parse_block
 from visionkit.blocks.convolution import ConvBlock
-from visionkit.blocks.tree import Block, Composite, Concat, Node, Sequence
+from visionkit.blocks.tree import Block, Composite, Concat, Node, Sequential
 from visionkit.errors import UserError
 from visionkit.names import check_name
 from visionkit.schema import describe
@@ -54,7 +54,7 @@ class Inception(Composite):
     branches: Annotated[dict[str, dict[str, Block]], PlainValidator(_read_branches)]
 
     def parts(self, in_channels: int) -> Node:
-        return Concat({name: Sequence(layers) for name, layers in self.branches.items()})
+        return Concat({name: Sequential(layers) for name, layers in self.branches.items()})
 
 
 @block("fire")
@@ -68,7 +68,7 @@ class Fire(ConvBlock):
 
     def parts(self, in_channels: int) -> Node:
         expand1x1, expand3x3 = self.conv(self.expand1x1_channels, 1), self.conv(self.expand3x3_channels, 3)
-        return Sequence({
+        return Sequential({
             "squeeze": self.conv(self.squeeze_channels, 1),
             "expand": Concat({"expand1x1": expand1x1, "expand3x3": expand3x3}),
         })  # fmt: skip

@@ -11,7 +11,7 @@ from visionkit.blocks.base import Count, Extent, block
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
-from visionkit.blocks.tree import Node, Residual, Sequence
+from visionkit.blocks.tree import Node, Residual, Sequential
 
 __all__ = ["InvertedResidual"]
 
@@ -37,10 +37,10 @@ class InvertedResidual(ConvBlock):
     residual: bool = True
 
     def parts(self, in_channels: int) -> Node:
-        body = Sequence(self._fused(in_channels) if self.fused else self._separable(in_channels))
+        body = Sequential(self._fused(in_channels) if self.fused else self._separable(in_channels))
         if self.residual and self.stride == 1 and in_channels == self.out_channels:
-            return Sequence({"residual": Residual(body, Identity())})
-        return Sequence({"body": body})
+            return Sequential({"residual": Residual(body, Identity())})
+        return Sequential({"body": body})
 
     def _width(self, in_channels: int) -> int:
         return self.expanded_channels or round(in_channels * self.expansion)

@@ -9,8 +9,8 @@ from pydantic import Field, PlainValidator
 
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.base import Count, block
-from visionkit.blocks.shapes import BYTES, Signal
-from visionkit.blocks.tree import Composite, Node, Primitive, Sequence
+from visionkit.blocks.shapes import BYTES, FeatureShape
+from visionkit.blocks.tree import Composite, Node, Primitive, Sequential
 from visionkit.errors import UserError
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
@@ -30,7 +30,7 @@ class Norm(Primitive):
     shifts: ClassVar[bool] = True
     """Whether it adds a bias of its own, so that a convolution right before needs none."""
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return 2 * signal.channels if self.shifts else 0
 
 
@@ -45,11 +45,11 @@ class BatchNorm(Norm):
     eps: Positive = 1e-5
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
 
-    def buffer_bytes(self, signal: Signal) -> int:
+    def buffer_bytes(self, signal: FeatureShape) -> int:
         """Running mean and variance of each channel, and the number of batches seen."""
         return 2 * BYTES * signal.channels + 8
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.BatchNorm2d(signal.channels, eps=self.eps, momentum=self.momentum)
@@ -68,10 +68,10 @@ class GroupNorm(Norm):
     groups: Count = 32
     eps: Positive = 1e-5
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         return signal.see_all()
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         groups = next(n for n in range(min(self.groups, signal.channels), 0, -1) if signal.channels % n == 0)
@@ -85,14 +85,14 @@ class LayerNorm(Norm):
 
     eps: Positive = 1e-6
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """Mean and spread of each position."""
         return 2 * BYTES * signal.height.size * signal.width.size
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         return 0 if backward else self.kept_bytes(signal)
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         return layers.LayerNorm2d(signal.channels, eps=self.eps)
@@ -105,10 +105,10 @@ class InstanceNorm(Norm):
 
     eps: Positive = 1e-5
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         return signal.see_all()
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.InstanceNorm2d(signal.channels, eps=self.eps, affine=True)
@@ -129,14 +129,14 @@ class LocalResponseNorm(Norm):
     beta: float = 0.75
     k: float = 1.0
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """The padded squares, their scaled mean, and its power."""
         return signal.bytes * (signal.channels + self.size - 1) // signal.channels + 2 * signal.bytes
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         return (3 if backward else 2) * signal.bytes
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.LocalResponseNorm(self.size, alpha=self.alpha, beta=self.beta, k=self.k)
@@ -166,6 +166,6 @@ class NormAct(Composite):
     activation: ActivationField = None
 
     def parts(self, in_channels: int) -> Node:
-        return Sequence(
+        return Sequential(
             {name: part for name, part in (("norm", self.norm), ("act", self.activation)) if part is not None}
         )

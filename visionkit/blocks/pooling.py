@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from visionkit.blocks.base import Fraction, Padding, Size, block
-from visionkit.blocks.shapes import BYTES, DoesNotFitError, Signal, Window, pair
-from visionkit.blocks.tree import Kept, Primitive
+from visionkit.blocks.shapes import BYTES, DoesNotFitError, FeatureShape, Window, pair
+from visionkit.blocks.tree import Primitive, SavedForBackward
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,10 +24,10 @@ class Identity(Primitive):
     is_view: ClassVar[bool] = True
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Identity()
@@ -63,7 +63,7 @@ class _Pool(Primitive):
         )
         return height, width
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         if 2 * self.padding > min(pair(self.kernel_size)):
             raise DoesNotFitError(
                 f"padding {self.padding} is more than half of the pooling kernel {self.kernel_size}, "
@@ -77,15 +77,15 @@ class _Pool(Primitive):
 class MaxPool(_Pool):
     """The largest number under each window."""
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """Where each maximum came from."""
         return _INDEX_BYTES * self.output(signal).numbers
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         """As much, which torch finds even where nobody wants it."""
         return 0 if backward else self.kept_bytes(signal)
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.MaxPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
@@ -96,7 +96,7 @@ class MaxPool(_Pool):
 class AvgPool(_Pool):
     """The mean under each window, padding counted as zeros as in torch."""
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.AvgPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
@@ -115,19 +115,19 @@ class AdaptivePool(Primitive):
     size: Size
     kind: Literal["avg", "max"] = "avg"
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         height, width = pair(self.size)
-        return Signal(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
+        return FeatureShape(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing" if self._is_mean else "input"
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """Where each maximum came from."""
         return _INDEX_BYTES * self.output(signal).numbers if self.kind == "max" else 0
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         """As much, which torch finds even where nobody wants it."""
         return 0 if backward else self.kept_bytes(signal)
 
@@ -135,7 +135,7 @@ class AdaptivePool(Primitive):
     def _is_mean(self) -> bool:
         return self.kind == "avg" and pair(self.size) == (1, 1)
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.AdaptiveAvgPool2d(self.size) if self.kind == "avg" else nn.AdaptiveMaxPool2d(self.size)
@@ -150,14 +150,14 @@ class Dropout(Primitive):
     channels: bool = False
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """The factor of each number, or of each map."""
         return (BYTES * signal.channels if self.channels else signal.bytes) if self.p else 0
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Dropout2d(self.p) if self.channels else nn.Dropout(self.p)
@@ -180,10 +180,10 @@ class ZeroPadShortcut(Primitive):
         return self if keep_stride else replace(self, stride=1)
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         if self.out_channels < signal.channels:
             raise DoesNotFitError(
                 f"a zero-padded shortcut cannot go from {signal.channels} channels down to {self.out_channels}; "
@@ -192,7 +192,7 @@ class ZeroPadShortcut(Primitive):
         window = Window(1, self.stride)
         return signal.slide((window, window), channels=self.out_channels)
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         return layers.ZeroPadShortcut(self.out_channels - signal.channels, self.stride)

@@ -11,7 +11,7 @@ from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
 from visionkit.blocks.shapes import DoesNotFitError
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
-from visionkit.blocks.tree import Node, Residual, Sequence
+from visionkit.blocks.tree import Node, Residual, Sequential
 
 __all__ = ["Basic", "Bottleneck", "XBlock"]
 
@@ -39,10 +39,10 @@ class _ResidualBlock(ConvBlock):
 
     def parts(self, in_channels: int) -> Node:
         act = {} if self.activation is None else {"act": self.activation}
-        body: Node = Sequence(self.body(in_channels))
+        body: Node = Sequential(self.body(in_channels))
         if not self.residual:
-            return Sequence({"body": body, **act})
-        return Sequence({"residual": Residual(body, self._shortcut(in_channels)), **act})
+            return Sequential({"body": body, **act})
+        return Sequential({"residual": Residual(body, self._shortcut(in_channels)), **act})
 
     def _shortcut(self, in_channels: int) -> Node:
         if self.stride == 1 and in_channels == self.out_channels:

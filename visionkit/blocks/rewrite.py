@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from visionkit.blocks.tree import Block, Gate, Node, Primitive, Residual, Sequence
+from visionkit.blocks.tree import Block, Gate, Node, Primitive, Residual, Sequential
 
 __all__ = ["count_residuals", "drop_residuals", "hold_stride"]
 
@@ -35,7 +35,7 @@ def hold_stride(node: Node, limit: int, *, stride: int = 1, dilation: int = 1) -
     children: dict[str, Node] = {}
     ends = [(stride, dilation)]
     for name, child in node.children.items():
-        start = ends[-1] if isinstance(node, Sequence) else ends[0]
+        start = ends[-1] if isinstance(node, Sequential) else ends[0]
         children[name], *end = hold_stride(child, limit, stride=start[0], dilation=start[1])
         ends.append((end[0], end[1]))
     if isinstance(node, Gate):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 BYTES = 4
 """Of one number of a map: float32."""
 
-__all__ = ["BYTES", "Axis", "DoesNotFitError", "Signal", "TooSmallError", "Window", "pair"]
+__all__ = ["BYTES", "Axis", "DoesNotFitError", "FeatureShape", "TooSmallError", "Window", "pair"]
 
 
 class DoesNotFitError(ValueError):
@@ -110,7 +110,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Signal:
+class FeatureShape:
     """A feature map without its batch axis."""
 
     channels: int
@@ -118,7 +118,7 @@ class Signal:
     width: Axis
 
     @classmethod
-    def image(cls, channels: int, size: int | tuple[int, int]) -> Signal:
+    def image(cls, channels: int, size: int | tuple[int, int]) -> FeatureShape:
         """The image itself; ``size`` in pixels, one number or (height, width)."""
         height, width = pair(size)
         return cls(channels, Axis(height), Axis(width))
@@ -138,21 +138,21 @@ class Signal:
         """What the map of one image takes in memory, in float32."""
         return BYTES * self.numbers
 
-    def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> Signal:
+    def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> FeatureShape:
         """The signal after a window over height and one over width."""
         height, width = windows
-        return Signal(
+        return FeatureShape(
             self.channels if channels is None else channels, self.height.slide(height), self.width.slide(width)
         )
 
-    def see_all(self) -> Signal:
+    def see_all(self) -> FeatureShape:
         """The signal after an operation over the whole map: each cell depends on every pixel of the image."""
         height, width = (replace(axis, receptive_field=None) for axis in (self.height, self.width))
         return replace(self, height=height, width=width)
 
-    def merge(self, other: Signal) -> Signal:
+    def merge(self, other: FeatureShape) -> FeatureShape:
         """Two paths of one source, joined: this one's sizes, and of both views the wider; None (global) is widest."""
-        return Signal(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))
+        return FeatureShape(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))
 
 
 def _merge(one: Axis, other: Axis) -> Axis:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv, ConvBlock
-from visionkit.blocks.shapes import DoesNotFitError, Signal
-from visionkit.blocks.tree import Concat, Kept, Node, Primitive, Sequence
+from visionkit.blocks.shapes import DoesNotFitError, FeatureShape
+from visionkit.blocks.tree import Concat, Node, Primitive, SavedForBackward, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,15 +26,15 @@ class ChannelSlice(Primitive):
     parts: int
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         if signal.channels % self.parts:
             raise DoesNotFitError(f"{signal.channels} channels cannot be split into {self.parts} equal parts")
         return replace(signal, channels=signal.channels // self.parts)
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         return layers.ChannelSlice(self.index, self.parts)
@@ -50,15 +50,15 @@ class ChannelShuffle(Primitive):
     groups: Count
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         if signal.channels % self.groups:
             raise DoesNotFitError(f"groups={self.groups} does not divide the {signal.channels} channels that come in")
         return signal
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.ChannelShuffle(self.groups)
@@ -93,8 +93,8 @@ class ShuffleUnit(ConvBlock):
             convolved = {"slice": ChannelSlice(index=1, parts=2), **convolved}
         else:
             passed = {"conv1": self._depthwise(in_channels), "conv2": self.conv(width, 1)}
-        branches = Concat({"passed": Sequence(passed), "convolved": Sequence(convolved)})
-        return Sequence({"branches": branches, "shuffle": ChannelShuffle(groups=2)})
+        branches = Concat({"passed": Sequential(passed), "convolved": Sequential(convolved)})
+        return Sequential({"branches": branches, "shuffle": ChannelShuffle(groups=2)})
 
     def _depthwise(self, channels: int) -> Conv:
         return self.conv(channels, 3, stride=self.stride, groups=channels, activated=False)

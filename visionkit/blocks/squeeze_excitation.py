@@ -12,7 +12,7 @@ from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.pooling import AdaptivePool
-from visionkit.blocks.tree import Composite, Gate, Node, Sequence
+from visionkit.blocks.tree import Composite, Gate, Node, Sequential
 from visionkit.schema import STRICT
 
 __all__ = ["SqueezeExcitation", "round_channels"]
@@ -54,7 +54,7 @@ class SqueezeExcitation(Composite):
     def parts(self, in_channels: int) -> Node:
         inner = self.squeeze_channels or self._squeezed(in_channels)
         return Gate(
-            Sequence({
+            Sequential({
                 "pool": AdaptivePool(size=1),
                 "fc1": Conv(out_channels=inner, kernel_size=1, activation=self.activation, init=self.init),
                 "fc2": Conv(out_channels=in_channels, kernel_size=1, activation=self.gate, init=self.init),

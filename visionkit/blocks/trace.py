@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from visionkit.blocks.shapes import DoesNotFitError, Signal, TooSmallError
-from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequence
+from visionkit.blocks.shapes import DoesNotFitError, FeatureShape, TooSmallError
+from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequential
 from visionkit.names import RESERVED_NAMES
 
-__all__ = ["Join", "LayerError", "Record", "expand", "joined", "primitives", "trace", "writes_in_place"]
+__all__ = ["Join", "LayerError", "LayerRecord", "expand", "joined", "primitives", "trace", "writes_in_place"]
 
 
 class LayerError(ValueError):
@@ -32,7 +32,7 @@ class LayerError(ValueError):
         message: str,
         *,
         path: tuple[str, ...],
-        signal: Signal,
+        signal: FeatureShape,
         layer: Primitive | None = None,
         too_small: bool = False,
     ) -> None:
@@ -49,12 +49,12 @@ class Join:
         how: Stacked along the channels, added, or cut into regions (`sources` keep their size then).
     """
 
-    sources: tuple[Signal, ...]
+    sources: tuple[FeatureShape, ...]
     how: Literal["concat", "sum", "pool"] = "concat"
 
 
 @dataclass(frozen=True)
-class Record:
+class LayerRecord:
     """What `trace` saw of one node of an opened tree.
 
     Attributes:
@@ -72,9 +72,9 @@ class Record:
 
     path: tuple[str, ...]
     node: Node
-    before: Signal
-    after: Signal
-    children: tuple[Record, ...] = ()
+    before: FeatureShape
+    after: FeatureShape
+    children: tuple[LayerRecord, ...] = ()
     in_place: bool = False
     shared: bool = False
     runs: int = 1
@@ -82,12 +82,12 @@ class Record:
     join: Join | None = None
 
     @property
-    def parts(self) -> tuple[Record, ...]:
+    def parts(self) -> tuple[LayerRecord, ...]:
         """The children; those of a shared record are shared, too."""
         return tuple(replace(child, shared=True) for child in self.children) if self.shared else self.children
 
     @property
-    def primitives(self) -> Iterator[Record]:
+    def primitives(self) -> Iterator[LayerRecord]:
         """The records of all primitives in it, in the order of execution."""
         if isinstance(self.node, Primitive):
             yield self
@@ -125,7 +125,7 @@ class Record:
         return self.runs * sum(child.connections for child in self.children)
 
 
-def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[Node, Signal]:
+def expand(node: Node, signal: FeatureShape, *, path: tuple[str, ...] = ()) -> tuple[Node, FeatureShape]:
     """Open every composite, so that primitives and combinators are left.
 
     Args:
@@ -150,36 +150,36 @@ def expand(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> tuple[N
         return node, _output(node, signal, path)
     assert not isinstance(node, Block)
     children: dict[str, Node] = {}
-    outputs: list[Signal] = []
+    outputs: list[FeatureShape] = []
     for name, child in node.children.items():
         if name in RESERVED_NAMES:
             raise LayerError(f"a part cannot be called '{name}', a word torch uses itself", path=path, signal=signal)
-        before = outputs[-1] if outputs and isinstance(node, Sequence) else signal
+        before = outputs[-1] if outputs and isinstance(node, Sequential) else signal
         children[name], after = expand(child, before, path=(*path, name))
         outputs.append(after)
     return node.with_children(children), joined(node, signal, outputs, path)
 
 
-def trace(node: Node, signal: Signal, *, path: tuple[str, ...] = ()) -> Record:
+def trace(node: Node, signal: FeatureShape, *, path: tuple[str, ...] = ()) -> LayerRecord:
     """Send a signal through an opened tree and write down what each part does to it.
 
     Raises:
         LayerError: If a layer cannot take its input or branches do not match.
     """
     if isinstance(node, Primitive):
-        return Record(path, node, signal, _output(node, signal, path))
+        return LayerRecord(path, node, signal, _output(node, signal, path))
     assert not isinstance(node, Block), "expand the tree first"
-    children: list[Record] = []
+    children: list[LayerRecord] = []
     previous: Node | None = None
     for name, child in node.children.items():
-        before = children[-1].after if children and isinstance(node, Sequence) else signal
+        before = children[-1].after if children and isinstance(node, Sequential) else signal
         record = trace(child, before, path=(*path, name))
-        if isinstance(node, Sequence) and writes_in_place(child, previous):
+        if isinstance(node, Sequential) and writes_in_place(child, previous):
             record = replace(record, in_place=True)
         children.append(record)
         previous = child
     after = joined(node, signal, [child.after for child in children], path)
-    return Record(path, node, signal, after, tuple(children))
+    return LayerRecord(path, node, signal, after, tuple(children))
 
 
 def primitives(node: Node) -> Iterator[Primitive]:
@@ -191,7 +191,7 @@ def primitives(node: Node) -> Iterator[Primitive]:
             yield from primitives(child)
 
 
-def _output(layer: Primitive, signal: Signal, path: tuple[str, ...]) -> Signal:
+def _output(layer: Primitive, signal: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
     try:
         return layer.output(signal)
     except DoesNotFitError as error:
@@ -199,9 +199,9 @@ def _output(layer: Primitive, signal: Signal, path: tuple[str, ...]) -> Signal:
         raise LayerError(str(error), path=path, signal=signal, layer=layer, too_small=too_small) from None
 
 
-def joined(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, ...]) -> Signal:
+def joined(node: Node, signal: FeatureShape, outputs: list[FeatureShape], path: tuple[str, ...]) -> FeatureShape:
     """The signal behind a combinator, from the signals behind its children."""
-    if isinstance(node, Sequence):
+    if isinstance(node, Sequential):
         return outputs[-1] if outputs else signal
     if isinstance(node, Gate):
         return _weigh(signal, outputs[0], path)
@@ -230,7 +230,7 @@ def joined(node: Node, signal: Signal, outputs: list[Signal], path: tuple[str, .
     return joined
 
 
-def _weigh(signal: Signal, gate: Signal, path: tuple[str, ...]) -> Signal:
+def _weigh(signal: FeatureShape, gate: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
     """The signal behind a gate: its own shape, if the gate's broadcasts to it."""
     if any(one not in (1, whole) for one, whole in zip(gate.shape, signal.shape, strict=True)):
         raise LayerError(
@@ -248,7 +248,7 @@ def _is_overwritable(node: Node) -> bool:
     """Whether the layer behind this node may write over what it returns."""
     if isinstance(node, Primitive):
         return node.overwritable
-    if isinstance(node, Sequence):
+    if isinstance(node, Sequential):
         return bool(node.children) and _is_overwritable(list(node.children.values())[-1])
     return True
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from visionkit.blocks.initialization import Init
-from visionkit.blocks.shapes import Axis, Signal
+from visionkit.blocks.shapes import Axis, FeatureShape
 from visionkit.blocks.tree import Primitive
 
 if TYPE_CHECKING:
@@ -29,24 +29,24 @@ class ConvTranspose2d(Primitive):
     bias: bool = True
     init: Init = Init()
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         height, width = (self._enlarged(axis) for axis in (signal.height, signal.width))
-        return Signal(self.out_channels, height, width)
+        return FeatureShape(self.out_channels, height, width)
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return (signal.channels * self.factor**2 + self.bias) * self.out_channels
 
-    def weights_per_neuron(self, signal: Signal) -> int:
+    def weights_per_neuron(self, signal: FeatureShape) -> int:
         return signal.channels + self.bias
 
-    def weights_formula(self, signal: Signal) -> str:
+    def weights_formula(self, signal: FeatureShape) -> str:
         return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         channels, rows, columns = self.output(signal).shape
         return signal.channels * channels * rows * columns
 
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         from torch import nn
 
         layer = nn.ConvTranspose2d(signal.channels, self.out_channels, self.factor, stride=self.factor, bias=self.bias)

@@ -1,7 +1,7 @@
 """The tree that every block is made of: primitives, composites, and the combinators that join them.
 
 A *primitive* knows its arithmetic and its torch layer. A *composite* only says what it is
-made of: `Composite.parts` gives a tree of blocks joined by `Sequence`, `Residual`, `Concat`
+made of: `Composite.parts` gives a tree of blocks joined by `Sequential`, `Residual`, `Concat`
 and `Gate`. `visionkit.blocks.trace` does everything else.
 """
 
@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from visionkit.blocks.shapes import Signal
+from visionkit.blocks.shapes import FeatureShape
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Composite", "Concat", "Gate", "Kept", "Node", "Primitive", "Residual", "Sequence"]
+__all__ = ["Block", "Composite", "Concat", "Gate", "SavedForBackward", "Node", "Primitive", "Residual", "Sequential"]
 
-Kept = Literal["input", "output", "nothing"]
+SavedForBackward = Literal["input", "output", "nothing"]
 
 
 class Block(ABC):  # noqa: B024  (a name for both kinds)
@@ -38,7 +38,7 @@ class Primitive(Block):
     """Whether only the whole is known: neither what a cell sees nor which maps it makes on the way."""
 
     @property
-    def keeps(self) -> Kept:
+    def keeps(self) -> SavedForBackward:
         """The map that backward needs of this layer (the gradient of its weights, or of its function)."""
         return "input"
 
@@ -47,7 +47,7 @@ class Primitive(Block):
         """Whether it may write its output over its input, where that is `overwritable`."""
         return False
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         """The signal after this layer.
 
         Raises:
@@ -55,36 +55,36 @@ class Primitive(Block):
         """
         return signal
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         """Number of independent trainable numbers, given the signal that comes in."""
         return 0
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         """Multiplications with a weight for one image, given the signal that comes in."""
         return 0
 
-    def weights_per_neuron(self, signal: Signal) -> int | None:
+    def weights_per_neuron(self, signal: FeatureShape) -> int | None:
         """Weights of one output number with its bias, or None for a layer that forms no weighted sums."""
         return None
 
-    def weights_formula(self, signal: Signal) -> str:
+    def weights_formula(self, signal: FeatureShape) -> str:
         """How `weights_per_neuron` comes about, such as ``1 + 11*11*3 = 364``; empty where there are none."""
         return ""
 
-    def kept_bytes(self, signal: Signal) -> int:
+    def kept_bytes(self, signal: FeatureShape) -> int:
         """What backward needs of one image beside input or output, such as where each maximum came from."""
         return 0
 
-    def scratch_bytes(self, signal: Signal, *, backward: bool = False) -> int:
+    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
         """What this layer holds of one image while it works, beside input, output and `kept_bytes`."""
         return 0
 
-    def buffer_bytes(self, signal: Signal) -> int:
+    def buffer_bytes(self, signal: FeatureShape) -> int:
         """What is saved with the weights without being one, such as the running statistics of a norm."""
         return 0
 
     @abstractmethod
-    def build(self, signal: Signal) -> nn.Module:
+    def build(self, signal: FeatureShape) -> nn.Module:
         """The torch layer, initialised, for the signal that comes in."""
 
     @property
@@ -111,13 +111,13 @@ class Composite(Block):
 
 
 @dataclass(frozen=True)
-class Sequence:
+class Sequential:
     """Parts one after the other; their names become module names. ``made_by`` is the composite's name."""
 
     children: Mapping[str, Node]
     made_by: str = ""
 
-    def with_children(self, children: Mapping[str, Node]) -> Sequence:
+    def with_children(self, children: Mapping[str, Node]) -> Sequential:
         """The same around other parts."""
         return replace(self, children=children)
 
@@ -172,4 +172,4 @@ class Gate:
         return replace(self, body=children["body"])
 
 
-Node: TypeAlias = "Block | Sequence | Residual | Concat | Gate"
+Node: TypeAlias = "Block | Sequential | Residual | Concat | Gate"

@@ -13,7 +13,7 @@ from typing import Any
 from visionkit.cli.overrides import PATH_KEYS, Override
 from visionkit.errors import UserError
 
-__all__ = ["NEVER_SWEPT", "Interval", "alternatives", "combinations", "expanded"]
+__all__ = ["NEVER_SWEPT", "Interval", "sweep_values", "combinations", "expand_words"]
 
 LIMIT = 10_000
 NEVER_SWEPT = frozenset({"run", "run_dir", "resume", "format", "plugins"})
@@ -28,7 +28,7 @@ class Interval:
     log: bool
 
 
-def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] | Interval | None:
+def sweep_values(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] | Interval | None:
     """The values that one word stands for, as they would be typed.
 
     Args:
@@ -76,16 +76,16 @@ def alternatives(word: str, choices: Mapping[str, Sequence[str]]) -> list[str] |
     return values
 
 
-def expanded(
+def expand_words(
     words: Sequence[str], choices: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, str, list[str] | Interval | None]]:
-    """Each word with its key and its `alternatives`.
+    """Each word with its key and its `sweep_values`.
 
     Raises:
-        UserError: As `alternatives`; also if a key with several values is given twice.
+        UserError: As `sweep_values`; also if a key with several values is given twice.
     """
     read = [(word, override.key if (override := Override.read(word)) else word) for word in words]
-    found = [(word, key, alternatives(word, choices)) for word, key in read]
+    found = [(word, key, sweep_values(word, choices)) for word, key in read]
     keys = [key for _, key in read]
     for _, key, values in found:
         if values is not None and keys.count(key) > 1:
@@ -103,7 +103,7 @@ def combinations(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     """
     swept: dict[str, list[str]] = {}
     runs = 1
-    for word, key, values in expanded(words, choices):
+    for word, key, values in expand_words(words, choices):
         if isinstance(values, Interval):
             raise UserError(
                 f"'{word}' is an interval, from which a search draws values. Add sweep=optuna, or give the values: "

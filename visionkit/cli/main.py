@@ -12,8 +12,8 @@ from typing import Any
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
 from visionkit.cli.help import help_text
-from visionkit.cli.overrides import PATH_KEYS, Override, Typed, allow_only, read_value, sort_overrides
-from visionkit.cli.resolve import boolean, plain_of, resolve
+from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
+from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ProcessError, UserError, did_you_mean
 from visionkit.registry import load_plugins
@@ -128,16 +128,16 @@ def _run(request: _Request) -> int:
         from visionkit.cli.sweep import run_sweep
 
         return run_sweep(request.words, request.config_dirs)
-    typed = sort_overrides(request.words, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
+    typed = parse_overrides(request.words, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     return _COMMANDS[request.verb](typed, request.config_dirs)
 
 
-def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
+def _train(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.distributed.processes import is_first_process
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
 
-    resume = boolean(typed.options.get("resume", "false"), key="resume")
+    resume = parse_boolean(typed.options.get("resume", "false"), key="resume")
     folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
@@ -148,7 +148,7 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
             f"run={typed.options['run']} repeats a run from its file, and experiment={typed.groups['experiment']} "
             "starts from the shipped groups. Give one of both."
         )
-    plain = resolve(typed, config_dirs, base=None if folder is None else plain_of(folder, typed))
+    plain = resolve(typed, config_dirs, base=None if folder is None else stored_config(folder, typed))
     if folder is not None and not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
     if is_first_process():  # the others, started by torchrun or srun, may find that it has made the folder
@@ -160,7 +160,7 @@ def _train(typed: Typed, config_dirs: Sequence[Path]) -> int:
     return train(config, resume_from=folder if resume else None)
 
 
-def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
+def _evaluate(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.runs.config import RunConfig
 
     folder, plain = _of_run(typed, config_dirs, verb="evaluate")
@@ -176,7 +176,7 @@ def _evaluate(typed: Typed, config_dirs: Sequence[Path]) -> int:
     return evaluate(config, folder, split=split)
 
 
-def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
+def _predict(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.data.images import ImageFiles
     from visionkit.inference.options import PredictOptions
     from visionkit.runs.config import RunConfig
@@ -196,7 +196,7 @@ def _predict(typed: Typed, config_dirs: Sequence[Path]) -> int:
     return predict(config, folder, files, options=options)
 
 
-def _inspect(typed: Typed, config_dirs: Sequence[Path]) -> int:
+def _inspect(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import InspectOptions, inspect
     from visionkit.runs.config import RunConfig
     from visionkit.schema import parse
@@ -223,7 +223,7 @@ _MAY_CHANGE_ON_RESUME = (
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 
 
-def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
+def _of_run(typed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder a verb works on, and its configuration with what was typed laid over it."""
     from visionkit.runs.folder import RunFolder
 
@@ -231,7 +231,7 @@ def _of_run(typed: Typed, config_dirs: Sequence[Path], *, verb: str) -> tuple[An
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
     allow_only(typed, _MAY_CHANGE_AFTER, because=f"{verb} takes a run as it is")
     folder = RunFolder.open(typed.options["run"].strip("'\""))
-    base = plain_of(folder, typed)
+    base = stored_config(folder, typed)
     base["format"] = "text"
     if isinstance(base.get("hardware"), dict):  # to look at a run, one machine is enough
         base["hardware"] |= {"num_nodes": 1, "node_rank": 0}

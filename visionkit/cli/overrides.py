@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visionkit.backbones.stem import settle_stem
+from visionkit.backbones.stem import resolve_stem
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["PATH_KEYS", "Override", "Typed", "allow_only", "apply_overrides", "read_value", "sort_overrides"]
+__all__ = ["PATH_KEYS", "Override", "ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
 
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
 """Keys whose values are taken to the letter, whatever signs a path may hold."""
@@ -36,7 +36,7 @@ class Override:
 
 
 @dataclass
-class Typed:
+class ParsedOverrides:
     """The overrides of one command, sorted.
 
     Attributes:
@@ -50,7 +50,9 @@ class Typed:
     options: dict[str, str] = field(default_factory=dict)
 
 
-def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options: Collection[str], verb: str) -> Typed:
+def parse_overrides(
+    arguments: Sequence[str], *, groups: Collection[str], options: Collection[str], verb: str
+) -> ParsedOverrides:
     """Sort what was typed; nothing is looked up yet.
 
     Args:
@@ -62,7 +64,7 @@ def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options
     Raises:
         UserError: If something is no override.
     """
-    typed = Typed()
+    typed = ParsedOverrides()
     for argument in arguments:
         override = Override.read(argument)
         if override is None:
@@ -79,7 +81,7 @@ def sort_overrides(arguments: Sequence[str], *, groups: Collection[str], options
     return typed
 
 
-def allow_only(typed: Typed, allowed: Collection[str], *, because: str) -> None:
+def allow_only(typed: ParsedOverrides, allowed: Collection[str], *, because: str) -> None:
     """Refuse changes that a finished run cannot take.
 
     Args:
@@ -107,7 +109,7 @@ def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> No
     for override in stems:
         _apply(config, override)
     if isinstance(config.get("backbone"), Mapping):
-        config["backbone"] = settle_stem(config["backbone"])
+        config["backbone"] = resolve_stem(config["backbone"])
     for override in overrides:
         if override not in stems:
             _apply(config, override)

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import compose
-from visionkit.cli.overrides import Typed, apply_overrides
+from visionkit.cli.overrides import ParsedOverrides, apply_overrides
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
-__all__ = ["boolean", "plain_of", "resolve"]
+__all__ = ["parse_boolean", "stored_config", "resolve"]
 
 
 def resolve(
-    typed: Typed,
+    typed: ParsedOverrides,
     config_dirs: Sequence[Path],
     *,
     base: Mapping[str, Any] | None = None,
@@ -44,7 +44,7 @@ def resolve(
     return plain
 
 
-def plain_of(folder: RunFolder, typed: Typed) -> dict[str, Any]:
+def stored_config(folder: RunFolder, typed: ParsedOverrides) -> dict[str, Any]:
     """A run's configuration. Its plugins are code, and no file makes us run code: they must be typed again.
 
     Raises:
@@ -61,7 +61,7 @@ def plain_of(folder: RunFolder, typed: Typed) -> dict[str, Any]:
     return plain
 
 
-def boolean(text: str, *, key: str) -> bool:
+def parse_boolean(text: str, *, key: str) -> bool:
     """``true`` or ``false`` as it was typed, in small or large letters.
 
     Args:

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from visionkit.cli.compose import compose, group_choices
-from visionkit.cli.expand import NEVER_SWEPT, Interval, expanded
+from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_words
 from visionkit.cli.overrides import Override, apply_overrides
-from visionkit.cli.sweep import Runs, read_words, refuse_groups
+from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_words
 from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic
@@ -29,9 +29,9 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     from visionkit.sweeps.folder import SweepFolder
     from visionkit.sweeps.space import SearchSettings
 
-    refuse_groups()
+    check_single_process()
     choices = group_choices(config_dirs)
-    typed = read_words(words, choices)
+    typed = parse_sweep_words(words, choices)
     options = typed.options(config_dirs, flags=())
     if options.launcher != "basic":
         raise UserError("a search makes one run after the other, each drawn from those before. Leave the launcher out.")
@@ -45,7 +45,7 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
         )
     words = [f"sweep={choice}", *(word for word in typed.defining if word in fixed)]
     folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, words)
-    runs = Runs(fixed, config_dirs)
+    runs = RunComposer(fixed, config_dirs)
 
     from visionkit.sweeps.search import search
 
@@ -58,7 +58,7 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     )
 
 
-def write_experiment(runs: Runs, overrides: Mapping[str, str], folder: Path) -> str:
+def write_experiment(runs: RunComposer, overrides: Mapping[str, str], folder: Path) -> str:
     """Write ``experiment/<name>.yaml`` below a folder, from which ``--config-dir`` makes the run again.
 
     A section that differs from the choice of its group by more than additions becomes a choice of its own there.
@@ -102,7 +102,7 @@ def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     """What was typed for the search to draw from, and the words that stay as they are."""
     space: dict[str, Any] = {}
     fixed = []
-    for word, key, values in expanded(words, choices):
+    for word, key, values in expand_words(words, choices):
         if values is None:
             fixed.append(word)
         elif isinstance(values, Interval):
@@ -115,7 +115,7 @@ def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
 def _typed_settings(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[str, list[Override]]:
     """The choice for the group ``sweep`` and what was typed below it."""
     choice, changes = "optuna", []
-    for word, key, values in expanded(words, choices):
+    for word, key, values in expand_words(words, choices):
         override = Override.read(word)
         if override is None:
             raise UserError(f"'{word}' is no setting of a search. Expected such as sweep.trials=20")

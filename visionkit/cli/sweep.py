@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import check_choice, group_choices
-from visionkit.cli.expand import alternatives, combinations
-from visionkit.cli.overrides import Override, Typed, read_value, sort_overrides
-from visionkit.cli.resolve import boolean, plain_of, resolve
+from visionkit.cli.expand import combinations, sweep_values
+from visionkit.cli.overrides import Override, ParsedOverrides, parse_overrides, read_value
+from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
     from visionkit.sweeps.grid import SweepOptions
 
-__all__ = ["Runs", "SweepWords", "read_words", "refuse_groups", "run_sweep"]
+__all__ = ["RunComposer", "SweepWords", "parse_sweep_words", "check_single_process", "run_sweep"]
 
 _OWN = ("run_dir", "resume", "format", "hydra/launcher", "hydra.launcher.n_jobs")
 _MAY_CHANGE = (*_OWN, "dataset.num_workers", "dataset.root", "hardware", "plugins", "sweep.trials")
@@ -64,7 +64,7 @@ class SweepWords:
     @property
     def resume(self) -> bool:
         """Whether a sweep goes on."""
-        return boolean(self.own.get("resume", "false"), key="resume")
+        return parse_boolean(self.own.get("resume", "false"), key="resume")
 
     def options(self, config_dirs: Sequence[Path], *, flags: Sequence[str] = ("-m",)) -> SweepOptions:
         """How the sweep is made.
@@ -107,7 +107,7 @@ class SweepWords:
         return text
 
 
-def read_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> SweepWords:
+def parse_sweep_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> SweepWords:
     """Sort what was typed.
 
     Raises:
@@ -123,14 +123,14 @@ def read_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> Sw
         if key.startswith(("hydra.", "hydra/")):
             raise UserError(f"'{word}' does nothing here. Of Hydra's keys, a sweep knows {_OWN[3]} and {_OWN[4]}.")
         may_change = any(key == name or key.startswith(f"{name}.") for name in _MAY_CHANGE)
-        if not may_change or alternatives(word, choices) is not None:
+        if not may_change or sweep_values(word, choices) is not None:
             sorted_words.defining.append(word)
         of_search = key.startswith("sweep.") or (key == "sweep" and override is not None and not override.delete)
         (sorted_words.sweep if of_search else sorted_words.runs).append(word)
     return sorted_words
 
 
-class Runs:
+class RunComposer:
     """Composes the runs of a sweep out of the words that they share.
 
     Args:
@@ -152,9 +152,9 @@ class Runs:
 
             if "experiment" in typed.groups:
                 raise UserError("run=... repeats a run from its file, and experiment=... starts from the groups.")
-            self._base = plain_of(RunFolder.open(typed.options["run"].strip("'\"")), typed)
+            self._base = stored_config(RunFolder.open(typed.options["run"].strip("'\"")), typed)
 
-    def typed(self, overrides: Mapping[str, str]) -> Typed:
+    def typed(self, overrides: Mapping[str, str]) -> ParsedOverrides:
         """The words of one run."""
         left = dict(overrides)
         words = []
@@ -163,7 +163,7 @@ class Runs:
             key = "" if typed is None or typed.delete else typed.key
             words.append(f"{key}={left.pop(key)}" if key in left else word)
         words += [f"{key}={text}" for key, text in left.items()]
-        return sort_overrides(words, groups=self.groups, options=("run",), verb="train")
+        return parse_overrides(words, groups=self.groups, options=("run",), verb="train")
 
     def config(self, overrides: Mapping[str, str]) -> RunConfig:
         """One run without a folder yet, checked as far as it can be without torch.
@@ -184,7 +184,7 @@ class Runs:
         return config
 
 
-def refuse_groups() -> None:
+def check_single_process() -> None:
     """Sweeps and searches start from one process.
 
     Raises:
@@ -208,15 +208,15 @@ def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
     from visionkit.sweeps.folder import SweepFolder
     from visionkit.sweeps.job import Job
 
-    refuse_groups()
+    check_single_process()
     choices = group_choices(config_dirs)
-    typed = read_words(words, choices)
+    typed = parse_sweep_words(words, choices)
     options = typed.options(config_dirs)
     every = combinations(typed.runs, choices)
     for key, text in dict.fromkeys((key, text) for run in every for key, text in run.items() if key in choices):
         check_choice(key, text.strip("'\""), config_dirs)
     folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, typed.defining)
-    runs = Runs(typed.runs, config_dirs)
+    runs = RunComposer(typed.runs, config_dirs)
     jobs = []
     for number, overrides in enumerate(every):
         try:

@@ -46,7 +46,7 @@ def _evaluate(config: RunConfig, folder: RunFolder, split: str | None, processes
     from visionkit.console import number_table, print_json
     from visionkit.distributed.comm import barrier, rank
     from visionkit.models.prepare import prepare_model
-    from visionkit.runs.checkpoint import check_data, check_division, load_run_model, read_data_info
+    from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
     from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.evaluation import evaluate_split
 
@@ -56,7 +56,7 @@ def _evaluate(config: RunConfig, folder: RunFolder, split: str | None, processes
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)
-    check_division(folder, datamodule)
+    check_splits(folder, datamodule)
     datamodule.setup("test")
     chosen = split or ("test" if "test" in datamodule.sizes else "val")
     task = TASK_CLASSES[config.task.name](prepare_model(model, config.hardware), class_names=names)

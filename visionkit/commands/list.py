@@ -10,7 +10,7 @@ from rich.table import Table
 
 from visionkit.backbones.timm.spec import timm_models
 from visionkit.config_files import conf_folder
-from visionkit.console import output, print_json
+from visionkit.console import print_json, stdout_console
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["list_choices"]
@@ -58,7 +58,7 @@ def list_choices(
     if arguments.get("format") == "json":
         print_json(described)
         return 0
-    console = output()
+    console = stdout_console()
     for group, entries in described.items():
         table = Table(
             title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False

@@ -6,14 +6,14 @@ Importing this package loads no torch; the names below are looked up when they a
 import importlib
 from typing import Any
 
-__all__ = ["SOURCES", "DataInfo", "ImageFiles", "Preprocess", "VisionDataModule", "load_image", "parse_source"]
+__all__ = ["SOURCES", "DataInfo", "ImageFiles", "InputTransform", "VisionDataModule", "load_image", "parse_source"]
 
 _HOMES = {
     "SOURCES": "visionkit.data.sources",
     "DataInfo": "visionkit.data.sources",
     "parse_source": "visionkit.data.sources",
     "ImageFiles": "visionkit.data.images",
-    "Preprocess": "visionkit.data.transforms",
+    "InputTransform": "visionkit.data.transforms",
     "load_image": "visionkit.data.transforms",
     "VisionDataModule": "visionkit.data.datamodule",
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from visionkit.data.polygons import Shapes
+from visionkit.data.polygons import Polygons
 from visionkit.structures.rle import RunLengths
 
 __all__ = ["Annotation", "Annotations"]
@@ -33,7 +33,7 @@ class Annotation:
     labels: Tensor
     crowd: Tensor
     area: Tensor
-    shapes: Shapes | None = None
+    shapes: Polygons | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,7 +55,7 @@ class Annotation:
         return [{**runs, "counts": runs["counts"].decode("ascii")} for runs in self._shapes.rles(height, width)]
 
     @property
-    def _shapes(self) -> Shapes:
+    def _shapes(self) -> Polygons:
         if self.shapes is None:
             raise TypeError("these objects have boxes, no shapes.")
         return self.shapes
@@ -86,7 +86,7 @@ class Annotations:
             torch.cat([getattr(image, name) for image in images]) for name in ("boxes", "labels", "crowd", "area")
         )
         shapes = [image.shapes for image in images if image.shapes is not None]
-        joined = Shapes.join(shapes) if len(shapes) == len(images) else None
+        joined = Polygons.join(shapes) if len(shapes) == len(images) else None
         return cls(counts.cumsum(0), Annotation(boxes, labels, crowd, area, joined))
 
     def __len__(self) -> int:

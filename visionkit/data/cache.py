@@ -13,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visionkit.data.dataset import FileSamples
+from visionkit.data.dataset import FileDataset
 from visionkit.data.images import read_size
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 
-__all__ = ["Decoded", "decode_originals", "decode_prepared", "read_sizes"]
+__all__ = ["ImageCache", "decode_originals", "decode_prepared", "read_sizes"]
 
 _GROUP = 32  # files a thread takes at once; handing out single small ones costs more than decoding them
 
 
 @dataclass
-class Decoded:
+class ImageCache:
     """What decoding a split gave.
 
     Attributes:
@@ -64,7 +64,9 @@ class Decoded:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
 
 
-def decode_prepared(samples: FileSamples, preprocess: Preprocess, *, budget: int, strict: bool) -> Decoded | None:
+def decode_prepared(
+    samples: FileDataset, preprocess: InputTransform, *, budget: int, strict: bool
+) -> ImageCache | None:
     """Decode and preprocess all files, if the result fits.
 
     Args:
@@ -94,19 +96,19 @@ def decode_prepared(samples: FileSamples, preprocess: Preprocess, *, budget: int
             if place != index:
                 images[place] = images[index]
         images = images[: len(keep)]
-    return Decoded(images, keep, problems)
+    return ImageCache(images, keep, problems)
 
 
 def decode_originals(
-    samples: FileSamples, *, budget: int, strict: bool, fit: Preprocess | None = None
-) -> Decoded | None:
+    samples: FileDataset, *, budget: int, strict: bool, fit: InputTransform | None = None
+) -> ImageCache | None:
     """Decode all files at the sizes which they have, or at those to which each is fitted, if they fit into memory.
 
     Args:
         samples: The files.
         budget: Bytes that may be used.
         strict: Whether an unreadable image is an error.
-        fit: Brings each image to a size of its own, see `Preprocess.fit`.
+        fit: Brings each image to a size of its own, see `InputTransform.fit`.
 
     Returns:
         The images; None if they would not fit, which a few files are enough to tell.
@@ -145,11 +147,11 @@ def decode_originals(
     shapes = torch.from_numpy(numpy.insert(sizes, 0, channels, axis=1))[keep]
     before = torch.from_numpy(originals)[keep] if fit is not None else None
     if not problems and count and bool((shapes == shapes[0]).all()):
-        return Decoded(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
-    return Decoded(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
+        return ImageCache(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
+    return ImageCache(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
 
 
-def read_sizes(samples: FileSamples, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
+def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
     """Read heights and widths from the headers of files.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visionkit.data.annotations import Annotations
 from visionkit.data.mask_values import ValueTable, read_mask
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
 
@@ -28,7 +28,7 @@ class ClassMasks(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Tensor:
-        """uint8 (H, W) of the size of the decoded image: class ids from 0, `IGNORED` where there is none.
+        """uint8 (H, W) of the size of the decoded image: class ids from 0, `IGNORE_INDEX` where there is none.
 
         Raises:
             UserError: If its file cannot be read.
@@ -47,10 +47,10 @@ class ClassMasks(ABC):
         """How many pixels each class has in all masks, int64 (num_classes,)."""
 
         def count(index: int) -> Tensor:
-            return torch.bincount(self[index].flatten(), minlength=IGNORED + 1)
+            return torch.bincount(self[index].flatten(), minlength=IGNORE_INDEX + 1)
 
         with ThreadPoolExecutor(4) as pool:
-            counts = sum(pool.map(count, range(len(self))), torch.zeros(IGNORED + 1, dtype=torch.int64))
+            counts = sum(pool.map(count, range(len(self))), torch.zeros(IGNORE_INDEX + 1, dtype=torch.int64))
         return counts[:num_classes]
 
 
@@ -129,7 +129,7 @@ class PaintedMasks(ClassMasks):
         height, width = self.sizes[index].tolist()
         masks = objects.masks(height, width)
         mask = torch.zeros((height, width), dtype=torch.uint8)
-        values = torch.where(objects.crowd, IGNORED, objects.labels + 1).tolist()
+        values = torch.where(objects.crowd, IGNORE_INDEX, objects.labels + 1).tolist()
         places = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
         for row in sorted(range(len(places)), key=places.__getitem__):
             mask[masks[row].bool()] = values[row]

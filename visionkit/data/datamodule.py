@@ -18,25 +18,29 @@ from torch import Tensor
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.cache import Decoded, decode_originals, decode_prepared
-from visionkit.data.collate.base import JointReader
+from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
+from visionkit.data.collate.base import PaddedBatchReader
 from visionkit.data.collate.classification import BatchReader
-from visionkit.data.collate.detection import InstanceReader, ObjectReader
-from visionkit.data.collate.segmentation import MaskReader
-from visionkit.data.dataset import FileSamples, Samples
-from visionkit.data.loader import Loader
-from visionkit.data.sampler import BatchOrder
-from visionkit.data.shared_cache import SharedData
+from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatchReader
+from visionkit.data.collate.segmentation import SegmentationBatchReader
+from visionkit.data.dataset import FileDataset, ImageDataset
+from visionkit.data.loader import BatchLoader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
-from visionkit.data.splitting import read_division
+from visionkit.data.splitting import read_splits
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["VisionDataModule"]
 
-_READERS: dict[str, type[JointReader[Any]]] = {"boxes": ObjectReader, "instances": InstanceReader, "mask": MaskReader}
+_READERS: dict[str, type[PaddedBatchReader[Any]]] = {
+    "boxes": DetectionBatchReader,
+    "instances": InstanceBatchReader,
+    "mask": SegmentationBatchReader,
+}
 
 _STAGES = {
     "fit": ("train", "val"),
@@ -75,7 +79,7 @@ class VisionDataModule(LightningDataModule):
         seed: int,
         strict: bool = False,
         splits_file: Path | None = None,
-        shared: SharedData | None = None,
+        shared: SharedCache | None = None,
     ) -> None:
         super().__init__()
         source = source.serving(target)
@@ -84,7 +88,7 @@ class VisionDataModule(LightningDataModule):
         self.source, self.target, self.strict = source, target, strict
         self.batch_size, self.seed = batch_size, seed
         self.splits_file = Path(splits_file) if splits_file is not None else None
-        self.shared = shared if shared is not None else SharedData()
+        self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
         self._readers: dict[str, BatchReader] = {}
         self._dropped: dict[str, list[str]] = {}
@@ -146,7 +150,7 @@ class VisionDataModule(LightningDataModule):
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
             write_atomic(self.splits_file, json.dumps(splits.saved, indent=0, ensure_ascii=False))
 
-    def samples(self, split: str) -> Samples:
+    def samples(self, split: str) -> ImageDataset:
         """The samples of a split, before any preprocessing.
 
         Raises:
@@ -167,15 +171,15 @@ class VisionDataModule(LightningDataModule):
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
         return torch.bincount(labels, minlength=self.info.num_classes)
 
-    def train_dataloader(self) -> Loader:
+    def train_dataloader(self) -> BatchLoader:
         """Shuffled, augmented batches of the training split."""
         return self._loader("train", training=True)
 
-    def val_dataloader(self) -> Loader:
+    def val_dataloader(self) -> BatchLoader:
         """The validation split in order."""
         return self._loader("val", training=False)
 
-    def test_dataloader(self) -> Loader:
+    def test_dataloader(self) -> BatchLoader:
         """The test split in order.
 
         Raises:
@@ -183,7 +187,7 @@ class VisionDataModule(LightningDataModule):
         """
         return self._loader("test", training=False)
 
-    def loader(self, split: str) -> Loader:
+    def loader(self, split: str) -> BatchLoader:
         """Any split in order and without augmentation, for evaluation.
 
         Raises:
@@ -195,7 +199,7 @@ class VisionDataModule(LightningDataModule):
         if self._splits is None:
             if self.trainer is None:
                 self.prepare_data()
-            saved = read_division(self.splits_file) if self.splits_file and self.splits_file.exists() else None
+            saved = read_splits(self.splits_file) if self.splits_file and self.splits_file.exists() else None
             self._splits = self.shared.splits(self.source, seed=self.seed, saved=saved, strict=self.strict)
         return self._splits
 
@@ -204,7 +208,7 @@ class VisionDataModule(LightningDataModule):
         if split not in self._readers:
             samples = self.samples(split)
             decoded, prepared = None, False
-            if isinstance(samples, FileSamples):
+            if isinstance(samples, FileDataset):
                 prepared = split != "train" or not self._augment.wants_original
                 decoded = self._decode(samples, split, prepared=prepared)
                 if decoded is not None and decoded.problems:
@@ -219,7 +223,7 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split]
 
     def _make_reader(
-        self, samples: Samples, decoded: Decoded | None, prepared: bool, *, training: bool = False
+        self, samples: ImageDataset, decoded: ImageCache | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
         preprocess, augment = self.source.preprocess(), self._augment
         known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
@@ -228,12 +232,12 @@ class VisionDataModule(LightningDataModule):
             return _READERS[self.target](samples, preprocess, training=training, augment=chosen, **known)
         return BatchReader(samples, preprocess, augment=augment if training else None, target=self.target, **known)
 
-    def _decode(self, samples: FileSamples, split: str, *, prepared: bool) -> Decoded | None:
+    def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
         several_sizes = not prepared or self.target in _READERS
         preprocess = self.source.preprocess()
 
-        def decode() -> Decoded | None:
+        def decode() -> ImageCache | None:
             if several_sizes:
                 fit = preprocess if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
@@ -253,13 +257,13 @@ class VisionDataModule(LightningDataModule):
         self._used_bytes += decoded.nbytes if decoded is not None else 0
         return decoded
 
-    def _loader(self, split: str, *, training: bool) -> Loader:
+    def _loader(self, split: str, *, training: bool) -> BatchLoader:
         reader = self._reader(split)
         if training:
             base = reader
             reader = self._make_reader(base.samples, base.decoded, base.prepared, training=True)
             reader.broken = base.broken
-        order = BatchOrder(
+        order = BatchSampler(
             len(reader.samples),
             self.batch_size,
             training=training,
@@ -268,12 +272,12 @@ class VisionDataModule(LightningDataModule):
             world_size=self._world_size,
         )
         workers = self._num_workers(reader)
-        return Loader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
+        return BatchLoader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
         if self.target in _READERS:
-            fill = IGNORED if self.target == "mask" else 0
+            fill = IGNORE_INDEX if self.target == "mask" else 0
             return JointAugment(self.source.augment or {}, self.source.preprocess(), mask_fill=fill)
         return Augment(self.source.augment or {}, self.source.size)
 

@@ -17,10 +17,10 @@ from visionkit.data.class_masks import ClassMasks
 from visionkit.data.images import load_image
 from visionkit.errors import UserError
 
-__all__ = ["FileSamples", "Samples", "TensorSamples"]
+__all__ = ["FileDataset", "ImageDataset", "TensorDataset"]
 
 
-class Samples(ABC):
+class ImageDataset(ABC):
     """A sequence of images, each with a label, with marked objects or with a class for each pixel.
 
     Attributes:
@@ -77,11 +77,11 @@ class Samples(ABC):
         """
 
     @abstractmethod
-    def select(self, positions: Tensor) -> Samples:
+    def select(self, positions: Tensor) -> ImageDataset:
         """The samples at these positions, int64 (M,), in this order."""
 
 
-class TensorSamples(Samples):
+class TensorDataset(ImageDataset):
     """Images of one size that lie in memory.
 
     Args:
@@ -128,8 +128,8 @@ class TensorSamples(Samples):
         """The images at these positions of the split, uint8 (B, C, H, W)."""
         return self.images.index_select(0, self.positions[indices])
 
-    def select(self, positions: Tensor) -> TensorSamples:
-        return TensorSamples(
+    def select(self, positions: Tensor) -> TensorDataset:
+        return TensorDataset(
             self.images,
             self._all_labels,
             self.positions[positions],
@@ -139,7 +139,7 @@ class TensorSamples(Samples):
         )
 
 
-class FileSamples(Samples):
+class FileDataset(ImageDataset):
     """Image files, decoded when they are asked for.
 
     Args:
@@ -191,8 +191,8 @@ class FileSamples(Samples):
             )
         return image
 
-    def select(self, positions: Tensor) -> FileSamples:
-        return FileSamples(
+    def select(self, positions: Tensor) -> FileDataset:
+        return FileDataset(
             self.root,
             self._names[positions.numpy()],
             self.labels[positions],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from visionkit.errors import UserError
 
-__all__ = ["Finding", "refuse"]
+__all__ = ["Finding", "raise_first"]
 
 
 _NAMED = 10
@@ -41,7 +41,7 @@ class Finding:
         return f"{self.count} {self.problem} {self.remedy}: {', '.join(self.places)}{more}"
 
 
-def refuse(findings: Iterable[Finding], *, dataset: str) -> None:
+def raise_first(findings: Iterable[Finding], *, dataset: str) -> None:
     """Make the first finding an error, as ``strict=true`` asks.
 
     Raises:

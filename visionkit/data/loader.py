@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from visionkit.data.collate.classification import BatchReader
-from visionkit.data.sampler import BatchOrder, Plan
-from visionkit.distributed.comm import total, unite
+from visionkit.data.sampler import BatchIndices, BatchSampler
+from visionkit.distributed.comm import all_reduce_max, all_reduce_sum
 from visionkit.errors import UserError
 
-__all__ = ["Loader"]
+__all__ = ["BatchLoader"]
 
 
-class Loader:
+class BatchLoader:
     """The batches of a split; each pass is one epoch.
 
     Of several processes each has as many batches as the order says, whatever its files are like: where none of a
@@ -41,7 +41,7 @@ class Loader:
     """
 
     def __init__(
-        self, reader: BatchReader, order: BatchOrder, *, num_workers: int = 0, pin_memory: bool = False, split: str
+        self, reader: BatchReader, order: BatchSampler, *, num_workers: int = 0, pin_memory: bool = False, split: str
     ) -> None:
         self.reader, self.num_workers, self.pin_memory, self.split = reader, num_workers, pin_memory, split
         self.sampler = order  # Lightning calls its set_epoch
@@ -89,7 +89,7 @@ class Loader:
 
     def _weight(self, here: int, number: int) -> dict[str, Tensor]:
         """What the loss of a training batch is to be multiplied by, one of several processes' parts as it is."""
-        whole = total([here])[0] if len(self.reader.broken) else self.sampler.whole(number)
+        whole = all_reduce_sum([here])[0] if len(self.reader.broken) else self.sampler.whole(number)
         return {"weight": torch.tensor(here * self.sampler.world_size / max(whole, 1))}
 
     def _share_what_is_broken(self, seen: bool) -> None:
@@ -98,8 +98,8 @@ class Loader:
         Raises:
             UserError: In all processes, if no image of the split has been read in any of them.
         """
-        unite(self.reader.broken)
-        if total([int(seen)]) == [0]:
+        all_reduce_max(self.reader.broken)
+        if all_reduce_sum([int(seen)]) == [0]:
             raise UserError(
                 f"none of the {self.sampler.size} images of the {self.split} split can be read, the first of them "
                 f"'{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
@@ -135,7 +135,7 @@ class _Batches(Dataset[Any]):
     def __init__(self, reader: BatchReader) -> None:
         self.reader = reader
 
-    def __getitem__(self, plan: Plan) -> dict[str, Tensor] | str:
+    def __getitem__(self, plan: BatchIndices) -> dict[str, Tensor] | str:
         try:
             return self.reader.read(plan)
         except UserError as error:

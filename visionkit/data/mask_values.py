@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.errors import UserError
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,13 +35,13 @@ class ValueTable:
     coloured: bool = False
 
     def translate(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values (H, W) to class ids, uint8 (H, W), `IGNORED` where there is none."""
+        """Values (H, W) to class ids, uint8 (H, W), `IGNORE_INDEX` where there is none."""
         ids: NDArray[Any] = self._lookup[values]
         return ids
 
     @cached_property
     def _lookup(self) -> NDArray[Any]:
-        table = numpy.full(1 << (24 if self.coloured else 16), IGNORED, dtype=numpy.uint8)
+        table = numpy.full(1 << (24 if self.coloured else 16), IGNORE_INDEX, dtype=numpy.uint8)
         table[list(self.classes)] = list(self.classes.values())
         return table
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-__all__ = ["Shapes", "runs_of"]
+__all__ = ["Polygons", "run_lengths"]
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Polygons:
     """The shape of each object.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shapes:
     is_runs: NDArray[Any]
 
     @classmethod
-    def of(cls, values: Sequence[Any], *, is_runs: bool | Sequence[bool]) -> Shapes:
+    def of(cls, values: Sequence[Any], *, is_runs: bool | Sequence[bool]) -> Polygons:
         """Lay the values of single objects, each (v,), one after another."""
         flat = [numpy.asarray(each, dtype=numpy.float64) for each in values]
         starts = numpy.cumsum([0, *map(len, flat)], dtype=numpy.int64)
@@ -40,7 +40,7 @@ class Shapes:
         return cls(starts, numpy.concatenate([numpy.zeros(0), *flat]), runs)
 
     @classmethod
-    def join(cls, several: Sequence[Shapes]) -> Shapes:
+    def join(cls, several: Sequence[Polygons]) -> Polygons:
         """The objects of all, one after another."""
         lengths = numpy.concatenate([numpy.zeros(1, dtype=numpy.int64), *(numpy.diff(each.starts) for each in several)])
         return cls(
@@ -52,24 +52,24 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.is_runs)
 
-    def __getitem__(self, chosen: Any) -> Shapes:
+    def __getitem__(self, chosen: Any) -> Polygons:
         """The objects that a slice, a mask (n,) or positions (m,) choose; arrays or tensors."""
         rows = numpy.arange(len(self))[chosen if isinstance(chosen, slice) else numpy.asarray(chosen)]
         lengths = numpy.diff(self.starts)[rows]
         starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
         places = numpy.arange(starts[-1]) + numpy.repeat(self.starts[rows] - starts[:-1], lengths)
-        return Shapes(starts, self.values[places], self.is_runs[rows])
+        return Polygons(starts, self.values[places], self.is_runs[rows])
 
     @property
     def nbytes(self) -> int:
         """The size of the arrays in bytes."""
         return self.starts.nbytes + self.values.nbytes + self.is_runs.nbytes
 
-    def enlarged(self, factors: NDArray[Any]) -> Shapes:
+    def enlarged(self, factors: NDArray[Any]) -> Polygons:
         """Outlines with x and y multiplied by each object's factors, float64 (n, 2)."""
         lengths = numpy.diff(self.starts)
         parity = (numpy.arange(len(self.values)) - numpy.repeat(self.starts[:-1], lengths)) % 2
-        return Shapes(
+        return Polygons(
             self.starts, self.values * numpy.repeat(factors, lengths, axis=0)[range(len(parity)), parity], self.is_runs
         )
 
@@ -108,7 +108,7 @@ class Shapes:
         return numpy.ascontiguousarray(mask.decode(self.rles(height, width)).transpose(2, 0, 1))
 
 
-def runs_of(bits: NDArray[Any]) -> NDArray[Any]:
+def run_lengths(bits: NDArray[Any]) -> NDArray[Any]:
     """The run lengths (r,) of the pixels of one object, bool (H, W)."""
     flat = bits.ravel(order="F")
     bounds = numpy.concatenate([[0], numpy.flatnonzero(flat[1:] != flat[:-1]) + 1, [len(flat)]])

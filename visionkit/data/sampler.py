@@ -12,9 +12,9 @@ from torch.utils.data import Sampler
 
 from visionkit.errors import UserError
 
-__all__ = ["BatchOrder", "Plan", "check_batch_size"]
+__all__ = ["BatchSampler", "BatchIndices", "check_batch_size"]
 
-Plan = tuple[Any, int]
+BatchIndices = tuple[Any, int]
 """The positions of a batch in its split, int64 (B,) numpy, and the seed of its random changes."""
 
 
@@ -34,7 +34,7 @@ def check_batch_size(batch_size: int, world_size: int) -> None:
     )
 
 
-class BatchOrder(Sampler[Plan]):
+class BatchSampler(Sampler[BatchIndices]):
     """Which samples come in which batch of an epoch.
 
     Training batches are drawn anew each epoch and are the same ones on any number of processes, which share each of
@@ -85,7 +85,7 @@ class BatchOrder(Sampler[Plan]):
         """How many samples all processes together have in a training batch, counted from 0."""
         return self.batch_size if number < len(self) - 1 else self.size - number * self.batch_size
 
-    def __iter__(self) -> Iterator[Plan]:
+    def __iter__(self) -> Iterator[BatchIndices]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         first, self.first = self.first, 0
         for number, positions in enumerate(self._batches(epoch)[first:], start=first):

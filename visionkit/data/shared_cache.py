@@ -9,15 +9,15 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from visionkit.data.cache import Decoded
+from visionkit.data.cache import ImageCache
 from visionkit.data.sources import Source, Splits
 
-__all__ = ["SharedData"]
+__all__ = ["SharedCache"]
 
 _BESIDE_THE_IMAGES = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
 
 
-class SharedData:
+class SharedCache:
     """Keeps what was read last, never more bytes than the ``dataset.cache_mb`` of the run that asks.
 
     A division that does not depend on the run's seed (``Splits.saved`` is None) serves every seed; images that a
@@ -57,8 +57,8 @@ class SharedData:
         prepared: bool,
         strict: bool,
         need: int,
-        decode: Callable[[], Decoded | None],
-    ) -> Decoded | None:
+        decode: Callable[[], ImageCache | None],
+    ) -> ImageCache | None:
         """The decoded images of a split.
 
         Args:
@@ -72,7 +72,7 @@ class SharedData:
         """
         key = (_settings(source), strict, _digest(division), split, prepared)
         if key in self._held:
-            known: Decoded = self._take(key)
+            known: ImageCache = self._take(key)
             return known
         self._drop_until(_limit(source) - need)
         decoded = decode()

@@ -13,7 +13,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_class_sizes", "hold_out", "read_division", "recall_division"]
+__all__ = ["check_class_sizes", "hold_out", "read_splits", "restore_splits"]
 
 
 def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> dict[str, NDArray[Any]]:
@@ -60,7 +60,7 @@ def check_class_sizes(sizes: Mapping[str, int], parts: Sequence[str], *, where: 
         )
 
 
-def recall_division(
+def restore_splits(
     saved: Mapping[str, Any], files: Collection[str], *, dataset: str, root: str
 ) -> tuple[dict[str, list[str]], list[str]]:
     """The division that was saved, for the files which are there now.
@@ -101,7 +101,7 @@ def recall_division(
     return {split: list(names) for split, names in saved.items()}, notes
 
 
-def read_division(path: Path) -> dict[str, Any]:
+def read_splits(path: Path) -> dict[str, Any]:
     """The division that a file holds.
 
     Raises:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "Preprocess",
+    "InputTransform",
 ]
 
 _MULTIPLE = 32
@@ -21,7 +21,7 @@ _MULTIPLE = 32
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class InputTransform:
     """The ONE deterministic way from a decoded image to an image of the model's size.
 
     Attributes:

@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["barrier", "from_first", "gather", "rank", "share_buffers", "share_state", "total", "unite", "world_size"]
+__all__ = [
+    "barrier",
+    "broadcast_object",
+    "gather_objects",
+    "rank",
+    "broadcast_buffers",
+    "broadcast_state",
+    "all_reduce_sum",
+    "all_reduce_max",
+    "world_size",
+]
 
 T = TypeVar("T")
 
@@ -24,7 +34,7 @@ def rank() -> int:
     return distributed.get_rank() if _joined() else 0
 
 
-def total(numbers: Sequence[int]) -> list[int]:
+def all_reduce_sum(numbers: Sequence[int]) -> list[int]:
     """The sums over all processes of some whole numbers."""
     if world_size() == 1:
         return list(numbers)
@@ -33,7 +43,7 @@ def total(numbers: Sequence[int]) -> list[int]:
     return [int(number) for number in sums.tolist()]
 
 
-def unite(marks: Tensor) -> None:
+def all_reduce_max(marks: Tensor) -> None:
     """Set, in place, what any process has set.
 
     Args:
@@ -43,7 +53,7 @@ def unite(marks: Tensor) -> None:
         distributed.all_reduce(marks, distributed.ReduceOp.MAX)
 
 
-def gather(thing: T) -> list[T]:
+def gather_objects(thing: T) -> list[T]:
     """What each process has, in the order of their ranks, for the first process; the others get their own alone."""
     if world_size() == 1:
         return [thing]
@@ -52,7 +62,7 @@ def gather(thing: T) -> list[T]:
     return [thing] if things is None else things
 
 
-def from_first(thing: T) -> T:
+def broadcast_object(thing: T) -> T:
     """What the first process has, for all; what the others gave is not looked at."""
     if world_size() == 1:
         return thing
@@ -64,15 +74,15 @@ def from_first(thing: T) -> T:
 
 def barrier() -> None:
     """Wait until all processes are here."""
-    total([0])
+    all_reduce_sum([0])
 
 
-def share_buffers(module: nn.Module) -> None:
+def broadcast_buffers(module: nn.Module) -> None:
     """Give all processes the first one's buffers, such as the running statistics of batch norm."""
     _share(list(module.buffers()))
 
 
-def share_state(module: nn.Module) -> None:
+def broadcast_state(module: nn.Module) -> None:
     """Give all processes the first one's parameters and buffers."""
     _share([*module.parameters(), *module.buffers()])
 

@@ -20,7 +20,7 @@ from visionkit.errors import ProcessError, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 
-__all__ = ["LAUNCHER", "WORKER_FILES", "launch", "launched", "report_error"]
+__all__ = ["LAUNCHER", "WORKER_FILES", "launch", "is_worker", "report_error"]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
 """The variable that tells a worker where it finds its job and leaves its words for the process that launched it."""
@@ -91,7 +91,7 @@ def launch(
     return INTERRUPTED if forwarding.done else 0
 
 
-def launched() -> bool:
+def is_worker() -> bool:
     """Whether this process is one that `launch` has started."""
     return WORKER_FILES in os.environ
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from visionkit.errors import UserError
 from visionkit.settings import Hardware
 
-__all__ = ["Processes", "is_first_process", "leave", "started_in_group"]
+__all__ = ["Processes", "is_first_process", "hard_exit", "started_in_group"]
 
 LONGEST_WAIT_MINUTES = 60
 
@@ -101,7 +101,7 @@ def is_first_process() -> bool:
     return os.environ["SLURM_PROCID"] == "0" if _srun_tasks() > 1 else True
 
 
-def leave(code: int) -> None:
+def hard_exit(code: int) -> None:
     """End a member of a group at once: gloo's threads, where they outlive the interpreter, would abort it."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from visionkit.distributed.comm import world_size
 
-__all__ = ["SyncBatchNorm", "convert_batch_norm", "foreign_batch_norms", "uncounted"]
+__all__ = ["SyncBatchNorm", "convert_batch_norm", "count_foreign_batch_norms", "without_statistics"]
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -23,7 +23,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
     numbers of images, and (B, C, ...) maps may have any number of dimensions behind the channels, none too.
 
     Attributes:
-        counts: Whether the images of this process are samples; see `uncounted`.
+        counts: Whether the images of this process are samples; see `without_statistics`.
     """
 
     counts = True
@@ -107,7 +107,7 @@ def convert_batch_norm(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def uncounted(model: nn.Module) -> Iterator[None]:
+def without_statistics(model: nn.Module) -> Iterator[None]:
     """Within, what passes through a model leaves no trace in its batch norms.
 
     A process takes part in a step so, where it has no sample: `SyncBatchNorm` normalises by what the others have seen,
@@ -129,7 +129,7 @@ def uncounted(model: nn.Module) -> Iterator[None]:
             other.training = True
 
 
-def foreign_batch_norms(model: nn.Module) -> int:
+def count_foreign_batch_norms(model: nn.Module) -> int:
     """How many batch norms of a model `convert_batch_norm` leaves alone, because somebody else has made them."""
     return sum(
         isinstance(module, _BATCH_NORMS) and type(module) not in (*_BATCH_NORMS, SyncBatchNorm)

@@ -1,31 +1,33 @@
 """Heads: features to raw outputs, loss and predictions. Their specs need no torch."""
 
-from visionkit.heads.classification.spec import AutoHead, ClassifierHead, ConvHead, LinearHead, MlpHead
-from visionkit.heads.dense.spec import DenseHead, FcosHead, RetinaNetHead
-from visionkit.heads.segmentation.decoders import DeepLabV3Head, DeepLabV3PlusHead, FcnHead, PanopticFpnHead, UnetHead
-from visionkit.heads.segmentation.spec import SegmentationHead
+from visionkit.heads.classification.spec import AutoSpec, ClassificationSpec, ConvSpec, LinearSpec, MlpSpec
+from visionkit.heads.dense.spec import DenseSpec, FcosSpec, RetinaNetSpec
+from visionkit.heads.detection import DetectionSpec
+from visionkit.heads.segmentation.decoders import DeepLabV3PlusSpec, DeepLabV3Spec, FcnSpec, PanopticFpnSpec, UnetSpec
+from visionkit.heads.segmentation.spec import SegmentationSpec
 from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
-from visionkit.heads.two_stage.spec import FasterRcnnHead, MaskRcnnHead
+from visionkit.heads.two_stage.spec import FasterRcnnSpec, MaskRcnnSpec
 
 __all__ = [
     "HEADS",
-    "AutoHead",
-    "ClassifierHead",
-    "ConvHead",
-    "DeepLabV3Head",
-    "DeepLabV3PlusHead",
-    "DenseHead",
-    "FasterRcnnHead",
-    "FcnHead",
-    "FcosHead",
+    "AutoSpec",
+    "ClassificationSpec",
+    "ConvSpec",
+    "DeepLabV3PlusSpec",
+    "DeepLabV3Spec",
+    "DenseSpec",
+    "DetectionSpec",
+    "FasterRcnnSpec",
+    "FcnSpec",
+    "FcosSpec",
     "HeadSpec",
-    "LinearHead",
-    "MaskRcnnHead",
-    "MlpHead",
-    "PanopticFpnHead",
-    "RetinaNetHead",
-    "SegmentationHead",
-    "UnetHead",
+    "LinearSpec",
+    "MaskRcnnSpec",
+    "MlpSpec",
+    "PanopticFpnSpec",
+    "RetinaNetSpec",
+    "SegmentationSpec",
+    "UnetSpec",
     "default_head",
     "head",
     "parse_head",

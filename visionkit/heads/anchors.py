@@ -7,10 +7,10 @@ from torch import Tensor
 
 from visionkit.backbones import FeatureInfo
 
-__all__ = ["place_centers", "rows_of"]
+__all__ = ["anchor_points", "flatten_predictions"]
 
 
-def place_centers(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *, corner: bool) -> Tensor:
+def anchor_points(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *, corner: bool) -> Tensor:
     """The middles of a level's places, (H, W, 2) float32: x and y in pixels.
 
     Args:
@@ -27,6 +27,6 @@ def place_centers(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *,
     return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], dim=-1)
 
 
-def rows_of(x: Tensor, channels: int) -> Tensor:
+def flatten_predictions(x: Tensor, channels: int) -> Tensor:
     """A map (B, n * channels, H, W) with one row per place and anchor: (B, H * W * n, channels)."""
     return x.permute(0, 2, 3, 1).reshape(len(x), -1, channels)

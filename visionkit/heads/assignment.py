@@ -14,14 +14,14 @@ from torch import Tensor
 
 from visionkit.structures.boxes import box_areas
 
-__all__ = ["assign_anchors", "assign_centers"]
+__all__ = ["assign_anchors", "assign_points"]
 
 _AT_ONCE = {"cpu": 2**20}
 """Pairs of box and anchor that are compared at a time: on a CPU as many as its cache holds."""
 
 
 @torch.no_grad()
-def assign_centers(
+def assign_points(
     boxes: Tensor,
     labels: Tensor,
     centers: Sequence[Tensor],

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from visionkit.heads.spec import HeadSpec
+
 __all__ = ["Head", "Predictions"]
 
 Predictions = dict[str, Tensor]
@@ -18,7 +20,12 @@ class Head(nn.Module, ABC):
 
     For a batch of B images a classification head turns ``{"layer4": (B, 512, 7, 7)}`` into
     ``{"logits": (B, K)}``. `forward` alone is what an exported model runs.
+
+    Attributes:
+        spec: What it was built from, by `visionkit.heads.build.build_head`.
     """
+
+    spec: HeadSpec
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec
 from visionkit.blocks import (
+    FeatureShape,
+    LayerRecord,
     Node,
-    Record,
-    Signal,
     expand,
     trace,
 )
 from visionkit.blocks.base import Count
 from visionkit.heads.spec import HeadSpec
-from visionkit.necks import FPN
+from visionkit.necks import FPNSpec
 
-if TYPE_CHECKING:
-    from visionkit.necks.fpn import FeaturePyramid
-
-__all__ = ["DetectionHead", "Positive", "Probability", "anchor_shapes", "is_resnet50", "on_each_level"]
+__all__ = ["DetectionSpec", "Positive", "Probability", "anchor_shapes", "is_resnet50", "trace_levels"]
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +31,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionHead(HeadSpec):
+class DetectionSpec(HeadSpec):
     """A head on a feature pyramid.
 
     Attributes:
@@ -44,14 +41,11 @@ class DetectionHead(HeadSpec):
 
     task: ClassVar[str] = "detect"
 
-    neck: FPN = FPN()
+    neck: FPNSpec = FPNSpec()
     max_detections: Count = 100
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:
         return [stage.name for stage in self.neck.stages(backbone).values()]
-
-    def build_neck(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> FeaturePyramid:
-        return self.neck.build(backbone, image_size=image_size)
 
     @property
     def num_anchors(self) -> int:
@@ -59,9 +53,9 @@ class DetectionHead(HeadSpec):
         return 1
 
 
-def on_each_level(
-    branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, Signal], *, level_by_level: bool
-) -> list[Record]:
+def trace_levels(
+    branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, FeatureShape], *, level_by_level: bool
+) -> list[LayerRecord]:
     """What parts that are the same on every level do there; their weights are counted on the first.
 
     Args:
@@ -69,8 +63,8 @@ def on_each_level(
         levels: The levels' maps by name.
         level_by_level: Whether all parts look at one level before the next; else each part at all levels.
     """
-    records: list[Record] = []
-    after: dict[tuple[str, str], Signal] = {}
+    records: list[LayerRecord] = []
+    after: dict[tuple[str, str], FeatureShape] = {}
     pairs = [(name, level) for level in levels for name in branches]
     for name, level in pairs if level_by_level else sorted(pairs, key=lambda pair: list(branches).index(pair[0])):
         source, node = branches[name]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visionkit.backbones import BackboneSpec, pretrained
+from visionkit.backbones import BackboneSpec
+from visionkit.backbones.weights import sources
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
 
-__all__ = ["COCO", "check_start", "published_model"]
+__all__ = ["COCO", "check_weights", "published_model"]
 
 COCO = "coco"
 """The word for torchvision's weights of a whole model that were trained on COCO."""
@@ -37,7 +38,7 @@ def published_model(spec: BackboneSpec, head: HeadSpec) -> str:
     return name
 
 
-def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) -> None:
+def check_weights(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) -> None:
     """Look whether there are the weights that a model is to start from.
 
     Args:
@@ -49,8 +50,8 @@ def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) 
         UserError: If they are not there, do not fit the task, or both are given.
     """
     text = str(weights)
-    pretrained.refuse_both(weights, spec.weights)
-    if head.task != "classify" and text in pretrained.PUBLISHED:
+    sources.check_one_source(weights, spec.weights)
+    if head.task != "classify" and text in sources.PUBLISHED:
         raise UserError(
             f"weights: found '{text}', which are weights of whole classifiers, but the task is '{head.task}'. "
             f"For the backbone alone: backbone.weights={text}. Of whole models for this task: weights={COCO}"
@@ -60,6 +61,6 @@ def check_start(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) 
             f"weights: found '{COCO}', which are weights for detection and segmentation, but the task is 'classify'. "
             "Expected imagenet, a file or run:FOLDER."
         )
-    pretrained.check_start(spec, None if text == COCO else weights)
+    sources.check_weights(spec, None if text == COCO else weights)
     if text == COCO:
         published_model(spec, head)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from visionkit.blocks import Record
+from visionkit.blocks import LayerRecord
 from visionkit.inspection.network import Network
-from visionkit.inspection.textbook import Lines, kind_of, lines_of
+from visionkit.inspection.textbook import Lines, explanation_lines, layer_kind
 
 __all__ = ["Explanation", "explain"]
 
@@ -42,13 +42,13 @@ def explain(net: Network) -> list[Explanation]:
     found: dict[str, Explanation] = {}
     for part in net.parts:
         for record in _walk(part):
-            kind = kind_of(record)
+            kind = layer_kind(record)
             if kind and kind not in found:
-                found[kind] = Explanation(kind, ".".join(record.path), lines_of(record))
+                found[kind] = Explanation(kind, ".".join(record.path), explanation_lines(record))
     return list(found.values())
 
 
-def _walk(record: Record) -> Iterator[Record]:
+def _walk(record: LayerRecord) -> Iterator[LayerRecord]:
     yield record
     for child in record.children:
         yield from _walk(child)

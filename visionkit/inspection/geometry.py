@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from visionkit.blocks import Axis, Record, Window
+from visionkit.blocks import Axis, LayerRecord, Window
 
 __all__ = ["geometry_lines"]
 
 
-def geometry_lines(record: Record) -> Sequence[tuple[str, str]]:
+def geometry_lines(record: LayerRecord) -> Sequence[tuple[str, str]]:
     """Size, receptive field, jump and offset behind a record whose node has ``windows()``.
 
     Height and width are told apart where they differ.

@@ -6,10 +6,21 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from visionkit.blocks import BLOCKS, Activation, Block, Conv2d, Flatten, Node, Primitive, Record, Sequence, Window
+from visionkit.blocks import (
+    BLOCKS,
+    Activation,
+    Block,
+    Conv2d,
+    Flatten,
+    LayerRecord,
+    Node,
+    Primitive,
+    Sequential,
+    Window,
+)
 from visionkit.inspection.network import Network, fold
 
-__all__ = ["Row", "rows", "type_of"]
+__all__ = ["LayerRow", "layer_rows", "type_of"]
 
 _FEW = 3
 
@@ -18,7 +29,7 @@ Both = int | float | list[int | None] | list[float | None] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class LayerRow:
     """One layer, or a block that is folded into one row.
 
     Attributes:
@@ -71,7 +82,7 @@ class Row:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "opaque"}
 
 
-def rows(net: Network, *, depth: int) -> list[Row]:
+def layer_rows(net: Network, *, depth: int) -> list[LayerRow]:
     """A row for each layer or block that has at most ``depth`` names."""
     return [_row(record, net) for part in net.parts for record in fold(part, depth)]
 
@@ -83,7 +94,7 @@ def type_of(node: Node) -> str:
     if isinstance(node, Activation):
         return node.name
     name = type(node).__name__ if isinstance(node, Block) else node.made_by or type(node).__name__
-    if name in ("Repeat", "Sequence") and isinstance(node, Sequence):
+    if name in ("Repeat", "Sequence") and isinstance(node, Sequential):
         kinds = [type_of(child) for child in node.children.values()]
         if len(set(kinds)) == 1:
             return kinds[0] if len(kinds) == 1 and name == "Sequence" else f"{len(kinds)} x {kinds[0]}"
@@ -93,12 +104,12 @@ def type_of(node: Node) -> str:
     return registered.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _row(record: Record, net: Network) -> Row:
+def _row(record: LayerRecord, net: Network) -> LayerRow:
     windows, size_formula = _window(record)
     weighted = [p for p in record.primitives if _weights(p) is not None]
     only = weighted[0] if len(weighted) == 1 else None
     height, width = record.after.height, record.after.width
-    return Row(
+    return LayerRow(
         name=".".join(record.path),
         type=type_of(record.node),
         runs=record.runs,
@@ -122,12 +133,12 @@ def _row(record: Record, net: Network) -> Row:
     )
 
 
-def _weights(record: Record) -> int | None:
+def _weights(record: LayerRecord) -> int | None:
     assert isinstance(record.node, Primitive)
     return record.node.weights_per_neuron(record.before)
 
 
-def _window(record: Record) -> tuple[tuple[Window, ...], str]:
+def _window(record: LayerRecord) -> tuple[tuple[Window, ...], str]:
     """The one window of this row over height and width, and the formula of the size it leaves."""
     sliding = [p for p in record.primitives if hasattr(p.node, "windows")]
     if isinstance(record.node, Flatten):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from visionkit.blocks.shapes import BYTES
-from visionkit.blocks.trace import Join, Record
+from visionkit.blocks.trace import Join, LayerRecord
 from visionkit.blocks.tree import Concat, Gate, Primitive, Residual
-from visionkit.blocks.tree import Sequence as InTurn
+from visionkit.blocks.tree import Sequential as InTurn
 
-__all__ = ["Backward", "Life", "Map", "Share"]
+__all__ = ["Backward", "Liveness", "LiveMap", "Share"]
 
 Path = tuple[str, ...]
 
 
-class Map:
+class LiveMap:
     """Memory that is held by so many."""
 
     def __init__(self, size: int, maker: Path, *, needs_gradient: bool) -> None:
@@ -22,23 +22,23 @@ class Map:
         self.holders = 1
 
 
-Backward = Callable[[Map], "Map | None"]
+Backward = Callable[[LiveMap], "LiveMap | None"]
 """Takes over the gradient of a part's output and gives that of its input, or None where nobody wants it."""
 
-Share = Callable[[Map], "list[Map | None]"]
+Share = Callable[[LiveMap], "list[LiveMap | None]"]
 """Takes over the gradient of a joined map and gives that of each map that was joined, or None where nobody wants it."""
 
 
-class Life:
+class Liveness:
     """Counts what is alive; ``times`` is how often the part that runs is done for one image."""
 
     def __init__(self, *, training: bool) -> None:
         self.training = training
         self.live = self.peak = 0
         self.times = 1
-        self.waiting: dict[Map, int] = {}
+        self.waiting: dict[LiveMap, int] = {}
 
-    def forward(self, record: Record, x: Map) -> tuple[Map, Backward]:
+    def forward(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         """The output, held once for the caller, who holds ``x`` as well."""
         node = record.node
         if isinstance(node, InTurn):
@@ -50,7 +50,7 @@ class Life:
         assert isinstance(node, Primitive)
         return self._primitive(record, node, x)
 
-    def meet(self, record: Record, join: Join, sources: Sequence[Map]) -> tuple[Map, Share]:
+    def meet(self, record: LayerRecord, join: Join, sources: Sequence[LiveMap]) -> tuple[LiveMap, Share]:
         """The map that a part joins of others, held once for the caller, who holds these as well."""
         size = record.before.shape[1:]
         kept_as_they_are = [join.how == "pool" or signal.shape[1:] == size for signal in join.sources]
@@ -70,8 +70,8 @@ class Life:
             for one in inputs:
                 self.release(one)
 
-        def share(gradient: Map) -> list[Map | None]:
-            passed: list[Map | None] = []
+        def share(gradient: LiveMap) -> list[LiveMap | None]:
+            passed: list[LiveMap | None] = []
             for source, as_it_is in zip(sources, kept_as_they_are, strict=True):
                 if not source.needs_gradient:
                     passed.append(None)
@@ -84,9 +84,9 @@ class Life:
 
         return joined, share
 
-    def _primitive(self, record: Record, layer: Primitive, x: Map) -> tuple[Map, Backward]:
+    def _primitive(self, record: LayerRecord, layer: Primitive, x: LiveMap) -> tuple[LiveMap, Backward]:
         needs_gradient = record.parameters > 0 or x.needs_gradient
-        kept: list[Map] = []
+        kept: list[LiveMap] = []
         if self.training and needs_gradient:
             kept.append(self.make(self.times * layer.kept_bytes(record.before), record.path, needs_gradient=False))
             if record.in_place and layer.keeps == "input":  # torch copies what is overwritten and still needed
@@ -105,7 +105,7 @@ class Life:
         self._wait(kept)
         passes_on = layer.is_view and record.before.numbers == record.after.numbers
 
-        def backward(gradient: Map) -> Map | None:
+        def backward(gradient: LiveMap) -> LiveMap | None:
             passed = None
             if x.needs_gradient and passes_on:
                 passed = self.hold(gradient)
@@ -119,7 +119,7 @@ class Life:
 
         return y, backward
 
-    def _sequence(self, record: Record, x: Map) -> tuple[Map, Backward]:
+    def _sequence(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         current, steps = self.hold(x), []
         for child in record.children:
             y, step = self.forward(child, current)
@@ -127,8 +127,8 @@ class Life:
             self.release(current)
             current = y
 
-        def backward(gradient: Map) -> Map | None:
-            passed: Map | None = gradient
+        def backward(gradient: LiveMap) -> LiveMap | None:
+            passed: LiveMap | None = gradient
             for step in reversed(steps):
                 if passed is None:
                     break
@@ -137,7 +137,7 @@ class Life:
 
         return current, backward
 
-    def _joined(self, record: Record, x: Map) -> tuple[Map, Backward]:
+    def _joined(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         outputs, steps = self._branches(record, x)
         needs_gradient = any(map.needs_gradient for map in outputs)
         y = self.make(self.times * record.after.bytes, record.path, needs_gradient=needs_gradient)
@@ -145,14 +145,14 @@ class Life:
             self.release(output)
         return y, lambda gradient: self._join(gradient, steps)
 
-    def _gate(self, record: Record, x: Map) -> tuple[Map, Backward]:
+    def _gate(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         (weights,), (step,) = self._branches(record, x)
         y = self.make(self.times * record.after.bytes, record.path, needs_gradient=True)
         kept = [self.hold(x), self.hold(weights)] if self.training else []
         self._wait(kept)
         self.release(weights)
 
-        def backward(gradient: Map) -> Map | None:
+        def backward(gradient: LiveMap) -> LiveMap | None:
             direct = self.make(x.size, (), needs_gradient=False) if x.needs_gradient else None
             product = self.make(x.size, (), needs_gradient=False)
             of_weights = self.make(weights.size, (), needs_gradient=False)
@@ -164,7 +164,7 @@ class Life:
 
         return y, backward
 
-    def _branches(self, record: Record, x: Map) -> tuple[list[Map], list[Backward]]:
+    def _branches(self, record: LayerRecord, x: LiveMap) -> tuple[list[LiveMap], list[Backward]]:
         outputs, steps = [], []
         for child in record.children:
             y, backward = self.forward(child, x)
@@ -172,9 +172,9 @@ class Life:
             steps.append(backward)
         return outputs, steps
 
-    def _join(self, gradient: Map, steps: list[Backward]) -> Map | None:
+    def _join(self, gradient: LiveMap, steps: list[Backward]) -> LiveMap | None:
         """Give each branch the gradient, the last one first, and add up what comes back."""
-        total: Map | None = None
+        total: LiveMap | None = None
         for _ in steps:
             self.hold(gradient)
         self.release(gradient)
@@ -183,7 +183,7 @@ class Life:
             total = passed if total is None or passed is None else self.add(total, passed)
         return total
 
-    def add(self, one: Map, other: Map, *, size: int | None = None) -> Map:
+    def add(self, one: LiveMap, other: LiveMap, *, size: int | None = None) -> LiveMap:
         """The sum of two gradients, in the first's memory unless somebody else holds it or it is a slice of more."""
         if one.holders == 1 and size in (None, one.size):
             self.release(other)
@@ -193,24 +193,24 @@ class Life:
         self.release(other)
         return total
 
-    def make(self, size: int, maker: Path, *, needs_gradient: bool) -> Map:
+    def make(self, size: int, maker: Path, *, needs_gradient: bool) -> LiveMap:
         self.live += size
         self.peak = max(self.peak, self.live)
-        return Map(size, maker, needs_gradient=needs_gradient)
+        return LiveMap(size, maker, needs_gradient=needs_gradient)
 
-    def hold(self, map: Map) -> Map:
+    def hold(self, map: LiveMap) -> LiveMap:
         map.holders += 1
         return map
 
-    def release(self, map: Map) -> None:
+    def release(self, map: LiveMap) -> None:
         map.holders -= 1
         if not map.holders:
             self.live -= map.size
 
-    def _wait(self, kept: list[Map]) -> None:
+    def _wait(self, kept: list[LiveMap]) -> None:
         for map in kept:
             self.waiting[map] = self.waiting.get(map, 0) + 1
 
-    def _done(self, kept: list[Map]) -> None:
+    def _done(self, kept: list[LiveMap]) -> None:
         for map in kept:
             self.release(map)

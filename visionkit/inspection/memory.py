@@ -20,17 +20,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from visionkit.blocks.shapes import Signal
-from visionkit.blocks.trace import Record
-from visionkit.inspection.liveness import Backward, Life, Map, Share
+from visionkit.blocks.shapes import FeatureShape
+from visionkit.blocks.trace import LayerRecord
+from visionkit.inspection.liveness import Backward, LiveMap, Liveness, Share
 
-__all__ = ["Memory", "follow"]
+__all__ = ["MemoryEstimate", "estimate_memory"]
 
 Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """What the maps of one image take, in bytes.
 
     Attributes:
@@ -44,7 +44,7 @@ class Memory:
     kept: Mapping[Path, int]
 
 
-def follow(parts: Iterable[Record], *, given: Collection[str] | None = None) -> Memory:
+def estimate_memory(parts: Iterable[LayerRecord], *, given: Collection[str] | None = None) -> MemoryEstimate:
     """Follow the maps through stages, neck and head.
 
     Args:
@@ -55,16 +55,16 @@ def follow(parts: Iterable[Record], *, given: Collection[str] | None = None) -> 
     parts = _in_order(parts)
     inference = _Pass([part for part in parts if part.runs], given, training=False)
     training = _Pass(parts, given, training=True)
-    return Memory(inference.life.peak, training.life.peak, training.kept)
+    return MemoryEstimate(inference.life.peak, training.life.peak, training.kept)
 
 
-def _in_order(parts: Iterable[Record]) -> list[Record]:
+def _in_order(parts: Iterable[LayerRecord]) -> list[LayerRecord]:
     """Each part behind those whose maps it joins; else as given."""
     parts = list(parts)
     makers = {id(part.before): part for part in parts if part.join} | {id(part.after): part for part in parts}
-    ordered: dict[int, Record] = {}
+    ordered: dict[int, LayerRecord] = {}
 
-    def visit(part: Record) -> None:
+    def visit(part: LayerRecord) -> None:
         for signal in part.join.sources if part.join else ():
             if id(signal) in makers and id(makers[id(signal)]) not in ordered:
                 visit(makers[id(signal)])
@@ -82,10 +82,10 @@ class _Pass:
     Maps have numbers: 0 is the image, then of each part the map that it joins, if it does, and its output.
     """
 
-    def __init__(self, parts: list[Record], given: Collection[str] | None, *, training: bool) -> None:
+    def __init__(self, parts: list[LayerRecord], given: Collection[str] | None, *, training: bool) -> None:
         self.parts, self.training = parts, training
-        self.life = Life(training=training)
-        self.signals: list[Signal] = [parts[0].before]
+        self.life = Liveness(training=training)
+        self.signals: list[FeatureShape] = [parts[0].before]
         self.makers = [-1]
         self.read: list[list[int]] = []
         self.outputs: list[int] = []
@@ -98,7 +98,7 @@ class _Pass:
         self.ends = [self._end(number, given) for number in range(len(self.signals))]
         self.kept = self._run()
 
-    def _find(self, wanted: Signal) -> int:
+    def _find(self, wanted: FeatureShape) -> int:
         numbers = range(len(self.signals) - 1, -1, -1)
         same = [i for i in numbers if self.signals[i] is wanted]
         equal = [i for i in numbers if self.signals[i] == wanted]
@@ -149,11 +149,13 @@ class _Pass:
             self._backward(maps, steps, results)
         return kept
 
-    def _backward(self, maps: list[Map], steps: list[tuple[int, Share | None, Backward]], results: list[int]) -> None:
+    def _backward(
+        self, maps: list[LiveMap], steps: list[tuple[int, Share | None, Backward]], results: list[int]
+    ) -> None:
         life = self.life
         gradients = {maps[i]: life.make(maps[i].size, (), needs_gradient=False) for i in results}
 
-        def pass_on(map: Map, gradient: Map | None) -> None:
+        def pass_on(map: LiveMap, gradient: LiveMap | None) -> None:
             if gradient is not None:
                 known = gradients.get(map)
                 gradients[map] = gradient if known is None else life.add(known, gradient, size=map.size)
@@ -170,9 +172,9 @@ class _Pass:
                 for source, gradient in zip(sources, share(gradients.pop(joined)), strict=True):
                     pass_on(source, gradient)
 
-    def _times(self, part: Record) -> int:
+    def _times(self, part: LayerRecord) -> int:
         return part.runs if not self.training or part.training_runs is None else part.training_runs
 
 
-def _room(part: Record) -> str:
+def _room(part: LayerRecord) -> str:
     return part.path[0] if part.path[1:] else "stage"

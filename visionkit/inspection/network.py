@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from visionkit.backbones import BackboneSpec
-from visionkit.blocks import Gate, Primitive, Record, Sequence
+from visionkit.blocks import Gate, LayerRecord, Primitive, Sequential
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
-from visionkit.inspection.memory import Memory, follow
+from visionkit.inspection.memory import MemoryEstimate, estimate_memory
 
 __all__ = ["Network", "fold", "network"]
 
@@ -29,7 +29,7 @@ class Network:
 
     backbone: BackboneSpec
     image_size: tuple[int, int]
-    parts: tuple[Record, ...]
+    parts: tuple[LayerRecord, ...]
     num_classes: int | None = None
     given: tuple[str, ...] | None = None
 
@@ -44,12 +44,12 @@ class Network:
         return self.backbone.in_channels, *self.image_size
 
     @property
-    def stages(self) -> tuple[Record, ...]:
+    def stages(self) -> tuple[LayerRecord, ...]:
         """The backbone's own parts."""
         return tuple(part for part in self.parts if part.path[0] in self.backbone.stages and not part.path[1:])
 
     @property
-    def primitives(self) -> Iterator[Record]:
+    def primitives(self) -> Iterator[LayerRecord]:
         """All layers in the order of execution."""
         for part in self.parts:
             yield from part.primitives
@@ -81,9 +81,9 @@ class Network:
         return below
 
     @cached_property
-    def memory(self) -> Memory | None:
+    def memory(self) -> MemoryEstimate | None:
         """The life of its maps, or None where it is not known."""
-        return None if self.is_opaque else follow(self.parts, given=self.given)
+        return None if self.is_opaque else estimate_memory(self.parts, given=self.given)
 
 
 def network(
@@ -107,16 +107,16 @@ def network(
     return Network(backbone, image_size, tuple(parts), num_classes if head is not None else None, given)
 
 
-def _weighted_layers(record: Record) -> int:
+def _weighted_layers(record: LayerRecord) -> int:
     if isinstance(record.node, Gate):
         return 0
     if isinstance(record.node, Primitive):
         return record.node.weights_per_neuron(record.before) is not None
     counts = [_weighted_layers(child) for child in record.children]
-    return sum(counts) if isinstance(record.node, Sequence) else max(counts, default=0)
+    return sum(counts) if isinstance(record.node, Sequential) else max(counts, default=0)
 
 
-def fold(record: Record, depth: int) -> Iterator[Record]:
+def fold(record: LayerRecord, depth: int) -> Iterator[LayerRecord]:
     """The parts of a record, none deeper than ``depth`` names."""
     if record.children and len(record.path) < depth:
         for part in record.parts:

@@ -10,13 +10,13 @@ from pydantic import Field
 from rich.markup import escape
 
 from visionkit.backbones import read_backbone
-from visionkit.backbones.weights.sources import check_start
+from visionkit.backbones.weights.sources import check_weights
 from visionkit.blocks.shapes import pair
-from visionkit.console import output, print_json
+from visionkit.console import print_json, stdout_console
 from visionkit.heads import parse_head
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.explanations import Explanation, explain
-from visionkit.inspection.layers import Row, rows
+from visionkit.inspection.layers import LayerRow, layer_rows
 from visionkit.inspection.network import Network, network
 from visionkit.inspection.stages import shares, stage_bars
 from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
@@ -52,7 +52,7 @@ class _Answer:
     task: str
     net: Network
     totals: Totals
-    rows: list[Row]
+    layer_rows: list[LayerRow]
     explanations: list[Explanation]
     warnings: list[str]
 
@@ -97,13 +97,13 @@ def inspect(configs: Sequence[RunConfig], options: InspectOptions, *, use_datase
 
 
 def _answer(config: RunConfig, options: InspectOptions, *, use_dataset: bool) -> _Answer:
-    check_start(config.backbone, config.weights)
+    check_weights(config.backbone, config.weights)
     head = parse_head(config.head, task=config.task.name)
     info = config.source.info() if use_dataset else None
     if info is None and options.num_classes is None:  # what the default data set would make of it, train refuses
         head.check(num_classes=config.source.info().num_classes)
     in_channels = options.in_channels or (info.in_channels if info else None)
-    backbone = head.settle(read_backbone(config.plain["backbone"], in_channels=in_channels))
+    backbone = head.adapt_backbone(read_backbone(config.plain["backbone"], in_channels=in_channels))
     net = network(
         backbone,
         image_size=pair(options.image_size or (info.image_size if info else backbone.image_size)),
@@ -114,7 +114,7 @@ def _answer(config: RunConfig, options: InspectOptions, *, use_dataset: bool) ->
         config.task.name,
         net,
         totals(net, batch_size=options.batch_size, optimizer=config.recipe.optimizer),
-        rows(net, depth=options.depth),
+        layer_rows(net, depth=options.depth),
         explain(net) if options.explain else [],
         warnings(net) if options.explain else [],
     )
@@ -128,7 +128,7 @@ def _print_one(answer: _Answer, options: InspectOptions) -> None:
         grid = Grid.of_mappings(shares(answer.net))
     print_grid(grid, options.format)
     if options.format == "text":
-        console = output()
+        console = stdout_console()
         for line in total_lines(answer.totals):
             console.print(line, soft_wrap=True)
         if answer.net.num_classes is None:
@@ -141,7 +141,7 @@ def _print_one(answer: _Answer, options: InspectOptions) -> None:
 
 
 def _print_words(answer: _Answer) -> None:
-    console = output()
+    console = stdout_console()
     for explanation in answer.explanations:
         console.print()
         console.print(explanation.title, style="bold", markup=False)
@@ -167,9 +167,9 @@ def _print_comparison(answers: Sequence[_Answer], options: InspectOptions) -> No
         return
     if all(net.num_classes is None for net, _ in pairs):
         more = "classifiers" if answers[0].task == "classify" else "what stands on them"
-        output().print(f"The backbones alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
+        stdout_console().print(f"The backbones alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
     for answer in answers:
         if answer.explanations or answer.warnings:
-            output().print()
-            output().print(answer.net.name, style="bold underline", markup=False)
+            stdout_console().print()
+            stdout_console().print(answer.net.name, style="bold underline", markup=False)
             _print_words(answer)

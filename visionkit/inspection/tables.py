@@ -12,8 +12,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from visionkit.console import output
-from visionkit.inspection.layers import Row
+from visionkit.console import stdout_console
+from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
 from visionkit.inspection.totals import Totals
 
@@ -57,7 +57,7 @@ def print_grid(grid: Grid, format: str) -> None:
         _print_text(grid)
 
 
-def layer_grid(net: Network, layers: Sequence[Row], totals: Totals) -> Grid:
+def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid:
     """A row per layer, the sums below."""
     footer = dict.fromkeys(_LAYER_COLUMNS, "") | {
         "layer": "total",
@@ -124,7 +124,7 @@ def _once(numbers: Sequence[int] | None) -> str:
     return str(numbers[0]) if numbers[0] == numbers[1] else times(numbers)
 
 
-def _grid_of_cells(row: Row, value: Any, unit: str = "") -> str:
+def _grid_of_cells(row: LayerRow, value: Any, unit: str = "") -> str:
     if row.opaque:
         return "?"
     if value is None:
@@ -132,7 +132,7 @@ def _grid_of_cells(row: Row, value: Any, unit: str = "") -> str:
     return " x ".join("all" if n is None else f"{n}{unit}" for n in (value if isinstance(value, list) else [value]))
 
 
-def _how_often(row: Row) -> str:
+def _how_often(row: LayerRow) -> str:
     if row.runs == 1:
         return ""
     return f", {row.runs} times" if row.runs else ", in training"
@@ -142,7 +142,7 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-_LAYER_COLUMNS: Mapping[str, Callable[[Row], str]] = {
+_LAYER_COLUMNS: Mapping[str, Callable[[LayerRow], str]] = {
     "layer": lambda row: row.name,
     "type": lambda row: f"{row.type}{_how_often(row)}",
     "kernel": lambda row: times(row.kernel_size or ()),
@@ -188,7 +188,7 @@ def _one_line(cell: str) -> str:
 
 def _print_text(grid: Grid) -> None:
     """As few tables below each other as the terminal is wide enough for, each with the first column."""
-    console = output()
+    console = stdout_console()
     widths = _widths(grid)
     tables = _pack(widths, console.width)
     for columns in tables:

@@ -18,13 +18,13 @@ from visionkit.blocks import (
     GroupNorm,
     InstanceNorm,
     LayerNorm,
+    LayerRecord,
     LayerScale,
     Linear,
     LocalResponseNorm,
     MaxPool,
     Pointwise,
     Primitive,
-    Record,
     Residual,
 )
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
@@ -33,13 +33,13 @@ from visionkit.inspection.geometry import geometry_lines
 from visionkit.inspection.layers import type_of
 from visionkit.inspection.tables import in_bytes, times
 
-__all__ = ["Lines", "kind_of", "lines_of"]
+__all__ = ["Lines", "layer_kind", "explanation_lines"]
 
 Lines = Sequence[tuple[str, str]]
 """What is explained, and the words and formula."""
 
 
-def kind_of(record: Record) -> str:
+def layer_kind(record: LayerRecord) -> str:
     """The name of a kind, or an empty one where there is nothing to say."""
     node = record.node
     if isinstance(node, Conv2d):
@@ -55,7 +55,7 @@ def kind_of(record: Record) -> str:
     )
 
 
-def lines_of(record: Record) -> Lines:
+def explanation_lines(record: LayerRecord) -> Lines:
     """What a textbook says of such a layer, with this one's numbers; of somebody else's, the first words of its own."""
     node = record.node
     if isinstance(node, Conv2d):
@@ -69,7 +69,7 @@ def lines_of(record: Record) -> Lines:
     return [("what", summary), *_shapes(record)]
 
 
-def _convolution(record: Record, conv: Conv2d) -> Lines:
+def _convolution(record: LayerRecord, conv: Conv2d) -> Lines:
     before, after = record.before, record.after
     height, width = conv.kernel_size
     under = before.channels // conv.groups
@@ -91,7 +91,7 @@ def _convolution(record: Record, conv: Conv2d) -> Lines:
     ]
 
 
-def _weighted(record: Record, *, shared: bool) -> Lines:
+def _weighted(record: LayerRecord, *, shared: bool) -> Lines:
     node, after = record.node, record.after
     assert isinstance(node, Primitive)
     weights = node.weights_per_neuron(record.before) or 0
@@ -112,17 +112,17 @@ def _weighted(record: Record, *, shared: bool) -> Lines:
     ]
 
 
-def _linear(record: Record, layer: Linear) -> Lines:
+def _linear(record: LayerRecord, layer: Linear) -> Lines:
     what = f"each of the {layer.out_features:,} neurons is connected to all {record.before.channels:,} numbers"
     return [("what", what), *_weighted(record, shared=False)]
 
 
-def _pointwise(record: Record, layer: Pointwise) -> Lines:
+def _pointwise(record: LayerRecord, layer: Pointwise) -> Lines:
     what = f"a fully connected layer over the {record.before.channels} channels of each cell: a 1x1 convolution"
     return [("what", what), *_weighted(record, shared=True)]
 
 
-def _max_pool(record: Record, pool: MaxPool) -> Lines:
+def _max_pool(record: LayerRecord, pool: MaxPool) -> Lines:
     indices = f"{record.after.numbers:,} places of 8 bytes = {in_bytes(pool.kept_bytes(record.before))}"
     return [
         ("what", f"the largest number under each {_window(pool)} window of each channel; no weights"),
@@ -131,12 +131,12 @@ def _max_pool(record: Record, pool: MaxPool) -> Lines:
     ]
 
 
-def _avg_pool(record: Record, pool: AvgPool) -> Lines:
+def _avg_pool(record: LayerRecord, pool: AvgPool) -> Lines:
     what = f"the mean of the numbers under each {_window(pool)} window of each channel; no weights"
     return [("what", what), *geometry_lines(record)]
 
 
-def _adaptive_pool(record: Record, pool: AdaptivePool) -> Lines:
+def _adaptive_pool(record: LayerRecord, pool: AdaptivePool) -> Lines:
     _, height, width = record.after.shape
     word = "mean" if pool.kind == "avg" else "largest number"
     cells = "the whole map" if height == width == 1 else f"each of {height}x{width} windows that cover the map"
@@ -144,13 +144,13 @@ def _adaptive_pool(record: Record, pool: AdaptivePool) -> Lines:
             ("any size", "the output has this size for images of any size, so what follows fits all")]  # fmt: skip
 
 
-def _flatten(record: Record, layer: Flatten) -> Lines:
+def _flatten(record: LayerRecord, layer: Flatten) -> Lines:
     product = "*".join(f"{n}" for n in record.before.shape)
     return [("what", f"all numbers in one row: {product} = {record.after.channels:,}; nothing is computed")]
 
 
-def _norm(over: str, formula: str) -> Callable[[Record, Any], Lines]:
-    def words(record: Record, layer: Any) -> Lines:
+def _norm(over: str, formula: str) -> Callable[[LayerRecord, Any], Lines]:
+    def words(record: LayerRecord, layer: Any) -> Lines:
         channels = record.before.channels
         lines = [("formula", f"{formula}, eps = {layer.eps:g}"), ("mean, var", over)]
         lines.append(("parameters", f"2*{channels} = {record.parameters:,}: gamma and beta of each channel"))
@@ -163,14 +163,14 @@ def _norm(over: str, formula: str) -> Callable[[Record, Any], Lines]:
     return words
 
 
-def _local_response(record: Record, layer: LocalResponseNorm) -> Lines:
+def _local_response(record: LayerRecord, layer: LocalResponseNorm) -> Lines:
     formula = (
         f"y = x / ({layer.k:g} + {layer.alpha:g}/{layer.size} * sum of x^2 over {layer.size} channels)^{layer.beta:g}"
     )
     return [("formula", formula), ("what", "a strong answer damps its neighbours in other channels; no weights")]
 
 
-def _dropout(record: Record, layer: Dropout) -> Lines:
+def _dropout(record: LayerRecord, layer: Dropout) -> Lines:
     what = "channels" if layer.channels else "numbers"
     return [
         ("training", f"each of the {what} becomes 0 with probability {layer.p:g}, the others are divided by "
@@ -179,7 +179,7 @@ def _dropout(record: Record, layer: Dropout) -> Lines:
     ]  # fmt: skip
 
 
-def _residual(record: Record, node: Residual) -> Lines:
+def _residual(record: LayerRecord, node: Residual) -> Lines:
     shortcut = record.children[1]
     way = "the input itself" if isinstance(shortcut.node, Identity) else (
         f"{shortcut.parameters:,} parameters that fit the input to the output's size" if shortcut.parameters
@@ -191,13 +191,13 @@ def _residual(record: Record, node: Residual) -> Lines:
     ]
 
 
-def _concat(record: Record, node: Concat) -> Lines:
+def _concat(record: LayerRecord, node: Concat) -> Lines:
     channels = [child.after.channels for child in record.children]
     return [("what", "the branches' maps are stacked along the channels"),
             ("channels", f"{' + '.join(map(str, channels))} = {record.after.channels}")]  # fmt: skip
 
 
-def _gate(record: Record, node: Gate) -> Lines:
+def _gate(record: LayerRecord, node: Gate) -> Lines:
     weights = record.children[0].after
     return [
         ("formula", f"y = x * gate(x): {times(weights.shape)} factors weigh the {times(record.before.shape)} map"),
@@ -206,30 +206,30 @@ def _gate(record: Record, node: Gate) -> Lines:
     ]
 
 
-def _scale(record: Record, layer: LayerScale) -> Lines:
+def _scale(record: LayerRecord, layer: LayerScale) -> Lines:
     return [("formula", f"y = gamma * x, one gamma for each of {record.before.channels} channels, "
                         f"at first {layer.init_value:g}")]  # fmt: skip
 
 
-def _shuffle(record: Record, layer: ChannelShuffle) -> Lines:
+def _shuffle(record: LayerRecord, layer: ChannelShuffle) -> Lines:
     return [("what", f"channels are dealt out from {layer.groups} groups in turn, so that groups meet; no weights")]
 
 
-def _slice(record: Record, layer: ChannelSlice) -> Lines:
+def _slice(record: LayerRecord, layer: ChannelSlice) -> Lines:
     return [("what", f"part {layer.index + 1} of {layer.parts} of the {record.before.channels} channels; no weights")]
 
 
-def _zero_pad(record: Record, layer: ZeroPadShortcut) -> Lines:
+def _zero_pad(record: LayerRecord, layer: ZeroPadShortcut) -> Lines:
     new = record.after.channels - record.before.channels
     return [("what", f"every {layer.stride}. cell, and {new} new channels of zeros; no weights"), *_shapes(record)]
 
 
-def _not_weighted(record: Record) -> Lines:
+def _not_weighted(record: LayerRecord) -> Lines:
     where = "written over its input" if record.in_place else f"a map of its own, {in_bytes(record.after.bytes)}"
     return [("memory", f"one number for each of {record.before.numbers:,}, {where}; no weights")]
 
 
-def _shapes(record: Record) -> Lines:
+def _shapes(record: LayerRecord) -> Lines:
     return [("size", f"{_map(record.before)} becomes {_map(record.after)}")]
 
 
@@ -243,7 +243,7 @@ def _window(pool: Any) -> str:
 
 
 _NORMALISED = "y = gamma * (x - mean)/sqrt(var + eps) + beta"
-_KINDS: dict[type, tuple[str, Callable[[Record, Any], Lines]]] = {
+_KINDS: dict[type, tuple[str, Callable[[LayerRecord, Any], Lines]]] = {
     Linear: ("fully connected layer", _linear),
     Pointwise: ("pointwise layer", _pointwise),
     MaxPool: ("max pooling", _max_pool),

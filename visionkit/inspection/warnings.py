@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visionkit.blocks import Activation, Concat, Gate, Init, Norm, Primitive, Record, Residual, Sequence
+from visionkit.blocks import Activation, Concat, Gate, Init, LayerRecord, Norm, Primitive, Residual, Sequential
 from visionkit.blocks.pooling import Identity
 from visionkit.inspection.network import Network
 from visionkit.inspection.stages import shares
@@ -80,7 +80,7 @@ def _plain_stack(net: Network) -> str:
     )
 
 
-def _run(record: Record, run: int, longest: int) -> tuple[int, int]:
+def _run(record: LayerRecord, run: int, longest: int) -> tuple[int, int]:
     """Layers in a row behind a record, and the most so far."""
     node = record.node
     if isinstance(node, Gate):
@@ -90,7 +90,7 @@ def _run(record: Record, run: int, longest: int) -> tuple[int, int]:
             return 0, longest
         run += node.weights_per_neuron(record.before) is not None
         return run, max(run, longest)
-    if isinstance(node, Sequence):
+    if isinstance(node, Sequential):
         for child in record.children:
             run, longest = _run(child, run, longest)
         return run, longest
@@ -120,7 +120,7 @@ _REASONS = {
 }
 
 
-def _pairs(record: Record, last: Record | None, found: dict[tuple[str, str], str]) -> Record | None:
+def _pairs(record: LayerRecord, last: LayerRecord | None, found: dict[tuple[str, str], str]) -> LayerRecord | None:
     """Look at each activation with the weighted layer right before it; gates saturate on purpose."""
     node = record.node
     if isinstance(node, Gate):
@@ -135,8 +135,8 @@ def _pairs(record: Record, last: Record | None, found: dict[tuple[str, str], str
         return record if node.weights_per_neuron(record.before) is not None else last
     for child in record.children:
         after = _pairs(child, last, found)
-        last = after if isinstance(node, Sequence) else last
-    return last if isinstance(node, Sequence) else None
+        last = after if isinstance(node, Sequential) else last
+    return last if isinstance(node, Sequential) else None
 
 
 def _suits(init: Init) -> bool:

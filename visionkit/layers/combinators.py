@@ -66,7 +66,7 @@ class Gate(nn.Module):
 
 
 COMBINE: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
-    "Sequence": lambda node, children: nn.Sequential(OrderedDict(children)),
+    "Sequential": lambda node, children: nn.Sequential(OrderedDict(children)),
     "Residual": lambda node, children: Residual(**children, drop_probability=node.drop_probability),
     "Concat": lambda node, children: Concat(children),
     "Gate": lambda node, children: Gate(**children),

@@ -1,4 +1,4 @@
-"""Losses of masks: every pixel says its class, and pixels that are `visionkit.structures.class_ids.IGNORED` do not count."""
+"""Losses of masks: every pixel says its class, and pixels that are `visionkit.structures.class_ids.IGNORE_INDEX` do not count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["dice_loss", "pixel_cross_entropy", "pixel_focal_loss"]
 
@@ -25,7 +25,7 @@ def pixel_cross_entropy(
     x = _exact(logits)
     weights = None if class_weights is None else class_weights.to(x.dtype)
     total = F.cross_entropy(
-        x, mask.long(), weight=weights, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+        x, mask.long(), weight=weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
     )
     return total / _weight_of(mask, weights, x.dtype)
 
@@ -45,7 +45,7 @@ def pixel_focal_loss(
     """
     x = _exact(logits)
     weights = None if class_weights is None else class_weights.to(x.dtype)
-    surprise = F.cross_entropy(x, mask.long(), ignore_index=IGNORED, reduction="none")  # (B, H, W)
+    surprise = F.cross_entropy(x, mask.long(), ignore_index=IGNORE_INDEX, reduction="none")  # (B, H, W)
     loss = -torch.expm1(-surprise)  # 1 - p
     loss = loss**gamma * surprise
     if weights is not None:
@@ -67,7 +67,7 @@ def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
     classes = torch.arange(logits.shape[1], device=mask.device)[:, None, None]
     true = mask[:, None] == classes  # (B, K, H, W)
     hit = torch.where(true, probabilities, 0).sum(dim=(0, 2, 3))
-    said = torch.where((mask != IGNORED)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
+    said = torch.where((mask != IGNORE_INDEX)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
     sizes = true.sum(dim=(0, 2, 3))
     there = sizes > 0
     dice = 2 * hit / (said + sizes).clamp(min=torch.finfo(probabilities.dtype).tiny)
@@ -85,5 +85,5 @@ def _of_pixels(mask: Tensor, weights: Tensor) -> Tensor:
 
 def _weight_of(mask: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Tensor:
     """What all pixels together count, never 0."""
-    total = (mask != IGNORED).sum().to(dtype) if weights is None else _of_pixels(mask, weights).sum()
+    total = (mask != IGNORE_INDEX).sum().to(dtype) if weights is None else _of_pixels(mask, weights).sum()
     return total.clamp(min=torch.finfo(dtype).tiny)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from visionkit.distributed.comm import gather
+from visionkit.distributed.comm import gather_objects
 from visionkit.metrics.table import Table
 
 __all__ = ["NoMetrics", "gather_metric"]
@@ -33,7 +33,7 @@ def gather_metric(metric: Metric) -> None:
 
     torchmetrics' own way asks every process for tensors of equal kind; here one may have seen nothing at all.
     """
-    states = gather({name: _moved(state, torch.device("cpu")) for name, state in metric.metric_state.items()})
+    states = gather_objects({name: _moved(state, torch.device("cpu")) for name, state in metric.metric_state.items()})
     for state in states[1:]:
         metric.merge_state({name: _moved(value, metric.device) for name, value in state.items()})
 

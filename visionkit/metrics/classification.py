@@ -13,7 +13,7 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
-from visionkit.distributed.comm import gather
+from visionkit.distributed.comm import gather_objects
 from visionkit.metrics.base import gather_metric
 from visionkit.metrics.table import Table
 
@@ -36,7 +36,7 @@ class ClassificationMetrics(nn.Module):
         super().__init__()
         self.class_names = tuple(class_names)
         number = len(self.class_names)
-        # What other processes have seen comes by `gather`, once, not by each `compute`.
+        # What other processes have seen comes by `gather_objects`, once, not by each `compute`.
         alone: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
         metrics: dict[str, Metric | MetricCollection] = {
             "accuracy": MulticlassAccuracy(number, average="micro", **alone),
@@ -70,7 +70,7 @@ class ClassificationMetrics(nn.Module):
         self._flush()
         for metric in self.collection.values():
             gather_metric(metric)
-        self._images = sum(gather(self._images))
+        self._images = sum(gather_objects(self._images))
 
     def scalars(self) -> dict[str, Tensor]:
         """The numbers of all batches since the last `reset`, each a scalar tensor; empty if there were none."""
@@ -149,7 +149,7 @@ class RunningAccuracy(nn.Module):
 
     def gather(self) -> None:
         """Take in, in the first process, what all others have seen."""
-        seen = gather((int(self.correct), self._images))
+        seen = gather_objects((int(self.correct), self._images))
         self.correct.fill_(sum(correct for correct, _ in seen))
         self._images = sum(images for _, images in seen)
 

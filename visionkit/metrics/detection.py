@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from visionkit.distributed.comm import gather
+from visionkit.distributed.comm import gather_objects
 from visionkit.metrics.average_precision import STATS, BoxAveragePrecision
 from visionkit.metrics.base import gather_metric
 from visionkit.metrics.table import Table
@@ -66,7 +66,7 @@ class DetectionMetrics(nn.Module):
         """Take in, in the first process, what all others have seen."""
         self._flush()
         gather_metric(self.average_precision)
-        self._images = sum(gather(self._images))
+        self._images = sum(gather_objects(self._images))
 
     def scalars(self) -> dict[str, Tensor]:
         """COCO's twelve numbers of all batches since the last `reset`, each a scalar tensor; empty if there were none.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from visionkit.distributed.comm import gather
+from visionkit.distributed.comm import gather_objects
 from visionkit.metrics.table import Table
 
 __all__ = ["SegmentationMetrics"]
@@ -44,7 +44,7 @@ class SegmentationMetrics(nn.Module):
 
     def gather(self) -> None:
         """Take in, in the first process, what all others have seen."""
-        seen = gather(self.counts.cpu())
+        seen = gather_objects(self.counts.cpu())
         self.counts.copy_(torch.stack(seen).sum(dim=0))
 
     def scalars(self) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ from typing import Any
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
-from visionkit.heads import HeadSpec, default_head, parse_head
-from visionkit.heads.published import check_start
-from visionkit.models.normalize import Preprocess
+from visionkit.heads import default_head, parse_head
+from visionkit.heads.published import check_weights
+from visionkit.models.assemble import assemble
+from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
-from visionkit.normalization import default_mean_std
 
-__all__ = ["assemble", "create_model"]
+__all__ = ["create_model"]
 
 
 def create_model(
@@ -64,7 +64,7 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
-    check_start(spec, head_spec, weights)
+    check_weights(spec, head_spec, weights)
     for name, values in (("mean", mean), ("std", std)):
         if values and len(values) != spec.in_channels:
             raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")
@@ -72,35 +72,11 @@ def create_model(
         spec, head_spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size), mean=mean, std=std
     )
     if weights is not None or spec.weights is not None:
-        from visionkit.models.weights.load import load_start
+        from visionkit.models.weights.load import load_initial_weights
 
-        start = load_start(model, weights=weights, backbone_weights=spec.weights)
+        start = load_initial_weights(model, weights=weights, backbone_weights=spec.weights)
         for note in start.notes:
             logging.getLogger("visionkit").warning(note)
         if start.mean_std is not None and (mean or std):
-            model.preprocess = Preprocess(mean or start.mean_std[0], std or start.mean_std[1])
+            model.preprocess = Normalize(mean or start.mean_std[0], std or start.mean_std[1])
     return model
-
-
-def assemble(
-    backbone: BackboneSpec,
-    head: HeadSpec,
-    *,
-    num_classes: int,
-    image_size: tuple[int, int],
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-) -> VisionModel:
-    """The model of a backbone and a head that were read, freshly initialised; the rest is as for `create_model`.
-
-    Raises:
-        UserError: If the parts do not fit together.
-    """
-    default_mean, default_std = default_mean_std(backbone.in_channels)
-    backbone = head.settle(backbone)
-    return VisionModel(
-        Preprocess(mean or default_mean, std or default_std),
-        backbone.build(head.out_features(backbone)),
-        head.build(backbone, num_classes=num_classes, image_size=image_size),
-        neck=head.build_neck(backbone, image_size=image_size),
-    )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Preprocess"]
+__all__ = ["Normalize"]
 
 
-class Preprocess(nn.Module):
+class Normalize(nn.Module):
     """``(images / 255 - mean) / std``, and zeros outside each image's own size.
 
     Args:
@@ -30,7 +30,7 @@ class Preprocess(nn.Module):
         self.register_buffer("scale", torch.tensor(self._scale), persistent=False)
         self.register_buffer("shift", torch.tensor(self._shift), persistent=False)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Preprocess:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Normalize:
         """Keep both numbers exact when the dtype changes, so that ``model.double()`` is double throughout."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if not self.scale.is_meta:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
 from visionkit.heads.base import Head, Predictions
-from visionkit.models.normalize import Preprocess
+from visionkit.models.normalize import Normalize
 from visionkit.necks.fpn import Neck
 
 __all__ = ["VisionModel"]
@@ -29,7 +29,7 @@ class VisionModel(nn.Module):
         neck: Feature maps to those that the head takes; None where it takes the backbone's.
     """
 
-    def __init__(self, preprocess: Preprocess, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
+    def __init__(self, preprocess: Normalize, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.backbone = backbone

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, FeatureInfo
-from visionkit.blocks import Activation, Conv, Init, MaxPool, Node, NormField, Record, Signal, expand, trace
+from visionkit.blocks import (
+    Activation,
+    Conv,
+    FeatureShape,
+    Init,
+    LayerRecord,
+    MaxPool,
+    Node,
+    NormField,
+    build,
+    expand,
+    trace,
+)
 from visionkit.blocks.base import Count
 from visionkit.blocks.trace import Join
+from visionkit.registry import Registry, Row
 from visionkit.schema import STRICT
 
-if TYPE_CHECKING:
-    from visionkit.necks.fpn import FeaturePyramid
-
-__all__ = ["FPN"]
+__all__ = ["NECKS", "FPNSpec"]
 
 _INIT = Init("kaiming_uniform", a=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FPN:
+class FPNSpec:
     """A feature pyramid (Lin et al. 2017, arXiv:1612.03144, section 3) on any backbone.
 
     Its levels stand on the last stage of each stride from ``finest_stride`` on (on the coarsest stage alone where
@@ -70,7 +80,7 @@ class FPN:
             levels[name] = replace(last, name=name, stride=2 * last.stride)
         return levels
 
-    def trace(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> list[LayerRecord]:
         """What each part does: ``neck.lateral.LEVEL``, ``neck.output.LEVEL`` and ``neck.extra.LEVEL``, fine to coarse.
 
         Raises:
@@ -80,7 +90,7 @@ class FPN:
         lateral = {
             level: _record("lateral", level, self._conv(1), signals[stage.name]) for level, stage in stages.items()
         }
-        merged: dict[str, Signal] = {}
+        merged: dict[str, FeatureShape] = {}
         joins: dict[str, Join] = {}
         for level in reversed(lateral):
             coarser = list(merged.values())[-1:]
@@ -90,7 +100,7 @@ class FPN:
             level: replace(_record("output", level, self._conv(3), merged[level]), join=joins[level])
             for level in stages
         }
-        extra: dict[str, Record] = {}
+        extra: dict[str, LayerRecord] = {}
         coarsest = list(stages)[-1]
         before = signals[stages[coarsest].name] if self.extra_from == "stage" else output[coarsest].after
         for level in list(self.feature_info(backbone))[len(stages) :]:
@@ -98,19 +108,26 @@ class FPN:
             before = extra[level].after
         return [*lateral.values(), *output.values(), *extra.values()]
 
-    def levels(self, records: list[Record]) -> dict[str, Signal]:
+    def levels(self, records: list[LayerRecord]) -> dict[str, FeatureShape]:
         """The signal behind each level, fine to coarse, from what `trace` has seen."""
         return {record.path[-1]: record.after for record in records if record.path[1] in ("output", "extra")}
 
-    def build(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> FeaturePyramid:
-        """The torch module, freshly initialised.
+    def arguments(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> dict[str, Any]:
+        """The layers, freshly initialised, and what `visionkit.necks.fpn.FPN` takes beside them.
 
         Raises:
             UserError: If the image is too small for the backbone.
         """
-        from visionkit.necks.fpn import FeaturePyramid
-
-        return FeaturePyramid(self, backbone, image_size=image_size)
+        layers: dict[str, dict[str, Any]] = {"lateral": {}, "output": {}, "extra": {}}
+        for record in self.trace(backbone, image_size=image_size):
+            _, kind, level = record.path
+            layers[kind][level] = build(record.node, record.before)[0]
+        return {
+            **layers,
+            "stages": {level: stage.name for level, stage in self.stages(backbone).items()},
+            "feature_info": self.feature_info(backbone),
+            "extra_from": self.extra_from,
+        }
 
     def _conv(self, kernel_size: int) -> Node:
         return Conv(out_channels=self.out_channels, kernel_size=kernel_size, padding="same", norm=self.norm, init=_INIT)
@@ -129,15 +146,18 @@ class FPN:
         )
 
 
+NECKS: Registry[FPNSpec] = Registry("neck", {"fpn": Row("visionkit.necks.spec:FPNSpec", "visionkit.necks.fpn:FPN")})
+
+
 def _name(stride: int) -> str:
     return f"stride{stride}"
 
 
-def _record(kind: str, level: str, node: Node, before: Signal) -> Record:
+def _record(kind: str, level: str, node: Node, before: FeatureShape) -> LayerRecord:
     return trace(expand(node, before)[0], before, path=("neck", kind, level))
 
 
-def _see_as_far(signal: Signal, *others: Signal) -> Signal:
+def _see_as_far(signal: FeatureShape, *others: FeatureShape) -> FeatureShape:
     """A signal to which coarser ones are added: each cell sees what theirs see."""
 
     def widest(axis: str) -> int | None:

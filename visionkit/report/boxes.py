@@ -16,7 +16,7 @@ from visionkit.report.sheet import PANEL, as_picture, write_sheet
 from visionkit.report.style import INK, short
 from visionkit.structures.rle import RunLengths, decode_mask
 
-__all__ = ["Mark", "class_colour", "plot_marked", "write_marked"]
+__all__ = ["DrawnBox", "class_colour", "plot_boxes", "write_boxes"]
 
 SMALLEST = 400
 TINT = 110  # of 255
@@ -24,7 +24,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
-class Mark:
+class DrawnBox:
     """A box to be drawn.
 
     Attributes:
@@ -46,7 +46,7 @@ def class_colour(number: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def write_marked(image: Any, marks: Sequence[Mark], path: Path) -> None:
+def write_boxes(image: Any, marks: Sequence[DrawnBox], path: Path) -> None:
     """Write an image with boxes on it in its own size; a tiny one is enlarged by a whole factor, to be legible.
 
     Args:
@@ -61,8 +61,8 @@ def write_marked(image: Any, marks: Sequence[Mark], path: Path) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def plot_marked(
-    panels: Sequence[tuple[Any, Sequence[Mark]]],
+def plot_boxes(
+    panels: Sequence[tuple[Any, Sequence[DrawnBox]]],
     path: Path,
     *,
     title: str,
@@ -82,7 +82,7 @@ def plot_marked(
     write_sheet(drawn, path, title=title, columns=columns, headings=headings)
 
 
-def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
+def _draw(pixels: Any, marks: Sequence[DrawnBox], *, scale: float) -> Image.Image:
     image = as_picture(pixels, scale=scale)
     for mark in marks:
         if mark.mask is not None:
@@ -100,7 +100,7 @@ def _draw(pixels: Any, marks: Sequence[Mark], *, scale: float) -> Image.Image:
     return image
 
 
-def _write(pen: ImageDraw.ImageDraw, mark: Mark, font: Any, scale: float, size: tuple[int, int]) -> None:
+def _write(pen: ImageDraw.ImageDraw, mark: DrawnBox, font: Any, scale: float, size: tuple[int, int]) -> None:
     """The text on a plate above its box, or inside where the image ends."""
     text = short(mark.text, 24)
     left, top = mark.box[0] * scale, mark.box[1] * scale

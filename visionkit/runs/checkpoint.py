@@ -18,7 +18,7 @@ from visionkit.runs.folder import RunFolder
 
 __all__ = [
     "check_data",
-    "check_division",
+    "check_splits",
     "export_best",
     "load_best",
     "load_run_model",
@@ -158,7 +158,7 @@ def check_data(folder: RunFolder, info: Any) -> None:
             raise UserError(f"dataset.{key}: the run has {trained}, but data set '{info.name}' has {found}. {advice}")
 
 
-def check_division(folder: RunFolder, datamodule: Any) -> None:
+def check_splits(folder: RunFolder, datamodule: Any) -> None:
     """Make sure that a random division of the data is the one that the run was trained with.
 
     Args:

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
-from visionkit.data.sources import Source, check_fit, parse_source
+from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
-from visionkit.heads.published import check_start
+from visionkit.heads.published import check_weights
 from visionkit.registry import load_plugins
 from visionkit.schema import describe, parse
 from visionkit.tasks.info import TASKS, TaskInfo
@@ -23,7 +23,7 @@ from visionkit.settings import Debug, Hardware, Logger, Recipe
 
 if TYPE_CHECKING:
     from visionkit.data import VisionDataModule
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
 
 __all__ = ["RunConfig"]
 
@@ -71,7 +71,7 @@ class RunConfig:
         """``<task>-<backbone>-<dataset>``, the folder of its runs."""
         return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
 
-    def datamodule(self, splits_file: Path | None, *, shared: SharedData | None = None) -> VisionDataModule:
+    def datamodule(self, splits_file: Path | None, *, shared: SharedCache | None = None) -> VisionDataModule:
         """The data as batches.
 
         Args:
@@ -96,7 +96,7 @@ class RunConfig:
         Raises:
             UserError: If they are not there, or do not go together.
         """
-        check_start(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
+        check_weights(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
 
     @classmethod
     def from_plain(
@@ -118,17 +118,17 @@ class RunConfig:
         load_plugins(scalars.plugins)
         task = _task(plain["task"])
         source = parse_source(plain["dataset"])
-        check_fit(source.name, task.name, task.target)
+        check_target(source.name, task.name, task.target)
         source = source.serving(task.target)
         head = parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
-        backbone = head.settle(read_backbone(plain["backbone"]))
+        backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         if check_data:
             source.check(strict=scalars.strict)
             info = source.info()
-            backbone = head.settle(read_backbone(plain["backbone"], in_channels=info.in_channels))
+            backbone = head.adapt_backbone(read_backbone(plain["backbone"], in_channels=info.in_channels))
             head.check(num_classes=info.num_classes)
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(

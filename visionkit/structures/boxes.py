@@ -1,6 +1,6 @@
 """Boxes as tensors: xyxy in pixels, where the first pixel of an image spans 0 to 1.
 
-Every function takes a whole batch and keeps its shapes; the only one that looks at values is `suppress`.
+Every function takes a whole batch and keeps its shapes; the only one that looks at values is `batched_nms`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = [
     "clip_boxes",
     "generalized_iou",
     "rescale_boxes",
-    "suppress",
+    "batched_nms",
 ]
 
 _LARGEST_LOG_SCALE = math.log(1000 / 16)
@@ -91,7 +91,7 @@ def generalized_iou(boxes: Tensor, others: Tensor, *, eps: float = 1e-7) -> tupl
     return iou, iou - (around - union) / (around + eps)
 
 
-def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
+def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
     """Greedy non-maximum suppression among the boxes of one class in one image, for the whole batch.
 
     Args:

@@ -26,7 +26,7 @@ _FIRST, _LAST = ("number", "status"), ("parameters", "seconds", "reason")
 
 
 @dataclass(frozen=True)
-class _Told:
+class _StoredRow:
     """What ``sweep.csv`` says of a run, beyond what its folder does."""
 
     status: str
@@ -52,7 +52,7 @@ class SweepFolder:
         self.rows: dict[int, Row] = {}
         self.search: dict[str, Any] | None = None
         self._goes_on = False
-        self._before: dict[int, _Told] = {}
+        self._before: dict[int, _StoredRow] = {}
 
     @classmethod
     def plan(cls, run_dir: str | None, words: Sequence[str]) -> SweepFolder:
@@ -146,7 +146,7 @@ class SweepFolder:
             overrides: The swept keys and its values.
             status: Of a run that the table does not know, because the command was killed.
         """
-        told = self._before.get(number, _Told(status, 0.0, ""))
+        told = self._before.get(number, _StoredRow(status, 0.0, ""))
         row = Row(number, overrides, told.status, seconds=told.seconds, reason=told.reason)
         folder = RunFolder(Path(self.run_dir(number)))
         if folder.metrics_file.exists():
@@ -205,7 +205,7 @@ class SweepFolder:
                 table = csv.DictReader(file, restkey="more cells than columns", strict=True)
                 for cells in table:
                     line = table.line_num
-                    self._before[int(cells["number"])] = _told(cells)
+                    self._before[int(cells["number"])] = _stored_row(cells)
         except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
             problem = f"there is no column {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(
@@ -244,7 +244,7 @@ def _taken(path: Path) -> UserError:
     )
 
 
-def _told(cells: Mapping[str, Any]) -> _Told:
+def _stored_row(cells: Mapping[str, Any]) -> _StoredRow:
     """A line of the table.
 
     Raises:
@@ -253,7 +253,7 @@ def _told(cells: Mapping[str, Any]) -> _Told:
     """
     if None in cells.values() or "more cells than columns" in cells:
         raise ValueError("its cells are not as many as the columns")
-    told = _Told(cells["status"], float(cells["seconds"]), cells["reason"])
+    told = _StoredRow(cells["status"], float(cells["seconds"]), cells["reason"])
     if told.status not in STATUSES:
         raise ValueError(f"status '{told.status}' is none of {', '.join(STATUSES)}")
     if not 0 <= told.seconds < math.inf:

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from visionkit.training.setup import check_processes
-from visionkit.console import output, print_json, say_next
+from visionkit.console import stdout_console, print_json, print_next_steps
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, brief, group_json, group_runs, sweep_table
+from visionkit.sweeps.summary import best_run, shorten, group_json, group_runs, sweep_table
 from visionkit.training.fit import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.console import Printer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from visionkit.distributed.processes import Processes
     from visionkit.settings import Hardware
 
-__all__ = [ "SweepOptions", "check_devices", "documents_only", "result", "sweep"]
+__all__ = [ "SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
 
 FAILED = 2
 
@@ -69,7 +69,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     folder.start()
     if len(todo) < len(jobs):
         printer.say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
-    with documents_only(options.as_json), Signals() as signals:
+    with stdout_for_json(options.as_json), Signals() as signals:
         interrupted = (
             _one_by_one(jobs, todo, folder, printer, signals)
             if options.launcher == "basic"
@@ -122,12 +122,12 @@ def _spread(hardware: Hardware, side_by_side: bool) -> Processes:
 
 def _heading(job: Job, jobs: Sequence[Job]) -> str:
     """The line above a run."""
-    values = " ".join(f"{key}={brief(value)}" for key, value in job.overrides.items())
+    values = " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
     place = [other.number for other in jobs].index(job.number) + 1
     return f"run {job.number}  ({place} of {len(jobs)})  {values}"
 
 
-def result(row: Row, info: TaskInfo | None) -> str:
+def status_line(row: Row, info: TaskInfo | None) -> str:
     """The line below a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
@@ -140,9 +140,9 @@ def _one_by_one(
     jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer, signals: Signals
 ) -> bool:
     """Whether Ctrl-C ended it."""
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
 
-    shared = SharedData()
+    shared = SharedCache()
     for job in todo:
         if signals.count:
             return True
@@ -155,7 +155,7 @@ def _one_by_one(
             behind=folder.make_room(job),
         )
         folder.put(row)
-        printer.say(f"  {result(row, job.config.task if job.config is not None else None)}")
+        printer.say(f"  {status_line(row, job.config.task if job.config is not None else None)}")
         if row.status == "interrupted":
             return True
     return False
@@ -169,9 +169,9 @@ def _beside(
     signals: Signals,
     n_jobs: int | None,
 ) -> bool:
-    from visionkit.sweeps.parallel import run_beside
+    from visionkit.sweeps.parallel import run_parallel
 
-    return run_beside(
+    return run_parallel(
         [job.at(folder.run_dir(job.number)) for job in todo],
         n_jobs=n_jobs,
         signals=signals,
@@ -183,11 +183,11 @@ def _beside(
 
 def _record(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
     folder.put(row)
-    printer.say(f"run {row.number} {result(row, job.config.task if job.config is not None else None)}")
+    printer.say(f"run {row.number} {status_line(row, job.config.task if job.config is not None else None)}")
 
 
 @contextlib.contextmanager
-def documents_only(as_json: bool) -> Iterator[None]:
+def stdout_for_json(as_json: bool) -> Iterator[None]:
     """Keep standard output for the document, also against processes that a run starts."""
     if not as_json:
         yield

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from visionkit.runs.config import RunConfig
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.console import Printer
 
 __all__ = ["PRUNED", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
@@ -88,7 +88,7 @@ def run_job(
     *,
     printer: Printer,
     signals: Signals,
-    shared: SharedData | None = None,
+    shared: SharedCache | None = None,
     behind: float | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Row:

@@ -18,7 +18,7 @@ from visionkit.runs.config import RunConfig
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
 
-__all__ = ["places", "run_beside"]
+__all__ = ["worker_environments", "run_parallel"]
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_SAVE = 30.0
@@ -28,7 +28,7 @@ _signals = Signals()
 _at_work = threading.Event()
 
 
-def places(n_jobs: int | None, *, jobs: int, gpus: int, cores: int) -> list[dict[str, str]]:
+def worker_environments(n_jobs: int | None, *, jobs: int, gpus: int, cores: int) -> list[dict[str, str]]:
     """The environment of each process: its GPU, or its share of the cores.
 
     Args:
@@ -46,7 +46,7 @@ def places(n_jobs: int | None, *, jobs: int, gpus: int, cores: int) -> list[dict
     return [env | ({"CUDA_VISIBLE_DEVICES": names[place % gpus]} if gpus else {}) for place in range(number)]
 
 
-def run_beside(
+def run_parallel(
     jobs: Sequence[Job],
     *,
     n_jobs: int | None,
@@ -59,7 +59,7 @@ def run_beside(
 
     Args:
         jobs: The runs with their folders, begun in this order.
-        n_jobs: How many at a time, see `places`.
+        n_jobs: How many at a time, see `worker_environments`.
         signals: Handed on to the runs; the third one kills them.
         make_room: Looks at what is left of a run; the seconds behind it if it goes on.
         begun: Told of each run that starts.
@@ -75,8 +75,8 @@ def run_beside(
     waiting = list(jobs)
     on_gpu = any(job.config is not None and job.config.hardware.accelerator in ("auto", "gpu") for job in jobs)
     gpus = torch.cuda.device_count() if on_gpu else 0
-    seats = [_Seat(env) for env in places(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())]
-    working: dict[Future[Row], _Seat] = {}
+    seats = [_Worker(env) for env in worker_environments(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())]
+    working: dict[Future[Row], _Worker] = {}
     handed_on, cut = 0, False
     try:
         while working or (waiting and not signals.count):
@@ -101,7 +101,7 @@ def run_beside(
     return cut or bool(waiting)
 
 
-class _Seat:
+class _Worker:
     """One process, which makes a run at a time.
 
     Args:
@@ -177,11 +177,11 @@ def _settle(parent: int) -> int:
 def _work(number: int, overrides: Mapping[str, str], plain: Any, problem: str, behind: float | None) -> Row:
     """What a process does with a run."""
     global _shared
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.console import Printer
 
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    _shared = _shared or SharedData()
+    _shared = _shared or SharedCache()
     _at_work.set()
     try:
         job = Job(number, overrides, None if plain is None else RunConfig.from_plain(plain), problem)

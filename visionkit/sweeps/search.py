@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionkit.sweeps.space import Choices, Numbers, SearchSettings, check_same
-from visionkit.sweeps.summary import Answer
-from visionkit.sweeps.grid import SweepOptions, check_devices, documents_only, result
+from visionkit.sweeps.summary import SweepSummary
+from visionkit.sweeps.grid import SweepOptions, check_devices, stdout_for_json, status_line
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import PRUNED, Job, Pruned, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, brief
+from visionkit.sweeps.summary import best_run, shorten
 from visionkit.training.fit import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.console import Printer
@@ -25,7 +25,7 @@ from visionkit.runs.folder import RunFolder
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
     from visionkit.sweeps.study import Study, Trial
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.tasks.info import TaskInfo
 
 __all__ = ["search"]
@@ -77,12 +77,12 @@ def search(
     study = Study(folder.path / "sweep.db", settings, info)
     for number, overrides, status in study.ended():
         folder.rows[number] = _read_row(folder, number, overrides, status, info)
-    with documents_only(options.as_json), Signals() as signals:
+    with stdout_for_json(options.as_json), Signals() as signals:
         interrupted = _Search(settings, make_config, folder, info, printer, signals, study).go_on()
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     more = [keep_best(best.overrides, folder.path)] if best is not None else []
-    Answer(folder, info, options).give(printer, again=interrupted, more=more)
+    SweepSummary(folder, info, options).give(printer, again=interrupted, more=more)
     if interrupted:
         return INTERRUPTED
     return 2 if any(row.status == "failed" for row in rows) else 0
@@ -102,20 +102,20 @@ class _Search:
 
     def go_on(self) -> bool:
         """Make the trials that are left; whether Ctrl-C ended them."""
-        from visionkit.data.shared_cache import SharedData
+        from visionkit.data.shared_cache import SharedCache
 
-        shared = SharedData()
+        shared = SharedCache()
         for number in range(self.study.count, self.settings.trials):
             if self.signals.count:
                 return True
             trial = self.study.ask()
-            values = " ".join(f"{key}={brief(text)}" for key, text in trial.overrides.items())
+            values = " ".join(f"{key}={shorten(text)}" for key, text in trial.overrides.items())
             self.printer.say(f"run {number}  ({number + 1} of {self.settings.trials})  {values}")
             row = self._make(self._job(trial), trial, shared)
             if row.status != "interrupted":
                 self.study.tell(trial, row.status, _best(self.folder, number, self.info))
             self.folder.put(row)
-            self.printer.say(f"  {result(row, self.info)}")
+            self.printer.say(f"  {status_line(row, self.info)}")
             if row.status == "interrupted":
                 return True
         return False
@@ -130,16 +130,16 @@ class _Search:
             return replace(job, config=None, problem=str(error))
         return job.at(self.folder.run_dir(trial.number))
 
-    def _make(self, job: Job, trial: Trial, shared: SharedData) -> Row:
+    def _make(self, job: Job, trial: Trial, shared: SharedCache) -> Row:
         """The row of a run, which is made, goes on, or has ended just before its command was killed."""
         if self.folder.finished(job):
             return self.folder.rows[job.number]
         behind = self.folder.make_room(job)
         callbacks = []
         if _processes(job) == 1:
-            from visionkit.training.callbacks.watch import Watch
+            from visionkit.training.callbacks.watch import ScoreCallback
 
-            callbacks.append(Watch(self.info.monitor, look=trial.look, stop=_stop))
+            callbacks.append(ScoreCallback(self.info.monitor, look=trial.look, stop=_stop))
         enough = False
         for epoch, score in _history(self.folder, job.number, self.info):
             enough = trial.look(epoch, score)

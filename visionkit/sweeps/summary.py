@@ -21,11 +21,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 from visionkit.training.setup import check_processes
-from visionkit.console import output, print_json, say_next
+from visionkit.console import stdout_console, print_json, print_next_steps
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, brief, group_json, group_runs, sweep_table
+from visionkit.sweeps.summary import best_run, shorten, group_json, group_runs, sweep_table
 from visionkit.training.fit import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.console import Printer
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from visionkit.distributed.processes import Processes
     from visionkit.settings import Hardware
 
-__all__ = ["Group", "best_run", "brief", "confidence", "group_json", "group_runs", "sweep_table", "Answer"]
+__all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_runs", "sweep_table", "SweepSummary"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table
     for group in groups:
         sizes = {row.parameters for row in group.rows if row.parameters is not None}
         table.add_row(
-            *(Text(brief(group.overrides.get(key, ""))) for key in keys),
+            *(Text(shorten(group.overrides.get(key, ""))) for key in keys),
             *(_cell(*group.mean(name)) for name in metrics),
             " ".join(f"{size:,}" for size in sorted(sizes)),
             f"{fmean(row.seconds for row in group.rows):.1f}",
@@ -119,7 +119,7 @@ def group_json(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def brief(text: str) -> str:
+def shorten(text: str) -> str:
     """A value as typed; a number with many digits is shortened, for reading alone."""
     try:
         return text if len(text) <= 8 else f"{float(text):.4g}"
@@ -137,7 +137,7 @@ def _cell(mean: float, half: float | None) -> str:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SweepSummary:
     """What a sweep or a search says in the end."""
 
     folder: SweepFolder
@@ -159,13 +159,13 @@ class Answer:
             many = any(len(group.rows) > 1 for group in groups)
             title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
             table = sweep_table(groups, self.info, title=title)
-            (printer.say if self.options.as_json else output().print)(table)
+            (printer.say if self.options.as_json else stdout_console().print)(table)
         for row in rows:
             if row.status == "failed":
                 printer.say(f"run {row.number} failed: {row.reason}")
         printer.say(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
         if commands:
-            say_next(printer, commands)
+            print_next_steps(printer, commands)
         if self.options.as_json:
             names = list(dict.fromkeys(name for row in rows for name in row.metrics))
             print_json(

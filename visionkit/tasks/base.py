@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from visionkit.distributed.comm import from_first, rank, share_buffers, world_size
-from visionkit.distributed.sync_batch_norm import uncounted
+from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
+from visionkit.distributed.sync_batch_norm import without_statistics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
 
@@ -113,7 +113,7 @@ class VisionTask(pl.LightningModule, ABC):
         if images_that_count(batch):
             loss = self._step(batch, "train")
         else:
-            with uncounted(self.model):
+            with without_statistics(self.model):
                 loss = self._step(batch, "train")
         return loss * batch["weight"] if "weight" in batch else loss
 
@@ -138,7 +138,7 @@ class VisionTask(pl.LightningModule, ABC):
                 values = torch.stack([value.cpu().double() for value in scalars.values()]).tolist()
                 numbers = dict(zip(scalars, values, strict=True))
                 self.tables[stage] = metrics.tables()
-        numbers = from_first(numbers)  # what is decided by them, all decide alike
+        numbers = broadcast_object(numbers)  # what is decided by them, all decide alike
         if numbers:
             self.numbers |= numbers
             self.log_dict(numbers, batch_size=1)
@@ -147,7 +147,7 @@ class VisionTask(pl.LightningModule, ABC):
 
     def on_validation_start(self) -> None:
         """Judge one model: batch norm that is not synchronised has other running statistics in each process."""
-        share_buffers(self.model)
+        broadcast_buffers(self.model)
 
     def on_validation_epoch_end(self) -> None:
         """Validation closes an epoch of training, so both splits' numbers appear together."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from visionkit.distributed.comm import gather
+from visionkit.distributed.comm import gather_objects
 
 __all__ = ["LossMeter"]
 
@@ -37,7 +37,7 @@ class LossMeter:
 
     def gather(self) -> None:
         """Take in, in the first process, what all others have seen."""
-        everyone = gather(({name: float(total) for name, total in self._sums.items()}, self._images))
+        everyone = gather_objects(({name: float(total) for name, total in self._sums.items()}, self._images))
         sums: dict[str, float] = {}
         for theirs, _ in everyone:
             for name, total in theirs.items():

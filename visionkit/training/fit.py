@@ -11,18 +11,18 @@ from visionkit.training.messages import (
     draw_results,
     draw_training,
     new_notes,
-    say_header,
-    say_interrupted,
-    say_results,
+    print_header,
+    print_interrupted,
+    print_results,
 )
 from visionkit.training.model import build_model
-from visionkit.training.setup import PreparedRun, check_processes, launch_training, prepare
+from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from visionkit.console import Printer
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.distributed.processes import Processes
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -41,7 +41,7 @@ def train(
     resume_from: RunFolder | None = None,
     callbacks: Sequence[Callback] = (),
     printer: Printer | None = None,
-    shared: SharedData | None = None,
+    shared: SharedCache | None = None,
 ) -> int:
     """Train, test the best epoch, and leave everything in the run folder.
 
@@ -79,20 +79,20 @@ def _train(
     *,
     callbacks: Sequence[Callback],
     printer: Printer | None,
-    shared: SharedData | None,
+    shared: SharedCache | None,
 ) -> int:
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import export_best
     from visionkit.training.callbacks.interrupt import Interrupted
 
-    run = prepare(config, resume_from, processes, printer=printer, shared=shared)
-    say_header(run)
+    run = set_up(config, resume_from, processes, printer=printer, shared=shared)
+    print_header(run)
     try:
         recorder, task = _fit(run, resume_from, callbacks)
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
-            say_interrupted(run, saved=stop.saved)
+            print_interrupted(run, saved=stop.saved)
         if stop.together:
             barrier()
         return INTERRUPTED
@@ -106,11 +106,11 @@ def _train(
     return 0
 
 
-def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
-    from visionkit.distributed.comm import rank, share_state
-    from visionkit.distributed.launch import launched
+def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+    from visionkit.distributed.comm import broadcast_state, rank
+    from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
-    from visionkit.training.callbacks.display import Display
+    from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import Divergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
@@ -121,10 +121,10 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
     epochs = config.debug.epochs or config.recipe.epochs
-    progress = Progress(Display(run.printer, epochs=epochs))
+    progress = Progress(ProgressDisplay(run.printer, epochs=epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.report, launched=launched())
-    share_state(run.model)  # weights that training starts from have been read by the first process alone
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.report, launched=is_worker())
+    broadcast_state(run.model)  # weights that training starts from have been read by the first process alone
     task = _make_task(run, epochs=epochs)
     behind = len(recorder.history)
     with quiet(), interrupt:
@@ -155,7 +155,7 @@ def _fit(run: PreparedRun, resume_from: RunFolder | None, callbacks: Sequence[Ca
     return recorder, task
 
 
-def _make_task(run: PreparedRun, *, epochs: int) -> VisionTask:
+def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     from visionkit.models.prepare import prepare_model
     from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.optimizers import make_optimizer
@@ -174,9 +174,9 @@ def _make_task(run: PreparedRun, *, epochs: int) -> VisionTask:
     )
 
 
-def _test(run: PreparedRun, task: VisionTask) -> tuple[Evaluation, int]:
+def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
     """Test the best epoch, once."""
-    from visionkit.distributed.comm import rank, share_state
+    from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.runs.checkpoint import export_best, load_best
     from visionkit.training.evaluation import evaluate_split
 
@@ -184,7 +184,7 @@ def _test(run: PreparedRun, task: VisionTask) -> tuple[Evaluation, int]:
     if rank() == 0:
         best_epoch = load_best(task.model, run.folder)
         export_best(run.folder)
-    share_state(task.model)
+    broadcast_state(task.model)
     evaluation = evaluate_split(
         task,
         run.datamodule,
@@ -197,7 +197,7 @@ def _test(run: PreparedRun, task: VisionTask) -> tuple[Evaluation, int]:
     return evaluation, best_epoch
 
 
-def _finish(run: PreparedRun, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
+def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
     """Keep the numbers of the test and say them."""
     from visionkit.training.evaluation import final_numbers
 
@@ -208,4 +208,4 @@ def _finish(run: PreparedRun, recorder: Recorder, evaluation: Evaluation, best_e
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
     folder.write_json(folder.metrics_file, kept)  # the last: a run that has it is done
-    say_results(run, evaluation, kept)
+    print_results(run, evaluation, kept)

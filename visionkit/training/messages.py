@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.evaluation import Evaluation
-    from visionkit.training.setup import PreparedRun
+    from visionkit.training.setup import RunSetup
 
-__all__ = ["draw_results", "draw_training", "new_notes", "say_header", "say_interrupted", "say_results"]
+__all__ = ["draw_results", "draw_training", "new_notes", "print_header", "print_interrupted", "print_results"]
 
 
-def say_header(run: PreparedRun) -> None:
+def print_header(run: RunSetup) -> None:
     """Say what will be trained on what, and where."""
     from visionkit.distributed.devices import device_name
 
@@ -37,29 +37,29 @@ def say_header(run: PreparedRun) -> None:
     run.printer.say(*lines)
 
 
-def _division(run: PreparedRun) -> list[str]:
+def _division(run: RunSetup) -> list[str]:
     """How the work is shared, where it is."""
-    from visionkit.distributed.sync_batch_norm import foreign_batch_norms
+    from visionkit.distributed.sync_batch_norm import count_foreign_batch_norms
 
     processes, size = run.processes, run.config.recipe.batch_size
     if processes.count == 1:
         return []
     machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
     lines = [f"batch    {size} = {machines}{processes.per_node} processes x {size // processes.count}"]
-    foreign = foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
+    foreign = count_foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
     if foreign:
         lines.append(f"         {foreign} batch norms are no torch layers: each process has its own statistics of them")
     return lines
 
 
-def new_notes(run: PreparedRun) -> list[str]:
+def new_notes(run: RunSetup) -> list[str]:
     """What has become known of the data since it was last asked: files that are read later may prove broken."""
     new = [note for note in run.datamodule.notes if note not in run.notes]
     run.notes.extend(new)
     return new
 
 
-def say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
+def print_results(run: RunSetup, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
     """Say how the best epoch did, and what can be done with it.
 
     Args:
@@ -67,7 +67,7 @@ def say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, flo
         evaluation: Of the best epoch.
         kept: What ``metrics.json`` holds.
     """
-    from visionkit.console import number_table, print_json, say_next
+    from visionkit.console import number_table, print_json, print_next_steps
 
     commands = [
         f"python -m visionkit evaluate {run.arguments}",
@@ -78,12 +78,12 @@ def say_results(run: PreparedRun, evaluation: Evaluation, kept: Mapping[str, flo
     if evaluation.split == "val":
         run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
     run.printer.say(f"Everything lies in {run.folder.path}")
-    say_next(run.printer, commands)
+    print_next_steps(run.printer, commands)
     if run.config.format == "json":
         print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
 
 
-def draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
+def draw_training(run: RunSetup, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
     """Draw the curves and the first batch, as the model got it, unless there was none."""
     from visionkit.commands.kits import KITS
 
@@ -93,7 +93,7 @@ def draw_training(run: PreparedRun, recorder: Recorder, first_batch: Mapping[str
         KITS[run.config.task.name].draw_batch(first_batch, run.data["class_names"], path)
 
 
-def draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
+def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
     """Draw the tables of the evaluation, and some predictions beside the truth."""
     from visionkit.commands.kits import KITS
 
@@ -103,7 +103,7 @@ def draw_results(run: PreparedRun, evaluation: Evaluation) -> None:
     kit.draw_predictions(run.model, samples, preprocess, names, plots / "predictions.png")
 
 
-def say_interrupted(run: PreparedRun, *, saved: bool) -> None:
+def print_interrupted(run: RunSetup, *, saved: bool) -> None:
     """Say where an interrupted run stands, and how it goes on.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["build_model", "data_facts", "start_from_weights"]
+__all__ = ["build_model", "data_info", "load_initial_weights"]
 
 
 def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
@@ -19,7 +19,7 @@ def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
     return create_model(**model_arguments(config.plain, data))
 
 
-def start_from_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
+def load_initial_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
     """Load the weights that the configuration names; if they come with a mean and std, these become the run's.
 
     Args:
@@ -33,9 +33,9 @@ def start_from_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> l
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    from visionkit.models.weights.load import load_start
+    from visionkit.models.weights.load import load_initial_weights
 
-    start = load_start(model, weights=config.weights, backbone_weights=config.backbone.weights)
+    start = load_initial_weights(model, weights=config.weights, backbone_weights=config.backbone.weights)
     if start.mean_std is not None:
         data["mean"], data["std"] = map(list, start.mean_std)
     if config.weights is None and config.backbone.weights is None:
@@ -46,7 +46,7 @@ def start_from_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> l
     return [f"{what}; {whose} mean {mean}, std {std}", *(note.removeprefix("weights: ") for note in start.notes)]
 
 
-def data_facts(config: RunConfig, datamodule: Any) -> dict[str, Any]:
+def data_info(config: RunConfig, datamodule: Any) -> dict[str, Any]:
     """What a model must know of its data, as ``data.json`` keeps it."""
     info = datamodule.info
     return {

@@ -11,7 +11,7 @@ from visionkit.runs.folder import RunFolder
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["check_resumable", "known_data"]
+__all__ = ["check_resumable", "stored_data_info"]
 
 
 def check_resumable(config: RunConfig, folder: RunFolder) -> None:
@@ -39,14 +39,14 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
         )
 
 
-def known_data(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
+def stored_data_info(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
     """What the model of a run that goes on was made for, with the data at hand checked against it.
 
     Raises:
         UserError: If the data are of another kind, or their division is lost.
     """
-    from visionkit.runs.checkpoint import check_data, check_division, read_data_info
+    from visionkit.runs.checkpoint import check_data, check_splits, read_data_info
 
     check_data(folder, datamodule.info)
-    check_division(folder, datamodule)
+    check_splits(folder, datamodule)
     return read_data_info(folder)

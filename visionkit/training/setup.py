@@ -11,15 +11,15 @@ from visionkit.console import Printer
 from visionkit.errors import UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
-from visionkit.training.model import build_model, data_facts, start_from_weights
-from visionkit.training.resume import check_resumable, known_data
+from visionkit.training.model import build_model, data_info, load_initial_weights
+from visionkit.training.resume import check_resumable, stored_data_info
 
 if TYPE_CHECKING:
-    from visionkit.data.shared_cache import SharedData
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.distributed.processes import Processes
     from visionkit.runs.config import RunConfig
 
-__all__ = ["PreparedRun", "check_processes", "check_same_command", "launch_training", "prepare"]
+__all__ = ["RunSetup", "check_processes", "check_same_command", "launch_training", "set_up"]
 
 _OF_EACH_MACHINE = frozenset(
     {
@@ -30,7 +30,7 @@ _OF_EACH_MACHINE = frozenset(
 
 
 @dataclass(frozen=True)
-class PreparedRun:
+class RunSetup:
     """What the steps of a training share."""
 
     config: RunConfig
@@ -88,11 +88,11 @@ def check_same_command(plain: Mapping[str, Any]) -> None:
     Raises:
         UserError: In all of them, if that of any differs from the first process's.
     """
-    from visionkit.distributed.comm import from_first, total
+    from visionkit.distributed.comm import all_reduce_sum, broadcast_object
 
-    mine, first = dict(_leaves(plain)), dict(_leaves(from_first(plain)))
+    mine, first = dict(_leaves(plain)), dict(_leaves(broadcast_object(plain)))
     differ = [key for key in first | mine if mine.get(key) != first.get(key) and key not in _OF_EACH_MACHINE]
-    if total([len(differ)]) == [0]:
+    if all_reduce_sum([len(differ)]) == [0]:
         return
     if differ:
         found, there = (describe(leaves.get(differ[0])) for leaves in (mine, first))
@@ -137,14 +137,14 @@ def launch_training(
     return launch("train", config.plain, words, processes=processes, hardware=config.hardware)
 
 
-def prepare(
+def set_up(
     config: RunConfig,
     resume_from: RunFolder | None,
     processes: Processes,
     *,
     printer: Printer | None = None,
-    shared: SharedData | None = None,
-) -> PreparedRun:
+    shared: SharedCache | None = None,
+) -> RunSetup:
     """Let the first process make the run's folder, data and model, and the others theirs after it.
 
     Args:
@@ -157,16 +157,16 @@ def prepare(
     Raises:
         UserError: If anything is wrong; there is then no run folder.
     """
-    from visionkit.distributed.comm import from_first, rank
+    from visionkit.distributed.comm import broadcast_object, rank
     from visionkit.training.trainer import seed
 
     check_same_command(config.plain)
     seed(config.seed)
     printer = printer or Printer(to_stderr=config.format == "json")
     first = _prepare_first(config, resume_from, processes, printer, shared) if rank() == 0 else None
-    told = from_first(None if first is None else (first.folder.path, first.data, first.datamodule.sizes))
+    told = broadcast_object(None if first is None else (first.folder.path, first.data, first.datamodule.sizes))
     if first is not None or told is None:
-        return cast(PreparedRun, first)
+        return cast(RunSetup, first)
     path, data, sizes = told
     return _follow(config, RunFolder(path), data, sizes, processes, resume=resume_from is not None)
 
@@ -176,8 +176,8 @@ def _prepare_first(
     resume_from: RunFolder | None,
     processes: Processes,
     printer: Printer,
-    shared: SharedData | None,
-) -> PreparedRun:
+    shared: SharedCache | None,
+) -> RunSetup:
     """Everything that can go wrong goes wrong here, before there is a run folder."""
     if resume_from is not None:
         check_resumable(config, resume_from)
@@ -188,18 +188,18 @@ def _prepare_first(
             folder.reserve()
         datamodule = config.datamodule(folder.splits_file, shared=shared)
         datamodule.prepare_data()
-        known = None if resume_from is None else known_data(resume_from, datamodule)
+        known = None if resume_from is None else stored_data_info(resume_from, datamodule)
         datamodule.setup("fit")
-        data = known or data_facts(config, datamodule)
+        data = known or data_info(config, datamodule)
         model = build_model(config, data)
-        start = start_from_weights(model, config, data) if known is None else []
+        start = load_initial_weights(model, config, data) if known is None else []
     except BaseException:
         folder.discard()
         raise
     folder.start(config.plain)
     folder.write_json(folder.data_file, data)
     printer.log_to(folder.log_file)
-    return PreparedRun(config, folder, printer, processes, datamodule, data, model, start)
+    return RunSetup(config, folder, printer, processes, datamodule, data, model, start)
 
 
 def _follow(
@@ -210,7 +210,7 @@ def _follow(
     processes: Processes,
     *,
     resume: bool,
-) -> PreparedRun:
+) -> RunSetup:
     """What the first process has made, once more; its weights come when training begins."""
     if resume and not folder.last_checkpoint.is_file():
         raise UserError(
@@ -225,7 +225,7 @@ def _follow(
             f"dataset: the first process has {sizes}, another machine {datamodule.sizes} images. Expected the same "
             "data on every machine. Compare their dataset.root"
         )
-    return PreparedRun(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
+    return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
 
 
 def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

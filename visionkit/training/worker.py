@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
-from visionkit.distributed.processes import leave
+from visionkit.distributed.processes import hard_exit
 from visionkit.errors import UserError
 
 __all__ = ["main"]
@@ -93,8 +93,8 @@ def _end_with_parent(parent: int) -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
-        leave(FAULT)
+        hard_exit(FAULT)
 
 
 if __name__ == "__main__":
-    leave(main())
+    hard_exit(main())

@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.inspection.network import network
-from visionkit.inspection.layers import rows
+from visionkit.inspection.layers import layer_rows
 from visionkit.heads import parse_head
 from visionkit.layers import Pointwise
 from visionkit.models import create_model
@@ -40,7 +40,7 @@ def test_shapes_weights_and_multiplications_of_every_layer_are_those_of_the_modu
     with counter, torch.no_grad():
         model.head(model.backbone(torch.empty(1, *net.input, device="meta")), net.image_size)
     flops = {path: sum(counts.values()) for path, counts in counter.get_flop_counts().items()}
-    layers = rows(net, depth=ALL_LEVELS)
+    layers = layer_rows(net, depth=ALL_LEVELS)
     assert len(layers) > 5
     for row in layers:
         path = f"head.layers.{row.name.partition('.')[2]}" if row.name.startswith("head") else f"backbone.{row.name}"
@@ -99,7 +99,7 @@ def make_linear(backbone):
 def last_known_view(name):
     """The last stage whose cells do not see the whole image yet."""
     spec = read_backbone(name)
-    found = [row for row in rows(network(spec, image_size=(8192, 8192)), depth=1) if row.receptive_field is not None]
+    found = [row for row in layer_rows(network(spec, image_size=(8192, 8192)), depth=1) if row.receptive_field is not None]
     return found[-1] if found else None
 
 
@@ -139,7 +139,7 @@ def test_receptive_field_jump_and_offset_are_the_footprint_of_a_gradient(name):
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "regnet_y_400mf"])
 def test_behind_a_gate_a_cell_depends_on_every_pixel(name):
-    stage = rows(network(read_backbone(name), image_size=(224, 224)), depth=1)[1]
+    stage = layer_rows(network(read_backbone(name), image_size=(224, 224)), depth=1)[1]
     assert stage.receptive_field is None
     assert stage.jump is not None
     torch.manual_seed(0)

@@ -3,9 +3,9 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.blocks import Conv, MaxPool, Signal, Window, expand
+from visionkit.blocks import Conv, MaxPool, FeatureShape, Window, expand
 from visionkit.inspection.network import network
-from visionkit.inspection.layers import rows
+from visionkit.inspection.layers import layer_rows
 from visionkit.heads import parse_head
 
 
@@ -13,7 +13,7 @@ def rows_of(name, num_classes, *, depth=2, task="classify", head="auto", **overr
     spec = read_backbone(name, overrides=overrides)
     net = network(spec, image_size=(spec.image_size, spec.image_size), head=parse_head(head, task=task),
                   num_classes=num_classes)  # fmt: skip
-    return {row.name: row for row in rows(net, depth=depth)}
+    return {row.name: row for row in layer_rows(net, depth=depth)}
 
 
 def test_the_first_convolution_of_lenet():
@@ -61,13 +61,13 @@ def test_alexnet_has_the_neurons_of_the_paper():
 
 @pytest.mark.parametrize("size", [5, 32, 227])
 def test_a_3x3_convolution_with_zero_padding_keeps_its_size(size):
-    _, after = expand(Conv(out_channels=4, kernel_size=3, padding=1), Signal.image(3, size))
+    _, after = expand(Conv(out_channels=4, kernel_size=3, padding=1), FeatureShape.image(3, size))
     assert after.shape == (4, size, size)
     assert Window(3, padding=1).formula(size) == f"1 + ({size} + 2*1 - 3)/1 = {size}"
 
 
 def test_seven_by_nine_with_a_3x3_window_and_stride_2_gives_three_by_four():
-    _, after = expand(MaxPool(kernel_size=3, stride=2), Signal.image(1, (7, 9)))
+    _, after = expand(MaxPool(kernel_size=3, stride=2), FeatureShape.image(1, (7, 9)))
     assert after.shape == (1, 3, 4)
     assert Window(3, 2).formula(9) == "1 + (9 + 2*0 - 3)/2 = 4"
 

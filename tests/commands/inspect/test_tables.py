@@ -8,7 +8,7 @@ import pytest
 from visionkit.backbones import read_backbone
 from visionkit.commands.inspect import tables
 from visionkit.inspection.network import network
-from visionkit.inspection.layers import rows
+from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.stages import shares, stage_bars
 from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
@@ -25,7 +25,7 @@ def network_of(name, num_classes=10):
 def grid_of(name):
     net = network_of(name)
     sums = totals(net, batch_size=1, optimizer=Sgd(weight_decay=0.0, momentum=0.9, nesterov=True))
-    return tables.layer_grid(net, rows(net, depth=2), sums)
+    return tables.layer_grid(net, layer_rows(net, depth=2), sums)
 
 
 def printed(grid, monkeypatch, *, width):
@@ -71,7 +71,7 @@ def test_markdown_has_a_row_per_layer_and_the_totals(capsys):
 
 def test_csv_can_be_read_back(capsys):
     net = network_of("lenet")
-    tables.print_grid(tables.Grid.of_mappings([row.to_json() for row in rows(net, depth=2)]), "csv")
+    tables.print_grid(tables.Grid.of_mappings([row.to_json() for row in layer_rows(net, depth=2)]), "csv")
     first = next(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert first["name"] == "c1.conv"
     assert first["output"] == "6x28x28"

@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from visionkit.backbones import read_backbone
 from visionkit.inspection.explanations import explain
 from visionkit.inspection.network import network
-from visionkit.inspection.layers import rows
+from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.stages import shares
 from visionkit.inspection.totals import totals
 from visionkit.heads import parse_head
@@ -49,7 +49,7 @@ def test_every_layer_of_a_segmenter_is_that_of_the_module(head, backbone):
         logits = model.head(maps_of(model), SIZE)["logits"]
     flops = {path: sum(counts.values()) for path, counts in counter.get_flop_counts().items()}
     names = {"backbone": "Backbone", "neck": "FeaturePyramid", "head": "Segmenter"}
-    layers = rows(net, depth=99)
+    layers = layer_rows(net, depth=99)
     assert tuple(layers[-1].output) == tuple(logits.shape[1:]) == (7, *SIZE)
     for row in layers:
         if row.name.endswith("_per_pixel"):
@@ -92,7 +92,7 @@ def test_multiplications_of_both_stages_are_those_of_the_model_with_as_many_boxe
 
 
 def test_what_looks_at_each_box_has_neurons_and_connections_for_each_box():
-    layers = {row.name: row for row in rows(network_of("detect", {"type": "faster_rcnn"}, "resnet18"), depth=2)}
+    layers = {row.name: row for row in layer_rows(network_of("detect", {"type": "faster_rcnn"}, "resnet18"), depth=2)}
     row = layers["head.classes"]
     assert (row.runs, row.weights_per_neuron, row.neurons) == (1000, 1025, 1000 * 8)
     assert row.connections == 1000 * 8 * 1025
@@ -109,7 +109,7 @@ def test_an_auxiliary_head_has_parameters_but_works_in_training_alone():
     assert (sums[1].macs, sums[1].neurons) == (sums[0].macs, sums[0].neurons)
     assert sums[1].peak_inference_memory == sums[0].peak_inference_memory
     assert sums[1].peak_training_memory > sums[0].peak_training_memory
-    assert {row.name: row.runs for row in rows(net, depth=2)}["head.auxiliary"] == 0
+    assert {row.name: row.runs for row in layer_rows(net, depth=2)}["head.auxiliary"] == 0
 
 
 def test_stages_that_no_head_reads_are_left_out_as_the_model_leaves_them_out():
@@ -122,7 +122,7 @@ def test_stages_that_no_head_reads_are_left_out_as_the_model_leaves_them_out():
 @pytest.mark.parametrize("norm", ["group", "instance"])
 def test_behind_a_norm_over_space_a_cell_depends_on_every_pixel(norm):
     spec = read_backbone("resnet20", overrides={"layer_defaults.norm": norm})
-    row = rows(network(spec, image_size=(32, 32)), depth=9)[1]
+    row = layer_rows(network(spec, image_size=(32, 32)), depth=9)[1]
     assert (row.type, row.receptive_field, row.jump) == (f"{norm}_norm", None, 1)
     torch.manual_seed(0)
     image = torch.rand(1, 3, 32, 32, dtype=torch.float64, requires_grad=True)

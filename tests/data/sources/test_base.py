@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from visionkit.data.sources import SOURCES, check_fit, parse_source
+from visionkit.data.sources import SOURCES, check_target, parse_source
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
@@ -74,20 +74,20 @@ def test_an_unknown_data_set_lists_the_known_ones():
 
 
 def test_a_data_set_that_fits_a_task_passes():
-    assert check_fit("mnist", "classify", "label") is None
+    assert check_target("mnist", "classify", "label") is None
 
 
 def test_a_data_set_that_does_not_fit_says_so():
     with pytest.raises(
         UserError, match=r"dataset 'mnist' gives labels, but task 'segment' needs masks. Data sets with masks: digits"
     ):
-        check_fit("mnist", "segment", "mask")
+        check_target("mnist", "segment", "mask")
 
 
 def test_a_data_set_that_does_not_fit_lists_those_which_do():
     message = r"gives labels, but task 'detect' needs boxes. Data sets with boxes: digits.* Try: dataset=digits"
     with pytest.raises(UserError, match=message):
-        check_fit("mnist", "detect", "boxes")
+        check_target("mnist", "detect", "boxes")
 
 
 def test_a_third_party_adds_a_source_with_one_decorated_class(monkeypatch):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from visionkit.blocks.shapes import Axis, Signal, Window
+from visionkit.blocks.shapes import Axis, FeatureShape, Window
 
 __all__ = ["Measured", "TimmModel", "features_on_meta", "measure", "nchw"]
 
@@ -68,7 +68,7 @@ class Measured:
         parameters: Names of the parameters used since the stage before.
     """
 
-    signal: Signal
+    signal: FeatureShape
     macs: int
     parameters: tuple[str, ...]
 
@@ -110,12 +110,12 @@ def nchw(net: nn.Module, x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2) if str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC") else x
 
 
-def _signal(x: Tensor, channels: int, stride: int, cell: _Cell) -> Signal:
+def _signal(x: Tensor, channels: int, stride: int, cell: _Cell) -> FeatureShape:
     if x.dim() != 4 or x.shape[1] != channels:
         raise ValueError(f"a map of {channels} channels is declared, one of shape {tuple(x.shape)} comes out")
     offset = cell.offset if cell.jump == stride and cell.offset >= 0 else (stride - 1) / 2
     height, width = (Axis(size, stride, None, offset) for size in x.shape[2:])
-    return Signal(channels, height, width)
+    return FeatureShape(channels, height, width)
 
 
 class _Cell(NamedTuple):

@@ -5,7 +5,7 @@ timm (an extra: ``pip install "visionkit[timm]"``) and torch are imported when s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -15,8 +15,7 @@ from pydantic import Field
 from visionkit.backbones.classifier import Classifier
 from visionkit.backbones.feature_info import FeatureInfo
 from visionkit.backbones.spec import BackboneSpec
-from visionkit.blocks import Node, Primitive, Record, Signal, trace
-from visionkit.blocks import Sequence as InSequence
+from visionkit.blocks import FeatureShape, LayerRecord, Node, Primitive, Sequential, trace
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
@@ -24,7 +23,6 @@ from visionkit.schema import parse
 if TYPE_CHECKING:
     from torch import nn
 
-    from visionkit.backbones.timm.backbone import TimmBackbone
     from visionkit.backbones.timm.measure import Measured, TimmModel
 
 __all__ = ["TimmSpec", "TimmStage", "timm_models"]
@@ -54,18 +52,18 @@ class TimmStage(Primitive):
     measured: Measured
     num_parameters: int
 
-    def output(self, signal: Signal) -> Signal:
+    def output(self, signal: FeatureShape) -> FeatureShape:
         return self.measured.signal
 
-    def parameters(self, signal: Signal) -> int:
+    def parameters(self, signal: FeatureShape) -> int:
         return self.num_parameters
 
-    def macs(self, signal: Signal) -> int:
+    def macs(self, signal: FeatureShape) -> int:
         """Multiplications with a weight for one image."""
         return self.measured.macs
 
-    def build(self, signal: Signal) -> nn.Module:
-        raise TypeError("timm builds its stages together; see TimmSpec.build")
+    def build(self, signal: FeatureShape) -> nn.Module:
+        raise TypeError("timm builds its stages together; see TimmBackbone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +123,6 @@ class TimmSpec(BackboneSpec):
         stages = _checked_stages(model, pair(self.image_size))
         return replace(self, model=model, stages=stages, output_stride=output_stride)
 
-    def build(self, out_features: Sequence[str] | None = None) -> TimmBackbone:
-        """The torch module, initialised by timm; see `Backbone` for ``out_features``.
-
-        Raises:
-            UserError: If ``out_features`` names a stage that is not there.
-        """
-        from visionkit.backbones.timm.backbone import TimmBackbone
-
-        return TimmBackbone(self, out_features)
-
     @property
     def feature_info(self) -> dict[str, FeatureInfo]:
         """What each stage gives, fine to coarse."""
@@ -144,7 +132,7 @@ class TimmSpec(BackboneSpec):
             infos[name] = self._feature(name, stage.measured.signal)
         return infos
 
-    def trace(self, image_size: int | tuple[int, int]) -> Record:
+    def trace(self, image_size: int | tuple[int, int]) -> LayerRecord:
         """What each stage does to an image of ``image_size`` pixels, by running the model on the meta device.
 
         Raises:
@@ -158,7 +146,7 @@ class TimmSpec(BackboneSpec):
                 raise
             works = self.smallest_image()
             raise UserError(f"{error} One of {works}x{works} works. Try dataset.image_size={works}.") from None
-        return trace(InSequence(stages), Signal.image(self.in_channels, size))
+        return trace(Sequential(stages), FeatureShape.image(self.in_channels, size))
 
     def smallest_image(self) -> int:
         """The smallest square image, in pixels, that the model can take."""

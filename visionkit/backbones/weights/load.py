@@ -13,9 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
+from visionkit.backbones.build import build_backbone
 from visionkit.backbones.spec import BackboneSpec
 from visionkit.backbones.weights.download import published_file
-from visionkit.backbones.weights.sources import MeanStd, Start, find_weights, published_mean_std, publishes_its_own
+from visionkit.backbones.weights.sources import (
+    LoadedWeights,
+    MeanStd,
+    find_weights,
+    published_mean_std,
+    publishes_its_own,
+)
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.backbones.weights.torchvision_tables import FAMILIES
 from visionkit.errors import UserError
@@ -45,7 +52,7 @@ class Weights:
     mean_std: MeanStd | None
 
 
-def load_backbone_weights(backbone: Backbone, source: str | Path) -> Start:
+def load_backbone_weights(backbone: Backbone, source: str | Path) -> LoadedWeights:
     """Start a backbone from weights of its own, or of a whole model around it.
 
     Args:
@@ -62,21 +69,23 @@ def load_backbone_weights(backbone: Backbone, source: str | Path) -> Start:
         cast(Any, backbone).load_published()
         mean_std, in_channels = spec.published_normalization(), backbone.spec.in_channels
         if mean_std is None or len(mean_std[0]) == in_channels:
-            return Start(mean_std)
+            return LoadedWeights(mean_std)
         note = f"weights: '{source}' takes images of {len(mean_std[0])} channels, and these have {in_channels}: "
-        return Start(for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",))
+        return LoadedWeights(
+            for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",)
+        )
     own = backbone.state_dict()
     every = own
     if list(spec.feature_info)[-1] not in backbone.feature_info:
         with torch.device("meta"):
-            every = spec.build().state_dict()
+            every = build_backbone(spec).state_dict()
     weights = read_weights(source, spec, [f"backbone.{name}" for name in every])
     state = {name.removeprefix("backbone."): value for name, value in weights.state.items()}
     not_built = every.keys() - own.keys()
     state = {name: value for name, value in state.items() if name not in not_built}
     notes = adapt_first_filters(state, own, spec.in_channels, source=str(source))
     load_strictly(backbone, state, source=str(source))
-    return Start(weights.mean_std, notes)
+    return LoadedWeights(weights.mean_std, notes)
 
 
 def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -> Weights:

@@ -14,14 +14,14 @@ from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 __all__ = [
     "PUBLISHED",
     "MeanStd",
-    "Origin",
+    "WeightSource",
     "Publisher",
-    "Start",
-    "check_start",
+    "LoadedWeights",
+    "check_weights",
     "find_weights",
     "published_mean_std",
     "publishes_its_own",
-    "refuse_both",
+    "check_one_source",
 ]
 
 PUBLISHED = ("imagenet", "imagenet_v1", "imagenet_v2")
@@ -43,7 +43,7 @@ _EXPECTED = "Expected imagenet, a .safetensors, .ckpt or .pth file, or run:FOLDE
 
 
 @dataclass(frozen=True)
-class Start:
+class LoadedWeights:
     """What came with weights that were loaded.
 
     Attributes:
@@ -56,7 +56,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Origin:
+class WeightSource:
     """Where weights lie.
 
     Attributes:
@@ -90,7 +90,7 @@ def published_mean_std(model: str) -> MeanStd:
     return _NOT_IMAGENETS.get(model, (IMAGENET_MEAN, IMAGENET_STD))
 
 
-def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights") -> Origin:
+def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights") -> WeightSource:
     """Look where weights lie; nothing is loaded.
 
     Args:
@@ -112,17 +112,17 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
                 f"{key}: found '{text}', but there are no published weights of {spec.name}: it has no counterpart in "
                 f"torchvision. Expected a file or run:FOLDER, or {other}."
             )
-        return Origin(text, mean_std=published_mean_std(model))
+        return WeightSource(text, mean_std=published_mean_std(model))
     if text.startswith(_RUN):
         return _of_run(text, key)
     if Path(text).is_dir():
         raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
         raise UserError(f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED)} {_EXPECTED}")
-    return Origin(text, file=Path(text))
+    return WeightSource(text, file=Path(text))
 
 
-def check_start(spec: BackboneSpec, weights: str | Path | None) -> None:
+def check_weights(spec: BackboneSpec, weights: str | Path | None) -> None:
     """Look whether there are the weights that a model is to start from.
 
     Args:
@@ -132,14 +132,14 @@ def check_start(spec: BackboneSpec, weights: str | Path | None) -> None:
     Raises:
         UserError: If they are not there, or both are given.
     """
-    refuse_both(weights, spec.weights)
+    check_one_source(weights, spec.weights)
     if weights is not None:
         find_weights(weights, spec)
     if spec.weights is not None and not publishes_its_own(spec, spec.weights):
         find_weights(spec.weights, spec, key="backbone.weights")
 
 
-def refuse_both(weights: str | Path | None, backbone_weights: str | Path | None) -> None:
+def check_one_source(weights: str | Path | None, backbone_weights: str | Path | None) -> None:
     """A model starts from one file.
 
     Raises:
@@ -152,7 +152,7 @@ def refuse_both(weights: str | Path | None, backbone_weights: str | Path | None)
         )
 
 
-def _of_run(source: str, key: str) -> Origin:
+def _of_run(source: str, key: str) -> WeightSource:
     folder = Path(source.removeprefix(_RUN)).expanduser()
     file = next((folder / name for name in _RUN_FILES if (folder / name).is_file()), None)
     if file is None:
@@ -171,4 +171,4 @@ def _of_run(source: str, key: str) -> Origin:
             f"{key}: '{folder / 'data.json'}' does not say the run's mean and std. Expected the file that train "
             f"wrote. To load the weights without them: {key}={file}"
         ) from None
-    return Origin(source, file=file, mean_std=mean_std)
+    return WeightSource(source, file=file, mean_std=mean_std)

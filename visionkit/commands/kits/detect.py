@@ -17,7 +17,7 @@ from visionkit.commands.kits.base import Results, TaskKit, autocast, some_images
 from visionkit.files import write_atomic
 from visionkit.inference.options import PredictOptions
 from visionkit.metrics.table import Table
-from visionkit.report.boxes import Mark, class_colour, plot_marked, write_marked
+from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes, write_boxes
 from visionkit.report.style import TRAIN, VALIDATION, WRONG
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.structures.rle import encode_masks, mask_iou, paste_masks
@@ -49,7 +49,7 @@ class DetectKit(TaskKit):
             if "masks" in batch:
                 objects["masks"] = encode_masks(batch["masks"][i][there, :height, :width])
             panels.append((batch["images"][i, :, :height, :width], _marks(objects, class_names)))
-        plot_marked(panels, path, title="first training batch")
+        plot_boxes(panels, path, title="first training batch")
 
     def draw_tables(self, tables: Mapping[str, Table], class_names: Sequence[str], plots: Path) -> None:
         from visionkit.report.plots import plot_precision_recall
@@ -69,7 +69,7 @@ class DetectKit(TaskKit):
             (found,) = _detect(model, preprocess, [preprocess.fit(image)], [image.shape[1:]])
             found = _select(found, found["scores"] >= MIN_SCORE)
             annotation = samples.annotation(position)
-            crowds = [Mark(box, "crowd", TRAIN) for box in annotation.boxes[annotation.crowd].tolist()]
+            crowds = [DrawnBox(box, "crowd", TRAIN) for box in annotation.boxes[annotation.crowd].tolist()]
             truth = _truth(annotation.select(~annotation.crowd), image.shape[1:], masks="masks" in found)
             right, seen = _matches(found, truth)
             panels += [
@@ -79,7 +79,7 @@ class DetectKit(TaskKit):
         if panels:
             title = f"validation images, {self.things} with a score of {MIN_SCORE} or more; "
             title += "red: missed, or found and not there"
-            plot_marked(panels, path, title=title, headings=("truth", "found") * 2)
+            plot_boxes(panels, path, title=title, headings=("truth", "found") * 2)
 
     def results(
         self, model: Any, preprocess: Any, data: Mapping[str, Any], *, target: Path, paths: Sequence[Path],
@@ -125,7 +125,7 @@ class _Detections(Results):
             self.rows += self._rows(path, found)
             shown = _select(found, found["scores"] >= self.min_score)
             self.seen[path] = Counter(self.names[label] for label in shown["labels"].tolist())
-            write_marked(image, _marks(shown, self.names), self.target / "images" / self._picture(path))
+            write_boxes(image, _marks(shown, self.names), self.target / "images" / self._picture(path))
 
     def write(self) -> None:
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
@@ -199,7 +199,7 @@ def _select(objects: Objects, keep: Tensor) -> Objects:
     }
 
 
-def _marks(found: Objects, class_names: Sequence[str], *, right: Sequence[bool] | None = None) -> list[Mark]:
+def _marks(found: Objects, class_names: Sequence[str], *, right: Sequence[bool] | None = None) -> list[DrawnBox]:
     """Boxes with class and score, the best on top; coloured by class, or by whether they are ``right``."""
     labels = found["labels"].tolist()
     scores = [f" {score:.0%}" for score in found["scores"].tolist()] if "scores" in found else [""] * len(labels)
@@ -208,7 +208,7 @@ def _marks(found: Objects, class_names: Sequence[str], *, right: Sequence[bool] 
         colours = [VALIDATION if hit else WRONG for hit in right]
     masks = found.get("masks", [None] * len(labels))
     marks = [
-        Mark(box, f"{class_names[label]}{score}", colour, mask)
+        DrawnBox(box, f"{class_names[label]}{score}", colour, mask)
         for box, label, score, colour, mask in zip(found["boxes"].tolist(), labels, scores, colours, masks, strict=True)
     ]
     return marks[::-1]

@@ -19,7 +19,7 @@ from visionkit.inference.options import PredictOptions
 from visionkit.inference.sliding_window import slide
 from visionkit.metrics.table import Table
 from visionkit.report.masks import mask_colours, plot_masks, write_mask, write_overlay
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import restore_logits, restore_masks
 
 __all__ = ["SegmentKit"]
@@ -62,7 +62,7 @@ class SegmentKit(TaskKit):
                 continue
             (mask,) = _segment(model, preprocess, [preprocess.fit(image)], [image.shape[1:]])
             # What counts neither way is left clear in both.
-            panels += [(image, None), (image, truth), (image, mask.masked_fill(truth == IGNORED, IGNORED))]
+            panels += [(image, None), (image, truth), (image, mask.masked_fill(truth == IGNORE_INDEX, IGNORE_INDEX))]
         if panels:
             headings = ("image", "truth", "predicted") * 2
             title = "validation images"
@@ -173,7 +173,11 @@ def _slide(
 def _mask_ids(category_ids: Sequence[int] | None, number: int) -> Tensor:
     """What stands in a mask's file for each class: the data set's own numbers where they fit, and 255 as it is."""
     ids = torch.arange(256, dtype=torch.uint8)
-    if category_ids is not None and len(category_ids) == number and all(0 <= own < IGNORED for own in category_ids):
+    if (
+        category_ids is not None
+        and len(category_ids) == number
+        and all(0 <= own < IGNORE_INDEX for own in category_ids)
+    ):
         ids[:number] = torch.tensor(category_ids, dtype=torch.uint8)
     return ids
 

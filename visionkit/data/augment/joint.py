@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional
 
 from visionkit.data.augment.image import build_transform, seeded
 from visionkit.data.class_masks import resize_mask
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 
 __all__ = ["JointAugment", "Sample", "visible"]
 
@@ -48,7 +48,7 @@ class JointAugment:
     """
 
     def __init__(
-        self, augment: Mapping[str, Mapping[str, Any] | None], preprocess: Preprocess, *, mask_fill: int = 0
+        self, augment: Mapping[str, Mapping[str, Any] | None], preprocess: InputTransform, *, mask_fill: int = 0
     ) -> None:
         chosen = {name: arguments for name, arguments in augment.items() if arguments is not None}
         jitter = chosen.pop("scale_jitter", None)
@@ -105,7 +105,7 @@ def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
 class _Fit:
     """To the size that every image of these dimensions has in a batch."""
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: InputTransform) -> None:
         self.preprocess = preprocess
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class _Fit:
 class _ScaleJitter:
     """To a random multiple of that size; what is then too large for the batch is cut at random (Ghiasi et al. 2021)."""
 
-    def __init__(self, preprocess: Preprocess, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
+    def __init__(self, preprocess: InputTransform, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
         self.preprocess, self.scale_range = preprocess, scale_range
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from visionkit.data.augment.joint import JointAugment, Sample
-from visionkit.data.cache import Decoded
+from visionkit.data.cache import ImageCache
 from visionkit.data.collate.classification import BatchReader
-from visionkit.data.dataset import Samples
-from visionkit.data.sampler import Plan
-from visionkit.data.transforms import Preprocess
+from visionkit.data.dataset import ImageDataset
+from visionkit.data.sampler import BatchIndices
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
-__all__ = ["JointReader"]
+__all__ = ["PaddedBatchReader"]
 
 T = TypeVar("T")
 
 
-class JointReader(BatchReader, Generic[T]):
+class PaddedBatchReader(BatchReader, Generic[T]):
     """Makes one batch of a split; a kind of target says what is known of an image (T) and how it becomes tensors.
 
     Args:
@@ -39,12 +39,12 @@ class JointReader(BatchReader, Generic[T]):
 
     def __init__(
         self,
-        samples: Samples,
-        preprocess: Preprocess,
+        samples: ImageDataset,
+        preprocess: InputTransform,
         *,
         training: bool,
         augment: JointAugment | None = None,
-        decoded: Decoded | None = None,
+        decoded: ImageCache | None = None,
         prepared: bool = False,
         strict: bool = False,
     ) -> None:
@@ -85,7 +85,7 @@ class JointReader(BatchReader, Generic[T]):
     def nothing(self, height: int, width: int) -> T:
         """What is known of a black image of this size."""
 
-    def read(self, plan: Plan) -> dict[str, Tensor]:
+    def read(self, plan: BatchIndices) -> dict[str, Tensor]:
         """Make a batch; images that cannot be read are missing and marked in ``broken``.
 
         Raises:

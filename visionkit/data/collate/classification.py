@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from visionkit.data.augment.image import Augment
-from visionkit.data.cache import Decoded
-from visionkit.data.dataset import Samples, TensorSamples
-from visionkit.data.sampler import Plan
-from visionkit.data.transforms import Preprocess
+from visionkit.data.cache import ImageCache
+from visionkit.data.dataset import ImageDataset, TensorDataset
+from visionkit.data.sampler import BatchIndices
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
 __all__ = ["BatchReader"]
@@ -32,11 +32,11 @@ class BatchReader:
 
     def __init__(
         self,
-        samples: Samples,
-        preprocess: Preprocess,
+        samples: ImageDataset,
+        preprocess: InputTransform,
         *,
         augment: Augment | None = None,
-        decoded: Decoded | None = None,
+        decoded: ImageCache | None = None,
         prepared: bool = False,
         target: str = "label",
         strict: bool = False,
@@ -49,7 +49,7 @@ class BatchReader:
     @property
     def in_memory(self) -> bool:
         """Whether no file has to be opened for a batch."""
-        return self.decoded is not None or isinstance(self.samples, TensorSamples)
+        return self.decoded is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
         """Make ready for workers: what they mark is seen here, and those not forked find the images."""
@@ -59,10 +59,10 @@ class BatchReader:
             return  # forked workers see all memory; shared memory is often small
         if self.decoded is not None:
             self.decoded.share()
-        elif isinstance(self.samples, TensorSamples):
+        elif isinstance(self.samples, TensorDataset):
             self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
-    def read(self, plan: Plan) -> dict[str, Tensor]:
+    def read(self, plan: BatchIndices) -> dict[str, Tensor]:
         """Make a batch.
 
         Args:
@@ -99,7 +99,7 @@ class BatchReader:
 
     def _fetch(self, indices: Tensor) -> tuple[Tensor | list[Tensor], Tensor]:
         """Images as they lie in memory or in files, and the positions of those that can be read."""
-        if isinstance(self.samples, TensorSamples):
+        if isinstance(self.samples, TensorDataset):
             return self.samples.batch(indices), indices
         if self.decoded is not None and self.decoded.shapes is None:
             return self.decoded.images.index_select(0, indices), indices

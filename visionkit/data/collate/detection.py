@@ -29,16 +29,16 @@ from torch import Tensor
 from visionkit.data.annotations import Annotation
 from visionkit.data.augment.joint import Sample, visible
 from visionkit.data.class_masks import resize_mask
-from visionkit.data.collate.base import JointReader
-from visionkit.data.polygons import Shapes
+from visionkit.data.collate.base import PaddedBatchReader
+from visionkit.data.polygons import Polygons
 from visionkit.structures.rle import pack_masks
 
-__all__ = ["InstanceReader", "ObjectReader"]
+__all__ = ["InstanceBatchReader", "DetectionBatchReader"]
 
 _MULTIPLE = 8
 
 
-class ObjectReader(JointReader[Annotation]):
+class DetectionBatchReader(PaddedBatchReader[Annotation]):
     """Makes one batch of a split whose images have annotations: boxes and labels."""
 
     def known(self, index: int) -> Annotation:
@@ -72,11 +72,11 @@ class ObjectReader(JointReader[Annotation]):
     def nothing(self, height: int, width: int) -> Annotation:
         return Annotation(
             torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
-            Shapes.of([], is_runs=True),
+            Polygons.of([], is_runs=True),
         )  # fmt: skip
 
 
-class InstanceReader(ObjectReader):
+class InstanceBatchReader(DetectionBatchReader):
     """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
 
     def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from visionkit.data.augment.joint import Sample
 from visionkit.data.class_masks import resize_mask
-from visionkit.data.collate.base import JointReader
-from visionkit.structures.class_ids import IGNORED
+from visionkit.data.collate.base import PaddedBatchReader
+from visionkit.structures.class_ids import IGNORE_INDEX
 
-__all__ = ["MaskReader"]
+__all__ = ["SegmentationBatchReader"]
 
 
-class MaskReader(JointReader[Tensor]):
+class SegmentationBatchReader(PaddedBatchReader[Tensor]):
     """Makes one batch of a split whose images have class masks."""
 
     def known(self, index: int) -> Tensor:
@@ -49,12 +49,12 @@ class MaskReader(JointReader[Tensor]):
         return {"truth_mask": _pad(known, tuple(sizes.amax(dim=0).tolist()))}
 
     def nothing(self, height: int, width: int) -> Tensor:
-        return torch.full((height, width), IGNORED, dtype=torch.uint8)
+        return torch.full((height, width), IGNORE_INDEX, dtype=torch.uint8)
 
 
 def _pad(masks: Sequence[Tensor], size: tuple[int, ...]) -> Tensor:
     """Masks (h, w) at the top left of uint8 (B, H, W)."""
-    batch = torch.full((len(masks), *size), IGNORED, dtype=torch.uint8)
+    batch = torch.full((len(masks), *size), IGNORE_INDEX, dtype=torch.uint8)
     for row, mask in zip(batch, masks, strict=True):
         row[: mask.shape[0], : mask.shape[1]] = mask
     return batch

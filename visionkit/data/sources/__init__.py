@@ -10,7 +10,7 @@ from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
 from visionkit.errors import UserError
 from visionkit.schema import parse_typed
 
-__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_fit", "parse_source"]
+__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_target", "parse_source"]
 
 _FAMILIES = (coco, digits, folder, imagenet, masks, torchvision_sets, voc, yolo)
 
@@ -29,7 +29,7 @@ def parse_source(mapping: Any) -> Source:
     return parse_typed(SOURCES, mapping, where="dataset")
 
 
-def check_fit(source_name: str, task_name: str, target: str) -> None:
+def check_target(source_name: str, task_name: str, target: str) -> None:
     """Make sure that a data set gives the targets which a task needs.
 
     Args:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import _NAMED, Finding
 from visionkit.data.images import walk_images
-from visionkit.data.polygons import Shapes
+from visionkit.data.polygons import Polygons
 
 __all__ = [
-    "Found",
-    "MarkedImages",
+    "ParsedDataset",
+    "AnnotatedImages",
     "Objects",
-    "clean",
+    "clean_boxes",
     "existing_images",
 ]
 
@@ -43,7 +43,7 @@ class Objects:
     labels: NDArray[Any]
     crowd: NDArray[Any]
     area: NDArray[Any]
-    shapes: Shapes | None = None
+    shapes: Polygons | None = None
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class Objects:
         boxes: Sequence[Sequence[float]],
         labels: Sequence[int],
         *,
-        shapes: Shapes | None = None,
+        shapes: Polygons | None = None,
     ) -> Objects:
         """Single objects, whose area is that of the box."""
         count = len(labels)
@@ -75,7 +75,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class MarkedImages:
+class AnnotatedImages:
     """The images of a split, or of a whole set.
 
     Attributes:
@@ -93,17 +93,17 @@ class MarkedImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def select(self, positions: NDArray[Any]) -> MarkedImages:
+    def select(self, positions: NDArray[Any]) -> AnnotatedImages:
         """The images at these positions, int64 (M,), in this order, with their objects."""
         place = numpy.full(len(self), -1, dtype=numpy.int64)
         place[positions] = numpy.arange(len(positions))
         image = place[self.objects.image]
         order = numpy.argsort(image, kind="stable")[int((image < 0).sum()) :]
         objects = replace(self.objects.select(order), image=image[order])
-        return MarkedImages([self.names[i] for i in positions], self.sizes[positions], objects, self.relative)
+        return AnnotatedImages([self.names[i] for i in positions], self.sizes[positions], objects, self.relative)
 
 
-class Listed(Protocol):
+class ImageList(Protocol):
     """Images of a split that can be divided further."""
 
     @property
@@ -112,11 +112,11 @@ class Listed(Protocol):
     def select(self, positions: NDArray[Any]) -> Any: ...
 
 
-ImagesT = TypeVar("ImagesT", bound=Listed)
+ImagesT = TypeVar("ImagesT", bound=ImageList)
 
 
 @dataclass(frozen=True)
-class Found(Generic[ImagesT]):
+class ParsedDataset(Generic[ImagesT]):
     """What reading a data set's files gave.
 
     Attributes:
@@ -136,7 +136,7 @@ class Found(Generic[ImagesT]):
     notes: Sequence[str] = ()
 
 
-def clean(
+def clean_boxes(
     objects: Objects, sizes: NDArray[Any], place: Callable[[int], str], *, relative: bool = False
 ) -> tuple[Objects, list[Finding]]:
     """Clip boxes to their images and drop those that are none.

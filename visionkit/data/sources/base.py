@@ -28,8 +28,8 @@ from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry
 
 if TYPE_CHECKING:
-    from visionkit.data.dataset import Samples
-    from visionkit.data.transforms import Preprocess
+    from visionkit.data.dataset import ImageDataset
+    from visionkit.data.transforms import InputTransform
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
 
@@ -73,7 +73,7 @@ class Splits:
         notes: What a person should know: what was held out, what was dropped.
     """
 
-    samples: dict[str, Samples]
+    samples: dict[str, ImageDataset]
     saved: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -168,11 +168,11 @@ class Source(ABC):
             UserError: If the data are missing, broken or too few.
         """
 
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> InputTransform:
         """The deterministic way from a decoded image to one of ``image_size``, for evaluation and prediction."""
-        from visionkit.data.transforms import Preprocess
+        from visionkit.data.transforms import InputTransform
 
-        return Preprocess(self.size, "resize")
+        return InputTransform(self.size, "resize")
 
     def describe(
         self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int, ...] | None = None

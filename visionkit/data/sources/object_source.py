@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.augment.table import check_augment
 from visionkit.data.sources.base import DataInfo, Source
-from visionkit.data.sources.split_files import DividedFiles
+from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from visionkit.data.dataset import FileSamples
-    from visionkit.data.sources.annotations import Found, MarkedImages
+    from visionkit.data.dataset import FileDataset
+    from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 
-__all__ = ["BACKGROUND", "ObjectFiles"]
+__all__ = ["BACKGROUND", "DetectionSource"]
 
 BACKGROUND = "background"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectFiles(DividedFiles):
+class DetectionSource(SplitFiles):
     """Image files, and other files that say where objects are.
 
     Attributes:
@@ -53,7 +53,7 @@ class ObjectFiles(DividedFiles):
             category_ids=None if numbers is None else (0, *numbers),
         )
 
-    def accept(self, found: Found[Any]) -> None:
+    def accept(self, found: ParsedDataset[Any]) -> None:
         """Refuse a data set in which nothing is marked."""
         if any(len(images.objects) for images in found.splits.values()):
             return
@@ -64,7 +64,7 @@ class ObjectFiles(DividedFiles):
             f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
         )
 
-    def judge(self, splits: Mapping[str, MarkedImages], *, remedy: str) -> list[str]:
+    def judge(self, splits: Mapping[str, AnnotatedImages], *, remedy: str) -> list[str]:
         """Without objects nothing is learnt from train, and no epoch is better than another in val."""
         for split in ("train", "val"):
             if splits[split].objects.crowd.all():
@@ -76,18 +76,18 @@ class ObjectFiles(DividedFiles):
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
 
-    def samples_of(self, found: Found[Any], images: MarkedImages) -> FileSamples:
+    def samples_of(self, found: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
         import torch
 
         from visionkit.data.annotations import Annotation, Annotations
         from visionkit.data.class_masks import PaintedMasks
-        from visionkit.data.dataset import FileSamples
+        from visionkit.data.dataset import FileDataset
 
         objects, shapes = images.objects, images.objects.shapes
         boxes, told = torch.from_numpy(objects.boxes), torch.from_numpy(images.sizes)
         sizes = told
         if images.relative or (shapes is not None and not bool(told.all())):
-            read = _read_sizes(FileSamples(found.root, images.names, in_channels=self.in_channels))
+            read = _read_sizes(FileDataset(found.root, images.names, in_channels=self.in_channels))
             sizes = torch.where(told > 0, told, read)
         if images.relative:
             factors = sizes[torch.from_numpy(objects.image)].flip(1)
@@ -105,7 +105,7 @@ class ObjectFiles(DividedFiles):
         )
         annotations = Annotations(starts, marked)
         paints = self.target == "mask"
-        return FileSamples(
+        return FileDataset(
             found.root,
             images.names,
             in_channels=self.in_channels,
@@ -115,7 +115,7 @@ class ObjectFiles(DividedFiles):
         )
 
 
-def _read_sizes(samples: FileSamples) -> Tensor:
+def _read_sizes(samples: FileDataset) -> Tensor:
     """Height and width of each file from its header, int64 (N, 2); 1 and 1 where it cannot be read."""
     import torch
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from visionkit.data.sources.base import DataInfo, Source, Splits
-from visionkit.data.splitting import hold_out, recall_division
+from visionkit.data.splitting import hold_out, restore_splits
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
-    from visionkit.data.dataset import FileSamples, Samples
-    from visionkit.data.sources.annotations import Found
-    from visionkit.data.transforms import Preprocess
+    from visionkit.data.dataset import FileDataset, ImageDataset
+    from visionkit.data.sources.annotations import ParsedDataset
+    from visionkit.data.transforms import InputTransform
 
-__all__ = ["DividedFiles", "SplitPaths"]
+__all__ = ["SplitFiles", "SplitPaths"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class SplitPaths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DividedFiles(Source):
+class SplitFiles(Source):
     """Image files, and other files that say what is in them.
 
     Attributes:
         root: The folder of the data set.
         in_channels: 3 reads images in colour, 1 in grey.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         max_size: For ``fit: resize_pad``, the longest side allowed, in pixels; null allows any.
         val_fraction: Share of the training images held out where there are none for validation.
         test_fraction: Share held out where the set came undivided; 0 makes no test split.
@@ -57,7 +57,7 @@ class DividedFiles(Source):
     split_seed: Annotated[int, Field(ge=0)] | None = None
 
     @abstractmethod
-    def read(self) -> Found[Any]:
+    def read(self) -> ParsedDataset[Any]:
         """Images, what is in them, classes, and what is odd, from the files and without torch.
 
         Raises:
@@ -65,7 +65,7 @@ class DividedFiles(Source):
         """
 
     @abstractmethod
-    def samples_of(self, found: Found[Any], images: Any) -> FileSamples:
+    def samples_of(self, found: ParsedDataset[Any], images: Any) -> FileDataset:
         """The samples of a split.
 
         Args:
@@ -73,7 +73,7 @@ class DividedFiles(Source):
             images: One of its splits, or a part of one.
         """
 
-    def accept(self, found: Found[Any]) -> None:
+    def accept(self, found: ParsedDataset[Any]) -> None:
         """Look at all that was read, before it is divided.
 
         Raises:
@@ -108,9 +108,9 @@ class DividedFiles(Source):
         """
         found = self._found
         if strict:
-            from visionkit.data.findings import refuse
+            from visionkit.data.findings import raise_first
 
-            refuse(found.findings, dataset=self.name)
+            raise_first(found.findings, dataset=self.name)
         self.info()
         if "val" not in found.splits:
             self._parts(found)
@@ -119,10 +119,10 @@ class DividedFiles(Source):
         found = self._found
         return self.describe(found.class_names, in_channels=self.in_channels, category_ids=found.category_ids)
 
-    def preprocess(self) -> Preprocess:
-        from visionkit.data.transforms import Preprocess
+    def preprocess(self) -> InputTransform:
+        from visionkit.data.transforms import InputTransform
 
-        return Preprocess(self.size, self.fit, max_size=self.max_size)
+        return InputTransform(self.size, self.fit, max_size=self.max_size)
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         self.check(strict=strict)
@@ -135,13 +135,13 @@ class DividedFiles(Source):
             splits |= divided
             record = {split: list(images.names) for split, images in divided.items()}
         notes += self.judge(splits, remedy="Try another division: dataset.split_seed=1")
-        samples: dict[str, Samples] = {
+        samples: dict[str, ImageDataset] = {
             split: self.samples_of(found, splits[split]) for split in ("train", "val", "test") if split in splits
         }
         return Splits(samples, record, notes)
 
     @cached_property
-    def _found(self) -> Found[Any]:
+    def _found(self) -> ParsedDataset[Any]:
         found = self.read()
         self.accept(found)
         seen: dict[str, str] = {}
@@ -157,7 +157,7 @@ class DividedFiles(Source):
             self.judge(found.splits, remedy="Without a val of its own, images are held out of train.")
         return found
 
-    def _parts(self, found: Found[Any]) -> dict[str, int]:
+    def _parts(self, found: ParsedDataset[Any]) -> dict[str, int]:
         """How many images each part that is held out gets."""
         shares = {"val": self.val_fraction}
         if "test" not in found.splits and self.test_fraction:
@@ -171,7 +171,7 @@ class DividedFiles(Source):
         return {part: max(1, round(share * total)) for part, share in shares.items()}
 
     def _divide(
-        self, found: Found[Any], whole: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
+        self, found: ParsedDataset[Any], whole: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
     ) -> dict[str, Any]:
         import numpy
 
@@ -180,7 +180,7 @@ class DividedFiles(Source):
             one_class = numpy.zeros(len(whole), dtype=numpy.int64)
             chosen = hold_out(one_class, parts, seed=seed if self.split_seed is None else self.split_seed)
         else:
-            names, newer = recall_division(saved, set(whole.names), dataset=self.name, root=str(self.root))
+            names, newer = restore_splits(saved, set(whole.names), dataset=self.name, root=str(self.root))
             notes += newer
             place = {name: position for position, name in enumerate(whole.names)}
             chosen = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,25 +19,22 @@ from visionkit.blocks import (
     Flatten,
     Init,
     InitField,
+    LayerRecord,
     Node,
-    Record,
-    Sequence,
+    Sequential,
     build,
     expand,
     trace,
 )
 from visionkit.blocks.base import Count, Fraction
 from visionkit.errors import UserError
-from visionkit.heads.spec import HeadSpec, head
+from visionkit.heads.spec import HeadSpec
 
-if TYPE_CHECKING:
-    from visionkit.heads.base import Head
-
-__all__ = ["AutoHead", "ClassifierHead", "ConvHead", "LinearHead", "MlpHead"]
+__all__ = ["AutoSpec", "ClassificationSpec", "ConvSpec", "LinearSpec", "MlpSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierHead(HeadSpec):
+class ClassificationSpec(HeadSpec):
     """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7) and class weights.
 
     ``class_weights`` is a number per class, ``balanced`` (inverse to the frequency in the training
@@ -60,34 +57,30 @@ class ClassifierHead(HeadSpec):
                 f"found {len(self.class_weights)}."
             )
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """What the layers do to the last map."""
         last = list(backbone.features(image_size).values())[-1]
         tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
         return [trace(tree, last, path=("head",))]
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """A `ClassificationHead` of these layers."""
-        from visionkit.heads.classification.head import ClassificationHead
-
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """The layers, and what `visionkit.heads.classification.head.ClassificationHead` takes beside them."""
         if self.class_weights == "balanced":
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
-        self.check(num_classes=num_classes)
         (layers,) = self.trace(backbone, num_classes=num_classes, image_size=image_size)
-        return ClassificationHead(
-            build(layers.node, layers.before)[0],
-            input_size=layers.before.shape[1:] if self._flattens(backbone) else None,
-            label_smoothing=self.label_smoothing,
-            class_weights=self.class_weights,
-        )
+        return {
+            "layers": build(layers.node, layers.before)[0],
+            "input_size": layers.before.shape[1:] if self._flattens(backbone) else None,
+            "label_smoothing": self.label_smoothing,
+            "class_weights": self.class_weights,
+        }
 
     def _flattens(self, backbone: BackboneSpec) -> bool:
         return False
 
 
-@head("auto")
 @dataclass(frozen=True, kw_only=True)
-class AutoHead(ClassifierHead):
+class AutoSpec(ClassificationSpec):
     """What the backbone's own file says under ``classifier``: the paper's head."""
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
@@ -97,9 +90,8 @@ class AutoHead(ClassifierHead):
         return backbone.classifier.pool == "flatten"
 
 
-@head("linear")
 @dataclass(frozen=True, kw_only=True)
-class LinearHead(ClassifierHead):
+class LinearSpec(ClassificationSpec):
     """Global mean pooling and one fully connected layer."""
 
     dropout: Fraction = 0.0
@@ -110,9 +102,8 @@ class LinearHead(ClassifierHead):
         )
 
 
-@head("mlp")
 @dataclass(frozen=True, kw_only=True)
-class MlpHead(ClassifierHead):
+class MlpSpec(ClassificationSpec):
     """Global mean pooling and fully connected layers of the widths ``hidden``."""
 
     hidden: tuple[Count, ...] = (256,)
@@ -125,9 +116,8 @@ class MlpHead(ClassifierHead):
         return classifier_layers(classifier, num_classes=num_classes)
 
 
-@head("conv")
 @dataclass(frozen=True, kw_only=True)
-class ConvHead(ClassifierHead):
+class ConvSpec(ClassificationSpec):
     """1x1 convolutions to one map per class, then its mean (Lin et al. 2014, Network in Network, section 3.2)."""
 
     hidden: tuple[Count, ...] = ()
@@ -142,4 +132,4 @@ class ConvHead(ClassifierHead):
         if self.dropout:
             layers["dropout"] = Dropout(p=self.dropout)
         layers["output"] = Conv(out_channels=num_classes, kernel_size=1)
-        return Sequence({**layers, "pool": AdaptivePool(size=1), "flatten": Flatten()})
+        return Sequential({**layers, "pool": AdaptivePool(size=1), "flatten": Flatten()})

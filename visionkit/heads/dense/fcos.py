@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.heads.anchors import rows_of
-from visionkit.heads.assignment import assign_centers
-from visionkit.heads.dense.head import DenseDetector, matched_targets
-from visionkit.heads.dense.spec import FcosHead
+from visionkit.heads.anchors import flatten_predictions
+from visionkit.heads.assignment import assign_points
+from visionkit.heads.dense.head import DenseHead, matched_targets
 from visionkit.losses import focal_loss
 from visionkit.structures.boxes import generalized_iou
 
-__all__ = ["Fcos"]
+__all__ = ["FcosHead"]
 
 
-class Fcos(DenseDetector):
+class FcosHead(DenseHead):
     """FCOS (Tian et al. 2020, arXiv:2006.09214, section 2), without the scales it learns for each level.
 
     Besides ``logits`` its outputs are ``distances`` (B, A, 4): left, top, right, bottom, in strides, and ``quality``
     (B, A), the logit of how much a place's box is to be trusted.
+
+    Args:
+        layers: Those of `DenseHead`, ``distances`` and ``quality``.
+        quality: What weighs the scores: ``centerness``, how central a point is in its object, or ``iou``.
+        center_radius: How far from an object's centre a point may be to count, in strides.
+        **dense: As for `DenseHead`.
     """
 
-    spec: FcosHead
     distances: nn.Module
     quality: nn.Module
+
+    def __init__(self, layers: Mapping[str, nn.Module], *, quality: str, center_radius: float, **dense: Any) -> None:
+        super().__init__(layers, **dense)
+        self.quality_measure, self.center_radius = quality, center_radius
 
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         logits = self.logits(self.classification(x))
         x = self.regression(x)
         return {
-            "logits": rows_of(logits, logits.shape[1]),
-            "distances": rows_of(F.relu(self.distances(x)), 4),
-            "quality": rows_of(self.quality(x), 1)[..., 0],
+            "logits": flatten_predictions(logits, logits.shape[1]),
+            "distances": flatten_predictions(F.relu(self.distances(x)), 4),
+            "quality": flatten_predictions(self.quality(x), 1)[..., 0],
         }
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,24 +67,24 @@ class Fcos(DenseDetector):
         foreground = matched >= 0
         count = foreground.sum().clamp(min=1)
         iou, giou = generalized_iou(_boxes(points, strides, outputs["distances"].float()), boxes)
-        target = iou.detach() if self.spec.quality == "iou" else _centerness(points, boxes)
+        target = iou.detach() if self.quality_measure == "iou" else _centerness(points, boxes)
         quality = F.binary_cross_entropy_with_logits(outputs["quality"].float(), target, reduction="none")
-        classification = focal_loss(outputs["logits"], labels, alpha=self.spec.alpha, gamma=self.spec.gamma)
+        classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
             "classification": classification.sum() / count,
             "boxes": torch.where(foreground, 1 - giou, 0).sum() / count,
-            self.spec.quality: torch.where(foreground, quality, 0).sum() / count,
+            self.quality_measure: torch.where(foreground, quality, 0).sum() / count,
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         """The object of each place: (B, A) int64 index into the boxes, -1 for background."""
-        return assign_centers(
+        return assign_points(
             targets["boxes"],
             targets["labels"],
             self.centers(outputs),
             strides=[level.stride for level in self.levels.values()],
-            radius=self.spec.center_radius,
-            spacing=0.5 if self.spec.centers == "corner" else 1.0,
+            radius=self.center_radius,
+            spacing=0.5 if self.corner else 1.0,
         )
 
     def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:

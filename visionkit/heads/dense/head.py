@@ -10,20 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.anchors import place_centers
+from visionkit.heads.anchors import anchor_points
 from visionkit.heads.base import Head, Predictions
-from visionkit.heads.dense.spec import DenseHead
-from visionkit.structures.boxes import clip_boxes, suppress
+from visionkit.structures.boxes import batched_nms, clip_boxes
 
 __all__ = [
-    "DenseDetector",
+    "DenseHead",
     "matched_targets",
 ]
 
 _CENTERS = "centers_"
 
 
-class DenseDetector(Head):
+class DenseHead(Head):
     """Layers that judge every place of every level, A in all.
 
     Outputs hold ``logits`` (B, A, K), what else the layers say (B, A, ...), and for each level ``centers_LEVEL``
@@ -31,15 +30,37 @@ class DenseDetector(Head):
     ``stride8`` and ``stride16`` of a head with one anchor per place have ``A = 8 * 8 + 4 * 4``.
 
     Args:
-        spec: What to build.
-        layers: The torch modules by the names of `DenseHead.branches`.
+        layers: The torch modules: ``classification``, ``regression``, ``logits``, and what the head has beside them.
         levels: What each level gives, fine to coarse.
+        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+        num_anchors: Of each point.
+        alpha: The focal loss's weight of objects.
+        gamma: How much the focal loss weights easy points down.
+        score_threshold: Boxes that score no more are not given.
+        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
+        candidates: How many boxes of each level are looked at, at most.
+        max_detections: How many boxes are given per image, at most.
     """
 
-    def __init__(self, spec: DenseHead, layers: Mapping[str, nn.Module], *, levels: Mapping[str, FeatureInfo]) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        *,
+        levels: Mapping[str, FeatureInfo],
+        corner: bool,
+        num_anchors: int,
+        alpha: float,
+        gamma: float,
+        score_threshold: float,
+        nms_threshold: float,
+        candidates: int,
+        max_detections: int,
+    ) -> None:
         super().__init__()
-        self.spec = spec
         self.levels = dict(levels)
+        self.corner, self.num_anchors, self.alpha, self.gamma = corner, num_anchors, alpha, gamma
+        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
+        self.candidates, self.max_detections = candidates, max_detections
         for name, layer in layers.items():
             self.add_module(name, layer)
 
@@ -70,7 +91,7 @@ class DenseDetector(Head):
         said = [self.forward_level(x) for x in maps]
         outputs = {name: torch.cat([one[name] for one in said], dim=1) for name in said[0]}
         for level, x in zip(self.levels.values(), maps, strict=True):
-            outputs[_CENTERS + level.name] = place_centers(level, x, image_size, corner=self.spec.centers == "corner")
+            outputs[_CENTERS + level.name] = anchor_points(level, x, image_size, corner=self.corner)
         return outputs
 
     def centers(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -93,9 +114,9 @@ class DenseDetector(Head):
         boxes = self.decode(outputs, places)
         if image_sizes is not None:
             boxes = clip_boxes(boxes, image_sizes)
-        labels = torch.where(scores > self.spec.score_threshold, labels, -1)
-        stays = suppress(boxes, scores, labels, iou_threshold=self.spec.nms_threshold)
-        wanted = self.spec.max_detections
+        labels = torch.where(scores > self.score_threshold, labels, -1)
+        stays = batched_nms(boxes, scores, labels, iou_threshold=self.nms_threshold)
+        wanted = self.max_detections
         scores, best = scores.masked_fill(~stays, 0).topk(min(wanted, scores.shape[1]))
         there = stays.gather(1, best)
         boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * there[..., None]
@@ -111,11 +132,11 @@ class DenseDetector(Head):
         """The best pairs of place and class of each level: scores, places and labels, each (B, N)."""
         found = []
         start = 0
-        sizes = [len(one.flatten(0, 1)) * self.spec.num_anchors for one in centers]
+        sizes = [len(one.flatten(0, 1)) * self.num_anchors for one in centers]
         for level in torch.split(scores, sizes, dim=1):  # type: ignore[no-untyped-call]
-            best = level.amax(dim=2).topk(min(self.spec.candidates, level.shape[1]), sorted=False).indices  # (B, P)
+            best = level.amax(dim=2).topk(min(self.candidates, level.shape[1]), sorted=False).indices  # (B, P)
             few = level.gather(1, best[..., None].expand(-1, -1, level.shape[2])).flatten(1)  # (B, P * K)
-            top, pairs = few.topk(min(self.spec.candidates, few.shape[1]))
+            top, pairs = few.topk(min(self.candidates, few.shape[1]))
             places = best.gather(1, pairs // level.shape[2])
             found.append((top, start + places, pairs % level.shape[2]))
             start += level.shape[1]

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from visionkit.backbones import FeatureInfo
-from visionkit.heads.anchors import rows_of
+from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.assignment import assign_anchors
-from visionkit.heads.dense.head import DenseDetector, matched_targets
-from visionkit.heads.dense.spec import RetinaNetHead
+from visionkit.heads.dense.head import DenseHead, matched_targets
 from visionkit.losses import focal_loss
 from visionkit.structures.boxes import apply_deltas, box_deltas, generalized_iou
 
-__all__ = ["RetinaNet"]
+__all__ = ["RetinaNetHead"]
 
 
-class RetinaNet(DenseDetector):
+class RetinaNetHead(DenseHead):
     """RetinaNet (Lin et al. 2017, arXiv:1708.02002, section 4): A counts every anchor of every place.
 
     Besides ``logits`` its outputs are ``deltas`` (B, A, 4): see `visionkit.structures.boxes.box_deltas`.
+
+    Args:
+        layers: Those of `DenseHead`, and ``deltas``.
+        anchor_shapes: Width and height in pixels of each level's anchors.
+        box_loss: On the anchors' deltas (``l1``), or on the boxes they mean (``giou``).
+        foreground_iou: An anchor that overlaps an object by so much is that object's.
+        background_iou: One that overlaps all by less is background.
+        **dense: As for `DenseHead`.
     """
 
-    spec: RetinaNetHead
     deltas: nn.Module
     shapes: Tensor
 
     def __init__(
-        self, spec: RetinaNetHead, layers: Mapping[str, nn.Module], *, levels: Mapping[str, FeatureInfo]
+        self,
+        layers: Mapping[str, nn.Module],
+        *,
+        anchor_shapes: Sequence[Sequence[tuple[float, float]]],
+        box_loss: str,
+        foreground_iou: float,
+        background_iou: float,
+        **dense: Any,
     ) -> None:
-        super().__init__(spec, layers, levels=levels)
-        self._shapes = [spec.anchor_shapes(level.stride) for level in levels.values()]
+        super().__init__(layers, **dense)
+        self.box_loss, self.foreground_iou, self.background_iou = box_loss, foreground_iou, background_iou
+        self._shapes = [list(shapes) for shapes in anchor_shapes]
         self.register_buffer("shapes", torch.tensor(self._shapes), persistent=False)  # (L, n, 2): width, height
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RetinaNet:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RetinaNetHead:
         """Keep the anchors' sides exact when the dtype changes."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if not self.shapes.is_meta:
@@ -45,8 +59,8 @@ class RetinaNet(DenseDetector):
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         logits = self.logits(self.classification(x))
         return {
-            "logits": rows_of(logits, logits.shape[1] // self.spec.num_anchors),
-            "deltas": rows_of(self.deltas(self.regression(x)), 4),
+            "logits": flatten_predictions(logits, logits.shape[1] // self.num_anchors),
+            "deltas": flatten_predictions(self.deltas(self.regression(x)), 4),
         }
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,11 +79,11 @@ class RetinaNet(DenseDetector):
         foreground = matched >= 0
         counts = foreground.sum(dim=1).clamp(min=1)  # (B,)
         deltas = outputs["deltas"].float()
-        if self.spec.box_loss == "l1":
+        if self.box_loss == "l1":
             distance = (deltas - box_deltas(boxes, anchors)).abs().sum(dim=-1)
         else:
             distance = 1 - generalized_iou(apply_deltas(deltas, anchors), boxes)[1]
-        classification = focal_loss(outputs["logits"], labels, alpha=self.spec.alpha, gamma=self.spec.gamma)
+        classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
             "classification": (classification / counts).mean(),
             "boxes": (torch.where(foreground, distance, 0).sum(dim=1) / counts).mean(),
@@ -82,8 +96,8 @@ class RetinaNet(DenseDetector):
             targets["labels"],
             self.centers(outputs),
             self.shapes,
-            foreground_iou=self.spec.foreground_iou,
-            background_iou=self.spec.background_iou,
+            foreground_iou=self.foreground_iou,
+            background_iou=self.background_iou,
         )
 
     def anchors(self, outputs: Mapping[str, Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,26 +17,20 @@ from visionkit.blocks import (
     Conv2d,
     GroupNorm,
     Init,
+    LayerRecord,
     Node,
     NormField,
-    Record,
-    Sequence,
+    Sequential,
     build,
 )
 from visionkit.blocks.base import Count
-from visionkit.heads.detection import DetectionHead, Positive, Probability, anchor_shapes, is_resnet50, on_each_level
-from visionkit.heads.spec import head
-from visionkit.necks import FPN
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from visionkit.heads.base import Head
+from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
+from visionkit.necks import FPNSpec
 
 __all__ = [
-    "DenseHead",
-    "FcosHead",
-    "RetinaNetHead",
+    "DenseSpec",
+    "FcosSpec",
+    "RetinaNetSpec",
 ]
 
 
@@ -49,7 +43,7 @@ _MIDDLING = Init("normal", std=0.01, bias=4.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenseHead(DetectionHead):
+class DenseSpec(DetectionSpec):
     """Towers of convolutions, the same on every level, that judge each place of each level.
 
     Attributes:
@@ -77,23 +71,30 @@ class DenseHead(DetectionHead):
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
         """The parts by name: each stands on another one's maps, or on the level itself (None)."""
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """The neck's parts, then each part of the head on each level; its weights are counted on the first."""
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
-        return records + on_each_level(self.branches(num_classes), levels, level_by_level=True)
+        return records + trace_levels(self.branches(num_classes), levels, level_by_level=True)
 
-    def layers(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, nn.Module]:
-        """The torch modules of the parts by name, freshly initialised.
-
-        Raises:
-            UserError: If the image is too small for the backbone.
-        """
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """The layers by the names of `branches`, and what `visionkit.heads.dense.head.DenseHead` takes beside them."""
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         return {
-            record.path[1]: build(record.node, record.before)[0]
-            for record in records
-            if record.path[0] == "head" and not record.shared
+            "layers": {
+                record.path[1]: build(record.node, record.before)[0]
+                for record in records
+                if record.path[0] == "head" and not record.shared
+            },
+            "levels": self.neck.feature_info(backbone),
+            "corner": self.centers == "corner",
+            "num_anchors": self.num_anchors,
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "score_threshold": self.score_threshold,
+            "nms_threshold": self.nms_threshold,
+            "candidates": self.candidates,
+            "max_detections": self.max_detections,
         }
 
     def _tower(self, *, bias: bool | None = None) -> Node:
@@ -106,12 +107,11 @@ class DenseHead(DetectionHead):
             activation=Activation("relu"),
             init=_INIT,
         )
-        return Sequence({str(i): conv for i in range(self.num_convs)})
+        return Sequential({str(i): conv for i in range(self.num_convs)})
 
 
-@head("fcos")
 @dataclass(frozen=True, kw_only=True)
-class FcosHead(DenseHead):
+class FcosSpec(DenseSpec):
     """FCOS (Tian et al. 2020, arXiv:2006.09214): each place near an object's centre gives its distances to the edges.
 
     Attributes:
@@ -133,20 +133,18 @@ class FcosHead(DenseHead):
         }
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
-        same = self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPN() and self.quality == "centerness"
+        same = (
+            self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPNSpec() and self.quality == "centerness"
+        )
         return "fcos_resnet50_fpn" if same and is_resnet50(backbone) else None
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """An `Fcos`."""
-        from visionkit.heads.dense.fcos import Fcos
-
-        layers = self.layers(backbone, num_classes=num_classes, image_size=image_size)
-        return Fcos(self, layers, levels=self.neck.feature_info(backbone))
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
+        return arguments | {"quality": self.quality, "center_radius": self.center_radius}
 
 
-@head("retinanet")
 @dataclass(frozen=True, kw_only=True)
-class RetinaNetHead(DenseHead):
+class RetinaNetSpec(DenseSpec):
     """RetinaNet (Lin et al. 2017, arXiv:1708.02002): each place says which of its anchors are objects, moved how.
 
     Attributes:
@@ -192,17 +190,19 @@ class RetinaNetHead(DenseHead):
         anchors = (self.anchor_size, self.scales, self.aspect_ratios)
         if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not is_resnet50(backbone):
             return None
-        if self.norm is None and self.neck == FPN():
+        if self.norm is None and self.neck == FPNSpec():
             return "retinanet_resnet50_fpn"
-        same = self.norm == GroupNorm() and self.neck == FPN(extra_from="stage")
+        same = self.norm == GroupNorm() and self.neck == FPNSpec(extra_from="stage")
         return "retinanet_resnet50_fpn_v2" if same else None
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """A `RetinaNet`."""
-        from visionkit.heads.dense.retinanet import RetinaNet
-
-        layers = self.layers(backbone, num_classes=num_classes, image_size=image_size)
-        return RetinaNet(self, layers, levels=self.neck.feature_info(backbone))
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
+        return arguments | {
+            "anchor_shapes": [self.anchor_shapes(level.stride) for level in arguments["levels"].values()],
+            "box_loss": self.box_loss,
+            "foreground_iou": self.foreground_iou,
+            "background_iou": self.background_iou,
+        }
 
 
 def _predictor(channels: int, *, init: Init = _INIT) -> Node:

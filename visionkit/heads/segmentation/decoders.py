@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, FeatureInfo
-from visionkit.blocks import AdaptivePool, Conv2d, GroupNorm, Node, NormField, Record, Sequence
+from visionkit.blocks import AdaptivePool, Conv2d, GroupNorm, LayerRecord, Node, NormField, Sequential
 from visionkit.blocks.base import Count, Fraction
-from visionkit.heads.segmentation.parts import Part, trace_parts
-from visionkit.heads.segmentation.spec import HIDDEN_INIT, OutputStride, SegmentationHead, output_layer, with_dropout
-from visionkit.heads.spec import head
-from visionkit.necks import FPN
+from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
+from visionkit.heads.segmentation.spec import HIDDEN_INIT, OutputStride, SegmentationSpec, output_layer, with_dropout
+from visionkit.necks import FPNSpec
 
-if TYPE_CHECKING:
-    from visionkit.necks.fpn import FeaturePyramid
-
-__all__ = ["DeepLabV3Head", "DeepLabV3PlusHead", "FcnHead", "PanopticFpnHead", "UnetHead"]
+__all__ = ["DeepLabV3Spec", "DeepLabV3PlusSpec", "FcnSpec", "PanopticFpnSpec", "UnetSpec"]
 
 
-@head("fcn")
 @dataclass(frozen=True, kw_only=True)
-class FcnHead(SegmentationHead):
+class FcnSpec(SegmentationSpec):
     """One convolution on the last map (Long et al. 2015, arXiv:1411.4038), dilated as in torchvision.
 
     Attributes:
@@ -41,33 +36,33 @@ class FcnHead(SegmentationHead):
         usual = self.channels in (None, list(backbone.feature_info.values())[-1].channels // 4)
         return f"fcn_{model}" if model and usual else None
 
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
         hidden = with_dropout(self.conv(self.channels or max(last.channels // 4, 1), 3), self.dropout)
         return {
-            "hidden": Part(sources=(last.name,), stride=last.stride, node=hidden),
-            "logits": Part(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
+            "hidden": DecoderPart(sources=(last.name,), stride=last.stride, node=hidden),
+            "logits": DecoderPart(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PyramidPoolingHead(SegmentationHead):
+class _PyramidPoolingSpec(SegmentationSpec):
     """Atrous spatial pyramid pooling: the last map seen at several scales (Chen et al. 2017, arXiv:1706.05587)."""
 
     channels: Count = 256
     rates: Annotated[tuple[Count, ...], Field(min_length=1)] = (12, 24, 36)
     dropout: Fraction = 0.5
 
-    def pooled(self, last: FeatureInfo, *, separable: bool) -> dict[str, Part]:
+    def pooled(self, last: FeatureInfo, *, separable: bool) -> dict[str, DecoderPart]:
         """The parts up to ``project``."""
         nodes: dict[str, Node] = {"scale0": self.conv(self.channels, 1)}
         for i, rate in enumerate(self.rates, start=1):
             plain = self.conv(self.channels, 3, dilation=rate)
             nodes[f"scale{i}"] = self.separable(last.channels, dilation=rate) if separable else plain
-        nodes["image"] = Sequence({"pool": AdaptivePool(size=1), "conv": self.conv(self.channels, 1)})
-        parts = {name: Part(sources=(last.name,), stride=last.stride, node=node) for name, node in nodes.items()}
+        nodes["image"] = Sequential({"pool": AdaptivePool(size=1), "conv": self.conv(self.channels, 1)})
+        parts = {name: DecoderPart(sources=(last.name,), stride=last.stride, node=node) for name, node in nodes.items()}
         project = with_dropout(self.conv(self.channels, 1), self.dropout)
-        return {**parts, "project": Part(sources=tuple(nodes), stride=last.stride, node=project)}
+        return {**parts, "project": DecoderPart(sources=tuple(nodes), stride=last.stride, node=project)}
 
     def separable(self, in_channels: int, *, dilation: int = 1) -> Node:
         """A 3x3 convolution of each channel alone, and a 1x1 one with norm and ReLU."""
@@ -80,12 +75,11 @@ class _PyramidPoolingHead(SegmentationHead):
             bias=False,
             init=HIDDEN_INIT,
         )
-        return Sequence({"depthwise": depthwise, "pointwise": self.conv(self.channels, 1)})
+        return Sequential({"depthwise": depthwise, "pointwise": self.conv(self.channels, 1)})
 
 
-@head("deeplabv3")
 @dataclass(frozen=True, kw_only=True)
-class DeepLabV3Head(_PyramidPoolingHead):
+class DeepLabV3Spec(_PyramidPoolingSpec):
     """DeepLabv3 (Chen et al. 2017, arXiv:1706.05587, section 3.3): the last map seen at several scales.
 
     Attributes:
@@ -101,18 +95,17 @@ class DeepLabV3Head(_PyramidPoolingHead):
         usual = (self.channels, self.rates) == (256, (12, 24, 36))
         return f"deeplabv3_{model}" if model and usual else None
 
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
         return {
             **self.pooled(last, separable=False),
-            "hidden": Part(sources=("project",), stride=last.stride, node=self.conv(self.channels, 3)),
-            "logits": Part(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
+            "hidden": DecoderPart(sources=("project",), stride=last.stride, node=self.conv(self.channels, 3)),
+            "logits": DecoderPart(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
         }
 
 
-@head("deeplabv3plus")
 @dataclass(frozen=True, kw_only=True)
-class DeepLabV3PlusHead(_PyramidPoolingHead):
+class DeepLabV3PlusSpec(_PyramidPoolingSpec):
     """DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611, section 3.1): DeepLabv3's map refined by one of stride 4.
 
     Of the two 3x3 convolutions that refine it, one stands before the map is enlarged, where it costs a sixteenth.
@@ -128,29 +121,31 @@ class DeepLabV3PlusHead(_PyramidPoolingHead):
     rates: Annotated[tuple[Count, ...], Field(min_length=1)] = (6, 12, 18)
     detail_channels: Count = 48
 
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
         parts = {
             **self.pooled(last, separable=True),
-            "hidden": Part(sources=("project",), stride=last.stride, node=self.separable(self.channels)),
+            "hidden": DecoderPart(sources=("project",), stride=last.stride, node=self.separable(self.channels)),
         }
         finer = {info.stride: info for info in maps.values() if info.stride < last.stride}
         if not finer:
-            return {**parts, "logits": Part(sources=("hidden",), stride=last.stride, node=output_layer(num_classes))}
+            return {
+                **parts,
+                "logits": DecoderPart(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
+            }
         stride = max((stride for stride in finer if stride <= 4), default=min(finer))
-        detail = Part(sources=(finer[stride].name,), stride=stride, node=self.conv(self.detail_channels, 1))
+        detail = DecoderPart(sources=(finer[stride].name,), stride=stride, node=self.conv(self.detail_channels, 1))
         merged = self.separable(self.channels + self.detail_channels)
         return {
             **parts,
             "detail": detail,
-            "merged": Part(sources=("hidden", "detail"), stride=stride, node=merged),
-            "logits": Part(sources=("merged",), stride=stride, node=output_layer(num_classes)),
+            "merged": DecoderPart(sources=("hidden", "detail"), stride=stride, node=merged),
+            "logits": DecoderPart(sources=("merged",), stride=stride, node=output_layer(num_classes)),
         }
 
 
-@head("unet")
 @dataclass(frozen=True, kw_only=True)
-class UnetHead(SegmentationHead):
+class UnetSpec(SegmentationSpec):
     """U-Net (Ronneberger et al. 2015, arXiv:1505.04597): from the coarsest stage up, past each finer one, to the image.
 
     Of each stride the last stage is a skip. A backbone whose finest stride is above 1 is followed by steps without.
@@ -162,7 +157,7 @@ class UnetHead(SegmentationHead):
 
     channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 128, 64, 32, 16)
 
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         skips = {info.stride: info.name for info in maps.values()}
         coarsest, *finer = sorted(skips, reverse=True)
         stride = min(skips)
@@ -170,19 +165,21 @@ class UnetHead(SegmentationHead):
             stride //= 2
             finer.append(stride)
         widths = (self.channels[:1] * len(finer) + self.channels)[-len(finer) :] if finer else ()
-        parts: dict[str, Part] = {}
+        parts: dict[str, DecoderPart] = {}
         below = skips[coarsest]
         for stride, width in zip(finer, widths, strict=True):
             sources = (below, skips[stride]) if stride in skips else (below,)
             below = f"up{stride}"
-            node = Sequence({"conv1": self.conv(width, 3), "conv2": self.conv(width, 3)})
-            parts[below] = Part(sources=sources, stride=stride, node=node, resize="nearest")
-        return {**parts, "logits": Part(sources=(below,), stride=1, node=output_layer(num_classes, kernel_size=3))}
+            node = Sequential({"conv1": self.conv(width, 3), "conv2": self.conv(width, 3)})
+            parts[below] = DecoderPart(sources=sources, stride=stride, node=node, resize="nearest")
+        return {
+            **parts,
+            "logits": DecoderPart(sources=(below,), stride=1, node=output_layer(num_classes, kernel_size=3)),
+        }
 
 
-@head("fpn")
 @dataclass(frozen=True, kw_only=True)
-class PanopticFpnHead(SegmentationHead):
+class PanopticFpnSpec(SegmentationSpec):
     """The semantic branch of Panoptic FPN (Kirillov et al. 2019, arXiv:1901.02446, section 3.1).
 
     Every level is brought to the finest one in steps of a 3x3 convolution and a doubling; the levels are then added.
@@ -193,7 +190,7 @@ class PanopticFpnHead(SegmentationHead):
     """
 
     norm: NormField = GroupNorm()
-    neck: FPN = FPN(finest_stride=4, num_levels=4)
+    neck: FPNSpec = FPNSpec(finest_stride=4, num_levels=4)
     channels: Count = 128
 
     def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
@@ -202,25 +199,22 @@ class PanopticFpnHead(SegmentationHead):
     def out_features(self, backbone: BackboneSpec) -> list[str]:
         return [stage.name for stage in self.neck.stages(backbone).values()]
 
-    def build_neck(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> FeaturePyramid:
-        return self.neck.build(backbone, image_size=image_size)
-
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """The neck's parts, then the decoder's."""
         records = self.neck.trace(backbone, image_size=image_size)
         parts = self.parts(backbone, num_classes=num_classes)
         return records + trace_parts(parts, self.neck.levels(records), image_size)
 
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         strides = [info.stride for info in maps.values()]
-        parts: dict[str, Part] = {}
+        parts: dict[str, DecoderPart] = {}
         ends = []
         for i, level in enumerate(maps.values()):
             source = level.name
             for stride in [strides[0]] if i == 0 else strides[i:0:-1]:
                 name = f"from{level.stride}_at{stride}"
-                parts[name] = Part(sources=(source,), stride=stride, node=self.conv(self.channels, 3))
+                parts[name] = DecoderPart(sources=(source,), stride=stride, node=self.conv(self.channels, 3))
                 source = name
             ends.append(source)
-        logits = Part(sources=tuple(ends), stride=strides[0], node=output_layer(num_classes), join="sum")
+        logits = DecoderPart(sources=tuple(ends), stride=strides[0], node=output_layer(num_classes), join="sum")
         return {**parts, "logits": logits}

@@ -10,45 +10,53 @@ from torch.nn import functional as F
 
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.base import Head, Predictions
-from visionkit.heads.segmentation.parts import Part, cells
-from visionkit.heads.segmentation.spec import SegmentationHead
+from visionkit.heads.segmentation.parts import DecoderPart, cells
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import pixels_inside
 
-__all__ = ["Segmenter"]
+__all__ = ["SegmentationHead"]
 
 
-class Segmenter(Head):
-    """The parts of a decoder, run one after the other; see `SegmentationHead`.
+class SegmentationHead(Head):
+    """The parts of a decoder, run one after the other; see `SegmentationSpec`.
 
     ``forward`` gives ``logits`` (B, K, H, W) in pixels of the batch, whose images may have any size, and in training,
     where the spec has an auxiliary head, ``auxiliary`` of the same shape.
 
     Args:
-        spec: What to build.
         parts: Each part by its name, those it joins before it.
         layers: The torch modules of the parts.
         maps: What each map declares that the head is given, fine to coarse.
+        loss_weights: What ``cross_entropy``, ``dice`` and ``focal`` are multiplied by; 0 leaves a term out.
+        focal_gamma: How much the focal loss weights easy pixels down.
+        label_smoothing: Share of each pixel's target spread evenly over all classes, in the cross-entropy.
+        class_weights: One factor per class in cross-entropy and focal loss.
+        auxiliary_weight: What the auxiliary head's loss is multiplied by; None without such a head.
     """
 
     class_weights: Tensor | None
 
     def __init__(
         self,
-        spec: SegmentationHead,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, DecoderPart],
         layers: Mapping[str, nn.Module],
         *,
         maps: Mapping[str, FeatureInfo],
+        loss_weights: Mapping[str, float],
+        focal_gamma: float,
+        label_smoothing: float,
+        class_weights: Sequence[float] | None,
+        auxiliary_weight: float | None,
     ) -> None:
         super().__init__()
-        self.spec, self.parts, self.maps = spec, dict(parts), dict(maps)
+        self.parts, self.maps = dict(parts), dict(maps)
+        self.loss_weights, self.auxiliary_weight = dict(loss_weights), auxiliary_weight
+        self.focal_gamma, self.label_smoothing = focal_gamma, label_smoothing
         self._last_use = {source: name for name, part in parts.items() for source in part.sources}
         for name, layer in layers.items():
             self.add_module(name, layer)
-        weights = spec.class_weights if isinstance(spec.class_weights, tuple) else None
-        factors = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        factors = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", factors, persistent=False)
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
@@ -82,9 +90,9 @@ class Segmenter(Head):
             targets: ``mask`` (B, H, W) uint8, 255 where a pixel does not count.
         """
         losses = self._terms(outputs["logits"], targets["mask"])
-        if self.spec.auxiliary is not None and "auxiliary" in outputs:
+        if self.auxiliary_weight is not None and "auxiliary" in outputs:
             terms = self._terms(outputs["auxiliary"], targets["mask"])
-            losses["auxiliary"] = self.spec.auxiliary.weight * torch.stack(list(terms.values())).sum()
+            losses["auxiliary"] = self.auxiliary_weight * torch.stack(list(terms.values())).sum()
         return losses
 
     @torch.no_grad()
@@ -104,21 +112,20 @@ class Segmenter(Head):
         mask = mask.to(torch.uint8)
         if image_sizes is not None:
             inside = pixels_inside(image_sizes, (logits.shape[2], logits.shape[3]))
-            mask, scores = mask.masked_fill(~inside, IGNORED), scores.masked_fill(~inside, 0)
+            mask, scores = mask.masked_fill(~inside, IGNORE_INDEX), scores.masked_fill(~inside, 0)
         return {"mask": mask, "scores": scores}
 
     def _terms(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        factors, weights = self.spec.loss, self.class_weights
+        weights, classes = self.loss_weights, self.class_weights
         terms = {}
-        if factors.cross_entropy:
-            smoothing = self.spec.label_smoothing
-            loss = pixel_cross_entropy(logits, mask, class_weights=weights, label_smoothing=smoothing)
-            terms["cross_entropy"] = factors.cross_entropy * loss
-        if factors.dice:
-            terms["dice_loss"] = factors.dice * dice_loss(logits, mask)
-        if factors.focal:
-            loss = pixel_focal_loss(logits, mask, class_weights=weights, gamma=self.spec.focal_gamma)
-            terms["focal"] = factors.focal * loss
+        if weights["cross_entropy"]:
+            loss = pixel_cross_entropy(logits, mask, class_weights=classes, label_smoothing=self.label_smoothing)
+            terms["cross_entropy"] = weights["cross_entropy"] * loss
+        if weights["dice"]:
+            terms["dice_loss"] = weights["dice"] * dice_loss(logits, mask)
+        if weights["focal"]:
+            loss = pixel_focal_loss(logits, mask, class_weights=classes, gamma=self.focal_gamma)
+            terms["focal"] = weights["focal"] * loss
         return terms
 
 
@@ -136,7 +143,7 @@ def _cover(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:
     return F.pad(x, margins, mode="replicate") if any(margins) else x
 
 
-def _join(part: Part, sources: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+def _join(part: DecoderPart, sources: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     maps = [_resize(x, size, part.resize) for x in sources]
     if len(maps) == 1:
         return maps[0]

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from visionkit.blocks import Axis, Node, Record, Signal, expand, trace
-from visionkit.blocks import Sequence as Nodes
+from visionkit.blocks import Axis, FeatureShape, LayerRecord, Node, expand, trace
+from visionkit.blocks import Sequential as Nodes
 from visionkit.blocks.trace import Join
 
-__all__ = ["Part", "cells", "trace_parts"]
+__all__ = ["DecoderPart", "cells", "trace_parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class DecoderPart:
     """One step of a decoder. It brings maps to one size, joins them, and sends them through layers.
 
     Every size is the image's divided by a stride and rounded up, so maps of images of any size meet.
@@ -41,7 +41,9 @@ def cells(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-image_size[0] // stride), -(-image_size[1] // stride)
 
 
-def trace_parts(parts: Mapping[str, Part], features: Mapping[str, Signal], image_size: tuple[int, int]) -> list[Record]:
+def trace_parts(
+    parts: Mapping[str, DecoderPart], features: Mapping[str, FeatureShape], image_size: tuple[int, int]
+) -> list[LayerRecord]:
     """What each part does to an image, under the path ``head.NAME``, and ``head.NAME_per_pixel`` for what comes out.
 
     Args:
@@ -62,24 +64,24 @@ def trace_parts(parts: Mapping[str, Part], features: Mapping[str, Signal], image
     return records
 
 
-def _per_pixel(name: str, part: Part, logits: Signal, image_size: tuple[int, int]) -> Record:
+def _per_pixel(name: str, part: DecoderPart, logits: FeatureShape, image_size: tuple[int, int]) -> LayerRecord:
     """What comes out is brought to the image's size."""
     height, width = (replace(axis, size=size, jump=1, offset=0.0) for axis, size in
                      zip((logits.height, logits.width), image_size, strict=True))  # fmt: skip
-    whole = Signal(logits.channels, height, width)
-    record = Record(("head", f"{name}_per_pixel"), Nodes({}, made_by="Resize"), whole, whole, join=Join((logits,)))
+    whole = FeatureShape(logits.channels, height, width)
+    record = LayerRecord(("head", f"{name}_per_pixel"), Nodes({}, made_by="Resize"), whole, whole, join=Join((logits,)))
     return _when_needed(part, record)
 
 
-def _when_needed(part: Part, record: Record) -> Record:
+def _when_needed(part: DecoderPart, record: LayerRecord) -> LayerRecord:
     return replace(record, runs=0, training_runs=1) if part.training_only else record
 
 
-def _join(part: Part, sources: Sequence[Signal], image_size: tuple[int, int]) -> Signal:
+def _join(part: DecoderPart, sources: Sequence[FeatureShape], image_size: tuple[int, int]) -> FeatureShape:
     """A signal that sees as far as the one of its sources that sees farthest."""
     channels = [source.channels for source in sources]
     rows, columns = cells(image_size, part.stride)
-    return Signal(
+    return FeatureShape(
         sum(channels) if part.join == "concat" else channels[0],
         _axis(rows, part.stride, [source.height for source in sources]),
         _axis(columns, part.stride, [source.width for source in sources]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,23 +17,20 @@ from visionkit.blocks import (
     Conv2d,
     Dropout,
     Init,
+    LayerRecord,
     Node,
     NormField,
-    Record,
-    Sequence,
+    Sequential,
     build,
 )
 from visionkit.blocks.base import Fraction
 from visionkit.errors import UserError
-from visionkit.heads.segmentation.parts import Part, trace_parts
+from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.spec import HeadSpec
 from visionkit.schema import STRICT
-from visionkit.structures.class_ids import IGNORED, MAX_CLASSES
+from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
-if TYPE_CHECKING:
-    from visionkit.heads.base import Head
-
-__all__ = ["HIDDEN_INIT", "Auxiliary", "LossTerms", "OutputStride", "SegmentationHead", "output_layer", "with_dropout"]
+__all__ = ["HIDDEN_INIT", "Auxiliary", "LossTerms", "OutputStride", "SegmentationSpec", "output_layer", "with_dropout"]
 
 Factor = Annotated[float, Field(ge=0)]
 OutputStride = Literal[8, 16, 32]
@@ -78,7 +75,7 @@ class Auxiliary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationHead(HeadSpec):
+class SegmentationSpec(HeadSpec):
     """A decoder: named parts that join maps and give, at the end, ``logits`` for each pixel.
 
     Attributes:
@@ -103,19 +100,19 @@ class SegmentationHead(HeadSpec):
     class_weights: tuple[Factor, ...] | Literal["balanced"] | None = None
 
     @abstractmethod
-    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, Part]:
+    def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         """The parts on the given maps, fine to coarse; the last one is ``logits``."""
 
     def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
         """The maps the decoder may choose from, fine to coarse."""
         return backbone.feature_info
 
-    def settle(self, backbone: BackboneSpec) -> BackboneSpec:
+    def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
         if self.output_stride is None or backbone.output_stride is not None:
             return backbone
         return backbone.hold_stride(self.output_stride)
 
-    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> dict[str, Part]:
+    def parts(self, backbone: BackboneSpec, *, num_classes: int) -> dict[str, DecoderPart]:
         """The decoder's parts, and those of the auxiliary head."""
         maps = self.maps(backbone)
         parts = self.decoder(maps, num_classes=num_classes)
@@ -132,7 +129,7 @@ class SegmentationHead(HeadSpec):
         if num_classes > MAX_CLASSES:
             raise UserError(
                 f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "
-                f"which {IGNORED} stands for pixels that do not count. Try a data set whose class map joins some of "
+                f"which {IGNORE_INDEX} stands for pixels that do not count. Try a data set whose class map joins some of "
                 "them."
             )
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
@@ -143,18 +140,15 @@ class SegmentationHead(HeadSpec):
         if isinstance(self.class_weights, tuple) and not any(self.class_weights):
             raise UserError("head.class_weights: all are 0, so no pixel would count. Expected one above 0.")
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """What each part does to its joined maps."""
         parts = self.parts(backbone, num_classes=num_classes)
         return trace_parts(parts, backbone.features(image_size), image_size)
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """A `Segmenter` of these parts."""
-        from visionkit.heads.segmentation.head import Segmenter
-
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """The parts with their layers, and what `visionkit.heads.segmentation.head` takes beside them."""
         if self.class_weights == "balanced":
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
-        self.check(num_classes=num_classes)
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         parts = self.parts(backbone, num_classes=num_classes)
         layers = {
@@ -162,7 +156,16 @@ class SegmentationHead(HeadSpec):
             for record in records
             if record.path[0] == "head" and record.path[1] in parts
         }
-        return Segmenter(self, parts, layers, maps=self.maps(backbone))
+        return {
+            "parts": parts,
+            "layers": layers,
+            "maps": self.maps(backbone),
+            "loss_weights": {field.name: getattr(self.loss, field.name) for field in fields(self.loss)},
+            "focal_gamma": self.focal_gamma,
+            "label_smoothing": self.label_smoothing,
+            "class_weights": self.class_weights,
+            "auxiliary_weight": None if self.auxiliary is None else self.auxiliary.weight,
+        }
 
     def conv(self, out_channels: int, kernel_size: int, *, dilation: int = 1) -> Conv:
         """A convolution that keeps the size, with norm and ReLU."""
@@ -181,13 +184,15 @@ class SegmentationHead(HeadSpec):
         model = (backbone.torchvision or {}).get("model")
         if model not in ("resnet50", "resnet101") or self.norm != BatchNorm():
             return None
-        return model if self.settle(backbone).output_stride == 8 else None
+        return model if self.adapt_backbone(backbone).output_stride == 8 else None
 
-    def _auxiliary(self, source: FeatureInfo, *, num_classes: int) -> dict[str, Part]:
+    def _auxiliary(self, source: FeatureInfo, *, num_classes: int) -> dict[str, DecoderPart]:
         hidden = with_dropout(self.conv(max(source.channels // 4, 1), 3), 0.1)
         parts = {
-            "auxiliary_hidden": Part(sources=(source.name,), stride=source.stride, node=hidden),
-            "auxiliary": Part(sources=("auxiliary_hidden",), stride=source.stride, node=output_layer(num_classes)),
+            "auxiliary_hidden": DecoderPart(sources=(source.name,), stride=source.stride, node=hidden),
+            "auxiliary": DecoderPart(
+                sources=("auxiliary_hidden",), stride=source.stride, node=output_layer(num_classes)
+            ),
         }
         return {name: replace(part, training_only=True) for name, part in parts.items()}
 
@@ -205,4 +210,4 @@ def output_layer(num_classes: int, *, kernel_size: int = 1) -> Node:
 
 def with_dropout(conv: Node, p: float) -> Node:
     """A convolution, and where ``p`` is above 0 dropout behind it."""
-    return Sequence({"conv": conv, "dropout": Dropout(p=p)} if p else {"conv": conv})
+    return Sequential({"conv": conv, "dropout": Dropout(p=p)} if p else {"conv": conv})

@@ -13,14 +13,13 @@ from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.anchors import place_centers, rows_of
+from visionkit.heads.anchors import anchor_points, flatten_predictions
 from visionkit.heads.base import Head, Predictions
-from visionkit.heads.two_stage.pooling import Pooling
-from visionkit.heads.two_stage.spec import POOLED_SIZE, FasterRcnnHead
+from visionkit.heads.two_stage.pooling import RoiPooling
 
 __all__ = [
-    "Drawn",
-    "FasterRcnn",
+    "SampledProposals",
+    "FasterRcnnHead",
 ]
 
 _LEVEL = "level_"
@@ -29,7 +28,7 @@ Sizes = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledProposals:
     """The proposals that the second stage's losses draw.
 
     Attributes:
@@ -45,7 +44,7 @@ class Drawn:
     sizes: Sizes
 
 
-class FasterRcnn(Head):
+class FasterRcnnHead(Head):
     """Boxes proposed on every level, and a second look at each (Ren et al. 2015; Lin et al. 2017, section 4).
 
     torchvision's region proposal network and RoI heads assign, sample, decode and suppress, one image after the
@@ -55,47 +54,66 @@ class FasterRcnn(Head):
     `forward` ends with the first stage; `loss` and `predict` run the second one, on the maps among the outputs.
 
     Args:
-        spec: What to build.
-        layers: The torch modules by the names of `FasterRcnnHead.trace`.
+        layers: The torch modules: ``tower``, ``objectness`` and ``deltas`` of the first stage, ``hidden``, ``classes``
+            and ``boxes`` of the second.
         levels: What each level gives, fine to coarse.
         num_pooled: From how many of the levels, the finest first, the second stage pools.
+        pooled_size: Rows and columns that are pooled for each proposal.
+        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+        anchor_shapes: Width and height in pixels of each level's anchors.
+        proposals: How many the first stage makes per image, at most.
+        training_proposals: The same in training.
+        sampled_anchors: How many of an image's anchors the first stage's loss draws.
+        sampled_proposals: How many of an image's proposals the second stage's loss draws.
+        score_threshold: Boxes that score no more are not given.
+        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
+        max_detections: How many boxes are given per image, at most.
     """
 
     def __init__(
         self,
-        spec: FasterRcnnHead,
         layers: Mapping[str, nn.Module],
         *,
         levels: Mapping[str, FeatureInfo],
         num_pooled: int,
+        pooled_size: int,
+        corner: bool,
+        anchor_shapes: Sequence[Sequence[tuple[float, float]]],
+        proposals: int,
+        training_proposals: int,
+        sampled_anchors: int,
+        sampled_proposals: int,
+        score_threshold: float,
+        nms_threshold: float,
+        max_detections: int,
     ) -> None:
         super().__init__()
-        self.spec, self.levels = spec, dict(levels)
-        pooled = list(levels.values())[:num_pooled]
-        kept = {"training": spec.training_proposals, "testing": spec.proposals}
+        self.levels, self.max_detections = dict(levels), max_detections
+        self.num_anchors = len(anchor_shapes[0])
+        kept = {"training": training_proposals, "testing": proposals}
         self.rpn = RegionProposalNetwork(
-            _Anchors(spec, levels),
+            _Anchors(self.levels, anchor_shapes, corner=corner),
             _ProposalLayers(layers["tower"], layers["objectness"], layers["deltas"]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
-            batch_size_per_image=spec.sampled_anchors,
+            batch_size_per_image=sampled_anchors,
             positive_fraction=0.5,
             pre_nms_top_n=kept,
             post_nms_top_n=kept,
             nms_thresh=0.7,
         )
         self.roi_heads = RoIHeads(
-            Pooling(pooled, corner=spec.centers == "corner", size=POOLED_SIZE),
+            RoiPooling(list(levels.values())[:num_pooled], corner=corner, size=pooled_size),
             layers["hidden"],
             _BoxLayers(layers["classes"], layers["boxes"]),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=spec.sampled_proposals,
+            batch_size_per_image=sampled_proposals,
             positive_fraction=0.25,
             bbox_reg_weights=None,
-            score_thresh=spec.score_threshold,
-            nms_thresh=spec.nms_threshold,
-            detections_per_img=spec.max_detections,
+            score_thresh=score_threshold,
+            nms_thresh=nms_threshold,
+            detections_per_img=max_detections,
         )
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
@@ -112,8 +130,8 @@ class FasterRcnn(Head):
         maps = [features[level] for level in self.levels]
         logits, deltas = self.rpn.head(maps)
         return {
-            "logits": torch.cat([rows_of(x, 1) for x in logits], dim=1),
-            "deltas": torch.cat([rows_of(x, 4) for x in deltas], dim=1),
+            "logits": torch.cat([flatten_predictions(x, 1) for x in logits], dim=1),
+            "deltas": torch.cat([flatten_predictions(x, 4) for x in deltas], dim=1),
             "anchors": self.rpn.anchor_generator(maps, image_size),
             "image_size": torch.tensor(image_size, device=maps[0].device),
             **{_LEVEL + name: x for name, x in zip(self.levels, maps, strict=True)},
@@ -144,7 +162,7 @@ class FasterRcnn(Head):
             chosen, matched, labels, moves = self.roi_heads.select_training_samples(proposals, truth)
         classification, boxes = fastrcnn_loss(*self._second_stage(outputs, chosen, sizes), labels, moves)
         losses = {"objectness": objectness, "proposals": proposed, "classification": classification, "boxes": boxes}
-        return losses | self.more_losses(outputs, targets, Drawn(chosen, matched, labels, sizes))
+        return losses | self.more_losses(outputs, targets, SampledProposals(chosen, matched, labels, sizes))
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
@@ -171,7 +189,7 @@ class FasterRcnn(Head):
         return [outputs[_LEVEL + name] for name in self.levels]
 
     def more_losses(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: Drawn
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: SampledProposals
     ) -> dict[str, Tensor]:
         """What a head that says more than boxes of a proposal is to learn of it; nothing here."""
         return {}
@@ -185,8 +203,7 @@ class FasterRcnn(Head):
     def _proposals(self, outputs: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
         logits, deltas, anchors = _first_stage(outputs)
         decoded = self.rpn.box_coder.decode(deltas.detach().flatten(0, 1), anchors).view(len(sizes), -1, 4)
-        per_place = len(self.spec.aspect_ratios)
-        numbers = [per_place * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
+        numbers = [self.num_anchors * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
         proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, numbers)[0]
         return proposals
 
@@ -199,23 +216,27 @@ class FasterRcnn(Head):
 
     def _padded(self, values: list[Tensor]) -> Tensor:
         """Rows of differing length as one tensor (B, D, ...), zeros behind each."""
-        room = values[0].new_zeros(self.spec.max_detections, *values[0].shape[1:])
+        room = values[0].new_zeros(self.max_detections, *values[0].shape[1:])
         return pad_sequence([*values, room], batch_first=True)[:-1]
 
 
 class _Anchors(nn.Module):
     """The anchors of all places of all levels, (A, 4) float32 xyxy in pixels."""
 
-    def __init__(self, spec: FasterRcnnHead, levels: Mapping[str, FeatureInfo]) -> None:
+    def __init__(
+        self,
+        levels: Mapping[str, FeatureInfo],
+        anchor_shapes: Sequence[Sequence[tuple[float, float]]],
+        *,
+        corner: bool,
+    ) -> None:
         super().__init__()
-        self.levels = list(levels.values())
-        self.shapes = [spec.anchor_shapes(level.stride) for level in self.levels]
-        self.corner = spec.centers == "corner"
+        self.levels, self.shapes, self.corner = list(levels.values()), anchor_shapes, corner
 
     def forward(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> Tensor:
         anchors = []
         for level, shapes, x in zip(self.levels, self.shapes, maps, strict=True):
-            middle = place_centers(level, x, image_size, corner=self.corner)[:, :, None]  # (H, W, 1, 2)
+            middle = anchor_points(level, x, image_size, corner=self.corner)[:, :, None]  # (H, W, 1, 2)
             half = torch.tensor(shapes, device=x.device) / 2  # (n, 2)
             anchors.append(torch.cat([middle - half, middle + half], dim=-1).flatten(0, 2))
         return torch.cat(anchors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,13 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.two_stage.faster_rcnn import Drawn, FasterRcnn, Sizes
-from visionkit.heads.two_stage.pooling import Pooling
-from visionkit.heads.two_stage.spec import MASK_POOLED_SIZE, MaskRcnnHead
+from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead, SampledProposals, Sizes
+from visionkit.heads.two_stage.pooling import RoiPooling
 
-__all__ = ["MaskRcnn"]
+__all__ = ["MaskRcnnHead"]
 
 
-class MaskRcnn(FasterRcnn):
+class MaskRcnnHead(FasterRcnnHead):
     """Boxes, and for each the mask of its class (He et al. 2017, arXiv:1703.06870, section 3).
 
     Classes do not compete: each box and class has a mask of its own, and only that of the right class learns.
@@ -25,27 +25,31 @@ class MaskRcnn(FasterRcnn):
     `visionkit.structures.rle.paste_masks`.
 
     Args:
-        spec: What to build.
-        layers: The torch modules by the names of `MaskRcnnHead.trace`.
-        levels: What each level gives, fine to coarse.
-        num_pooled: From how many of the levels, the finest first, the second stage pools.
+        layers: Those of `FasterRcnnHead`, and ``masks``.
+        mask_pooled_size: Rows and columns that are pooled for a mask, which has twice as many.
+        levels: As for `FasterRcnnHead`.
+        num_pooled: As for `FasterRcnnHead`.
+        corner: As for `FasterRcnnHead`.
+        **two_stage: The rest, as for `FasterRcnnHead`.
     """
 
     def __init__(
         self,
-        spec: MaskRcnnHead,
         layers: Mapping[str, nn.Module],
         *,
+        mask_pooled_size: int,
         levels: Mapping[str, FeatureInfo],
         num_pooled: int,
+        corner: bool,
+        **two_stage: Any,
     ) -> None:
-        super().__init__(spec, layers, levels=levels, num_pooled=num_pooled)
-        self.corner = spec.centers == "corner"
-        self.mask_pool = Pooling(list(levels.values())[:num_pooled], corner=self.corner, size=MASK_POOLED_SIZE)
+        super().__init__(layers, levels=levels, num_pooled=num_pooled, corner=corner, **two_stage)
+        self.corner, self.mask_size = corner, 2 * mask_pooled_size
+        self.mask_pool = RoiPooling(list(levels.values())[:num_pooled], corner=corner, size=mask_pooled_size)
         self.masks = layers["masks"]
 
     def more_losses(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: Drawn
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: SampledProposals
     ) -> dict[str, Tensor]:
         """``masks``: binary cross-entropy of the drawn proposals that are objects, in the mask of the object's class.
 
@@ -82,9 +86,8 @@ class MaskRcnn(FasterRcnn):
     def _wanted(self, masks: Tensor, boxes: Tensor, matched: Tensor) -> Tensor:
         """What of its object lies in each cell of a box: (n, 28, 28) in 0..1, from masks (m, H, W) of one image."""
         regions = torch.cat([matched[:, None].to(boxes.dtype), boxes], dim=1)
-        size = 2 * MASK_POOLED_SIZE
         # torchvision's pixels are centred on whole numbers, as its cells are
-        wanted: Tensor = roi_align(masks[:, None].to(boxes.dtype), regions, size, aligned=not self.corner)
+        wanted: Tensor = roi_align(masks[:, None].to(boxes.dtype), regions, self.mask_size, aligned=not self.corner)
         return wanted[:, 0]
 
 

@@ -10,10 +10,10 @@ from torchvision.ops import roi_align
 
 from visionkit.backbones import FeatureInfo
 
-__all__ = ["Pooling"]
+__all__ = ["RoiPooling"]
 
 
-class Pooling(nn.Module):
+class RoiPooling(nn.Module):
     """RoIAlign on the level that fits a box's size (He et al. 2017, arXiv:1703.06870, section 3).
 
     torchvision's own takes strides to be powers of two, guessed from the first images it sees.

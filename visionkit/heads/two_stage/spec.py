@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,14 +14,14 @@ from visionkit.blocks import (
     Conv,
     Conv2d,
     ConvTranspose2d,
+    FeatureShape,
     Flatten,
     Init,
+    LayerRecord,
     Linear,
     Node,
     NormField,
-    Record,
-    Sequence,
-    Signal,
+    Sequential,
     build,
     expand,
     trace,
@@ -29,15 +29,10 @@ from visionkit.blocks import (
 from visionkit.blocks.base import Count
 from visionkit.blocks.shapes import Axis
 from visionkit.blocks.trace import Join
-from visionkit.heads.detection import DetectionHead, Positive, Probability, anchor_shapes, is_resnet50, on_each_level
-from visionkit.heads.spec import head
-from visionkit.necks import FPN
+from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
+from visionkit.necks import FPNSpec
 
-if TYPE_CHECKING:
-    from visionkit.heads.base import Head
-    from visionkit.heads.two_stage.faster_rcnn import FasterRcnn
-
-__all__ = ["FasterRcnnHead", "MaskRcnnHead"]
+__all__ = ["FasterRcnnSpec", "MaskRcnnSpec"]
 
 POOLED_SIZE = 7
 """Rows and columns that are pooled for each proposal (Lin et al. 2017, arXiv:1612.03144, section 4.2)."""
@@ -49,9 +44,8 @@ _INIT = Init("normal", std=0.01)
 _MASK_INIT = Init("kaiming_normal", mode="fan_out", nonlinearity="relu")
 
 
-@head("faster_rcnn")
 @dataclass(frozen=True, kw_only=True)
-class FasterRcnnHead(DetectionHead):
+class FasterRcnnSpec(DetectionSpec):
     """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) on a pyramid (Lin et al. 2017, arXiv:1612.03144, section 4).
 
     The first stage proposes boxes on every level; the second one looks at each of them once more, on the levels that
@@ -72,7 +66,7 @@ class FasterRcnnHead(DetectionHead):
         nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
     """
 
-    neck: FPN = FPN(finest_stride=4, extra="max_pool")
+    neck: FPNSpec = FPNSpec(finest_stride=4, extra="max_pool")
     norm: NormField = None
     centers: Literal["receptive_field", "corner"] = "receptive_field"
     anchor_size: Positive = 8.0
@@ -91,16 +85,16 @@ class FasterRcnnHead(DetectionHead):
 
     def counterpart(self, backbone: BackboneSpec) -> str | None:
         sizes = (self.neck, self.norm, self.anchor_size, self.aspect_ratios, self.hidden)
-        paper = (FPN(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
+        paper = (FPNSpec(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
         return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image.
 
         In training, for those that the loss draws.
         """
         records = self.neck.trace(backbone, image_size=image_size)
-        records += on_each_level(self._first_stage(), self.neck.levels(records), level_by_level=False)
+        records += trace_levels(self._first_stage(), self.neck.levels(records), level_by_level=False)
         pooled = self._pooled("pooled", POOLED_SIZE, backbone, records)
         before = pooled.after
         looked = [pooled]
@@ -110,8 +104,8 @@ class FasterRcnnHead(DetectionHead):
                 before = looked[-1].after
         return records + [replace(one, runs=self.proposals, training_runs=self.sampled_proposals) for one in looked]
 
-    def build(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
-        """A `FasterRcnn`, or what it is the first half of."""
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """The layers by the names of `trace`, and what `visionkit.heads.two_stage.faster_rcnn` takes beside them."""
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         layers = {
             record.path[1]: build(record.node, record.before)[0]
@@ -119,21 +113,30 @@ class FasterRcnnHead(DetectionHead):
             if record.path[0] == "head" and record.parameters
         }
         levels = self.neck.feature_info(backbone)
-        return self.module(self, layers, levels=levels, num_pooled=len(self.neck.stages(backbone)))
+        return {
+            "layers": layers,
+            "levels": levels,
+            "num_pooled": len(self.neck.stages(backbone)),
+            "pooled_size": POOLED_SIZE,
+            "corner": self.centers == "corner",
+            "anchor_shapes": [self.anchor_shapes(level.stride) for level in levels.values()],
+            "proposals": self.proposals,
+            "training_proposals": self.training_proposals,
+            "sampled_anchors": self.sampled_anchors,
+            "sampled_proposals": self.sampled_proposals,
+            "score_threshold": self.score_threshold,
+            "nms_threshold": self.nms_threshold,
+            "max_detections": self.max_detections,
+        }
 
-    @property
-    def module(self) -> type[FasterRcnn]:
-        """The torch module's class."""
-        from visionkit.heads.two_stage.faster_rcnn import FasterRcnn
-
-        return FasterRcnn
-
-    def _pooled(self, name: str, size: int, backbone: BackboneSpec, records: list[Record]) -> Record:
+    def _pooled(self, name: str, size: int, backbone: BackboneSpec, records: list[LayerRecord]) -> LayerRecord:
         """What is pooled for a box: of the image, its cells see what their box does."""
         axis = Axis(size, None, None, None)
-        pooled = Signal(self.neck.out_channels, axis, axis)
+        pooled = FeatureShape(self.neck.out_channels, axis, axis)
         levels = tuple(self.neck.levels(records).values())[: len(self.neck.stages(backbone))]
-        return Record(("head", name), Sequence({}, made_by="RoiAlign"), pooled, pooled, join=Join(levels, "pool"))
+        return LayerRecord(
+            ("head", name), Sequential({}, made_by="RoiAlign"), pooled, pooled, join=Join(levels, "pool")
+        )
 
     def _first_stage(self) -> Mapping[str, tuple[str | None, Node]]:
         tower = Conv(
@@ -156,15 +159,14 @@ class FasterRcnnHead(DetectionHead):
         for i, width in enumerate(self.hidden, start=1):
             layers |= {f"hidden{i}": Linear(out_features=width), f"act{i}": Activation("relu")}
         return {
-            "hidden": Sequence(layers),
+            "hidden": Sequential(layers),
             "classes": Linear(out_features=num_classes + 1),  # and the background
             "boxes": Linear(out_features=4 * (num_classes + 1)),
         }
 
 
-@head("mask_rcnn")
 @dataclass(frozen=True, kw_only=True)
-class MaskRcnnHead(FasterRcnnHead):
+class MaskRcnnSpec(FasterRcnnSpec):
     """Mask R-CNN (He et al. 2017, arXiv:1703.06870): Faster R-CNN, and a mask for each box and class.
 
     Attributes:
@@ -181,7 +183,7 @@ class MaskRcnnHead(FasterRcnnHead):
         same = super().counterpart(backbone) is not None and (self.mask_convs, self.mask_channels) == (4, 256)
         return "maskrcnn_resnet50_fpn" if same else None
 
-    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[Record]:
+    def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """As of Faster R-CNN, and then the masks of all boxes that are given; in training, of all that may be drawn."""
         records = super().trace(backbone, num_classes=num_classes, image_size=image_size)
         neck = [record for record in records if record.path[0] == "neck"]
@@ -190,11 +192,9 @@ class MaskRcnnHead(FasterRcnnHead):
         objects = max(self.sampled_proposals // 4, 1)  # of what is drawn, at most (Ren et al. 2015, section 3.1.3)
         return records + [replace(one, runs=self.max_detections, training_runs=objects) for one in (pooled, masks)]
 
-    @property
-    def module(self) -> type[FasterRcnn]:
-        from visionkit.heads.two_stage.mask_rcnn import MaskRcnn
-
-        return MaskRcnn
+    def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
+        return arguments | {"mask_pooled_size": MASK_POOLED_SIZE}
 
     def _masks(self, num_classes: int) -> Node:
         """Four convolutions, twice the rows and columns, and a mask for each class (He et al. 2017, figure 4)."""
@@ -211,4 +211,4 @@ class MaskRcnnHead(FasterRcnnHead):
             "act": Activation("relu"),
             "logits": Conv2d(out_channels=num_classes + 1, kernel_size=(1, 1), init=_MASK_INIT),  # and the background
         }
-        return Sequence(layers)
+        return Sequential(layers)

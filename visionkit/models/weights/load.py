@@ -19,16 +19,16 @@ from visionkit.backbones.weights.load import (
     read_weights,
     without_old_names,
 )
-from visionkit.backbones.weights.sources import Start
+from visionkit.backbones.weights.sources import LoadedWeights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.backbones.weights.torchvision_tables import FAMILIES
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.heads import HeadSpec, default_head, parse_head
-from visionkit.heads.detection import DetectionHead
-from visionkit.heads.segmentation.spec import SegmentationHead
-from visionkit.models.create import assemble
-from visionkit.models.normalize import Preprocess
+from visionkit.heads.detection import DetectionSpec
+from visionkit.heads.segmentation.spec import SegmentationSpec
+from visionkit.models.assemble import assemble
+from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
 from visionkit.models.weights.torchvision_detectors import (
     detector_names,
@@ -43,7 +43,7 @@ from visionkit.models.weights.torchvision_segmenters import (
     wanted_state,
 )
 
-__all__ = ["convert_state_dict", "load_model_weights", "load_start"]
+__all__ = ["convert_state_dict", "load_model_weights", "load_initial_weights"]
 
 Layout = Literal["visionkit", "torchvision"]
 
@@ -82,9 +82,9 @@ def convert_state_dict(
         return dict(state_dict)
     head_spec = parse_head(head or default_head(task), task=task)
     ours_to_theirs = _names(backbone, head_spec)
-    if source == "torchvision" and isinstance(head_spec, DetectionHead):
+    if source == "torchvision" and isinstance(head_spec, DetectionSpec):
         state_dict = modern_state(state_dict, head_spec, ours_to_theirs.values())
-    elif source == "torchvision" and isinstance(head_spec, SegmentationHead):
+    elif source == "torchvision" and isinstance(head_spec, SegmentationSpec):
         state_dict = wanted_state(state_dict, head_spec)
     elif source == "torchvision":
         state_dict = without_old_names(state_dict)
@@ -103,23 +103,25 @@ def convert_state_dict(
     return renamed
 
 
-def load_start(model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None) -> Start:
+def load_initial_weights(
+    model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None
+) -> LoadedWeights:
     """Start a model, or else its backbone alone, from weights, and normalise images as these want it.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    start = Start()
+    start = LoadedWeights()
     if weights is not None:
         start = load_model_weights(model, weights)
     elif backbone_weights is not None:
         start = load_backbone_weights(model.backbone, backbone_weights)
     if start.mean_std is not None:
-        model.preprocess = Preprocess(*start.mean_std)
+        model.preprocess = Normalize(*start.mean_std)
     return start
 
 
-def load_model_weights(model: VisionModel, source: str | Path) -> Start:
+def load_model_weights(model: VisionModel, source: str | Path) -> LoadedWeights:
     """Start a whole model from weights of the same model.
 
     Where the weights are for other channels, the first filters are summed or repeated; where they are for
@@ -135,10 +137,10 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
     own, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
-    if isinstance(head, DetectionHead):
+    if isinstance(head, DetectionSpec):
         weights = read_detector_weights(source, spec, head, own)
         state, notes = fit_classes(weights.state, own, head, source=str(source))
-    elif isinstance(head, SegmentationHead):
+    elif isinstance(head, SegmentationSpec):
         weights = read_segmenter_weights(source, spec, head, own)
         layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in own]
         state, notes = _keep_output_layers(weights.state, own, layers, source=str(source))
@@ -152,7 +154,7 @@ def load_model_weights(model: VisionModel, source: str | Path) -> Start:
         if not state.keys() & own.keys() or any(name.startswith("head.") for name in state):
             raise
         raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
-    return Start(weights.mean_std, notes)
+    return LoadedWeights(weights.mean_std, notes)
 
 
 def _keep_output_layers(
@@ -177,8 +179,8 @@ def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str
     spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
         ours = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
-    if isinstance(head, DetectionHead):
+    if isinstance(head, DetectionSpec):
         return detector_names(ours, spec, head)
-    if isinstance(head, SegmentationHead):
+    if isinstance(head, SegmentationSpec):
         return segmenter_names(ours, spec, head)
     return torchvision_names(ours, spec)

@@ -14,11 +14,11 @@ from torch import Tensor
 from visionkit.backbones import BackboneSpec
 from visionkit.backbones.weights.download import fetch
 from visionkit.backbones.weights.load import Weights, for_channels, read_state_dict
-from visionkit.backbones.weights.sources import Origin, find_weights
+from visionkit.backbones.weights.sources import WeightSource, find_weights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
 from visionkit.heads import HEADS
-from visionkit.heads.detection import DetectionHead
+from visionkit.heads.detection import DetectionSpec
 from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
@@ -113,7 +113,7 @@ DETECTORS: dict[str, Detector] = {
 """By the head's name."""
 
 
-def detector_names(names: Iterable[str], spec: BackboneSpec, head: DetectionHead) -> dict[str, str]:
+def detector_names(names: Iterable[str], spec: BackboneSpec, head: DetectionSpec) -> dict[str, str]:
     """Our names to torchvision's.
 
     Args:
@@ -137,7 +137,7 @@ def detector_names(names: Iterable[str], spec: BackboneSpec, head: DetectionHead
     return {name: renamed[name] for name in names}
 
 
-def modern_state(state: Mapping[str, Tensor], head: DetectionHead, names: Iterable[str]) -> dict[str, Tensor]:
+def modern_state(state: Mapping[str, Tensor], head: DetectionSpec, names: Iterable[str]) -> dict[str, Tensor]:
     """A state dict of torchvision's under the names that its detectors have today.
 
     Args:
@@ -152,7 +152,7 @@ def modern_state(state: Mapping[str, Tensor], head: DetectionHead, names: Iterab
 
 
 def read_detector_weights(
-    source: str | Path, spec: BackboneSpec, head: DetectionHead, own: Mapping[str, Tensor]
+    source: str | Path, spec: BackboneSpec, head: DetectionSpec, own: Mapping[str, Tensor]
 ) -> Weights:
     """Read weights of a whole detector and give them our names.
 
@@ -167,7 +167,7 @@ def read_detector_weights(
     """
     if str(source) == COCO:
         published = published_model(spec, head)
-        origin = Origin(COCO, file=fetch(str(_entry(published).url), COCO, published))
+        origin = WeightSource(COCO, file=fetch(str(_entry(published).url), COCO, published))
     else:
         origin = find_weights(source, spec)
     assert origin.file is not None
@@ -183,7 +183,7 @@ def read_detector_weights(
 
 
 def fit_classes(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: DetectionHead, *, source: str
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: DetectionSpec, *, source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Make the layers with rows for each class fit: other classes' give way to the model's own.
 
@@ -236,7 +236,7 @@ def _with_usual_eps(state: dict[str, Tensor], file: Path, model: str | None) -> 
     return state
 
 
-def _detector(head: DetectionHead) -> Detector:
+def _detector(head: DetectionSpec) -> Detector:
     name = HEADS.name_of(type(head))
     if name not in DETECTORS:
         raise UserError(
@@ -246,7 +246,7 @@ def _detector(head: DetectionHead) -> Detector:
     return DETECTORS[name]
 
 
-def _neck_table(spec: BackboneSpec, head: DetectionHead) -> tuple[Row, ...]:
+def _neck_table(spec: BackboneSpec, head: DetectionSpec) -> tuple[Row, ...]:
     """Torchvision numbers the levels, from the finest stage on, and then from 6 on those beyond the last."""
     stages, levels = list(head.neck.stages(spec)), list(head.neck.feature_info(spec))
     part = r"\.(conv|norm)\."

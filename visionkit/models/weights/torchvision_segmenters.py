@@ -10,10 +10,10 @@ from torch import Tensor
 from visionkit.backbones import BackboneSpec
 from visionkit.backbones.weights.download import fetch
 from visionkit.backbones.weights.load import Weights, for_channels, read_state_dict
-from visionkit.backbones.weights.sources import Origin, find_weights
+from visionkit.backbones.weights.sources import WeightSource, find_weights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
-from visionkit.heads import HEADS, DeepLabV3Head, FcnHead, SegmentationHead
+from visionkit.heads import HEADS, DeepLabV3Spec, FcnSpec, SegmentationSpec
 from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
@@ -25,7 +25,7 @@ CLASS_LAYERS = ("head.logits", "head.auxiliary")
 _THEIR_AUXILIARY, _OUR_AUXILIARY = "aux_classifier.", "head.auxiliary"
 
 
-def segmenter_names(names: Iterable[str], spec: BackboneSpec, head: SegmentationHead) -> dict[str, str]:
+def segmenter_names(names: Iterable[str], spec: BackboneSpec, head: SegmentationSpec) -> dict[str, str]:
     """Our names to torchvision's.
 
     Args:
@@ -47,14 +47,14 @@ def segmenter_names(names: Iterable[str], spec: BackboneSpec, head: Segmentation
     return {name: renamed[name] for name in names}
 
 
-def wanted_state(state: Mapping[str, Tensor], head: SegmentationHead) -> dict[str, Tensor]:
+def wanted_state(state: Mapping[str, Tensor], head: SegmentationSpec) -> dict[str, Tensor]:
     """A state dict of torchvision's or ours, without an auxiliary head where the model has none."""
     unwanted = () if head.auxiliary is not None else (_THEIR_AUXILIARY, _OUR_AUXILIARY)
     return {name: value for name, value in state.items() if not name.startswith(unwanted)}
 
 
 def read_segmenter_weights(
-    source: str | Path, spec: BackboneSpec, head: SegmentationHead, own: Mapping[str, Tensor]
+    source: str | Path, spec: BackboneSpec, head: SegmentationSpec, own: Mapping[str, Tensor]
 ) -> Weights:
     """Read weights of a whole model and give them our names.
 
@@ -69,7 +69,7 @@ def read_segmenter_weights(
     """
     if str(source) == COCO:
         published = published_model(spec, head)
-        origin = Origin(COCO, file=fetch(_url(published), COCO, published))
+        origin = WeightSource(COCO, file=fetch(_url(published), COCO, published))
     else:
         origin = find_weights(source, spec)
     assert origin.file is not None
@@ -82,15 +82,15 @@ def read_segmenter_weights(
     return Weights(state, for_channels(mean_std, spec.in_channels))
 
 
-def _table(head: SegmentationHead) -> dict[str, str]:
+def _table(head: SegmentationSpec) -> dict[str, str]:
     """Our layers of a head to torchvision's."""
     auxiliary = {
         **_conv("head.auxiliary_hidden.conv", "aux_classifier", 0),
         "head.auxiliary": "aux_classifier.4",
     }
-    if isinstance(head, FcnHead):
+    if isinstance(head, FcnSpec):
         return {**_conv("head.hidden.conv", "classifier", 0), "head.logits": "classifier.4", **auxiliary}
-    if isinstance(head, DeepLabV3Head):
+    if isinstance(head, DeepLabV3Spec):
         scales = len(head.rates) + 1
         layers: dict[str, str] = {}
         for i in range(scales):

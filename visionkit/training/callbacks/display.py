@@ -4,10 +4,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from visionkit.console import Printer
 
-__all__ = ["Display", "epoch_line"]
+__all__ = ["ProgressDisplay", "epoch_line"]
 
 
-class Display:
+class ProgressDisplay:
     """Shows the batches of an epoch on a terminal; prints a line when an epoch has ended.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from visionkit.distributed.comm import total, world_size
+from visionkit.distributed.comm import all_reduce_sum, world_size
 
 __all__ = ["Interrupt", "Interrupted"]
 
@@ -111,14 +111,14 @@ class Interrupt(pl.Callback):
         if self._steps < self._stride:
             return False
         now = time.perf_counter()
-        asked, microseconds = total([int(self.asked), int(1e6 * (now - self._looked))])
+        asked, microseconds = all_reduce_sum([int(self.asked), int(1e6 * (now - self._looked))])
         seconds = max(microseconds, 1) / 1e6 / world_size() / self._steps
         self._stride = max(1, min(MOST_STEPS_BETWEEN_LOOKS, int(SECONDS_BETWEEN_LOOKS / seconds)))
         self._steps, self._looked = 0, now
         return asked > 0
 
     def _agreed(self) -> bool:
-        return total([int(self.asked)]) != [0]
+        return all_reduce_sum([int(self.asked)]) != [0]
 
     def _stop(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.checkpoint)

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from visionkit.tasks.base import VisionTask, images_that_count
-from visionkit.training.callbacks.display import Display
+from visionkit.training.callbacks.display import ProgressDisplay
 
 __all__ = ["Progress"]
 
@@ -26,7 +26,7 @@ class Progress(pl.Callback):
         first_batch: Copies of the first images and targets that were trained on; empty before.
     """
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: ProgressDisplay) -> None:
         self.display = display
         self.first_batch: dict[str, Tensor] = {}
         self._now: Callable[[], float] = time.perf_counter

@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from visionkit.distributed.comm import from_first, rank
+from visionkit.distributed.comm import broadcast_object, rank
 from visionkit.runs.folder import RunFolder
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
@@ -61,7 +61,7 @@ class Recorder(Checkpoint):
         if rank() == 0:
             self._write_history()
         # The best one first: the last one says that it is there. All processes take part in saving.
-        if from_first(best or not self.folder.best_checkpoint.exists()):
+        if broadcast_object(best or not self.folder.best_checkpoint.exists()):
             trainer.save_checkpoint(self.folder.best_checkpoint)
         trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(

@@ -5,10 +5,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-__all__ = ["Watch"]
+__all__ = ["ScoreCallback"]
 
 
-class Watch(pl.Callback):
+class ScoreCallback(pl.Callback):
     """Looks on.
 
     Args:

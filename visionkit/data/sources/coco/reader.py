@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import Found, MarkedImages, Objects, clean, existing_images
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, existing_images
 from visionkit.data.sources.coco.segmentations import read_shapes
 from visionkit.errors import UserError
 from visionkit.schema import describe
@@ -29,7 +29,7 @@ _OUTLINES = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s.,eE+-]*\]')
 
 def read_coco(
     root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_shapes: bool = False
-) -> Found[MarkedImages]:
+) -> ParsedDataset[AnnotatedImages]:
     """Read the JSON file of each split.
 
     Args:
@@ -42,7 +42,7 @@ def read_coco(
             classes than the one of train.
     """
     findings: list[Finding] = []
-    splits: dict[str, MarkedImages] = {}
+    splits: dict[str, AnnotatedImages] = {}
     categories: tuple[Category, ...] = ()
     for split, (file, folder, folders) in files.items():
         stat = file.stat()
@@ -55,7 +55,7 @@ def read_coco(
         categories = found_categories
         findings += odd
         splits[split] = _locate(root, file, images, folder, folders, findings, split=split)
-    return Found(root, splits, _names(categories), findings, tuple(number for number, _ in categories))
+    return ParsedDataset(root, splits, _names(categories), findings, tuple(number for number, _ in categories))
 
 
 def _names(categories: Sequence[Category]) -> tuple[str, ...]:
@@ -65,13 +65,13 @@ def _names(categories: Sequence[Category]) -> tuple[str, ...]:
 def _locate(
     root: Path,
     file: Path,
-    images: MarkedImages,
+    images: AnnotatedImages,
     folder: str | None,
     folders: Sequence[str],
     findings: list[Finding],
     *,
     split: str,
-) -> MarkedImages:
+) -> AnnotatedImages:
     """The same images with names relative to the root, without those that are missing."""
     if folder is None:
         some = images.names[:: max(1, len(images) // 20)]
@@ -99,7 +99,7 @@ def _locate(
 @lru_cache(maxsize=3)  # the runs of a sweep read the same files
 def _read_file(
     file: Path, modified: int, size: int, with_shapes: bool
-) -> tuple[MarkedImages, tuple[Category, ...], list[Finding]]:
+) -> tuple[AnnotatedImages, tuple[Category, ...], list[Finding]]:
     content = _load(file, with_shapes=with_shapes)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
@@ -113,7 +113,7 @@ def _read_file(
     names, sizes, ids = _images(content["images"], file)
     numbers = [number for number, _ in categories]
     objects, findings = _objects(content["annotations"], sizes, ids, numbers, file, with_shapes=with_shapes)
-    return MarkedImages(names, sizes, objects), categories, findings
+    return AnnotatedImages(names, sizes, objects), categories, findings
 
 
 def _load(file: Path, *, with_shapes: bool) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _objects(
         shapes, good, odd = read_shapes(told, sizes[image[order]], [place(rows[row]) for row in order])
         order, findings = order[good], findings + odd
     objects = Objects(image, boxes, label, crowd, area).select(order)
-    objects, odd = clean(replace(objects, shapes=shapes), sizes, lambda row: place(rows[order[row]]))
+    objects, odd = clean_boxes(replace(objects, shapes=shapes), sizes, lambda row: place(rows[order[row]]))
     return objects, findings + odd
 
 

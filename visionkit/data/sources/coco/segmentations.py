@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.polygons import Shapes
+from visionkit.data.polygons import Polygons
 
 __all__ = ["MIN_POINTS", "read_shapes"]
 
@@ -23,7 +23,7 @@ _NOTHING = "object(s) without a segmentation"
 
 def read_shapes(
     entries: Sequence[Any], sizes: NDArray[Any], places: Sequence[str]
-) -> tuple[Shapes, NDArray[Any], list[Finding]]:
+) -> tuple[Polygons, NDArray[Any], list[Finding]]:
     """Read the ``segmentation`` of objects.
 
     Args:
@@ -48,7 +48,7 @@ def read_shapes(
             is_runs.append(isinstance(entry, dict))
             good.append(row)
     findings = [finding for problem, where in odd.items() for finding in Finding.of(problem, where)]
-    return Shapes.of(values, is_runs=is_runs), numpy.array(good, dtype=numpy.int64), findings
+    return Polygons.of(values, is_runs=is_runs), numpy.array(good, dtype=numpy.int64), findings
 
 
 def _outline(entry: Any) -> tuple[NDArray[Any] | None, str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.sources.base import SOURCES, existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
-from visionkit.data.sources.object_source import ObjectFiles
+from visionkit.data.sources.object_source import DetectionSource
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.sources.annotations import Found
+    from visionkit.data.sources.annotations import ParsedDataset
 
 __all__ = ["Coco"]
 
@@ -23,7 +23,7 @@ _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "pano
 
 @SOURCES.register("coco")
 @dataclass(frozen=True, kw_only=True)
-class Coco(ObjectFiles):
+class Coco(DetectionSource):
     """Images and a JSON file per split; one file alone is divided here.
 
     Attributes:
@@ -37,7 +37,7 @@ class Coco(ObjectFiles):
 
     expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
 
-    def read(self) -> Found[Any]:
+    def read(self) -> ParsedDataset[Any]:
         from visionkit.data.sources.coco.reader import read_coco
 
         root = existing_root(self.root, name=self.name, expected=self.expected)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.dataset import TensorSamples
-from visionkit.data.polygons import Shapes, runs_of
+from visionkit.data.dataset import TensorDataset
+from visionkit.data.polygons import Polygons, run_lengths
 
 if TYPE_CHECKING:
     from visionkit.data.annotations import Annotation
@@ -41,7 +41,7 @@ class Scene:
 
 def compose_split(
     pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, size: tuple[int, int], target: str
-) -> TensorSamples:
+) -> TensorDataset:
     """All scenes of a split.
 
     Args:
@@ -64,9 +64,9 @@ def compose_split(
         # class 0 is the ground, a digit's own number of instance leads to its class
         masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in made]
         known = TensorMasks(torch.from_numpy(numpy.stack(masks)))
-        return TensorSamples(images, None, everything, prefix=prefix, masks=known)
+        return TensorDataset(images, None, everything, prefix=prefix, masks=known)
     annotations = Annotations.join([_annotation(scene, with_shapes=target == "instances") for scene in made])
-    return TensorSamples(images, None, everything, prefix=prefix, annotations=annotations)
+    return TensorDataset(images, None, everything, prefix=prefix, annotations=annotations)
 
 
 def _annotation(scene: Scene, *, with_shapes: bool) -> Annotation:
@@ -79,7 +79,7 @@ def _annotation(scene: Scene, *, with_shapes: bool) -> Annotation:
     shapes = None
     if with_shapes:
         bits = [scene.instances == number for number in range(1, len(boxes) + 1)]
-        shapes = Shapes.of([runs_of(each) for each in bits], is_runs=True)
+        shapes = Polygons.of([run_lengths(each) for each in bits], is_runs=True)
         area = torch.tensor([float(each.sum()) for each in bits])
     labels = torch.from_numpy(scene.labels)
     return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, shapes)

@@ -21,7 +21,7 @@ from visionkit.schema import STRICT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from visionkit.data.transforms import Preprocess
+    from visionkit.data.transforms import InputTransform
 
 __all__ = ["DigitScenes", "Digits", "Scenes"]
 
@@ -115,12 +115,12 @@ class Digits(Source):
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         import torch
 
-        from visionkit.data.dataset import Samples, TensorSamples
+        from visionkit.data.dataset import ImageDataset, TensorDataset
 
         pixels, digits, chosen = self.divided()
         images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
-        samples: dict[str, Samples] = {
-            split: TensorSamples(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
+        samples: dict[str, ImageDataset] = {
+            split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
             for split in ("train", "val", "test")
         }
         return Splits(samples)
@@ -173,10 +173,10 @@ class DigitScenes(Source):
         names = tuple(str(digit) for digit in range(10))
         return self.describe(("background", *names) if self.target == "mask" else names, in_channels=1)
 
-    def preprocess(self) -> Preprocess:
-        from visionkit.data.transforms import Preprocess
+    def preprocess(self) -> InputTransform:
+        from visionkit.data.transforms import InputTransform
 
-        return Preprocess(self.size, "letterbox")
+        return InputTransform(self.size, "letterbox")
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         from visionkit.data.sources.digits.scenes import compose_split

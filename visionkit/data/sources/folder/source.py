@@ -19,11 +19,11 @@ from pydantic import Field
 
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits, existing_root
 from visionkit.data.sources.folder.layout import Layout, check_known, find_layout, list_classes
-from visionkit.data.splitting import check_class_sizes, hold_out, recall_division
+from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.transforms import Preprocess
+    from visionkit.data.transforms import InputTransform
 
 __all__ = ["Folder"]
 
@@ -39,7 +39,7 @@ class Folder(Source):
         val_fraction: Share of the training images held out where there is no ``val/``.
         test_fraction: Share held out of a single tree; 0 makes no test split.
         split_seed: Of that choice; null takes the run's seed.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         crop_ratio: For ``fit: resize_crop``, the part of the shorter side that is kept.
     """
 
@@ -66,10 +66,10 @@ class Folder(Source):
         classes, _ = self._classes(self._layout(), strict=False)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
 
-    def preprocess(self) -> Preprocess:
-        from visionkit.data.transforms import Preprocess
+    def preprocess(self) -> InputTransform:
+        from visionkit.data.transforms import InputTransform
 
-        return Preprocess(self.size, self.fit, crop_ratio=self.crop_ratio)
+        return InputTransform(self.size, self.fit, crop_ratio=self.crop_ratio)
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         layout = self._layout()
@@ -80,7 +80,7 @@ class Folder(Source):
             if saved is None:
                 divided = self._divide(layout, classes, files["train"], seed=seed)
             else:
-                names, newer = recall_division(saved, files["train"], dataset=self.name, root=str(self.root))
+                names, newer = restore_splits(saved, files["train"], dataset=self.name, root=str(self.root))
                 divided = {split: {name: files["train"][name] for name in listed} for split, listed in names.items()}
                 notes += newer
             files |= divided
@@ -97,10 +97,10 @@ class Folder(Source):
     ) -> Splits:
         import torch
 
-        from visionkit.data.dataset import FileSamples, Samples
+        from visionkit.data.dataset import FileDataset, ImageDataset
 
-        samples: dict[str, Samples] = {
-            split: FileSamples(
+        samples: dict[str, ImageDataset] = {
+            split: FileDataset(
                 layout.root,
                 list(files[split]),
                 torch.tensor(list(files[split].values()), dtype=torch.int64),

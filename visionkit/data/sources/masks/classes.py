@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from visionkit.data.mask_values import ValueTable, code_of, colour_of
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
-from visionkit.structures.class_ids import IGNORED, MAX_CLASSES
+from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
-__all__ = ["ClassMap", "MaskClasses", "describe_values", "settle_classes"]
+__all__ = ["ClassMap", "MaskClasses", "describe_values", "resolve_classes"]
 
 _SHOWN = 12
 
@@ -67,7 +67,7 @@ class MaskClasses:
         return sorted(set(values) - set(self.table.classes) - self.silent)
 
 
-def settle_classes(
+def resolve_classes(
     found: Collection[int],
     *,
     classes: Sequence[str | None] | None,
@@ -87,9 +87,9 @@ def settle_classes(
         UserError: If the names, the map and the values do not go together, no value is one of a class, or there are
             more classes than one byte holds, or fewer than two.
     """
-    silent = frozenset({IGNORED, *ignore_ids})
+    silent = frozenset({IGNORE_INDEX, *ignore_ids})
     notes: tuple[str, ...] = ()
-    binary = set(found) == {0, IGNORED} and IGNORED not in ignore_ids
+    binary = set(found) == {0, IGNORE_INDEX} and IGNORE_INDEX not in ignore_ids
     if class_map is not None:
         _check_binary(class_map, binary=binary)
         names, meanings = _mapped(class_map, classes)
@@ -97,7 +97,7 @@ def settle_classes(
         silent -= set(meanings)
     elif binary:
         names, notes = _binary(classes)
-        meanings = {0: 0, IGNORED: 1}
+        meanings = {0: 0, IGNORE_INDEX: 1}
     elif classes is not None:
         _check_ignored(classes, ignore_ids)
         places = [value for value, name in enumerate(classes) if name is not None]
@@ -153,7 +153,7 @@ def _binary(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tupl
 
 
 def _check_binary(class_map: ClassMap, *, binary: bool) -> None:
-    if binary and not class_map.coloured and IGNORED not in class_map.names:
+    if binary and not class_map.coloured and IGNORE_INDEX not in class_map.names:
         named = class_map.names.get(0) or "background"
         raise UserError(
             "dataset.class_map: the training masks hold 0 and 255 only, as masks of one object on a background do, but "

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from visionkit.data.findings import Finding
 from visionkit.data.images import read_size
 from visionkit.data.mask_values import found_values, is_coloured
-from visionkit.data.sources.annotations import Found, existing_images
+from visionkit.data.sources.annotations import ParsedDataset, existing_images
 from visionkit.data.sources.masks.classes import MaskClasses, describe_values
 from visionkit.errors import UserError
 
-__all__ = ["FoundMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
+__all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
 
 Pair = tuple[str, str]
 """The names of an image and of its mask, relative to the root."""
@@ -49,7 +49,7 @@ class MaskedImages:
 
 
 @dataclass(frozen=True)
-class FoundMasks(Found[MaskedImages]):
+class ParsedMasks(ParsedDataset[MaskedImages]):
     """What reading a data set's files gave, with the meaning of the masks' values.
 
     Attributes:
@@ -97,7 +97,7 @@ def read_pairs(
     *,
     coloured: bool,
     settle: Callable[[Collection[int]], MaskClasses],
-) -> FoundMasks:
+) -> ParsedMasks:
     """Look through all masks.
 
     Args:
@@ -145,7 +145,7 @@ def read_pairs(
         )
         for split, good in kept.items()
     }
-    return FoundMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)
+    return ParsedMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)
 
 
 _UNREADABLE = "mask(s) or image(s) that cannot be read"

@@ -22,13 +22,13 @@ from pydantic import Field
 
 from visionkit.data.sources.base import SOURCES, existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
-from visionkit.data.sources.masks.classes import ClassMap, settle_classes
-from visionkit.data.sources.masks.pairs import FoundMasks, MaskedImages, Pair, pair_files, read_pairs
-from visionkit.data.sources.split_files import DividedFiles, SplitPaths
+from visionkit.data.sources.masks.classes import ClassMap, resolve_classes
+from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, pair_files, read_pairs
+from visionkit.data.sources.split_files import SplitFiles, SplitPaths
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.dataset import FileSamples
+    from visionkit.data.dataset import FileDataset
     from visionkit.data.findings import Finding
 
 __all__ = ["MaskSource", "Masks"]
@@ -38,7 +38,7 @@ _MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskSource(DividedFiles):
+class MaskSource(SplitFiles):
     """Image files, and a mask file for each.
 
     Attributes:
@@ -64,7 +64,7 @@ class MaskSource(DividedFiles):
             UserError: If there are none.
         """
 
-    def read(self) -> FoundMasks:
+    def read(self) -> ParsedMasks:
         findings: list[Finding] = []
         root, pairs = self.pairs(findings)
         class_map = self.meanings
@@ -73,7 +73,7 @@ class MaskSource(DividedFiles):
             pairs,
             findings,
             coloured=class_map is not None and class_map.coloured,
-            settle=lambda values: settle_classes(
+            settle=lambda values: resolve_classes(
                 values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
             ),
         )
@@ -90,12 +90,12 @@ class MaskSource(DividedFiles):
             return ["no pixel of any class in the masks of test: all are ignored, and nothing can be scored"]
         return []
 
-    def samples_of(self, found: Any, images: MaskedImages) -> FileSamples:
+    def samples_of(self, found: Any, images: MaskedImages) -> FileDataset:
         from visionkit.data.class_masks import MaskFiles
-        from visionkit.data.dataset import FileSamples
+        from visionkit.data.dataset import FileDataset
 
         masks = MaskFiles(found.root, images.masks, found.classes.table)
-        return FileSamples(found.root, images.names, in_channels=self.in_channels, masks=masks)
+        return FileDataset(found.root, images.names, in_channels=self.in_channels, masks=masks)
 
     @property
     def names(self) -> tuple[str | None, ...] | None:

@@ -21,7 +21,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from visionkit.data.transforms import Preprocess
+    from visionkit.data.transforms import InputTransform
 
 __all__ = ["Cifar10", "Cifar100", "FashionMnist", "Mnist"]
 
@@ -35,7 +35,7 @@ class TorchvisionSet(Source):
         download: Whether missing files may be fetched into ``root``.
         val_size: How many training samples are held out for validation.
         split_seed: Of that choice; its own, so that runs with different seeds compare.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.Preprocess`.
+        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
     """
 
     root: str | None = None
@@ -55,10 +55,10 @@ class TorchvisionSet(Source):
     def info(self) -> DataInfo:
         return self.describe(self.class_names, in_channels=self.in_channels)
 
-    def preprocess(self) -> Preprocess:
-        from visionkit.data.transforms import Preprocess
+    def preprocess(self) -> InputTransform:
+        from visionkit.data.transforms import InputTransform
 
-        return Preprocess(self.size, self.fit, native=self.native if self.fit == "pad" else None)
+        return InputTransform(self.size, self.fit, native=self.native if self.fit == "pad" else None)
 
     def check(self, *, strict: bool = False) -> None:
         self.info()
@@ -94,7 +94,7 @@ class TorchvisionSet(Source):
             ) from None
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
-        from visionkit.data.dataset import Samples, TensorSamples
+        from visionkit.data.dataset import ImageDataset, TensorDataset
 
         if self._missing():
             self.check()
@@ -109,11 +109,11 @@ class TorchvisionSet(Source):
         import torch
 
         chosen = hold_out(labels.numpy(), {"val": self.val_size}, seed=self.split_seed)
-        samples: dict[str, Samples] = {
-            split: TensorSamples(images, labels, torch.from_numpy(chosen[split]), prefix="train")
+        samples: dict[str, ImageDataset] = {
+            split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="train")
             for split in ("train", "val")
         }
-        samples["test"] = TensorSamples(test_images, test_labels, torch.arange(len(test_labels)), prefix="test")
+        samples["test"] = TensorDataset(test_images, test_labels, torch.arange(len(test_labels)), prefix="test")
         return Splits(samples, notes=[f"validation held out of train: {len(samples['val'])} of {len(labels)}"])
 
     @property

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, code_of, is_coloured, read_mask
-from visionkit.data.polygons import Shapes, runs_of
-from visionkit.data.sources.annotations import Found, MarkedImages, Objects, existing_images
+from visionkit.data.polygons import Polygons, run_lengths
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, existing_images
 from visionkit.data.sources.masks.classes import ClassMap
-from visionkit.data.sources.masks.pairs import FoundMasks, MaskedImages, Pair
+from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
 from visionkit.data.sources.masks.source import MaskSource
 from visionkit.data.sources.object_source import BACKGROUND
 from visionkit.data.sources.voc.reader import read_list
 from visionkit.errors import UserError
-from visionkit.structures.class_ids import IGNORED
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from visionkit.data.sources.voc.source import Voc
@@ -38,7 +38,7 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
-_NO_OBJECT = frozenset({0, IGNORED, code_of(224, 224, 192)})  # ground, void, and void's colour
+_NO_OBJECT = frozenset({0, IGNORE_INDEX, code_of(224, 224, 192)})  # ground, void, and void's colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class VocMasks(MaskSource):
         return tuple(sorted(named, key=lambda name: name.lower() != BACKGROUND))  # the background first
 
 
-def read_voc_objects(source: VocMasks, found: FoundMasks) -> Found[MarkedImages]:
+def read_voc_objects(source: VocMasks, found: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
     """Objects whose pixels ``SegmentationObject`` tells and whose class ``SegmentationClass``.
 
     Args:
@@ -117,14 +117,14 @@ def read_voc_objects(source: VocMasks, found: FoundMasks) -> Found[MarkedImages]
         )
     findings = list(found.findings)
     table = found.classes.table if found.classes is not None else ValueTable({})
-    splits: dict[str, MarkedImages] = {}
+    splits: dict[str, AnnotatedImages] = {}
     for split, images in found.splits.items():
         files = [there.get(os.path.splitext(os.path.basename(mask))[0]) for mask in images.masks]
         alone = [name for name, file in zip(images.names, files, strict=True) if file is None]
         findings += Finding.of("image(s) without a mask of objects", alone)
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
         splits[split] = _read_split(found.root, images.select(rows), [f for f in files if f], table, findings)
-    return Found(found.root, splits, found.class_names[1:], findings, notes=found.notes)
+    return ParsedDataset(found.root, splits, found.class_names[1:], findings, notes=found.notes)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Seen:
 
 def _read_split(
     root: Path, images: MaskedImages, files: list[str], table: ValueTable, findings: list[Finding]
-) -> MarkedImages:
+) -> AnnotatedImages:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         seen = list(pool.map(lambda mask, file: _look(root, mask, file, table), images.masks, files))
     findings += Finding.of("mask(s) of objects that do not fit", [look.broken for look in seen if look.broken])
@@ -151,12 +151,12 @@ def _read_split(
         [row for row, (_, look) in enumerate(good) for _ in look.labels],
         [box for _, look in good for box in look.boxes],
         [label for _, look in good for label in look.labels],
-        shapes=Shapes.of([runs for _, look in good for runs in look.runs], is_runs=True),
+        shapes=Polygons.of([runs for _, look in good for runs in look.runs], is_runs=True),
     )
     areas = numpy.array([runs[1::2].sum() for _, look in good for runs in look.runs], dtype=numpy.float64)
     sizes = numpy.array([look.size for _, look in good], dtype=numpy.int64).reshape(-1, 2)
     objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.shapes)
-    return MarkedImages([name for name, _ in good], sizes, objects)
+    return AnnotatedImages([name for name, _ in good], sizes, objects)
 
 
 def _look(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _Seen:
@@ -172,14 +172,14 @@ def _look(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _
     for value in sorted(set(numpy.unique(objects).tolist()) - _NO_OBJECT):
         bits = objects == value
         ids = classes[bits]
-        ids = ids[(ids > 0) & (ids < IGNORED)]
+        ids = ids[(ids > 0) & (ids < IGNORE_INDEX)]
         if not len(ids):
             unclassed.append(f"{object_mask} object {value}")
             continue
         labels.append(int(numpy.bincount(ids).argmax()) - 1)
         y, x = (numpy.flatnonzero(bits.any(axis=axis)) for axis in (1, 0))
         boxes.append((float(x[0]), float(y[0]), float(x[-1] + 1), float(y[-1] + 1)))
-        runs.append(runs_of(bits))
+        runs.append(run_lengths(bits))
     size = (classes.shape[0], classes.shape[1])
     return _Seen(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import Found, MarkedImages, Objects, clean, existing_images
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, existing_images
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["read_list", "read_voc"]
@@ -39,7 +39,7 @@ def read_voc(
     classes: Sequence[str] | None,
     ignore_difficult: bool,
     first_pixel: int,
-) -> Found[MarkedImages]:
+) -> ParsedDataset[AnnotatedImages]:
     """Read all XML files, or those that the lists name.
 
     Args:
@@ -66,13 +66,13 @@ def read_voc(
         for split, files in gathered.items()
     }
     if listed is None:
-        return Found(root, whole, names, findings)
+        return ParsedDataset(root, whole, names, findings)
     stems = gathered["train"].stems
     splits = {
         split: whole["train"].select(numpy.array([stems[stem] for stem in some if stem in stems], dtype=numpy.int64))
         for split, some in listed.items()
     }
-    return Found(root, splits, names, findings)
+    return ParsedDataset(root, splits, names, findings)
 
 
 def _gather(
@@ -125,7 +125,7 @@ def _gather_objects(tree: ElementTree.Element, file: str, result: _Gathered) -> 
 
 def _marked(
     files: _Gathered, classes: Sequence[str], findings: list[Finding], *, ignore_difficult: bool, first_pixel: int
-) -> MarkedImages:
+) -> AnnotatedImages:
     ids = {name: number for number, name in enumerate(classes)}
     labels = numpy.array([ids.get(name, -1) for name in files.classes], dtype=numpy.int64)
     unknown = [
@@ -144,11 +144,11 @@ def _marked(
     good = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes[good, :2] -= first_pixel
     sizes = numpy.array(files.sizes, dtype=numpy.int64).reshape(-1, 2)
-    kept, odd = clean(
+    kept, odd = clean_boxes(
         replace(objects, boxes=boxes, crowd=crowd).select(known), sizes, lambda row: files.places[known[row]]
     )
     findings += odd
-    return MarkedImages(files.names, sizes, kept)
+    return AnnotatedImages(files.names, sizes, kept)
 
 
 def read_list(file: Path) -> list[str]:

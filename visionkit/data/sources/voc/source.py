@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.base import SOURCES, Source, existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
-from visionkit.data.sources.object_source import ObjectFiles
-from visionkit.data.sources.split_files import DividedFiles
+from visionkit.data.sources.object_source import DetectionSource
+from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.sources.annotations import Found
+    from visionkit.data.sources.annotations import ParsedDataset
     from visionkit.data.sources.voc.masks import VocMasks
 
 __all__ = ["Voc"]
@@ -31,7 +31,7 @@ _DEPTH = 3
 
 @SOURCES.register("voc")
 @dataclass(frozen=True, kw_only=True)
-class Voc(ObjectFiles):
+class Voc(DetectionSource):
     """Images with an XML file each, or with a mask of classes and one of objects.
 
     Attributes:
@@ -55,7 +55,7 @@ class Voc(ObjectFiles):
     def serving(self, target: str) -> Source:
         return self._masks() if target == "mask" else super().serving(target)
 
-    def read(self) -> Found[Any]:
+    def read(self) -> ParsedDataset[Any]:
         from visionkit.data.sources.voc.masks import read_voc_objects
         from visionkit.data.sources.voc.reader import read_voc
 
@@ -184,7 +184,7 @@ class Voc(ObjectFiles):
     def _masks(self) -> VocMasks:
         from visionkit.data.sources.voc.masks import VocMasks
 
-        return VocMasks(voc=self, **{field.name: getattr(self, field.name) for field in fields(DividedFiles)})
+        return VocMasks(voc=self, **{field.name: getattr(self, field.name) for field in fields(SplitFiles)})
 
 
 def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:

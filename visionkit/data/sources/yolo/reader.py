@@ -11,8 +11,8 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.images import is_image_name, walk_images
-from visionkit.data.polygons import Shapes
-from visionkit.data.sources.annotations import Found, MarkedImages, Objects, clean
+from visionkit.data.polygons import Polygons
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes
 from visionkit.errors import UserError
 
 __all__ = ["read_yolo"]
@@ -36,7 +36,7 @@ class _Lines:
 
 def read_yolo(
     home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_shapes: bool = False
-) -> Found[MarkedImages]:
+) -> ParsedDataset[AnnotatedImages]:
     """Read the text files of all images; an image without one has no object.
 
     Args:
@@ -49,7 +49,7 @@ def read_yolo(
         UserError: If a class id is none of the classes, or there are no images.
     """
     findings: list[Finding] = []
-    splits: dict[str, MarkedImages] = {}
+    splits: dict[str, AnnotatedImages] = {}
     for split, entries in places.items():
         images = sorted({image for entry in entries for image in _images(entry, home)})
         there = [image for image in images if os.path.isfile(image)]
@@ -62,12 +62,12 @@ def read_yolo(
                 "Expected a folder of images, or a text file with one image path per line."
             )
         splits[split] = _read_split(there, home, names, findings, with_shapes=with_shapes)
-    return Found(home, splits, tuple(names), findings)
+    return ParsedDataset(home, splits, tuple(names), findings)
 
 
 def _read_split(
     images: Sequence[str], home: Path, names: Sequence[str], findings: list[Finding], *, with_shapes: bool
-) -> MarkedImages:
+) -> AnnotatedImages:
     lines = _Lines(with_shapes)
     label_files = [_label_file(image) for image in images]
     for number, file in enumerate(label_files):
@@ -77,8 +77,8 @@ def _read_split(
     findings += Finding.of(f"line(s) that are not '{form}'", lines.odd)
     findings += Finding.of("line(s) with fewer than three points, no outline", lines.no_outline)
     sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
-    shapes = Shapes.of(lines.outlines, is_runs=False) if with_shapes else None
-    objects, odd = clean(
+    shapes = Polygons.of(lines.outlines, is_runs=False) if with_shapes else None
+    objects, odd = clean_boxes(
         Objects.of(lines.image, lines.boxes, lines.labels, shapes=shapes),
         sizes,
         lines.places.__getitem__,
@@ -86,7 +86,7 @@ def _read_split(
     )
     findings += odd
     relative = [os.path.relpath(image, home).replace(os.sep, "/") for image in images]
-    return MarkedImages(relative, sizes, objects, relative=True)
+    return AnnotatedImages(relative, sizes, objects, relative=True)
 
 
 def _alone(images: Sequence[str], label_files: Sequence[str]) -> list[str]:

@@ -15,19 +15,19 @@ import yaml
 
 from visionkit.data.sources.base import SOURCES, existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
-from visionkit.data.sources.object_source import ObjectFiles
+from visionkit.data.sources.object_source import DetectionSource
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
-    from visionkit.data.sources.annotations import Found
+    from visionkit.data.sources.annotations import ParsedDataset
 
 __all__ = ["Yolo"]
 
 
 @SOURCES.register("yolo")
 @dataclass(frozen=True, kw_only=True)
-class Yolo(ObjectFiles):
+class Yolo(DetectionSource):
     """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an
     outline ``class x y x y x y ...``, which masks need.
 
@@ -40,7 +40,7 @@ class Yolo(ObjectFiles):
 
     expected: ClassVar[str] = "a YAML file with names and train, images/ and labels/"
 
-    def read(self) -> Found[Any]:
+    def read(self) -> ParsedDataset[Any]:
         from visionkit.data.sources.yolo.reader import read_yolo
 
         file, values = self._yaml()

@@ -1,0 +1,32 @@
+"""From the specification of a head to its module, by the registry's rows alone: a plugin's head is built the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from visionkit.backbones import BackboneSpec
+from visionkit.heads.spec import HEADS, HeadSpec
+
+if TYPE_CHECKING:
+    from visionkit.heads.base import Head
+
+__all__ = ["build_head"]
+
+
+def build_head(spec: HeadSpec, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> Head:
+    """Build a head, freshly initialised.
+
+    Args:
+        spec: What to build.
+        backbone: Where it, or its neck, stands.
+        num_classes: How many classes it tells apart.
+        image_size: Height and width in pixels; only a head that flattens depends on it.
+
+    Raises:
+        UserError: If the head does not fit so many classes, or the image is too small for the backbone.
+    """
+    spec.check(num_classes=num_classes)
+    arguments = spec.arguments(backbone, num_classes=num_classes, image_size=image_size)
+    head: Head = HEADS.module_of(type(spec))(**arguments)
+    head.spec = spec
+    return head

@@ -1,0 +1,28 @@
+"""From the specification of a neck to its module, by the registry's rows alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from visionkit.backbones import BackboneSpec
+from visionkit.necks.spec import NECKS, FPNSpec
+
+if TYPE_CHECKING:
+    from visionkit.necks.base import Neck
+
+__all__ = ["build_neck"]
+
+
+def build_neck(spec: FPNSpec, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> Neck:
+    """Build a neck, freshly initialised.
+
+    Args:
+        spec: What to build.
+        backbone: Where it stands.
+        image_size: Height and width in pixels, for the arithmetic alone; the module takes any.
+
+    Raises:
+        UserError: If the image is too small for the backbone.
+    """
+    neck: Neck = NECKS.module_of(type(spec))(**spec.arguments(backbone, image_size=image_size))
+    return neck
