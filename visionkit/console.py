@@ -52,20 +52,20 @@ class Printer:
         self._file = path
         self._append(self._early.getvalue())
 
-    def say(self, *lines: Any) -> None:
+    def print(self, *lines: Any) -> None:
         """Print lines, as they are, or rich renderables."""
         if self.brief:
-            self.note(*lines)
+            self.log(*lines)
         else:
-            self.report(*lines)
+            self.announce(*lines)
 
-    def report(self, *lines: Any) -> None:
+    def announce(self, *lines: Any) -> None:
         """Print lines that are wanted of a run among many too."""
         for line in lines:
             _print(self.console, line)
-        self.note(*lines)
+        self.log(*lines)
 
-    def note(self, *lines: Any) -> None:
+    def log(self, *lines: Any) -> None:
         """Keep lines in the file without printing them."""
         text = io.StringIO()
         plain = Console(file=text, width=100, color_system=None, highlight=False, force_terminal=False)
@@ -110,7 +110,7 @@ def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
 
 def print_next_steps(printer: Printer, commands: Sequence[str]) -> None:
     """Print the commands to go on with."""
-    printer.say("Go on with:", *(f"  {command}" for command in commands))
+    printer.print("Go on with:", *(f"  {command}" for command in commands))
 
 
 def print_json(document: Mapping[str, Any]) -> None:

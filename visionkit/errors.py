@@ -2,8 +2,18 @@
 
 import difflib
 from collections.abc import Iterable
+from enum import IntEnum
 
-__all__ = ["ProcessError", "UserError", "did_you_mean"]
+__all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean"]
+
+
+class ExitCode(IntEnum):
+    """With what a process ends."""
+
+    DONE = 0
+    INTERNAL_ERROR = 1
+    USER_ERROR = 2
+    INTERRUPTED = 130
 
 
 class UserError(Exception):

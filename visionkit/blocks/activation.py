@@ -31,7 +31,7 @@ class Activation(Primitive):
     negative_slope: float = 0.01
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         # leaky_relu: where it overwrites its input; relu6 wants its input all the same
         by_output = ("relu", "tanh", "sigmoid", "leaky_relu")
         return "output" if self.name in by_output else "input"

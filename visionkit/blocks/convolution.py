@@ -41,7 +41,7 @@ class Conv2d(Primitive):
     def stride_factor(self) -> int:
         return max(self.stride)
 
-    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+    def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
         rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         shrinks = any(2 * padding != room for padding, room in zip(self.padding, rooms, strict=True))
         return replace(
@@ -89,7 +89,7 @@ class Conv2d(Primitive):
         return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(signal)}"
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing" if self.keeps_size else "input"
 
     def kept_bytes(self, signal: FeatureShape) -> int:
@@ -213,7 +213,7 @@ class Flatten(Primitive):
     is_view: ClassVar[bool] = True
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def output(self, signal: FeatureShape) -> FeatureShape:

@@ -24,7 +24,7 @@ class Identity(Primitive):
     is_view: ClassVar[bool] = True
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def build(self, signal: FeatureShape) -> nn.Module:
@@ -52,7 +52,7 @@ class _Pool(Primitive):
     def stride_factor(self) -> int:
         return max(self.strides)
 
-    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+    def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
         return self if keep_stride else Identity()
 
     def windows(self) -> tuple[Window, Window]:
@@ -120,7 +120,7 @@ class AdaptivePool(Primitive):
         return FeatureShape(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing" if self._is_mean else "input"
 
     def kept_bytes(self, signal: FeatureShape) -> int:
@@ -150,7 +150,7 @@ class Dropout(Primitive):
     channels: bool = False
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def kept_bytes(self, signal: FeatureShape) -> int:
@@ -176,11 +176,11 @@ class ZeroPadShortcut(Primitive):
     def stride_factor(self) -> int:
         return self.stride
 
-    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+    def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
         return self if keep_stride else replace(self, stride=1)
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def output(self, signal: FeatureShape) -> FeatureShape:

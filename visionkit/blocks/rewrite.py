@@ -29,7 +29,7 @@ def hold_stride(node: Node, limit: int, *, stride: int = 1, dilation: int = 1) -
     if isinstance(node, Primitive):
         factor = node.stride_factor
         keep = stride * factor <= limit
-        node = node.spread(dilation, keep_stride=keep)
+        node = node.dilate(dilation, keep_stride=keep)
         return (node, stride * factor, dilation) if keep else (node, stride, dilation * factor)
     assert not isinstance(node, Block), "expand the tree first"
     children: dict[str, Node] = {}

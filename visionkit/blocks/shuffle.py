@@ -26,7 +26,7 @@ class ChannelSlice(Primitive):
     parts: int
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def output(self, signal: FeatureShape) -> FeatureShape:
@@ -50,7 +50,7 @@ class ChannelShuffle(Primitive):
     groups: Count
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
     def output(self, signal: FeatureShape) -> FeatureShape:

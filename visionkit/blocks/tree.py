@@ -38,7 +38,7 @@ class Primitive(Block):
     """Whether only the whole is known: neither what a cell sees nor which maps it makes on the way."""
 
     @property
-    def keeps(self) -> SavedForBackward:
+    def saved_for_backward(self) -> SavedForBackward:
         """The map that backward needs of this layer (the gradient of its weights, or of its function)."""
         return "input"
 
@@ -92,7 +92,7 @@ class Primitive(Block):
         """By how much this layer divides height and width (the larger of both)."""
         return 1
 
-    def spread(self, dilation: int, *, keep_stride: bool) -> Primitive:
+    def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
         """This layer behind layers whose stride was taken away, as `hold_stride` asks for it.
 
         Args:

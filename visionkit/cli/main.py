@@ -15,12 +15,10 @@ from visionkit.cli.help import help_text
 from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.cli.verbs import VERBS
-from visionkit.errors import ProcessError, UserError, did_you_mean
+from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean
 from visionkit.registry import load_plugins
 
 __all__ = ["main"]
-
-DONE, FAULT, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass
@@ -49,23 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(_read(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
         print(f"visionkit: {error}", file=sys.stderr)
-        return MENDABLE
+        return ExitCode.USER_ERROR
     except ProcessError as error:
         print(error, file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         print("visionkit: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return ExitCode.DONE
     except Exception:
         import traceback
 
         traceback.print_exc()
         print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
               file=sys.stderr)  # fmt: skip
-        return FAULT
+        return ExitCode.INTERNAL_ERROR
 
 
 def _read(arguments: list[str]) -> _Request:
@@ -105,11 +103,11 @@ def _read(arguments: list[str]) -> _Request:
 def _run(request: _Request) -> int:
     if request.verb == "version":
         print(f"visionkit {__version__}")
-        return DONE
+        return ExitCode.DONE
     choices = group_choices(request.config_dirs)
     if request.help:
         print(help_text(request.verb, choices))
-        return DONE
+        return ExitCode.DONE
     searching = any(word.lstrip("+~").startswith(("sweep=", "sweep.")) for word in request.words)
     if (request.multirun or searching) and request.verb != "train":
         raise UserError(
@@ -133,8 +131,7 @@ def _run(request: _Request) -> int:
 
 
 def _train(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
-    from visionkit.distributed.processes import is_first_process
-    from visionkit.runs.config import RunConfig
+    from visionkit.commands.train import train
     from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(typed.options.get("resume", "false"), key="resume")
@@ -151,65 +148,37 @@ def _train(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     plain = resolve(typed, config_dirs, base=None if folder is None else stored_config(folder, typed))
     if folder is not None and not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
-    if is_first_process():  # the others, started by torchrun or srun, may find that it has made the folder
-        RunFolder.check_free(None if resume else plain.get("run_dir"))
-    config = RunConfig.from_plain(plain)
-
-    from visionkit.training.fit import train
-
-    return train(config, resume_from=folder if resume else None)
+    return train(plain, resume_from=folder if resume else None)
 
 
 def _evaluate(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
-    from visionkit.runs.config import RunConfig
-
-    folder, plain = _of_run(typed, config_dirs, verb="evaluate")
-    split = typed.options.get("split")
-    if split not in (None, "train", "val", "test"):
-        raise UserError(
-            f"split: expected train, val or test, found '{split}'.{did_you_mean(split, ('train', 'val', 'test'))}"
-        )
-    config = RunConfig.from_plain(plain)
-
     from visionkit.commands.evaluate import evaluate
 
-    return evaluate(config, folder, split=split)
+    folder, plain = _of_run(typed, config_dirs, verb="evaluate")
+    return evaluate(plain, folder, split=typed.options.get("split"))
 
 
 def _predict(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
-    from visionkit.data.images import ImageFiles
-    from visionkit.inference.options import PredictOptions
-    from visionkit.runs.config import RunConfig
+    from visionkit.commands.predict import predict
 
     folder, plain = _of_run(typed, config_dirs, verb="predict")
     if "source" not in typed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
-    files = ImageFiles(typed.options["source"].strip("'\""))
-    keys = {key: read_value(Override(key, text)) for key, text in typed.options.items() if key not in PATH_KEYS}
-    options = PredictOptions.read(keys)
+    options = {key: read_value(Override(key, text)) for key, text in typed.options.items() if key not in PATH_KEYS}
     if not any(value.key == "run_dir" for value in typed.values):
         plain["run_dir"] = None
-    config = RunConfig.from_plain(plain, check_data=False)
-
-    from visionkit.commands.predict import predict
-
-    return predict(config, folder, files, options=options)
+    return predict(plain, folder, source=typed.options["source"].strip("'\""), options=options)
 
 
 def _inspect(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
-    from visionkit.commands.inspect import InspectOptions, inspect
-    from visionkit.runs.config import RunConfig
-    from visionkit.schema import parse
+    from visionkit.commands.inspect import inspect
 
-    options = parse(
-        InspectOptions, {key: read_value(Override(key, text)) for key, text in typed.options.items()}, where="inspect"
-    )
-    use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
+    options = {key: read_value(Override(key, text)) for key, text in typed.options.items()}
     configs = []
     for backbone in typed.groups.get("backbone", "").split(","):
         groups = {**typed.groups, "backbone": backbone.strip()} if "backbone" in typed.groups else typed.groups
-        plain = resolve(replace(typed, groups=groups), config_dirs)
-        configs.append(RunConfig.from_plain(plain, check_data=use_dataset, own_keys=VERBS["inspect"].options))
+        configs.append(resolve(replace(typed, groups=groups), config_dirs))
+    use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
     return inspect(configs, options, use_dataset=use_dataset)
 
 

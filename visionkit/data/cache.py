@@ -64,14 +64,12 @@ class ImageCache:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
 
 
-def decode_prepared(
-    samples: FileDataset, preprocess: InputTransform, *, budget: int, strict: bool
-) -> ImageCache | None:
-    """Decode and preprocess all files, if the result fits.
+def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: int, strict: bool) -> ImageCache | None:
+    """Decode and transform all files, if the result fits.
 
     Args:
         samples: The files.
-        preprocess: Brings each image to its size.
+        transform: Brings each image to its size.
         budget: Bytes that may be used.
         strict: Whether an unreadable image is an error.
 
@@ -81,13 +79,13 @@ def decode_prepared(
     Raises:
         UserError: If an image cannot be read and ``strict`` is set.
     """
-    shape = (len(samples), samples.in_channels, *preprocess.image_size)
+    shape = (len(samples), samples.in_channels, *transform.image_size)
     if prod(shape) > budget:
         return None
     images = torch.empty(shape, dtype=torch.uint8)
 
     def put(index: int) -> None:
-        images[index] = preprocess(samples.image(index))
+        images[index] = transform(samples.image(index))
 
     problems = _for_all(range(len(samples)), put, strict=strict)
     keep = _without(len(samples), problems)

@@ -1,7 +1,8 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
 A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
-images with boxes or instances holds says `visionkit.data.collate.detection`, of images with masks `visionkit.data.collate.segmentation`.
+images with boxes or instances holds says `visionkit.data.collate.detection`, of images with masks
+`visionkit.data.collate.segmentation`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class VisionDataModule(LightningDataModule):
         shared: SharedCache | None = None,
     ) -> None:
         super().__init__()
-        source = source.serving(target)
+        source = source.for_target(target)
         if target not in source.gives:
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.gives))}, not '{target}'.")
         self.source, self.target, self.strict = source, target, strict
@@ -102,7 +103,7 @@ class VisionDataModule(LightningDataModule):
     @property
     def sizes(self) -> dict[str, int]:
         """How many samples each split has; without ``"test"`` where there is no test split."""
-        return {split: len(self.samples(split)) for split in self._divided().samples}
+        return {split: len(self.dataset(split)) for split in self._divided().samples}
 
     @property
     def divided_here(self) -> bool:
@@ -150,7 +151,7 @@ class VisionDataModule(LightningDataModule):
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
             write_atomic(self.splits_file, json.dumps(splits.saved, indent=0, ensure_ascii=False))
 
-    def samples(self, split: str) -> ImageDataset:
+    def dataset(self, split: str) -> ImageDataset:
         """The samples of a split, before any preprocessing.
 
         Raises:
@@ -165,7 +166,7 @@ class VisionDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """How many training samples, or objects or pixels in them, each class has, int64 (num_classes,)."""
-        samples = self.samples("train")
+        samples = self.dataset("train")
         if samples.masks is not None:
             return samples.masks.count_pixels(self.info.num_classes)
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
@@ -206,7 +207,7 @@ class VisionDataModule(LightningDataModule):
     def _reader(self, split: str) -> BatchReader:
         """The evaluation reader of a split; what it decoded serves training too."""
         if split not in self._readers:
-            samples = self.samples(split)
+            samples = self.dataset(split)
             decoded, prepared = None, False
             if isinstance(samples, FileDataset):
                 prepared = split != "train" or not self._augment.wants_original
@@ -225,26 +226,26 @@ class VisionDataModule(LightningDataModule):
     def _make_reader(
         self, samples: ImageDataset, decoded: ImageCache | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
-        preprocess, augment = self.source.preprocess(), self._augment
+        transform, augment = self.source.input_transform(), self._augment
         known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
         if isinstance(augment, JointAugment):
             chosen = augment if training else None
-            return _READERS[self.target](samples, preprocess, training=training, augment=chosen, **known)
-        return BatchReader(samples, preprocess, augment=augment if training else None, target=self.target, **known)
+            return _READERS[self.target](samples, transform, training=training, augment=chosen, **known)
+        return BatchReader(samples, transform, augment=augment if training else None, target=self.target, **known)
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
         several_sizes = not prepared or self.target in _READERS
-        preprocess = self.source.preprocess()
+        transform = self.source.input_transform()
 
         def decode() -> ImageCache | None:
             if several_sizes:
-                fit = preprocess if prepared else None
+                fit = transform if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
-            return decode_prepared(samples, preprocess, budget=budget, strict=self.strict)
+            return decode_prepared(samples, transform, budget=budget, strict=self.strict)
 
         most = len(samples) * samples.in_channels * prod(self.source.size)
-        bounded = prepared and preprocess.mode != "resize_pad"
+        bounded = prepared and transform.mode != "resize_pad"
         decoded = self.shared.decoded(
             self.source,
             division=self._divided().saved,
@@ -278,7 +279,7 @@ class VisionDataModule(LightningDataModule):
     def _augment(self) -> Augment | JointAugment:
         if self.target in _READERS:
             fill = IGNORE_INDEX if self.target == "mask" else 0
-            return JointAugment(self.source.augment or {}, self.source.preprocess(), mask_fill=fill)
+            return JointAugment(self.source.augment or {}, self.source.input_transform(), mask_fill=fill)
         return Augment(self.source.augment or {}, self.source.size)
 
     @property

@@ -1,4 +1,6 @@
-"""Image files in folders: which there are, in an order that is the same on every machine."""
+"""Image files: which there are in folders, in an order that is the same on every machine, and their pixels."""
+
+from __future__ import annotations
 
 import glob
 import os
@@ -6,13 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFiles", "is_image_name", "read_size", "walk_images", "load_image"]
 
@@ -135,6 +135,7 @@ def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
         UserError: If the file is missing or no readable image; the message names it.
     """
     import numpy
+    import torch
     from PIL import Image, ImageOps
 
     if in_channels not in (1, 3):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ProcessError, UserError
+from visionkit.errors import ExitCode, ProcessError, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 
@@ -28,7 +28,6 @@ LAUNCHER = "VISIONKIT_LAUNCHER"
 """The variable that tells a worker the id of that process."""
 
 MODULE = "visionkit.training.worker"
-INTERRUPTED = 130
 LAST_PORT = 2**16 - 1
 
 
@@ -61,11 +60,11 @@ def launch(
         (files / "job.json").write_text(json.dumps({"verb": verb, "config": dict(plain), "arguments": dict(arguments)}))
         shown = 0 if hardware.node_rank == 0 else None
         silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown}
-        meeting: dict[str, Any] = {
+        rendezvous: dict[str, Any] = {
             "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
         }  # fmt: skip
         if processes.num_nodes > 1:
-            meeting = {
+            rendezvous = {
                 "rdzv_backend": "static", "rdzv_endpoint": hardware.rendezvous, "run_id": "visionkit",
                 "rdzv_configs": {"rank": hardware.node_rank, "timeout": hardware.timeout},
             }  # fmt: skip
@@ -77,18 +76,22 @@ def launch(
             max_restarts=0,
             monitor_interval=0.1,
             signals_to_handle="",
-            **meeting,
+            **rendezvous,
         )
         # What a configuration's plugins are, the person has typed; that a file names them would not be enough.
         words = ("-m", MODULE, *plain.get("plugins", ()))
-        with _environment(files, processes), _Forwarding(files, processes.per_node) as forwarding, _hushed():
+        with (
+            _environment(files, processes),
+            _SignalForwarding(files, processes.per_node) as forwarding,
+            _silent_launcher(),
+        ):
             try:
                 elastic_launch(config, sys.executable)(*words)
             except ChildFailedError as error:
-                return _bring_home(error.failures, files, interrupted=forwarding.done)
+                return _raise_first_failure(error.failures, files, interrupted=forwarding.done)
             except Exception as error:
-                raise _meeting_failed(error, hardware) from None
-    return INTERRUPTED if forwarding.done else 0
+                raise _explain_rendezvous(error, hardware) from None
+    return ExitCode.INTERRUPTED if forwarding.done else ExitCode.DONE
 
 
 def is_worker() -> bool:
@@ -132,7 +135,7 @@ def _environment(files: Path, processes: Processes) -> Iterator[None]:
                 os.environ[key] = value
 
 
-class _Forwarding:
+class _SignalForwarding:
     """Within, hand Ctrl-C and SIGTERM to the workers, who stop by themselves; before they are all there, or the third
     time, stop them from here.
 
@@ -148,7 +151,7 @@ class _Forwarding:
         self._asked = 0
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> _Forwarding:
+    def __enter__(self) -> _SignalForwarding:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
@@ -169,7 +172,7 @@ class _Forwarding:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def _silent_launcher() -> Iterator[None]:
     """The launcher's own account of failures would stand beside the worker's."""
     logger = logging.getLogger("torch.distributed")
     children = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(logger.name)]
@@ -183,22 +186,22 @@ def _hushed() -> Iterator[None]:
             child.disabled = disabled
 
 
-def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
+def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
     """Raise what ended the worker that failed first; 130, its words printed, where they were to stop anyway."""
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
     if told:
         first = min(told, key=lambda error: float(error["time"]))
         if interrupted:
             print(first["text"].rstrip(), file=sys.stderr)
-            return INTERRUPTED
-        if first["code"] == 2:
+            return ExitCode.INTERRUPTED
+        if first["code"] == ExitCode.USER_ERROR:
             raise UserError(first["text"])
         raise ProcessError(first["text"].rstrip(), code=first["code"], reason=first["reason"])
     # Workers that the launcher itself has ended, because another one failed, went by SIGTERM.
     rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[0]))
     code: int = failure.exitcode
-    if interrupted or code == INTERRUPTED:
-        return INTERRUPTED
+    if interrupted or code == ExitCode.INTERRUPTED:
+        return ExitCode.INTERRUPTED
     words = "".join(
         file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
     )
@@ -212,7 +215,7 @@ def _bring_home(failures: Mapping[int, Any], files: Path, *, interrupted: bool) 
     raise ProcessError(f"{words.strip()}\nvisionkit: {reason}".lstrip(), code=code, reason=reason)
 
 
-def _meeting_failed(error: Exception, hardware: Hardware) -> Exception:
+def _explain_rendezvous(error: Exception, hardware: Hardware) -> Exception:
     """What the launcher says of a place where machines do not meet, in words; any other error as it is."""
     from torch.distributed import DistError
 

@@ -52,7 +52,7 @@ class Processes:
         """
         place = _started_by_torch() or _started_by_slurm(hardware)
         if place is None:
-            _check_meeting(hardware)
+            _check_rendezvous(hardware)
 
         from visionkit.distributed.devices import choose_accelerator, count_devices
 
@@ -64,7 +64,7 @@ class Processes:
         return cls(accelerator, per_node, num_nodes, started=True)
 
     @contextlib.contextmanager
-    def joined(self) -> Iterator[None]:
+    def process_group(self) -> Iterator[None]:
         """Within, this process is a member of the group; alone, nothing happens."""
         if self.count == 1:
             yield
@@ -157,7 +157,7 @@ def _first_host() -> str:
     return re.sub(r"\[(\w+)[^]]*\]", r"\1", re.split(r",(?![^\[]*\])", hosts)[0])
 
 
-def _check_meeting(hardware: Hardware) -> None:
+def _check_rendezvous(hardware: Hardware) -> None:
     if hardware.num_nodes > 1 and hardware.rendezvous is None:
         raise UserError(
             f"hardware.num_nodes: found {hardware.num_nodes}, but not where they meet. Expected on each machine the "

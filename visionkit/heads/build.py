@@ -1,4 +1,4 @@
-"""From the specification of a head to its module, by the registry's rows alone: a plugin's head is built the same way."""
+"""From the specification of a head to its module, by the registry's rows alone: a plugin's is built the same way."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def published_model(spec: BackboneSpec, head: HeadSpec) -> str:
     Raises:
         UserError: If it has none; the message says which there are.
     """
-    name = head.counterpart(spec)
+    name = head.torchvision_model(spec)
     if name is None:
         known = f", or {_THERE_ARE[head.task]}, with weights={COCO}" if head.task in _THERE_ARE else "."
         raise UserError(

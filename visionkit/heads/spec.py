@@ -59,7 +59,7 @@ class HeadSpec(ABC):
         """The backbone's stages whose maps are used, fine to coarse."""
         return list(backbone.stages)
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         """Torchvision's name of the same model, of which it has weights trained on COCO; None where it has none."""
         return None
 

@@ -89,9 +89,11 @@ class Liveness:
         kept: list[LiveMap] = []
         if self.training and needs_gradient:
             kept.append(self.make(self.times * layer.kept_bytes(record.before), record.path, needs_gradient=False))
-            if record.in_place and layer.keeps == "input":  # torch copies what is overwritten and still needed
+            if (
+                record.in_place and layer.saved_for_backward == "input"
+            ):  # torch copies what is overwritten and still needed
                 kept.append(self.make(x.size, record.path, needs_gradient=False))
-            elif layer.keeps == "input":
+            elif layer.saved_for_backward == "input":
                 kept.append(self.hold(x))
         beside = 0 if kept and kept[0].size else self.times * layer.scratch_bytes(record.before)
         scratch = self.make(beside, (), needs_gradient=False)
@@ -100,7 +102,7 @@ class Liveness:
         else:
             y = self.make(self.times * record.after.bytes, record.path, needs_gradient=needs_gradient)
         self.release(scratch)
-        if self.training and needs_gradient and layer.keeps == "output":
+        if self.training and needs_gradient and layer.saved_for_backward == "output":
             kept.append(self.hold(y))
         self._wait(kept)
         passes_on = layer.is_view and record.before.numbers == record.after.numbers

@@ -1,4 +1,4 @@
-"""Losses of masks: every pixel says its class, and pixels that are `visionkit.structures.class_ids.IGNORE_INDEX` do not count."""
+"""Losses of masks: every pixel has a class; those with `visionkit.structures.class_ids.IGNORE_INDEX` do not count."""
 
 from __future__ import annotations
 

@@ -78,5 +78,5 @@ def create_model(
         for note in start.notes:
             logging.getLogger("visionkit").warning(note)
         if start.mean_std is not None and (mean or std):
-            model.preprocess = Normalize(mean or start.mean_std[0], std or start.mean_std[1])
+            model.normalize = Normalize(mean or start.mean_std[0], std or start.mean_std[1])
     return model

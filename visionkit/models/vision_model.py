@@ -23,15 +23,15 @@ class VisionModel(nn.Module):
     `loss` and `predict` turn these into what training and people want. Usable without Lightning.
 
     Args:
-        preprocess: Bytes to normalised numbers.
+        normalize: Bytes to normalised numbers.
         backbone: Images to feature maps.
         head: Feature maps to raw outputs.
         neck: Feature maps to those that the head takes; None where it takes the backbone's.
     """
 
-    def __init__(self, preprocess: Normalize, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
+    def __init__(self, normalize: Normalize, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
         super().__init__()
-        self.preprocess = preprocess
+        self.normalize = normalize
         self.backbone = backbone
         self.neck = neck
         self.head = head
@@ -45,7 +45,7 @@ class VisionModel(nn.Module):
             image_sizes: (B, 2) int64 height and width of each image, where some are padded.
         """
         height, width = images.shape[-2:]
-        x = self.preprocess(images, image_sizes)
+        x = self.normalize(images, image_sizes)
         if self.memory_format != torch.contiguous_format:
             x = x.contiguous(memory_format=self.memory_format)
         features: dict[str, Tensor] = self.backbone(x)

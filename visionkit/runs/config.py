@@ -119,7 +119,7 @@ class RunConfig:
         task = _task(plain["task"])
         source = parse_source(plain["dataset"])
         check_target(source.name, task.name, task.target)
-        source = source.serving(task.target)
+        source = source.for_target(task.target)
         head = parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])

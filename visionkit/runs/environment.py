@@ -14,7 +14,7 @@ def describe_environment() -> dict[str, Any]:
     """Versions of Python and the packages that compute, CPU model and cores, GPU names."""
     import torch
 
-    from visionkit.distributed.devices import available_cores
+    from visionkit.distributed.devices import available_cores, cpu_model
 
     versions = {"python": platform.python_version()}
     for package in PACKAGES:

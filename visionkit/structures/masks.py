@@ -1,4 +1,4 @@
-"""Masks as tensors: one class id per pixel, `visionkit.structures.class_ids.IGNORE_INDEX` where a pixel does not count."""
+"""Masks as tensors: a class id per pixel, `visionkit.structures.class_ids.IGNORE_INDEX` where it does not count."""
 
 from __future__ import annotations
 

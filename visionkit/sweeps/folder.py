@@ -156,7 +156,7 @@ class SweepFolder:
             row.seconds = row.seconds or round(took, 2)
         return row
 
-    def make_room(self, job: Job) -> float | None:
+    def clear_or_resume(self, job: Job) -> float | None:
         """Look at what is left of a run that was begun.
 
         Returns:

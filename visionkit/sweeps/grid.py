@@ -15,9 +15,8 @@ from visionkit.console import stdout_console, print_json, print_next_steps
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, shorten, group_json, group_runs, sweep_table
-from visionkit.training.fit import INTERRUPTED
-from visionkit.errors import UserError
+from visionkit.sweeps.summary import SweepSummary, shorten
+from visionkit.errors import ExitCode, UserError
 from visionkit.console import Printer
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [ "SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
 
-FAILED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     todo = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
     if len(todo) < len(jobs):
-        printer.say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
+        printer.print(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
     with stdout_for_json(options.as_json), Signals() as signals:
         interrupted = (
             _one_by_one(jobs, todo, folder, printer, signals)
@@ -77,8 +75,10 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
         )
     info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
-    Answer(folder, info, options).give(printer, again=interrupted or failed)
-    return INTERRUPTED if interrupted else FAILED if failed else 0
+    SweepSummary(folder, info, options.command, options.as_json).print(printer, again=interrupted or failed)
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.USER_ERROR if failed else ExitCode.DONE
 
 
 def check_devices(jobs: Sequence[Job], *, side_by_side: bool = False) -> list[Job]:
@@ -146,16 +146,16 @@ def _one_by_one(
     for job in todo:
         if signals.count:
             return True
-        printer.say(_heading(job, jobs))
+        printer.print(_heading(job, jobs))
         row = run_job(
             job.at(folder.run_dir(job.number)),
             printer=Printer(console=printer.console, brief=True),
             signals=signals,
             shared=shared,
-            behind=folder.make_room(job),
+            behind=folder.clear_or_resume(job),
         )
         folder.put(row)
-        printer.say(f"  {status_line(row, job.config.task if job.config is not None else None)}")
+        printer.print(f"  {status_line(row, job.config.task if job.config is not None else None)}")
         if row.status == "interrupted":
             return True
     return False
@@ -175,15 +175,15 @@ def _beside(
         [job.at(folder.run_dir(job.number)) for job in todo],
         n_jobs=n_jobs,
         signals=signals,
-        make_room=folder.make_room,
-        begun=lambda job: printer.say(_heading(job, jobs)),
+        clear_or_resume=folder.clear_or_resume,
+        begun=lambda job: printer.print(_heading(job, jobs)),
         ended=lambda job, row: _record(folder, printer, job, row),
     )
 
 
 def _record(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
     folder.put(row)
-    printer.say(f"run {row.number} {status_line(row, job.config.task if job.config is not None else None)}")
+    printer.print(f"run {row.number} {status_line(row, job.config.task if job.config is not None else None)}")
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def run_parallel(
     *,
     n_jobs: int | None,
     signals: Signals,
-    make_room: Callable[[Job], float | None],
+    clear_or_resume: Callable[[Job], float | None],
     begun: Callable[[Job], None],
     ended: Callable[[Job, Row], None],
 ) -> bool:
@@ -61,7 +61,7 @@ def run_parallel(
         jobs: The runs with their folders, begun in this order.
         n_jobs: How many at a time, see `worker_environments`.
         signals: Handed on to the runs; the third one kills them.
-        make_room: Looks at what is left of a run; the seconds behind it if it goes on.
+        clear_or_resume: Looks at what is left of a run; the seconds behind it if it goes on.
         begun: Told of each run that starts.
         ended: Told of each run that ended.
 
@@ -84,7 +84,7 @@ def run_parallel(
                 if waiting and not signals.count and seat not in working.values():
                     job = waiting.pop(0)
                     begun(job)
-                    working[seat.start(job, behind=make_room(job))] = seat
+                    working[seat.start(job, behind=clear_or_resume(job))] = seat
             finished, _ = wait(working, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
             if signals.count > handed_on:
                 handed_on = signals.count

@@ -17,8 +17,7 @@ from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import PRUNED, Job, Pruned, Row, run_job
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import best_run, shorten
-from visionkit.training.fit import INTERRUPTED
-from visionkit.errors import UserError
+from visionkit.errors import ExitCode, UserError
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
 
@@ -82,10 +81,10 @@ def search(
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     more = [keep_best(best.overrides, folder.path)] if best is not None else []
-    SweepSummary(folder, info, options).give(printer, again=interrupted, more=more)
+    SweepSummary(folder, info, options.command, options.as_json).print(printer, again=interrupted, more=more)
     if interrupted:
-        return INTERRUPTED
-    return 2 if any(row.status == "failed" for row in rows) else 0
+        return ExitCode.INTERRUPTED
+    return ExitCode.USER_ERROR if any(row.status == "failed" for row in rows) else ExitCode.DONE
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,12 @@ class _Search:
                 return True
             trial = self.study.ask()
             values = " ".join(f"{key}={shorten(text)}" for key, text in trial.overrides.items())
-            self.printer.say(f"run {number}  ({number + 1} of {self.settings.trials})  {values}")
+            self.printer.print(f"run {number}  ({number + 1} of {self.settings.trials})  {values}")
             row = self._make(self._job(trial), trial, shared)
             if row.status != "interrupted":
                 self.study.tell(trial, row.status, _best(self.folder, number, self.info))
             self.folder.put(row)
-            self.printer.say(f"  {status_line(row, self.info)}")
+            self.printer.print(f"  {status_line(row, self.info)}")
             if row.status == "interrupted":
                 return True
         return False
@@ -134,15 +133,15 @@ class _Search:
         """The row of a run, which is made, goes on, or has ended just before its command was killed."""
         if self.folder.finished(job):
             return self.folder.rows[job.number]
-        behind = self.folder.make_room(job)
+        behind = self.folder.clear_or_resume(job)
         callbacks = []
         if _processes(job) == 1:
             from visionkit.training.callbacks.watch import ScoreCallback
 
-            callbacks.append(ScoreCallback(self.info.monitor, look=trial.look, stop=_stop))
+            callbacks.append(ScoreCallback(self.info.monitor, on_score=trial.on_score, stop=_stop))
         enough = False
         for epoch, score in _history(self.folder, job.number, self.info):
-            enough = trial.look(epoch, score)
+            enough = trial.on_score(epoch, score)
         if enough:
             row = Row(job.number, job.overrides, "pruned", seconds=behind or 0.0, reason=PRUNED)
         else:

@@ -33,7 +33,7 @@ class Trial:
         self.number, self.overrides, self.drawn = number, overrides, drawn
         self._heard: set[int] = set()
 
-    def look(self, epoch: int, score: float) -> bool:
+    def on_score(self, epoch: int, score: float) -> bool:
         """Hear the score of an epoch, once; whether the run is poor enough to end.
 
         Args:

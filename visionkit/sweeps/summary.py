@@ -25,8 +25,6 @@ from visionkit.console import stdout_console, print_json, print_next_steps
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, shorten, group_json, group_runs, sweep_table
-from visionkit.training.fit import INTERRUPTED
 from visionkit.errors import UserError
 from visionkit.console import Printer
 
@@ -138,13 +136,21 @@ def _cell(mean: float, half: float | None) -> str:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What a sweep or a search says in the end."""
+    """What a sweep or a search says in the end.
+
+    Attributes:
+        folder: Of the sweep.
+        info: The task, whose metric decides.
+        command: What was typed, without the folder and ``resume``.
+        as_json: Print one JSON document.
+    """
 
     folder: SweepFolder
     info: TaskInfo
-    options: SweepOptions
+    command: str
+    as_json: bool
 
-    def give(self, printer: Printer, *, again: bool, more: Sequence[str] = ()) -> None:
+    def print(self, printer: Printer, *, again: bool, more: Sequence[str] = ()) -> None:
         """Print the table, what went wrong, and the commands to go on with.
 
         Args:
@@ -159,14 +165,14 @@ class SweepSummary:
             many = any(len(group.rows) > 1 for group in groups)
             title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
             table = sweep_table(groups, self.info, title=title)
-            (printer.say if self.options.as_json else stdout_console().print)(table)
+            (printer.print if self.as_json else stdout_console().print)(table)
         for row in rows:
             if row.status == "failed":
-                printer.say(f"run {row.number} failed: {row.reason}")
-        printer.say(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
+                printer.print(f"run {row.number} failed: {row.reason}")
+        printer.print(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
         if commands:
             print_next_steps(printer, commands)
-        if self.options.as_json:
+        if self.as_json:
             names = list(dict.fromkeys(name for row in rows for name in row.metrics))
             print_json(
                 {
@@ -182,10 +188,10 @@ class SweepSummary:
         commands = []
         where = f"run_dir={shlex.quote(str(self.folder.path))}"
         if again:
-            commands.append(f"python -m visionkit {self.options.command} {where} resume=true")
+            commands.append(f"python -m visionkit {self.command} {where} resume=true")
         if best is not None:
             run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
-            plugins = [word for word in shlex.split(self.options.command) if word.startswith("plugins=")]
+            plugins = [word for word in shlex.split(self.command) if word.startswith("plugins=")]
             words = " ".join([run, *map(shlex.quote, plugins)])
             commands.append(f"python -m visionkit evaluate {words}")
             commands.append(f"python -m visionkit predict {words} source=IMAGE_OR_FOLDER")

@@ -30,7 +30,7 @@ class Metrics(Protocol):
 
 
 class VisionTask(pl.LightningModule, ABC):
-    """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `observe`.
+    """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `update_metrics`.
 
     Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
     on the device and become ``train/...``, ``val/...`` and ``test/...`` when the split has ended, over the
@@ -69,7 +69,7 @@ class VisionTask(pl.LightningModule, ABC):
         """The metrics of a stage (``train``, ``val`` or ``test``): a module that is also `Metrics`."""
 
     @abstractmethod
-    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+    def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Hand the outputs of a batch to the metrics of the stage."""
 
     def configure_model(self) -> None:
@@ -91,7 +91,7 @@ class VisionTask(pl.LightningModule, ABC):
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
         if images_that_count(batch):
             self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
-            self.observe(outputs, batch, stage)
+            self.update_metrics(outputs, batch, stage)
         return loss
 
     def __setattr__(self, name: str, value: Any) -> None:

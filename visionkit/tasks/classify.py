@@ -15,7 +15,7 @@ class ClassifyTask(VisionTask):
         """Accuracy in training, everything in validation and test."""
         return RunningAccuracy() if stage == "train" else ClassificationMetrics(class_names)
 
-    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+    def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Judge what `predict` gives; in training the logits suffice."""
         scores = outputs["logits"] if stage == "train" else self.model.predict(outputs)["probabilities"]
         self.metrics[stage].update(scores, batch["label"])

@@ -20,7 +20,7 @@ class DetectTask(VisionTask):
         """COCO's numbers in validation and test; in training the losses suffice."""
         return NoMetrics() if stage == "train" else DetectionMetrics(class_names)
 
-    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+    def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Judge what `predict` gives, with resizing and padding undone."""
         if stage == "train":
             return

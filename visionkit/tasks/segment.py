@@ -20,7 +20,7 @@ class SegmentTask(VisionTask):
         """Overlaps of masks in validation and test; in training the losses suffice."""
         return NoMetrics() if stage == "train" else SegmentationMetrics(class_names)
 
-    def observe(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
+    def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Judge the most likely class of each pixel, with resizing and padding undone."""
         if stage == "train":
             return

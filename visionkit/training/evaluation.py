@@ -5,14 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from visionkit.console import Printer, number_table, print_json
+from visionkit.distributed.comm import barrier, rank
 from visionkit.distributed.processes import Processes
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import ExitCode, UserError, did_you_mean
 from visionkit.metrics.table import Table
+from visionkit.models.prepare import prepare_model
+from visionkit.registry import load
+from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
+from visionkit.runs.config import RunConfig
+from visionkit.runs.folder import RunFolder
 from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
 from visionkit.training.trainer import make_trainer, quiet
 
-__all__ = ["Evaluation", "evaluate_split", "final_numbers"]
+__all__ = ["Evaluation", "evaluate_run", "evaluate_split", "final_numbers"]
 
 
 @dataclass(frozen=True)
@@ -103,3 +110,56 @@ def final_numbers(
         "training_seconds": round(sum(row["seconds"] for row in history), 2),
         "parameters": parameters,
     }
+
+
+def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None = None) -> int:
+    """Judge the best epoch of a run on the data it was trained for, and print the numbers; nothing is written.
+
+    Args:
+        config: The run's configuration, perhaps with another ``hardware``, ``dataset.root`` or ``format``.
+        folder: The run.
+        processes: Those this one is one of.
+        split: ``train``, ``val`` or ``test``; None takes test where there is one.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If the run or the split is not there, the weights do not fit, the data are of another kind than
+            those the model was trained on, or their division is lost.
+    """
+    with processes.process_group():
+        evaluation, notes = _evaluate(config, folder, processes, split=split)
+        if rank() == 0:
+            printer = Printer(to_stderr=config.format == "json")
+            printer.print(*notes)
+            printer.print(number_table(evaluation.numbers, title=f"{evaluation.split} split of {folder.path}"))
+            if config.format == "json":
+                print_json({"run": str(folder.path), "split": evaluation.split, "metrics": evaluation.numbers})
+        barrier()
+    return ExitCode.DONE
+
+
+def _evaluate(
+    config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None
+) -> tuple[Evaluation, list[str]]:
+    """The evaluation, and what a person should know of the data."""
+    class_names = tuple(read_data_info(folder)["class_names"])
+    model = load_run_model(folder)
+    config.source.check(strict=config.strict)
+    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
+    datamodule.prepare_data()
+    check_data(folder, datamodule.info)
+    check_splits(folder, datamodule)
+    datamodule.setup("test")
+    task = load(config.task.module)(prepare_model(model, config.hardware), class_names=class_names)
+    evaluation = evaluate_split(
+        task,
+        datamodule,
+        split=split or ("test" if "test" in datamodule.sizes else "val"),
+        hardware=config.hardware,
+        accelerator=processes.accelerator,
+        debug=config.debug,
+        processes=processes,
+    )
+    return evaluation, datamodule.notes

@@ -1,4 +1,4 @@
-"""The verb ``train``: from a validated configuration to a run folder with a tested model."""
+"""From a validated configuration to a run folder with a tested model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from visionkit.errors import ExitCode
+from visionkit.registry import load
 from visionkit.training.messages import (
     draw_results,
     draw_training,
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from visionkit.training.evaluation import Evaluation
 
 __all__ = ["train"]
-
-INTERRUPTED = 130
 
 
 def train(
@@ -68,7 +68,7 @@ def train(
     check_processes(config, processes, watched=bool(callbacks))
     if processes.to_launch:
         return launch_training(config, resume_from, processes, printer=printer)
-    with processes.joined():
+    with processes.process_group():
         return _train(config, resume_from, processes, callbacks=callbacks, printer=printer, shared=shared)
 
 
@@ -95,7 +95,7 @@ def _train(
             print_interrupted(run, saved=stop.saved)
         if stop.together:
             barrier()
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if config.hardware.strategy == "fsdp" and processes.count > 1:  # what was trained lies in parts everywhere
         run = replace(run, model=build_model(config, run.data))
         task = _make_task(run, epochs=1)
@@ -103,7 +103,7 @@ def _train(
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
     barrier()  # a process that ends is taken for the end of the run
-    return 0
+    return ExitCode.DONE
 
 
 def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
@@ -123,7 +123,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     epochs = config.debug.epochs or config.recipe.epochs
     progress = Progress(ProgressDisplay(run.printer, epochs=epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.report, launched=is_worker())
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, launched=is_worker())
     broadcast_state(run.model)  # weights that training starts from have been read by the first process alone
     task = _make_task(run, epochs=epochs)
     behind = len(recorder.history)
@@ -149,7 +149,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     # Nothing but early stopping asks the Trainer to stop.
     early = f", stopped early after epoch {trained}" if trainer.should_stop and trained < epochs else ""
     what = f"trained for {seconds:.1f} s{early}" if trained > behind else f"all {trained} epochs were trained before"
-    run.printer.say(f"{what}; best epoch {recorder.best_epoch}", *new_notes(run))
+    run.printer.print(f"{what}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
         draw_training(run, recorder, progress.first_batch)
     return recorder, task
@@ -157,7 +157,6 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
 
 def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     from visionkit.models.prepare import prepare_model
-    from visionkit.tasks.create import TASK_CLASSES
     from visionkit.training.optimizers import make_optimizer
     from visionkit.training.schedules import make_schedule
 
@@ -165,13 +164,14 @@ def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     # The scaler of 16-bit training cannot clip the gradients of a fused optimizer, and parts have no fused kernels.
     scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
     fused = not scaled and run.config.hardware.strategy != "fsdp"
-    return TASK_CLASSES[run.config.task.name](
+    task: VisionTask = load(run.config.task.module)(
         prepare_model(run.model, run.config.hardware),
         class_names=tuple(run.data["class_names"]),
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
         schedule_fn=make_schedule(recipe, epochs=epochs),
         hyper_parameters=run.config.plain,
     )
+    return task
 
 
 def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:

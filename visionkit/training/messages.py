@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from visionkit.registry import load
+
 if TYPE_CHECKING:
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.evaluation import Evaluation
@@ -34,7 +36,7 @@ def print_header(run: RunSetup) -> None:
         lines.append(
             f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
         )
-    run.printer.say(*lines)
+    run.printer.print(*lines)
 
 
 def _division(run: RunSetup) -> list[str]:
@@ -73,11 +75,13 @@ def print_results(run: RunSetup, evaluation: Evaluation, kept: Mapping[str, floa
         f"python -m visionkit evaluate {run.arguments}",
         f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
     ]
-    run.printer.say(*new_notes(run))
-    run.printer.say(number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}"))
+    run.printer.print(*new_notes(run))
+    run.printer.print(
+        number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}")
+    )
     if evaluation.split == "val":
-        run.printer.say("There is no test split: these are validation numbers, by which the epoch was chosen.")
-    run.printer.say(f"Everything lies in {run.folder.path}")
+        run.printer.print("There is no test split: these are validation numbers, by which the epoch was chosen.")
+    run.printer.print(f"Everything lies in {run.folder.path}")
     print_next_steps(run.printer, commands)
     if run.config.format == "json":
         print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
@@ -85,22 +89,20 @@ def print_results(run: RunSetup, evaluation: Evaluation, kept: Mapping[str, floa
 
 def draw_training(run: RunSetup, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
     """Draw the curves and the first batch, as the model got it, unless there was none."""
-    from visionkit.commands.kits import KITS
-
     recorder.draw_curves()
     if first_batch:
         path = run.folder.plots / "train_batch.png"
-        KITS[run.config.task.name].draw_batch(first_batch, run.data["class_names"], path)
+        load(run.config.task.drawing)().batch(first_batch, run.data["class_names"], path)
 
 
 def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
     """Draw the tables of the evaluation, and some predictions beside the truth."""
-    from visionkit.commands.kits import KITS
-
-    kit, names, plots = KITS[run.config.task.name], run.data["class_names"], run.folder.plots
-    kit.draw_tables(evaluation.tables, names, plots)
-    samples, preprocess = run.datamodule.samples("val"), run.config.source.preprocess()
-    kit.draw_predictions(run.model, samples, preprocess, names, plots / "predictions.png")
+    task, class_names, plots = run.config.task, run.data["class_names"], run.folder.plots
+    drawing = load(task.drawing)()
+    drawing.tables(evaluation.tables, class_names, plots)
+    inference = load(task.inference)(run.model, run.config.source.input_transform(), run.data)
+    examples = list(inference.examples(run.datamodule.dataset("val"), drawing.num_examples))
+    drawing.examples(examples, class_names, plots / "predictions.png")
 
 
 def print_interrupted(run: RunSetup, *, saved: bool) -> None:
@@ -113,11 +115,11 @@ def print_interrupted(run: RunSetup, *, saved: bool) -> None:
     folder = run.folder
     if saved or folder.last_checkpoint.exists():
         what = "after the current batch" if saved else "at once; the last finished epoch is saved"
-        run.printer.say(
+        run.printer.print(
             f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
             f"Go on: python -m visionkit train {run.arguments} resume=true",
         )
     else:
-        run.printer.say(f"Interrupted before there was anything to save. Folder: {folder.path}")
+        run.printer.print(f"Interrupted before there was anything to save. Folder: {folder.path}")
     if folder.weights_file.exists():
-        run.printer.say(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")
+        run.printer.print(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")

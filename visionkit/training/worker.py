@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
-from visionkit.distributed.processes import hard_exit
-from visionkit.errors import UserError
+from visionkit.distributed.processes import Processes, hard_exit
+from visionkit.errors import ExitCode, UserError
 
 __all__ = ["main"]
 
-DONE, FAULT, MENDABLE, INTERRUPTED = 0, 1, 2, 130
-SECONDS_FOR_THE_NEWS = 10.0
+REPORT_SECONDS = 10.0
 
 
 def main() -> int:
@@ -32,26 +31,29 @@ def main() -> int:
     files = Path(os.environ[WORKER_FILES])
     (files / f"pid-{os.getpid()}").touch()
     try:
-        return _work(json.loads((files / "job.json").read_text(encoding="utf-8")), plugins=sys.argv[1:])
+        return _run_job(json.loads((files / "job.json").read_text(encoding="utf-8")), plugins=sys.argv[1:])
     except UserError as error:
-        report_error(MENDABLE, str(error))
-        return MENDABLE
+        report_error(ExitCode.USER_ERROR, str(error))
+        return ExitCode.USER_ERROR
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:
-        if _from_another(error):
+        if _caused_elsewhere(error):
             # Whoever has died says why, or is seen to be dead, and ends this process as well.
-            time.sleep(SECONDS_FOR_THE_NEWS)
+            time.sleep(REPORT_SECONDS)
             reason = f"another process of the run, on another machine, is gone ({error})."
-            report_error(FAULT, f"visionkit: {reason}", reason=reason)
-            return FAULT
+            report_error(ExitCode.INTERNAL_ERROR, f"visionkit: {reason}", reason=reason)
+            return ExitCode.INTERNAL_ERROR
         fault = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
-        report_error(FAULT, traceback.format_exc() + fault, reason=f"{type(error).__name__}: {error}".split("\n")[0])
-        return FAULT
+        report_error(
+            ExitCode.INTERNAL_ERROR,
+            traceback.format_exc() + fault,
+            reason=f"{type(error).__name__}: {error}".split("\n")[0],
+        )
+        return ExitCode.INTERNAL_ERROR
 
 
-def _work(job: dict[str, object], *, plugins: list[str]) -> int:
-    from visionkit.commands.evaluate import evaluate
+def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
     from visionkit.console import Printer
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -61,13 +63,16 @@ def _work(job: dict[str, object], *, plugins: list[str]) -> int:
     arguments: dict[str, Any] = job["arguments"]  # type: ignore[assignment]
     config = RunConfig.from_plain(plain)
     if job["verb"] == "evaluate":
-        return evaluate(config, RunFolder(Path(str(arguments["folder"]))), split=arguments["split"])
+        from visionkit.training.evaluation import evaluate_run
+
+        folder = RunFolder(Path(str(arguments["folder"])))
+        return evaluate_run(config, folder, Processes.plan(config.hardware), split=arguments["split"])
     resume = arguments["resume_from"]
     printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
     return train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
 
 
-def _from_another(error: Exception) -> bool:
+def _caused_elsewhere(error: Exception) -> bool:
     """Whether an error only says that another process does not answer any more.
 
     gloo has no class of errors for it: it is a bare one, out of torch's own calls, that names the transport's source.
@@ -75,12 +80,12 @@ def _from_another(error: Exception) -> bool:
     import torch
     from torch.distributed import DistError
 
-    from visionkit import collective
+    from visionkit.distributed import comm
 
     if isinstance(error, DistError):
         return True
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    below = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(collective.__file__)
+    below = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(comm.__file__)
     return type(error) is RuntimeError and below and "/gloo/transport/" in str(error)
 
 
@@ -93,7 +98,7 @@ def _end_with_parent(parent: int) -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
-        hard_exit(FAULT)
+        hard_exit(ExitCode.INTERNAL_ERROR)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class JointAugment:
 
     Args:
         augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
-        preprocess: Fits an image to its size.
+        transform: Fits an image to its size.
         mask_fill: The value of masks outside the image.
 
     Attributes:
@@ -48,17 +48,17 @@ class JointAugment:
     """
 
     def __init__(
-        self, augment: Mapping[str, Mapping[str, Any] | None], preprocess: InputTransform, *, mask_fill: int = 0
+        self, augment: Mapping[str, Mapping[str, Any] | None], transform: InputTransform, *, mask_fill: int = 0
     ) -> None:
         chosen = {name: arguments for name, arguments in augment.items() if arguments is not None}
         jitter = chosen.pop("scale_jitter", None)
         self.wants_original = jitter is not None or any(name in chosen for name in _ON_ORIGINALS)
         last = max((place for place, name in enumerate(chosen, start=1) if name in _ON_ORIGINALS), default=0)
         steps: list[Step] = [
-            build_transform(name, chosen[name], preprocess.image_size, mask_fill=mask_fill) for name in chosen
+            build_transform(name, chosen[name], transform.image_size, mask_fill=mask_fill) for name in chosen
         ]
         self._before, self._after = steps[:last], steps[last:]
-        self._fit: Step = _Fit(preprocess) if jitter is None else _ScaleJitter(preprocess, **jitter)
+        self._fit: Step = _Fit(transform) if jitter is None else _ScaleJitter(transform, **jitter)
         self._any = bool(steps) or jitter is not None
 
     def __bool__(self) -> bool:
@@ -105,22 +105,22 @@ def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
 class _Fit:
     """To the size that every image of these dimensions has in a batch."""
 
-    def __init__(self, preprocess: InputTransform) -> None:
-        self.preprocess = preprocess
+    def __init__(self, transform: InputTransform) -> None:
+        self.transform = transform
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        return _resize(sample, self.preprocess.fitted_size(*sample["image"].shape[-2:]))
+        return _resize(sample, self.transform.fitted_size(*sample["image"].shape[-2:]))
 
 
 class _ScaleJitter:
     """To a random multiple of that size; what is then too large for the batch is cut at random (Ghiasi et al. 2021)."""
 
-    def __init__(self, preprocess: InputTransform, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
-        self.preprocess, self.scale_range = preprocess, scale_range
+    def __init__(self, transform: InputTransform, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
+        self.transform, self.scale_range = transform, scale_range
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        fitted = self.preprocess.fitted_size(*sample["image"].shape[-2:])
-        limit = fitted if self.preprocess.mode == "resize_pad" else self.preprocess.image_size
+        fitted = self.transform.fitted_size(*sample["image"].shape[-2:])
+        limit = fitted if self.transform.mode == "resize_pad" else self.transform.image_size
         factor = float(torch.empty(1).uniform_(*self.scale_range))
         sample = _resize(sample, (max(1, round(fitted[0] * factor)), max(1, round(fitted[1] * factor))))
         size = sample["image"].shape[-2:]

@@ -27,7 +27,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
 
     Args:
         samples: The split.
-        preprocess: Brings each image to a size of its own and fills a batch up.
+        transform: Brings each image to a size of its own and fills a batch up.
         training: Whether to leave the truth in original pixels out.
         augment: Random changes; None or empty for evaluation.
         decoded: The images, where they were decoded beforehand.
@@ -40,7 +40,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     def __init__(
         self,
         samples: ImageDataset,
-        preprocess: InputTransform,
+        transform: InputTransform,
         *,
         training: bool,
         augment: JointAugment | None = None,
@@ -48,11 +48,11 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         prepared: bool = False,
         strict: bool = False,
     ) -> None:
-        super().__init__(samples, preprocess, decoded=decoded, prepared=prepared, strict=strict)
+        super().__init__(samples, transform, decoded=decoded, prepared=prepared, strict=strict)
         self.training, self.augment = training, augment or None
 
     @abstractmethod
-    def known(self, index: int) -> T:
+    def load_target(self, index: int) -> T:
         """What is known of an image, in its original pixels.
 
         Raises:
@@ -60,7 +60,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """
 
     @abstractmethod
-    def place(self, known: T, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, known: T, size: Tensor, image: Tensor) -> Sample:
         """An image with what is known of it.
 
         Args:
@@ -70,7 +70,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """
 
     @abstractmethod
-    def settle(self, sample: Sample) -> Sample:
+    def drop_invisible(self, sample: Sample) -> Sample:
         """Leave out what is no longer there after an image has got its size in the batch."""
 
     @abstractmethod
@@ -78,11 +78,11 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """``images``, ``image_sizes`` and the targets, in pixels of the batch."""
 
     @abstractmethod
-    def truth(self, known: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, known: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
         """The truth in original pixels, ``sizes`` int64 (B, 2) of them."""
 
     @abstractmethod
-    def nothing(self, height: int, width: int) -> T:
+    def empty_target(self, height: int, width: int) -> T:
         """What is known of a black image of this size."""
 
     def read(self, plan: BatchIndices) -> dict[str, Tensor]:
@@ -92,35 +92,35 @@ class PaddedBatchReader(BatchReader, Generic[T]):
             UserError: If an image cannot be read and ``strict`` is set.
         """
         images, indices = self._fetch(torch.from_numpy(plan[0]))
-        images, known, indices = self._with_known(images, indices)
+        images, known, indices = self._with_targets(images, indices)
         if not len(indices):
             return self.filler()
         sizes = self._original_sizes(images, indices)
         if self.augment is not None:
-            placed = (self.place(*each) for each in zip(known, sizes, images, strict=True))
+            placed = (self.transform_target(*each) for each in zip(known, sizes, images, strict=True))
             samples = self.augment(placed, seed=plan[1])
         else:
-            fitted = [self.preprocess.fit(image) for image in images]
-            samples = [self.place(*each) for each in zip(known, sizes, fitted, strict=True)]
-        batch = self.collate([self.settle(sample) for sample in samples]) | {"index": indices}
-        return batch if self.training else batch | {"original_sizes": sizes} | self.truth(known, sizes)
+            fitted = [self.transform.fit(image) for image in images]
+            samples = [self.transform_target(*each) for each in zip(known, sizes, fitted, strict=True)]
+        batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(known, sizes)
 
     def filler(self) -> dict[str, Tensor]:
         """Two black images that stand for no sample; see `BatchReader.filler`."""
-        height, width = self.preprocess.padded_size(*self.preprocess.image_size)
+        height, width = self.transform.padded_size(*self.transform.image_size)
         image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
         sizes = torch.tensor([[height, width]] * 2)
-        known = [self.nothing(height, width)] * 2
-        batch = self.collate([self.settle(self.place(each, sizes[0], image)) for each in known])
+        known = [self.empty_target(height, width)] * 2
+        batch = self.collate([self.drop_invisible(self.transform_target(each, sizes[0], image)) for each in known])
         batch["index"] = torch.zeros(0, dtype=torch.int64)
-        return batch if self.training else batch | {"original_sizes": sizes} | self.truth(known, sizes)
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(known, sizes)
 
-    def _with_known(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
+    def _with_targets(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
         """Images and what is known of them, without those of which it cannot be read."""
         found: list[tuple[Tensor, T, int]] = []
         for image, index in zip(images, indices.tolist(), strict=True):
             try:
-                found.append((image, self.known(index), index))
+                found.append((image, self.load_target(index), index))
             except UserError as error:
                 if self.strict or not len(self.broken):
                     raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None

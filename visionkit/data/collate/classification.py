@@ -22,7 +22,7 @@ class BatchReader:
 
     Args:
         samples: The split.
-        preprocess: Applied where the images are not prepared yet.
+        transform: Applied where the images are not prepared yet.
         augment: Random changes; None or empty for evaluation.
         decoded: The images, where they were decoded beforehand.
         prepared: Whether ``decoded`` holds preprocessed images.
@@ -33,7 +33,7 @@ class BatchReader:
     def __init__(
         self,
         samples: ImageDataset,
-        preprocess: InputTransform,
+        transform: InputTransform,
         *,
         augment: Augment | None = None,
         decoded: ImageCache | None = None,
@@ -41,7 +41,7 @@ class BatchReader:
         target: str = "label",
         strict: bool = False,
     ) -> None:
-        self.samples, self.preprocess, self.decoded = samples, preprocess, decoded
+        self.samples, self.transform, self.decoded = samples, transform, decoded
         self.prepared, self.target, self.strict = prepared, target, strict
         self.augment = augment or None
         self.broken = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
@@ -80,7 +80,7 @@ class BatchReader:
         images, indices = self._fetch(torch.from_numpy(plan[0]))
         seed = plan[1]
         if self.augment is not None and self.augment.wants_original and not self.prepared:
-            batch = self.augment(images, seed=seed) if len(images) else self._nothing()
+            batch = self.augment(images, seed=seed) if len(images) else self._empty_batch()
         else:
             batch = self._prepare(images)
             if self.augment is not None and len(batch):
@@ -93,7 +93,7 @@ class BatchReader:
         A process takes part in a step with them where it has no image of its own, so that the others do not wait;
         the task keeps them out of the loss, the metrics and the statistics of batch norm.
         """
-        images = torch.zeros((2, self.samples.in_channels, *self.preprocess.image_size), dtype=torch.uint8)
+        images = torch.zeros((2, self.samples.in_channels, *self.transform.image_size), dtype=torch.uint8)
         labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
         return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
 
@@ -109,11 +109,11 @@ class BatchReader:
 
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
         if isinstance(images, Tensor):
-            return images if self.prepared else self.preprocess(images)
-        return torch.stack([self.preprocess(image) for image in images]) if images else self._nothing()
+            return images if self.prepared else self.transform(images)
+        return torch.stack([self.transform(image) for image in images]) if images else self._empty_batch()
 
-    def _nothing(self) -> Tensor:
-        return torch.empty((0, 1, *self.preprocess.image_size), dtype=torch.uint8)
+    def _empty_batch(self) -> Tensor:
+        return torch.empty((0, 1, *self.transform.image_size), dtype=torch.uint8)
 
     def _from_files(self, indices: Tensor) -> tuple[list[Tensor], Tensor]:
         images, good = [], []

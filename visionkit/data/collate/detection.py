@@ -41,19 +41,19 @@ _MULTIPLE = 8
 class DetectionBatchReader(PaddedBatchReader[Annotation]):
     """Makes one batch of a split whose images have annotations: boxes and labels."""
 
-    def known(self, index: int) -> Annotation:
+    def load_target(self, index: int) -> Annotation:
         return self.samples.annotation(index)
 
-    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
         scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
         single = ~known.crowd
         return {"image": image, "boxes": known.boxes[single] * scale.repeat(2), "labels": known.labels[single]}
 
-    def settle(self, sample: Sample) -> Sample:
+    def drop_invisible(self, sample: Sample) -> Sample:
         return visible(sample)
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        images, image_sizes = self.preprocess.pad_batch([sample["image"] for sample in samples])
+        images, image_sizes = self.transform.pad_batch([sample["image"] for sample in samples])
         return {
             "images": images,
             "image_sizes": image_sizes,
@@ -61,7 +61,7 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
             "labels": _pad([sample["labels"] for sample in samples], -1),
         }
 
-    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
         return {
             "truth_boxes": _pad([each.boxes for each in known], 0),
             "truth_labels": _pad([each.labels for each in known], -1),
@@ -69,7 +69,7 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
             "truth_area": _pad([each.area for each in known], 0),
         }
 
-    def nothing(self, height: int, width: int) -> Annotation:
+    def empty_target(self, height: int, width: int) -> Annotation:
         return Annotation(
             torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
             Polygons.of([], is_runs=True),
@@ -79,14 +79,14 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
 class InstanceBatchReader(DetectionBatchReader):
     """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
 
-    def place(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
         masks = known.select(~known.crowd).masks(*size.tolist())
         height, width = image.shape[-2:]
-        return super().place(known, size, image) | {"masks": resize_mask(masks, (height, width))}
+        return super().transform_target(known, size, image) | {"masks": resize_mask(masks, (height, width))}
 
-    def settle(self, sample: Sample) -> Sample:
+    def drop_invisible(self, sample: Sample) -> Sample:
         """As without masks; also leave out objects of which no pixel remains."""
-        sample = super().settle(sample)
+        sample = super().drop_invisible(sample)
         keep = sample["masks"].flatten(1).any(dim=1).bool()  # of uint8, any() is uint8
         return {name: value if name == "image" else value[keep] for name, value in sample.items()}
 
@@ -95,9 +95,9 @@ class InstanceBatchReader(DetectionBatchReader):
         shape = (*batch["labels"].shape, *batch["images"].shape[-2:])
         return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
 
-    def truth(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
         packed = [pack_masks(each.runs(*size)) for each, size in zip(known, sizes.tolist(), strict=True)]
-        return super().truth(known, sizes) | {"truth_runs": _pad(packed, 0)}
+        return super().original_target(known, sizes) | {"truth_runs": _pad(packed, 0)}
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:

@@ -30,25 +30,25 @@ __all__ = ["SegmentationBatchReader"]
 class SegmentationBatchReader(PaddedBatchReader[Tensor]):
     """Makes one batch of a split whose images have class masks."""
 
-    def known(self, index: int) -> Tensor:
+    def load_target(self, index: int) -> Tensor:
         return self.samples.mask(index)
 
-    def place(self, known: Tensor, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, known: Tensor, size: Tensor, image: Tensor) -> Sample:
         height, width = image.shape[-2:]
         return {"image": image, "mask": resize_mask(known, (height, width))}
 
-    def settle(self, sample: Sample) -> Sample:
+    def drop_invisible(self, sample: Sample) -> Sample:
         return sample
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        images, image_sizes = self.preprocess.pad_batch([sample["image"] for sample in samples])
+        images, image_sizes = self.transform.pad_batch([sample["image"] for sample in samples])
         mask = _pad([sample["mask"] for sample in samples], tuple(images.shape[-2:]))
         return {"images": images, "image_sizes": image_sizes, "mask": mask}
 
-    def truth(self, known: Sequence[Tensor], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, known: Sequence[Tensor], sizes: Tensor) -> dict[str, Tensor]:
         return {"truth_mask": _pad(known, tuple(sizes.amax(dim=0).tolist()))}
 
-    def nothing(self, height: int, width: int) -> Tensor:
+    def empty_target(self, height: int, width: int) -> Tensor:
         return torch.full((height, width), IGNORE_INDEX, dtype=torch.uint8)
 
 

@@ -25,7 +25,7 @@ from pydantic import Field
 from visionkit.data.augment.table import check_augment
 from visionkit.errors import UserError
 from visionkit.normalization import default_mean_std
-from visionkit.registry import Registry
+from visionkit.registry import Registry, Row
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
@@ -121,7 +121,7 @@ class Source(ABC):
         size = self.image_size or self.own_size or 0
         return (size, size) if isinstance(size, int) else size
 
-    def serving(self, target: str) -> Source:
+    def for_target(self, target: str) -> Source:
         """The source that gives one kind of target; another one where the images themselves differ.
 
         Args:
@@ -168,7 +168,7 @@ class Source(ABC):
             UserError: If the data are missing, broken or too few.
         """
 
-    def preprocess(self) -> InputTransform:
+    def input_transform(self) -> InputTransform:
         """The deterministic way from a decoded image to one of ``image_size``, for evaluation and prediction."""
         from visionkit.data.transforms import InputTransform
 
@@ -193,7 +193,24 @@ class Source(ABC):
         return DataInfo(self.name, class_names, in_channels, self.size, tuple(mean), tuple(std), category_ids)
 
 
-SOURCES: Registry[Source] = Registry("dataset")
+_HERE = "visionkit.data.sources"
+
+SOURCES: Registry[Source] = Registry(
+    "dataset",
+    {
+        "cifar10": Row(f"{_HERE}.torchvision.source:Cifar10"),
+        "cifar100": Row(f"{_HERE}.torchvision.source:Cifar100"),
+        "coco": Row(f"{_HERE}.coco.source:Coco"),
+        "digits": Row(f"{_HERE}.digits.source:Digits"),
+        "fashion_mnist": Row(f"{_HERE}.torchvision.source:FashionMnist"),
+        "folder": Row(f"{_HERE}.folder.source:Folder"),
+        "imagenet": Row(f"{_HERE}.imagenet.source:ImageNet"),
+        "masks": Row(f"{_HERE}.masks.source:Masks"),
+        "mnist": Row(f"{_HERE}.torchvision.source:Mnist"),
+        "voc": Row(f"{_HERE}.voc.source:Voc"),
+        "yolo": Row(f"{_HERE}.yolo.source:Yolo"),
+    },
+)
 
 
 def existing_root(root: str | None, *, name: str, expected: str) -> Path:

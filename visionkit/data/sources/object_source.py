@@ -35,7 +35,7 @@ class DetectionSource(SplitFiles):
 
     gives: ClassVar[frozenset[str]] = frozenset({"boxes", "instances", "mask"})
 
-    def serving(self, target: str) -> Source:
+    def for_target(self, target: str) -> Source:
         if target == self.target or target not in self.gives:
             return self
         check_augment(self.augment or {}, where="dataset.augment", targets=(target,))
@@ -53,7 +53,7 @@ class DetectionSource(SplitFiles):
             category_ids=None if numbers is None else (0, *numbers),
         )
 
-    def accept(self, found: ParsedDataset[Any]) -> None:
+    def check_annotations(self, found: ParsedDataset[Any]) -> None:
         """Refuse a data set in which nothing is marked."""
         if any(len(images.objects) for images in found.splits.values()):
             return
@@ -64,7 +64,7 @@ class DetectionSource(SplitFiles):
             f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
         )
 
-    def judge(self, splits: Mapping[str, AnnotatedImages], *, remedy: str) -> list[str]:
+    def check_splits(self, splits: Mapping[str, AnnotatedImages], *, remedy: str) -> list[str]:
         """Without objects nothing is learnt from train, and no epoch is better than another in val."""
         for split in ("train", "val"):
             if splits[split].objects.crowd.all():
@@ -76,7 +76,7 @@ class DetectionSource(SplitFiles):
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
 
-    def samples_of(self, found: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
+    def make_dataset(self, found: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
         import torch
 
         from visionkit.data.annotations import Annotation, Annotations

@@ -65,7 +65,7 @@ class SplitFiles(Source):
         """
 
     @abstractmethod
-    def samples_of(self, found: ParsedDataset[Any], images: Any) -> FileDataset:
+    def make_dataset(self, found: ParsedDataset[Any], images: Any) -> FileDataset:
         """The samples of a split.
 
         Args:
@@ -73,7 +73,7 @@ class SplitFiles(Source):
             images: One of its splits, or a part of one.
         """
 
-    def accept(self, found: ParsedDataset[Any]) -> None:
+    def check_annotations(self, found: ParsedDataset[Any]) -> None:
         """Look at all that was read, before it is divided.
 
         Raises:
@@ -81,7 +81,7 @@ class SplitFiles(Source):
         """
         return
 
-    def judge(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
+    def check_splits(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
         """Look whether the splits can be learnt from and judged by.
 
         Args:
@@ -119,7 +119,7 @@ class SplitFiles(Source):
         found = self._found
         return self.describe(found.class_names, in_channels=self.in_channels, category_ids=found.category_ids)
 
-    def preprocess(self) -> InputTransform:
+    def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
 
         return InputTransform(self.size, self.fit, max_size=self.max_size)
@@ -134,16 +134,16 @@ class SplitFiles(Source):
             divided = self._divide(found, whole, seed=seed, saved=saved, notes=notes)
             splits |= divided
             record = {split: list(images.names) for split, images in divided.items()}
-        notes += self.judge(splits, remedy="Try another division: dataset.split_seed=1")
+        notes += self.check_splits(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, ImageDataset] = {
-            split: self.samples_of(found, splits[split]) for split in ("train", "val", "test") if split in splits
+            split: self.make_dataset(found, splits[split]) for split in ("train", "val", "test") if split in splits
         }
         return Splits(samples, record, notes)
 
     @cached_property
     def _found(self) -> ParsedDataset[Any]:
         found = self.read()
-        self.accept(found)
+        self.check_annotations(found)
         seen: dict[str, str] = {}
         for split, images in found.splits.items():
             twice = next((name for name in images.names if name in seen), None)
@@ -154,7 +154,7 @@ class SplitFiles(Source):
                 )
             seen |= dict.fromkeys(images.names, split)
         if "val" in found.splits:
-            self.judge(found.splits, remedy="Without a val of its own, images are held out of train.")
+            self.check_splits(found.splits, remedy="Without a val of its own, images are held out of train.")
         return found
 
     def _parts(self, found: ParsedDataset[Any]) -> dict[str, int]:

@@ -132,7 +132,7 @@ class FcosSpec(DenseSpec):
             "logits": ("classification", _predictor(num_classes, init=_RARE)),
         }
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         same = (
             self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPNSpec() and self.quality == "centerness"
         )
@@ -186,7 +186,7 @@ class RetinaNetSpec(DenseSpec):
             "logits": ("classification", _predictor(num_classes * self.num_anchors, init=_RARE)),
         }
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         anchors = (self.anchor_size, self.scales, self.aspect_ratios)
         if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not is_resnet50(backbone):
             return None

@@ -31,7 +31,7 @@ class FcnSpec(SegmentationSpec):
     channels: Count | None = None
     dropout: Fraction = 0.1
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
         usual = self.channels in (None, list(backbone.feature_info.values())[-1].channels // 4)
         return f"fcn_{model}" if model and usual else None
@@ -90,7 +90,7 @@ class DeepLabV3Spec(_PyramidPoolingSpec):
 
     output_stride: OutputStride | None = 8
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
         usual = (self.channels, self.rates) == (256, (12, 24, 36))
         return f"deeplabv3_{model}" if model and usual else None

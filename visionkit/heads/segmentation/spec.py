@@ -129,8 +129,8 @@ class SegmentationSpec(HeadSpec):
         if num_classes > MAX_CLASSES:
             raise UserError(
                 f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "
-                f"which {IGNORE_INDEX} stands for pixels that do not count. Try a data set whose class map joins some of "
-                "them."
+                f"which {IGNORE_INDEX} stands for pixels that do not count. Try a data set whose class map joins some "
+                "of them."
             )
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(

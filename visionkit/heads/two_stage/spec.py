@@ -83,7 +83,7 @@ class FasterRcnnSpec(DetectionSpec):
         """Width and height in pixels of the anchors at each place of a level, all of one area."""
         return anchor_shapes([self.anchor_size * stride], self.aspect_ratios, whole=self.centers == "corner")
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         sizes = (self.neck, self.norm, self.anchor_size, self.aspect_ratios, self.hidden)
         paper = (FPNSpec(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
         return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
@@ -179,8 +179,8 @@ class MaskRcnnSpec(FasterRcnnSpec):
     mask_convs: Annotated[int, Field(ge=0, le=16)] = 4
     mask_channels: Count = 256
 
-    def counterpart(self, backbone: BackboneSpec) -> str | None:
-        same = super().counterpart(backbone) is not None and (self.mask_convs, self.mask_channels) == (4, 256)
+    def torchvision_model(self, backbone: BackboneSpec) -> str | None:
+        same = super().torchvision_model(backbone) is not None and (self.mask_convs, self.mask_channels) == (4, 256)
         return "maskrcnn_resnet50_fpn" if same else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:

@@ -117,7 +117,7 @@ def load_initial_weights(
     elif backbone_weights is not None:
         start = load_backbone_weights(model.backbone, backbone_weights)
     if start.mean_std is not None:
-        model.preprocess = Normalize(*start.mean_std)
+        model.normalize = Normalize(*start.mean_std)
     return start
 
 

@@ -176,7 +176,7 @@ def read_detector_weights(
     if not state.keys() & own.keys() and (str(source) == COCO or spec.torchvision):
         theirs = detector_names(own, spec, head)
         ours = {their_name: our_name for our_name, their_name in theirs.items()}
-        state = _with_usual_eps(modern_state(state, head, ours), origin.file, head.counterpart(spec))
+        state = _with_usual_eps(modern_state(state, head, ours), origin.file, head.torchvision_model(spec))
         state = {ours.get(name, name): value for name, value in state.items()}
         mean_std = mean_std or (IMAGENET_MEAN, IMAGENET_STD)
     return Weights(state, for_channels(mean_std, spec.in_channels))

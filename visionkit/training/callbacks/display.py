@@ -39,7 +39,7 @@ class ProgressDisplay:
         self._bar.start()
         self._bar.add_task("", total=batches, epoch=epoch, epochs=self.epochs)
 
-    def beat(self, batches: int, *, loss: float, images_per_second: float, data_share: float) -> None:
+    def update(self, batches: int, *, loss: float, images_per_second: float, data_share: float) -> None:
         """Move the bar."""
         if self._bar is not None:
             text = f"loss {loss:.4f}  {images_per_second:,.0f} images/s  waits for data {data_share:.0%}"
@@ -60,7 +60,7 @@ class ProgressDisplay:
     def end_epoch(self, line: str) -> None:
         """Take the bar away and leave a line."""
         self.stop()
-        self.printer.report(line)
+        self.printer.announce(line)
 
 
 def epoch_line(row: dict[str, float], *, epochs: int, monitor: str, best: bool) -> str:

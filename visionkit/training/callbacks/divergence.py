@@ -96,7 +96,7 @@ def _files(index: Tensor, trainer: pl.Trainer) -> str:
     data: Any = getattr(trainer, "datamodule", None)
     if data is None or not len(index):
         return ""
-    samples = data.samples("train")
+    samples = data.dataset("train")
     names = ", ".join(samples.name(number) for number in index[:NAMED].tolist())
     more = f" and {len(index) - NAMED} more" if len(index) > NAMED else ""
     return f", with the images {names}{more}"

@@ -41,13 +41,13 @@ class Interrupt(pl.Callback):
 
     Args:
         checkpoint: Where the state is saved.
-        say: Prints a line.
+        announce: Prints a line.
         launched: Whether another process of ours passes Ctrl-C on, and uses SIGTERM to end this one at once.
     """
 
-    def __init__(self, checkpoint: Path, say: Callable[[str], Any], *, launched: bool = False) -> None:
+    def __init__(self, checkpoint: Path, announce: Callable[[str], Any], *, launched: bool = False) -> None:
         self.checkpoint = checkpoint
-        self.say = say
+        self.announce = announce
         self.launched = launched
         self.asked = False
         self._fitting = False
@@ -73,7 +73,7 @@ class Interrupt(pl.Callback):
         if self.asked or not self._fitting:
             raise Interrupted(saved=False, together=False)
         self.asked = True
-        self.say("Stopping after this batch, or after the validation that runs; once more stops at once.")
+        self.announce("Stopping after this batch, or after the validation that runs; once more stops at once.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From here on a batch is awaited; Lightning's own handlers, set up meanwhile, give way again."""

@@ -12,7 +12,7 @@ from visionkit.training.callbacks.display import ProgressDisplay
 
 __all__ = ["Progress"]
 
-SECONDS_BETWEEN_BEATS = 0.25
+UPDATE_SECONDS = 0.25
 PICTURES = 32
 
 
@@ -47,8 +47,8 @@ class Progress(pl.Callback):
     ) -> None:
         """Count, and now and then look at the loss."""
         self._images += images_that_count(batch) * trainer.world_size
-        if self._now() >= self._next_beat:
-            self._beat(trainer, pl_module, batch_idx)
+        if self._now() >= self._next_update:
+            self._update(trainer, pl_module, batch_idx)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Training of this epoch is over: stop its clock."""
@@ -71,23 +71,23 @@ class Progress(pl.Callback):
 
     def _start_clock(self, *, fetched: float = 0.0) -> None:
         self._began: float = self._now()
-        self._next_beat: float = self._began + SECONDS_BETWEEN_BEATS
+        self._next_update: float = self._began + UPDATE_SECONDS
         self._fetched_before, self._waited, self._trained = fetched, 0.0, 0.0
         self._images: int = 0
 
-    def _beat(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
+    def _update(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
         if last is None:  # this process, of several, has had no sample yet
             return
         self._waited = _fetch_seconds(trainer) - self._fetched_before
         elapsed = max(self._now() - self._began, 1e-9)
-        self.display.beat(
+        self.display.update(
             batch_idx + 1,
             loss=float(last),
             images_per_second=self._images / elapsed,
             data_share=min(self._waited / elapsed, 1.0),
         )
-        self._next_beat = self._now() + SECONDS_BETWEEN_BEATS
+        self._next_update = self._now() + UPDATE_SECONDS
 
 
 def _fetch_seconds(trainer: pl.Trainer) -> float:

@@ -72,7 +72,7 @@ class Recorder(Checkpoint):
 
     def draw_curves(self) -> None:
         """Draw loss and metric over the epochs."""
-        from visionkit.report.plots import plot_curves
+        from visionkit.report.plots.curves import plot_curves
 
         plot_curves(self.history, self.folder.plots / "curves.png", monitor=self.info.monitor)
         self._drawn = time.perf_counter()

@@ -13,18 +13,18 @@ class ScoreCallback(pl.Callback):
 
     Args:
         monitor: The number to tell.
-        look: Told the epoch, counted from 1, and the number; whether the run shall end.
+        on_score: Told the epoch, counted from 1, and the number; whether the run shall end.
         stop: Raises what ends it; called when the epoch has been recorded and saved.
     """
 
-    def __init__(self, monitor: str, *, look: Callable[[int, float], bool], stop: Callable[[], None]) -> None:
-        self.monitor, self.look, self.stop = monitor, look, stop
+    def __init__(self, monitor: str, *, on_score: Callable[[int, float], bool], stop: Callable[[], None]) -> None:
+        self.monitor, self.on_score, self.stop = monitor, on_score, stop
         self._enough = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Tell the number."""
         score = pl_module.numbers.get(self.monitor)
-        self._enough = score is not None and self.look(trainer.current_epoch + 1, score)
+        self._enough = score is not None and self.on_score(trainer.current_epoch + 1, score)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """End the run, if that was wished."""

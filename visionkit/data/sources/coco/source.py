@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.object_source import DetectionSource
 from visionkit.data.sources.split_files import SplitPaths
@@ -21,7 +21,6 @@ __all__ = ["Coco"]
 _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 
 
-@SOURCES.register("coco")
 @dataclass(frozen=True, kw_only=True)
 class Coco(DetectionSource):
     """Images and a JSON file per split; one file alone is divided here.

@@ -13,7 +13,7 @@ from visionkit.data.polygons import Polygons, run_lengths
 
 if TYPE_CHECKING:
     from visionkit.data.annotations import Annotation
-    from visionkit.data.sources.digits.source import Scenes
+    from visionkit.data.sources.digits.scene_settings import Scenes
 
 __all__ = ["Scene", "compose", "compose_split"]
 

@@ -13,67 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.augment.table import check_augment
-from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
+from visionkit.data.sources.base import DataInfo, Source, Splits
+from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
 from visionkit.data.splitting import hold_out
 from visionkit.errors import UserError
-from visionkit.schema import STRICT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from visionkit.data.transforms import InputTransform
 
-__all__ = ["DigitScenes", "Digits", "Scenes"]
-
-_SCENES = {"boxes": 128, "instances": 128, "mask": 96}
-"""The targets for which there are scenes, and their side in pixels; a class for each pixel costs the most time."""
-
-Share = Annotated[float, Field(gt=0, le=1)]
+__all__ = ["DigitScenes", "Digits"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scenes:
-    """How scenes are composed.
-
-    Attributes:
-        train: How many there are for training.
-        val: For validation.
-        test: For the test.
-        digit_size: Height of the smallest and the largest digit, as shares of the scene's shorter side.
-        count: The fewest and the most digits in one scene; where no place is left, there are fewer.
-        overlap: The share of the smaller of two boxes that the other may cover at most.
-        clutter: The most scraps of ink, smaller than any digit, in one scene.
-        seed: Of the composition; scene 7 is the same one whatever the number of scenes.
-        augment: Random changes of training scenes.
-        mean: Of the training scenes, on the scale where white is 1.
-        std: As ``mean``.
-    """
-
-    train: Annotated[int, Field(gt=0)] = 1000
-    val: Annotated[int, Field(gt=0)] = 200
-    test: Annotated[int, Field(gt=0)] = 200
-    digit_size: tuple[Share, Share] = (0.16, 0.36)
-    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]] = (1, 6)
-    overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
-    clutter: Annotated[int, Field(ge=0)] = 4
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-    def __post_init__(self) -> None:
-        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=tuple(_SCENES))
-        for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
-            if low > high:
-                raise UserError(
-                    f"dataset.scenes.{key}: expected the smaller number first, found [{low}, {high}]. "
-                    f"Try: dataset.scenes.{key}=[{high},{low}]"
-                )
-
-
-@SOURCES.register("digits")
 @dataclass(frozen=True, kw_only=True)
 class Digits(Source):
     """8x8 grey digits (Alpaydin & Kaynak 1998, UCI), values 0..16 stretched to 0..255, enlarged to ``image_size``.
@@ -90,16 +42,16 @@ class Digits(Source):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     scenes: Scenes = field(default_factory=Scenes)
 
-    gives: ClassVar[frozenset[str]] = frozenset({"label", *_SCENES})
+    gives: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
     own_size: ClassVar[int | None] = 32
 
-    def serving(self, target: str) -> Source:
-        if target not in _SCENES:
+    def for_target(self, target: str) -> Source:
+        if target not in SCENE_SIZES:
             return self
         scenes = self.scenes
         check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
         return DigitScenes(
-            image_size=self.image_size or _SCENES[target],
+            image_size=self.image_size or SCENE_SIZES[target],
             augment=scenes.augment,
             num_workers=self.num_workers,
             cache_mb=self.cache_mb,
@@ -141,7 +93,7 @@ class Digits(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class DigitScenes(Source):
-    """Grey scenes in which digits lie on a dark ground; made by `Digits.serving`.
+    """Grey scenes in which digits lie on a dark ground; made by `Digits.for_target`.
 
     Attributes:
         digits: The single digits and how scenes are composed of them.
@@ -152,7 +104,7 @@ class DigitScenes(Source):
     digits: Digits
     target: str = "boxes"
 
-    gives: ClassVar[frozenset[str]] = frozenset(_SCENES)
+    gives: ClassVar[frozenset[str]] = frozenset(SCENE_SIZES)
 
     @property
     def name(self) -> str:
@@ -173,7 +125,7 @@ class DigitScenes(Source):
         names = tuple(str(digit) for digit in range(10))
         return self.describe(("background", *names) if self.target == "mask" else names, in_channels=1)
 
-    def preprocess(self) -> InputTransform:
+    def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
 
         return InputTransform(self.size, "letterbox")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.data.sources.folder.layout import Layout, check_known, find_layout, list_classes
 from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
 from visionkit.errors import UserError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Folder"]
 
 
-@SOURCES.register("folder")
 @dataclass(frozen=True, kw_only=True)
 class Folder(Source):
     """A folder with one sub-folder of images per class.
@@ -66,7 +65,7 @@ class Folder(Source):
         classes, _ = self._classes(self._layout(), strict=False)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
 
-    def preprocess(self) -> InputTransform:
+    def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
 
         return InputTransform(self.size, self.fit, crop_ratio=self.crop_ratio)

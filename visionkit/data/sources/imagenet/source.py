@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from visionkit.data.sources.base import SOURCES
 from visionkit.data.sources.folder.layout import Layout
 from visionkit.data.sources.folder.source import Folder
 from visionkit.errors import UserError
@@ -14,7 +13,6 @@ from visionkit.errors import UserError
 __all__ = ["ImageNet"]
 
 
-@SOURCES.register("imagenet")
 @dataclass(frozen=True, kw_only=True)
 class ImageNet(Folder):
     """A `Folder` whose classes get their names from WordNet ids, if all of them are among ImageNet's 1000."""
@@ -31,7 +29,7 @@ class ImageNet(Folder):
         return layout
 
     def _display_names(self, classes: list[str]) -> tuple[str, ...]:
-        lines = Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
+        lines = Path(__file__).with_name("classes.txt").read_text(encoding="utf-8").splitlines()
         names = dict(line.split(" ", 1) for line in lines)
         if all(name in names for name in classes):
             return tuple(names[name] for name in classes)

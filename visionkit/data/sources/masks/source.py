@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.masks.classes import ClassMap, resolve_classes
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, pair_files, read_pairs
@@ -78,7 +78,7 @@ class MaskSource(SplitFiles):
             ),
         )
 
-    def judge(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
+    def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
         """Where no pixel counts, nothing is learnt from train, and no epoch is better than another in val."""
         for split in ("train", "val"):
             if not splits[split].classed.any():
@@ -90,7 +90,7 @@ class MaskSource(SplitFiles):
             return ["no pixel of any class in the masks of test: all are ignored, and nothing can be scored"]
         return []
 
-    def samples_of(self, found: Any, images: MaskedImages) -> FileDataset:
+    def make_dataset(self, found: Any, images: MaskedImages) -> FileDataset:
         from visionkit.data.class_masks import MaskFiles
         from visionkit.data.dataset import FileDataset
 
@@ -112,7 +112,6 @@ class MaskSource(SplitFiles):
         return ClassMap.parse(self.class_map) if self.class_map else None
 
 
-@SOURCES.register("masks")
 @dataclass(frozen=True, kw_only=True)
 class Masks(MaskSource):
     """Folders of images and of masks.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
+from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.splitting import hold_out
 from visionkit.errors import UserError
 
@@ -55,7 +55,7 @@ class TorchvisionSet(Source):
     def info(self) -> DataInfo:
         return self.describe(self.class_names, in_channels=self.in_channels)
 
-    def preprocess(self) -> InputTransform:
+    def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
 
         return InputTransform(self.size, self.fit, native=self.native if self.fit == "pad" else None)
@@ -164,7 +164,6 @@ _IDX_FILES = (
 )
 
 
-@SOURCES.register("mnist")
 @dataclass(frozen=True, kw_only=True)
 class Mnist(TorchvisionSet):
     """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun et al. 1998)."""
@@ -177,7 +176,6 @@ class Mnist(TorchvisionSet):
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
 
-@SOURCES.register("fashion_mnist")
 @dataclass(frozen=True, kw_only=True)
 class FashionMnist(TorchvisionSet):
     """60,000 + 10,000 pictures of clothes, 28x28, grey (Xiao et al. 2017)."""
@@ -192,7 +190,6 @@ class FashionMnist(TorchvisionSet):
     )  # fmt: skip
 
 
-@SOURCES.register("cifar10")
 @dataclass(frozen=True, kw_only=True)
 class Cifar10(TorchvisionSet):
     """50,000 + 10,000 colour images, 32x32 (Krizhevsky 2009)."""
@@ -208,7 +205,6 @@ class Cifar10(TorchvisionSet):
     )  # fmt: skip
 
 
-@SOURCES.register("cifar100")
 @dataclass(frozen=True, kw_only=True)
 class Cifar100(TorchvisionSet):
     """50,000 + 10,000 colour images of 100 classes, 32x32 (Krizhevsky 2009)."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -19,16 +19,15 @@ from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, code_of, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, existing_images
+from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
 from visionkit.data.sources.masks.source import MaskSource
 from visionkit.data.sources.object_source import BACKGROUND
+from visionkit.data.sources.voc.layout import image_folder, mask_parent, split_lists
 from visionkit.data.sources.voc.reader import read_list
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
-
-if TYPE_CHECKING:
-    from visionkit.data.sources.voc.source import Voc
 
 __all__ = ["VOC_CLASSES", "VocMasks", "read_voc_objects"]
 
@@ -43,27 +42,39 @@ _NO_OBJECT = frozenset({0, IGNORE_INDEX, code_of(224, 224, 192)})  # ground, voi
 
 @dataclass(frozen=True, kw_only=True)
 class VocMasks(MaskSource):
-    """The class masks of a VOC folder; made by `Voc.serving`.
+    """The class masks of a VOC folder; made by `visionkit.data.sources.voc.source.Voc.for_target`.
 
     Attributes:
-        voc: The same folder as a data set of boxes.
+        images: The folder of the images, relative to ``root``; null looks for it.
+        object_classes: The classes without the background; null takes those of ``labelmap.txt``, or VOC's own 20.
     """
 
-    voc: Voc
+    images: str | None = None
+    object_classes: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
-        return self.voc.name
+        return "voc"
+
+    @property
+    def parent(self) -> tuple[Path, str]:
+        """The root, and the path from there to what lies above ``SegmentationClass``, ending in a slash or empty.
+
+        Raises:
+            UserError: If there is no such folder.
+        """
+        root = existing_root(self.root, name=self.name, expected="SegmentationClass/*.png and JPEGImages/*.jpg")
+        return root, mask_parent(root)
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
-        root, home = self.voc.mask_home()
-        images = _stems(root, self.voc.image_folder(root, home + _CLASS_FOLDER))
+        root, home = self.parent
+        images = _stems(root, image_folder(root, home + _CLASS_FOLDER, self.images))
         masks = _stems(root, home + _CLASS_FOLDER)
         if not masks:
             raise UserError(
                 f"dataset.root: no masks in '{root / home / _CLASS_FOLDER}'. Expected a PNG file for each image."
             )
-        lists = self.voc.lists(root / home, "Segmentation")
+        lists = split_lists(root / home, "Segmentation")
         listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
         pairs = {
             split: [(images[stem], masks[stem]) for stem in stems if stem in images and stem in masks]
@@ -84,14 +95,14 @@ class VocMasks(MaskSource):
 
     @cached_property
     def meanings(self) -> ClassMap | None:
-        root, home = self.voc.mask_home()
+        root, home = self.parent
         file = next((f for f in (root / home / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
         return None if file is None else ClassMap.parse(_label_map(file))
 
     @property
     def names(self) -> tuple[str | None, ...] | None:
-        if self.voc.classes is not None:
-            return (BACKGROUND, *self.voc.classes)
+        if self.object_classes is not None:
+            return (BACKGROUND, *self.object_classes)
         if self.meanings is None:
             return VOC_CLASSES
         named = dict.fromkeys(name for name in self.meanings.names.values() if name is not None)
@@ -108,7 +119,7 @@ def read_voc_objects(source: VocMasks, found: ParsedMasks) -> ParsedDataset[Anno
     Raises:
         UserError: If there are no masks of objects.
     """
-    home = source.voc.mask_home()[1]
+    home = source.parent[1]
     there = _stems(found.root, home + _OBJECT_FOLDER)
     if not there:
         raise UserError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
-from visionkit.data.sources.base import SOURCES, existing_root
+from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.object_source import DetectionSource
 from visionkit.errors import UserError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Yolo"]
 
 
-@SOURCES.register("yolo")
 @dataclass(frozen=True, kw_only=True)
 class Yolo(DetectionSource):
     """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an

@@ -1,0 +1,51 @@
+"""From a ``dataset`` section to its source, and whether it serves a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visionkit.data.sources.base import SOURCES, Source
+from visionkit.errors import UserError
+from visionkit.schema import parse_typed
+
+__all__ = ["check_target", "parse_source"]
+
+_PLURAL = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
+
+
+def parse_source(mapping: Any) -> Source:
+    """The data source that a ``dataset`` section describes.
+
+    Args:
+        mapping: ``{type: NAME, ...}`` as in ``conf/dataset/NAME.yaml``.
+
+    Raises:
+        UserError: If the name, a key or a value is not valid.
+    """
+    return parse_typed(SOURCES, mapping, where="dataset")
+
+
+def check_target(source_name: str, task_name: str, target: str) -> None:
+    """Make sure that a data set gives the targets which a task needs.
+
+    Args:
+        source_name: A name in `SOURCES`.
+        task_name: The task, for the message.
+        target: ``"label"``, ``"boxes"``, ``"instances"`` or ``"mask"``.
+
+    Raises:
+        UserError: If it does not; the message lists the data sets that fit.
+    """
+    gives = SOURCES.get(source_name).gives
+    if target in gives:
+        return
+    fitting = [name for name in SOURCES.names() if target in SOURCES.get(name).gives]
+    fitting.sort(key=lambda name: name != "digits")  # first the one that needs no files
+    found = " and ".join(_PLURAL.get(name, name) for name in sorted(gives))
+    needed = _PLURAL.get(target, target)
+    advice = (
+        f"Data sets with {needed}: {', '.join(fitting)}. Try: dataset={fitting[0]}"
+        if fitting
+        else f"No data set known here gives {needed}; one of your own is named with plugins=[your_module]."
+    )
+    raise UserError(f"dataset '{source_name}' gives {found}, but task '{task_name}' needs {needed}. {advice}")

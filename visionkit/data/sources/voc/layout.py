@@ -1,0 +1,145 @@
+"""Where a VOC folder (Everingham et al. 2010, development kit) keeps XML files, images, lists of splits and masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from visionkit.data.images import walk_images
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.errors import UserError
+
+__all__ = ["image_folder", "mask_parent", "split_lists", "xml_folders"]
+
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
+_DEPTH = 3
+
+
+def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
+    """The folder of the XML files, relative to the root, of each split; ``train`` alone where there is one.
+
+    Args:
+        root: The data set's folder.
+        annotations: The folder, where it was given.
+
+    Raises:
+        UserError: If there is none, it holds no XML file, or several cannot be told apart.
+    """
+    if annotations is not None:
+        if not (root / annotations).is_dir():
+            raise UserError(
+                f"dataset.annotations: there is no folder '{annotations}' in '{root}'. Expected the folder of "
+                "the XML files, relative to dataset.root. Try: dataset.annotations=Annotations"
+            )
+        if not _holds_xml(root / annotations):
+            raise UserError(
+                f"dataset.annotations: the folder '{root / annotations}' holds no XML file: no annotation at "
+                "all. Expected one XML file per image."
+            )
+        return {"train": annotations}
+    found = [folder for folder in _folders(root, "", _DEPTH) if _holds_xml(root / folder)]
+    if not found:
+        raise UserError(
+            f"dataset.root: no annotation at all: no XML file in '{root}' or its folders. "
+            "Expected Annotations/*.xml and JPEGImages/*.jpg."
+        )
+    if len(found) == 1:
+        return {"train": found[0]}
+    splits = {
+        split: folder
+        for folder in found
+        for split, names in SPLIT_FOLDERS.items()
+        if folder.split("/")[0].lower() in names
+    }
+    if len(splits) < len(found) or "train" not in splits:
+        raise UserError(
+            f"dataset.root: several folders below '{root}' hold XML files: {', '.join(found)}. Expected one, or "
+            f"one in each of train, valid and test. Try: dataset.annotations={found[0]}"
+        )
+    return splits
+
+
+def image_folder(root: Path, other_folder: str, images: str | None) -> str:
+    """The folder of the images that belong to XML files or masks, relative to the root.
+
+    Args:
+        root: The data set's folder.
+        other_folder: That of the XML files or masks, relative to the root.
+        images: The folder, where it was given.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if images is not None:
+        if not (root / images).is_dir():
+            raise UserError(
+                f"dataset.images: there is no folder '{images}' in '{root}'. Expected the folder of the "
+                "images, relative to dataset.root. Try: dataset.images=JPEGImages"
+            )
+        return images
+    parent = os.path.dirname(other_folder)
+    beside = [f"{parent}/{name}" if parent else name for name in _IMAGE_FOLDERS]
+    for folder in (*beside, other_folder, parent):
+        if (root / folder).is_dir() and next(walk_images(root / folder), None) is not None:
+            return folder
+    raise UserError(
+        f"dataset.root: no images beside '{root / other_folder}'. Expected them in {', '.join(beside)}. "
+        "Or say where they are: dataset.images=folder"
+    )
+
+
+def split_lists(home: Path, kind: str) -> Mapping[str, Path] | None:
+    """The files that say which image belongs to which split, if there are any.
+
+    Args:
+        home: The folder that holds ``ImageSets``.
+        kind: ``Main`` or ``Segmentation``.
+
+    Raises:
+        UserError: If there are lists, but none of the training images.
+    """
+    for folder in (home / "ImageSets" / kind, home / "ImageSets"):
+        files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
+        found = {name: file for name, file in files.items() if file.is_file()}
+        everything = found.pop("trainval", None)
+        if "train" not in found and everything is not None:
+            found = {**found, "train": everything}
+            found.pop("val", None)
+        if not found:
+            continue
+        if "train" not in found:
+            raise UserError(
+                f"dataset.root: '{folder}' has {', '.join(file.name for file in found.values())} but no train.txt. "
+                "Expected a list of the training images. Remove the folder to let visionkit divide them."
+            )
+        return found
+    return None
+
+
+def mask_parent(root: Path) -> str:
+    """The path from the root to what lies above ``SegmentationClass``, ending in a slash or empty.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    inner = next((f for f in _folders(root, "", _DEPTH) if (root / f / "SegmentationClass").is_dir()), None)
+    if inner is None:
+        raise UserError(
+            f"dataset.root: no folder SegmentationClass in '{root}' or its folders. Expected masks there, "
+            "SegmentationClass/*.png, and the images in JPEGImages/. Masks elsewhere are read by: dataset=masks"
+        )
+    return f"{inner}/" if inner else ""
+
+
+def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:
+    """The folders of a tree, relative to its root, those above before those below."""
+    yield inner
+    if depth:
+        for name in sorted(os.listdir(root / inner)):
+            if not name.startswith((".", "__MACOSX")) and (root / inner / name).is_dir():
+                yield from _folders(root, f"{inner}/{name}" if inner else name, depth - 1)
+
+
+def _holds_xml(folder: Path) -> bool:
+    return any(name.lower().endswith(".xml") and not name.startswith(".") for name in os.listdir(folder))

@@ -1,0 +1,45 @@
+"""Classification of images: a class, and the probability of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionkit.inference.base import Example, Inference, Prediction, autocast
+
+__all__ = ["ClassifyInference"]
+
+
+class ClassifyInference(Inference):
+    """Predictions are ``label``, ``score`` and ``probabilities``, a number per class."""
+
+    def check_options(self) -> None:
+        self.options.allow(
+            because="this run classifies: every image gets the class with the highest score, and the table has all."
+        )
+
+    def prepare(self, image: Tensor) -> Tensor:
+        prepared: Tensor = self.transform(image)
+        return prepared
+
+    def predict(self, prepared: Sequence[Tensor]) -> list[Prediction]:
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            predictions = self.model.predict(self.model(torch.stack(list(prepared)).to(self.device)))
+        labels, probabilities = predictions["labels"].tolist(), predictions["probabilities"].tolist()
+        return [
+            {"label": label, "score": row[label], "probabilities": row}
+            for label, row in zip(labels, probabilities, strict=True)
+        ]
+
+    def examples(self, dataset: Any, count: int) -> Iterator[Example]:
+        """The image is as the model gets it, the truth its label."""
+        chosen = [
+            (int(dataset.labels[position]), self.prepare(image)) for position, image in self._images(dataset, count)
+        ]
+        if chosen:
+            predictions = self.predict([image for _, image in chosen])
+            for (label, image), prediction in zip(chosen, predictions, strict=True):
+                yield {"image": image, "truth": label, "prediction": prediction}

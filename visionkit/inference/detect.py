@@ -1,0 +1,63 @@
+"""Detection of objects in images: boxes, and a mask for each where the model draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.structures.boxes import rescale_boxes
+from visionkit.structures.rle import paste_masks
+
+__all__ = ["DetectInference"]
+
+
+class DetectInference(Inference):
+    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), the best first.
+
+    Models of task=instance add ``masks``: n `visionkit.structures.rle.RunLengths`.
+    """
+
+    batch_limit = 16
+
+    def check_options(self) -> None:
+        self.options.allow("min_score", because="this run looks at each image as a whole.")
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
+        return self.transform.fit(image), image.shape[1:]
+
+    @torch.inference_mode()
+    def predict(self, prepared: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Prediction]:
+        fitted, sizes = zip(*prepared, strict=True)
+        images, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
+        with autocast(self.device, self.precision):
+            outputs = self.model.predict(self.model(images, image_sizes), image_sizes)
+        original = torch.tensor([tuple(size) for size in sizes], device=self.device)
+        outputs = {**outputs, "boxes": rescale_boxes(outputs["boxes"].float(), image_sizes, original)}
+        outputs = {
+            name: (value.float() if value.is_floating_point() else value).cpu() for name, value in outputs.items()
+        }
+        predictions: list[Prediction] = []
+        for i, (height, width) in enumerate(sizes):
+            present = outputs["labels"][i] >= 0
+            prediction: Prediction = {name: value[i][present] for name, value in outputs.items()}
+            if "mask_logits" in prediction:
+                logits = prediction.pop("mask_logits")
+                prediction["masks"] = paste_masks(logits, prediction["boxes"], (height, width))
+            predictions.append(prediction)
+        return predictions
+
+    def examples(self, dataset: Any, count: int) -> Iterator[Example]:
+        """The truth is as a prediction without scores, and ``crowd`` (m, 4), the boxes of crowds."""
+        for position, image in self._images(dataset, count):
+            (prediction,) = self.predict([self.prepare(image)])
+            annotation = dataset.annotation(position)
+            single = annotation.select(~annotation.crowd)
+            truth: Prediction = {"boxes": single.boxes, "labels": single.labels}
+            if "masks" in prediction:
+                truth["masks"] = single.runs(*image.shape[1:])
+            truth["crowd"] = annotation.boxes[annotation.crowd]
+            yield {"image": image, "truth": truth, "prediction": prediction}

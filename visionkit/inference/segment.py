@@ -1,0 +1,86 @@
+"""Semantic segmentation of images: the class of each pixel, of the whole image or by windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionkit.errors import UserError
+from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.options import PredictOptions
+from visionkit.inference.sliding_window import slide
+from visionkit.structures.class_ids import IGNORE_INDEX
+from visionkit.structures.masks import restore_logits, restore_masks
+
+__all__ = ["SegmentInference"]
+
+OVERLAP = 0.25
+
+
+class SegmentInference(Inference):
+    """Predictions are ``mask``: class ids (h, w) uint8."""
+
+    batch_limit = 16
+
+    def __init__(
+        self,
+        model: Any,
+        transform: Any,
+        data: Mapping[str, Any],
+        *,
+        precision: str = "32",
+        options: PredictOptions | None = None,
+    ) -> None:
+        super().__init__(model, transform, data, precision=precision, options=options)
+        window = self.options.window
+        self.window = tuple(data["image_size"]) if window == "auto" else window
+        self.overlap = OVERLAP if self.options.overlap is None else self.options.overlap
+
+    def check_options(self) -> None:
+        self.options.allow("window", "overlap", because="this run segments: every pixel gets its most likely class.")
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
+        """The image as it is where windows slide over it, else fitted; and its height and width."""
+        return image if self.window else self.transform.fit(image), image.shape[1:]
+
+    def predict(self, prepared: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Prediction]:
+        if self.window:
+            return [{"mask": self._slide(image, self.window)} for image, _ in prepared]
+        logits, image_sizes = self._logits([fitted for fitted, _ in prepared])
+        sizes = [tuple(size) for _, size in prepared]
+        with torch.inference_mode():
+            masks = restore_masks(logits, image_sizes, torch.tensor(sizes, device=logits.device)).cpu()
+        return [{"mask": mask[:height, :width]} for mask, (height, width) in zip(masks, sizes, strict=True)]
+
+    def examples(self, dataset: Any, count: int) -> Iterator[Example]:
+        """The truth is a mask; what is ignored there is ignored in the prediction too."""
+        for position, image in self._images(dataset, count):
+            try:
+                truth = dataset.mask(position)
+            except UserError:
+                continue
+            (prediction,) = self.predict([self.prepare(image)])
+            mask = prediction["mask"].masked_fill(truth == IGNORE_INDEX, IGNORE_INDEX)
+            yield {"image": image, "truth": truth, "prediction": {"mask": mask}}
+
+    @torch.inference_mode()
+    def _logits(self, fitted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits (B, K, H, W) float32 of fitted images, and their sizes in the batch."""
+        images, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
+        with autocast(self.device, self.precision):
+            outputs = self.model(images, image_sizes)
+        return outputs["logits"].float(), image_sizes
+
+    @torch.inference_mode()
+    def _slide(self, image: Tensor, window: tuple[int, ...]) -> Tensor:
+        """The mask of an image by windows, each of which goes into the model as an image by itself would."""
+
+        def probabilities(crops: Tensor) -> Tensor:
+            logits, image_sizes = self._logits([self.transform.fit(crop) for crop in crops])
+            sizes = image_sizes.new_tensor([crops.shape[2:]] * len(crops))
+            return torch.stack(restore_logits(logits, image_sizes, sizes)).softmax(dim=1)
+
+        return slide(probabilities, image, window=(window[0], window[1]), overlap=self.overlap)

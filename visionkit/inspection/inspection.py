@@ -1,0 +1,103 @@
+"""All that arithmetic says of one network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from visionkit.backbones import read_backbone
+from visionkit.backbones.weights.sources import check_weights
+from visionkit.blocks.shapes import pair
+from visionkit.heads import parse_head
+from visionkit.inspection.explanations import Explanation, explain
+from visionkit.inspection.layers import LayerRow, layer_rows
+from visionkit.inspection.network import Network, network
+from visionkit.inspection.stages import shares
+from visionkit.inspection.totals import Totals, totals
+from visionkit.inspection.warnings import warnings
+
+if TYPE_CHECKING:
+    from visionkit.runs.config import RunConfig
+
+__all__ = ["InspectOptions", "Inspection", "inspect_network"]
+
+Count = Annotated[int, Field(gt=0, le=65_536)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions:
+    """The verb's own keys; None leaves the choice to the backbone's file or the data set."""
+
+    image_size: Count | tuple[Count, Count] | None = None
+    in_channels: Annotated[int, Field(gt=0, le=4096)] | None = None
+    num_classes: Count | None = None
+    batch_size: Count = 1
+    depth: Count = 2
+    by: Literal["layer", "stage"] = "layer"
+    explain: bool = False
+    format: Literal["text", "json", "csv", "markdown"] = "text"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that arithmetic says of one network, which serves a task."""
+
+    task: str
+    net: Network
+    totals: Totals
+    layers: list[LayerRow]
+    explanations: list[Explanation]
+    warnings: list[str]
+
+    def to_json(self, *, by: str, explained: bool) -> dict[str, Any]:
+        """As plain values: ``layers`` or ``stages``, ``totals``, and explanations where wanted."""
+        document: dict[str, Any] = {
+            "backbone": self.net.name,
+            "input": list(self.net.input),
+            "num_classes": self.net.num_classes,
+        }
+        if by == "stage":
+            document["stages"] = shares(self.net)
+        else:
+            document["layers"] = [row.to_json() for row in self.layers]
+        document["totals"] = self.totals.to_json()
+        if explained:
+            document["explanations"] = [explanation.to_json() for explanation in self.explanations]
+            document["warnings"] = self.warnings
+        return document
+
+
+def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: bool) -> Inspection:
+    """Inspect the network of a run.
+
+    Args:
+        config: Of which backbone, head and optimizer count.
+        options: The verb's own keys.
+        use_dataset: Whether channels, size and classes come from the data set.
+
+    Raises:
+        UserError: If a layer does not fit into its input, or anything else that ``train`` refuses.
+    """
+    check_weights(config.backbone, config.weights)
+    head = parse_head(config.head, task=config.task.name)
+    info = config.source.info() if use_dataset else None
+    if info is None and options.num_classes is None:  # what the default data set would make of it, train refuses
+        head.check(num_classes=config.source.info().num_classes)
+    in_channels = options.in_channels or (info.in_channels if info else None)
+    backbone = head.adapt_backbone(read_backbone(config.plain["backbone"], in_channels=in_channels))
+    net = network(
+        backbone,
+        image_size=pair(options.image_size or (info.image_size if info else backbone.image_size)),
+        head=head,
+        num_classes=options.num_classes or (info.num_classes if info else None),
+    )
+    return Inspection(
+        config.task.name,
+        net,
+        totals(net, batch_size=options.batch_size, optimizer=config.recipe.optimizer),
+        layer_rows(net, depth=options.depth),
+        explain(net) if options.explain else [],
+        warnings(net) if options.explain else [],
+    )

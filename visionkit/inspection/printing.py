@@ -1,0 +1,86 @@
+"""Inspections on the screen: a table, totals, explanations, or several networks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from visionkit.console import print_json, stdout_console
+from visionkit.inspection.compare import comparison, ratios
+from visionkit.inspection.inspection import Inspection, InspectOptions
+from visionkit.inspection.stages import shares, stage_bars
+from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
+
+__all__ = ["print_inspections"]
+
+
+def print_inspections(inspections: Sequence[Inspection], options: InspectOptions) -> None:
+    """Print what arithmetic knows of one network, or of several side by side."""
+    if len(inspections) > 1 and options.by == "layer":
+        _print_comparison(inspections, options)
+    elif options.format == "json":
+        documents = [inspection.to_json(by=options.by, explained=options.explain) for inspection in inspections]
+        print_json(documents[0] if len(documents) == 1 else {"backbones": documents})
+    else:
+        for inspection in inspections:
+            _print_table(inspection, options)
+
+
+def _print_table(inspection: Inspection, options: InspectOptions) -> None:
+    grid = (
+        stage_bars(inspection.net)
+        if options.by == "stage"
+        else layer_grid(inspection.net, inspection.layers, inspection.totals)
+    )
+    if options.format == "csv" and options.by == "layer":
+        grid = Grid.of_mappings([row.to_json() for row in inspection.layers])
+    elif options.format == "csv":
+        grid = Grid.of_mappings(shares(inspection.net))
+    print_grid(grid, options.format)
+    if options.format == "text":
+        console = stdout_console()
+        for line in total_lines(inspection.totals):
+            console.print(line, soft_wrap=True)
+        if inspection.net.num_classes is None:
+            more = "a classifier" if inspection.task == "classify" else "what stands on it"
+            console.print(f"The backbone alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
+        _print_explanations(inspection)
+    elif options.format == "markdown":
+        print("\n".join(["", *(f"- {line}" for line in total_lines(inspection.totals))]))
+        _print_explanations(inspection)
+
+
+def _print_explanations(inspection: Inspection) -> None:
+    console = stdout_console()
+    for explanation in inspection.explanations:
+        console.print()
+        console.print(explanation.title, style="bold", markup=False)
+        for label, text in explanation.lines:
+            console.print(f"  {label:<12} {text}", soft_wrap=True, markup=False)
+    for warning in inspection.warnings:
+        console.print()
+        console.print(f"[bold]Mind:[/] {escape(warning)}", soft_wrap=True)
+
+
+def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions) -> None:
+    pairs = [(inspection.net, inspection.totals) for inspection in inspections]
+    if options.format == "json":
+        documents = []
+        for inspection in inspections:
+            document = inspection.to_json(by=options.by, explained=options.explain)
+            del document["layers"]
+            documents.append(document)
+        print_json({"backbones": documents, "ratios": ratios(pairs)})
+        return
+    print_grid(comparison(pairs, exact=options.format == "csv"), options.format)
+    if options.format == "csv":
+        return
+    if all(net.num_classes is None for net, _ in pairs):
+        more = "classifiers" if inspections[0].task == "classify" else "what stands on them"
+        stdout_console().print(f"The backbones alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
+    for inspection in inspections:
+        if inspection.explanations or inspection.warnings:
+            stdout_console().print()
+            stdout_console().print(inspection.net.name, style="bold underline", markup=False)
+            _print_explanations(inspection)

@@ -1,0 +1,52 @@
+"""Precision over recall."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from visionkit.report.plots.figure import save_figure, style_axes
+from visionkit.report.style import FAINT, INK, short
+
+__all__ = ["plot_precision_recall"]
+
+
+COLOURS = matplotlib.colormaps["tab10"]
+
+
+def plot_precision_recall(
+    recall: Sequence[float],
+    mean: Sequence[float | None],
+    classes: Mapping[str, Sequence[float | None]],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw precision over recall, a line per class and a thick one for their mean.
+
+    Args:
+        recall: 0..1, increasing.
+        mean: As many values in 0..1; None where no class has objects.
+        classes: The same for each class; None where it has no objects.
+        path: Where the PNG goes.
+        title: The line above.
+    """
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    there = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
+    for place, (name, values) in enumerate(there.items()):
+        colour, label = (COLOURS(place), short(name)) if len(there) <= 10 else (FAINT, None)
+        axes.plot(recall, values, color=colour, linewidth=1.2, label=label)
+    if there:
+        axes.plot(recall, np.asarray(mean, dtype=float), color=INK, linewidth=2.4, label="mean")
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axes.text(0.5, 0.5, "no objects", ha="center", color=INK)
+    style_axes(axes)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_xlabel("recall", color=INK)
+    axes.set_ylabel("precision", color=INK)
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    save_figure(figure, path)

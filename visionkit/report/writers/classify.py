@@ -1,0 +1,50 @@
+"""Result files of classification: a table of probabilities."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visionkit.files import write_atomic
+from visionkit.report.writers.base import SHOWN, ResultWriter
+
+__all__ = ["ClassifyWriter"]
+
+
+class ClassifyWriter(ResultWriter):
+    """A row per image: its class and the probability of each."""
+
+    files = ("predictions.csv", "predictions.json")
+
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+        self.rows.append(
+            {
+                "file": str(path),
+                "label": prediction["label"],
+                "class": self.class_names[prediction["label"]],
+                "score": prediction["score"],
+                "probabilities": dict(zip(self.class_names, prediction["probabilities"], strict=True)),
+            }
+        )
+
+    def write(self) -> None:
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["file", "label", "class", "score", *self.class_names])
+        for row in self.rows:
+            probabilities = (f"{value:.6f}" for value in row["probabilities"].values())
+            writer.writerow([row["file"], row["label"], row["class"], f"{row['score']:.6f}", *probabilities])
+        write_atomic(self.folder / "predictions.csv", table.getvalue())
+        write_atomic(self.folder / "predictions.json", json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
+
+    def summary(self) -> list[str]:
+        counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}
+        return [
+            *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:SHOWN]),
+            *self._more(),
+            f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+        ]

@@ -1,0 +1,83 @@
+"""Result files of detection: annotated images, and boxes as in COCO's results files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from visionkit.files import write_atomic
+from visionkit.report.boxes import write_boxes
+from visionkit.report.drawing.detect import MIN_SCORE, drawn_boxes, select
+from visionkit.report.writers.base import SHOWN, ResultWriter, common_folder, picture_name
+
+__all__ = ["DetectWriter"]
+
+
+class DetectWriter(ResultWriter):
+    """A row per box, and a picture per image, in which boxes with a low score are left out."""
+
+    files = ("predictions.json", "images")
+    objects: ClassVar[str] = "boxes"
+
+    def __init__(
+        self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
+    ) -> None:
+        super().__init__(folder, data, paths, min_score=MIN_SCORE if min_score is None else min_score)
+        self.categories = data.get("category_ids") or list(range(len(self.class_names)))
+        self.image_ids, self.shared_folder = _image_ids(paths), common_folder(paths)
+        self.counts: dict[Path, Counter[str]] = {}
+
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+        self.rows += self._rows(path, prediction)
+        shown = select(prediction, prediction["scores"] >= self.min_score)
+        self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
+        picture = picture_name(path.absolute().relative_to(self.shared_folder))
+        write_boxes(image, drawn_boxes(shown, self.class_names), self.folder / "images" / picture)
+
+    def write(self) -> None:
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
+        write_atomic(self.folder / "predictions.json", f"[\n{lines}\n]\n" if lines else "[]\n")
+
+    def summary(self) -> list[str]:
+        total: Counter[str] = sum(self.counts.values(), Counter())
+        return [
+            *(f"{path}: {_in_words(counts)}" for path, counts in list(self.counts.items())[:SHOWN]),
+            *([f"... and {len(self.counts) - SHOWN:,} more"] if len(self.counts) > SHOWN else []),
+            f"{len(self.counts):,} images, {self.objects} with a score of {self.min_score:g} or more: "
+            f"{_in_words(total)}",
+            f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
+        ]
+
+    def _rows(self, path: Path, prediction: Mapping[str, Any]) -> list[dict[str, Any]]:
+        boxes, labels, scores = (prediction[name].tolist() for name in ("boxes", "labels", "scores"))
+        masks = prediction.get("masks")
+        segmentations = [{}] * len(labels) if masks is None else [{"segmentation": mask} for mask in masks]
+        return [
+            {
+                "image_id": self.image_ids[path],
+                "file_name": str(path),
+                "category_id": self.categories[label],
+                "category_name": self.class_names[label],
+                "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+                "score": round(score, 6),
+                **segmentation,
+            }
+            for (left, top, right, bottom), label, score, segmentation in zip(
+                boxes, labels, scores, segmentations, strict=True
+            )
+        ]
+
+
+def _image_ids(paths: Sequence[Path]) -> dict[Path, int]:
+    """COCO's own images are named by their ids; others are counted from 1."""
+    stems = [path.stem for path in paths]
+    if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
+        return {path: int(path.stem) for path in paths}
+    return {path: number for number, path in enumerate(paths, start=1)}
+
+
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in counts.most_common()) or "none"

@@ -1,0 +1,93 @@
+"""Result files of semantic segmentation: masks of ids, overlays, and a file that says what the ids mean."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionkit.files import write_atomic
+from visionkit.report.masks import mask_colours, write_mask, write_overlay
+from visionkit.report.writers.base import SHOWN, ResultWriter, common_folder, picture_name
+from visionkit.structures.class_ids import IGNORE_INDEX
+
+__all__ = ["SegmentWriter"]
+
+
+class SegmentWriter(ResultWriter):
+    """For each image a mask, a picture, and a row with the pixels of each class."""
+
+    files = ("predictions.json", "masks", "images")
+
+    def __init__(
+        self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
+    ) -> None:
+        super().__init__(folder, data, paths, min_score=min_score)
+        self.ids = _mask_ids(data.get("category_ids"), len(self.class_names))
+        self.colours = dict(zip(self.ids.tolist(), mask_colours(self.class_names), strict=False))
+        self.pictures, self.masks = _file_names(paths)
+
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+        mask = np.asarray(prediction["mask"])
+        write_mask(self.ids[mask], self.colours, self.folder / "masks" / self.masks[path])
+        write_overlay(image, mask, self.class_names, self.folder / "images" / self.pictures[path])
+        counts = np.bincount(mask.ravel(), minlength=len(self.class_names)).tolist()
+        self.rows.append(
+            {
+                "file_name": str(path),
+                "mask": str(Path("masks", self.masks[path])),
+                "pixels": {name: count for name, count in zip(self.class_names, counts, strict=True) if count},
+            }
+        )
+
+    def write(self) -> None:
+        colours = mask_colours(self.class_names)
+        classes = [
+            {"id": number, "name": name, "colour": colour}
+            for number, name, colour in zip(self.ids.tolist(), self.class_names, colours, strict=False)
+        ]
+        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
+        text = f'{{"classes": {json.dumps(classes, ensure_ascii=False)},\n"images": [\n{rows}\n]}}\n'
+        write_atomic(self.folder / "predictions.json", text)
+
+    def summary(self) -> list[str]:
+        total: Counter[str] = Counter()
+        for row in self.rows:
+            total.update(row["pixels"])
+        return [
+            *(f"{row['file_name']}: {_shares(row['pixels'])}" for row in self.rows[:SHOWN]),
+            *self._more(),
+            f"{len(self.rows):,} images: {_shares(total)}",
+        ]
+
+
+def _mask_ids(category_ids: Sequence[int] | None, count: int) -> NDArray[np.uint8]:
+    """What stands in a mask's file for each class: the data set's own numbers where they fit, and 255 as it is."""
+    ids = np.arange(256, dtype=np.uint8)
+    if category_ids is not None and len(category_ids) == count and all(0 <= own < IGNORE_INDEX for own in category_ids):
+        ids[:count] = category_ids
+    return ids
+
+
+def _file_names(paths: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, Path]]:
+    """Of pictures and masks: as images lie below the folder that all share; masks by their stems alone."""
+    shared = common_folder(paths)
+    names = {path: path.absolute().relative_to(shared) for path in paths}
+    stems = Counter(name.with_suffix("") for name in names.values())
+    pictures = {path: picture_name(name) for path, name in names.items()}
+    masks = {
+        path: name.with_suffix(".png") if stems[name.with_suffix("")] == 1 else name.with_name(f"{name.name}.png")
+        for path, name in names.items()
+    }
+    return pictures, masks
+
+
+def _shares(pixels: Mapping[str, int]) -> str:
+    total = sum(pixels.values())
+    most = sorted(pixels.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in most)
