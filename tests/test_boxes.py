@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, generalized_box_iou_loss
 
-from visionkit.structures.boxes import apply_deltas, box_deltas, clip_boxes, generalized_iou, rescale_boxes, batched_nms
+from visionkit.structures.boxes import apply_deltas, batched_nms, box_deltas, clip_boxes, generalized_iou, rescale_boxes
 
 
 def random_boxes(*shape, seed=0, size=100.0):

@@ -21,9 +21,9 @@ from visionkit.blocks import BLOCKS, Activation, Init
 from visionkit.blocks.base import INHERITED
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.shapes import pair
+from visionkit.heads import parse_head
 from visionkit.inspection.network import Network, network
 from visionkit.inspection.tables import in_bytes
-from visionkit.heads import parse_head
 from visionkit.registry import Registry
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -109,7 +109,7 @@ def whole_models(head: str, backbone: str, options: argparse.Namespace) -> list[
     listed = as_list(truth)
 
     def maps(ours: VisionModel = ours) -> list[Tensor]:
-        return convolutions(ours, ours.preprocess(images, sizes).contiguous(memory_format=FORMATS[options.format]))
+        return convolutions(ours, ours.transform(images, sizes).contiguous(memory_format=FORMATS[options.format]))
 
     with torch.no_grad():
         gradients = [torch.ones_like(x) for x in maps()]

@@ -23,7 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from visionkit.console import Printer
 from visionkit.models import create_model
+from visionkit.models.prepare import prepare_model
+from visionkit.runs.environment import describe_environment
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, Hardware, Recipe, Schedule, Sgd
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -31,13 +36,8 @@ from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
-from visionkit.console import Printer
-from visionkit.runs.environment import describe_environment
-from visionkit.models.prepare import prepare_model
 from visionkit.training.optimizers import make_optimizer, parameter_groups
 from visionkit.training.schedules import make_schedule
-from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, Hardware, Recipe, Schedule, Sgd
 from visionkit.training.trainer import make_trainer, quiet, seed
 
 

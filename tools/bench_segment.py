@@ -26,10 +26,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.structures.masks import restore_masks
 from visionkit.metrics.segmentation import SegmentationMetrics
 from visionkit.models import VisionModel, convert_state_dict, create_model
 from visionkit.runs.environment import describe_environment
+from visionkit.structures.masks import restore_masks
 
 CLASSES = 12
 CASES = {

@@ -1,9 +1,15 @@
-"""Where the shipped configuration lies."""
+"""Where the shipped configuration lies, and YAML that holds nothing that could surprise; PyYAML alone."""
 
+from __future__ import annotations
+
+import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["conf_folder"]
+import yaml
+
+__all__ = ["PlainLoader", "conf_folder"]
 
 
 @lru_cache(maxsize=1)
@@ -18,3 +24,34 @@ def conf_folder() -> Path:
         if (folder / "config.yaml").is_file():
             return folder
     raise FileNotFoundError("visionkit is not installed completely: conf/config.yaml is missing. Install it again.")
+
+
+class PlainLoader(yaml.SafeLoader):
+    """YAML's safe subset without aliases, duplicate keys, or floats that YAML 1.1 reads as words."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the alias '*{event.anchor}' is not allowed; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key.value, str):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)

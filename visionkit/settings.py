@@ -170,14 +170,14 @@ class Hardware:
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Count | Literal["auto"]
     num_nodes: Count
+    node_rank: Annotated[int, Field(ge=0)]
+    rendezvous: str | None
+    timeout: Count
+    strategy: Literal["ddp", "fsdp"]
+    sync_batch_norm: bool
     precision: Literal["32", "bf16", "16"]
     compile: bool
     channels_last: bool
-    node_rank: Annotated[int, Field(ge=0)] = 0
-    rendezvous: str | None = None
-    timeout: Count = 300
-    strategy: Literal["ddp", "fsdp"] = "ddp"
-    sync_batch_norm: bool = True
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Hardware":

@@ -18,7 +18,7 @@ import json, sys, torch
 from visionkit.models import create_model
 model = create_model("classify", {"name": "timm", "model": "mobilenetv3_small_050", "weights": "imagenet"},
                      num_classes=2, in_channels=int(sys.argv[1]))
-black = model.preprocess(torch.zeros(1, int(sys.argv[1]), 1, 1, dtype=torch.uint8))
+black = model.normalize(torch.zeros(1, int(sys.argv[1]), 1, 1, dtype=torch.uint8))
 print(json.dumps([model.backbone.net.conv_stem.weight.sum().item(), black.flatten().tolist()]))
 """
 

@@ -11,8 +11,8 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.backbones.weights.sources import LoadedWeights, check_weights, find_weights, published_mean_std
 from visionkit.backbones.weights.load import load_backbone_weights, load_strictly, read_state_dict, without_old_names
+from visionkit.backbones.weights.sources import LoadedWeights, check_weights, find_weights, published_mean_std
 from visionkit.errors import UserError
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 

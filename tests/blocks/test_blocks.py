@@ -13,13 +13,13 @@ from visionkit.blocks import (
     Composite,
     Concat,
     Conv,
+    FeatureShape,
     Gate,
     Identity,
     LayerError,
     Primitive,
     Residual,
     Sequential,
-    FeatureShape,
     build,
     expand,
     hold_stride,
@@ -131,7 +131,8 @@ def test_receptive_field_equals_the_footprint_of_a_gradient():
         {"type": "conv", "out_channels": 2, "kernel_size": [3, 1], "dilation": 2},
     ]
     tree, signal = expand(
-        Sequential({f"l{i}": parse_block(b, where="t", defaults={}) for i, b in enumerate(blocks)}), FeatureShape.image(1, 65)
+        Sequential({f"l{i}": parse_block(b, where="t", defaults={}) for i, b in enumerate(blocks)}),
+        FeatureShape.image(1, 65),
     )
     module, _ = build(tree, FeatureShape.image(1, 65))
     for parameter in module.parameters():

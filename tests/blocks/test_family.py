@@ -7,13 +7,13 @@ from torch import nn
 
 from visionkit.blocks import (
     Conv,
+    FeatureShape,
     Gate,
     Identity,
     InvertedResidual,
     LayerError,
     Residual,
     Sequential,
-    FeatureShape,
     SqueezeExcitation,
     build,
     count_residuals,
@@ -164,7 +164,7 @@ def test_what_is_no_block_is_refused_by_name_and_place(values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"type": "shuffle_unit", "out_channels": 10}, "keeps its 8 channels, but out_channels is 10"),
+        ({"type": "shuffle_unit", "out_channels": 10}, "saved_for_backward its 8 channels, but out_channels is 10"),
         ({"type": "shuffle_unit", "out_channels": 7, "stride": 2}, "out_channels must be even, found 7"),
         ({"type": "channel_shuffle", "groups": 3}, "groups=3 does not divide the 8 channels"),
         ({"type": "x_block", "out_channels": 12, "group_width": 5}, "group_width 5 does not divide out_channels 12"),
@@ -202,7 +202,9 @@ def test_the_footprint_of_a_held_back_patch_convolution_is_the_declared_one():
 
 def _two_residuals():
     conv = Conv(out_channels=2, kernel_size=1)
-    return expand(Sequential({"a": Residual(conv, Identity()), "b": Residual(conv, Identity())}), FeatureShape.image(2, 4))[0]
+    return expand(
+        Sequential({"a": Residual(conv, Identity()), "b": Residual(conv, Identity())}), FeatureShape.image(2, 4)
+    )[0]
 
 
 def test_stochastic_depth_is_given_in_the_order_of_execution():

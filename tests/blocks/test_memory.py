@@ -9,10 +9,10 @@ from torch.utils._pytree import tree_leaves
 
 from visionkit.backbones import list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
-from visionkit.blocks import Conv, Sequential, FeatureShape, expand, trace
-from visionkit.inspection.memory import estimate_memory
+from visionkit.blocks import Conv, FeatureShape, Sequential, expand, trace
 from visionkit.blocks.normalization import NORMS
 from visionkit.heads import parse_head
+from visionkit.inspection.memory import estimate_memory
 from visionkit.models import create_model
 
 BATCH = 37

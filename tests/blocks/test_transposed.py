@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from visionkit.blocks import Axis, ConvTranspose2d, Init, FeatureShape, trace
+from visionkit.blocks import Axis, ConvTranspose2d, FeatureShape, Init, trace
 
 
 @pytest.mark.parametrize(("factor", "bias"), [(2, True), (3, False)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionkit.cli.overrides import Override, apply_overrides, read_value, parse_overrides
+from visionkit.cli.overrides import Override, apply_overrides, parse_overrides, read_value
 from visionkit.errors import UserError
 
 GROUPS = ("backbone", "dataset")

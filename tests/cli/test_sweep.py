@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionkit.cli.expand import Interval, sweep_values, combinations
+from visionkit.cli.expand import Interval, combinations, sweep_values
 from visionkit.cli.sweep import parse_sweep_words
 from visionkit.errors import UserError
 

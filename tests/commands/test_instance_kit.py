@@ -10,10 +10,10 @@ from pycocotools import mask as coco
 from torch import nn
 
 from visionkit.commands.kits import KITS
-from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.transforms import InputTransform
+from visionkit.inference.options import PredictOptions
 
 BLUE, RED = (0x1F, 0x5F, 0xBF), (0xC8, 0x32, 0x1F)
 CLASSES = ("cat", "dog")

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import nn
 
 from visionkit.commands.kits import KITS
-from visionkit.inference.options import PredictOptions
 from visionkit.data.annotations import Annotation
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
+from visionkit.inference.options import PredictOptions
 from visionkit.tasks.info import TASKS
 
 BLUE, RED = (0x1F, 0x5F, 0xBF), (0xC8, 0x32, 0x1F)

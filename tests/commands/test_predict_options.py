@@ -2,8 +2,8 @@
 
 import pytest
 
-from visionkit.inference.options import PredictOptions
 from visionkit.errors import UserError
+from visionkit.inference.options import PredictOptions
 
 
 def test_what_is_not_typed_is_left_to_the_task():

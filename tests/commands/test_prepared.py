@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from visionkit.training.setup import check_same_command
 from visionkit.errors import UserError
+from visionkit.training.setup import check_same_command
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from visionkit.sweeps.space import SearchSettings, check_same
 from visionkit.errors import UserError
+from visionkit.sweeps.space import SearchSettings, check_same
 from visionkit.tasks.info import TASKS, TaskInfo
 
 pytest.importorskip("optuna")
@@ -74,13 +74,13 @@ def test_a_poor_run_ends_where_less_is_better_too_and_an_epoch_counts_once(tmp_p
     made = study(tmp_path, info=TaskInfo(name="x", target="label", monitor="val/loss", mode="min"))
     for _ in range(5):
         trial = made.ask()
-        assert not trial.look(1, 0.5)
+        assert not trial.on_score(1, 0.5)
         made.tell(trial, "done", 0.5)
     trial = made.ask()
-    assert not trial.look(1, math.nan)
-    assert trial.look(1, 0.6)
-    assert trial.look(1, 0.1)  # an epoch that is trained once more
-    assert not trial.look(2, 0.4)
+    assert not trial.on_score(1, math.nan)
+    assert trial.on_score(1, 0.6)
+    assert trial.on_score(1, 0.1)  # an epoch that is trained once more
+    assert not trial.on_score(2, 0.4)
 
 
 def test_what_was_searched_is_compared_and_how_many_trials_is_not():

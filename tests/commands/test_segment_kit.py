@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 
 from visionkit.commands.kits import KITS
-from visionkit.inference.options import PredictOptions
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
+from visionkit.inference.options import PredictOptions
 from visionkit.metrics.table import Table
 
 CLASSES = ("background", "cat", "dog")
@@ -44,11 +44,11 @@ def _thirds(height, width):
     return (_image(height, width)[0] // 120).numpy()
 
 
-def _results(tmp_path, names, *, preprocess=None, precision="32", options=None, **data):
+def _results(tmp_path, names, *, transform=None, precision="32", options=None, **data):
     paths = [tmp_path / name for name in names]
     return KITS["segment"].results(
         _Model(),
-        preprocess or InputTransform((48, 48), "letterbox"),
+        transform or InputTransform((48, 48), "letterbox"),
         {"class_names": CLASSES, "image_size": [48, 48], **data},
         target=tmp_path / "out",
         paths=paths,
@@ -126,7 +126,7 @@ def test_large_images_are_looked_at_by_windows_of_their_own_pixels(tmp_path, win
 
 def test_windows_are_brought_to_the_size_that_the_model_was_trained_at(tmp_path):
     results, paths = _results(
-        tmp_path, ("a.png",), preprocess=InputTransform((24, 24), "letterbox"), options=PredictOptions(window=(96, 48))
+        tmp_path, ("a.png",), transform=InputTransform((24, 24), "letterbox"), options=PredictOptions(window=(96, 48))
     )
     _take(results, paths, [_image(200, 90)])
     assert {shape[1:] for shape in results.model.seen} == {(3, 24, 24)}
@@ -197,8 +197,8 @@ class _Samples:
 
 def test_predictions_stand_beside_the_truth_and_what_does_not_count_is_clear_in_both(tmp_path):
     samples = _Samples(_image(48, 48), None, _image(48, 48), masks=(_image(48, 48), _image(48, 48), None))
-    preprocess = InputTransform((48, 48), "letterbox")
-    KITS["segment"].draw_predictions(_Model(), samples, preprocess, CLASSES, tmp_path / "p.png")
+    transform = InputTransform((48, 48), "letterbox")
+    KITS["segment"].draw_predictions(_Model(), samples, transform, CLASSES, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     panels = [pixels[56:376, left : left + 320] for left in (8, 336, 664)]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from visionkit.sweeps.job import Row
-from visionkit.sweeps.summary import best_run, shorten, confidence, group_runs
+from visionkit.sweeps.summary import best_run, confidence, group_runs, shorten
 from visionkit.tasks.info import TASKS, TaskInfo
 
 ACCURACY = TASKS["classify"]

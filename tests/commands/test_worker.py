@@ -10,8 +10,8 @@ import torch
 from torch import distributed
 
 from visionkit.distributed.comm import all_reduce_sum
-from visionkit.training.worker import _from_another
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES
+from visionkit.training.worker import _from_another
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

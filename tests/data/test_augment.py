@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.data.augment.image import Augment
+from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.errors import UserError
 
 EXAMPLES = {

@@ -59,7 +59,7 @@ def test_digits_give_scenes_to_who_wants_boxes(settings):
     assert train["images"].shape == (8, 1, 128, 128)
     assert "truth_boxes" not in train
     assert torch.equal(val["truth_boxes"], val["boxes"])
-    assert int(module.class_counts().sum()) == len(module.samples("train").annotations.objects)
+    assert int(module.class_counts().sum()) == len(module.dataset("train").annotations.objects)
 
 
 @pytest.mark.parametrize("fit", ["letterbox", "resize_pad", "resize"])
@@ -87,9 +87,9 @@ def test_a_pass_that_is_resumed_goes_on_with_the_same_batches(make_module):
 def test_evaluation_and_prediction_see_the_same_pixels(make_module, fit):
     module = make_module(fit=fit, num_workers=0)
     module.setup()
-    preprocess, samples = module.source.preprocess(), module.samples("val")
+    transform, samples = module.source.input_transform(), module.dataset("val")
     (batch,) = module.val_dataloader()
-    images, sizes = preprocess.pad_batch([preprocess.fit(samples.image(index)) for index in range(4)])
+    images, sizes = transform.pad_batch([transform.fit(samples.image(index)) for index in range(4)])
     assert torch.equal(batch["images"], images)
     assert torch.equal(batch["image_sizes"], sizes)
 
@@ -115,7 +115,7 @@ def test_unreadable_images_are_dropped_with_their_objects_counted_and_named(make
     (boxes_root / "val" / "2.png").write_bytes(b"broken")
     module = make_module(cache_mb=cache_mb, num_workers=0)
     module.setup()
-    whole = make_module(cache_mb=cache_mb).samples("val")
+    whole = make_module(cache_mb=cache_mb).dataset("val")
     (batch,) = module.val_dataloader()
     assert module.notes[-1] == f"1 unreadable image(s) of val dropped: {boxes_root}/val/2.png"
     counts = [int((row >= 0).sum()) for row in batch["truth_labels"]]
@@ -142,4 +142,4 @@ def test_a_division_is_saved_and_read_back(make_module, boxes_root, tmp_path):
     again = make_module(splits_file=file, test_fraction=0, split_seed=4)
     again.setup()
     assert file.read_text() == written
-    assert [again.samples("val").name(0)] == [first.samples("val").name(0)]
+    assert [again.dataset("val").name(0)] == [first.dataset("val").name(0)]

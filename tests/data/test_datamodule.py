@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from visionkit.data.datamodule import VisionDataModule
-from visionkit.data.sources import parse_source
 from visionkit.data.images import load_image
+from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -70,7 +70,7 @@ def test_digits_give_whole_batches_of_uint8_images(make_module):
     batch = next(iter(module.train_dataloader()))
     assert batch["images"].shape == (64, 1, 32, 32)
     assert batch["images"].dtype == torch.uint8
-    assert torch.equal(batch["label"], module.samples("train").labels[batch["index"]])
+    assert torch.equal(batch["label"], module.dataset("train").labels[batch["index"]])
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])
@@ -79,11 +79,11 @@ def test_evaluation_and_prediction_see_the_same_pixels(make_module, make_mnist, 
     changes = {"root": str(make_mnist()), "val_size": 20} if name == "mnist" else {}
     module = make_module(name, batch_size=7, **changes)
     module.setup()
-    preprocess, samples = module.source.preprocess(), module.samples(split)
+    transform, samples = module.source.input_transform(), module.dataset(split)
     seen = 0
     for batch in module.loader(split):
         for image, index in zip(batch["images"], batch["index"].tolist(), strict=True):
-            assert torch.equal(image, preprocess(samples.image(index)))
+            assert torch.equal(image, transform(samples.image(index)))
             seen += 1
     assert seen == len(samples)
 
@@ -93,9 +93,9 @@ def test_evaluation_and_prediction_see_the_same_pixels(make_module, make_mnist, 
 def test_evaluation_and_prediction_see_the_same_pixels_of_files(make_module, tree, cache_mb, fit):
     module = make_module("folder", root=str(tree), image_size=9, fit=fit, cache_mb=cache_mb, num_workers=0)
     module.setup()
-    samples = module.samples("val")
+    samples = module.dataset("val")
     (batch,) = list(module.val_dataloader())
-    expected = [module.source.preprocess()(load_image(samples.name(index))) for index in batch["index"].tolist()]
+    expected = [module.source.input_transform()(load_image(samples.name(index))) for index in batch["index"].tolist()]
     assert torch.equal(batch["images"], torch.stack(expected))
 
 
@@ -121,7 +121,7 @@ def test_resized_crops_are_cut_from_the_original_pixels(make_module, make_tree):
     module.setup("fit")
     assert module._reader("train").decoded.images.shape == (8, 3, 20, 20)
     batch = next(iter(module.train_dataloader()))
-    original = module.samples("train").image(int(batch["index"][0]))
+    original = module.dataset("train").image(int(batch["index"][0]))
     windows = original.unfold(1, 8, 1).unfold(2, 8, 1)  # (3, 13, 13, 8, 8)
     equal = (windows == batch["images"][0][:, None, None]).all(-1).all(-1).all(0)
     assert int(equal.sum()) == 1
@@ -186,7 +186,7 @@ def test_a_division_is_written_once_and_read_back_whatever_the_seed(make_module,
     again.setup()
     assert file.read_text() == written
     assert set(json.loads(written)) == {"train", "val", "test"}
-    test_names = [[m.samples("test").name(i) for i in range(3)] for m in (first, again)]
+    test_names = [[m.dataset("test").name(i) for i in range(3)] for m in (first, again)]
     assert test_names[0] == test_names[1]
     assert [path.name for path in file.parent.iterdir()] == ["splits.json"]
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.data.augment.joint import JointAugment, visible
+from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
@@ -49,15 +49,15 @@ def test_every_augmentation_that_moves_boxes_has_an_example():
 def test_gives_images_of_the_batchs_size_with_boxes_inside_and_the_same_for_the_same_seed(name, mode, channels):
     augment = {name: EXAMPLES[name]}
     check_augment(augment, where="augment", targets=("boxes",))
-    preprocess = InputTransform(SIZE, mode, max_size=120)
+    transform = InputTransform(SIZE, mode, max_size=120)
     first = run(augment, mode, objects=squares(channels=channels))
     again = run(augment, mode, objects=squares(channels=channels))
     for (image, boxes, labels), (image_2, boxes_2, labels_2) in zip(first, again, strict=True):
-        limit = SIZE if mode != "resize_pad" else preprocess.fitted_size(60, 90)
+        limit = SIZE if mode != "resize_pad" else transform.fitted_size(60, 90)
         if name in ("scale_jitter", "iou_crop", "zoom_out"):
             assert all(side <= most for side, most in zip(image.shape[-2:], (120, 120), strict=True))
         else:
-            assert image.shape == (channels, *preprocess.fitted_size(60, 90))
+            assert image.shape == (channels, *transform.fitted_size(60, 90))
         assert mode == "resize_pad" or all(side <= most for side, most in zip(image.shape[-2:], limit, strict=True))
         assert image.dtype == torch.uint8
         assert type(image) is type(boxes) is torch.Tensor
@@ -121,11 +121,11 @@ def test_a_jitter_leaves_out_objects_of_which_little_remains():
 
 
 def test_what_cuts_or_extends_wants_the_original_and_colours_do_not():
-    preprocess = InputTransform(SIZE, "letterbox")
+    transform = InputTransform(SIZE, "letterbox")
     for name in ("iou_crop", "zoom_out", "scale_jitter"):
-        assert JointAugment({name: {}}, preprocess).wants_original
-    assert not JointAugment({"horizontal_flip": {}, "photometric_distort": {}}, preprocess).wants_original
-    assert not JointAugment({"iou_crop": None}, preprocess)
+        assert JointAugment({name: {}}, transform).wants_original
+    assert not JointAugment({"horizontal_flip": {}, "photometric_distort": {}}, transform).wants_original
+    assert not JointAugment({"iou_crop": None}, transform)
 
 
 @pytest.mark.parametrize("name", ["iou_crop", "zoom_out", "scale_jitter", "affine", "horizontal_flip"])

@@ -6,9 +6,9 @@ import torch
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.collate.classification import BatchReader
+from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
-from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
@@ -18,7 +18,7 @@ from group import in_group
 
 
 @pytest.fixture
-def samples() -> TensorDataset:
+def dataset() -> TensorDataset:
     images = torch.randint(0, 256, (21, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return TensorDataset(images, torch.arange(21) % 3, torch.arange(21), prefix="train")
 
@@ -119,10 +119,10 @@ def test_workers_make_the_same_batches_as_this_process(samples):
 
 
 def test_files_are_preprocessed_one_by_one(files):
-    preprocess = InputTransform((5, 5))
-    batches = list(BatchLoader(BatchReader(files, preprocess), BatchSampler(6, 4, training=False, seed=0), split="val"))
+    transform = InputTransform((5, 5))
+    batches = list(BatchLoader(BatchReader(files, transform), BatchSampler(6, 4, training=False, seed=0), split="val"))
     assert [len(batch["label"]) for batch in batches] == [4, 2]
-    assert torch.equal(batches[1]["images"][1], preprocess(files.image(5)))
+    assert torch.equal(batches[1]["images"][1], transform(files.image(5)))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -137,13 +137,17 @@ def test_unreadable_files_are_left_out_and_marked(files, num_workers):
 
 def test_what_is_left_of_a_training_batch_is_no_batch_of_one(files):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=True, seed=0), split="train")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=True, seed=0), split="train"
+    )
     assert [len(batch["index"]) for batch in loader] == [2, 2]
 
 
 def test_batches_of_one_that_were_asked_for_are_kept_beside_unreadable_files(files):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 1, training=True, seed=0), split="train")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 1, training=True, seed=0), split="train"
+    )
     assert sorted(batch["index"].item() for batch in loader) == [0, 1, 2, 4, 5]
 
 
@@ -159,6 +163,8 @@ def test_an_unreadable_file_is_an_error_when_strict(files, num_workers):
 def test_a_split_without_any_readable_file_is_an_error(files):
     for index in range(6):
         Path(files.name(index)).write_bytes(b"broken")
-    loader = BatchLoader(BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=False, seed=0), split="val")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=False, seed=0), split="val"
+    )
     with pytest.raises(UserError, match=r"none of the 6 images of the val split can be read, the first .*0.png"):
         list(loader)

@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from visionkit.data.annotations import Annotation, Annotations
-from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
 from visionkit.data.augment.joint import JointAugment
+from visionkit.data.cache import decode_originals
+from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
+from visionkit.data.collate.detection import InstanceBatchReader
+from visionkit.data.collate.segmentation import SegmentationBatchReader
+from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.loader import BatchLoader
 from visionkit.data.mask_values import ValueTable
-from visionkit.data.collate.segmentation import SegmentationBatchReader
-from visionkit.data.cache import decode_originals
-from visionkit.data.collate.detection import InstanceBatchReader
-from visionkit.data.sampler import BatchSampler
-from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.polygons import Polygons
+from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.structures.rle import decode_mask, unpack_masks
@@ -115,7 +115,7 @@ def test_the_truth_of_large_images_with_many_objects_is_small():
     samples = TensorDataset(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), None, torch.arange(1), prefix="x",
                             annotations=Annotations.join([objects]))  # fmt: skip
     reader = InstanceBatchReader(samples, InputTransform((8, 8), "resize"), training=False)
-    truth = reader.truth([objects], torch.tensor([size]))
+    truth = reader.original_target([objects], torch.tensor([size]))
     assert sum(value.nbytes for value in truth.values()) < count * size[0] * size[1] / 1000
     (first, *_, last) = unpack_masks(truth["truth_runs"][0], size)
     assert (decode_mask(first).sum(), decode_mask(last).sum()) == (900 * 2895, 900 * 2895)
@@ -125,13 +125,13 @@ def test_the_truth_of_large_images_with_many_objects_is_small():
 @pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
 def test_images_in_memory_make_the_same_batches_as_files(files, instances, kind, mode):
     samples = files if kind is SegmentationBatchReader else instances
-    preprocess = InputTransform((32, 32), mode, max_size=70)
-    fitted = decode_originals(samples, budget=10**7, strict=True, fit=preprocess)
+    transform = InputTransform((32, 32), mode, max_size=70)
+    fitted = decode_originals(samples, budget=10**7, strict=True, fit=transform)
     originals = decode_originals(samples, budget=10**7, strict=True)
     first, *others = [
-        whole(kind(samples, preprocess, training=False)),
-        whole(kind(samples, preprocess, training=False, decoded=originals)),
-        whole(kind(samples, preprocess, training=False, decoded=fitted, prepared=True)),
+        whole(kind(samples, transform, training=False)),
+        whole(kind(samples, transform, training=False, decoded=originals)),
+        whole(kind(samples, transform, training=False, decoded=fitted, prepared=True)),
     ]
     for other in others:
         assert set(first) == set(other)
@@ -173,9 +173,9 @@ def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_an_error(files):
 @pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
 def test_workers_make_the_same_batches_as_this_process(files, instances, kind):
     samples = files if kind is SegmentationBatchReader else instances
-    preprocess = InputTransform((32, 32), "letterbox")
-    augment = JointAugment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, preprocess)
-    reader = kind(samples, preprocess, training=True, augment=augment)
+    transform = InputTransform((32, 32), "letterbox")
+    augment = JointAugment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, transform)
+    reader = kind(samples, transform, training=True, augment=augment)
     here, there = (
         BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)
@@ -216,9 +216,9 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
     samples = TensorDataset(
         image.expand(16, 1, 64, 96), None, torch.arange(16), prefix="x", masks=TensorMasks(truth.expand(16, 64, 96))
     )
-    preprocess = InputTransform((48, 64), "letterbox")
-    augment = JointAugment({name: AUGMENTS[name]}, preprocess, mask_fill=255)
-    batch = whole(SegmentationBatchReader(samples, preprocess, training=True, augment=augment))
+    transform = InputTransform((48, 64), "letterbox")
+    augment = JointAugment({name: AUGMENTS[name]}, transform, mask_fill=255)
+    batch = whole(SegmentationBatchReader(samples, transform, training=True, augment=augment))
     assert batch["mask"].shape == (16, *batch["images"].shape[-2:])
     pixels, mask = batch["images"][:, 0].float(), batch["mask"]
     assert set(mask.unique().tolist()) <= {0, 1, 255}
@@ -231,9 +231,9 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
 
 
 def test_pixels_of_objects_move_with_their_boxes(instances):
-    preprocess = InputTransform((60, 60), "resize")
-    augment = JointAugment({"horizontal_flip": {"p": 1.0}, "iou_crop": {}}, preprocess)
-    batch = whole(InstanceBatchReader(instances, preprocess, training=True, augment=augment))
+    transform = InputTransform((60, 60), "resize")
+    augment = JointAugment({"horizontal_flip": {"p": 1.0}, "iou_crop": {}}, transform)
+    batch = whole(InstanceBatchReader(instances, transform, training=True, augment=augment))
     assert int((batch["labels"] >= 0).sum()) >= 2
     for masks, boxes, labels in zip(batch["masks"], batch["boxes"], batch["labels"], strict=True):
         for mask, box, label in zip(masks, boxes.tolist(), labels.tolist(), strict=True):

@@ -4,29 +4,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from visionkit.distributed.devices import available_cores
 from visionkit.data.cache import decode_originals, decode_prepared
 from visionkit.data.dataset import FileDataset
 from visionkit.data.transforms import InputTransform
+from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 
 SIZES = [(8, 8), (6, 10), (8, 8), (3, 4)]
 
 
 @pytest.fixture
-def samples(tmp_path: Path, save_image) -> FileDataset:
+def dataset(tmp_path: Path, save_image) -> FileDataset:
     for index, size in enumerate(SIZES):
         save_image(tmp_path / f"{index}.png", size=size, seed=index)
     return FileDataset(tmp_path, [f"{index}.png" for index in range(4)], torch.arange(4), in_channels=3)
 
 
 def test_prepared_images_are_one_tensor_of_what_preprocessing_gives(samples):
-    preprocess = InputTransform((5, 7))
-    decoded = decode_prepared(samples, preprocess, budget=10**6, strict=False)
+    transform = InputTransform((5, 7))
+    decoded = decode_prepared(samples, transform, budget=10**6, strict=False)
     assert decoded is not None
     assert decoded.images.shape == (4, 3, 5, 7)
     assert decoded.nbytes == 4 * 3 * 5 * 7
-    assert all(torch.equal(decoded.image(index), preprocess(samples.image(index))) for index in range(4))
+    assert all(torch.equal(decoded.image(index), transform(samples.image(index))) for index in range(4))
 
 
 def test_originals_of_several_sizes_lie_one_after_another(samples):

@@ -4,11 +4,11 @@ import torch
 
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.loader import BatchLoader
 from visionkit.data.cache import decode_originals
 from visionkit.data.collate.detection import DetectionBatchReader
-from visionkit.data.sampler import BatchSampler
 from visionkit.data.dataset import FileDataset, TensorDataset
+from visionkit.data.loader import BatchLoader
+from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]
@@ -42,13 +42,13 @@ def whole(reader: DetectionBatchReader) -> dict:
 
 
 def test_a_batch_holds_images_at_the_top_left_and_boxes_in_its_pixels(files):
-    preprocess = InputTransform((40, 40), "letterbox")
-    batch = whole(DetectionBatchReader(files, preprocess, training=True))
+    transform = InputTransform((40, 40), "letterbox")
+    batch = whole(DetectionBatchReader(files, transform, training=True))
     assert batch["images"].shape == (4, 3, 40, 40)
     assert batch["images"].dtype == torch.uint8
     assert batch["image_sizes"].tolist() == [[40, 20], [20, 40], [40, 40], [8, 40]]
     for image, (height, width), index in zip(batch["images"], batch["image_sizes"].tolist(), range(4), strict=True):
-        assert torch.equal(image[:, :height, :width], preprocess.fit(files.image(index)))
+        assert torch.equal(image[:, :height, :width], transform.fit(files.image(index)))
         assert int(image[:, height:].sum()) == int(image[:, :, width:].sum()) == 0
     assert batch["boxes"].shape == (4, 8, 4)
     assert batch["boxes"].dtype == torch.float32
@@ -92,13 +92,13 @@ def test_the_number_of_places_is_a_multiple_of_eight(count, length):
 
 @pytest.mark.parametrize("mode", ["letterbox", "resize_pad", "resize"])
 def test_images_in_memory_make_the_same_batches_as_files(files, mode):
-    preprocess = InputTransform((32, 32), mode, max_size=70)
-    fitted = decode_originals(files, budget=10**7, strict=True, fit=preprocess)
+    transform = InputTransform((32, 32), mode, max_size=70)
+    fitted = decode_originals(files, budget=10**7, strict=True, fit=transform)
     originals = decode_originals(files, budget=10**7, strict=True)
     readers = [
-        DetectionBatchReader(files, preprocess, training=False),
-        DetectionBatchReader(files, preprocess, training=False, decoded=originals),
-        DetectionBatchReader(files, preprocess, training=False, decoded=fitted, prepared=True),
+        DetectionBatchReader(files, transform, training=False),
+        DetectionBatchReader(files, transform, training=False, decoded=originals),
+        DetectionBatchReader(files, transform, training=False, decoded=fitted, prepared=True),
     ]
     first, *others = [whole(reader) for reader in readers]
     assert [reader.in_memory for reader in readers] == [False, True, True]
@@ -137,8 +137,8 @@ def test_a_file_of_another_size_than_its_annotation_says_counts_as_unreadable(fi
 
 @pytest.mark.parametrize("augment", [{"horizontal_flip": {}, "photometric_distort": {}}, {"iou_crop": {}}])
 def test_workers_make_the_same_batches_as_this_process(files, augment):
-    preprocess = InputTransform((32, 32), "letterbox")
-    reader = DetectionBatchReader(files, preprocess, training=True, augment=JointAugment(augment, preprocess))
+    transform = InputTransform((32, 32), "letterbox")
+    reader = DetectionBatchReader(files, transform, training=True, augment=JointAugment(augment, transform))
     here, there = (
         BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)

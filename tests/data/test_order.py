@@ -74,7 +74,8 @@ def test_an_epoch_has_the_same_batches_on_any_number_of_processes_whatever_its_s
 @pytest.mark.parametrize(("size", "world_size"), [(66, 2), (67, 2), (70, 2), (66, 32), (79, 16), (2, 4), (65, 64)])
 def test_a_process_has_two_samples_or_none_in_a_short_batch(size, world_size):
     shares = [
-        positions(BatchSampler(size, 64, training=True, seed=0, rank=r, world_size=world_size)) for r in range(world_size)
+        positions(BatchSampler(size, 64, training=True, seed=0, rank=r, world_size=world_size))
+        for r in range(world_size)
     ]
     last = [len(share[-1]) for share in shares]
     least = 2 if world_size <= 32 else 1

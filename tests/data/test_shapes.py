@@ -37,7 +37,9 @@ def test_runs_give_back_the_pixels_they_were_made_of(bits):
 
 
 def test_outlines_and_runs_lie_side_by_side_and_are_chosen_like_rows(bits):
-    shapes = Polygons.of([TRIANGLE, run_lengths(bits[0]), SQUARE, run_lengths(bits[1])], is_runs=[False, True, False, True])
+    shapes = Polygons.of(
+        [TRIANGLE, run_lengths(bits[0]), SQUARE, run_lengths(bits[1])], is_runs=[False, True, False, True]
+    )
     whole = shapes.bits(10, 30)
     for chosen in (slice(1, 3), numpy.array([3, 0]), numpy.array([True, False, False, True]), slice(0, 0)):
         assert len(shapes[chosen]) == len(whole[chosen])

@@ -7,9 +7,8 @@ from PIL import Image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
-from visionkit.data.images import read_size
+from visionkit.data.images import load_image, read_size
 from visionkit.data.transforms import InputTransform
-from visionkit.data.images import load_image
 from visionkit.errors import UserError
 
 
@@ -20,12 +19,12 @@ def random_images(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("mode", ["resize", "pad", "resize_crop"])
 @pytest.mark.parametrize(("channels", "size"), [(1, (28, 28)), (3, (40, 30)), (3, (8, 9)), (1, (64, 70))])
 def test_a_batch_gives_the_same_pixels_as_its_images_one_by_one(mode, channels, size):
-    preprocess = InputTransform((32, 24), mode)
+    transform = InputTransform((32, 24), mode)
     images = random_images(5, channels, *size)
-    together = preprocess(images)
+    together = transform(images)
     assert together.shape == (5, channels, 32, 24)
     assert together.dtype == torch.uint8
-    assert torch.equal(together, torch.stack([preprocess(image) for image in images]))
+    assert torch.equal(together, torch.stack([transform(image) for image in images]))
 
 
 @pytest.mark.parametrize("mode", ["resize", "pad"])
@@ -150,11 +149,11 @@ def test_another_number_of_channels_is_refused(tmp_path: Path):
     ("size", "fitted"), [((40, 20), (32, 16)), ((20, 40), (24, 48)), ((10, 10), (32, 32)), ((1, 500), (1, 48))]
 )
 def test_letterbox_keeps_the_proportions_and_fills_up_on_the_right_and_below(size, fitted):
-    preprocess = InputTransform((32, 48), "letterbox")
+    transform = InputTransform((32, 48), "letterbox")
     image = random_images(3, *size)
-    inner = preprocess.fit(image)
-    assert tuple(inner.shape[-2:]) == preprocess.fitted_size(*size) == fitted
-    whole = preprocess(image)
+    inner = transform.fit(image)
+    assert tuple(inner.shape[-2:]) == transform.fitted_size(*size) == fitted
+    whole = transform(image)
     assert whole.shape == (3, 32, 48)
     assert torch.equal(whole[:, : fitted[0], : fitted[1]], inner)
     assert int(whole[:, fitted[0] :].sum()) == int(whole[:, :, fitted[1] :].sum()) == 0
@@ -170,23 +169,23 @@ def test_resize_pad_gives_the_sizes_of_torchvisions_detection_models(size):
 
 
 def test_resize_pad_fills_a_batch_up_to_its_largest_image_in_multiples_of_32():
-    preprocess = InputTransform((40, 40), "resize_pad")
-    images = [preprocess.fit(random_images(3, 20, 30)), preprocess.fit(random_images(3, 50, 20))]
-    batch, sizes = preprocess.pad_batch(images)
+    transform = InputTransform((40, 40), "resize_pad")
+    images = [transform.fit(random_images(3, 20, 30)), transform.fit(random_images(3, 50, 20))]
+    batch, sizes = transform.pad_batch(images)
     assert sizes.tolist() == [[40, 60], [100, 40]]
     assert batch.shape == (2, 3, 128, 64)
     for row, image in zip(batch, images, strict=True):
         assert torch.equal(row[:, : image.shape[1], : image.shape[2]], image)
         assert int(row.sum()) == int(image.sum())
-    assert torch.equal(preprocess(random_images(3, 50, 20)), preprocess.pad_batch(images[1:])[0][0])
+    assert torch.equal(transform(random_images(3, 50, 20)), transform.pad_batch(images[1:])[0][0])
 
 
 @pytest.mark.parametrize("mode", ["resize", "pad", "resize_crop", "letterbox", "resize_pad"])
 def test_what_has_been_fitted_stays_as_it_is_and_a_batch_of_one_is_the_image(mode):
-    preprocess = InputTransform((32, 40), mode, max_size=90)
+    transform = InputTransform((32, 40), mode, max_size=90)
     for size in ((333, 500), (31, 17), (8, 64)):
-        fitted = preprocess.fit(random_images(3, *size))
-        assert mode == "resize_crop" or torch.equal(preprocess.fit(fitted), fitted)
-        batch, sizes = preprocess.pad_batch([fitted])
-        assert torch.equal(batch[0], preprocess(random_images(3, *size)))
+        fitted = transform.fit(random_images(3, *size))
+        assert mode == "resize_crop" or torch.equal(transform.fit(fitted), fitted)
+        batch, sizes = transform.pad_batch([fitted])
+        assert torch.equal(batch[0], transform(random_images(3, *size)))
         assert sizes.tolist() == [list(fitted.shape[-2:])]

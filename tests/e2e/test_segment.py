@@ -35,7 +35,7 @@ def test_scenes(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     data = RunConfig.from_plain(RunFolder(run).read_config()).datamodule(None)
     data.setup("test")
-    samples = data.samples("test")
+    samples = data.dataset("test")
     for number in range(len(samples)):
         Image.fromarray(samples.image(number)[0].numpy()).save(folder / f"{number:03d}.png")
     return folder, np.stack([samples.mask(number).numpy() for number in range(len(samples))])

@@ -89,9 +89,9 @@ def test_gpus_are_counted_before_the_first_run(cli, in_empty_folder, monkeypatch
 def test_side_by_side_all_gpus_are_one_for_each_run(monkeypatch):
     """63 images would not divide among two GPUs."""
     from visionkit.cli.sweep import RunComposer
+    from visionkit.errors import UserError
     from visionkit.sweeps.grid import check_devices
     from visionkit.sweeps.job import Job
-    from visionkit.errors import UserError
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

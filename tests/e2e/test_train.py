@@ -103,9 +103,9 @@ def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
     """The test images as PNG files, predicted one by one, against the model on the test loader's batches."""
     from PIL import Image
 
-    from visionkit.runs.config import RunConfig
     from visionkit.data import VisionDataModule
     from visionkit.runs.checkpoint import load_run_model
+    from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
 
     folder = RunFolder(run)
@@ -113,7 +113,7 @@ def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
     data = VisionDataModule(config.source, batch_size=64, seed=0)
     data.prepare_data()
     data.setup("test")
-    samples = data.samples("test")
+    samples = data.dataset("test")
     for i in range(len(samples)):
         Image.fromarray(samples.image(i)[0].numpy()).save(tmp_path / f"{i:04d}.png")
     model = load_run_model(folder)

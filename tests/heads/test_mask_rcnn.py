@@ -10,8 +10,8 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from visionkit import create_model
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.heads import parse_head
-from visionkit.structures.rle import decode_mask, paste_masks
 from visionkit.models import convert_state_dict
+from visionkit.structures.rle import decode_mask, paste_masks
 
 CLASSES = 6
 AS_TORCHVISION = {"type": "mask_rcnn", "centers": "corner"}

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from visionkit import create_model
-from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.collate.detection import DetectionBatchReader
+from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.sources import parse_source
 from visionkit.metrics.detection import DetectionMetrics
 
@@ -22,9 +22,11 @@ CONF = Path(__file__).parents[2] / "conf"
     [("fcos", "lenet", 2e-3, 120), ("retinanet", "lenet", 2e-3, 120), ("faster_rcnn", "resnet18", 1e-3, 80)],
 )
 def test_every_head_as_it_is_shipped_learns_8_digit_scenes_by_heart(name, backbone, rate, steps):
-    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).serving("boxes")
+    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).for_target(
+        "boxes"
+    )
     samples = source.splits(seed=0).samples["train"]
-    batch = DetectionBatchReader(samples, source.preprocess(), training=False).read((numpy.arange(8), 0))
+    batch = DetectionBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(8), 0))
     head = yaml.safe_load((CONF / f"head/{name}.yaml").read_text(encoding="utf-8"))
     torch.manual_seed(0)
     model = create_model("detect", backbone, num_classes=10, head=head, in_channels=1, image_size=128)
@@ -45,9 +47,9 @@ def test_every_head_as_it_is_shipped_learns_8_digit_scenes_by_heart(name, backbo
 
 @pytest.mark.slow
 def test_unet_learns_4_digit_scenes_by_heart():
-    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).serving("mask")
+    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).for_target("mask")
     samples = source.splits(seed=0).samples["train"]
-    batch = SegmentationBatchReader(samples, source.preprocess(), training=False).read((numpy.arange(4), 0))
+    batch = SegmentationBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(4), 0))
     head = yaml.safe_load((CONF / "head/unet.yaml").read_text(encoding="utf-8"))
     torch.manual_seed(0)
     model = create_model("segment", "resnet18", num_classes=11, head=head, in_channels=1, image_size=128)

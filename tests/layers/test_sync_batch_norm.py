@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.distributed.sync_batch_norm import SyncBatchNorm, convert_batch_norm, count_foreign_batch_norms, without_statistics
+from visionkit.distributed.sync_batch_norm import (
+    SyncBatchNorm,
+    convert_batch_norm,
+    count_foreign_batch_norms,
+    without_statistics,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -12,9 +12,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from visionkit.structures.rle import decode_mask, encode_masks, pack_masks, paste_masks
 from visionkit.metrics import detection
 from visionkit.metrics.instances import InstanceMetrics
+from visionkit.structures.rle import decode_mask, encode_masks, pack_masks, paste_masks
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

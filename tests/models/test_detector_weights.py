@@ -68,7 +68,7 @@ def test_the_weights_trained_on_coco_give_torchvisions_logits_of_the_80_classes(
     ]
     assert len(used) == 80
     torch.testing.assert_close(outputs["logits"], seen["cls_logits"][..., used], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(model.preprocess.shift.flatten(), torch.tensor([-0.485 / 0.229, -0.456 / 0.224,
+    torch.testing.assert_close(model.normalize.shift.flatten(), torch.tensor([-0.485 / 0.229, -0.456 / 0.224,
                                                                                -0.406 / 0.225]))  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_the_experiments_on_coco_are_detectors_whose_weights_are_published(head)
 
     plain = compose({"experiment": f"coco_{head}"}, config_dirs=())
     spec = parse_head(plain["head"], task=plain["task"]["name"])
-    assert spec.counterpart(read_backbone(plain["backbone"])) == f"{head.replace('_', '')}_resnet50_fpn"
+    assert spec.torchvision_model(read_backbone(plain["backbone"])) == f"{head.replace('_', '')}_resnet50_fpn"
 
 
 def _content(name):

@@ -66,7 +66,7 @@ def test_logits_equal_torchvisions(head, backbone):
     ours, theirs = (model.eval() for model in pair(head, backbone))
     images, _ = batch()
     with torch.no_grad():
-        expected = theirs(ours.preprocess(images))["out"]
+        expected = theirs(ours.normalize(images))["out"]
         found = ours(images)["logits"]
     assert found.shape == expected.shape == (2, CLASSES, *SIZE)
     assert near(found, expected)
@@ -76,7 +76,7 @@ def test_logits_equal_torchvisions(head, backbone):
 def test_losses_and_gradients_in_training_equal_torchvisions(head, backbone):
     ours, theirs = (model.train() for model in pair(head, backbone))
     images, mask = batch()
-    outputs = theirs(ours.preprocess(images))
+    outputs = theirs(ours.normalize(images))
     main, side = (F.cross_entropy(outputs[key], mask.long(), ignore_index=255) for key in ("out", "aux"))
     (main + 0.5 * side).backward()
     losses = ours.loss(ours(images), {"mask": mask})
@@ -97,7 +97,7 @@ def test_the_comparison_fails_at_another_output_stride():
     other.load_state_dict(ours.state_dict())
     images, _ = batch()
     with torch.no_grad():
-        expected = theirs(ours.preprocess(images))["out"]
+        expected = theirs(ours.normalize(images))["out"]
         assert (other(images)["logits"] - expected).abs().max() > 1e-2 * expected.std()
 
 
@@ -124,7 +124,7 @@ def test_published_weights_come_by_their_name(head, published):
     model = create_model("segment", "resnet50", num_classes=21, head=head_of(head), weights="coco")
     expected = convert_state_dict(theirs, "resnet50", task="segment", head=head_of(head))
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
-    black = model.preprocess(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))
+    black = model.normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))
     assert black[0, 0].item() == pytest.approx(-IMAGENET_MEAN[0] / IMAGENET_STD[0])
 
 

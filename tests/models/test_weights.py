@@ -38,7 +38,7 @@ def same_logits(model, theirs, x, normalised_x):
 
 def numbers(model):
     """The mean and std that a model subtracts and divides by, from what it does to black and white pixels."""
-    module = model.preprocess.double()
+    module = model.normalize.double()
     channels = module.scale.shape[0]
     black, white = (module(torch.full((1, channels, 1, 1), v, dtype=torch.uint8)).flatten() for v in (0, 255))
     std = 1 / (white - black)

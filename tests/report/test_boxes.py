@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from visionkit.structures.rle import encode_masks
 from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes, write_boxes
+from visionkit.structures.rle import encode_masks
 
 RED = "#c8321f"
 

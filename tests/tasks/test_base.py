@@ -8,9 +8,9 @@ import torch
 from torch import distributed, nn
 
 from visionkit.data.collate.classification import BatchReader
+from visionkit.data.dataset import TensorDataset
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
-from visionkit.data.dataset import TensorDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.distributed.sync_batch_norm import convert_batch_norm
 from visionkit.tasks.classify import ClassifyTask

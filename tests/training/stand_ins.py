@@ -8,6 +8,9 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from visionkit.console import Printer
+from visionkit.runs.folder import RunFolder
+from visionkit.settings import Debug, EarlyStopping, Hardware, Recipe, Schedule, Sgd
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -15,11 +18,8 @@ from visionkit.training.callbacks.divergence import Divergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
-from visionkit.console import Printer
 from visionkit.training.optimizers import make_optimizer
 from visionkit.training.schedules import make_schedule
-from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, EarlyStopping, Hardware, Recipe, Schedule, Sgd
 from visionkit.training.trainer import make_trainer, quiet, seed
 
 CLASSES = ("a", "b", "c")
@@ -98,7 +98,7 @@ class Fitted:
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.say)
+        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
         self.task = ClassifyTask(
             model or TinyModel(),
             class_names=class_names,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.errors import UserError
 from visionkit.distributed.devices import choose_accelerator, count_devices, device_name
+from visionkit.errors import UserError
 from visionkit.models.prepare import prepare_model
 from visionkit.settings import Hardware
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from torch.distributed import DistNetworkError
 
+from visionkit.distributed.processes import Processes
 from visionkit.errors import ProcessError
 from visionkit.training import launch
-from visionkit.distributed.processes import Processes
 
 from .stand_ins import HARDWARE
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from visionkit.settings import Adam, AdamW, Recipe, Schedule, Sgd
 from visionkit.training.optimizers import make_optimizer, parameter_groups
 from visionkit.training.schedules import make_schedule, schedule_factor
-from visionkit.settings import Adam, AdamW, Recipe, Schedule, Sgd
 
 COSINE = Schedule(
     type="cosine", warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04

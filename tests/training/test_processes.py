@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from visionkit.distributed.comm import broadcast_object, gather_objects, rank, all_reduce_sum, world_size
-from visionkit.errors import UserError
+from visionkit.distributed.comm import all_reduce_sum, broadcast_object, gather_objects, rank, world_size
 from visionkit.distributed.processes import Processes, is_first_process
+from visionkit.errors import UserError
 from visionkit.settings import Hardware
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
@@ -35,7 +35,13 @@ def environment(monkeypatch):
 def test_a_plain_command_is_alone():
     plan = Processes.plan(_hardware())
     assert (plan.count, plan.to_launch, is_first_process()) == (1, False, True)
-    assert (rank(), world_size(), all_reduce_sum([3, 4]), gather_objects("a"), broadcast_object("b")) == (0, 1, [3, 4], ["a"], "b")
+    assert (rank(), world_size(), all_reduce_sum([3, 4]), gather_objects("a"), broadcast_object("b")) == (
+        0,
+        1,
+        [3, 4],
+        ["a"],
+        "b",
+    )
 
 
 def test_several_devices_are_launched():

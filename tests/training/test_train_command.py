@@ -12,12 +12,12 @@ from PIL import Image
 
 from visionkit.commands import prepared
 from visionkit.commands.evaluate import evaluate
-from visionkit.runs.config import RunConfig
-from visionkit.training.fit import train
+from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint import load_run_model
-from visionkit.distributed.processes import Processes
+from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
+from visionkit.training.fit import train
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = {
@@ -98,7 +98,7 @@ def test_the_weights_of_the_run_make_its_model_again(run):
     model = load_run_model(folder)
     assert not model.training
     samples = config.source.splits(seed=0).samples["test"]
-    images = torch.stack([config.source.preprocess()(samples.image(i)) for i in range(len(samples))])
+    images = torch.stack([config.source.input_transform()(samples.image(i)) for i in range(len(samples))])
     with torch.inference_mode():
         right = (model.predict(model(images))["labels"] == samples.labels).float().mean().item()
     assert right == pytest.approx(json.loads(folder.metrics_file.read_text())["test/accuracy"], abs=1e-6)

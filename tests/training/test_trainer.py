@@ -14,11 +14,11 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.console import Printer
+from visionkit.settings import EarlyStopping
+from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.training.optimizers import make_optimizer
 from visionkit.training.schedules import make_schedule
-from visionkit.settings import EarlyStopping
 from visionkit.training.trainer import seed
 
 from .stand_ins import HARDWARE, Batches, Fitted, TinyModel, recipe
@@ -135,7 +135,7 @@ def test_away_from_a_terminal_an_epoch_is_one_plain_line_and_lightning_is_silent
 
 
 def test_on_a_terminal_a_bar_shows_loss_speed_and_waiting(tmp_path, monkeypatch):
-    monkeypatch.setattr("visionkit.training.callbacks.progress.SECONDS_BETWEEN_BEATS", 0.0)
+    monkeypatch.setattr("visionkit.training.callbacks.progress.UPDATE_SECONDS", 0.0)
     screen = io.StringIO()
     Fitted(tmp_path, printer=Printer(console=Console(file=screen, force_terminal=True, width=120))).fit()
     assert re.search(r"loss \d\.\d{4}  [\d,]+ images/s  waits for data \d+%", screen.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,43 +9,12 @@ from typing import Any
 
 import yaml
 
-from visionkit.config_files import conf_folder
+from visionkit.config_files import PlainLoader, conf_folder
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["backbone_file", "list_backbones", "load_backbone_file"]
 
 _LARGEST_FILE = 256 * 1024
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe subset without aliases, duplicate keys, or floats that YAML 1.1 reads as words."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the alias '*{event.anchor}' is not allowed; write the value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key.value, str):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def load_backbone_file(path: Path) -> dict[str, Any]:
@@ -62,7 +30,7 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
             f"{path}: a backbone file has at most {_LARGEST_FILE // 1024} KiB; found {path.stat().st_size // 1024} KiB."
         )
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(_explain(path, error)) from None
     except RecursionError:

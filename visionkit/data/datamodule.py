@@ -25,7 +25,7 @@ from visionkit.data.collate.classification import BatchReader
 from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
-from visionkit.data.loader import BatchLoader
+from visionkit.data.loader import BatchLoader, choose_num_workers
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
@@ -181,11 +181,7 @@ class VisionDataModule(LightningDataModule):
         return self._loader("val", training=False)
 
     def test_dataloader(self) -> BatchLoader:
-        """The test split in order.
-
-        Raises:
-            UserError: If there is none.
-        """
+        """The test split in order; a `UserError` if there is none."""
         return self._loader("test", training=False)
 
     def loader(self, split: str) -> BatchLoader:
@@ -295,12 +291,7 @@ class VisionDataModule(LightningDataModule):
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _num_workers(self, reader: BatchReader) -> int:
-        """As set; else none for images in memory, unless a GPU would wait for their random changes."""
         if self.source.num_workers is not None:
             return self.source.num_workers
         local = self.trainer.num_devices if self.trainer is not None else 1
-        if not reader.in_memory:
-            return max(1, min(8, available_cores() // local))
-        if reader.augment is not None and self._on_gpu:
-            return max(0, min(4, available_cores() // local - 1))
-        return 0
+        return choose_num_workers(reader, cores=available_cores() // local, on_gpu=self._on_gpu)

@@ -18,7 +18,7 @@ from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.distributed.comm import all_reduce_max, all_reduce_sum
 from visionkit.errors import UserError
 
-__all__ = ["BatchLoader"]
+__all__ = ["BatchLoader", "choose_num_workers"]
 
 
 class BatchLoader:
@@ -144,3 +144,18 @@ class _Batches(Dataset[Any]):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
+    """None for images in memory, unless a GPU would wait for their random changes.
+
+    Args:
+        reader: Makes the batches.
+        cores: Those that this process may use.
+        on_gpu: Whether the model computes on a GPU.
+    """
+    if not reader.in_memory:
+        return max(1, min(8, cores))
+    if reader.augment is not None and on_gpu:
+        return max(0, min(4, cores - 1))
+    return 0

@@ -44,8 +44,7 @@ def launch(
         hardware: Where machines meet.
 
     Returns:
-        0; 130 wherever Ctrl-C was handed on, even if the workers had just finished: what started this run is to stop
-        too.
+        0; 130 wherever Ctrl-C was handed on, also where the workers had just finished: what started this is to stop.
 
     Raises:
         UserError: If that is what ended a worker, or the machines do not meet.

@@ -37,8 +37,7 @@ def create_model(
         task: ``"classify"``, ``"detect"``, ``"segment"`` or ``"instance"``.
         backbone: A name, a path to a YAML file, such a file's content, or one already read.
         num_classes: How many classes.
-        head: A name or mapping. Unless given, the paper's own head for classification, ``fcos`` for detection,
-            ``unet`` for semantic and ``mask_rcnn`` for instance segmentation.
+        head: A name or mapping; else the paper's own, ``fcos``, ``unet`` or ``mask_rcnn``, as the task is.
         in_channels: Channels of the images; the backbone file's unless given.
         image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
             The backbone file's unless given.

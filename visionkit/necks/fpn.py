@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from visionkit.backbones import FeatureInfo
 from visionkit.necks.base import Neck
 
-__all__ = ["FPNSpec", "Neck"]
+__all__ = ["FPN"]
 
 
 class FPN(Neck):

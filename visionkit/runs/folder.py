@@ -16,6 +16,8 @@ from visionkit.files import finite, write_atomic
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
+FORMAT_KEY, FORMAT_VERSION = "format_version", 1
+"""First in ``config.yaml``: what lies where in a run folder, and how it is written. A change of either is a new one."""
 
 
 class RunFolder:
@@ -82,7 +84,8 @@ class RunFolder:
 
     def start(self, plain: Mapping[str, Any]) -> None:
         """Write ``config.yaml``, the resolved configuration, in one go; from now on the folder is a run."""
-        write_atomic(self.config_file, yaml.safe_dump(dict(plain), sort_keys=False, allow_unicode=True))
+        document = {FORMAT_KEY: FORMAT_VERSION, **plain}
+        write_atomic(self.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
     def discard(self) -> None:
         """Take back what was made before `start`, and nothing else; a folder with a run in it is left alone."""
@@ -210,10 +213,10 @@ class RunFolder:
         return self.path / "plots"
 
     def read_config(self) -> dict[str, Any]:
-        """The resolved configuration.
+        """The resolved configuration, without the version of the folder's format.
 
         Raises:
-            UserError: If the file is no mapping.
+            UserError: If the file is no mapping, or the folder has another format than this version reads.
         """
         try:
             values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
@@ -221,6 +224,14 @@ class RunFolder:
             raise UserError(f"run: '{self.config_file}' cannot be read: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
+        version = values.pop(FORMAT_KEY, None)
+        if version != FORMAT_VERSION:
+            found = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
+            raise UserError(
+                f"run: '{self.config_file}' has {found}, and this version of visionkit reads {FORMAT_VERSION}. "
+                "Expected a run that it made. Read the run with the version that made it (environment.json names it), "
+                "or train again."
+            )
         return values
 
     def write_json(self, path: Path, values: Any) -> None:

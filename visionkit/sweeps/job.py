@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionkit.sweeps.signals import Signals
 from visionkit.training.fit import train
@@ -20,8 +20,6 @@ from visionkit.errors import ProcessError, UserError
 from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
-
     from visionkit.runs.config import RunConfig
     from visionkit.data.shared_cache import SharedCache
     from visionkit.console import Printer
@@ -90,7 +88,7 @@ def run_job(
     signals: Signals,
     shared: SharedCache | None = None,
     behind: float | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Any] = (),
 ) -> Row:
     """Train as a single command would, and let nothing but its row out, whatever happens.
 

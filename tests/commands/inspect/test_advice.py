@@ -3,9 +3,9 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.inspection.warnings import warnings
-from visionkit.inspection.network import network
 from visionkit.heads import parse_head
+from visionkit.inspection.network import network
+from visionkit.inspection.warnings import warnings
 
 DUE = [
     ("resnet18", {}, 32, "the last map, of stage layer4, has 1x1 cells: less than 2x2"),

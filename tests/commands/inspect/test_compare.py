@@ -3,10 +3,10 @@
 import pytest
 
 from visionkit.backbones import read_backbone
+from visionkit.heads import parse_head
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.network import network
 from visionkit.inspection.totals import totals
-from visionkit.heads import parse_head
 from visionkit.settings import Sgd
 
 

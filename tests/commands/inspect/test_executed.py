@@ -6,9 +6,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.inspection.network import network
-from visionkit.inspection.layers import layer_rows
 from visionkit.heads import parse_head
+from visionkit.inspection.layers import layer_rows
+from visionkit.inspection.network import network
 from visionkit.layers import Pointwise
 from visionkit.models import create_model
 
@@ -99,7 +99,9 @@ def make_linear(backbone):
 def last_known_view(name):
     """The last stage whose cells do not see the whole image yet."""
     spec = read_backbone(name)
-    found = [row for row in layer_rows(network(spec, image_size=(8192, 8192)), depth=1) if row.receptive_field is not None]
+    found = [
+        row for row in layer_rows(network(spec, image_size=(8192, 8192)), depth=1) if row.receptive_field is not None
+    ]
     return found[-1] if found else None
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.blocks import BLOCKS
+from visionkit.heads import parse_head
 from visionkit.inspection.explanations import explain
 from visionkit.inspection.network import network
-from visionkit.heads import parse_head
 
 
 def explained(name, num_classes=10, **overrides):

@@ -3,10 +3,10 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.blocks import Conv, MaxPool, FeatureShape, Window, expand
-from visionkit.inspection.network import network
-from visionkit.inspection.layers import layer_rows
+from visionkit.blocks import Conv, FeatureShape, MaxPool, Window, expand
 from visionkit.heads import parse_head
+from visionkit.inspection.layers import layer_rows
+from visionkit.inspection.network import network
 
 
 def rows_of(name, num_classes, *, depth=2, task="classify", head="auto", **overrides):

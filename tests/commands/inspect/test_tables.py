@@ -7,12 +7,12 @@ import pytest
 
 from visionkit.backbones import read_backbone
 from visionkit.commands.inspect import tables
-from visionkit.inspection.network import network
+from visionkit.console import SteadyConsole
+from visionkit.heads import parse_head
 from visionkit.inspection.layers import layer_rows
+from visionkit.inspection.network import network
 from visionkit.inspection.stages import shares, stage_bars
 from visionkit.inspection.totals import totals
-from visionkit.heads import parse_head
-from visionkit.console import SteadyConsole
 from visionkit.settings import Sgd
 
 

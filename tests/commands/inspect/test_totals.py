@@ -3,9 +3,9 @@
 import pytest
 
 from visionkit.backbones import read_backbone
+from visionkit.heads import parse_head
 from visionkit.inspection.network import network
 from visionkit.inspection.totals import totals
-from visionkit.heads import parse_head
 from visionkit.settings import Adam, AdamW, Sgd
 
 SGD = Sgd(weight_decay=0.0, momentum=0.9, nesterov=True)

@@ -5,12 +5,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import read_backbone
+from visionkit.heads import parse_head
 from visionkit.inspection.explanations import explain
-from visionkit.inspection.network import network
 from visionkit.inspection.layers import layer_rows
+from visionkit.inspection.network import network
 from visionkit.inspection.stages import shares
 from visionkit.inspection.totals import totals
-from visionkit.heads import parse_head
 from visionkit.models import create_model
 from visionkit.settings import Sgd
 
@@ -21,7 +21,9 @@ BACKBONES = ["lenet", "resnet18", pytest.param("densenet121", marks=pytest.mark.
 
 def network_of(task, head, backbone, **overrides):
     spec = parse_head(head, task=task)
-    return network(spec.settle(read_backbone(backbone, overrides=overrides)), image_size=SIZE, head=spec, num_classes=7)
+    return network(
+        spec.adapt_backbone(read_backbone(backbone, overrides=overrides)), image_size=SIZE, head=spec, num_classes=7
+    )
 
 
 def model_of(task, head, backbone):

@@ -107,7 +107,7 @@ def test_a_third_party_adds_a_source_with_one_decorated_class(monkeypatch):
     source = parse_source({"type": "theirs", "image_size": 16, "shade": 5})
     assert source.shade == 5
     assert source.info() == DataInfo("theirs", ("a", "b"), 3, (16, 16), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    assert source.preprocess().image_size == (16, 16)
+    assert source.input_transform().image_size == (16, 16)
 
 
 def test_a_root_that_is_not_given_says_what_to_type():

@@ -43,7 +43,7 @@ SHAPES = [
 def make_source(settings):
     def make(root, target="instances", **changes):
         source = parse_source(settings("coco", root=str(root), image_size=32, **changes))
-        return source.serving(target)
+        return source.for_target(target)
 
     return make
 
@@ -184,7 +184,7 @@ def test_checking_shapes_needs_no_torch(make_coco):
     settings = json.dumps({"type": "coco", "root": str(make_coco()), "image_size": 32})
     code = (
         "import json, sys; from visionkit.data.sources import parse_source\n"
-        f"parse_source(json.loads({settings!r})).serving('mask').check()\n"
+        f"parse_source(json.loads({settings!r})).for_target('mask').check()\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ def make_scenes(settings):
 
     def make(image_size=None, **changes):
         scenes = {**settings("digits")["scenes"], "train": 12, "val": 5, "test": 4, **changes}
-        return parse_source(settings("digits", image_size=image_size, scenes=scenes)).serving("boxes")
+        return parse_source(settings("digits", image_size=image_size, scenes=scenes)).for_target("boxes")
 
     return make
 
@@ -31,17 +31,17 @@ def boxes_of(source, split="train"):
 
 def test_single_digits_serve_labels_and_scenes_serve_boxes(settings):
     digits = parse_source(settings("digits"))
-    assert digits.serving("label") is digits
-    assert (digits.info().image_size, digits.serving("boxes").info().image_size) == ((32, 32), (128, 128))
-    assert digits.serving("mask").info().image_size == (96, 96)
-    assert digits.serving("boxes").name == "digits"
-    assert digits.serving("boxes").info().num_classes == 10
+    assert digits.for_target("label") is digits
+    assert (digits.info().image_size, digits.for_target("boxes").info().image_size) == ((32, 32), (128, 128))
+    assert digits.for_target("mask").info().image_size == (96, 96)
+    assert digits.for_target("boxes").name == "digits"
+    assert digits.for_target("boxes").info().num_classes == 10
 
 
 def test_another_size_serves_both(settings):
     digits = parse_source(settings("digits", image_size=64))
-    assert digits.info().image_size == digits.serving("boxes").info().image_size == (64, 64)
-    samples = digits.serving("boxes").splits(seed=0).samples["val"]
+    assert digits.info().image_size == digits.for_target("boxes").info().image_size == (64, 64)
+    samples = digits.for_target("boxes").splits(seed=0).samples["val"]
     assert samples.image(0).shape == (1, 64, 64)
 
 
@@ -129,7 +129,7 @@ def test_clutter_adds_ink_but_no_box(digits):
 
 @pytest.mark.slow
 def test_the_yaml_holds_the_mean_and_deviation_of_the_training_scenes(settings):
-    source = parse_source(settings("digits")).serving("boxes")
+    source = parse_source(settings("digits")).for_target("boxes")
     pixels = source.splits(seed=0).samples["train"].images / 255
     info = source.info()
     assert abs(info.mean[0] - float(pixels.mean())) < 5e-4  # four digits are written
@@ -161,7 +161,7 @@ def test_a_change_that_cannot_move_boxes_is_refused(make_scenes):
 def test_masks_hold_the_class_of_each_pixel_and_instances_the_pixels_of_each_digit(settings, digits):
     changes = {"scenes": {**settings("digits")["scenes"], "train": 3, "val": 6, "test": 2}, "image_size": 128}
     source = parse_source(settings("digits", **changes))
-    served = {target: source.serving(target) for target in ("mask", "instances")}
+    served = {target: source.for_target(target) for target in ("mask", "instances")}
     assert served["mask"].info().class_names == ("background", *"0123456789")
     assert served["instances"].info().class_names == tuple("0123456789")
     samples = {target: served[target].splits(seed=0).samples["val"] for target in served}
@@ -180,6 +180,6 @@ def test_masks_hold_the_class_of_each_pixel_and_instances_the_pixels_of_each_dig
 
 def test_changes_that_cannot_move_masks_are_refused_when_masks_are_wanted(make_scenes):
     source = make_scenes(augment={"iou_crop": {}}).digits
-    assert source.serving("instances").check() is None
+    assert source.for_target("instances").check() is None
     with pytest.raises(UserError, match=r"dataset.scenes.augment: 'iou_crop' changes images with boxes, but .* masks"):
-        source.serving("mask")
+        source.for_target("mask")

@@ -42,7 +42,7 @@ def test_values_0_to_16_are_stretched_to_0_to_255(settings):
 def test_the_yaml_holds_the_mean_and_deviation_of_the_enlarged_training_images(settings):
     source = parse_source(settings("digits"))
     samples = source.splits(seed=0).samples["train"]
-    pixels = source.preprocess()(samples.batch(torch.arange(len(samples)))) / 255
+    pixels = source.input_transform()(samples.batch(torch.arange(len(samples)))) / 255
     info = source.info()
     assert abs(info.mean[0] - float(pixels.mean())) < 5e-4  # four digits are written
     assert abs(info.std[0] - float(pixels.std())) < 5e-4

@@ -24,11 +24,11 @@ def test_other_folders_keep_their_own_names(settings, make_tree):
 
 
 def test_images_are_brought_to_256_and_cropped_to_224(settings):
-    preprocess = parse_source(settings("imagenet", root="x")).preprocess()
+    transform = parse_source(settings("imagenet", root="x")).input_transform()
     image = torch.zeros(3, 256, 300, dtype=torch.uint8)
     image[:, 16:240, 38:262] = 255
-    assert int(preprocess(image).min()) == 255
-    assert preprocess(image).shape == (3, 224, 224)
+    assert int(transform(image).min()) == 255
+    assert transform(image).shape == (3, 224, 224)
 
 
 def test_a_folder_without_validation_says_what_is_expected(settings, make_tree):

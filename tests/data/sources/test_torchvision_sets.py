@@ -72,8 +72,8 @@ def test_the_division_does_not_follow_the_runs_seed(settings, make_mnist):
 
 def test_mnist_is_padded_and_may_be_stretched_instead(settings):
     image = torch.full((1, 28, 28), 255, dtype=torch.uint8)
-    padded = parse_source(settings("mnist")).preprocess()(image)
-    stretched = parse_source(settings("mnist", fit="resize")).preprocess()(image)
+    padded = parse_source(settings("mnist")).input_transform()(image)
+    stretched = parse_source(settings("mnist", fit="resize")).input_transform()(image)
     assert int((padded == 255).sum()) == 28 * 28
     assert int((stretched == 255).sum()) == 32 * 32
 

@@ -56,7 +56,7 @@ def make_root(tmp_path, save_image):
 @pytest.fixture
 def make_source(settings):
     def make(root, target="mask", **changes):
-        return parse_source(settings("voc", root=str(root), image_size=32, **changes)).serving(target)
+        return parse_source(settings("voc", root=str(root), image_size=32, **changes)).for_target(target)
 
     return make
 

@@ -18,7 +18,7 @@ def make_source(settings, make_yolo):
         root = make_yolo()
         for file in (root / "labels").rglob("*.txt"):
             file.write_text("\n".join(lines))
-        return parse_source(settings("yolo", root=str(root), image_size=32)).serving(target)
+        return parse_source(settings("yolo", root=str(root), image_size=32)).for_target(target)
 
     return make
 
