@@ -55,9 +55,9 @@ class Backbone(nn.Module):
         self._make_layers()
 
     def _make_layers(self) -> None:
-        signal = FeatureShape.image(self.spec.in_channels, 32_768)
+        shape = FeatureShape.image(self.spec.in_channels, 32_768)
         for name in self._stage_names:
-            module, signal = build(self.spec.stages[name], signal)
+            module, shape = build(self.spec.stages[name], shape)
             self.add_module(name, module)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

@@ -130,12 +130,12 @@ class BackboneSpec:
         if not file.stages:
             raise UserError(f"{where}: stages: expected at least one stage, found none.")
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
-        signal = FeatureShape.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
+        shape = FeatureShape.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
         stages = {}
         for name, layers in with_stem(file.stages, file.stem, file.stems, where=where).items():
             node = _parse_stage(name, layers, file.layer_defaults, where)
             try:
-                stages[name], signal = expand(node, signal, path=(name,))
+                stages[name], shape = expand(node, shape, path=(name,))
             except LayerError as error:
                 raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
         if file.stochastic_depth:
@@ -169,10 +169,10 @@ class BackboneSpec:
         Raises:
             UserError: If a stage ends in a map whose stride depends on the image.
         """
-        return {name: self._feature(name, signal) for name, signal in self.features(_NOMINAL_IMAGE).items()}
+        return {name: self._feature(name, shape) for name, shape in self.features(_NOMINAL_IMAGE).items()}
 
     def features(self, image_size: int | tuple[int, int]) -> dict[str, FeatureShape]:
-        """The signal behind every stage for an image of ``image_size`` pixels.
+        """The shape behind every stage for an image of ``image_size`` pixels.
 
         Raises:
             UserError: As `trace`.
@@ -210,15 +210,15 @@ class BackboneSpec:
             return False
         return True
 
-    def _feature(self, name: str, signal: FeatureShape) -> FeatureInfo:
-        height, width = signal.height, signal.width
+    def _feature(self, name: str, shape: FeatureShape) -> FeatureInfo:
+        height, width = shape.height, shape.width
         if height.jump is None or height.offset is None or height.jump != width.jump:
             raise UserError(
                 f"backbone {self.name}: stages.{name} ends in a map whose stride depends on the image or differs "
                 "between height and width. Adaptive pooling and flattening belong to 'classifier', "
                 "such as classifier: {pool: avg}."
             )
-        return FeatureInfo(name, signal.channels, height.jump, height.offset)
+        return FeatureInfo(name, shape.channels, height.jump, height.offset)
 
     def _explain(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
         path = error.path[:-1] if error.path[-1] == "conv" and len(error.path) > 2 else error.path
@@ -227,7 +227,7 @@ class BackboneSpec:
         if not error.too_small:
             return f"{where}: {problem}."
         if isinstance(error.layer, Conv2d | MaxPool | AvgPool):
-            channels, height, width = error.signal.shape
+            channels, height, width = error.shape.chw
             windows = error.layer.windows()
             kernel = "x".join(str(window.kernel) for window in windows)
             padding = "x".join(dict.fromkeys(str(window.padding) for window in windows))

@@ -40,7 +40,7 @@ class Activation(Primitive):
     def overwrites(self) -> bool:
         return self.name not in ("tanh", "sigmoid", "gelu")
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         if self.name == "leaky_relu":

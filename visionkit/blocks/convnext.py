@@ -31,26 +31,26 @@ class Pointwise(Primitive):
     out_channels: int
     init: Init = Init()
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        return replace(signal, channels=self.out_channels)
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        return replace(shape, channels=self.out_channels)
 
-    def parameters(self, signal: FeatureShape) -> int:
-        return (signal.channels + 1) * self.out_channels
+    def parameters(self, shape: FeatureShape) -> int:
+        return (shape.channels + 1) * self.out_channels
 
-    def weights_per_neuron(self, signal: FeatureShape) -> int:
-        return signal.channels + 1
+    def weights_per_neuron(self, shape: FeatureShape) -> int:
+        return shape.channels + 1
 
-    def weights_formula(self, signal: FeatureShape) -> str:
-        return f"1 + {signal.channels} = {signal.channels + 1}"
+    def weights_formula(self, shape: FeatureShape) -> str:
+        return f"1 + {shape.channels} = {shape.channels + 1}"
 
-    def macs(self, signal: FeatureShape) -> int:
-        channels, height, width = signal.shape
+    def macs(self, shape: FeatureShape) -> int:
+        channels, height, width = shape.chw
         return channels * self.out_channels * height * width
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
 
-        layer = layers.Pointwise(signal.channels, self.out_channels)
+        layer = layers.Pointwise(shape.channels, self.out_channels)
         self.init.apply(layer)
         return layer
 
@@ -64,13 +64,13 @@ class LayerScale(Primitive):
 
     init_value: Annotated[float, Field(gt=0, le=1)] = 1e-6
 
-    def parameters(self, signal: FeatureShape) -> int:
-        return signal.channels
+    def parameters(self, shape: FeatureShape) -> int:
+        return shape.channels
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
 
-        return layers.LayerScale(signal.channels, self.init_value)
+        return layers.LayerScale(shape.channels, self.init_value)
 
 
 @block("convnext")

@@ -66,56 +66,54 @@ class Conv2d(Primitive):
         )
         return height, width
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        if signal.channels % self.groups or self.out_channels % self.groups:
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        if shape.channels % self.groups or self.out_channels % self.groups:
             raise DoesNotFitError(
-                f"groups={self.groups} does not divide the {signal.channels} channels that come in "
+                f"groups={self.groups} does not divide the {shape.channels} channels that come in "
                 f"and the {self.out_channels} that go out"
             )
-        return signal.slide(self.windows(), channels=self.out_channels)
+        return shape.slide(self.windows(), channels=self.out_channels)
 
-    def parameters(self, signal: FeatureShape) -> int:
+    def parameters(self, shape: FeatureShape) -> int:
         height, width = self.kernel_size
-        weights = height * width * (signal.channels // self.groups) * self.out_channels
+        weights = height * width * (shape.channels // self.groups) * self.out_channels
         return weights + (self.out_channels if self.bias else 0)
 
-    def weights_per_neuron(self, signal: FeatureShape) -> int:
+    def weights_per_neuron(self, shape: FeatureShape) -> int:
         height, width = self.kernel_size
-        return height * width * (signal.channels // self.groups) + self.bias
+        return height * width * (shape.channels // self.groups) + self.bias
 
-    def weights_formula(self, signal: FeatureShape) -> str:
+    def weights_formula(self, shape: FeatureShape) -> str:
         height, width = self.kernel_size
-        channels = f"{signal.channels}" if self.groups == 1 else f"{signal.channels}/{self.groups}"
-        return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(signal)}"
+        channels = f"{shape.channels}" if self.groups == 1 else f"{shape.channels}/{self.groups}"
+        return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(shape)}"
 
     @property
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing" if self.keeps_size else "input"
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
-        return self.scratch_bytes(signal)
+    def kept_bytes(self, shape: FeatureShape) -> int:
+        return self.scratch_bytes(shape)
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
         """The padded copy, where padding differs between both ends."""
         if not self.keeps_size:
             return 0
-        height, width = (
-            size + window.extent - 1 for size, window in zip(signal.shape[1:], self.windows(), strict=True)
-        )
-        return BYTES * signal.channels * height * width
+        height, width = (size + window.extent - 1 for size, window in zip(shape.chw[1:], self.windows(), strict=True))
+        return BYTES * shape.channels * height * width
 
-    def macs(self, signal: FeatureShape) -> int:
+    def macs(self, shape: FeatureShape) -> int:
         height, width = self.kernel_size
-        channels, rows, columns = self.output(signal).shape
-        return height * width * (signal.channels // self.groups) * channels * rows * columns
+        channels, rows, columns = self.output(shape).chw
+        return height * width * (shape.channels // self.groups) * channels * rows * columns
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         from visionkit import layers
 
         layer = (layers.SameConv2d if self.keeps_size else nn.Conv2d)(
-            signal.channels,
+            shape.channels,
             self.out_channels,
             self.kernel_size,
             stride=self.stride,
@@ -216,11 +214,11 @@ class Flatten(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        channels, height, width = signal.shape
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        channels, height, width = shape.chw
         return FeatureShape(channels * height * width, Axis(1, None, None, None), Axis(1, None, None, None))
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Flatten()
@@ -236,24 +234,24 @@ class Linear(Primitive):
     bias: bool = True
     init: Init = Init()
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        return replace(signal, channels=self.out_features)
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        return replace(shape, channels=self.out_features)
 
-    def parameters(self, signal: FeatureShape) -> int:
-        return (signal.channels + self.bias) * self.out_features
+    def parameters(self, shape: FeatureShape) -> int:
+        return (shape.channels + self.bias) * self.out_features
 
-    def weights_per_neuron(self, signal: FeatureShape) -> int:
-        return signal.channels + self.bias
+    def weights_per_neuron(self, shape: FeatureShape) -> int:
+        return shape.channels + self.bias
 
-    def weights_formula(self, signal: FeatureShape) -> str:
-        return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
+    def weights_formula(self, shape: FeatureShape) -> str:
+        return f"1 + {shape.channels} = {shape.channels + 1}" if self.bias else f"{shape.channels}"
 
-    def macs(self, signal: FeatureShape) -> int:
-        return signal.channels * self.out_features
+    def macs(self, shape: FeatureShape) -> int:
+        return shape.channels * self.out_features
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
-        layer = nn.Linear(signal.channels, self.out_features, bias=self.bias)
+        layer = nn.Linear(shape.channels, self.out_features, bias=self.bias)
         self.init.apply(layer)
         return layer

@@ -30,8 +30,8 @@ class Norm(Primitive):
     shifts: ClassVar[bool] = True
     """Whether it adds a bias of its own, so that a convolution right before needs none."""
 
-    def parameters(self, signal: FeatureShape) -> int:
-        return 2 * signal.channels if self.shifts else 0
+    def parameters(self, shape: FeatureShape) -> int:
+        return 2 * shape.channels if self.shifts else 0
 
 
 NORMS: Registry[Norm] = Registry("norm")
@@ -45,14 +45,14 @@ class BatchNorm(Norm):
     eps: Positive = 1e-5
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
 
-    def buffer_bytes(self, signal: FeatureShape) -> int:
+    def buffer_bytes(self, shape: FeatureShape) -> int:
         """Running mean and variance of each channel, and the number of batches seen."""
-        return 2 * BYTES * signal.channels + 8
+        return 2 * BYTES * shape.channels + 8
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
-        return nn.BatchNorm2d(signal.channels, eps=self.eps, momentum=self.momentum)
+        return nn.BatchNorm2d(shape.channels, eps=self.eps, momentum=self.momentum)
 
 
 @NORMS.register("group")
@@ -68,14 +68,14 @@ class GroupNorm(Norm):
     groups: Count = 32
     eps: Positive = 1e-5
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        return signal.see_all()
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        return shape.see_all()
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
-        groups = next(n for n in range(min(self.groups, signal.channels), 0, -1) if signal.channels % n == 0)
-        return nn.GroupNorm(groups, signal.channels, eps=self.eps)
+        groups = next(n for n in range(min(self.groups, shape.channels), 0, -1) if shape.channels % n == 0)
+        return nn.GroupNorm(groups, shape.channels, eps=self.eps)
 
 
 @NORMS.register("layer")
@@ -85,17 +85,17 @@ class LayerNorm(Norm):
 
     eps: Positive = 1e-6
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """Mean and spread of each position."""
-        return 2 * BYTES * signal.height.size * signal.width.size
+        return 2 * BYTES * shape.height.size * shape.width.size
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
-        return 0 if backward else self.kept_bytes(signal)
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
+        return 0 if backward else self.kept_bytes(shape)
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
 
-        return layers.LayerNorm2d(signal.channels, eps=self.eps)
+        return layers.LayerNorm2d(shape.channels, eps=self.eps)
 
 
 @NORMS.register("instance")
@@ -105,13 +105,13 @@ class InstanceNorm(Norm):
 
     eps: Positive = 1e-5
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        return signal.see_all()
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        return shape.see_all()
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
-        return nn.InstanceNorm2d(signal.channels, eps=self.eps, affine=True)
+        return nn.InstanceNorm2d(shape.channels, eps=self.eps, affine=True)
 
 
 @block("local_response_norm")
@@ -129,14 +129,14 @@ class LocalResponseNorm(Norm):
     beta: float = 0.75
     k: float = 1.0
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """The padded squares, their scaled mean, and its power."""
-        return signal.bytes * (signal.channels + self.size - 1) // signal.channels + 2 * signal.bytes
+        return shape.nbytes * (shape.channels + self.size - 1) // shape.channels + 2 * shape.nbytes
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
-        return (3 if backward else 2) * signal.bytes
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
+        return (3 if backward else 2) * shape.nbytes
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.LocalResponseNorm(self.size, alpha=self.alpha, beta=self.beta, k=self.k)

@@ -27,7 +27,7 @@ class Identity(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Identity()
@@ -63,13 +63,13 @@ class _Pool(Primitive):
         )
         return height, width
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
+    def output(self, shape: FeatureShape) -> FeatureShape:
         if 2 * self.padding > min(pair(self.kernel_size)):
             raise DoesNotFitError(
                 f"padding {self.padding} is more than half of the pooling kernel {self.kernel_size}, "
                 "so some windows would lie in the padding alone"
             )
-        return signal.slide(self.windows())
+        return shape.slide(self.windows())
 
 
 @block("max_pool")
@@ -77,15 +77,15 @@ class _Pool(Primitive):
 class MaxPool(_Pool):
     """The largest number under each window."""
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """Where each maximum came from."""
-        return _INDEX_BYTES * self.output(signal).numbers
+        return _INDEX_BYTES * self.output(shape).numel
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
         """As much, which torch finds even where nobody wants it."""
-        return 0 if backward else self.kept_bytes(signal)
+        return 0 if backward else self.kept_bytes(shape)
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.MaxPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
@@ -96,7 +96,7 @@ class MaxPool(_Pool):
 class AvgPool(_Pool):
     """The mean under each window, padding counted as zeros as in torch."""
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.AvgPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
@@ -115,27 +115,27 @@ class AdaptivePool(Primitive):
     size: Size
     kind: Literal["avg", "max"] = "avg"
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
+    def output(self, shape: FeatureShape) -> FeatureShape:
         height, width = pair(self.size)
-        return FeatureShape(signal.channels, signal.height.adapt(height), signal.width.adapt(width))
+        return FeatureShape(shape.channels, shape.height.adapt(height), shape.width.adapt(width))
 
     @property
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing" if self._is_mean else "input"
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """Where each maximum came from."""
-        return _INDEX_BYTES * self.output(signal).numbers if self.kind == "max" else 0
+        return _INDEX_BYTES * self.output(shape).numel if self.kind == "max" else 0
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
         """As much, which torch finds even where nobody wants it."""
-        return 0 if backward else self.kept_bytes(signal)
+        return 0 if backward else self.kept_bytes(shape)
 
     @property
     def _is_mean(self) -> bool:
         return self.kind == "avg" and pair(self.size) == (1, 1)
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.AdaptiveAvgPool2d(self.size) if self.kind == "avg" else nn.AdaptiveMaxPool2d(self.size)
@@ -153,11 +153,11 @@ class Dropout(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """The factor of each number, or of each map."""
-        return (BYTES * signal.channels if self.channels else signal.bytes) if self.p else 0
+        return (BYTES * shape.channels if self.channels else shape.nbytes) if self.p else 0
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.Dropout2d(self.p) if self.channels else nn.Dropout(self.p)
@@ -183,16 +183,16 @@ class ZeroPadShortcut(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        if self.out_channels < signal.channels:
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        if self.out_channels < shape.channels:
             raise DoesNotFitError(
-                f"a zero-padded shortcut cannot go from {signal.channels} channels down to {self.out_channels}; "
+                f"a zero-padded shortcut cannot go from {shape.channels} channels down to {self.out_channels}; "
                 "use shortcut: projection"
             )
         window = Window(1, self.stride)
-        return signal.slide((window, window), channels=self.out_channels)
+        return shape.slide((window, window), channels=self.out_channels)
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
 
-        return layers.ZeroPadShortcut(self.out_channels - signal.channels, self.stride)
+        return layers.ZeroPadShortcut(self.out_channels - shape.channels, self.stride)

@@ -124,29 +124,29 @@ class FeatureShape:
         return cls(channels, Axis(height), Axis(width))
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def chw(self) -> tuple[int, int, int]:
         """(channels, height, width), as torch writes it."""
         return self.channels, self.height.size, self.width.size
 
     @property
-    def numbers(self) -> int:
+    def numel(self) -> int:
         """How many numbers the map of one image has."""
         return self.channels * self.height.size * self.width.size
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """What the map of one image takes in memory, in float32."""
-        return BYTES * self.numbers
+        return BYTES * self.numel
 
     def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> FeatureShape:
-        """The signal after a window over height and one over width."""
+        """The shape after a window over height and one over width."""
         height, width = windows
         return FeatureShape(
             self.channels if channels is None else channels, self.height.slide(height), self.width.slide(width)
         )
 
     def see_all(self) -> FeatureShape:
-        """The signal after an operation over the whole map: each cell depends on every pixel of the image."""
+        """The shape after an operation over the whole map: each cell depends on every pixel of the image."""
         height, width = (replace(axis, receptive_field=None) for axis in (self.height, self.width))
         return replace(self, height=height, width=width)
 

@@ -29,12 +29,12 @@ class ChannelSlice(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        if signal.channels % self.parts:
-            raise DoesNotFitError(f"{signal.channels} channels cannot be split into {self.parts} equal parts")
-        return replace(signal, channels=signal.channels // self.parts)
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        if shape.channels % self.parts:
+            raise DoesNotFitError(f"{shape.channels} channels cannot be split into {self.parts} equal parts")
+        return replace(shape, channels=shape.channels // self.parts)
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
 
         return layers.ChannelSlice(self.index, self.parts)
@@ -53,12 +53,12 @@ class ChannelShuffle(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        if signal.channels % self.groups:
-            raise DoesNotFitError(f"groups={self.groups} does not divide the {signal.channels} channels that come in")
-        return signal
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        if shape.channels % self.groups:
+            raise DoesNotFitError(f"groups={self.groups} does not divide the {shape.channels} channels that come in")
+        return shape
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
         return nn.ChannelShuffle(self.groups)

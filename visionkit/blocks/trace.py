@@ -22,7 +22,7 @@ class LayerError(ValueError):
 
     Attributes:
         path: Names from the outermost part to the layer.
-        signal: What came in.
+        shape: What came in.
         layer: The primitive, or None where branches do not match.
         too_small: Whether a larger image would do.
     """
@@ -32,12 +32,12 @@ class LayerError(ValueError):
         message: str,
         *,
         path: tuple[str, ...],
-        signal: FeatureShape,
+        shape: FeatureShape,
         layer: Primitive | None = None,
         too_small: bool = False,
     ) -> None:
         super().__init__(message)
-        self.path, self.signal, self.layer, self.too_small = path, signal, layer, too_small
+        self.path, self.shape, self.layer, self.too_small = path, shape, layer, too_small
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class LayerRecord:
     def neurons(self) -> int:
         """Numbers that come about as weighted sums, as Krizhevsky et al. 2012 count them: pools and norms have none."""
         if isinstance(self.node, Primitive):
-            return 0 if self.node.weights_per_neuron(self.before) is None else self.runs * self.after.numbers
+            return 0 if self.node.weights_per_neuron(self.before) is None else self.runs * self.after.numel
         return self.runs * sum(child.neurons for child in self.children)
 
     @property
@@ -125,61 +125,61 @@ class LayerRecord:
         return self.runs * sum(child.connections for child in self.children)
 
 
-def expand(node: Node, signal: FeatureShape, *, path: tuple[str, ...] = ()) -> tuple[Node, FeatureShape]:
+def expand(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> tuple[Node, FeatureShape]:
     """Open every composite, so that primitives and combinators are left.
 
     Args:
         node: Any tree of blocks.
-        signal: What comes in; only its channels matter where no part flattens.
+        shape: What comes in; only its channels matter where no part flattens.
         path: Names of the parts around this one, for errors.
 
     Returns:
-        The opened tree and the signal behind it.
+        The opened tree and the shape behind it.
 
     Raises:
         LayerError: If a layer cannot take its input or branches do not match.
     """
     if isinstance(node, Composite):
         try:
-            parts = node.parts(signal.channels)
+            parts = node.parts(shape.channels)
         except DoesNotFitError as error:
-            raise LayerError(str(error), path=path, signal=signal) from None
-        opened, after = expand(parts, signal, path=path)
+            raise LayerError(str(error), path=path, shape=shape) from None
+        opened, after = expand(parts, shape, path=path)
         return (opened if isinstance(opened, Block) else replace(opened, made_by=type(node).__name__)), after
     if isinstance(node, Primitive):
-        return node, _output(node, signal, path)
+        return node, _output(node, shape, path)
     assert not isinstance(node, Block)
     children: dict[str, Node] = {}
     outputs: list[FeatureShape] = []
     for name, child in node.children.items():
         if name in RESERVED_NAMES:
-            raise LayerError(f"a part cannot be called '{name}', a word torch uses itself", path=path, signal=signal)
-        before = outputs[-1] if outputs and isinstance(node, Sequential) else signal
+            raise LayerError(f"a part cannot be called '{name}', a word torch uses itself", path=path, shape=shape)
+        before = outputs[-1] if outputs and isinstance(node, Sequential) else shape
         children[name], after = expand(child, before, path=(*path, name))
         outputs.append(after)
-    return node.with_children(children), joined(node, signal, outputs, path)
+    return node.with_children(children), joined(node, shape, outputs, path)
 
 
-def trace(node: Node, signal: FeatureShape, *, path: tuple[str, ...] = ()) -> LayerRecord:
-    """Send a signal through an opened tree and write down what each part does to it.
+def trace(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> LayerRecord:
+    """Send a shape through an opened tree and write down what each part does to it.
 
     Raises:
         LayerError: If a layer cannot take its input or branches do not match.
     """
     if isinstance(node, Primitive):
-        return LayerRecord(path, node, signal, _output(node, signal, path))
+        return LayerRecord(path, node, shape, _output(node, shape, path))
     assert not isinstance(node, Block), "expand the tree first"
     children: list[LayerRecord] = []
     previous: Node | None = None
     for name, child in node.children.items():
-        before = children[-1].after if children and isinstance(node, Sequential) else signal
+        before = children[-1].after if children and isinstance(node, Sequential) else shape
         record = trace(child, before, path=(*path, name))
         if isinstance(node, Sequential) and writes_in_place(child, previous):
             record = replace(record, in_place=True)
         children.append(record)
         previous = child
-    after = joined(node, signal, [child.after for child in children], path)
-    return LayerRecord(path, node, signal, after, tuple(children))
+    after = joined(node, shape, [child.after for child in children], path)
+    return LayerRecord(path, node, shape, after, tuple(children))
 
 
 def primitives(node: Node) -> Iterator[Primitive]:
@@ -191,38 +191,38 @@ def primitives(node: Node) -> Iterator[Primitive]:
             yield from primitives(child)
 
 
-def _output(layer: Primitive, signal: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
+def _output(layer: Primitive, shape: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
     try:
-        return layer.output(signal)
+        return layer.output(shape)
     except DoesNotFitError as error:
         too_small = isinstance(error, TooSmallError)
-        raise LayerError(str(error), path=path, signal=signal, layer=layer, too_small=too_small) from None
+        raise LayerError(str(error), path=path, shape=shape, layer=layer, too_small=too_small) from None
 
 
-def joined(node: Node, signal: FeatureShape, outputs: list[FeatureShape], path: tuple[str, ...]) -> FeatureShape:
-    """The signal behind a combinator, from the signals behind its children."""
+def joined(node: Node, shape: FeatureShape, outputs: list[FeatureShape], path: tuple[str, ...]) -> FeatureShape:
+    """The shape behind a combinator, from the shapes behind its children."""
     if isinstance(node, Sequential):
-        return outputs[-1] if outputs else signal
+        return outputs[-1] if outputs else shape
     if isinstance(node, Gate):
-        return _weigh(signal, outputs[0], path)
+        return _weigh(shape, outputs[0], path)
     assert isinstance(node, Residual | Concat)
     joined, (first, *names) = outputs[0], node.children
     for name, other in zip(names, outputs[1:], strict=True):
-        gaps = [abs(one - another) for one, another in zip(joined.shape[1:], other.shape[1:], strict=True)]
+        gaps = [abs(one - another) for one, another in zip(joined.chw[1:], other.chw[1:], strict=True)]
         if any(gaps):
             raise LayerError(
                 f"its branches '{first}' and '{name}' cannot be joined: their maps differ by {gaps[0]} rows and "
                 f"{gaps[1]} columns. Strides must agree, and padding keep the size: padding=same, or 1 for a 3x3 pool "
                 "of stride 1",
                 path=path,
-                signal=signal,
+                shape=shape,
             )
         if isinstance(node, Residual) and joined.channels != other.channels:
             raise LayerError(
                 f"its branches '{first}' and '{name}' cannot be added: they have {joined.channels} and "
                 f"{other.channels} channels",
                 path=path,
-                signal=signal,
+                shape=shape,
             )
         joined = joined.merge(other)
     if isinstance(node, Concat):
@@ -230,13 +230,13 @@ def joined(node: Node, signal: FeatureShape, outputs: list[FeatureShape], path: 
     return joined
 
 
-def _weigh(signal: FeatureShape, gate: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
-    """The signal behind a gate: its own shape, if the gate's broadcasts to it."""
-    if any(one not in (1, whole) for one, whole in zip(gate.shape, signal.shape, strict=True)):
+def _weigh(shape: FeatureShape, gate: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
+    """The shape behind a gate: its own shape, if the gate's broadcasts to it."""
+    if any(one not in (1, whole) for one, whole in zip(gate.chw, shape.chw, strict=True)):
         raise LayerError(
-            f"its gate gives {_times(gate.shape)}, which cannot weigh {_times(signal.shape)}", path=path, signal=signal
+            f"its gate gives {_times(gate.chw)}, which cannot weigh {_times(shape.chw)}", path=path, shape=shape
         )
-    return signal.merge(gate)
+    return shape.merge(gate)
 
 
 def writes_in_place(child: Node, previous: Node | None) -> bool:

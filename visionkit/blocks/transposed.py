@@ -29,27 +29,27 @@ class ConvTranspose2d(Primitive):
     bias: bool = True
     init: Init = Init()
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        height, width = (self._enlarged(axis) for axis in (signal.height, signal.width))
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        height, width = (self._enlarged(axis) for axis in (shape.height, shape.width))
         return FeatureShape(self.out_channels, height, width)
 
-    def parameters(self, signal: FeatureShape) -> int:
-        return (signal.channels * self.factor**2 + self.bias) * self.out_channels
+    def parameters(self, shape: FeatureShape) -> int:
+        return (shape.channels * self.factor**2 + self.bias) * self.out_channels
 
-    def weights_per_neuron(self, signal: FeatureShape) -> int:
-        return signal.channels + self.bias
+    def weights_per_neuron(self, shape: FeatureShape) -> int:
+        return shape.channels + self.bias
 
-    def weights_formula(self, signal: FeatureShape) -> str:
-        return f"1 + {signal.channels} = {signal.channels + 1}" if self.bias else f"{signal.channels}"
+    def weights_formula(self, shape: FeatureShape) -> str:
+        return f"1 + {shape.channels} = {shape.channels + 1}" if self.bias else f"{shape.channels}"
 
-    def macs(self, signal: FeatureShape) -> int:
-        channels, rows, columns = self.output(signal).shape
-        return signal.channels * channels * rows * columns
+    def macs(self, shape: FeatureShape) -> int:
+        channels, rows, columns = self.output(shape).chw
+        return shape.channels * channels * rows * columns
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
 
-        layer = nn.ConvTranspose2d(signal.channels, self.out_channels, self.factor, stride=self.factor, bias=self.bias)
+        layer = nn.ConvTranspose2d(shape.channels, self.out_channels, self.factor, stride=self.factor, bias=self.bias)
         self.init.apply(layer)
         return layer
 

@@ -47,45 +47,45 @@ class Primitive(Block):
         """Whether it may write its output over its input, where that is `overwritable`."""
         return False
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        """The signal after this layer.
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        """The shape after this layer.
 
         Raises:
             DoesNotFitError: If the layer cannot take such an input.
         """
-        return signal
+        return shape
 
-    def parameters(self, signal: FeatureShape) -> int:
-        """Number of independent trainable numbers, given the signal that comes in."""
+    def parameters(self, shape: FeatureShape) -> int:
+        """Number of independent trainable numbers, given the shape that comes in."""
         return 0
 
-    def macs(self, signal: FeatureShape) -> int:
-        """Multiplications with a weight for one image, given the signal that comes in."""
+    def macs(self, shape: FeatureShape) -> int:
+        """Multiplications with a weight for one image, given the shape that comes in."""
         return 0
 
-    def weights_per_neuron(self, signal: FeatureShape) -> int | None:
+    def weights_per_neuron(self, shape: FeatureShape) -> int | None:
         """Weights of one output number with its bias, or None for a layer that forms no weighted sums."""
         return None
 
-    def weights_formula(self, signal: FeatureShape) -> str:
+    def weights_formula(self, shape: FeatureShape) -> str:
         """How `weights_per_neuron` comes about, such as ``1 + 11*11*3 = 364``; empty where there are none."""
         return ""
 
-    def kept_bytes(self, signal: FeatureShape) -> int:
+    def kept_bytes(self, shape: FeatureShape) -> int:
         """What backward needs of one image beside input or output, such as where each maximum came from."""
         return 0
 
-    def scratch_bytes(self, signal: FeatureShape, *, backward: bool = False) -> int:
+    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
         """What this layer holds of one image while it works, beside input, output and `kept_bytes`."""
         return 0
 
-    def buffer_bytes(self, signal: FeatureShape) -> int:
+    def buffer_bytes(self, shape: FeatureShape) -> int:
         """What is saved with the weights without being one, such as the running statistics of a norm."""
         return 0
 
     @abstractmethod
-    def build(self, signal: FeatureShape) -> nn.Module:
-        """The torch layer, initialised, for the signal that comes in."""
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """The torch layer, initialised, for the shape that comes in."""
 
     @property
     def stride_factor(self) -> int:

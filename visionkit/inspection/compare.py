@@ -80,7 +80,7 @@ _QUANTITIES: Mapping[str, tuple[Callable[[Pair], int | None], Callable[[int], st
 
 
 def _last_map(net: Network) -> str:
-    channels, height, width = net.stages[-1].after.shape
+    channels, height, width = net.stages[-1].after.chw
     return times([height, width, channels])
 
 

@@ -116,7 +116,7 @@ def _row(record: LayerRecord, net: Network) -> LayerRow:
         kernel_size=[window.kernel for window in windows] or None,
         stride=[window.stride for window in windows] or None,
         padding=[window.padding for window in windows] or None,
-        output=list(record.after.shape),
+        output=list(record.after.chw),
         size_formula=size_formula,
         weights_per_neuron=None if only is None else _weights(only),
         weights_formula="" if only is None else only.node.weights_formula(only.before),  # type: ignore[union-attr]
@@ -124,7 +124,7 @@ def _row(record: LayerRecord, net: Network) -> LayerRow:
         connections=record.connections,
         parameters=record.parameters,
         macs=record.macs,
-        activation_memory=record.after.bytes,
+        activation_memory=record.after.nbytes,
         training_memory=None if net.kept is None else net.kept.get(record.path, 0),
         receptive_field=_both(height.receptive_field, width.receptive_field),
         jump=_both(height.jump, width.jump),
@@ -142,7 +142,7 @@ def _window(record: LayerRecord) -> tuple[tuple[Window, ...], str]:
     """The one window of this row over height and width, and the formula of the size it leaves."""
     sliding = [p for p in record.primitives if hasattr(p.node, "windows")]
     if isinstance(record.node, Flatten):
-        return (), f"{'*'.join(str(n) for n in record.before.shape)} = {record.after.channels}"
+        return (), f"{'*'.join(str(n) for n in record.before.chw)} = {record.after.channels}"
     if len(sliding) != 1:
         return (), ""
     height, width = sliding[0].node.windows()  # type: ignore[union-attr]

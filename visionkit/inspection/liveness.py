@@ -52,18 +52,18 @@ class Liveness:
 
     def meet(self, record: LayerRecord, join: Join, sources: Sequence[LiveMap]) -> tuple[LiveMap, Share]:
         """The map that a part joins of others, held once for the caller, who holds these as well."""
-        size = record.before.shape[1:]
-        kept_as_they_are = [join.how == "pool" or signal.shape[1:] == size for signal in join.sources]
+        size = record.before.chw[1:]
+        kept_as_they_are = [join.how == "pool" or shape.chw[1:] == size for shape in join.sources]
         inputs = [
             self.hold(source) if as_it_is else self.make(
-                BYTES * signal.channels * size[0] * size[1], record.path, needs_gradient=source.needs_gradient)
-            for signal, source, as_it_is in zip(join.sources, sources, kept_as_they_are, strict=True)
+                BYTES * shape.channels * size[0] * size[1], record.path, needs_gradient=source.needs_gradient)
+            for shape, source, as_it_is in zip(join.sources, sources, kept_as_they_are, strict=True)
         ]  # fmt: skip
         needs_gradient = any(source.needs_gradient for source in sources)
         joined = inputs[0]
         if len(inputs) > 1 or join.how == "pool":
             for _ in inputs[1:] if join.how == "sum" else [None]:
-                new = self.make(self.times * record.before.bytes, record.path, needs_gradient=needs_gradient)
+                new = self.make(self.times * record.before.nbytes, record.path, needs_gradient=needs_gradient)
                 if joined is not inputs[0]:
                     self.release(joined)
                 joined = new
@@ -100,19 +100,19 @@ class Liveness:
         if record.in_place or layer.is_view:
             y = self.hold(x)
         else:
-            y = self.make(self.times * record.after.bytes, record.path, needs_gradient=needs_gradient)
+            y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=needs_gradient)
         self.release(scratch)
         if self.training and needs_gradient and layer.saved_for_backward == "output":
             kept.append(self.hold(y))
         self._wait(kept)
-        passes_on = layer.is_view and record.before.numbers == record.after.numbers
+        passes_on = layer.is_view and record.before.numel == record.after.numel
 
         def backward(gradient: LiveMap) -> LiveMap | None:
             passed = None
             if x.needs_gradient and passes_on:
                 passed = self.hold(gradient)
             elif x.needs_gradient:
-                passed = self.make(self.times * record.before.bytes, (), needs_gradient=False)
+                passed = self.make(self.times * record.before.nbytes, (), needs_gradient=False)
             beside = self.times * layer.scratch_bytes(record.before, backward=True)
             self.release(self.make(beside, (), needs_gradient=False))
             self._done(kept)
@@ -142,14 +142,14 @@ class Liveness:
     def _joined(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         outputs, steps = self._branches(record, x)
         needs_gradient = any(map.needs_gradient for map in outputs)
-        y = self.make(self.times * record.after.bytes, record.path, needs_gradient=needs_gradient)
+        y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=needs_gradient)
         for output in outputs:
             self.release(output)
         return y, lambda gradient: self._join(gradient, steps)
 
     def _gate(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
         (weights,), (step,) = self._branches(record, x)
-        y = self.make(self.times * record.after.bytes, record.path, needs_gradient=True)
+        y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=True)
         kept = [self.hold(x), self.hold(weights)] if self.training else []
         self._wait(kept)
         self.release(weights)

@@ -65,9 +65,9 @@ def _in_order(parts: Iterable[LayerRecord]) -> list[LayerRecord]:
     ordered: dict[int, LayerRecord] = {}
 
     def visit(part: LayerRecord) -> None:
-        for signal in part.join.sources if part.join else ():
-            if id(signal) in makers and id(makers[id(signal)]) not in ordered:
-                visit(makers[id(signal)])
+        for shape in part.join.sources if part.join else ():
+            if id(shape) in makers and id(makers[id(shape)]) not in ordered:
+                visit(makers[id(shape)])
         ordered[id(part)] = part
 
     for part in parts:
@@ -90,7 +90,7 @@ class _Pass:
         self.read: list[list[int]] = []
         self.outputs: list[int] = []
         for number, part in enumerate(parts):
-            self.read.append([self._find(signal) for signal in (part.join.sources if part.join else [part.before])])
+            self.read.append([self._find(shape) for shape in (part.join.sources if part.join else [part.before])])
             made = [part.before, part.after] if part.join else [part.after]
             self.signals += made
             self.makers += [number] * len(made)
@@ -102,7 +102,7 @@ class _Pass:
         numbers = range(len(self.signals) - 1, -1, -1)
         same = [i for i in numbers if self.signals[i] is wanted]
         equal = [i for i in numbers if self.signals[i] == wanted]
-        alike = [i for i in numbers if self.signals[i].shape == wanted.shape]
+        alike = [i for i in numbers if self.signals[i].chw == wanted.chw]
         return [*same, *equal, *alike, numbers[0]][0]
 
     def _end(self, number: int, given: Collection[str] | None) -> int:
@@ -122,7 +122,7 @@ class _Pass:
     def _run(self) -> Mapping[Path, int]:
         """Run all parts; what waits for backward at the end of forward, by maker."""
         life = self.life
-        maps = [life.make(self.signals[0].bytes, (), needs_gradient=False)]
+        maps = [life.make(self.signals[0].nbytes, (), needs_gradient=False)]
         steps: list[tuple[int, Share | None, Backward]] = []
         for number, part in enumerate(self.parts):
             life.times = self._times(part)

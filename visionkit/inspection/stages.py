@@ -24,7 +24,7 @@ def shares(net: Network) -> list[dict[str, Any]]:
         parts = [part for part in net.parts if part.path[0] == name]
         found.append({
             "name": name,
-            "output": list(parts[-1].after.shape),
+            "output": list(parts[-1].after.chw),
             "parameters": sum(part.parameters for part in parts),
             "macs": sum(part.macs for part in parts),
             "training_memory": None if net.kept is None else net.kept.get((name,), 0),

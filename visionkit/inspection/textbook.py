@@ -95,7 +95,7 @@ def _weighted(record: LayerRecord, *, shared: bool) -> Lines:
     node, after = record.node, record.after
     assert isinstance(node, Primitive)
     weights = node.weights_per_neuron(record.before) or 0
-    channels, height, width = after.shape
+    channels, height, width = after.chw
     bias = weights * channels == record.parameters and " and a bias" if "1 + " in node.weights_formula(
         record.before) else ""  # fmt: skip
     neurons = f"{height}*{width}*{channels} = {record.neurons:,}" if shared else f"{record.neurons:,}"
@@ -108,7 +108,7 @@ def _weighted(record: LayerRecord, *, shared: bool) -> Lines:
         ("connections", f"{record.neurons:,}*{weights:,} = {record.connections:,}"),
         ("parameters", f"{parameters}{because}"),
         ("MACs", f"{record.neurons:,}*{plain:,} = {record.macs:,} multiplications with a weight per image"),
-        ("memory", f"{record.neurons:,} numbers of 4 bytes = {in_bytes(after.bytes)} per image"),
+        ("memory", f"{record.neurons:,} numbers of 4 bytes = {in_bytes(after.nbytes)} per image"),
     ]
 
 
@@ -123,7 +123,7 @@ def _pointwise(record: LayerRecord, layer: Pointwise) -> Lines:
 
 
 def _max_pool(record: LayerRecord, pool: MaxPool) -> Lines:
-    indices = f"{record.after.numbers:,} places of 8 bytes = {in_bytes(pool.kept_bytes(record.before))}"
+    indices = f"{record.after.numel:,} places of 8 bytes = {in_bytes(pool.kept_bytes(record.before))}"
     return [
         ("what", f"the largest number under each {_window(pool)} window of each channel; no weights"),
         *geometry_lines(record),
@@ -137,7 +137,7 @@ def _avg_pool(record: LayerRecord, pool: AvgPool) -> Lines:
 
 
 def _adaptive_pool(record: LayerRecord, pool: AdaptivePool) -> Lines:
-    _, height, width = record.after.shape
+    _, height, width = record.after.chw
     word = "mean" if pool.kind == "avg" else "largest number"
     cells = "the whole map" if height == width == 1 else f"each of {height}x{width} windows that cover the map"
     return [("what", f"the {word} of {cells}, for each channel; no weights"), *_shapes(record),
@@ -145,7 +145,7 @@ def _adaptive_pool(record: LayerRecord, pool: AdaptivePool) -> Lines:
 
 
 def _flatten(record: LayerRecord, layer: Flatten) -> Lines:
-    product = "*".join(f"{n}" for n in record.before.shape)
+    product = "*".join(f"{n}" for n in record.before.chw)
     return [("what", f"all numbers in one row: {product} = {record.after.channels:,}; nothing is computed")]
 
 
@@ -200,7 +200,7 @@ def _concat(record: LayerRecord, node: Concat) -> Lines:
 def _gate(record: LayerRecord, node: Gate) -> Lines:
     weights = record.children[0].after
     return [
-        ("formula", f"y = x * gate(x): {times(weights.shape)} factors weigh the {times(record.before.shape)} map"),
+        ("formula", f"y = x * gate(x): {times(weights.chw)} factors weigh the {times(record.before.chw)} map"),
         ("parameters", f"{record.parameters:,}"),
         ("sees", "the factors come from the whole map, so from here on each cell depends on the whole image"),
     ]
@@ -225,16 +225,16 @@ def _zero_pad(record: LayerRecord, layer: ZeroPadShortcut) -> Lines:
 
 
 def _not_weighted(record: LayerRecord) -> Lines:
-    where = "written over its input" if record.in_place else f"a map of its own, {in_bytes(record.after.bytes)}"
-    return [("memory", f"one number for each of {record.before.numbers:,}, {where}; no weights")]
+    where = "written over its input" if record.in_place else f"a map of its own, {in_bytes(record.after.nbytes)}"
+    return [("memory", f"one number for each of {record.before.numel:,}, {where}; no weights")]
 
 
 def _shapes(record: LayerRecord) -> Lines:
     return [("size", f"{_map(record.before)} becomes {_map(record.after)}")]
 
 
-def _map(signal: Any) -> str:
-    channels, height, width = signal.shape
+def _map(shape: Any) -> str:
+    channels, height, width = shape.shape
     return times((height, width, channels))
 
 

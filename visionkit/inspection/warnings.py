@@ -24,7 +24,7 @@ def warnings(net: Network) -> list[str]:
 
 
 def _small_map(net: Network) -> str:
-    _, height, width = net.stages[-1].after.shape
+    _, height, width = net.stages[-1].after.chw
     if min(height, width) >= 2:
         return ""
     return (

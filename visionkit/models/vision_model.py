@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from visionkit.backbones.backbone import Backbone
 from visionkit.heads.base import Head, Predictions
 from visionkit.models.normalize import Normalize
-from visionkit.necks.fpn import Neck
+from visionkit.necks.base import Neck
 
 __all__ = ["VisionModel"]
 

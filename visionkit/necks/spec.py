@@ -109,7 +109,7 @@ class FPNSpec:
         return [*lateral.values(), *output.values(), *extra.values()]
 
     def levels(self, records: list[LayerRecord]) -> dict[str, FeatureShape]:
-        """The signal behind each level, fine to coarse, from what `trace` has seen."""
+        """The shape behind each level, fine to coarse, from what `trace` has seen."""
         return {record.path[-1]: record.after for record in records if record.path[1] in ("output", "extra")}
 
     def arguments(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> dict[str, Any]:
@@ -157,15 +157,15 @@ def _record(kind: str, level: str, node: Node, before: FeatureShape) -> LayerRec
     return trace(expand(node, before)[0], before, path=("neck", kind, level))
 
 
-def _see_as_far(signal: FeatureShape, *others: FeatureShape) -> FeatureShape:
-    """A signal to which coarser ones are added: each cell sees what theirs see."""
+def _see_as_far(shape: FeatureShape, *others: FeatureShape) -> FeatureShape:
+    """A shape to which coarser ones are added: each cell sees what theirs see."""
 
     def widest(axis: str) -> int | None:
-        views = [getattr(one, axis).receptive_field for one in (signal, *others)]
+        views = [getattr(one, axis).receptive_field for one in (shape, *others)]
         return None if None in views else max(views)
 
     return replace(
-        signal,
-        height=replace(signal.height, receptive_field=widest("height")),
-        width=replace(signal.width, receptive_field=widest("width")),
+        shape,
+        height=replace(shape.height, receptive_field=widest("height")),
+        width=replace(shape.width, receptive_field=widest("width")),
     )

@@ -61,14 +61,14 @@ class Measured:
     """One stage at one image size.
 
     Attributes:
-        signal: What it gives. The first cell's centre is followed through convolutions, pools and padding;
+        shape: What it gives. The first cell's centre is followed through convolutions, pools and padding;
             where that does not lead to timm's stride or into the image, it is a patch's centre, ``(stride - 1) / 2``.
             What a cell sees is not known.
         macs: Multiplications with a weight since the stage before.
         parameters: Names of the parameters used since the stage before.
     """
 
-    signal: FeatureShape
+    shape: FeatureShape
     macs: int
     parameters: tuple[str, ...]
 

@@ -52,17 +52,17 @@ class TimmStage(Primitive):
     measured: Measured
     num_parameters: int
 
-    def output(self, signal: FeatureShape) -> FeatureShape:
-        return self.measured.signal
+    def output(self, shape: FeatureShape) -> FeatureShape:
+        return self.measured.shape
 
-    def parameters(self, signal: FeatureShape) -> int:
+    def parameters(self, shape: FeatureShape) -> int:
         return self.num_parameters
 
-    def macs(self, signal: FeatureShape) -> int:
+    def macs(self, shape: FeatureShape) -> int:
         """Multiplications with a weight for one image."""
         return self.measured.macs
 
-    def build(self, signal: FeatureShape) -> nn.Module:
+    def build(self, shape: FeatureShape) -> nn.Module:
         raise TypeError("timm builds its stages together; see TimmBackbone")
 
 
@@ -129,7 +129,7 @@ class TimmSpec(BackboneSpec):
         infos = {}
         for name, stage in self.stages.items():
             assert isinstance(stage, TimmStage)
-            infos[name] = self._feature(name, stage.measured.signal)
+            infos[name] = self._feature(name, stage.measured.shape)
         return infos
 
     def trace(self, image_size: int | tuple[int, int]) -> LayerRecord:

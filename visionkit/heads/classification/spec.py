@@ -70,7 +70,7 @@ class ClassificationSpec(HeadSpec):
         (layers,) = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         return {
             "layers": build(layers.node, layers.before)[0],
-            "input_size": layers.before.shape[1:] if self._flattens(backbone) else None,
+            "input_size": layers.before.chw[1:] if self._flattens(backbone) else None,
             "label_smoothing": self.label_smoothing,
             "class_weights": self.class_weights,
         }

@@ -60,7 +60,7 @@ def trace_parts(
         after[name] = record.after
     read = {source for part in parts.values() for source in part.sources}
     records += [_per_pixel(name, part, after[name], image_size) for name, part in parts.items()
-                if name not in read and after[name].shape[1:] != image_size]  # fmt: skip
+                if name not in read and after[name].chw[1:] != image_size]  # fmt: skip
     return records
 
 
@@ -78,7 +78,7 @@ def _when_needed(part: DecoderPart, record: LayerRecord) -> LayerRecord:
 
 
 def _join(part: DecoderPart, sources: Sequence[FeatureShape], image_size: tuple[int, int]) -> FeatureShape:
-    """A signal that sees as far as the one of its sources that sees farthest."""
+    """A shape that sees as far as the one of its sources that sees farthest."""
     channels = [source.channels for source in sources]
     rows, columns = cells(image_size, part.stride)
     return FeatureShape(
