@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.schema import describe
 from visionkit.runs.folder import RunFolder
+from visionkit.schema import describe
 
 __all__ = [
     "check_data",

@@ -16,10 +16,10 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
 from visionkit.heads.published import check_weights
 from visionkit.registry import load_plugins
-from visionkit.schema import describe, parse
-from visionkit.tasks.info import TASKS, TaskInfo
 from visionkit.runs.folder import RunFolder
+from visionkit.schema import describe, parse
 from visionkit.settings import Debug, Hardware, Logger, Recipe
+from visionkit.tasks.info import TASKS, TaskInfo
 
 if TYPE_CHECKING:
     from visionkit.data import VisionDataModule

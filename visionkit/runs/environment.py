@@ -2,10 +2,9 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-__all__ = [ "describe_environment"]
+__all__ = ["describe_environment"]
 
 PACKAGES = ("visionkit", "torch", "torchvision", "lightning", "torchmetrics", "numpy")
 
@@ -34,4 +33,3 @@ def describe_environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpus": gpus,
     }
-

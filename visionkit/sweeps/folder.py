@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from visionkit.sweeps.job import STATUSES, Job, Row, read_metrics
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.runs.folder import RunFolder
+from visionkit.sweeps.job import STATUSES, Job, Row, read_metrics
 
 __all__ = ["SweepFolder"]
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from visionkit.training.setup import check_processes
-from visionkit.console import stdout_console, print_json, print_next_steps
+from visionkit.console import Printer
+from visionkit.errors import ExitCode, UserError
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row, run_job
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
-from visionkit.errors import ExitCode, UserError
-from visionkit.console import Printer
+from visionkit.training.setup import check_processes
 
 if TYPE_CHECKING:
-    from visionkit.tasks.info import TaskInfo
     from visionkit.distributed.processes import Processes
     from visionkit.settings import Hardware
+    from visionkit.tasks.info import TaskInfo
 
-__all__ = [ "SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
-
+__all__ = ["SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.sweeps.signals import Signals
-from visionkit.training.fit import train
 from visionkit.errors import ProcessError, UserError
 from visionkit.runs.folder import RunFolder
+from visionkit.sweeps.signals import Signals
+from visionkit.training.fit import train
 
 if TYPE_CHECKING:
-    from visionkit.runs.config import RunConfig
-    from visionkit.data.shared_cache import SharedCache
     from visionkit.console import Printer
+    from visionkit.data.shared_cache import SharedCache
+    from visionkit.runs.config import RunConfig
 
 __all__ = ["PRUNED", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
 

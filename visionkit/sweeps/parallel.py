@@ -177,8 +177,8 @@ def _settle(parent: int) -> int:
 def _work(number: int, overrides: Mapping[str, str], plain: Any, problem: str, behind: float | None) -> Row:
     """What a process does with a run."""
     global _shared
-    from visionkit.data.shared_cache import SharedCache
     from visionkit.console import Printer
+    from visionkit.data.shared_cache import SharedCache
 
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     _shared = _shared or SharedCache()

@@ -10,21 +10,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionkit.sweeps.space import Choices, Numbers, SearchSettings, check_same
-from visionkit.sweeps.summary import SweepSummary
-from visionkit.sweeps.grid import SweepOptions, check_devices, stdout_for_json, status_line
+from visionkit.console import Printer
+from visionkit.errors import ExitCode, UserError
+from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.folder import SweepFolder
+from visionkit.sweeps.grid import SweepOptions, check_devices, status_line, stdout_for_json
 from visionkit.sweeps.job import PRUNED, Job, Pruned, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.summary import best_run, shorten
-from visionkit.errors import ExitCode, UserError
-from visionkit.console import Printer
-from visionkit.runs.folder import RunFolder
+from visionkit.sweeps.space import Choices, Numbers, SearchSettings, check_same
+from visionkit.sweeps.summary import SweepSummary, best_run, shorten
 
 if TYPE_CHECKING:
+    from visionkit.data.shared_cache import SharedCache
     from visionkit.runs.config import RunConfig
     from visionkit.sweeps.study import Study, Trial
-    from visionkit.data.shared_cache import SharedCache
     from visionkit.tasks.info import TaskInfo
 
 __all__ = ["search"]

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from visionkit.sweeps.space import Choices, SearchSettings
 from visionkit.errors import UserError
+from visionkit.sweeps.space import Choices, SearchSettings
 from visionkit.tasks.info import TaskInfo
 
 __all__ = ["Study", "Trial"]

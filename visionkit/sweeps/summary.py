@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from visionkit.console import Printer, print_json, print_next_steps, stdout_console
+from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Row
 from visionkit.tasks.info import TaskInfo
-import contextlib
-import os
-import shlex
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
-from visionkit.training.setup import check_processes
-from visionkit.console import stdout_console, print_json, print_next_steps
-from visionkit.sweeps.folder import SweepFolder
-from visionkit.sweeps.job import Job, Row, run_job
-from visionkit.sweeps.signals import Signals
-from visionkit.errors import UserError
-from visionkit.console import Printer
 
 if TYPE_CHECKING:
     from visionkit.tasks.info import TaskInfo
-    from visionkit.distributed.processes import Processes
-    from visionkit.settings import Hardware
 
 __all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_runs", "sweep_table", "SweepSummary"]
 
