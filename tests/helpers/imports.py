@@ -10,7 +10,7 @@ Graph = Mapping[str, set[str]]
 
 
 def import_graph(package: Path) -> dict[str, set[str]]:
-    """Modules to the modules that they import anywhere in their file; an ``__init__`` that hands names on is no node."""
+    """Modules to the modules that they import anywhere in their file; an ``__init__`` hands names on and is no node."""
     trees = {_module(file, package): ast.parse(file.read_text(encoding="utf-8")) for file in package.rglob("*.py")}
     faces = {module: _face(tree) for module, tree in trees.items() if (package.parent / _folder(module)).is_dir()}
     graph: dict[str, set[str]] = {module: set() for module in trees if module not in faces}

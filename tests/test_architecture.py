@@ -1,0 +1,116 @@
+"""The house: no circles of imports, faces that only hand names on, files and functions that are read at once."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.imports import circles, import_graph
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "visionkit"
+FILES = sorted([*PACKAGE.rglob("*.py"), *(REPOSITORY / "tools").glob("*.py")])
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 60
+
+
+def write(folder, files):
+    for name, text in files.items():
+        path = folder / "house" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "house"
+
+
+def test_no_two_files_of_the_package_import_each_other():
+    assert circles(import_graph(PACKAGE)) == []
+
+
+def test_a_circle_is_found_through_lazy_and_type_checking_imports_and_through_a_face(tmp_path):
+    house = write(
+        tmp_path,
+        {
+            "__init__.py": "",
+            "a.py": "def f():\n    from house.b import g\n",
+            "b.py": "from typing import TYPE_CHECKING as T\nif T:\n    from house.inner import h\ndef g(): ...\n",
+            "inner/__init__.py": "from house.inner.c import h\n",
+            "inner/c.py": "import house.a\ndef h(): ...\n",
+            "outside.py": "from house import b\n",
+        },
+    )
+    assert circles(import_graph(house)) == [["house.a", "house.b", "house.inner.c"]]
+
+
+def test_files_that_import_one_way_are_no_circle(tmp_path):
+    files = {
+        "__init__.py": "",
+        "a.py": "from house.b import x\nfrom house import c\n",
+        "b.py": "import house.c\nx = 1\n",
+    }
+    house = write(tmp_path, files | {"c.py": ""})
+    assert circles(import_graph(house)) == []
+
+
+@pytest.mark.parametrize("face", sorted(PACKAGE.rglob("__init__.py")), ids=lambda p: str(p.parent.relative_to(PACKAGE)))
+def test_an_init_file_defines_nothing_and_only_hands_names_on(face):
+    defined = [
+        node.name
+        for node in ast.parse(face.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name != "__getattr__"
+    ]
+    assert defined == []
+
+
+def test_every_room_says_in_its_init_file_what_it_is_for():
+    without = [
+        str(face.relative_to(PACKAGE))
+        for face in PACKAGE.rglob("__init__.py")
+        if not ast.get_docstring(ast.parse(face.read_text(encoding="utf-8")))
+    ]
+    assert without == []
+
+
+def test_files_have_at_most_three_hundred_lines_and_functions_at_most_sixty():
+    long_files = {}
+    long_functions = {}
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        if text.count("\n") > MOST_LINES:
+            long_files[str(file.relative_to(REPOSITORY))] = text.count("\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION:
+                long_functions[f"{file.name}:{node.name}"] = node.end_lineno - node.lineno + 1
+    assert (long_files, long_functions) == ({}, {})
+
+
+@pytest.mark.parametrize("registry", ["visionkit.heads.spec:HEADS", "visionkit.necks.spec:NECKS"])
+def test_the_rows_of_a_registry_lead_to_a_specification_and_the_module_it_describes(registry):
+    from torch import nn
+
+    from visionkit.registry import load
+
+    table = load(registry)
+    for name in table.names():
+        spec = table.get(name)
+        assert table.name_of(spec) == name
+        assert issubclass(table.module_of(spec), nn.Module)
+
+
+def test_the_rows_of_tasks_lead_to_their_classes():
+    from lightning.pytorch import LightningModule
+
+    from visionkit.inference.base import Inference
+    from visionkit.registry import load
+    from visionkit.report.drawing.base import Drawing
+    from visionkit.report.writers.base import ResultWriter
+    from visionkit.tasks.info import TASKS
+
+    for name, task in TASKS.items():
+        assert task.name == name
+        kinds = {
+            task.module: LightningModule,
+            task.inference: Inference,
+            task.drawing: Drawing,
+            task.writer: ResultWriter,
+        }
+        for path, kind in kinds.items():
+            assert issubclass(load(path), kind)
