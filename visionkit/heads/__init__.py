@@ -1,4 +1,4 @@
-"""Heads: features to raw outputs, loss and predictions. Their specs need no torch."""
+"""Heads: from features to raw outputs, losses and predictions. Specifications need no torch."""
 
 from visionkit.heads.classification.spec import AutoSpec, ClassificationSpec, ConvSpec, LinearSpec, MlpSpec
 from visionkit.heads.dense.spec import DenseSpec, FcosSpec, RetinaNetSpec

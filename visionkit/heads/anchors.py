@@ -1,4 +1,4 @@
-"""Anchor points of feature maps, and maps as rows."""
+"""Anchor points of feature maps, and maps flattened to a row per anchor."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ __all__ = ["anchor_points", "flatten_predictions"]
 
 
 def anchor_points(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *, corner: bool) -> Tensor:
-    """The middles of a level's places, (H, W, 2) float32: x and y in pixels.
+    """The anchor point of each cell of a level, (H, W, 2) float32: x and y in pixels.
 
     Args:
-        level: What the level declares.
-        x: Its map (B, C, H, W).
+        level: The declared stride and offset of the level.
+        x: The feature map of the level (B, C, H, W).
         image_size: Height and width in pixels of the batch's images.
-        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+        corner: Put the point of cell i at ``i * (image_size // cells)`` as torchvision does, not at the centre of its
+            receptive field.
     """
     axes = []
     for cells, pixels in zip(x.shape[-2:], image_size, strict=True):
@@ -28,5 +29,5 @@ def anchor_points(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *,
 
 
 def flatten_predictions(x: Tensor, channels: int) -> Tensor:
-    """A map (B, n * channels, H, W) with one row per place and anchor: (B, H * W * n, channels)."""
+    """A map (B, n * channels, H, W) of n anchors per cell as a row per anchor: (B, H * W * n, channels)."""
     return x.permute(0, 2, 3, 1).reshape(len(x), -1, channels)

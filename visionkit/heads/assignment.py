@@ -1,7 +1,8 @@
-"""Which object each place of a dense detector answers for: whole batches, all levels, shapes known beforehand.
+"""Assigning ground-truth boxes to the anchor points or anchors of dense detectors, for whole batches and all levels.
 
-M is the number of padded boxes, L of levels, A of all places. Boxes are (B, M, 4) xyxy in pixels, labels (B, M)
-int64 with -1 for padding, and ``centers`` holds each level's places, (H, W, 2) x and y in pixels.
+M is the number of padded boxes, L of levels, A of all anchor points or anchors. Boxes are (B, M, 4) xyxy in pixels,
+labels (B, M) int64 with -1 for padding, and ``centers`` holds the anchor points of each level, (H, W, 2) x and y in
+pixels. No shape depends on values.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from visionkit.structures.boxes import box_areas
 
 __all__ = ["assign_anchors", "assign_points"]
 
-_AT_ONCE = {"cpu": 2**20}
-"""Pairs of box and anchor that are compared at a time: on a CPU as many as its cache holds."""
+_CHUNK_SIZE = {"cpu": 2**20}
+"""Pairs of box and anchor per chunk by device type: on a CPU as many as fit its cache."""
 
 
 @torch.no_grad()
@@ -30,64 +31,64 @@ def assign_points(
     radius: float,
     spacing: float = 1.0,
 ) -> Tensor:
-    """FCOS's rule (Tian et al. 2020, arXiv:2006.09214, section 2.2): the smallest box around a place that is its size.
+    """FCOS's assignment (Tian et al. 2020, arXiv:2006.09214, section 2.2): the smallest box that fits a point's level.
 
-    A place counts that lies in the box, nearer than ``radius`` strides to its centre, and whose farthest edge is
-    at most 8 strides away, but more than 8 of the next finer level's. Only the few places around each box's centre
-    are looked at, so the work does not grow with the image.
+    A point is positive for a box that contains it, whose centre is less than ``radius`` strides away along each axis,
+    and whose farthest edge is at most 8 strides away, but more than 8 strides of the next finer level. Only a window
+    of points around the centre of each box is examined, so the work does not grow with the image.
 
     Args:
-        boxes: See the module.
-        labels: See the module.
-        centers: See the module.
-        strides: Of the levels, in pixels.
-        radius: In strides.
-        spacing: From one place to the next, in strides, at least.
+        boxes: (B, M, 4); see the module.
+        labels: (B, M); see the module.
+        centers: Per level (H, W, 2); see the module.
+        strides: The strides of the levels in pixels.
+        radius: The radius of center sampling in strides.
+        spacing: The smallest distance between neighbouring points, in strides.
 
     Returns:
-        (B, A) int64 index of the box, -1 for none.
+        (B, A) int64, the index of each point's box, -1 for background.
     """
-    size = torch.tensor(strides, dtype=torch.float32, device=boxes.device)
-    upper = size * 8
+    stride = torch.tensor(strides, dtype=torch.float32, device=boxes.device)
+    upper = stride * 8
     lower = torch.cat([upper.new_zeros(1), upper[:-1]])
     upper = torch.cat([upper[:-1], upper.new_full((1,), math.inf)])
-    most = math.floor(2 * radius / spacing) + 2
-    columns = _Around([level[0, :, 0] for level in centers], boxes[..., 0], boxes[..., 2], radius * size, most)
-    rows = _Around([level[:, 0, 1] for level in centers], boxes[..., 1], boxes[..., 3], radius * size, most)
+    window = math.floor(2 * radius / spacing) + 2
+    columns = _AxisWindow([level[0, :, 0] for level in centers], boxes[..., 0], boxes[..., 2], radius * stride, window)
+    rows = _AxisWindow([level[:, 0, 1] for level in centers], boxes[..., 1], boxes[..., 3], radius * stride, window)
 
-    farthest = torch.maximum(rows.farthest[..., :, None], columns.farthest[..., None, :])  # (B, M, L, R, C)
-    fits = rows.near[..., :, None] & columns.near[..., None, :]
-    fits &= (farthest > lower[:, None, None]) & (farthest < upper[:, None, None])
-    fits &= (labels >= 0)[..., None, None, None]
+    max_distance = torch.maximum(rows.max_distance[..., :, None], columns.max_distance[..., None, :])  # (B, M, L, R, C)
+    positive = rows.inside[..., :, None] & columns.inside[..., None, :]
+    positive &= (max_distance > lower[:, None, None]) & (max_distance < upper[:, None, None])
+    positive &= (labels >= 0)[..., None, None, None]
 
     counts = [level.shape[0] * level.shape[1] for level in centers]
     total = sum(counts)
     start = torch.tensor([sum(counts[:i]) for i in range(len(counts))], device=boxes.device)
     width = torch.tensor([level.shape[1] for level in centers], device=boxes.device)
-    place = start[:, None, None] + rows.index[..., :, None] * width[:, None, None] + columns.index[..., None, :]
-    place = torch.where(fits, place, total)
+    index = start[:, None, None] + rows.index[..., :, None] * width[:, None, None] + columns.index[..., None, :]
+    index = torch.where(positive, index, total)
 
-    # Areas are compared as torchvision does, to which those that differ by less than 8 are alike.
+    # float32 of 1e8 - area, as in torchvision: areas that differ by less than 8 compare as equal
     order = (1e8 - box_areas(boxes.float())).argsort(dim=1, descending=True, stable=True)  # (B, M)
-    nobody = boxes.shape[1]
-    best = torch.full((len(boxes), total + 1), nobody, device=boxes.device)
-    rank = order.argsort(dim=1)[:, :, None].expand(-1, -1, place[0, 0].numel())
-    best.scatter_reduce_(1, place.flatten(1), rank.flatten(1), reduce="amin")
-    best = best[:, :total]
-    matched = order.gather(1, best.clamp(max=nobody - 1))
-    return torch.where(best < nobody, matched, -1)
+    num_boxes = boxes.shape[1]
+    best_rank = torch.full((len(boxes), total + 1), num_boxes, device=boxes.device)
+    rank = order.argsort(dim=1)[:, :, None].expand(-1, -1, index[0, 0].numel())
+    best_rank.scatter_reduce_(1, index.flatten(1), rank.flatten(1), reduce="amin")
+    best_rank = best_rank[:, :total]
+    matched = order.gather(1, best_rank.clamp(max=num_boxes - 1))
+    return torch.where(best_rank < num_boxes, matched, -1)
 
 
-class _Around:
-    """The ``most`` places along one axis around the middle of each box: (B, M, L, most).
+class _AxisWindow:
+    """Along one axis, a window of consecutive points around the centre of each box: (B, M, L, window).
 
     Attributes:
-        index: The places.
-        near: Whether they are there, within the box, and nearer than the radius to its middle.
-        farthest: Pixels to the farther edge of the box.
+        index: Row or column of the points; may lie outside the map.
+        inside: Whether a point exists, lies in the box, and is nearer than the radius to its centre.
+        max_distance: Pixels to the farther edge of the box.
     """
 
-    def __init__(self, centers: Sequence[Tensor], low: Tensor, high: Tensor, radius: Tensor, most: int) -> None:
+    def __init__(self, centers: Sequence[Tensor], low: Tensor, high: Tensor, radius: Tensor, window: int) -> None:
         low, high = low[..., None, None], high[..., None, None]
         first = torch.stack([axis[0] for axis in centers])
         last = torch.stack([axis[-1] for axis in centers])
@@ -95,12 +96,12 @@ class _Around:
         step = torch.where(count > 1, (last - first) / (count - 1).clamp(min=1), radius)  # (L,)
         middle = (low + high) / 2
         begin = ((middle - radius[:, None] - first[:, None]) / step[:, None]).floor()
-        index = begin.long() + torch.arange(most, device=low.device)
+        index = begin.long() + torch.arange(window, device=low.device)
         position = first[:, None] + index * step[:, None]
-        near_edge, far_edge = position - low, high - position
-        self.near = (index >= 0) & (index < count[:, None])
-        self.near &= (torch.minimum(near_edge, far_edge) > 0) & ((position - middle).abs() < radius[:, None])
-        self.farthest = torch.maximum(near_edge, far_edge)
+        to_low, to_high = position - low, high - position
+        self.inside = (index >= 0) & (index < count[:, None])
+        self.inside &= (torch.minimum(to_low, to_high) > 0) & ((position - middle).abs() < radius[:, None])
+        self.max_distance = torch.maximum(to_low, to_high)
         self.index = index
 
 
@@ -114,84 +115,86 @@ def assign_anchors(
     foreground_iou: float,
     background_iou: float,
 ) -> Tensor:
-    """RetinaNet's rule (Lin et al. 2017, arXiv:1708.02002, section 4, "Anchors"): the box that overlaps an anchor most.
+    """RetinaNet's assignment (Lin et al. 2017, arXiv:1708.02002, section 4, "Anchors"): each anchor's box of highest IoU.
 
-    The anchors that overlap a box more than all others do count as foreground however little that is, as in
-    Faster R-CNN (Ren et al. 2015, section 3.1.2). Overlaps along each axis are found once for a whole row or
-    column of anchors; what is left for each pair of box and anchor is a product and a quotient.
+    The anchors of highest IoU with a box are foreground however low that is, as in Faster R-CNN (Ren et al. 2015,
+    arXiv:1506.01497, section 3.1.2). Intersections along each axis are computed once per row and column of anchors;
+    what is left for each pair of box and anchor is a product and a quotient.
 
     Args:
-        boxes: See the module.
-        labels: See the module.
-        centers: See the module.
+        boxes: (B, M, 4); see the module.
+        labels: (B, M); see the module.
+        centers: Per level (H, W, 2); see the module.
         shapes: (L, n, 2) width and height in pixels of each level's anchors.
-        foreground_iou: The least overlap of foreground.
-        background_iou: The least overlap of what is no background.
+        foreground_iou: Anchors of at least this IoU are foreground.
+        background_iou: Anchors below this IoU are background; those between both thresholds are ignored.
 
     Returns:
-        (B, A) int64, the anchors of a place one after the other: index of the box, -1 for background, -2 between.
+        (B, A) int64, the anchors of a cell next to each other: the index of the box, -1 for background, -2 for ignored.
     """
     boxes = boxes.float()
-    levels = [_Overlaps(boxes, places, sides) for places, sides in zip(centers, shapes, strict=True)]
+    levels = [_Overlaps(boxes, points, sides) for points, sides in zip(centers, shapes, strict=True)]
     highest = torch.stack([level.highest.amax(dim=-1) for level in levels]).amax(dim=0)  # (B, M)
-    highest = torch.where((labels >= 0) & (highest > 0), highest, 1)  # which no share reaches
+    highest = torch.where((labels >= 0) & (highest > 0), highest, 1)  # overlaps are below 1
     foreground, background = (iou / (1 + iou) for iou in (foreground_iou, background_iou))
     matched = []
     for level in levels:
-        parts = zip(*level.best(), strict=True)
-        share, box = (torch.cat(part, dim=2) for part in parts)
-        index = torch.where(share < background, -1, -2)
-        index = torch.where((share >= foreground) | level.reaches(highest), box, index)
+        chunks = zip(*level.best_boxes(), strict=True)
+        overlap, box = (torch.cat(chunk, dim=2) for chunk in chunks)
+        index = torch.where(overlap < background, -1, -2)
+        index = torch.where((overlap >= foreground) | level.is_best_anchor(highest), box, index)
         matched.append(index.permute(0, 2, 3, 1).flatten(1))  # (B, n, H, W) to (B, H * W * n)
     return torch.cat(matched, dim=1)
 
 
 class _Overlaps:
-    """All boxes with all anchors of one level.
+    """The overlaps of all boxes with all anchors of one level.
 
-    What counts here is a pair's share: the pixels both have of the sum of their areas. It is IoU / (1 + IoU), so it
-    grows with the IoU, at one operation less.
+    The overlap of a pair is its intersection divided by the sum of both areas: IoU / (1 + IoU), which orders pairs as
+    the IoU does and takes one operation less.
 
     Attributes:
-        highest: (B, M, n), the largest share of each box with an anchor of each shape; it lies where both axes
-            overlap most.
+        widths: (B, M, n, W), the intersections along x in pixels.
+        heights: (B, M, n, H), the intersections along y in pixels.
+        areas: (B, M, n), the sums of the areas of box and anchor.
+        highest: (B, M, n), the highest overlap of each box with the anchors of each shape.
     """
 
     def __init__(self, boxes: Tensor, centers: Tensor, shapes: Tensor) -> None:
         half = shapes / 2
-        self.widths = _common(boxes[..., 0], boxes[..., 2], centers[0, :, 0], half[:, 0])  # (B, M, n, W)
-        self.heights = _common(boxes[..., 1], boxes[..., 3], centers[:, 0, 1], half[:, 1])  # (B, M, n, H)
+        self.widths = _intersections(boxes[..., 0], boxes[..., 2], centers[0, :, 0], half[:, 0])  # (B, M, n, W)
+        self.heights = _intersections(boxes[..., 1], boxes[..., 3], centers[:, 0, 1], half[:, 1])  # (B, M, n, H)
         self.areas = box_areas(boxes)[..., None] + shapes.prod(dim=-1)  # (B, M, n)
         self.highest = self.widths.amax(dim=-1) * self.heights.amax(dim=-1) / self.areas
 
-    def reaches(self, highest: Tensor) -> Tensor:
-        """Whether an anchor is one of those that overlap some box most of all: (B, n, H, W).
+    def is_best_anchor(self, highest: Tensor) -> Tensor:
+        """Whether an anchor is among those of highest overlap with some box: (B, n, H, W) bool.
 
         Args:
-            highest: (B, M), the largest share of each box on any level.
+            highest: (B, M), the highest overlap of each box over all levels.
         """
-        here = (self.highest == highest[..., None])[..., None]
-        columns = here & (self.widths == self.widths.amax(dim=-1, keepdim=True))
+        is_best_shape = (self.highest == highest[..., None])[..., None]
+        columns = is_best_shape & (self.widths == self.widths.amax(dim=-1, keepdim=True))
         rows = self.heights == self.heights.amax(dim=-1, keepdim=True)
         return torch.einsum("bmnh,bmnw->bnhw", rows.float(), columns.float()) > 0
 
-    def best(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """For some rows of places at a time, (B, n, rows, W): the largest share, and the first box that has it."""
-        images, count, shapes, width = self.widths.shape
+    def best_boxes(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """In chunks of rows, (B, n, rows, W): the highest overlap of each anchor, and the first box that has it."""
+        images, num_boxes, shapes, width = self.widths.shape
         height = self.heights.shape[-1]
-        pairs = images * count * shapes * width
-        rows = max(1, min(height, _AT_ONCE.get(self.widths.device.type, 2**26) // pairs))
-        small = torch.uint8 if count < 2**8 else torch.int32
-        order = torch.arange(count, 0, -1, device=self.widths.device)[:, None, None, None].to(small)
+        pairs_per_row = images * num_boxes * shapes * width
+        rows = max(1, min(height, _CHUNK_SIZE.get(self.widths.device.type, 2**26) // pairs_per_row))
+        dtype = torch.uint8 if num_boxes < 2**8 else torch.int32
+        order = torch.arange(num_boxes, 0, -1, device=self.widths.device)[:, None, None, None].to(dtype)
         for heights in torch.split(self.heights, rows, dim=-1):  # type: ignore[no-untyped-call]
-            share = (self.widths[:, :, :, None, :] * heights[..., None]).div_(self.areas[..., None, None])
-            most = share.amax(dim=1)  # of (B, M, n, rows, W)
-            first = (share == most[:, None]).to(small).mul_(order).amax(dim=1)
-            yield most, count - first.long()
+            overlap = (self.widths[:, :, :, None, :] * heights[..., None]).div_(self.areas[..., None, None])
+            highest = overlap.amax(dim=1)  # of (B, M, n, rows, W)
+            first = (overlap == highest[:, None]).to(dtype).mul_(order).amax(dim=1)
+            yield highest, num_boxes - first.long()
 
 
-def _common(low: Tensor, high: Tensor, centers: Tensor, half: Tensor) -> Tensor:
-    """Pixels that boxes (B, M) and anchors share along one axis: (B, M, n, places)."""
-    near = torch.maximum(low[..., None, None], centers - half[:, None])
-    far = torch.minimum(high[..., None, None], centers + half[:, None])
-    return (far - near).clamp(min=0)
+def _intersections(low: Tensor, high: Tensor, centers: Tensor, half: Tensor) -> Tensor:
+    """Intersections of boxes (B, M) and anchors along one axis in pixels: (B, M, n, H or W)."""
+    start = torch.maximum(low[..., None, None], centers - half[:, None])
+    end = torch.minimum(high[..., None, None], centers + half[:, None])
+    return (end - start).clamp(min=0)

@@ -1,4 +1,4 @@
-"""The contract of every head."""
+"""The interface of every head."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from visionkit.heads.spec import HeadSpec
 __all__ = ["Head", "Predictions"]
 
 Predictions = dict[str, Tensor]
-"""What a person wants to know, one row per image: ``labels``, ``scores``, ``probabilities``, ``boxes``, ``masks``."""
+"""Tensors with a row per image, by name: ``labels``, ``scores``, ``probabilities``, ``boxes``, ``mask``, ``mask_logits``."""
 
 
 class Head(nn.Module, ABC):
-    """Features to raw outputs, raw outputs to a loss, raw outputs to predictions.
+    """Computes raw outputs from features, and a loss or predictions from raw outputs.
 
     For a batch of B images a classification head turns ``{"layer4": (B, 512, 7, 7)}`` into
-    ``{"logits": (B, K)}``. `forward` alone is what an exported model runs.
+    ``{"logits": (B, K)}``. An exported model runs `forward` alone.
 
     Attributes:
-        spec: What it was built from, by `visionkit.heads.build.build_head`.
+        spec: The specification it was built from, by `visionkit.heads.build.build_head`.
     """
 
     spec: HeadSpec
@@ -38,18 +38,18 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Named scalars that add up to what is minimised.
+        """Named scalars whose sum is minimised.
 
         Args:
-            outputs: What `forward` returned.
+            outputs: The return value of `forward`.
             targets: The batch's padded targets, such as ``label`` (B,) int64.
         """
 
     @abstractmethod
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
-        """What a person wants.
+        """Predictions of each image.
 
         Args:
-            outputs: What `forward` returned.
-            image_sizes: (B, 2) int64 heights and widths without padding, or None where there is none.
+            outputs: The return value of `forward`.
+            image_sizes: (B, 2) int64 heights and widths without padding, or None where no image is padded.
         """

@@ -1,4 +1,4 @@
-"""From the specification of a head to its module, by the registry's rows alone: a plugin's is built the same way."""
+"""Building the module of a head from its specification, by the rows of the registry."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def build_head(spec: HeadSpec, backbone: BackboneSpec, *, num_classes: int, imag
     """Build a head, freshly initialised.
 
     Args:
-        spec: What to build.
-        backbone: Where it, or its neck, stands.
-        num_classes: How many classes it tells apart.
+        spec: The head's specification.
+        backbone: The backbone that the head, or its neck, takes features from.
+        num_classes: The number of classes.
         image_size: Height and width in pixels; only a head that flattens depends on it.
 
     Raises:
-        UserError: If the head does not fit so many classes, or the image is too small for the backbone.
+        UserError: If the head does not fit the number of classes, or the image is too small for the backbone.
     """
     spec.check(num_classes=num_classes)
     arguments = spec.arguments(backbone, num_classes=num_classes, image_size=image_size)

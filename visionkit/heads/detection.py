@@ -1,4 +1,4 @@
-"""What heads on a feature pyramid share: the neck, anchors, and how their parts are traced; no torch."""
+"""Shared by all specifications of detection heads: the neck, anchor shapes, and tracing of branches; no torch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionSpec(HeadSpec):
-    """A head on a feature pyramid.
+    """A detection head on a feature pyramid.
 
     Attributes:
-        neck: The pyramid.
-        max_detections: How many boxes are given per image, at most.
+        neck: The feature pyramid.
+        max_detections: The largest number of boxes predicted per image.
     """
 
     task: ClassVar[str] = "detect"
@@ -49,36 +49,36 @@ class DetectionSpec(HeadSpec):
 
     @property
     def num_anchors(self) -> int:
-        """How often each class has a row in the last layer."""
+        """Anchors per cell, which is how often each class occurs among the rows of the class layer."""
         return 1
 
 
 def trace_levels(
     branches: Mapping[str, tuple[str | None, Node]], levels: Mapping[str, FeatureShape], *, level_by_level: bool
 ) -> list[LayerRecord]:
-    """What parts that are the same on every level do there; their weights are counted on the first.
+    """The records of branches that share weights over all levels; parameters are counted on the first level.
 
     Args:
-        branches: The parts by name: each stands on another one's maps, or on the level itself (None).
-        levels: The levels' maps by name.
-        level_by_level: Whether all parts look at one level before the next; else each part at all levels.
+        branches: By name, each with the branch whose output it takes, or None for the level itself.
+        levels: The shapes of the levels by name.
+        level_by_level: Whether all branches run on one level before the next; else each branch runs on all levels.
     """
     records: list[LayerRecord] = []
-    after: dict[tuple[str, str], FeatureShape] = {}
+    outputs: dict[tuple[str, str], FeatureShape] = {}
     pairs = [(name, level) for level in levels for name in branches]
     for name, level in pairs if level_by_level else sorted(pairs, key=lambda pair: list(branches).index(pair[0])):
         source, node = branches[name]
-        before = levels[level] if source is None else after[source, level]
+        before = levels[level] if source is None else outputs[source, level]
         record = trace(expand(node, before)[0], before, path=("head", name, level))
-        after[name, level] = record.after
+        outputs[name, level] = record.after
         records.append(replace(record, shared=level != next(iter(levels))))
     return records
 
 
 def anchor_shapes(sizes: Iterable[float], aspect_ratios: Iterable[float], *, whole: bool) -> list[tuple[float, float]]:
-    """Width and height of anchors, each of the area of a square of that size.
+    """Width and height in pixels of anchors of each aspect ratio (height / width) and size (root of the area).
 
-    With ``whole``, as in torchvision, sizes and halves of the sides are whole pixels.
+    With ``whole``, sizes and half sides are whole pixels, as in torchvision.
     """
     if whole:
         sides = [(int(size) / math.sqrt(r), int(size) * math.sqrt(r)) for r in aspect_ratios for size in sizes]
@@ -87,5 +87,5 @@ def anchor_shapes(sizes: Iterable[float], aspect_ratios: Iterable[float], *, who
 
 
 def is_resnet50(backbone: BackboneSpec) -> bool:
-    """Whether it is the backbone of torchvision's detectors."""
+    """Whether the backbone equals torchvision's resnet50, the backbone of its detectors."""
     return (backbone.torchvision or {}).get("model") == "resnet50"

@@ -1,4 +1,4 @@
-"""Where weights of whole models may come from, the head being known; needs no torch."""
+"""Checks of the weights of whole models, before any model is built; needs no torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from visionkit.heads.spec import HeadSpec
 __all__ = ["COCO", "check_weights", "published_model"]
 
 COCO = "coco"
-"""The word for torchvision's weights of a whole model that were trained on COCO."""
+"""The value of ``weights`` that stands for torchvision's weights of a whole model, trained on COCO."""
 
-
-_THERE_ARE = {
+_AVAILABLE = {
     "detect": "a detector of a paper's size on resnet50. Try: experiment=coco_fcos, coco_retinanet or coco_faster_rcnn",
     "instance": "a Mask R-CNN of the paper's size on resnet50. Try: experiment=coco_mask_rcnn",
     "segment": "torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try: experiment=voc_fcn or voc_deeplabv3",
@@ -23,31 +22,31 @@ _THERE_ARE = {
 
 
 def published_model(spec: BackboneSpec, head: HeadSpec) -> str:
-    """Torchvision's name of the model that a head is on a backbone.
+    """Torchvision's name of the model made of a backbone and a head.
 
     Raises:
-        UserError: If it has none; the message says which there are.
+        UserError: If torchvision publishes no weights of it; the message names the models it has.
     """
     name = head.torchvision_model(spec)
     if name is None:
-        known = f", or {_THERE_ARE[head.task]}, with weights={COCO}" if head.task in _THERE_ARE else "."
+        available = f", or {_AVAILABLE[head.task]}, with weights={COCO}" if head.task in _AVAILABLE else "."
         raise UserError(
             f"weights: found '{COCO}', but torchvision has published no weights of this head on {spec.name}. "
-            f"Expected a file, run:FOLDER{known}"
+            f"Expected a file, run:FOLDER{available}"
         )
     return name
 
 
 def check_weights(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) -> None:
-    """Look whether there are the weights that a model is to start from.
+    """Check that the initial weights of a model exist and fit its task.
 
     Args:
-        spec: Its backbone, perhaps with weights of its own.
-        head: Its head.
-        weights: Those of the whole model.
+        spec: The backbone, which may name weights of its own.
+        head: The head.
+        weights: The source of the whole model's weights, or None.
 
     Raises:
-        UserError: If they are not there, do not fit the task, or both are given.
+        UserError: If the weights do not exist or do not fit the task, or both kinds are given.
     """
     text = str(weights)
     sources.check_one_source(weights, spec.weights)

@@ -1,4 +1,4 @@
-"""What a head is, as it is written: checked and counted without torch."""
+"""Specifications of heads as configuration files write them: validated, traced and counted without torch."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["HEADS", "HeadSpec", "default_head", "head", "parse_head"]
 
 
 class HeadSpec(ABC):
-    """A frozen dataclass whose fields are the keys of ``conf/head/NAME.yaml``; a neck that it stands on is one of them.
+    """A frozen dataclass whose fields are the keys of ``conf/head/NAME.yaml``; the neck, if any, is one of them.
 
-    One description, `trace`, serves counting and building: each part is an opened tree and the shape before it.
-    The row of `HEADS` says which module it describes; `visionkit.heads.build.build_head` makes one.
+    `trace` serves counting and building alike: each record holds an expanded tree of blocks and its input shape.
+    The row of `HEADS` names the module; `visionkit.heads.build.build_head` builds it.
     """
 
     task: ClassVar[str]
     """The task this head serves."""
 
     neck: FPNSpec | None = None
-    """What stands between the backbone and the head; None where the head stands on the backbone itself."""
+    """The neck between backbone and head; None where the head takes the backbone's features."""
 
     @abstractmethod
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """What each part behind the backbone does to an image, the neck's parts first.
+        """The records of all layers after the backbone for one image, the neck's first.
 
         Raises:
             UserError: If the image is too small for the backbone.
@@ -41,30 +41,30 @@ class HeadSpec(ABC):
 
     @abstractmethod
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """What the module is made of, its layers freshly initialised: sized by what backbone or neck declares.
+        """The arguments of the head's module, with freshly initialised layers.
 
         Raises:
             UserError: As `check` and `trace`.
         """
 
     def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
-        """The backbone as this head wants it where the backbone's own keys leave it open, such as its output stride.
+        """The backbone with settings this head needs where its own keys leave them open, such as the output stride.
 
         Raises:
-            UserError: If the backbone cannot be so.
+            UserError: If the backbone cannot be adapted.
         """
         return backbone
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:
-        """The backbone's stages whose maps are used, fine to coarse."""
+        """The names of the backbone's stages whose features the head takes, fine to coarse."""
         return list(backbone.stages)
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
-        """Torchvision's name of the same model, of which it has weights trained on COCO; None where it has none."""
+        """The name of torchvision's equal model with weights trained on COCO, or None."""
         return None
 
     def check(self, *, num_classes: int) -> None:  # noqa: B027 - most heads take any number of classes
-        """Look whether the head's own keys fit so many classes.
+        """Check that the head's keys fit the number of classes.
 
         Raises:
             UserError: If they do not.
@@ -95,26 +95,26 @@ HEADS: Registry[HeadSpec] = Registry(
     },
 )
 head = HEADS.register
-"""Decorate a `HeadSpec` so that ``head=NAME`` makes one: ``@head("mine", module="my_package.my_file:MyHead")``."""
+"""Decorator that registers a `HeadSpec` under ``head=NAME``: ``@head("mine", module="my_package.my_file:MyHead")``."""
 
 
 _DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet", "instance": "mask_rcnn"}
 
 
 def default_head(task: str) -> str:
-    """The head of a task where none is named."""
+    """The name of a task's head where none is given."""
     return _DEFAULTS.get(task, "auto")
 
 
 def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
-    """Read a head's configuration.
+    """Validate a head's configuration.
 
     Args:
         values: A name, or a mapping with ``type`` and the head's own keys.
-        task: The task it is to serve.
+        task: The task of the head.
 
     Raises:
-        UserError: If there is no such head, a key is unknown or wrong, or it serves another task.
+        UserError: If there is no such head, a key is unknown or wrong, or it is for another task.
     """
     spec = parse_typed(HEADS, values, where="head")
     if spec.task != task:

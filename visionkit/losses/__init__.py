@@ -1,4 +1,4 @@
-"""Losses: pure functions on tensors."""
+"""Losses that torch lacks: pure functions of logits and targets."""
 
 from visionkit.losses.focal import focal_loss
 from visionkit.losses.segmentation import dice_loss, pixel_cross_entropy, pixel_focal_loss

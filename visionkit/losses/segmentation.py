@@ -1,4 +1,4 @@
-"""Losses of masks: every pixel has a class; those with `visionkit.structures.class_ids.IGNORE_INDEX` do not count."""
+"""Losses of semantic segmentation; pixels of `visionkit.structures.class_ids.IGNORE_INDEX` are ignored."""
 
 from __future__ import annotations
 
@@ -14,76 +14,75 @@ __all__ = ["dice_loss", "pixel_cross_entropy", "pixel_focal_loss"]
 def pixel_cross_entropy(
     logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Mean cross-entropy over the pixels that count; 0 where none does.
+    """Mean cross-entropy over the pixels that are not ignored; 0 where there are none.
 
     Args:
         logits: (B, K, H, W) floating point; sums are taken in at least float32.
         mask: (B, H, W) uint8: the class in 0..K-1, or 255.
-        class_weights: (K,): what a pixel counts by its class; the mean is a weighted one.
-        label_smoothing: Share of each target spread evenly over all classes (Szegedy et al. 2016, section 7).
+        class_weights: (K,) factors of the pixels of each class; the mean is weighted by them.
+        label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
-    x = _exact(logits)
+    x = _at_least_float32(logits)
     weights = None if class_weights is None else class_weights.to(x.dtype)
     total = F.cross_entropy(
         x, mask.long(), weight=weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
     )
-    return total / _weight_of(mask, weights, x.dtype)
+    return total / _total_weight(mask, weights, x.dtype)
 
 
 def pixel_focal_loss(
     logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, gamma: float = 2.0
 ) -> Tensor:
-    """Mean cross-entropy, each pixel times ``(1 - p)^gamma`` of its class's probability p; 0 where none counts.
+    """Mean cross-entropy, each pixel times ``(1 - p)^gamma`` with p the probability of its class; 0 without pixels.
 
     Lin et al. 2017 (arXiv:1708.02002), section 3.2, with a softmax over the classes.
 
     Args:
         logits: (B, K, H, W) floating point; sums are taken in at least float32.
         mask: (B, H, W) uint8: the class in 0..K-1, or 255.
-        class_weights: (K,): what a pixel counts by its class; the mean is a weighted one.
+        class_weights: (K,) factors of the pixels of each class; the mean is weighted by them.
         gamma: At least 1, for a gradient at p = 1.
     """
-    x = _exact(logits)
+    x = _at_least_float32(logits)
     weights = None if class_weights is None else class_weights.to(x.dtype)
-    surprise = F.cross_entropy(x, mask.long(), ignore_index=IGNORE_INDEX, reduction="none")  # (B, H, W)
-    loss = -torch.expm1(-surprise)  # 1 - p
-    loss = loss**gamma * surprise
+    cross_entropy = F.cross_entropy(x, mask.long(), ignore_index=IGNORE_INDEX, reduction="none")  # (B, H, W)
+    loss = -torch.expm1(-cross_entropy)  # 1 - p
+    loss = loss**gamma * cross_entropy
     if weights is not None:
-        loss = loss * _of_pixels(mask, weights)
-    return loss.sum() / _weight_of(mask, weights, x.dtype)
+        loss = loss * _pixel_weights(mask, weights)
+    return loss.sum() / _total_weight(mask, weights, x.dtype)
 
 
 def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """1 minus the soft Dice coefficient, the mean over the classes that occur in the batch; 0 where none does.
+    """1 minus the soft Dice coefficient, averaged over the classes that occur in the batch; 0 where none does.
 
-    Milletari et al. 2016 (arXiv:1606.04797), section 3, without their squares: sums of probabilities take the place
-    of counts.
+    Milletari et al. 2016 (arXiv:1606.04797), section 3, but with plain sums in the denominator, not sums of squares.
 
     Args:
         logits: (B, K, H, W) floating point; sums are taken in at least float32.
         mask: (B, H, W) uint8: the class in 0..K-1, or 255.
     """
-    probabilities = _exact(logits).softmax(dim=1)
+    probabilities = _at_least_float32(logits).softmax(dim=1)
     classes = torch.arange(logits.shape[1], device=mask.device)[:, None, None]
-    true = mask[:, None] == classes  # (B, K, H, W)
-    hit = torch.where(true, probabilities, 0).sum(dim=(0, 2, 3))
-    said = torch.where((mask != IGNORE_INDEX)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
-    sizes = true.sum(dim=(0, 2, 3))
-    there = sizes > 0
-    dice = 2 * hit / (said + sizes).clamp(min=torch.finfo(probabilities.dtype).tiny)
-    return torch.where(there, 1 - dice, 0).sum() / there.sum().clamp(min=1)
+    is_class = mask[:, None] == classes  # (B, K, H, W)
+    intersection = torch.where(is_class, probabilities, 0).sum(dim=(0, 2, 3))
+    predicted = torch.where((mask != IGNORE_INDEX)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
+    num_pixels = is_class.sum(dim=(0, 2, 3))
+    present = num_pixels > 0
+    dice = 2 * intersection / (predicted + num_pixels).clamp(min=torch.finfo(probabilities.dtype).tiny)
+    return torch.where(present, 1 - dice, 0).sum() / present.sum().clamp(min=1)
 
 
-def _exact(logits: Tensor) -> Tensor:
+def _at_least_float32(logits: Tensor) -> Tensor:
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
-def _of_pixels(mask: Tensor, weights: Tensor) -> Tensor:
-    """What each pixel counts, (B, H, W)."""
+def _pixel_weights(mask: Tensor, weights: Tensor) -> Tensor:
+    """The weight of each pixel, (B, H, W); 0 where it is ignored."""
     return torch.cat([weights, weights.new_zeros(1)])[mask.long().clamp(max=len(weights))]
 
 
-def _weight_of(mask: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """What all pixels together count, never 0."""
-    total = (mask != IGNORE_INDEX).sum().to(dtype) if weights is None else _of_pixels(mask, weights).sum()
+def _total_weight(mask: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """The sum of the weights of all pixels, at least the smallest positive number."""
+    total = (mask != IGNORE_INDEX).sum().to(dtype) if weights is None else _pixel_weights(mask, weights).sum()
     return total.clamp(min=torch.finfo(dtype).tiny)

@@ -1,0 +1,1 @@
+"""Boxes, masks and run-length encodings as tensors: pure functions without state."""

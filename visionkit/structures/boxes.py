@@ -1,6 +1,6 @@
 """Boxes as tensors: xyxy in pixels, where the first pixel of an image spans 0 to 1.
 
-Every function takes a whole batch and keeps its shapes; the only one that looks at values is `batched_nms`.
+Every function takes a whole batch. Shapes depend on shapes alone; only `batched_nms` depends on values inside.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ __all__ = [
     "batched_nms",
 ]
 
-_LARGEST_LOG_SCALE = math.log(1000 / 16)
-_AT_ONCE = {"cpu": 256}
-"""Boxes that are compared with each other at a time, about: the work grows with the square of their number."""
+_MAX_LOG_SCALE = math.log(1000 / 16)
+_NMS_CHUNK_SIZE = {"cpu": 256}
+"""Boxes per call of torchvision's nms, roughly, by device type: its cost grows with the square of their number."""
 
 
 def box_areas(boxes: Tensor) -> Tensor:
-    """Square pixels of boxes (..., 4), as (...)."""
+    """Areas in square pixels of boxes (..., 4), as (...)."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def clip_boxes(boxes: Tensor, image_sizes: Tensor) -> Tensor:
-    """Boxes (B, N, 4) cut off at the edges of their images, (B, 2) height and width in pixels."""
-    far = image_sizes.flip(-1).repeat(1, 2)[:, None].to(boxes.dtype)  # (B, 1, 4): width, height, width, height
-    return torch.minimum(boxes.clamp(min=0), far)
+    """Boxes (B, N, 4) clipped to their images, (B, 2) height and width in pixels."""
+    limits = image_sizes.flip(-1).repeat(1, 2)[:, None].to(boxes.dtype)  # (B, 1, 4): width, height, width, height
+    return torch.minimum(boxes.clamp(min=0), limits)
 
 
 def rescale_boxes(boxes: Tensor, from_sizes: Tensor, to_sizes: Tensor) -> Tensor:
-    """Boxes as they lie in images of another size.
+    """Boxes scaled to images of another size.
 
     Args:
         boxes: (B, N, 4).
-        from_sizes: (B, 2) height and width in pixels of the images they lie in.
-        to_sizes: (B, 2) height and width of the same images where they are wanted.
+        from_sizes: (B, 2) height and width in pixels of the images that the boxes refer to.
+        to_sizes: (B, 2) height and width in pixels of the same images after resizing.
     """
     ratio = (to_sizes.to(boxes.dtype) / from_sizes.to(boxes.dtype)).flip(-1)  # (B, 2): along x, along y
     return boxes * ratio.repeat(1, 2)[:, None]
 
 
 def box_deltas(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes relative to anchors: shift of the centre in the anchor's sides, and log of the sides' ratio.
+    """Boxes relative to anchors (..., 4): offset of the centre in sides of the anchor, and log of the ratio of sides.
 
     Girshick et al. 2014 (arXiv:1311.2524), appendix C.
 
@@ -65,60 +65,60 @@ def box_deltas(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def apply_deltas(deltas: Tensor, anchors: Tensor) -> Tensor:
-    """The boxes that deltas (..., 4) mean at their anchors (..., 4): the reverse of `box_deltas`.
+    """The boxes (..., 4) of deltas (..., 4) at their anchors (..., 4): the inverse of `box_deltas`.
 
-    No side grows by more than 1000 / 16, so that a wild guess stays finite.
+    Sides grow by a factor of at most 1000 / 16, so that exp does not overflow.
     """
     sides = anchors[..., 2:] - anchors[..., :2]
     centers = anchors[..., :2] + 0.5 * sides
     new_centers = deltas[..., :2] * sides + centers
-    half = 0.5 * deltas[..., 2:].clamp(max=_LARGEST_LOG_SCALE).exp() * sides
+    half = 0.5 * deltas[..., 2:].clamp(max=_MAX_LOG_SCALE).exp() * sides
     return torch.cat([new_centers - half, new_centers + half], dim=-1)
 
 
 def generalized_iou(boxes: Tensor, others: Tensor, *, eps: float = 1e-7) -> tuple[Tensor, Tensor]:
-    """Intersection over union of pairs of boxes (..., 4), and its generalisation, each (...).
+    """IoU and generalised IoU of pairs of boxes (..., 4), each (...).
 
-    The second is smaller by the share of the smallest box around both that neither covers, so it also
-    says how far apart boxes are (Rezatofighi et al. 2019, arXiv:1902.09630, algorithm 1).
+    The generalised IoU subtracts the fraction of the smallest enclosing box that neither box covers, so it also
+    measures the distance of disjoint boxes (Rezatofighi et al. 2019, arXiv:1902.09630, algorithm 1).
     """
     near, far = torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:])
-    common = (far - near).clamp(min=0).prod(dim=-1)
-    union = box_areas(boxes) + box_areas(others) - common
-    iou = common / (union + eps)
+    intersection = (far - near).clamp(min=0).prod(dim=-1)
+    union = box_areas(boxes) + box_areas(others) - intersection
+    iou = intersection / (union + eps)
     near, far = torch.minimum(boxes[..., :2], others[..., :2]), torch.maximum(boxes[..., 2:], others[..., 2:])
-    around = (far - near).prod(dim=-1)
-    return iou, iou - (around - union) / (around + eps)
+    enclosing = (far - near).prod(dim=-1)
+    return iou, iou - (enclosing - union) / (enclosing + eps)
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
     """Greedy non-maximum suppression among the boxes of one class in one image, for the whole batch.
 
     Args:
-        boxes: (B, N, 4).
-        scores: (B, N).
-        labels: (B, N) int64; -1 where there is no box.
-        iou_threshold: A box goes if it overlaps a better one of its class by more.
+        boxes: (B, N, 4) xyxy in pixels.
+        scores: (B, N) floating point.
+        labels: (B, N) int64; -1 for padding.
+        iou_threshold: A box is suppressed if its IoU with a better one of its class is above this.
 
     Returns:
-        (B, N) bool, true for the boxes that stay.
+        (B, N) bool, true for the boxes to keep.
     """
     from torchvision.ops import nms
 
     keep = torch.zeros_like(labels, dtype=torch.bool)
-    there = (labels >= 0).flatten().nonzero()[:, 0]
-    if not len(there):
+    present = (labels >= 0).flatten().nonzero()[:, 0]
+    if not len(present):
         return keep
     images = torch.arange(len(labels), device=labels.device)[:, None]
-    groups = (images * (labels.max() + 1) + labels).flatten()[there]
-    boxes, scores = boxes.flatten(0, 1)[there].float(), scores.flatten()[there].float()
+    groups = (images * (labels.max() + 1) + labels).flatten()[present]
+    boxes, scores = boxes.flatten(0, 1)[present].float(), scores.flatten()[present].float()
     exact = boxes if boxes.device.type == "mps" else boxes.double()
-    apart = exact + groups[:, None] * (exact.max() + 1)  # a region of its own for each group
+    offset_boxes = exact + groups[:, None] * (exact.max() + 1)  # groups cannot overlap each other
     order = groups.argsort(stable=True)
-    counts = torch.unique(groups, return_counts=True)[1]  # in the order of the groups, too
-    piece = (counts.cumsum(dim=0) - 1) // _AT_ONCE.get(boxes.device.type, 20_000)
-    sizes = torch.unique(piece.repeat_interleave(counts), return_counts=True)[1].tolist()
-    parts = torch.split(order, sizes)  # type: ignore[no-untyped-call]
-    stays = torch.cat([part[nms(apart[part], scores[part].to(apart.dtype), iou_threshold)] for part in parts])
-    keep.view(-1)[there[stays]] = True
+    counts = torch.unique(groups, return_counts=True)[1]  # sorted by group, as order is
+    chunk = (counts.cumsum(dim=0) - 1) // _NMS_CHUNK_SIZE.get(boxes.device.type, 20_000)
+    chunk_sizes = torch.unique(chunk.repeat_interleave(counts), return_counts=True)[1].tolist()
+    chunks = torch.split(order, chunk_sizes)  # type: ignore[no-untyped-call]
+    kept = torch.cat([c[nms(offset_boxes[c], scores[c].to(offset_boxes.dtype), iou_threshold)] for c in chunks])
+    keep.view(-1)[present[kept]] = True
     return keep

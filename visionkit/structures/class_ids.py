@@ -1,9 +1,9 @@
-"""What the byte of a mask's pixel may say; known without torch."""
+"""The values of a class mask's bytes; importable without torch."""
 
 __all__ = ["IGNORE_INDEX", "MAX_CLASSES"]
 
 IGNORE_INDEX = 255
-"""The id of pixels that count neither in a loss nor in a score: void, padding, and what lies outside the image."""
+"""The id of pixels that losses and metrics ignore: void, padding, and pixels outside the image."""
 
 MAX_CLASSES = IGNORE_INDEX
-"""The ids below are classes."""
+"""How many classes a mask can hold: the ids below `IGNORE_INDEX`."""

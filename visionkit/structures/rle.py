@@ -1,6 +1,6 @@
-"""Masks of single objects, as large as their images: kept run-length encoded, laid out one at a time.
+"""Masks of single objects in the size of their images, run-length encoded and decoded one at a time.
 
-A hundred masks of an image of 12 megapixels are more than a gigabyte as bits, and some kilobytes as runs.
+A hundred masks of an image of 12 megapixels take more than a gigabyte as pixels, and some kilobytes as run lengths.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 __all__ = ["RunLengths", "decode_mask", "encode_masks", "mask_iou", "pack_masks", "paste_masks", "unpack_masks"]
 
 RunLengths = dict[str, object]
-"""COCO's compressed form of one mask: ``size``, its height and width, and ``counts``, a word."""
+"""COCO's compressed form of one mask: ``size``, its height and width, and ``counts``, an ASCII string."""
 
 
 def encode_masks(masks: Tensor) -> list[RunLengths]:
@@ -24,7 +24,7 @@ def encode_masks(masks: Tensor) -> list[RunLengths]:
 
 
 def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
-    """One mask, (H, W)."""
+    """One mask as (H, W) bool."""
     from pycocotools import mask as coco
 
     pixels: NDArray[numpy.bool_] = coco.decode(runs).astype(bool)
@@ -32,20 +32,20 @@ def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
 
 
 def pack_masks(masks: Sequence[Mapping[str, object]]) -> Tensor:
-    """The words of masks of one image as bytes, uint8 (n,): they travel and are kept as tensors do."""
-    words = "\n".join(str(runs["counts"]) for runs in masks).encode("ascii")
-    return torch.frombuffer(bytearray(words), dtype=torch.uint8) if words else torch.zeros(0, dtype=torch.uint8)
+    """The ``counts`` of the masks of one image as a uint8 tensor (n,) of ASCII text, a line per mask."""
+    text = "\n".join(str(runs["counts"]) for runs in masks).encode("ascii")
+    return torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.zeros(0, dtype=torch.uint8)
 
 
 def unpack_masks(packed: Tensor, size: Sequence[int]) -> list[RunLengths]:
-    """What `pack_masks` was given.
+    """The inverse of `pack_masks`.
 
     Args:
-        packed: uint8 (n,), perhaps with zeros behind.
+        packed: uint8 (n,), possibly padded with zeros at the end.
         size: Height and width of the image.
     """
-    words = bytes(packed.cpu().numpy()).rstrip(b"\0").decode("ascii").splitlines()
-    return [{"size": list(size), "counts": word} for word in words]
+    lines = bytes(packed.cpu().numpy()).rstrip(b"\0").decode("ascii").splitlines()
+    return [{"size": list(size), "counts": line} for line in lines]
 
 
 def mask_iou(masks: Sequence[RunLengths], others: Sequence[RunLengths]) -> Tensor:
@@ -58,15 +58,15 @@ def mask_iou(masks: Sequence[RunLengths], others: Sequence[RunLengths]) -> Tenso
 
 
 def paste_masks(mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]) -> list[RunLengths]:
-    """Lay masks over their boxes: a pixel is the object's where that is as likely as not.
+    """Resize each mask to its box and binarise it: a pixel is inside where its probability is at least 0.5.
 
-    Probabilities are interpolated between the middles of the cells, and are 0 outside (He et al. 2017,
+    Probabilities are interpolated bilinearly between the centres of cells, and are 0 outside (He et al. 2017,
     arXiv:1703.06870, section 3.1: "resized to the RoI size, and binarized at a threshold of 0.5").
 
     Args:
-        mask_logits: (n, S, S) float on the CPU, stretched over the boxes.
+        mask_logits: (n, S, S) floating point on the CPU, one mask per box.
         boxes: (n, 4) xyxy in pixels of the image.
-        size: The image's height and width.
+        size: Height and width of the image in pixels.
     """
     probabilities = mask_logits.float().sigmoid().numpy()
     pairs = zip(probabilities, boxes.double().numpy(), strict=True)
@@ -76,19 +76,19 @@ def paste_masks(mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]) -> li
 def _paste(mask: NDArray[numpy.float32], box: NDArray[numpy.float64], size: tuple[int, int]) -> NDArray[numpy.bool_]:
     cells = len(mask)
     left, top, right, bottom = box
-    rows, down = _weights(top, bottom, cells, size[0])
-    columns, across = _weights(left, right, cells, size[1])
-    pixels = numpy.zeros(size, dtype=bool, order="F")  # as COCO counts
-    pixels[rows, columns] = down @ mask @ across.T >= 0.5
+    rows, row_weights = _weights(top, bottom, cells, size[0])
+    columns, column_weights = _weights(left, right, cells, size[1])
+    pixels = numpy.zeros(size, dtype=bool, order="F")  # COCO's run lengths go down columns
+    pixels[rows, columns] = row_weights @ mask @ column_weights.T >= 0.5
     return pixels
 
 
 def _weights(start: float, end: float, cells: int, length: int) -> tuple[slice, NDArray[numpy.float32]]:
-    """The pixels of a side that a box reaches, and the share of each of its cells in each of them."""
+    """Along one axis, the range of pixels that a box touches, and the interpolation weights (pixels, cells)."""
     side = (end - start) / cells
-    first, last = (min(max(0, int(place)), length) for place in (start - side / 2, end + side / 2 + 1))
-    place = (numpy.arange(first, last) + 0.5 - start) / side - 0.5
-    weights = numpy.maximum(0, 1 - numpy.abs(place[:, None] - numpy.arange(cells)))
+    first, last = (min(max(0, int(position)), length) for position in (start - side / 2, end + side / 2 + 1))
+    position = (numpy.arange(first, last) + 0.5 - start) / side - 0.5  # in cells
+    weights = numpy.maximum(0, 1 - numpy.abs(position[:, None] - numpy.arange(cells)))
     return slice(first, last), weights.astype(numpy.float32)
 
 

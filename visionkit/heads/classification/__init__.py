@@ -1,0 +1,1 @@
+"""Classification heads: one score per class and image."""

@@ -59,7 +59,7 @@ class ClassificationSpec(HeadSpec):
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """What the layers do to the last map."""
-        last = list(backbone.features(image_size).values())[-1]
+        last = list(backbone.feature_shapes(image_size).values())[-1]
         tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
         return [trace(tree, last, path=("head",))]
 

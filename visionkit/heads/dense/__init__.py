@@ -1,0 +1,1 @@
+"""Dense one-stage detectors: FCOS and RetinaNet."""

@@ -1,0 +1,1 @@
+"""Semantic segmentation heads: decoders built from named parts."""

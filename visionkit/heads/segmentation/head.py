@@ -67,7 +67,9 @@ class SegmentationHead(Head):
             image_size: Height and width in pixels of the batch's images.
         """
         maps = {
-            name: _cover(features[name], info, image_size) for name, info in self.maps.items() if name in self._last_use
+            name: _pad_to_image(features[name], info, image_size)
+            for name, info in self.maps.items()
+            if name in self._last_use
         }
         for name, part in self.parts.items():
             if part.training_only and not self.training:
@@ -129,7 +131,7 @@ class SegmentationHead(Head):
         return terms
 
 
-def _cover(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:
+def _pad_to_image(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:
     """A map with its outermost cells repeated where, for want of padding, it does not reach the image's edges.
 
     Resized as it is, what an unpadded net such as LeNet sees in the middle would be drawn out over the whole image.

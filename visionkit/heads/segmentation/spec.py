@@ -110,7 +110,7 @@ class SegmentationSpec(HeadSpec):
     def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
         if self.output_stride is None or backbone.output_stride is not None:
             return backbone
-        return backbone.hold_stride(self.output_stride)
+        return backbone.with_output_stride(self.output_stride)
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> dict[str, DecoderPart]:
         """The decoder's parts, and those of the auxiliary head."""
@@ -143,7 +143,7 @@ class SegmentationSpec(HeadSpec):
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """What each part does to its joined maps."""
         parts = self.parts(backbone, num_classes=num_classes)
-        return trace_parts(parts, backbone.features(image_size), image_size)
+        return trace_parts(parts, backbone.feature_shapes(image_size), image_size)
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """The parts with their layers, and what `visionkit.heads.segmentation.head` takes beside them."""
