@@ -1,4 +1,4 @@
-"""visionkit: CNN backbones from building blocks, shared by vision tasks. Importing it imports no torch."""
+"""visionkit: CNN backbones made of building blocks, for several vision tasks. Importing it does not import torch."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["UserError", "__version__", "create_backbone", "create_model", "list_
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "UserError": "visionkit.errors",
     "create_backbone": "visionkit.backbones",
     "create_model": "visionkit.models",
@@ -16,6 +16,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'visionkit' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

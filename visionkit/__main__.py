@@ -1,4 +1,4 @@
-"""``python -m visionkit``."""
+"""Entry point of ``python -m visionkit``."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ import sys
 from visionkit.cli.main import main
 
 if __name__ == "__main__":
-    code = main()
+    exit_code = main()
     if "TORCHELASTIC_RUN_ID" in os.environ:
         from visionkit.distributed.processes import hard_exit
 
-        hard_exit(code)
-    sys.exit(code)
+        hard_exit(exit_code)
+    sys.exit(exit_code)

@@ -1,4 +1,4 @@
-"""Where the shipped configuration lies, and YAML that holds nothing that could surprise; PyYAML alone."""
+"""The folder of the shipped configuration, and a strict YAML loader. Needs PyYAML, but not Hydra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PlainLoader", "conf_folder"]
 
 @lru_cache(maxsize=1)
 def conf_folder() -> Path:
-    """The folder ``conf/``: inside the package when installed, beside it in a checkout.
+    """The folder ``conf/``: inside the package when installed, next to it in a checkout.
 
     Raises:
         FileNotFoundError: If the installation is incomplete.
@@ -27,7 +27,10 @@ def conf_folder() -> Path:
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML's safe subset without aliases, duplicate keys, or floats that YAML 1.1 reads as words."""
+    """Loads YAML's safe subset; refuses aliases, duplicate keys and keys that are no strings.
+
+    Numbers such as ``1e-3``, which YAML 1.1 takes for strings, are floats.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -38,15 +41,15 @@ class PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key.value, str):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' is given twice", key.start_mark
                 )
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 

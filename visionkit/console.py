@@ -1,4 +1,4 @@
-"""What a person reads: printed in colour, kept in ``log.txt`` without."""
+"""Console output: printed in colour, and written as plain text into ``log.txt``."""
 
 import io
 import json
@@ -12,61 +12,61 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from visionkit.files import finite
+from visionkit.files import replace_non_finite
 
-__all__ = ["Printer", "SteadyConsole", "stdout_console", "number_table", "print_json", "print_next_steps"]
+__all__ = ["Printer", "PipeSafeConsole", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
 
 
-class SteadyConsole(Console):
-    """A console that falls silent when nobody reads any more, as behind ``| head``; Rich's own ends the process."""
+class PipeSafeConsole(Console):
+    """A console that stops printing when its pipe is closed, as by ``| head``; Rich's own ends the process."""
 
     def on_broken_pipe(self) -> None:
-        """Print no more."""
+        """Stop printing, and point the file descriptor at the null device."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Printer:
-    """Prints, and writes the same as plain text into a file once there is one.
+    """Prints to a console and copies everything as plain text into a log file, once `log_to` has named it.
 
     Args:
-        to_stderr: Leave standard output to a JSON document.
-        console: Replaces the one made here.
-        brief: Print what is reported alone, as for one run among many; the file has all.
+        to_stderr: Print to standard error, so that standard output holds a JSON document alone.
+        console: Where to print; None makes one.
+        brief: Print the lines of `announce` alone, as for one run of a sweep; the file gets all lines.
     """
 
     def __init__(self, *, to_stderr: bool = False, console: Console | None = None, brief: bool = False) -> None:
         self.brief = brief
-        self.console = console or SteadyConsole(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
-        self._early = io.StringIO()
+        self.console = console or PipeSafeConsole(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
+        self._buffer = io.StringIO()
         self._file: Path | None = None
 
     @classmethod
     def silent(cls) -> "Printer":
-        """One that nobody hears, for all processes but the first."""
-        return cls(console=SteadyConsole(file=io.StringIO(), quiet=True))
+        """A printer without output, for all processes but the first."""
+        return cls(console=PipeSafeConsole(file=io.StringIO(), quiet=True))
 
     def log_to(self, path: Path) -> None:
-        """From now on, and for all that was said before, keep a copy in this file."""
+        """Copy all lines to this file, those printed before included."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path
-        self._append(self._early.getvalue())
+        self._append(self._buffer.getvalue())
 
     def print(self, *lines: Any) -> None:
-        """Print lines, as they are, or rich renderables."""
+        """Print lines without markup, or rich renderables; with ``brief`` they go into the file alone."""
         if self.brief:
             self.log(*lines)
         else:
             self.announce(*lines)
 
     def announce(self, *lines: Any) -> None:
-        """Print lines that are wanted of a run among many too."""
+        """Print lines even with ``brief``."""
         for line in lines:
             _print(self.console, line)
         self.log(*lines)
 
     def log(self, *lines: Any) -> None:
-        """Keep lines in the file without printing them."""
+        """Write lines into the file without printing them."""
         text = io.StringIO()
         plain = Console(file=text, width=100, color_system=None, highlight=False, force_terminal=False)
         for line in lines:
@@ -75,45 +75,45 @@ class Printer:
 
     def _append(self, text: str) -> None:
         if self._file is None:
-            self._early.write(text)
+            self._buffer.write(text)
             return
         with self._file.open("a", encoding="utf-8") as file:
             file.write(text)
 
 
 def _print(console: Console, line: Any) -> None:
-    """Brackets and colons in a line belong to somebody's path; they are neither styles nor pictures."""
+    """Print without Rich's markup and emoji codes: brackets and colons may belong to a path."""
     if isinstance(line, str):
         console.print(line, soft_wrap=True, markup=False, emoji=False)
     else:
         console.print(line)
 
 
-_WIDTH_OF_A_PIPE = 140
+_PIPE_WIDTH = 140
 
 
 def stdout_console() -> Console:
-    """Standard output for tables: as wide as the terminal, or wide enough for any table where there is none."""
-    console = SteadyConsole(highlight=False)
-    return console if console.is_terminal else SteadyConsole(highlight=False, width=_WIDTH_OF_A_PIPE)
+    """A console on standard output for tables: as wide as the terminal, or 140 columns where there is none."""
+    console = PipeSafeConsole(highlight=False)
+    return console if console.is_terminal else PipeSafeConsole(highlight=False, width=_PIPE_WIDTH)
 
 
-def number_table(numbers: Mapping[str, float], *, title: str) -> RichTable:
-    """The numbers of a run as a table of names and values."""
+def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
+    """Metrics as a table of names and values: four decimals for floats, thousands separators for integers."""
     table = RichTable(title=Text(title, style="bold"), title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
-    for name, value in numbers.items():
+    for name, value in metrics.items():
         table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     return table
 
 
 def print_next_steps(printer: Printer, commands: Sequence[str]) -> None:
-    """Print the commands to go on with."""
+    """Print commands that the user may want to run next."""
     printer.print("Go on with:", *(f"  {command}" for command in commands))
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on standard output; a number that is not finite becomes null."""
-    json.dump(finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    json.dump(replace_non_finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")

@@ -1,4 +1,4 @@
-"""Errors that have words for a person, and the words that help to mend them."""
+"""Exceptions with messages for the user, exit codes, and suggestions for misspelt words."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean"]
 
 
 class ExitCode(IntEnum):
-    """With what a process ends."""
+    """Exit codes of the command line."""
 
     DONE = 0
     INTERNAL_ERROR = 1
@@ -17,20 +17,19 @@ class ExitCode(IntEnum):
 
 
 class UserError(Exception):
-    """What the user typed or pointed at is wrong; the message says what to type instead.
+    """A mistake in the input of the user; the message says what to type instead.
 
-    The command line prints the message alone and ends with exit code 2; a library
-    caller may catch it as any other exception.
+    The command line prints the message without a traceback and ends with exit code 2.
     """
 
 
 class ProcessError(Exception):
-    """One of the processes that a run was spread over has failed, by no mistake of the user's.
+    """One of several processes of a run has failed, for another reason than a `UserError`.
 
     Args:
-        text: All that there is to say of it, such as its traceback.
+        text: The full message, such as its traceback.
         code: Its exit code.
-        reason: The same in a line.
+        reason: The message in one line.
     """
 
     def __init__(self, text: str, *, code: int, reason: str) -> None:
@@ -46,7 +45,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
         choices: The valid words.
 
     Returns:
-        ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` where nothing is near.
+        ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
-    near = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

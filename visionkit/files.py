@@ -1,4 +1,4 @@
-"""What every room needs to leave files behind: writes that are whole, and numbers that JSON has words for."""
+"""Atomic writes, and values that JSON can hold."""
 
 import math
 import os
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["finite", "write_atomic"]
+__all__ = ["replace_non_finite", "write_atomic"]
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and move it there, so that a reader sees all of it or the one before."""
+    """Write a temporary file and move it to ``path``, so that readers see the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -20,10 +20,10 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def finite(value: Any) -> Any:
-    """The same mappings, lists and numbers, with None for each number that is infinite or not a number."""
+def replace_non_finite(value: Any) -> Any:
+    """A copy of nested mappings and lists in which None replaces each float that is infinite or NaN."""
     if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The names a stage or layer may have: they become module names and state-dict keys."""
+"""Valid names of stages and layers, which become names of submodules and keys of state dicts."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["RESERVED_NAMES", "check_name"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
-_USED_BY_TORCH = """
+_MODULE_ATTRIBUTES = """
 add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval extend
 extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter get_submodule
 half insert ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
@@ -19,15 +19,15 @@ register_parameter register_state_dict_post_hook register_state_dict_pre_hook re
 set_submodule share_memory spec state_dict to to_empty train training type xpu zero_grad
 """
 
-RESERVED_NAMES = frozenset(_USED_BY_TORCH.split())
-"""Names that a stage or layer cannot have, because torch modules already use them."""
+RESERVED_NAMES = frozenset(_MODULE_ATTRIBUTES.split())
+"""Names that a stage or layer cannot have, because attributes of `torch.nn.Module` or of a backbone have them."""
 
 
 def check_name(name: Any, *, where: str) -> None:
-    """Refuse what cannot be the name of a stage or layer.
+    """Check that a stage or layer can have this name.
 
     Raises:
-        UserError: If it is no such word, or torch uses it itself.
+        UserError: If it is not made of small letters, digits and underscores, or is one of `RESERVED_NAMES`.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(

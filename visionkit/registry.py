@@ -1,4 +1,4 @@
-"""Names that a configuration may use, and the classes behind them, which are imported when they are asked for."""
+"""Registries: tables from names in a configuration to classes, which are imported when they are needed."""
 
 import importlib
 import os
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """What stands behind a name; each a class, or ``"module:Class"`` where it is not imported yet.
+    """The classes registered under a name: each a class, or ``"module:Class"``, which is imported when it is needed.
 
     Attributes:
         spec: The frozen dataclass whose fields are the keys of the configuration.
-        module: What it describes, such as a `torch.nn.Module`; None where the specification is all there is.
+        module: The class that the specification describes, such as a `torch.nn.Module`; None if there is none.
     """
 
     spec: str | type[Any]
@@ -28,11 +28,11 @@ class Row:
 
 
 class Registry(Generic[T]):
-    """A table from names to specifications (T) and to what these describe. Neither needs to import the other.
+    """A table from names to specifications (T) and the classes they describe, neither of which imports the other.
 
     Args:
-        kind: What the table holds, in the words of an error message, such as ``"block"``.
-        rows: What is known from the beginning.
+        kind: What the table holds, for error messages, such as ``"block"``.
+        rows: The initial rows.
     """
 
     def __init__(self, kind: str, rows: Mapping[str, Row] | None = None) -> None:
@@ -40,20 +40,20 @@ class Registry(Generic[T]):
         self._rows = dict(rows or {})
 
     def register(self, name: str, *, module: str | type[Any] | None = None) -> Callable[[type[T]], type[T]]:
-        """Decorate a specification so that configurations reach it as ``name``.
+        """A class decorator that registers a specification under ``name``.
 
         Args:
             name: As in ``type: NAME``.
-            module: What it describes; that of the registered class it is derived from unless given.
+            module: The class it describes; None takes that of the nearest registered base class.
 
         Raises:
-            UserError: If another class already holds the name.
+            UserError: If another class is registered under the name.
         """
 
         def add(cls: type[T]) -> type[T]:
-            known = self._rows.get(name)
-            if known is not None and _path(known.spec) != _path(cls):
-                first, second = (_path(spec).partition(":")[0] for spec in (known.spec, cls))
+            existing = self._rows.get(name)
+            if existing is not None and _path(existing.spec) != _path(cls):
+                first, second = (_path(spec).partition(":")[0] for spec in (existing.spec, cls))
                 raise UserError(f"{self.kind} '{name}' is defined twice: in {first} and in {second}. Rename one.")
             self._rows[name] = Row(cls, module)
             return cls
@@ -61,7 +61,7 @@ class Registry(Generic[T]):
         return add
 
     def get(self, name: str) -> type[T]:
-        """The specification behind a name.
+        """The specification registered under a name.
 
         Raises:
             UserError: If there is none; the message lists the names and the nearest one.
@@ -82,34 +82,34 @@ class Registry(Generic[T]):
         return next(name for name, row in self._rows.items() if _path(row.spec) == _path(cls))
 
     def module_of(self, cls: type[T]) -> type[Any]:
-        """What a registered specification describes; that of the nearest class it is derived from, if it names none.
+        """The class that a registered specification describes, by itself or by the nearest of its base classes.
 
         Raises:
-            UserError: If none of these names any.
+            UserError: If none of these was registered with a module.
         """
         modules = {_path(row.spec): row.module for row in self._rows.values() if row.module is not None}
-        found = next((modules[_path(base)] for base in cls.__mro__ if _path(base) in modules), None)
-        if found is None:
+        module = next((modules[_path(base)] for base in cls.__mro__ if _path(base) in modules), None)
+        if module is None:
             raise UserError(
                 f"{self.kind} '{self.name_of(cls)}' does not say what it describes. "
                 f'Expected where it is registered: module="package.module:Class"'
             )
-        return load(found)
+        return load(module)
 
 
 def load(path: str | type[Any]) -> type[Any]:
-    """Import the class that ``"module:Class"`` names; a class is given back as it is."""
+    """Import the class that ``"module:Class"`` names; a class is returned unchanged."""
     if not isinstance(path, str):
         return path
     module, _, name = path.partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), name)
-    return found
+    cls: type[Any] = getattr(importlib.import_module(module), name)
+    return cls
 
 
 def load_plugins(modules: Iterable[str]) -> None:
-    """Import the modules in which somebody else's blocks, heads or data sources are decorated.
+    """Import modules of the user's, which register blocks, heads or data sources.
 
-    The working directory is searched too, as ``python -m`` does.
+    The working directory is appended to `sys.path`, if it is not there.
 
     Raises:
         UserError: If a module cannot be found or fails while it is imported.

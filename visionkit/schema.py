@@ -1,7 +1,7 @@
-"""Plain mappings to typed, frozen dataclasses: the fields of the class are the schema.
+"""Parses plain mappings into typed dataclasses, whose fields are the schema.
 
-Values are read strictly (``"3"`` and ``true`` are no integers); lists stand for tuples,
-as in YAML. Every mistake becomes a `UserError` that names place, key and nearest key.
+Values are read strictly (``"3"`` and ``true`` are not integers); lists stand for tuples, as in YAML. Every mistake is a
+`UserError` that names its location, the key and the nearest valid key.
 """
 
 import dataclasses
@@ -18,21 +18,21 @@ from visionkit.registry import Registry
 __all__ = ["STRICT", "describe", "parse", "parse_typed"]
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-"""Give a dataclass that is a field of another ``__pydantic_config__ = STRICT``."""
+"""The value of ``__pydantic_config__`` for a dataclass that is the type of another one's field."""
 
 T = TypeVar("T")
 
 
 def parse(cls: type[T], values: Any, *, where: str) -> T:
-    """Make an instance of a dataclass from a plain mapping.
+    """Create an instance of a dataclass from a plain mapping.
 
     Args:
         cls: A dataclass; its annotations may carry pydantic constraints (``Annotated[int, Field(gt=0)]``).
-        values: What was read from a file or the command line.
-        where: The place that an error names first, such as ``"recipe"``.
+        values: A mapping from a file or the command line.
+        where: The location that an error message starts with, such as ``"recipe"``.
 
     Raises:
-        UserError: If ``values`` is no mapping, has an unknown key, lacks one, or holds a wrong value.
+        UserError: If ``values`` is no mapping, has an unknown key, lacks a key, or has a wrong value.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{where}: expected a mapping of keys to values, found {describe(values)}.")
@@ -41,22 +41,22 @@ def parse(cls: type[T], values: Any, *, where: str) -> T:
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: only plain values are allowed (numbers, words, lists, mappings): {error}.") from None
     try:
-        made: T = _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]
+        instance: T = _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(_explain(cls, error, where)) from None
-    return made
+    return instance
 
 
 def parse_typed(registry: Registry[T], values: Any, *, where: str) -> T:
-    """Make an instance of the class that the key ``type`` names, from the other keys.
+    """Create an instance of the class that the key ``type`` names, from the other keys.
 
     Args:
         registry: Where the name is looked up.
-        values: A mapping with ``type``; a bare word stands for ``{type: word}``.
-        where: The place that an error names first.
+        values: A mapping with ``type``; a string stands for ``{type: string}``.
+        where: The location that an error message starts with.
 
     Raises:
-        UserError: As `parse`; also if ``type`` is missing or names nothing.
+        UserError: As `parse`; also if ``type`` is missing or is not registered.
     """
     if isinstance(values, str):
         values = {"type": values}
@@ -73,7 +73,7 @@ def parse_typed(registry: Registry[T], values: Any, *, where: str) -> T:
 
 
 def describe(value: Any) -> str:
-    """A value as a person would name it in an error message, cut short."""
+    """A value as JSON for an error message, at most 60 characters."""
     if value is None:
         return "nothing (null)"
     text = json.dumps(value, default=str)
@@ -100,23 +100,23 @@ _PHRASES = {
 
 
 def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
-    """The first mistake in words; of a union, the members that come nearest."""
+    """The message for the first mistake, unknown keys before others; of a union, what each member expects."""
     errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
     first = errors[0]
     path = _path(first)
-    parent, place = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
+    parent, location = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
     if first["type"] in _UNKNOWN_KEY:
-        known = _known_keys(cls, path[:-1])
-        return f"{parent}: unknown key '{path[-1]}'.{did_you_mean(path[-1], known)} Known keys: {', '.join(known)}."
+        names = _field_names(cls, path[:-1])
+        return f"{parent}: unknown key '{path[-1]}'.{did_you_mean(path[-1], names)} Known keys: {', '.join(names)}."
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{place}: this key is required and is not given."
+        return f"{location}: this key is required and is not given."
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        return f"{place}{message}" if message.startswith(".") else f"{place}: {message}"
-    same = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
-    specific = [e for e in same if not e["type"].endswith("_type")] or same
+        return f"{location}{message}" if message.startswith(".") else f"{location}: {message}"
+    at_path = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
+    specific = [e for e in at_path if not e["type"].endswith("_type")] or at_path
     messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
-    return f"{place}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}."
+    return f"{location}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}."
 
 
 def _path(error: Any) -> list[str]:
@@ -131,15 +131,15 @@ def _phrase(message: str) -> str:
 
 
 def _is_union_branch(part: Any) -> bool:
-    """Pydantic names the member of a union inside the location; those names are no keys of ours."""
+    """Whether a part of Pydantic's location is the member of a union, which is no key of the configuration."""
     return isinstance(part, str) and (
         part in {"int", "float", "str", "bool", "none", "list", "dict"}
-        or any(mark in part for mark in "[](),-")
+        or any(character in part for character in "[](),-")
         or part[:1].isupper()
     )
 
 
-def _known_keys(cls: Any, path: list[str]) -> list[str]:
+def _field_names(cls: Any, path: list[str]) -> list[str]:
     for key in path:
         hint = get_type_hints(cls).get(key)
         cls = next((kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)), None)

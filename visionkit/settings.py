@@ -1,4 +1,4 @@
-"""The groups ``recipe``, ``hardware``, ``logger`` and ``debug``; their values live in ``conf/`` alone."""
+"""Schemas of the groups ``recipe``, ``hardware``, ``logger`` and ``debug``; all default values are in ``conf/``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -24,22 +24,22 @@ __all__ = [
     "Sgd",
 ]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What every optimizer has.
+    """Settings that all optimizers share.
 
     Attributes:
-        weight_decay: Decay of parameters with two or more dimensions; norms and biases are spared.
+        weight_decay: L2 decay of parameters with two or more dimensions; not applied to norms and biases.
     """
 
-    weight_decay: NotNegative
+    weight_decay: NonNegative
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
@@ -60,7 +60,7 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), as `torch.optim.Adam`."""
 
     betas: tuple[Momentum, Momentum]
-    eps: Positive
+    eps: PositiveFloat
 
 
 @OPTIMIZERS.register("adamw")
@@ -71,30 +71,30 @@ class AdamW(Adam):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The learning rate over the optimizer steps, as a share of ``recipe.lr``.
+    """The learning rate over the optimizer steps, as a fraction of ``recipe.lr``.
 
-    One set of keys serves every kind, so that ``recipe.schedule.type`` alone can be swept.
+    All types share one set of keys, so that a sweep may vary ``recipe.schedule.type`` alone.
 
     Attributes:
-        type: constant; cosine (half a cosine down to ``end_factor``); step (times ``gamma`` at each
-            milestone); one_cycle (Smith 2018: a cosine up within ``rise``, then a cosine down).
-        warmup_epochs: Length of the linear warm-up of all kinds but one_cycle; at most half of the run.
-        end_factor: Where cosine and one_cycle end.
-        milestones: Where step drops, as shares of the run.
-        gamma: The factor of each drop.
-        rise: The share of the run in which one_cycle climbs.
-        start_factor: Where one_cycle starts.
+        type: constant; cosine (half a cosine down to ``end_factor``); step (multiplied by ``gamma`` at
+            each milestone); one_cycle (Smith 2018: a cosine up within ``rise``, then a cosine down).
+        warmup_epochs: Epochs of linear warm-up, for all types but one_cycle; at most half of the run.
+        end_factor: Final factor of cosine and one_cycle.
+        milestones: Fractions of the run at which step multiplies by ``gamma``.
+        gamma: The factor of step at each milestone.
+        rise: The fraction of the run in which one_cycle rises.
+        start_factor: Initial factor of one_cycle.
     """
 
     __pydantic_config__ = STRICT
 
     type: Literal["constant", "cosine", "step", "one_cycle"]
-    warmup_epochs: NotNegative
-    end_factor: Share
-    milestones: tuple[Share, ...]
-    gamma: Share
-    rise: Share
-    start_factor: Share
+    warmup_epochs: NonNegative
+    end_factor: Fraction
+    milestones: tuple[Fraction, ...]
+    gamma: Fraction
+    rise: Fraction
+    start_factor: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +103,17 @@ class EarlyStopping:
 
     __pydantic_config__ = STRICT
 
-    patience: Count
+    patience: PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
 class _RecipeValues:
-    epochs: Count
-    batch_size: Count
-    lr: Positive
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
     schedule: Schedule
-    clip_norm: Positive | None
-    accumulate: Count
+    clip_norm: PositiveFloat | None
+    accumulate: PositiveInt
     early_stopping: EarlyStopping | None
 
 
@@ -124,11 +124,11 @@ class Recipe(_RecipeValues):
     Attributes:
         epochs: Passes over the training split.
         batch_size: Images per pass through the model, over all devices together.
-        lr: The highest learning rate.
-        optimizer: One of the kinds in `OPTIMIZERS`.
-        schedule: The learning rate over the steps.
-        clip_norm: The largest allowed norm of all gradients together; None for no limit.
-        accumulate: Passes whose gradients make one optimizer step.
+        lr: The peak learning rate, which the schedule multiplies.
+        optimizer: One of those registered in `OPTIMIZERS`.
+        schedule: The learning rate over the optimizer steps.
+        clip_norm: Maximum L2 norm of all gradients together; None for no clipping.
+        accumulate: Batches whose gradients are accumulated for one optimizer step.
         early_stopping: None to train for all epochs.
     """
 
@@ -151,28 +151,28 @@ class Recipe(_RecipeValues):
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """What a run computes on: the group ``hardware``.
+    """The devices and processes of a run: the group ``hardware``.
 
     Attributes:
         accelerator: ``auto`` takes CUDA, else Apple's MPS, else the CPU.
-        devices: How many processes on each machine, a GPU or a share of the CPU for each; ``auto`` takes all GPUs.
-        num_nodes: Machines.
-        node_rank: Which of them this one is, from 0.
-        rendezvous: HOST:PORT of machine 0, where they meet.
-        timeout: Seconds that they wait there for each other.
-        strategy: How several processes share the work: ``ddp`` has the whole model in each, ``fsdp`` a part.
-        sync_batch_norm: Whether batch norm sees the images of all processes.
+        devices: Processes on each machine, each with a GPU or a share of the CPU cores; ``auto`` takes all GPUs.
+        num_nodes: Number of machines.
+        node_rank: Index of this machine, from 0.
+        rendezvous: HOST:PORT of machine 0, to which the others connect; None on a single machine.
+        timeout: Seconds that the machines wait for each other there.
+        strategy: ``ddp`` replicates the model in each process, ``fsdp`` shards it over them.
+        sync_batch_norm: Whether batch norm computes its statistics over the images of all processes.
         precision: ``bf16`` and ``16`` are mixed precision.
         compile: Whether `torch.compile` is applied.
-        channels_last: Whether convolutions work in that memory layout.
+        channels_last: Whether the model uses that memory layout.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    devices: Count | Literal["auto"]
-    num_nodes: Count
+    devices: PositiveInt | Literal["auto"]
+    num_nodes: PositiveInt
     node_rank: Annotated[int, Field(ge=0)]
     rendezvous: str | None
-    timeout: Count
+    timeout: PositiveInt
     strategy: Literal["ddp", "fsdp"]
     sync_batch_norm: bool
     precision: Literal["32", "bf16", "16"]
@@ -181,10 +181,11 @@ class Hardware:
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Hardware":
-        """Read the group; the numbers 32 and 16 are taken for the words.
+        """Read the group; for ``precision`` the integers 32 and 16 stand for ``"32"`` and ``"16"``.
 
         Raises:
-            UserError: For an unknown key, a missing one, a wrong value, or a machine that is none of ``num_nodes``.
+            UserError: For an unknown key, a missing one, a wrong value, a ``node_rank`` of ``num_nodes`` or
+                more, or a ``rendezvous`` that is not HOST:PORT.
         """
         plain = dict(values)
         if type(plain.get("precision")) is int:
@@ -207,7 +208,7 @@ class Hardware:
 
 @dataclass(frozen=True, kw_only=True)
 class Logger:
-    """Where numbers go beside the run folder's own files: the group ``logger``."""
+    """Where metrics are logged besides the files of the run folder: the group ``logger``."""
 
     type: Literal["none", "tensorboard"]
 
@@ -235,12 +236,12 @@ class Debug:
     """Shorter runs: the group ``debug``.
 
     Attributes:
-        limit_batches: The most batches per epoch and split; None for all.
+        limit_batches: Maximum number of batches per epoch and split; None for all.
         epochs: Replaces ``recipe.epochs``; None keeps it.
     """
 
-    limit_batches: Count | None
-    epochs: Count | None
+    limit_batches: PositiveInt | None
+    epochs: PositiveInt | None
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Debug":
@@ -253,13 +254,13 @@ class Debug:
 
 
 def _parse_optimizer(values: Any) -> Optimizer:
-    """A kind chosen inside the file of another one lacks its own keys; say which recipe has them."""
+    """Read ``recipe.optimizer``; if keys do not fit its type, the error names the recipe that has them all."""
     try:
         optimizer = parse_typed(OPTIMIZERS, values, where="recipe.optimizer")
     except UserError as error:
-        kind = values.get("type") if isinstance(values, Mapping) else values
-        if kind in OPTIMIZERS.names() and ("unknown key" in str(error) or "is required" in str(error)):
-            raise UserError(f"{error} The whole set of {kind}: recipe={kind}") from None
+        name = values.get("type") if isinstance(values, Mapping) else values
+        if name in OPTIMIZERS.names() and ("unknown key" in str(error) or "is required" in str(error)):
+            raise UserError(f"{error} The whole set of {name}: recipe={name}") from None
         raise
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
         raise UserError(

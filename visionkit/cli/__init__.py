@@ -1,1 +1,1 @@
-"""The command line: the one place that knows Hydra. A verb and overrides in, a validated run out."""
+"""The command line, and the only room that knows Hydra: from a verb and overrides to a plain configuration."""

@@ -1,4 +1,4 @@
-"""Hydra at work: group choices to one resolved, plain mapping. No other file knows it."""
+"""Composes the choices of groups into one resolved, plain mapping with Hydra."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ __all__ = ["check_choice", "compose", "group_choices"]
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
-    """Every group and the choices for it, from the shipped folder and the user's own.
+    """All groups and their choices, from the shipped ``conf/`` and the user's folders.
 
     Raises:
-        UserError: If two folders have a choice of the same name, of which Hydra would take the first in silence.
+        UserError: If two folders have a choice of the same name, of which Hydra would silently take the first.
     """
     choices: dict[str, dict[str, Path]] = {}
     for folder in (conf_folder(), *config_dirs):
         for file in folder.glob("*/*.yaml"):
-            known = choices.setdefault(file.parent.name, {}).setdefault(file.stem, file)
-            if known != file:
-                whose = "visionkit ships" if known.is_relative_to(conf_folder()) else f"'{known.parent.parent}' has"
+            existing = choices.setdefault(file.parent.name, {}).setdefault(file.stem, file)
+            if existing != file:
+                owner = (
+                    "visionkit ships" if existing.is_relative_to(conf_folder()) else f"'{existing.parent.parent}' has"
+                )
                 raise UserError(
-                    f"--config-dir: {whose} a {file.parent.name} called '{file.stem}' already. "
+                    f"--config-dir: {owner} a {file.parent.name} called '{file.stem}' already. "
                     f"Rename '{file}', such as my_{file.name}."
                 )
     order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug", "sweep")
-    first = [group for group in order if group in choices]
-    return {group: sorted(choices[group]) for group in [*first, *sorted(set(choices) - set(first))]}
+    ordered = [group for group in order if group in choices]
+    return {group: sorted(choices[group]) for group in [*ordered, *sorted(set(choices) - set(ordered))]}
 
 
 def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[str, Any]:
-    """The configuration that a choice for each group gives.
+    """Compose the configuration of the chosen groups, with the defaults of ``conf/config.yaml`` for the others.
 
     Args:
         groups: Group names to choices; ``backbone`` may also be a path to a YAML file.
-        config_dirs: Folders of the user's, searched beside the shipped one.
+        config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If a choice is not there or a file does not hold together.
+        UserError: If a choice does not exist or Hydra cannot compose the files.
     """
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
-    return _hydra(dict(groups), config_dirs)
+    return _compose_with_hydra(dict(groups), config_dirs)
 
 
 def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
-    """Make sure that a group has a choice.
+    """Check that a group has a choice.
 
     Raises:
-        UserError: If it has not, or a backbone's file is not in order.
+        UserError: If it does not, there are several choices, or the file of a backbone cannot be read.
     """
     if group == "sweep":
         raise UserError(f"'sweep={choice}' searches with training runs. Try: python -m visionkit sweep={choice} ...")
@@ -69,7 +71,7 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
         raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.")
 
 
-def _hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:
+def _compose_with_hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.config_store import ConfigStore

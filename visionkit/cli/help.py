@@ -1,4 +1,4 @@
-"""What ``--help`` prints."""
+"""The text of ``--help``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from visionkit.cli.verbs import VERBS
 
 __all__ = ["help_text"]
 
-_KEYS = """\
+_KEYS_HELP = """\
 Values (key=value; a key below a group is dotted):
   recipe.epochs=20 recipe.batch_size=64 recipe.lr=0.05 recipe.optimizer.weight_decay=0
   dataset.root=FOLDER dataset.image_size=64 dataset.download=true dataset.num_workers=2
@@ -30,26 +30,26 @@ def help_text(verb: str, choices: Mapping[str, Sequence[str]]) -> str:
         verb: A key of `VERBS`.
         choices: Group names to their choices.
     """
-    this = VERBS[verb]
+    described = VERBS[verb]
     lines = [
         "usage: python -m visionkit [VERB] [GROUP=CHOICE] [KEY=VALUE]",
         "",
-        *(f"  {name:<9} {other.summary}" for name, other in VERBS.items()),
+        *(f"  {name:<9} {listed.summary}" for name, listed in VERBS.items()),
         "",
-        f"{verb}: {this.summary}",
-        *(f"  {key + '=':<13} {meaning}" for key, meaning in this.options.items()),
+        f"{verb}: {described.summary}",
+        *(f"  {key + '=':<13} {meaning}" for key, meaning in described.options.items()),
         "",
         "Groups and choices:",
-        *(f"  {group:<11} {_some(names)}" for group, names in choices.items()),
+        *(f"  {group:<11} {_abbreviate(names)}" for group, names in choices.items()),
         "",
-        _KEYS,
+        _KEYS_HELP,
         "",
         "Examples:",
-        *(f"  {example}" for example in this.examples),
+        *(f"  {example}" for example in described.examples),
     ]
     return "\n".join(lines)
 
 
-def _some(names: Sequence[str], most: int = 12) -> str:
-    more = f" ... ({len(names)} in all: python -m visionkit list)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _abbreviate(names: Sequence[str], limit: int = 12) -> str:
+    more = f" ... ({len(names)} in all: python -m visionkit list)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

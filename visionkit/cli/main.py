@@ -1,4 +1,4 @@
-"""From the words on the command line to a verb's own function, and from errors to exit codes."""
+"""Entry point of the command line: runs the command of the verb, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ __all__ = ["main"]
 
 @dataclass
 class _Request:
-    """What was asked for."""
+    """The command line, with verb and flags taken off.
+
+    Attributes:
+        verb: A key of `VERBS`, or ``version``.
+        arguments: Overrides and other arguments of the verb, as typed.
+    """
 
     verb: str = "train"
-    words: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
     config_dirs: list[Path] = field(default_factory=list)
     help: bool = False
     multirun: bool = False
@@ -36,15 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The words behind ``python -m visionkit``; the process's own unless given.
+        arguments: Those after ``python -m visionkit``; None takes `sys.argv`.
 
     Returns:
-        0 done; 2 the user can mend it; 1 a fault of visionkit; 130 interrupted; of a process of a run, its own.
+        An `ExitCode`, or the exit code of a process of the run that failed.
     """
-    # Threads that spin for long make small tensors some ten times slower on a busy machine; read when torch is loaded.
+    # OpenMP reads it when torch is imported: long spinning slows small tensors some tenfold on a busy machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        return _run(_read(list(sys.argv[1:] if arguments is None else arguments)))
+        return _run(_parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
         print(f"visionkit: {error}", file=sys.stderr)
         return ExitCode.USER_ERROR
@@ -66,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERNAL_ERROR
 
 
-def _read(arguments: list[str]) -> _Request:
-    """Take verb and flags off; what is left are the words the verb reads."""
+def _parse_command_line(arguments: list[str]) -> _Request:
+    """Split verb and flags from the arguments that the verb reads."""
     request = _Request()
     if arguments and arguments[0] in VERBS:
         request.verb = arguments.pop(0)
@@ -77,26 +82,26 @@ def _read(arguments: list[str]) -> _Request:
             "Settings are given as key=value, such as backbone=resnet18."
         )
     while arguments:
-        word = arguments.pop(0)
-        if word in ("-h", "--help"):
+        argument = arguments.pop(0)
+        if argument in ("-h", "--help"):
             request.help = True
-        elif word == "--version":
-            request.verb, request.words = "version", []
+        elif argument == "--version":
+            request.verb, request.arguments = "version", []
             return request
-        elif word in ("-m", "--multirun"):
+        elif argument in ("-m", "--multirun"):
             request.multirun = True
-        elif word == "--config-dir" or word.startswith("--config-dir="):
-            folder = word.partition("=")[2] or (arguments.pop(0) if arguments else "")
+        elif argument == "--config-dir" or argument.startswith("--config-dir="):
+            folder = argument.partition("=")[2] or (arguments.pop(0) if arguments else "")
             if not Path(folder).is_dir() or not folder:
                 raise UserError(f"--config-dir: there is no folder '{folder}' (looked in {Path.cwd()}).")
             request.config_dirs.append(Path(folder))
-        elif word.startswith("-"):
+        elif argument.startswith("-"):
             raise UserError(
-                f"no flag is called '{word}'. Flags: -m, --help, --version, --config-dir FOLDER. "
+                f"no flag is called '{argument}'. Flags: -m, --help, --version, --config-dir FOLDER. "
                 "Settings are given as key=value, such as recipe.epochs=5."
             )
         else:
-            request.words.append(word)
+            request.arguments.append(argument)
     return request
 
 
@@ -108,7 +113,7 @@ def _run(request: _Request) -> int:
     if request.help:
         print(help_text(request.verb, choices))
         return ExitCode.DONE
-    searching = any(word.lstrip("+~").startswith(("sweep=", "sweep.")) for word in request.words)
+    searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in request.arguments)
     if (request.multirun or searching) and request.verb != "train":
         raise UserError(
             f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=... . Leave these out, and give "
@@ -117,109 +122,109 @@ def _run(request: _Request) -> int:
     if request.verb == "list":
         from visionkit.commands.list import list_choices
 
-        return list_choices(choices, _list_arguments(request.words), config_dirs=request.config_dirs)
+        return list_choices(choices, _parse_list_arguments(request.arguments), config_dirs=request.config_dirs)
     if searching:
         from visionkit.cli.search import run_search
 
-        return run_search(request.words, request.config_dirs)
+        return run_search(request.arguments, request.config_dirs)
     if request.multirun:
         from visionkit.cli.sweep import run_sweep
 
-        return run_sweep(request.words, request.config_dirs)
-    typed = parse_overrides(request.words, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
-    return _COMMANDS[request.verb](typed, request.config_dirs)
+        return run_sweep(request.arguments, request.config_dirs)
+    parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
+    return _COMMANDS[request.verb](parsed, request.config_dirs)
 
 
-def _train(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
     from visionkit.runs.folder import RunFolder
 
-    resume = parse_boolean(typed.options.get("resume", "false"), key="resume")
-    folder = RunFolder.open(typed.options["run"]) if "run" in typed.options else None
+    resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
+    folder = RunFolder.open(parsed.options["run"]) if "run" in parsed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
     if resume:
-        allow_only(typed, _MAY_CHANGE_ON_RESUME, because="resume=true continues a run as it is")
-    if folder is not None and "experiment" in typed.groups:
+        allow_only(parsed, _CHANGEABLE_ON_RESUME, reason="resume=true continues a run as it is")
+    if folder is not None and "experiment" in parsed.groups:
         raise UserError(
-            f"run={typed.options['run']} repeats a run from its file, and experiment={typed.groups['experiment']} "
+            f"run={parsed.options['run']} repeats a run from its file, and experiment={parsed.groups['experiment']} "
             "starts from the shipped groups. Give one of both."
         )
-    plain = resolve(typed, config_dirs, base=None if folder is None else stored_config(folder, typed))
-    if folder is not None and not any(value.key == "run_dir" for value in typed.values):
+    plain = resolve(parsed, config_dirs, base=None if folder is None else stored_config(folder, parsed))
+    if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
     return train(plain, resume_from=folder if resume else None)
 
 
-def _evaluate(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.evaluate import evaluate
 
-    folder, plain = _of_run(typed, config_dirs, verb="evaluate")
-    return evaluate(plain, folder, split=typed.options.get("split"))
+    folder, plain = _open_run(parsed, config_dirs, verb="evaluate")
+    return evaluate(plain, folder, split=parsed.options.get("split"))
 
 
-def _predict(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.predict import predict
 
-    folder, plain = _of_run(typed, config_dirs, verb="predict")
-    if "source" not in typed.options:
+    folder, plain = _open_run(parsed, config_dirs, verb="predict")
+    if "source" not in parsed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
-    options = {key: read_value(Override(key, text)) for key, text in typed.options.items() if key not in PATH_KEYS}
-    if not any(value.key == "run_dir" for value in typed.values):
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    if not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
-    return predict(plain, folder, source=typed.options["source"].strip("'\""), options=options)
+    return predict(plain, folder, source=parsed.options["source"].strip("'\""), options=options)
 
 
-def _inspect(typed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
-    options = {key: read_value(Override(key, text)) for key, text in typed.options.items()}
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items()}
     configs = []
-    for backbone in typed.groups.get("backbone", "").split(","):
-        groups = {**typed.groups, "backbone": backbone.strip()} if "backbone" in typed.groups else typed.groups
-        configs.append(resolve(replace(typed, groups=groups), config_dirs))
-    use_dataset = "dataset" in typed.groups or any(value.key.startswith("dataset") for value in typed.values)
+    for backbone in parsed.groups.get("backbone", "").split(","):
+        groups = {**parsed.groups, "backbone": backbone.strip()} if "backbone" in parsed.groups else parsed.groups
+        configs.append(resolve(replace(parsed, groups=groups), config_dirs))
+    use_dataset = "dataset" in parsed.groups or any(value.key.startswith("dataset") for value in parsed.values)
     return inspect(configs, options, use_dataset=use_dataset)
 
 
-_MAY_CHANGE_AFTER = (
+_CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
     "recipe.batch_size", "run_dir", "strict",
 )  # fmt: skip
-_MAY_CHANGE_ON_RESUME = (
+_CHANGEABLE_ON_RESUME = (
     "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping", "recipe.epochs",
 )  # fmt: skip
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 
 
-def _of_run(typed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
-    """The run folder a verb works on, and its configuration with what was typed laid over it."""
+def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
+    """The run folder that a verb reads, and its configuration with the overrides applied."""
     from visionkit.runs.folder import RunFolder
 
-    if "run" not in typed.options:
+    if "run" not in parsed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
-    allow_only(typed, _MAY_CHANGE_AFTER, because=f"{verb} takes a run as it is")
-    folder = RunFolder.open(typed.options["run"].strip("'\""))
-    base = stored_config(folder, typed)
+    allow_only(parsed, _CHANGEABLE_AFTER_TRAINING, reason=f"{verb} takes a run as it is")
+    folder = RunFolder.open(parsed.options["run"].strip("'\""))
+    base = stored_config(folder, parsed)
     base["format"] = "text"
-    if isinstance(base.get("hardware"), dict):  # to look at a run, one machine is enough
+    if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine
         base["hardware"] |= {"num_nodes": 1, "node_rank": 0}
-    return folder, resolve(typed, config_dirs, base=base)
+    return folder, resolve(parsed, config_dirs, base=base)
 
 
-def _list_arguments(words: Sequence[str]) -> dict[str, str]:
+def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:
     arguments: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
+    for argument in words:
+        key, equals, value = argument.partition("=")
         if not equals:
-            arguments["what"] = word
+            arguments["what"] = argument
         elif key == "pattern" or (key == "format" and value in ("text", "json")):
             arguments[key] = value.strip("'\"")
         elif key == "plugins":
             load_plugins(value.strip("[]").split(","))
         else:
             raise UserError(
-                f"list: '{word}' is not known. Expected such as: list, list backbones, "
+                f"list: '{argument}' is not known. Expected such as: list, list backbones, "
                 "list backbones pattern='resnet*', list format=json."
             )
     return arguments

@@ -1,4 +1,4 @@
-"""What is typed behind the verb: group choices, values, and the verb's own keys."""
+"""Parses and applies overrides: choices of groups, changes of values, and the options of a verb."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from visionkit.errors import UserError, did_you_mean
 __all__ = ["PATH_KEYS", "Override", "ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
 
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
-"""Keys whose values are taken to the letter, whatever signs a path may hold."""
+"""Keys whose values are paths: taken literally, not parsed by Hydra's grammar."""
 
-_SEVERAL = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
+_SWEEP_FUNCTIONS = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
 
 
 @dataclass(frozen=True)
 class Override:
-    """``key=value``, or ``~key`` where ``delete``; ``text`` is the value as it was typed."""
+    """``key=value``, or ``~key`` with ``delete``; ``text`` is the value as typed."""
 
     key: str
     text: str = ""
     delete: bool = False
 
     @classmethod
-    def read(cls, word: str) -> Override | None:
-        """What a word says, a leading ``+`` being Hydra's way to say the same; None where it is no override."""
-        key, equals, text = word.lstrip("+~").partition("=")
-        if word.startswith("~"):
+    def parse(cls, argument: str) -> Override | None:
+        """Split an argument into key and value, ignoring Hydra's leading ``+``; None if it is no override."""
+        key, equals, text = argument.lstrip("+~").partition("=")
+        if argument.startswith("~"):
             return cls(key, delete=True)
         return cls(key, text) if key and equals else None
 
 
 @dataclass
 class ParsedOverrides:
-    """The overrides of one command, sorted.
+    """The overrides of one command, sorted by kind.
 
     Attributes:
         groups: Group names to choices, such as ``{"backbone": "resnet18"}``.
         values: Changes of single values, in the order typed.
-        options: The verb's own keys, as typed.
+        options: The options of the verb, as typed.
     """
 
     groups: dict[str, str] = field(default_factory=dict)
@@ -53,57 +53,57 @@ class ParsedOverrides:
 def parse_overrides(
     arguments: Sequence[str], *, groups: Collection[str], options: Collection[str], verb: str
 ) -> ParsedOverrides:
-    """Sort what was typed; nothing is looked up yet.
+    """Sort overrides by kind, without checking their keys.
 
     Args:
         arguments: Such as ``["backbone=lenet", "recipe.lr=0.1", "~backbone.stages.layer1.pool"]``.
         groups: Names of the configuration groups.
-        options: The verb's own keys.
-        verb: For messages.
+        options: Names of the options of the verb.
+        verb: Name of the verb, for error messages.
 
     Raises:
-        UserError: If something is no override.
+        UserError: If an argument is no override.
     """
-    typed = ParsedOverrides()
+    parsed = ParsedOverrides()
     for argument in arguments:
-        override = Override.read(argument)
+        override = Override.parse(argument)
         if override is None:
             raise UserError(_not_an_override(argument, verb))
         key, text = override.key, override.text
         if override.delete:
-            typed.values.append(override)
+            parsed.values.append(override)
         elif key in options:
-            typed.options[key] = text
+            parsed.options[key] = text
         elif key in groups and not text.lstrip().startswith("{"):
-            typed.groups[key] = text.strip().strip("'\"")
+            parsed.groups[key] = text.strip().strip("'\"")
         else:
-            typed.values.append(override)
-    return typed
+            parsed.values.append(override)
+    return parsed
 
 
-def allow_only(typed: ParsedOverrides, allowed: Collection[str], *, because: str) -> None:
-    """Refuse changes that a finished run cannot take.
+def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str) -> None:
+    """Refuse overrides of keys that must not change for a finished run.
 
     Args:
-        typed: What was typed.
-        allowed: Groups and dotted keys that may change; a group's keys may too.
-        because: Why the others may not, for the message.
+        parsed: The overrides.
+        allowed: Groups and dotted keys that may change, with all keys below them.
+        reason: Why the others must not, the first words of the error message.
 
     Raises:
-        UserError: For the first change that is not allowed.
+        UserError: For the first override that is not allowed.
     """
-    for key in (*typed.groups, *(value.key for value in typed.values)):
+    for key in (*parsed.groups, *(value.key for value in parsed.values)):
         if not any(key == name or key.startswith(f"{name}.") for name in allowed):
-            raise UserError(f"{because}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}.")
+            raise UserError(f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}.")
 
 
 def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:
-    """Change a configuration in place, in the order typed; a mapping given whole replaces what was there.
+    """Apply overrides to a configuration in place, in the order typed; a mapping replaces the whole earlier value.
 
-    The choice of a stem comes first: it changes layers, and what is typed of these is to stay.
+    ``backbone.stem`` is applied first: it replaces layers, whose own overrides must outlast it.
 
     Raises:
-        UserError: If a key lies below a plain value, a value cannot be read, or a deleted key is not there.
+        UserError: If a key is below a plain value, a value cannot be read, or a deleted key does not exist.
     """
     stems = [override for override in overrides if override.key == "backbone.stem"]
     for override in stems:
@@ -117,23 +117,23 @@ def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> No
 
 def _apply(config: dict[str, Any], override: Override) -> None:
     *parents, last = override.key.split(".")
-    place: Any = config
+    node: Any = config
     for depth, parent in enumerate(parents):
-        if isinstance(place, dict) and not override.delete and depth > 0 and place.get(parent) is None:
-            place[parent] = {}
-        place = _step(place, parent, override)
-    if not isinstance(place, dict):
-        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {place!r}, a plain value, and has no keys.")
+        if isinstance(node, dict) and not override.delete and depth > 0 and node.get(parent) is None:
+            node[parent] = {}
+        node = _child(node, parent, override)
+    if not isinstance(node, dict):
+        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {node!r}, a plain value, and has no keys.")
     if not override.delete:
-        place[last] = read_value(override)
-    elif last in place:
-        del place[last]
+        node[last] = read_value(override)
+    elif last in node:
+        del node[last]
     else:
-        raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, place)}")
+        raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, node)}")
 
 
 def read_value(override: Override) -> Any:
-    """The value as Hydra's grammar reads it; paths are taken to the letter.
+    """The value as Hydra's grammar reads it; paths are taken literally.
 
     Raises:
         UserError: If it cannot be read, or stands for several values.
@@ -162,12 +162,12 @@ def read_value(override: Override) -> Any:
         value = parsed.value()
     except HydraException as error:
         reason = str(error).split("\n")[0]
-        several = text.lstrip().startswith(_SEVERAL)
+        is_sweep = text.lstrip().startswith(_SWEEP_FUNCTIONS)
         hint = (
             "Several values are a,b or choice(a,b), range(1,5), glob(resnet*) for a group, and for a search "
             "interval(0.1,1) or tag(log,interval(0.001,0.1)), each in quotes: "
             f"'{override.key}=range(1,5)'"
-            if several
+            if is_sweep
             else f"Put words with special signs in two pairs of quotes: '{override.key}=\"...\"'."
         )
         raise UserError(f"'{override.key}={text}' cannot be read: {reason}. {hint}") from None
@@ -178,12 +178,12 @@ def read_value(override: Override) -> Any:
     return value
 
 
-def _step(place: Any, key: str, override: Override) -> Any:
-    if isinstance(place, Mapping) and key in place:
-        return place[key]
-    if not isinstance(place, Mapping):
-        raise UserError(f"'{override.key}': '{key}' lies below {place!r}, a plain value.")
-    raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, place)} Known: {', '.join(place)}.")
+def _child(node: Any, key: str, override: Override) -> Any:
+    if isinstance(node, Mapping) and key in node:
+        return node[key]
+    if not isinstance(node, Mapping):
+        raise UserError(f"'{override.key}': '{key}' lies below {node!r}, a plain value.")
+    raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, node)} Known: {', '.join(node)}.")
 
 
 def _not_an_override(argument: str, verb: str) -> str:

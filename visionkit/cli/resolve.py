@@ -1,4 +1,4 @@
-"""From what was typed to one plain configuration, by itself or laid over that of an earlier run."""
+"""Resolves overrides to a plain configuration, starting from the defaults or from the configuration of a run."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ __all__ = ["parse_boolean", "stored_config", "resolve"]
 
 
 def resolve(
-    typed: ParsedOverrides,
+    parsed: ParsedOverrides,
     config_dirs: Sequence[Path],
     *,
     base: Mapping[str, Any] | None = None,
-    known: dict[Any, dict[str, Any]] | None = None,
+    composed: dict[Any, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Group choices, then single values; over a run's configuration where one is given.
+    """Compose the chosen groups, then apply changes of single values.
 
     Args:
-        typed: What was typed.
-        config_dirs: Folders of the user's beside the shipped one.
-        base: The configuration of a run.
-        known: What choices of groups have given before; many runs of a sweep choose alike.
+        parsed: The overrides.
+        config_dirs: Folders of the user's, searched in addition to ``conf/``.
+        base: The configuration of a run, which the overrides change; None starts from the defaults.
+        composed: A cache from choices of groups to composed configurations, which the runs of a sweep share.
     """
-    known = {} if known is None else known
+    composed = {} if composed is None else composed
     plain = deepcopy(dict(base or {}))
-    if typed.groups or base is None:
-        choice = tuple(typed.groups.items())
-        if choice not in known:
-            known[choice] = compose(typed.groups, config_dirs=config_dirs)
-        chosen = deepcopy(known[choice])
-        plain |= chosen if base is None else {group: chosen[group] for group in typed.groups if group in chosen}
-    apply_overrides(plain, typed.values)
+    if parsed.groups or base is None:
+        key = tuple(parsed.groups.items())
+        if key not in composed:
+            composed[key] = compose(parsed.groups, config_dirs=config_dirs)
+        chosen = deepcopy(composed[key])
+        plain |= chosen if base is None else {group: chosen[group] for group in parsed.groups if group in chosen}
+    apply_overrides(plain, parsed.values)
     return plain
 
 
-def stored_config(folder: RunFolder, typed: ParsedOverrides) -> dict[str, Any]:
-    """A run's configuration. Its plugins are code, and no file makes us run code: they must be typed again.
+def stored_config(folder: RunFolder, parsed: ParsedOverrides) -> dict[str, Any]:
+    """The configuration of a run. Its plugins are code, and are imported only if they are typed again.
 
     Raises:
-        UserError: If the run names plugins and the user does not.
+        UserError: If the run has plugins and ``parsed`` does not set any.
     """
     plain = folder.read_config()
     plugins = plain.get("plugins") or []
-    if plugins and not any(value.key == "plugins" for value in typed.values):
+    if plugins and not any(value.key == "plugins" for value in parsed.values):
         names = f"plugins=[{','.join(str(name) for name in plugins)}]"
         raise UserError(
             f"the run '{folder.path}' was made with {names}, and a run folder's code is never run unasked. "
@@ -62,11 +62,11 @@ def stored_config(folder: RunFolder, typed: ParsedOverrides) -> dict[str, Any]:
 
 
 def parse_boolean(text: str, *, key: str) -> bool:
-    """``true`` or ``false`` as it was typed, in small or large letters.
+    """Parse ``true`` or ``false``, in small or capital letters.
 
     Args:
-        text: What was typed.
-        key: For the message.
+        text: The value as typed.
+        key: Its key, for the error message.
 
     Raises:
         UserError: If it is neither.

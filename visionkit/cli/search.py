@@ -1,4 +1,4 @@
-"""``sweep=optuna``: the words of a search, and the experiment that its best run becomes."""
+"""``sweep=optuna``: parses the arguments of a search, and writes its best run as an experiment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from visionkit.cli.compose import compose, group_choices
-from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_words
+from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_overrides
 from visionkit.cli.overrides import Override, apply_overrides
-from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_words
+from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_arguments
 from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic
@@ -20,8 +20,8 @@ from visionkit.files import write_atomic
 __all__ = ["run_search", "write_experiment"]
 
 
-def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Make a search.
+def run_search(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Run a search.
 
     Raises:
         UserError: If its settings, its space or its folder are wrong, or Optuna is missing.
@@ -31,20 +31,20 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
 
     check_single_process()
     choices = group_choices(config_dirs)
-    typed = parse_sweep_words(words, choices)
-    options = typed.options(config_dirs, flags=())
+    parsed = parse_sweep_arguments(arguments, choices)
+    options = parsed.options(config_dirs, flags=())
     if options.launcher != "basic":
         raise UserError("a search makes one run after the other, each drawn from those before. Leave the launcher out.")
-    space, fixed = _typed_space(typed.runs, choices)
-    choice, changes = _typed_settings(typed.sweep, choices)
-    settings = SearchSettings.from_config(_settings(choice, changes, config_dirs, space, fixed))
+    space, fixed = _parse_space(parsed.runs, choices)
+    choice, changes = _parse_settings(parsed.sweep, choices)
+    settings = SearchSettings.from_config(_merge_settings(choice, changes, config_dirs, space, fixed))
     refused = next((key for key in settings.space if key in NEVER_SWEPT or key.startswith("plugins")), None)
     if refused is not None:
         raise UserError(
             f"sweep.space: '{refused}' is the same for all runs of a search. Give it one value: {refused}=..."
         )
-    words = [f"sweep={choice}", *(word for word in typed.defining if word in fixed)]
-    folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, words)
+    defining = [f"sweep={choice}", *(argument for argument in parsed.defining if argument in fixed)]
+    folder = (SweepFolder.open if parsed.resume else SweepFolder.plan)(parsed.run_dir, defining)
     runs = RunComposer(fixed, config_dirs)
 
     from visionkit.sweeps.search import search
@@ -59,52 +59,53 @@ def run_search(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
 
 
 def write_experiment(runs: RunComposer, overrides: Mapping[str, str], folder: Path) -> str:
-    """Write ``experiment/<name>.yaml`` below a folder, from which ``--config-dir`` makes the run again.
+    """Write ``experiment/<name>.yaml`` into a folder, with which ``--config-dir`` repeats the run.
 
-    A section that differs from the choice of its group by more than additions becomes a choice of its own there.
+    A section is written there as a choice of its own if it lacks keys of its group's choice, or if that choice is not
+    shipped with visionkit.
 
     Args:
-        runs: What the runs share.
-        overrides: The values of this one.
-        folder: Of the search.
+        runs: Composes the runs of the search.
+        overrides: The sampled keys of this run and their values.
+        folder: The folder of the search.
 
     Returns:
-        The command that makes the run again.
+        The command that repeats the run.
     """
     config = runs.config(overrides)
     name = f"{config.name}-best".replace("-", "_")
-    typed = runs.typed(overrides)
-    groups = {group: choice for group, choice in typed.groups.items() if group != "experiment"}
+    parsed = runs.parse(overrides)
+    groups = {group: choice for group, choice in parsed.groups.items() if group != "experiment"}
     base = compose(groups, config_dirs=runs.config_dirs)
     choices: list[dict[str, str]] = []
     values: dict[str, Any] = {}
-    for key, wanted in config.plain.items():
+    for key, target in config.plain.items():
         if key in ("run_dir", "format"):
             continue
-        if not isinstance(wanted, dict):
-            values |= {key: wanted} if wanted != base[key] else {}
+        if not isinstance(target, dict):
+            values |= {key: target} if target != base[key] else {}
             continue
-        choice, more = groups.get(key), _additions(base[key], wanted)
+        choice, difference = groups.get(key), _difference(base[key], target)
         shipped = choice is None or (conf_folder() / key / f"{choice}.yaml").is_file()
-        if more is None or not shipped:
-            write_atomic(folder / key / f"{name}.yaml", _yaml(wanted))
-            choice, more = name, {}
+        if difference is None or not shipped:
+            write_atomic(folder / key / f"{name}.yaml", _yaml(target))
+            choice, difference = name, {}
         choices += [{f"override /{key}": choice}] if choice is not None else []
-        values |= {key: more} if more else {}
-    head = f"# @package _global_\n# The best run of the search in {folder.name}\n"
-    write_atomic(folder / "experiment" / f"{name}.yaml", head + _yaml({"defaults": choices, **values}))
+        values |= {key: difference} if difference else {}
+    header = f"# @package _global_\n# The best run of the search in {folder.name}\n"
+    write_atomic(folder / "experiment" / f"{name}.yaml", header + _yaml({"defaults": choices, **values}))
     plugins = [shlex.quote(f"plugins=[{','.join(config.plugins)}]")] if config.plugins else []
-    words = [f"--config-dir {shlex.quote(str(folder))}", f"experiment={name}", *plugins]
-    return f"python -m visionkit {' '.join(words)}"
+    arguments = [f"--config-dir {shlex.quote(str(folder))}", f"experiment={name}", *plugins]
+    return f"python -m visionkit {' '.join(arguments)}"
 
 
-def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[str]]:
-    """What was typed for the search to draw from, and the words that stay as they are."""
+def _parse_space(arguments: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[str]]:
+    """The search space in the arguments, and the arguments with a single value."""
     space: dict[str, Any] = {}
     fixed = []
-    for word, key, values in expand_words(words, choices):
+    for argument, key, values in expand_overrides(arguments, choices):
         if values is None:
-            fixed.append(word)
+            fixed.append(argument)
         elif isinstance(values, Interval):
             space[key] = {"low": values.low, "high": values.high, "log": values.log}
         else:
@@ -112,15 +113,15 @@ def _typed_space(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> 
     return space, fixed
 
 
-def _typed_settings(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[str, list[Override]]:
-    """The choice for the group ``sweep`` and what was typed below it."""
+def _parse_settings(arguments: Sequence[str], choices: Mapping[str, Sequence[str]]) -> tuple[str, list[Override]]:
+    """The choice for the group ``sweep`` and the overrides of its keys."""
     choice, changes = "optuna", []
-    for word, key, values in expand_words(words, choices):
-        override = Override.read(word)
+    for argument, key, values in expand_overrides(arguments, choices):
+        override = Override.parse(argument)
         if override is None:
-            raise UserError(f"'{word}' is no setting of a search. Expected such as sweep.trials=20")
+            raise UserError(f"'{argument}' is no setting of a search. Expected such as sweep.trials=20")
         if values is not None:
-            raise UserError(f"'{word}' stands for several values, and a search is one. Give one value: {key}=A")
+            raise UserError(f"'{argument}' stands for several values, and a search is one. Give one value: {key}=A")
         if key == "sweep":
             choice = override.text
         else:
@@ -131,55 +132,55 @@ def _typed_settings(words: Sequence[str], choices: Mapping[str, Sequence[str]]) 
     return choice, changes
 
 
-def _settings(
+def _merge_settings(
     choice: str,
     changes: Sequence[Override],
     config_dirs: Sequence[Path],
     space: Mapping[str, Any],
     fixed: Sequence[str],
 ) -> dict[str, Any]:
-    """The group ``sweep``, with what was typed laid over it; a key that was typed with one value is not searched."""
+    """The group ``sweep`` with the overrides applied; a key that was typed with a single value is not searched."""
     from omegaconf import OmegaConf
 
     from visionkit.sweeps.space import flatten
 
     file = next(f for d in (*config_dirs, conf_folder()) if (f := d / "sweep" / f"{choice}.yaml").is_file())
     settings: Any = OmegaConf.to_container(OmegaConf.load(file))
-    typed_keys = {override.key for word in fixed if (override := Override.read(word))}
-    drawn = {key: value for key, value in flatten(settings.get("space") or {}).items() if key not in typed_keys}
-    holder = {"sweep": {**settings, "space": _nested(drawn)}}
-    apply_overrides(holder, changes)
-    merged = flatten(holder["sweep"].get("space") or {}) | dict(space)
-    return {**holder["sweep"], "space": merged}
+    typed_keys = {override.key for argument in fixed if (override := Override.parse(argument))}
+    space_in_file = {key: value for key, value in flatten(settings.get("space") or {}).items() if key not in typed_keys}
+    config = {"sweep": {**settings, "space": _nested(space_in_file)}}
+    apply_overrides(config, changes)
+    merged = flatten(config["sweep"].get("space") or {}) | dict(space)
+    return {**config["sweep"], "space": merged}
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *parents, last = key.split(".")
-        place = nested
+        node = nested
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            node = node.setdefault(parent, {})
+        node[last] = value
     return nested
 
 
-def _additions(base: Any, wanted: Any) -> dict[str, Any] | None:
-    """What a file lays over a choice to get what is wanted; None where something would have to go."""
-    if set(base) - set(wanted):
+def _difference(base: Any, target: Any) -> dict[str, Any] | None:
+    """The keys of ``target`` that differ from ``base``, nested; None if ``base`` has keys that ``target`` lacks."""
+    if set(base) - set(target):
         return None
-    more: dict[str, Any] = {}
-    for key, value in wanted.items():
+    difference: dict[str, Any] = {}
+    for key, value in target.items():
         if key in base and value == base[key]:
             continue
         if key in base and isinstance(value, dict) and isinstance(base[key], dict):
-            below = _additions(base[key], value)
-            if below is None:
+            nested = _difference(base[key], value)
+            if nested is None:
                 return None
-            more[key] = below
+            difference[key] = nested
         else:
-            more[key] = value
-    return more
+            difference[key] = value
+    return difference
 
 
 def _yaml(values: Any) -> str:

@@ -1,7 +1,7 @@
-"""``-m`` and ``sweep=...``: many runs out of one command, each composed and checked before the first begins.
+"""``-m`` and ``sweep=...``: composes and checks all runs of a sweep before the first one starts.
 
-Hydra's grammar says what stands for several values; the runs are composed here, as single ones are: Hydra's own
-multirun would judge unknown keys and compose each run by itself, past the rules of `visionkit.cli.overrides`.
+Hydra's grammar decides what several values are. The runs are composed here, as single runs are: Hydra's own multirun
+would apply overrides by its own rules instead of those of `visionkit.cli.overrides`.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
     from visionkit.sweeps.grid import SweepOptions
 
-__all__ = ["RunComposer", "SweepWords", "parse_sweep_words", "check_single_process", "run_sweep"]
+__all__ = ["RunComposer", "SweepArguments", "parse_sweep_arguments", "check_single_process", "run_sweep"]
 
-_OWN = ("run_dir", "resume", "format", "hydra/launcher", "hydra.launcher.n_jobs")
-_MAY_CHANGE = (*_OWN, "dataset.num_workers", "dataset.root", "hardware", "plugins", "sweep.trials")
+_SWEEP_KEYS = ("run_dir", "resume", "format", "hydra/launcher", "hydra.launcher.n_jobs")
+_CHANGEABLE_ON_RESUME = (*_SWEEP_KEYS, "dataset.num_workers", "dataset.root", "hardware", "plugins", "sweep.trials")
 _LAUNCHERS = ("basic", "joblib")
 
 
 @dataclass
-class SweepWords:
-    """What was typed, sorted by whom it concerns.
+class SweepArguments:
+    """The arguments of a sweep or search, sorted by what they configure.
 
     Attributes:
-        runs: What the runs are composed of.
-        sweep: The group ``sweep`` and the keys below it.
-        own: The sweep's own keys and their values, as typed.
-        defining: The words that make it this sweep and no other.
+        runs: Overrides of the runs.
+        sweep: Overrides of the group ``sweep`` and its keys.
+        option_values: Keys of the sweep itself, such as ``run_dir``, and their values as typed.
+        defining: Arguments that must be the same when the sweep is resumed.
     """
 
     runs: list[str] = field(default_factory=list)
     sweep: list[str] = field(default_factory=list)
-    own: dict[str, str] = field(default_factory=dict)
+    option_values: dict[str, str] = field(default_factory=dict)
     defining: list[str] = field(default_factory=list)
 
     @property
     def run_dir(self) -> str | None:
-        """The folder that was typed.
+        """The folder of the sweep; None if none was typed.
 
         Raises:
-            UserError: If there seem to be several.
+            UserError: If the value looks like several folders.
         """
-        text = self.own.get("run_dir", "")
+        text = self.option_values.get("run_dir", "")
         if not self.resume and "," in text and text[0] not in "'\"":
             raise UserError(
                 f"run_dir: found '{text}', but a sweep lies in one folder, with one in it for each run. Try: "
@@ -63,37 +63,37 @@ class SweepWords:
 
     @property
     def resume(self) -> bool:
-        """Whether a sweep goes on."""
-        return parse_boolean(self.own.get("resume", "false"), key="resume")
+        """Whether an earlier sweep is resumed."""
+        return parse_boolean(self.option_values.get("resume", "false"), key="resume")
 
     def options(self, config_dirs: Sequence[Path], *, flags: Sequence[str] = ("-m",)) -> SweepOptions:
-        """How the sweep is made.
+        """The options of the sweep.
 
         Raises:
-            UserError: If one of its own keys has a wrong value.
+            UserError: If a key of the sweep itself has a wrong value.
         """
         from visionkit.sweeps.grid import SweepOptions
 
-        launcher = self.own.get("hydra/launcher", "basic")
+        launcher = self.option_values.get("hydra/launcher", "basic")
         if launcher not in _LAUNCHERS:
             raise UserError(
                 f"hydra/launcher: no launcher is called '{launcher}'.{did_you_mean(launcher, _LAUNCHERS)} "
                 "Known: basic (one run after the other), joblib (side by side)."
             )
-        kept = [f"{key}={value}" for key, value in self.own.items() if key not in ("run_dir", "resume")]
-        dirs = [word for folder in config_dirs for word in ("--config-dir", str(folder))]
+        repeated = [f"{key}={value}" for key, value in self.option_values.items() if key not in ("run_dir", "resume")]
+        dir_flags = [argument for folder in config_dirs for argument in ("--config-dir", str(folder))]
         return SweepOptions(
             resume=self.resume,
             as_json=self._format() == "json",
             launcher=launcher,
             n_jobs=self._n_jobs(launcher),
-            command=" ".join(map(shlex.quote, [*flags, *dirs, *self.sweep, *self.runs, *kept])),
+            command=" ".join(map(shlex.quote, [*flags, *dir_flags, *self.sweep, *self.runs, *repeated])),
         )
 
     def _n_jobs(self, launcher: str) -> int | None:
-        if "hydra.launcher.n_jobs" not in self.own:
+        if "hydra.launcher.n_jobs" not in self.option_values:
             return None
-        value = read_value(Override("hydra.launcher.n_jobs", self.own["hydra.launcher.n_jobs"]))
+        value = read_value(Override("hydra.launcher.n_jobs", self.option_values["hydra.launcher.n_jobs"]))
         if launcher == "basic":
             raise UserError("hydra.launcher.n_jobs: one run follows the other unless hydra/launcher=joblib is typed.")
         if type(value) is not int or not (value > 0 or value == -1):
@@ -101,94 +101,96 @@ class SweepWords:
         return value
 
     def _format(self) -> str:
-        text = self.own.get("format", "text")
+        text = self.option_values.get("format", "text")
         if text not in ("text", "json"):
             raise UserError(f"format: expected text or json, found '{text}'.{did_you_mean(text, ('text', 'json'))}")
         return text
 
 
-def parse_sweep_words(words: Sequence[str], choices: Mapping[str, Sequence[str]]) -> SweepWords:
-    """Sort what was typed.
+def parse_sweep_arguments(arguments: Sequence[str], choices: Mapping[str, Sequence[str]]) -> SweepArguments:
+    """Sort the arguments of a sweep or search.
 
     Raises:
-        UserError: If something of Hydra's is set that does nothing here.
+        UserError: If a key of Hydra's is set that has no effect here.
     """
-    sorted_words = SweepWords()
-    for word in words:
-        override = Override.read(word)
-        key = word if override is None else override.key
-        if override is not None and key in _OWN and not override.delete:
-            sorted_words.own[key] = override.text
+    parsed = SweepArguments()
+    for argument in arguments:
+        override = Override.parse(argument)
+        key = argument if override is None else override.key
+        if override is not None and key in _SWEEP_KEYS and not override.delete:
+            parsed.option_values[key] = override.text
             continue
         if key.startswith(("hydra.", "hydra/")):
-            raise UserError(f"'{word}' does nothing here. Of Hydra's keys, a sweep knows {_OWN[3]} and {_OWN[4]}.")
-        may_change = any(key == name or key.startswith(f"{name}.") for name in _MAY_CHANGE)
-        if not may_change or sweep_values(word, choices) is not None:
-            sorted_words.defining.append(word)
-        of_search = key.startswith("sweep.") or (key == "sweep" and override is not None and not override.delete)
-        (sorted_words.sweep if of_search else sorted_words.runs).append(word)
-    return sorted_words
+            raise UserError(
+                f"'{argument}' does nothing here. Of Hydra's keys, a sweep knows {_SWEEP_KEYS[3]} and {_SWEEP_KEYS[4]}."
+            )
+        may_change = any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE_ON_RESUME)
+        if not may_change or sweep_values(argument, choices) is not None:
+            parsed.defining.append(argument)
+        for_search = key.startswith("sweep.") or (key == "sweep" and override is not None and not override.delete)
+        (parsed.sweep if for_search else parsed.runs).append(argument)
+    return parsed
 
 
 class RunComposer:
-    """Composes the runs of a sweep out of the words that they share.
+    """Composes the configurations of the runs of a sweep.
 
     Args:
-        words: What was typed; a word whose key a run has a value for gives way to it.
-        config_dirs: Folders of the user's beside the shipped one.
+        arguments: Overrides that all runs share; the values of a run replace those of the same keys.
+        config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If ``run=FOLDER`` names no run.
+        UserError: If ``run=FOLDER`` is no run, or is given together with ``experiment``.
     """
 
-    def __init__(self, words: Sequence[str], config_dirs: Sequence[Path]) -> None:
-        self.words, self.config_dirs = list(words), config_dirs
+    def __init__(self, arguments: Sequence[str], config_dirs: Sequence[Path]) -> None:
+        self.arguments, self.config_dirs = list(arguments), config_dirs
         self.groups = group_choices(config_dirs)
-        self._known: dict[Any, dict[str, Any]] = {}
+        self._composed: dict[Any, dict[str, Any]] = {}
         self._base: dict[str, Any] | None = None
-        typed = self.typed({})
-        if "run" in typed.options:
+        parsed = self.parse({})
+        if "run" in parsed.options:
             from visionkit.runs.folder import RunFolder
 
-            if "experiment" in typed.groups:
+            if "experiment" in parsed.groups:
                 raise UserError("run=... repeats a run from its file, and experiment=... starts from the groups.")
-            self._base = stored_config(RunFolder.open(typed.options["run"].strip("'\"")), typed)
+            self._base = stored_config(RunFolder.open(parsed.options["run"].strip("'\"")), parsed)
 
-    def typed(self, overrides: Mapping[str, str]) -> ParsedOverrides:
-        """The words of one run."""
-        left = dict(overrides)
-        words = []
-        for word in self.words:
-            typed = Override.read(word)
-            key = "" if typed is None or typed.delete else typed.key
-            words.append(f"{key}={left.pop(key)}" if key in left else word)
-        words += [f"{key}={text}" for key, text in left.items()]
-        return parse_overrides(words, groups=self.groups, options=("run",), verb="train")
+    def parse(self, overrides: Mapping[str, str]) -> ParsedOverrides:
+        """The overrides of one run."""
+        remaining = dict(overrides)
+        arguments = []
+        for argument in self.arguments:
+            parsed = Override.parse(argument)
+            key = "" if parsed is None or parsed.delete else parsed.key
+            arguments.append(f"{key}={remaining.pop(key)}" if key in remaining else argument)
+        arguments += [f"{key}={text}" for key, text in remaining.items()]
+        return parse_overrides(arguments, groups=self.groups, options=("run",), verb="train")
 
     def config(self, overrides: Mapping[str, str]) -> RunConfig:
-        """One run without a folder yet, checked as far as it can be without torch.
+        """The configuration of one run, without a folder, checked as far as is possible without torch.
 
         Args:
-            overrides: The swept keys and its values, as typed.
+            overrides: The swept keys and their values, as typed.
 
         Raises:
-            UserError: If the values do not go together.
+            UserError: If a value is wrong, or values do not fit each other.
         """
         from visionkit.runs.config import RunConfig
 
-        plain = resolve(self.typed(overrides), self.config_dirs, base=self._base, known=self._known)
+        plain = resolve(self.parse(overrides), self.config_dirs, base=self._base, composed=self._composed)
         config = RunConfig.from_plain(plain | {"run_dir": None, "format": "text"})
         if config.hardware.num_nodes > 1:
             raise UserError("hardware.num_nodes: a sweep runs on one machine. Try hardware.num_nodes=1")
-        config.check_start()
+        config.check_initial_weights()
         return config
 
 
 def check_single_process() -> None:
-    """Sweeps and searches start from one process.
+    """Check that this process is not one of several.
 
     Raises:
-        UserError: If torchrun or srun has started several, each of which would make the whole sweep.
+        UserError: If torchrun or srun has started several, each of which would run the whole sweep.
     """
     from visionkit.distributed.processes import started_in_group
 
@@ -199,26 +201,26 @@ def check_single_process() -> None:
         )
 
 
-def run_sweep(words: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """``-m``: the product of all values typed.
+def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """``-m``: run all combinations of the values.
 
     Raises:
-        UserError: If the sweep as such is wrong: every run of it, a name of a choice, its folder, its launcher.
+        UserError: If all runs are wrong, or the name of a choice, the folder or the launcher is.
     """
     from visionkit.sweeps.folder import SweepFolder
     from visionkit.sweeps.job import Job
 
     check_single_process()
     choices = group_choices(config_dirs)
-    typed = parse_sweep_words(words, choices)
-    options = typed.options(config_dirs)
-    every = combinations(typed.runs, choices)
-    for key, text in dict.fromkeys((key, text) for run in every for key, text in run.items() if key in choices):
+    parsed = parse_sweep_arguments(arguments, choices)
+    options = parsed.options(config_dirs)
+    all_overrides = combinations(parsed.runs, choices)
+    for key, text in dict.fromkeys((key, text) for run in all_overrides for key, text in run.items() if key in choices):
         check_choice(key, text.strip("'\""), config_dirs)
-    folder = (SweepFolder.open if typed.resume else SweepFolder.plan)(typed.run_dir, typed.defining)
-    runs = RunComposer(typed.runs, config_dirs)
+    folder = (SweepFolder.open if parsed.resume else SweepFolder.plan)(parsed.run_dir, parsed.defining)
+    runs = RunComposer(parsed.runs, config_dirs)
     jobs = []
-    for number, overrides in enumerate(every):
+    for number, overrides in enumerate(all_overrides):
         try:
             jobs.append(Job(number, overrides, runs.config(overrides)))
         except UserError as error:

@@ -1,4 +1,4 @@
-"""The verbs, their own keys, and the command behind each. A command's file is imported when it is called."""
+"""The verbs of the command line with their options and examples, as ``--help`` prints them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["VERBS", "Verb"]
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb.
+    """A verb of the command line.
 
     Attributes:
         summary: What it does, in one line.
-        options: Its own keys, and what each means.
-        examples: Commands that work.
+        options: Names and descriptions of its options.
+        examples: Complete commands.
     """
 
     summary: str

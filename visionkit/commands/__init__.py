@@ -1,1 +1,1 @@
-"""One file per verb."""
+"""The commands: one file per verb, which reads the options, calls a room and prints."""

@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: the numbers of a finished run on one of its splits."""
+"""The verb ``evaluate``: the metrics of a run's best checkpoint on one split."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SPLITS = ("train", "val", "test")
 
 
 def evaluate(plain: Mapping[str, Any], folder: RunFolder, *, split: str | None = None) -> int:
-    """Judge the best epoch of a run on the data it was trained for.
+    """Evaluate the best checkpoint of a run.
 
     Args:
-        plain: The run's configuration, perhaps with another ``hardware``, ``dataset.root`` or ``format``.
-        folder: The run.
-        split: ``train``, ``val`` or ``test``; None takes test where there is one.
+        plain: The configuration of the run, with overrides such as ``hardware`` or ``dataset.root`` applied.
+        folder: The folder of the run.
+        split: ``train``, ``val`` or ``test``; None takes test, or val if there is no test split.
 
     Returns:
         0, or 130 after Ctrl-C in several processes.
 
     Raises:
-        UserError: If no split is called so; else as `visionkit.training.evaluation.evaluate_run`.
+        UserError: If ``split`` is none of these; else as `visionkit.training.evaluation.evaluate_run`.
         ProcessError: If one of several processes failed.
     """
     if split not in (None, *SPLITS):

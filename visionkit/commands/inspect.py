@@ -1,4 +1,4 @@
-"""The verb ``inspect``: what arithmetic says of networks, without building them."""
+"""The verb ``inspect``: layers, sizes, costs and memory of networks, computed without building them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["inspect"]
 
 
 def inspect(configs: Sequence[Mapping[str, Any]], options: Mapping[str, Any], *, use_dataset: bool) -> int:
-    """Print what arithmetic knows of one network, or of several side by side.
+    """Print the layers and totals of one network, or a comparison of several.
 
     Args:
         configs: A resolved configuration for each backbone.
-        options: The verb's own keys, see `InspectOptions`.
-        use_dataset: Whether channels, size and classes come from the data set.
+        options: The options of the verb, see `InspectOptions`.
+        use_dataset: Whether input channels, image size and number of classes are those of the data set.
 
     Returns:
         0.
@@ -29,8 +29,8 @@ def inspect(configs: Sequence[Mapping[str, Any]], options: Mapping[str, Any], *,
     Raises:
         UserError: If a layer does not fit into its input, or anything else that ``train`` refuses.
     """
-    wanted = parse(InspectOptions, options, where="inspect")
-    own_keys = [field.name for field in fields(InspectOptions)]
-    runs = [RunConfig.from_plain(plain, check_data=use_dataset, own_keys=own_keys) for plain in configs]
-    print_inspections([inspect_network(run, wanted, use_dataset=use_dataset) for run in runs], wanted)
+    inspect_options = parse(InspectOptions, options, where="inspect")
+    verb_keys = [field.name for field in fields(InspectOptions)]
+    runs = [RunConfig.from_plain(plain, check_data=use_dataset, verb_keys=verb_keys) for plain in configs]
+    print_inspections([inspect_network(run, inspect_options, use_dataset=use_dataset) for run in runs], inspect_options)
     return ExitCode.DONE

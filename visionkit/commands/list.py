@@ -1,4 +1,4 @@
-"""The verb ``list``: what there is to choose from."""
+"""The verb ``list``: the groups of the configuration and their choices."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ _TIMM = (
 def list_choices(
     choices: Mapping[str, Sequence[str]], arguments: Mapping[str, str], *, config_dirs: Sequence[Path]
 ) -> int:
-    """Print the groups and their choices, or those of one group, the blocks, or timm's models.
+    """Print all groups with their choices, or one group, the blocks, or the models of timm.
 
     Args:
         choices: Group names to choices.
         arguments: ``what`` (a group, its plural, ``blocks`` or ``timm``), ``pattern`` and ``format``, where given.
-        config_dirs: Folders of the user's beside the shipped one.
+        config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If ``what`` is no group, or timm is asked for and not installed.
+        UserError: If ``what`` is no group, no choice matches ``pattern``, or timm is requested and not installed.
     """
-    described = {
+    entries_of_group = {
         group: {name: _first_comment(group, name, config_dirs) for name in names} for group, names in choices.items()
     }
-    described["blocks"] = _blocks()
+    entries_of_group["blocks"] = _blocks()
     what, pattern = arguments.get("what"), arguments.get("pattern", "*")
-    if what == "timm":  # not among the groups: it takes seconds to import
-        described = {"timm": dict.fromkeys(timm_models(), "")}
+    if what == "timm":  # apart from the groups, because importing timm takes seconds
+        entries_of_group = {"timm": dict.fromkeys(timm_models(), "")}
     elif what is not None:
-        group = next((g for g in described if what in (g, f"{g}s", f"{g}es")), None)
+        group = next((g for g in entries_of_group if what in (g, f"{g}s", f"{g}es")), None)
         if group is None:
             raise UserError(
-                f"list: there is no '{what}' to list.{did_you_mean(what, described)} "
-                f"Known: {', '.join(described)}, timm."
+                f"list: there is no '{what}' to list.{did_you_mean(what, entries_of_group)} "
+                f"Known: {', '.join(entries_of_group)}, timm."
             )
-        described = {group: described[group]}
-    described = {
+        entries_of_group = {group: entries_of_group[group]}
+    entries_of_group = {
         group: {name: text for name, text in entries.items() if fnmatch(name, pattern)}
-        for group, entries in described.items()
+        for group, entries in entries_of_group.items()
     }
-    if pattern != "*" and not any(described.values()):
+    if pattern != "*" and not any(entries_of_group.values()):
         raise UserError(f"list: no {what or 'choice'} matches '{pattern}'. Patterns are such as pattern='resnet*'.")
     if arguments.get("format") == "json":
-        print_json(described)
+        print_json(entries_of_group)
         return 0
     console = stdout_console()
-    for group, entries in described.items():
+    for group, entries in entries_of_group.items():
         table = Table(
             title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
         )
@@ -68,7 +68,7 @@ def list_choices(
         for name, summary in entries.items():
             table.add_row(f"  {name}", summary)
         console.print(table, "")
-    if "backbone" in described:
+    if "backbone" in entries_of_group:
         console.print(_TIMM, style="dim", soft_wrap=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""The verb ``predict``: a run's best checkpoint looks at images of the user's own."""
+"""The verb ``predict``: predictions of a run's best checkpoint for images of the user's."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = ["predict"]
 
 
 def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options: Mapping[str, Any]) -> int:
-    """Predict what images hold and write it: tables of classes, annotated images and a file in COCO's form, or masks.
+    """Predict for images and write the results: a table of classes, annotated images with a COCO file, or masks.
 
-    Images go through the preprocessing of the run's validation and test splits. Files that cannot
-    be read are left out, counted and named.
+    Images get the transform of the run's validation and test splits. Files that cannot be read are skipped, and
+    reported.
 
     Args:
-        plain: The run's configuration; its ``run_dir``, where given, takes the results.
-        folder: The run.
-        source: An image, a folder, or a pattern.
+        plain: The configuration of the run; ``run_dir`` is the folder for the results, None one inside the run folder.
+        folder: The folder of the run.
+        source: An image, a folder, or a glob pattern.
         options: The values of `PredictOptions` that were typed.
 
     Returns:
         0.
 
     Raises:
-        UserError: If no image can be read, or with ``strict=true`` if one cannot, or the task knows nothing
-            of an option.
+        UserError: If no image can be read, or with ``strict=true`` if one cannot; or if the task does not have an
+            option.
     """
-    files, wanted = ImageFiles(source), PredictOptions.read(options)
+    files, predict_options = ImageFiles(source), PredictOptions.read(options)
     config = RunConfig.from_plain(plain, check_data=False)
 
     from visionkit.distributed.devices import choose_accelerator, torch_device
@@ -49,13 +49,13 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
 
     data, task, hardware = read_data_info(folder), config.task, config.hardware
     writer_class = load(task.writer)
-    target = _target(config, folder, writer_class.files)
-    new = not target.exists()
+    target = _output_folder(config, folder, writer_class.files)
+    is_new = not target.exists()
     device = torch_device(choose_accelerator(hardware))
     model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
     transform, precision = config.source.input_transform(), hardware.precision
-    inference = load(task.inference)(model, transform, data, precision=precision, options=wanted)
-    writer = writer_class(target, data, files.paths, min_score=wanted.min_score)
+    inference = load(task.inference)(model, transform, data, precision=precision, options=predict_options)
+    writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 
     def show(done: int) -> None:
@@ -66,7 +66,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     try:
         unreadable = predict_files(inference, writer, files, batch_size=size, strict=strict, on_progress=show)
     except UserError:
-        if new:
+        if is_new:
             shutil.rmtree(target, ignore_errors=True)
         raise
     writer.write()
@@ -81,8 +81,8 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     return ExitCode.DONE
 
 
-def _target(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:
-    """Where the results go: a folder that holds none yet."""
+def _output_folder(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:
+    """The folder for the results, which must not contain any yet."""
     if config.run_dir is None:
         return folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
     target = Path(config.run_dir).expanduser()

@@ -1,4 +1,4 @@
-"""The verb ``train``: a new run, a repeated one, or one that goes on."""
+"""The verb ``train``: a new run, or a resumed one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["train"]
 
 
 def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> int:
-    """Train, and leave everything in the run folder.
+    """Train a model, and write all results into the run folder.
 
     Args:
         plain: The resolved configuration.
-        resume_from: A run that is continued in its own folder; None for a new one.
+        resume_from: The run to resume in its own folder; None for a new run.
 
     Returns:
         As `visionkit.training.fit.train`.
@@ -25,7 +25,7 @@ def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> 
     Raises:
         UserError: If anything in the configuration is wrong; else as `visionkit.training.fit.train`.
     """
-    if is_first_process():  # the others, started by torchrun or srun, may find that it has made the folder
+    if is_first_process():  # it may have created the folder before the others look
         RunFolder.check_free(None if resume_from is not None else plain.get("run_dir"))
     config = RunConfig.from_plain(plain)
 

@@ -1,4 +1,4 @@
-"""Weights out of checkpoints, into ``model.safetensors``, and back into a model."""
+"""Writes the weights of a run, loads them into a model, and checks data against those of the run."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -32,7 +32,7 @@ DATA_KEYS = ("class_names", "in_channels", "image_size", "mean", "std")
 
 
 def load_best(model: nn.Module, folder: RunFolder) -> int:
-    """Give a model the weights of the best epoch.
+    """Load the weights of the best checkpoint into a model.
 
     Returns:
         The epoch, counted from 1.
@@ -43,7 +43,7 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
 
 
 def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
-    """Write ``model.safetensors``: plain contiguous tensors under the model's own names."""
+    """Write weights as a safetensors file: contiguous tensors under their names in the state dict."""
     tensors = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
     }
@@ -51,7 +51,7 @@ def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
 
 
 def export_best(folder: RunFolder) -> bool:
-    """Write the weights of the best checkpoint, if there is one, as ``model.safetensors``."""
+    """Write the weights of the best checkpoint to ``model.safetensors``; return whether there is a best checkpoint."""
     if not folder.best_checkpoint.exists():
         return False
     checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
@@ -60,12 +60,12 @@ def export_best(folder: RunFolder) -> bool:
 
 
 def load_weights(model: nn.Module, folder: RunFolder) -> None:
-    """Give a model the weights of a run, every one of them.
+    """Load the weights of a run into a model, strictly.
 
     Raises:
-        UserError: If there are none, the file is broken, or they fit another model.
+        UserError: If there are none, the file is damaged, or they do not fit the model.
     """
-    if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was stopped from outside
+    if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was killed
         load_best(model, folder)
         return
     if not folder.weights_file.is_file():
@@ -105,7 +105,7 @@ def load_run_model(folder: RunFolder) -> Any:
 
 
 def read_data_info(folder: RunFolder) -> dict[str, Any]:
-    """What ``data.json`` says: class_names, in_channels, image_size, mean, std, class_weights.
+    """The content of ``data.json``: class_names, in_channels, image_size, mean, std, class_weights.
 
     Raises:
         UserError: If the file is missing, no JSON, or lacks one of the first five.
@@ -120,55 +120,55 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
         raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
-    lacking = [key for key in DATA_KEYS if key not in values]
-    if lacking:
+    missing = [key for key in DATA_KEYS if key not in values]
+    if missing:
         raise UserError(
-            f"run: '{folder.data_file}' lacks {', '.join(lacking)}; it is not the file that train wrote. "
+            f"run: '{folder.data_file}' lacks {', '.join(missing)}; it is not the file that train wrote. "
             f"Try another run, or train again: python -m visionkit train run={folder.path}"
         )
     return values
 
 
 def check_data(folder: RunFolder, info: Any) -> None:
-    """Make sure that data are of the kind which a run's model was made for.
+    """Check that data have the classes, channels and image size of the data that a run was trained on.
 
     Args:
         folder: The run, with its ``data.json``.
-        info: The `visionkit.data.DataInfo` of the data at hand.
+        info: The `visionkit.data.DataInfo` of the current data.
 
     Raises:
         UserError: If classes, channels or image size differ; the message names the first difference.
     """
-    known = read_data_info(folder)
-    advice = (
+    stored = read_data_info(folder)
+    hint = (
         f"Numbers would mean nothing. Expected data like those that '{folder.path}' was trained on. "
         "Try another dataset.root=..., or train a new run on these data."
     )
-    pairs = zip_longest(known["class_names"], info.class_names)
-    for number, (trained, found) in enumerate(pairs):
-        if trained != found:
-            a, b = ("no such class" if name is None else f"'{name}'" for name in (trained, found))
+    pairs = zip_longest(stored["class_names"], info.class_names)
+    for index, (trained, current) in enumerate(pairs):
+        if trained != current:
+            before, now = ("no such class" if name is None else f"'{name}'" for name in (trained, current))
             raise UserError(
-                f"dataset: class {number} is {a} in the run ({len(known['class_names'])} classes), but {b} in data set "
-                f"'{info.name}' ({len(info.class_names)} classes). {advice}"
+                f"dataset: class {index} is {before} in the run ({len(stored['class_names'])} classes), but {now} in "
+                f"data set '{info.name}' ({len(info.class_names)} classes). {hint}"
             )
     for key in ("in_channels", "image_size"):
-        trained, found = describe(known[key]), describe(getattr(info, key))
-        if trained != found:
-            raise UserError(f"dataset.{key}: the run has {trained}, but data set '{info.name}' has {found}. {advice}")
+        trained, current = describe(stored[key]), describe(getattr(info, key))
+        if trained != current:
+            raise UserError(f"dataset.{key}: the run has {trained}, but data set '{info.name}' has {current}. {hint}")
 
 
 def check_splits(folder: RunFolder, datamodule: Any) -> None:
-    """Make sure that a random division of the data is the one that the run was trained with.
+    """Check that a random split of the data is the one that the run was trained with.
 
     Args:
         folder: The run.
         datamodule: A `visionkit.data.VisionDataModule`.
 
     Raises:
-        UserError: If the division was made by the data source and the run no longer has its ``splits.json``.
+        UserError: If the data source makes the split at random and the run has no ``splits.json``.
     """
-    if datamodule.divided_here and not folder.splits_file.is_file():
+    if datamodule.has_generated_splits and not folder.splits_file.is_file():
         raise UserError(
             f"run: '{folder.path}' has lost its splits.json, which says what lies in train, val and test; divided "
             "anew, images that were trained on would be tested. Put the file back, or train again: "
@@ -177,13 +177,13 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
 
 
 def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `create_model` for a resolved configuration and the facts of its data.
+    """The arguments of `create_model` for the model of a run.
 
-    The weights that a run started from are not among them: its own follow, and the others may be gone.
+    The initial weights of the run are left out: the trained weights replace them, and their file may no longer exist.
 
     Args:
         plain: The resolved configuration.
-        data: As `read_data_info` gives it.
+        data: The result of `read_data_info`.
     """
     backbone, head = plain["backbone"], dict(plain["head"])
     if isinstance(backbone, Mapping):

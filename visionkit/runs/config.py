@@ -1,4 +1,4 @@
-"""One run, wholly known: every section read by the room that owns it, and checked against the others."""
+"""The validated configuration of a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logge
 
 @dataclass(frozen=True, kw_only=True)
 class _Scalars:
-    """The run-wide keys."""
+    """The keys of the whole run, outside the sections."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     run_dir: str | None
@@ -44,10 +44,10 @@ class _Scalars:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A validated run; made without torch.
+    """The configuration of a run, parsed and validated without importing torch.
 
     Attributes:
-        plain: The resolved configuration as plain mappings, numbers and words: it becomes ``config.yaml``.
+        plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
     """
 
     task: TaskInfo
@@ -68,15 +68,15 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """``<task>-<backbone>-<dataset>``, the folder of its runs."""
+        """``<task>-<backbone>-<dataset>``, the name of the folder for its runs below ``runs/``."""
         return f"{self.task.name}-{self.backbone.name}-{self.source.name}"
 
     def datamodule(self, splits_file: Path | None, *, shared: SharedCache | None = None) -> VisionDataModule:
-        """The data as batches.
+        """Create the `VisionDataModule` of the run.
 
         Args:
-            splits_file: Keeps a division that the source makes by itself; see `visionkit.data.VisionDataModule`.
-            shared: What earlier runs in this process have read.
+            splits_file: Stores a split that the source makes at random; see `visionkit.data.VisionDataModule`.
+            shared: The cache of data that earlier runs in this process have read.
         """
         from visionkit.data import VisionDataModule
 
@@ -90,33 +90,33 @@ class RunConfig:
             shared=shared,
         )
 
-    def check_start(self) -> None:
-        """Look whether there are the weights that the run is to start from.
+    def check_initial_weights(self) -> None:
+        """Check the initial weights of the run.
 
         Raises:
-            UserError: If they are not there, or do not go together.
+            UserError: If they do not exist, or those of the backbone and of the whole model exclude each other.
         """
         check_weights(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
 
     @classmethod
     def from_plain(
-        cls, plain: Mapping[str, Any], *, check_data: bool = True, own_keys: Collection[str] = ()
+        cls, plain: Mapping[str, Any], *, check_data: bool = True, verb_keys: Collection[str] = ()
     ) -> RunConfig:
-        """Read and check a resolved configuration.
+        """Parse and validate a resolved configuration.
 
         Args:
-            plain: All sections and run-wide keys.
-            check_data: Whether the data set's files must be there.
-            own_keys: What a misspelt key may mean besides, as the verb's own.
+            plain: All sections and all keys of the whole run.
+            check_data: Whether to check the files of the data set, and head and backbone against its classes and sizes.
+            verb_keys: Options of the verb, which are suggested for an unknown key too.
 
         Raises:
-            UserError: For the first thing that is unknown, of the wrong type, or does not fit another.
+            UserError: For the first key that is unknown or missing, or value that is wrong or does not fit another.
         """
-        _check_keys(plain, own_keys)
-        plain = _settle_latest(plain)
+        _check_keys(plain, verb_keys)
+        plain = _resolve_latest(plain)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         load_plugins(scalars.plugins)
-        task = _task(plain["task"])
+        task = _parse_task(plain["task"])
         source = parse_source(plain["dataset"])
         check_target(source.name, task.name, task.target)
         source = source.for_target(task.target)
@@ -145,37 +145,39 @@ class RunConfig:
         )
 
 
-def _settle_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """``run:latest`` as a starting point becomes that run's folder, so that the run can be repeated."""
+def _resolve_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace ``weights: run:latest`` by the folder of that run, so that the run can be repeated."""
 
-    def settle(section: Any) -> Any:
+    def with_folder(section: Any) -> Any:
         if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
             return section
         return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
 
-    return settle({**plain, "backbone": settle(plain["backbone"])})  # type: ignore[no-any-return]
+    return with_folder({**plain, "backbone": with_folder(plain["backbone"])})  # type: ignore[no-any-return]
 
 
-def _check_keys(plain: Mapping[str, Any], own_keys: Collection[str]) -> None:
-    known = [*_SECTIONS, *_Scalars.__dataclass_fields__]
+def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
+    valid_keys = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
-        if key not in known:
-            inner = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
-            inner = "backbone" if inner is None and key in BACKBONE_KEYS else inner
-            near = did_you_mean(key, [*known, *own_keys]) if inner is None else f" Did you mean '{inner}.{key}'?"
-            raise UserError(f"unknown key '{key}'.{near} Known keys: {', '.join(known)}.")
-    for key in known:
+        if key not in valid_keys:
+            section = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
+            section = "backbone" if section is None and key in BACKBONE_KEYS else section
+            hint = (
+                did_you_mean(key, [*valid_keys, *verb_keys]) if section is None else f" Did you mean '{section}.{key}'?"
+            )
+            raise UserError(f"unknown key '{key}'.{hint} Known keys: {', '.join(valid_keys)}.")
+    for key in valid_keys:
         if key not in plain:
-            raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(known)}.")
+            raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
 
 
-def _task(values: Any) -> TaskInfo:
+def _parse_task(values: Any) -> TaskInfo:
     name = values.get("name") if isinstance(values, Mapping) else values
     if name not in TASKS:
         raise UserError(
             f"no task is called {describe(name)}.{did_you_mean(str(name), TASKS)} Known: {', '.join(TASKS)}."
         )
-    extra = [key for key in values if key != "name"] if isinstance(values, Mapping) else []
-    if extra:
-        raise UserError(f"task: unknown key '{extra[0]}'. Known keys: name.")
+    unknown = [key for key in values if key != "name"] if isinstance(values, Mapping) else []
+    if unknown:
+        raise UserError(f"task: unknown key '{unknown[0]}'. Known keys: name.")
     return TASKS[name]

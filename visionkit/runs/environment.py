@@ -1,4 +1,4 @@
-"""With what a run was made: versions and hardware, no names of machines or people."""
+"""Versions and hardware of a run, without names of machines or users."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +10,7 @@ PACKAGES = ("visionkit", "torch", "torchvision", "lightning", "torchmetrics", "n
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions of Python and the packages that compute, CPU model and cores, GPU names."""
+    """Versions of Python and of `PACKAGES`, CUDA, operating system, CPU model and cores, threads, and GPU names."""
     import torch
 
     from visionkit.distributed.devices import available_cores, cpu_model

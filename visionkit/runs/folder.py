@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where, and writes that are never half done."""
+"""The folder of a run: paths of its files, and atomic reads and writes."""
 
 import csv
 import io
@@ -11,33 +11,33 @@ from typing import Any
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.files import finite, write_atomic
+from visionkit.files import replace_non_finite, write_atomic
 
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
 FORMAT_KEY, FORMAT_VERSION = "format_version", 1
-"""First in ``config.yaml``: what lies where in a run folder, and how it is written. A change of either is a new one."""
+"""First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
 
 
 class RunFolder:
     """One run on disk.
 
     Attributes:
-        path: The folder, as it was given; for a planned run it is settled by `reserve`.
+        path: The folder as given; `reserve` may change that of a planned run.
     """
 
     def __init__(self, path: Path, *, named_by_time: bool = False) -> None:
         self.path = path
         self._named_by_time = named_by_time
-        self._made: list[Path] = []
+        self._created: list[Path] = []
 
     @classmethod
     def create(cls, name: str, run_dir: str | None, plain: Mapping[str, Any]) -> "RunFolder":
-        """Make the folder of a new run: `plan`, `reserve`, then `start`.
+        """Create the folder of a new run: `plan`, `reserve`, then `start`.
 
         Raises:
-            UserError: If ``run_dir`` is neither new nor empty, or the folder cannot be made.
+            UserError: If ``run_dir`` is neither new nor empty, or the folder cannot be created.
         """
         folder = cls.plan(name, run_dir)
         folder.reserve()
@@ -46,10 +46,10 @@ class RunFolder:
 
     @classmethod
     def plan(cls, name: str, run_dir: str | None) -> "RunFolder":
-        """Choose the folder of a new run; nothing is written.
+        """Choose the path of a new run without writing anything.
 
         Args:
-            name: ``<task>-<backbone>-<dataset>``: the folder above the time, below ``runs/``.
+            name: ``<task>-<backbone>-<dataset>``; the folder is ``runs/<name>/<time>``.
             run_dir: Replaces the whole path.
 
         Raises:
@@ -61,10 +61,10 @@ class RunFolder:
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
-        """Make the planned folder; where another run has taken its name meanwhile, the next free one.
+        """Create the planned folder; if another run has created it meanwhile, the next free one.
 
         Raises:
-            UserError: If the folder cannot be made.
+            UserError: If the folder cannot be created.
         """
         try:
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
@@ -80,19 +80,19 @@ class RunFolder:
                     self.path = _free_folder(self.path.parent)
         except OSError as error:
             raise UserError(f"run_dir: the folder '{self.path}' cannot be made: {error.strerror}.") from None
-        self._made = list(dict.fromkeys([self.path, *missing])) if self._named_by_time else missing
+        self._created = list(dict.fromkeys([self.path, *missing])) if self._named_by_time else missing
 
     def start(self, plain: Mapping[str, Any]) -> None:
-        """Write ``config.yaml``, the resolved configuration, in one go; from now on the folder is a run."""
+        """Write the resolved configuration to ``config.yaml``, which makes the folder that of a run."""
         document = {FORMAT_KEY: FORMAT_VERSION, **plain}
         write_atomic(self.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
     def discard(self) -> None:
-        """Take back what was made before `start`, and nothing else; a folder with a run in it is left alone."""
+        """Remove the folders that `reserve` created, if they are empty and `start` was not called."""
         if self.config_file.exists():
             return
         self.splits_file.unlink(missing_ok=True)
-        for folder in self._made:
+        for folder in self._created:
             try:
                 folder.rmdir()
             except OSError:
@@ -100,10 +100,10 @@ class RunFolder:
 
     @staticmethod
     def check_free(run_dir: str | None) -> None:
-        """Refuse a ``run_dir`` that cannot take a new run, before anything is written.
+        """Check that ``run_dir`` can take a new run.
 
         Raises:
-            UserError: If it holds a run or anything else already, or is a file.
+            UserError: If it is a file, or a folder that is not empty or cannot be read.
         """
         if run_dir is None:
             return
@@ -127,13 +127,13 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str) -> "RunFolder":
-        """The folder of a run that exists.
+        """Open the folder of an existing run.
 
         Args:
             path: A folder, or ``latest`` for the newest one below ``runs/``.
 
         Raises:
-            UserError: If there is none, or its ``config.yaml`` is not that of a run.
+            UserError: If it does not exist, or its ``config.yaml`` is not that of a run.
         """
         if path == "latest":
             configs = sorted(RUNS.glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime_ns)
@@ -143,80 +143,80 @@ class RunFolder:
                 )
             return cls(configs[-1].parent)
         folder = cls(Path(path).expanduser())
-        found = ""
+        problem = ""
         if not folder.config_file.is_file():
-            found = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
+            problem = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
         else:
             values = folder.read_config()
             if not all(isinstance(values.get(key), Mapping) for key in ("task", "backbone")):
-                found = "its config.yaml names no task and no backbone"
-        if found:
+                problem = "its config.yaml names no task and no backbone"
+        if problem:
             raise UserError(
-                f"run: '{path}' is no run folder: {found}. Expected a folder that train has made, "
+                f"run: '{path}' is no run folder: {problem}. Expected a folder that train has made, "
                 "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
             )
         return folder
 
     @property
     def config_file(self) -> Path:
-        """The resolved configuration: it is the run."""
+        """The resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def data_file(self) -> Path:
-        """What the model knows of its data: classes, channels, size, mean, std."""
+        """The properties of the training data: class names, channels, image size, mean, std."""
         return self.path / "data.json"
 
     @property
     def splits_file(self) -> Path:
-        """Which sample lies in which split, where the source had to split by itself."""
+        """The samples of each split, if the source splits at random."""
         return self.path / "splits.json"
 
     @property
     def metrics_file(self) -> Path:
-        """The final numbers, one flat object."""
+        """The final metrics, one flat JSON object."""
         return self.path / "metrics.json"
 
     @property
     def history_file(self) -> Path:
-        """A row of numbers per epoch."""
+        """The metrics of each epoch, a row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def environment_file(self) -> Path:
-        """Versions and hardware."""
+        """Versions and hardware, see `visionkit.runs.environment`."""
         return self.path / "environment.json"
 
     @property
     def log_file(self) -> Path:
-        """What was printed, without colours."""
+        """The console output as plain text."""
         return self.path / "log.txt"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The epoch with the best validation score."""
+        """The checkpoint of the epoch with the best validation metric."""
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
     def last_checkpoint(self) -> Path:
-        """The newest state, from which a run goes on."""
+        """The latest checkpoint, from which the run is resumed."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def weights_file(self) -> Path:
-        """The weights of the best epoch."""
+        """The weights of the best epoch, as safetensors."""
         return self.path / "model.safetensors"
 
     @property
     def plots(self) -> Path:
-        """Pictures."""
+        """The folder of figures."""
         return self.path / "plots"
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration, without the version of the folder's format.
 
         Raises:
-            UserError: If the file is no mapping, or the folder has another format than this version reads.
+            UserError: If the file cannot be read or is no mapping, or the folder has another format version.
         """
         try:
             values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
@@ -226,9 +226,9 @@ class RunFolder:
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
         if version != FORMAT_VERSION:
-            found = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
+            problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
             raise UserError(
-                f"run: '{self.config_file}' has {found}, and this version of visionkit reads {FORMAT_VERSION}. "
+                f"run: '{self.config_file}' has {problem}, and this version of visionkit reads {FORMAT_VERSION}. "
                 "Expected a run that it made. Read the run with the version that made it (environment.json names it), "
                 "or train again."
             )
@@ -236,7 +236,7 @@ class RunFolder:
 
     def write_json(self, path: Path, values: Any) -> None:
         """Write one JSON document atomically; a number that is not finite becomes null."""
-        write_atomic(path, json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(path, json.dumps(replace_non_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_csv(self, path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Write one table atomically; None becomes an empty cell."""
@@ -247,10 +247,10 @@ class RunFolder:
         write_atomic(path, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """The rows of ``metrics.csv``; empty before the first epoch.
+        """The rows of ``metrics.csv``, without empty cells; no rows before the end of the first epoch.
 
         Raises:
-            UserError: If the file has been damaged.
+            UserError: If the file is damaged.
         """
         if not self.history_file.exists():
             return []
@@ -269,7 +269,7 @@ class RunFolder:
 
 
 def _free_folder(parent: Path) -> Path:
-    """A folder named by the time, of which two runs in one second get two."""
+    """A path in ``parent`` named by the time, with a suffix if it exists already."""
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())

@@ -1,4 +1,4 @@
-"""The folder of a sweep: a run folder per number, ``sweep.csv``, and ``sweep.yaml``, which says what sweep it is."""
+"""The folder of a sweep: numbered run folders, the table ``sweep.csv``, and the arguments in ``sweep.yaml``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from visionkit.sweeps.job import STATUSES, Job, Row, read_metrics
 __all__ = ["SweepFolder"]
 
 SWEEP_FILE = "sweep.yaml"
-_FIRST, _LAST = ("number", "status"), ("parameters", "seconds", "reason")
+_FIRST_COLUMNS, _LAST_COLUMNS = ("number", "status"), ("parameters", "seconds", "reason")
 
 
 @dataclass(frozen=True)
 class _StoredRow:
-    """What ``sweep.csv`` says of a run, beyond what its folder does."""
+    """The columns of ``sweep.csv`` that cannot be read from the folder of the run."""
 
     status: str
     seconds: float
@@ -35,28 +35,28 @@ class _StoredRow:
 
 
 class SweepFolder:
-    """A place for the runs of one sweep.
+    """The folder of one sweep or search.
 
     Args:
-        place: The folder, see `plan` and `open`.
-        words: What was typed, without what may change when the sweep goes on.
+        run_folder: The folder itself; use `plan` or `open` to create an instance.
+        overrides: The arguments of the sweep that must be the same when it is resumed.
 
     Attributes:
-        rows: What is known of each run, by its number.
-        search: What a search draws from, and how; None for a sweep.
+        rows: The rows of the table by the numbers of their runs.
+        search: The settings and space of a search; None for a sweep.
     """
 
-    def __init__(self, place: RunFolder, words: Sequence[str]) -> None:
-        self._place = place
-        self.words = list(words)
+    def __init__(self, run_folder: RunFolder, overrides: Sequence[str]) -> None:
+        self._folder = run_folder
+        self.overrides = list(overrides)
         self.rows: dict[int, Row] = {}
         self.search: dict[str, Any] | None = None
-        self._goes_on = False
-        self._before: dict[int, _StoredRow] = {}
+        self._resumed = False
+        self._stored_rows: dict[int, _StoredRow] = {}
 
     @classmethod
-    def plan(cls, run_dir: str | None, words: Sequence[str]) -> SweepFolder:
-        """Choose the folder of a new sweep; nothing is written.
+    def plan(cls, run_dir: str | None, overrides: Sequence[str]) -> SweepFolder:
+        """Choose the path of a new sweep without writing anything.
 
         Raises:
             UserError: If ``run_dir`` is neither new nor empty.
@@ -64,137 +64,136 @@ class SweepFolder:
         if run_dir is not None:
             path = Path(run_dir).expanduser()
             if (path / SWEEP_FILE).exists():
-                raise _taken(path)
-        return cls(RunFolder.plan("sweeps", run_dir), words)
+                raise _sweep_exists_error(path)
+        return cls(RunFolder.plan("sweeps", run_dir), overrides)
 
     @classmethod
-    def open(cls, run_dir: str | None, words: Sequence[str]) -> SweepFolder:
-        """The folder of a sweep that goes on, with what is done.
+    def open(cls, run_dir: str | None, overrides: Sequence[str]) -> SweepFolder:
+        """Open the folder of a sweep to resume it.
 
         Raises:
-            UserError: If there is none, it is another sweep's, or its table cannot be read.
+            UserError: If it holds no sweep or another one, or its table cannot be read.
         """
         if run_dir is None:
             raise UserError("resume=true goes on with a sweep: say which, such as run_dir=sweeps/a resume=true.")
-        folder = cls(RunFolder(Path(run_dir).expanduser()), words)
+        folder = cls(RunFolder(Path(run_dir).expanduser()), overrides)
         try:
             stored = yaml.safe_load(folder.sweep_file.read_text(encoding="utf-8"))
-            before, folder.search = [str(word) for word in stored["overrides"]], stored.get("search")
+            stored_overrides, folder.search = [str(word) for word in stored["overrides"]], stored.get("search")
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
             ) from None
-        folder._check_same(before)
+        folder._check_overrides(stored_overrides)
         folder._read_table()
-        folder._goes_on = True
+        folder._resumed = True
         return folder
 
     @property
     def path(self) -> Path:
-        """The folder; that of a new sweep is settled by `start`."""
-        return self._place.path
+        """The folder; `start` may change that of a new sweep."""
+        return self._folder.path
 
     @property
     def sweep_file(self) -> Path:
-        """What was typed."""
+        """The arguments of the sweep, and the settings of a search."""
         return self.path / SWEEP_FILE
 
     @property
     def table_file(self) -> Path:
-        """A row per run."""
+        """The table with a row per run."""
         return self.path / "sweep.csv"
 
     def run_dir(self, number: int) -> str:
-        """The folder of one run."""
+        """The folder of a run."""
         return str(self.path / str(number))
 
     def start(self) -> None:
-        """Make the folder, if it is new, and say in it what sweep it is.
+        """Create the folder of a new sweep and write ``sweep.yaml``.
 
         Raises:
-            UserError: If it cannot be made, or another sweep has begun in it meanwhile.
+            UserError: If it cannot be created, or another sweep has started in it meanwhile.
         """
-        if self._goes_on:
+        if self._resumed:
             return
-        self._place.reserve()
-        document = {"overrides": self.words, **({} if self.search is None else {"search": self.search})}
+        self._folder.reserve()
+        document = {"overrides": self.overrides, **({} if self.search is None else {"search": self.search})}
         try:
             with self.sweep_file.open("x", encoding="utf-8") as file:
                 yaml.safe_dump(document, file, sort_keys=False, allow_unicode=True)
         except FileExistsError:
-            raise _taken(self.path) from None
+            raise _sweep_exists_error(self.path) from None
 
     def finished(self, job: Job) -> bool:
-        """Whether a run needs not be made again. What an earlier command has left of its row is then there.
+        """Whether a run is finished. Also reads its row, if an earlier command has left one.
 
         Raises:
-            UserError: If the run in the folder was made with another configuration than is asked for now.
+            UserError: If the run in the folder has another configuration than ``job``.
         """
         folder = RunFolder(Path(self.run_dir(job.number)))
-        if job.config is not None and folder.config_file.exists() and not self._failed(job):
-            self._check_same_run(folder, job.config.plain)
+        if job.config is not None and folder.config_file.exists() and not self._has_failed(job):
+            self._check_config(folder, job.config.plain)
         done = folder.metrics_file.exists()
-        if done or job.number in self._before:
+        if done or job.number in self._stored_rows:
             self.rows[job.number] = self.read_row(job.number, job.overrides)
         return done
 
     def read_row(self, number: int, overrides: Mapping[str, str], *, status: str = "interrupted") -> Row:
-        """What an earlier command has left of a run.
+        """Read the row of a run of an earlier command, from its folder and the stored table.
 
         Args:
-            number: The run.
-            overrides: The swept keys and its values.
-            status: Of a run that the table does not know, because the command was killed.
+            number: The number of the run.
+            overrides: The swept keys and their values.
+            status: The status of a run that is not in the table, because the command was killed.
         """
-        told = self._before.get(number, _StoredRow(status, 0.0, ""))
-        row = Row(number, overrides, told.status, seconds=told.seconds, reason=told.reason)
+        stored = self._stored_rows.get(number, _StoredRow(status, 0.0, ""))
+        row = Row(number, overrides, stored.status, seconds=stored.seconds, reason=stored.reason)
         folder = RunFolder(Path(self.run_dir(number)))
         if folder.metrics_file.exists():
             row.status, row.reason = "done", ""
             row.metrics, row.parameters = read_metrics(folder)
-            took = folder.metrics_file.stat().st_mtime - folder.config_file.stat().st_mtime
-            row.seconds = row.seconds or round(took, 2)
+            elapsed = folder.metrics_file.stat().st_mtime - folder.config_file.stat().st_mtime
+            row.seconds = row.seconds or round(elapsed, 2)
         return row
 
     def clear_or_resume(self, job: Job) -> float | None:
-        """Look at what is left of a run that was begun.
+        """Decide whether a run that was started can be resumed; if not, delete its folder.
 
         Returns:
-            The seconds that it has behind it, if it goes on from its last checkpoint; else None: its folder is gone
-            and it starts anew.
+            The seconds that it has been trained for, if it resumes from its last checkpoint; else None.
         """
         from visionkit.training.resume import check_resumable
 
         folder = RunFolder(Path(self.run_dir(job.number)))
         if not folder.path.exists():
             return None
-        if job.config is not None and not self._failed(job) and folder.config_file.exists():
+        if job.config is not None and not self._has_failed(job) and folder.config_file.exists():
             with contextlib.suppress(UserError):
                 check_resumable(job.config, folder)
                 if folder.data_file.exists():
-                    told = self._before.get(job.number)
+                    stored = self._stored_rows.get(job.number)
                     epochs = sum(row.get("seconds", 0.0) for row in folder.read_history())
-                    return max(told.seconds if told else 0.0, epochs)  # a command that was killed has told nothing
+                    return max(stored.seconds if stored else 0.0, epochs)  # a killed command has stored no row
         shutil.rmtree(folder.path)
         return None
 
-    def put(self, row: Row) -> None:
-        """Take a row in, and write the table as a whole."""
+    def add_row(self, row: Row) -> None:
+        """Add or replace the row of a run, and write the whole table."""
         self.rows[row.number] = row
         rows = [self.rows[number] for number in sorted(self.rows)]
         swept = list(dict.fromkeys(key for row in rows for key in row.overrides))
         metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*_FIRST, *swept, *metrics, *_LAST])
+        writer.writerow([*_FIRST_COLUMNS, *swept, *metrics, *_LAST_COLUMNS])
         for row in rows:
             values = [*(row.overrides.get(key) for key in swept), *(_cell(row.metrics.get(name)) for name in metrics)]
             writer.writerow([row.number, row.status, *values, row.parameters, row.seconds, row.reason])
         write_atomic(self.table_file, text.getvalue())
 
-    def _failed(self, job: Job) -> bool:
-        """Whether the table says that the run has failed; it is then made from its beginning."""
-        return job.number in self._before and self._before[job.number].status == "failed"
+    def _has_failed(self, job: Job) -> bool:
+        """Whether the run has failed according to the table; it then starts from the beginning."""
+        return job.number in self._stored_rows and self._stored_rows[job.number].status == "failed"
 
     def _read_table(self) -> None:
         if not self.table_file.exists():
@@ -205,7 +204,7 @@ class SweepFolder:
                 table = csv.DictReader(file, restkey="more cells than columns", strict=True)
                 for cells in table:
                     line = table.line_num
-                    self._before[int(cells["number"])] = _stored_row(cells)
+                    self._stored_rows[int(cells["number"])] = _stored_row(cells)
         except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
             problem = f"there is no column {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(
@@ -213,31 +212,32 @@ class SweepFolder:
                 "sweep wrote. Mend it, or delete it: what is done is known from the runs' own folders."
             ) from None
 
-    def _check_same(self, stored: Sequence[str]) -> None:
-        if list(stored) == self.words:
+    def _check_overrides(self, stored: Sequence[str]) -> None:
+        if list(stored) == self.overrides:
             return
-        missing = [word for word in stored if word not in self.words]
-        more = [word for word in self.words if word not in stored]
-        differ = [*(f"'{word}' is not typed" for word in missing), *(f"'{word}' is new" for word in more)]
+        missing = [word for word in stored if word not in self.overrides]
+        added = [word for word in self.overrides if word not in stored]
+        differences = [*(f"'{word}' is not typed" for word in missing), *(f"'{word}' is new" for word in added)]
         raise UserError(
-            f"resume: '{self.path}' holds another sweep: {', '.join(differ) or 'its words stand in another order'}. "
+            f"resume: '{self.path}' holds another sweep: "
+            f"{', '.join(differences) or 'its words stand in another order'}. "
             f"Expected: {' '.join(stored)}. Or give the new sweep a folder of its own: run_dir=..."
         )
 
-    def _check_same_run(self, folder: RunFolder, plain: Mapping[str, Any]) -> None:
-        before = folder.read_config()
-        for key in sorted({*before, *plain} - {"run_dir", "format", "hardware", "plugins"}):
-            one, other = before.get(key), plain.get(key)
-            if key == "dataset" and isinstance(one, Mapping) and isinstance(other, Mapping):
-                one, other = ({k: v for k, v in x.items() if k not in ("root", "num_workers")} for x in (one, other))
-            if one != other:
+    def _check_config(self, folder: RunFolder, plain: Mapping[str, Any]) -> None:
+        stored = folder.read_config()
+        for key in sorted({*stored, *plain} - {"run_dir", "format", "hardware", "plugins"}):
+            old, new = stored.get(key), plain.get(key)
+            if key == "dataset" and isinstance(old, Mapping) and isinstance(new, Mapping):
+                old, new = ({k: v for k, v in x.items() if k not in ("root", "num_workers")} for x in (old, new))
+            if old != new:
                 raise UserError(
                     f"resume: the run in '{folder.path}' was made with another '{key}' than the same words give now; a "
                     "file of the configuration has changed since. Give the new sweep a folder of its own: run_dir=..."
                 )
 
 
-def _taken(path: Path) -> UserError:
+def _sweep_exists_error(path: Path) -> UserError:
     return UserError(
         f"run_dir: '{path}' already holds a sweep. Expected a folder without one. Try another run_dir=..., or "
         "resume=true to go on with that sweep."
@@ -245,20 +245,20 @@ def _taken(path: Path) -> UserError:
 
 
 def _stored_row(cells: Mapping[str, Any]) -> _StoredRow:
-    """A line of the table.
+    """Parse a line of the table.
 
     Raises:
         KeyError: If a column is missing.
-        ValueError: If a cell holds what no sweep writes.
+        ValueError: If a cell has an invalid value.
     """
     if None in cells.values() or "more cells than columns" in cells:
         raise ValueError("its cells are not as many as the columns")
-    told = _StoredRow(cells["status"], float(cells["seconds"]), cells["reason"])
-    if told.status not in STATUSES:
-        raise ValueError(f"status '{told.status}' is none of {', '.join(STATUSES)}")
-    if not 0 <= told.seconds < math.inf:
+    stored = _StoredRow(cells["status"], float(cells["seconds"]), cells["reason"])
+    if stored.status not in STATUSES:
+        raise ValueError(f"status '{stored.status}' is none of {', '.join(STATUSES)}")
+    if not 0 <= stored.seconds < math.inf:
         raise ValueError(f"seconds '{cells['seconds']}' is no time")
-    return told
+    return stored
 
 
 def _cell(value: float | None) -> Any:

@@ -1,4 +1,4 @@
-"""``-m``: many runs, one after the other in this process or side by side, and one table in the end."""
+"""``-m``: runs all jobs of a sweep, sequentially in this process or in parallel, and prints a summary."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["SweepOptions", "check_devices", "stdout_for_json", "status_line", "s
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """How a sweep is made.
+    """Options of a sweep.
 
     Attributes:
-        resume: Go on with the sweep in the folder.
-        as_json: Print one JSON document.
-        launcher: ``basic``, one run after the other, or ``joblib``, side by side.
-        n_jobs: How many side by side; None for one per GPU, or per core.
-        command: What was typed, without the folder and ``resume``, for the line that says how to go on.
+        resume: Resume the sweep in the folder.
+        as_json: Print the summary as one JSON document.
+        launcher: ``basic`` for sequential or ``joblib`` for parallel runs.
+        n_jobs: Number of parallel runs; None or -1 for one per GPU, or per core.
+        command: The arguments without ``run_dir`` and ``resume``, for printing the command that resumes the sweep.
     """
 
     resume: bool
@@ -45,54 +45,54 @@ class SweepOptions:
 
 
 def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> int:
-    """Make every run, whatever becomes of the others, and say which was best.
+    """Run all jobs, even if some fail, and print a summary.
 
     Args:
         jobs: The runs.
-        folder: Where to.
-        options: How.
+        folder: The folder of the sweep.
+        options: The options of the sweep.
 
     Returns:
-        0; 2 if a run failed; 130 after Ctrl-C, with everything kept that was done.
+        0; 2 if a run failed; 130 after Ctrl-C, with all finished runs recorded.
 
     Raises:
-        UserError: If every run is wrong, before anything is written.
+        UserError: If no run can start, before anything is written.
     """
-    jobs = check_devices(jobs, side_by_side=options.launcher == "joblib")
+    jobs = check_devices(jobs, parallel=options.launcher == "joblib")
     printer = Printer(to_stderr=options.as_json)
-    todo = [job for job in jobs if not (options.resume and folder.finished(job))]
+    pending = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
-    if len(todo) < len(jobs):
-        printer.print(f"{len(jobs) - len(todo)} of {len(jobs)} runs are done already")
+    if len(pending) < len(jobs):
+        printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
     with stdout_for_json(options.as_json), Signals() as signals:
         interrupted = (
-            _one_by_one(jobs, todo, folder, printer, signals)
+            _run_sequentially(jobs, pending, folder, printer, signals)
             if options.launcher == "basic"
-            else _beside(jobs, todo, folder, printer, signals, options.n_jobs)
+            else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
         )
     info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
-    SweepSummary(folder, info, options.command, options.as_json).print(printer, again=interrupted or failed)
+    SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.USER_ERROR if failed else ExitCode.DONE
 
 
-def check_devices(jobs: Sequence[Job], *, side_by_side: bool = False) -> list[Job]:
-    """Mark the runs whose devices are not there, or whose batch does not divide among them.
+def check_devices(jobs: Sequence[Job], *, parallel: bool = False) -> list[Job]:
+    """Give the jobs a problem whose devices do not exist, or whose batch cannot be divided among them.
 
     Args:
         jobs: The runs.
-        side_by_side: Whether each run is to have one GPU, where it computes on GPUs.
+        parallel: Whether each run gets a single GPU, if it uses GPUs.
 
     Raises:
-        UserError: If every run has a problem.
+        UserError: If all runs have a problem.
     """
     checked = []
     for job in jobs:
         if job.config is not None:
             try:
-                check_processes(job.config, _spread(job.config.hardware, side_by_side), watched=False)
+                check_processes(job.config, _plan_processes(job.config.hardware, parallel), has_callbacks=False)
             except UserError as error:
                 job = replace(job, config=None, problem=str(error))
         checked.append(job)
@@ -103,11 +103,11 @@ def check_devices(jobs: Sequence[Job], *, side_by_side: bool = False) -> list[Jo
     return checked
 
 
-def _spread(hardware: Hardware, side_by_side: bool) -> Processes:
+def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
     from visionkit.distributed.devices import choose_accelerator
     from visionkit.distributed.processes import Processes
 
-    if side_by_side and choose_accelerator(hardware) == "cuda":
+    if parallel and choose_accelerator(hardware) == "cuda":
         if hardware.devices not in ("auto", 1):
             raise UserError(
                 f"hardware.devices: found {hardware.devices}, but hydra/launcher=joblib gives each run a GPU of its "
@@ -118,14 +118,14 @@ def _spread(hardware: Hardware, side_by_side: bool) -> Processes:
 
 
 def _heading(job: Job, jobs: Sequence[Job]) -> str:
-    """The line above a run."""
+    """The line that announces a run."""
     values = " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
-    place = [other.number for other in jobs].index(job.number) + 1
-    return f"run {job.number}  ({place} of {len(jobs)})  {values}"
+    position = [listed.number for listed in jobs].index(job.number) + 1
+    return f"run {job.number}  ({position} of {len(jobs)})  {values}"
 
 
 def status_line(row: Row, info: TaskInfo | None) -> str:
-    """The line below a run."""
+    """The line that reports the result of a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
     names = (info.monitor, info.monitor.replace("val/", "test/"))
@@ -133,34 +133,34 @@ def status_line(row: Row, info: TaskInfo | None) -> str:
     return f"done  {numbers}  {row.seconds:.1f} s"
 
 
-def _one_by_one(
-    jobs: Sequence[Job], todo: Sequence[Job], folder: SweepFolder, printer: Printer, signals: Signals
+def _run_sequentially(
+    jobs: Sequence[Job], pending: Sequence[Job], folder: SweepFolder, printer: Printer, signals: Signals
 ) -> bool:
-    """Whether Ctrl-C ended it."""
+    """Run the pending jobs in this process; whether Ctrl-C interrupted them."""
     from visionkit.data.shared_cache import SharedCache
 
     shared = SharedCache()
-    for job in todo:
+    for job in pending:
         if signals.count:
             return True
         printer.print(_heading(job, jobs))
         row = run_job(
-            job.at(folder.run_dir(job.number)),
+            job.with_run_dir(folder.run_dir(job.number)),
             printer=Printer(console=printer.console, brief=True),
             signals=signals,
             shared=shared,
-            behind=folder.clear_or_resume(job),
+            elapsed=folder.clear_or_resume(job),
         )
-        folder.put(row)
+        folder.add_row(row)
         printer.print(f"  {status_line(row, job.config.task if job.config is not None else None)}")
         if row.status == "interrupted":
             return True
     return False
 
 
-def _beside(
+def _run_in_parallel(
     jobs: Sequence[Job],
-    todo: Sequence[Job],
+    pending: Sequence[Job],
     folder: SweepFolder,
     printer: Printer,
     signals: Signals,
@@ -169,32 +169,32 @@ def _beside(
     from visionkit.sweeps.parallel import run_parallel
 
     return run_parallel(
-        [job.at(folder.run_dir(job.number)) for job in todo],
+        [job.with_run_dir(folder.run_dir(job.number)) for job in pending],
         n_jobs=n_jobs,
         signals=signals,
         clear_or_resume=folder.clear_or_resume,
-        begun=lambda job: printer.print(_heading(job, jobs)),
-        ended=lambda job, row: _record(folder, printer, job, row),
+        on_start=lambda job: printer.print(_heading(job, jobs)),
+        on_end=lambda job, row: _record_row(folder, printer, job, row),
     )
 
 
-def _record(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
-    folder.put(row)
+def _record_row(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
+    folder.add_row(row)
     printer.print(f"run {row.number} {status_line(row, job.config.task if job.config is not None else None)}")
 
 
 @contextlib.contextmanager
 def stdout_for_json(as_json: bool) -> Iterator[None]:
-    """Keep standard output for the document, also against processes that a run starts."""
+    """With ``as_json``, redirect standard output to standard error, also of processes that a run starts."""
     if not as_json:
         yield
         return
     sys.stdout.flush()
-    kept = os.dup(1)
+    saved_fd = os.dup(1)
     os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(saved_fd, 1)
+        os.close(saved_fd)

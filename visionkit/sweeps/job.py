@@ -1,4 +1,4 @@
-"""One run among many: what it is, how it is made in this process, and what is left of it."""
+"""One run of a sweep: the job, its execution in this process, and its row of the table."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
     from visionkit.runs.config import RunConfig
 
-__all__ = ["PRUNED", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
+__all__ = ["PRUNED_REASON", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
 
 STATUSES = ("done", "failed", "interrupted", "pruned")
-PRUNED = "worse than the others at this epoch"
+PRUNED_REASON = "worse than the others at this epoch"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made.
+    """One run of a sweep that is to be trained.
 
     Attributes:
-        number: Its place in the sweep and the name of its folder.
+        number: Its index in the sweep and the name of its folder.
         overrides: The swept keys and this run's values, as typed.
-        config: The validated run; None where the values do not go together.
-        problem: Why not.
+        config: The validated configuration; None if the run cannot be trained.
+        problem: The reason.
     """
 
     number: int
@@ -46,8 +46,8 @@ class Job:
     config: RunConfig | None
     problem: str = ""
 
-    def at(self, run_dir: str) -> Job:
-        """The same run with its folder."""
+    def with_run_dir(self, run_dir: str) -> Job:
+        """A copy with the folder of the run."""
         if self.config is None:
             return self
         plain = {**self.config.plain, "run_dir": run_dir}
@@ -56,16 +56,16 @@ class Job:
 
 @dataclass
 class Row:
-    """What is known of one run: a line of ``sweep.csv``.
+    """The state and result of one run: a row of ``sweep.csv``.
 
     Attributes:
-        number: The run.
+        number: The number of the run.
         overrides: The swept keys and this run's values.
         status: One of `STATUSES`.
         metrics: As in the run's ``metrics.json``, without its parameters.
-        parameters: Of the model; None where the run did not end.
-        seconds: From start to end, everything included.
-        reason: Why it is not done.
+        parameters: Number of parameters of the model; None if the run is not done.
+        seconds: Wall-clock time, that before a resume included.
+        reason: Why the run is not done; empty if it is.
     """
 
     number: int
@@ -78,7 +78,7 @@ class Row:
 
 
 class Pruned(BaseException):
-    """A search has seen enough of a run."""
+    """Raised in a run to end it because the pruner of the search has decided so."""
 
 
 def run_job(
@@ -87,73 +87,73 @@ def run_job(
     printer: Printer,
     signals: Signals,
     shared: SharedCache | None = None,
-    behind: float | None = None,
+    elapsed: float | None = None,
     callbacks: Sequence[Any] = (),
 ) -> Row:
-    """Train as a single command would, and let nothing but its row out, whatever happens.
+    """Train as a single command would; exceptions become the status and reason of the row.
 
     Args:
         job: The run, with its folder.
-        printer: For what the run has to say.
-        signals: What ends it.
-        shared: The data that earlier runs in this process have read.
-        behind: Seconds that a run which goes on has behind it; None for a new one.
-        callbacks: Of Lightning, which look on.
+        printer: For the output of the run.
+        signals: The handler of Ctrl-C and SIGTERM.
+        shared: The cache of data that earlier runs in this process have read.
+        elapsed: Seconds that a resumed run has been trained for; None for a new run.
+        callbacks: Additional Lightning callbacks.
     """
     if job.config is None:
         return Row(job.number, job.overrides, "failed", reason=job.problem)
     assert job.config.run_dir is not None
     config, row = job.config, Row(job.number, job.overrides, "interrupted")
     folder = RunFolder(Path(job.config.run_dir).expanduser())
-    resume_from = None if behind is None else folder
-    began = time.perf_counter()
+    resume_from = None if elapsed is None else folder
+    start = time.perf_counter()
     signals.interruptible(
-        lambda: _fill(
+        lambda: _train_and_record(
             row,
             folder,
             lambda: train(config, resume_from=resume_from, callbacks=callbacks, printer=printer, shared=shared),
         )
     )
     if row.status == "interrupted" and folder.metrics_file.exists():
-        _done(row, folder)
-    row.seconds = round((behind or 0) + time.perf_counter() - began, 2)
-    _clean_up(config)
+        _mark_done(row, folder)
+    row.seconds = round((elapsed or 0) + time.perf_counter() - start, 2)
+    _free_memory(config)
     return row
 
 
-def _fill(row: Row, folder: RunFolder, make: Callable[[], int]) -> None:
-    """Make the run and say in its row what became of it; Ctrl-C passes through."""
+def _train_and_record(row: Row, folder: RunFolder, train_fn: Callable[[], int]) -> None:
+    """Train the run and set status and result of its row; `KeyboardInterrupt` is not caught."""
     try:
-        if make() == 0:
-            _done(row, folder)
+        if train_fn() == 0:
+            _mark_done(row, folder)
     except Pruned:
-        row.status, row.reason = "pruned", PRUNED
+        row.status, row.reason = "pruned", PRUNED_REASON
     except UserError as error:
         row.status, row.reason = "failed", str(error)
-        _log(folder, f"visionkit: {error}\n")
+        _append_to_log(folder, f"visionkit: {error}\n")
     except ProcessError as error:
         row.status, row.reason = "failed", error.reason
-        _log(folder, f"{error}\n")
+        _append_to_log(folder, f"{error}\n")
     except (Exception, SystemExit) as error:
         row.status, row.reason = "failed", f"{type(error).__name__}: {error}".strip().split("\n")[0]
-        _log(folder, traceback.format_exc())
+        _append_to_log(folder, traceback.format_exc())
 
 
-def _done(row: Row, folder: RunFolder) -> None:
+def _mark_done(row: Row, folder: RunFolder) -> None:
     row.status, (row.metrics, row.parameters) = "done", read_metrics(folder)
 
 
 def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
-    """The numbers of a run that ended, and the parameters of its model.
+    """The metrics of a finished run, and the number of parameters of its model.
 
     Raises:
-        UserError: If somebody has changed the file into something else.
+        UserError: If ``metrics.json`` does not hold numbers.
     """
     try:
         metrics = dict(json.loads(folder.metrics_file.read_text(encoding="utf-8")))
         parameters = metrics.pop("parameters", None)
         numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
-        sum(numbers.values())  # anything but numbers has none
+        sum(numbers.values())  # raises TypeError for anything but numbers
         return numbers, parameters
     except (ValueError, TypeError) as error:
         raise UserError(
@@ -162,20 +162,20 @@ def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
         ) from None
 
 
-def _log(folder: RunFolder, text: str) -> None:
-    with contextlib.suppress(OSError):  # a full disk ends no sweep
+def _append_to_log(folder: RunFolder, text: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk must not end the sweep
         folder.path.mkdir(parents=True, exist_ok=True)
         with folder.log_file.open("a", encoding="utf-8") as file:
             file.write(text)
 
 
-def _clean_up(config: RunConfig) -> None:
-    """Free what a run leaves in cycles, so that the next one finds the memory of the first."""
+def _free_memory(config: RunConfig) -> None:
+    """Free the memory of a run, including reference cycles, before the next one starts."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is None:
         return
     if config.hardware.compile:
-        torch.compiler.reset()  # it gives up on a layer after compiling it for some eight runs
+        torch.compiler.reset()  # otherwise its recompile limit is reached after some eight runs
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
-"""Runs side by side: a few processes that live on from run to run, each with its share of the cores or its own GPU.
+"""Runs jobs in parallel, in processes with a share of the cores or one GPU each, which are reused for several jobs.
 
-The processes are joblib's (loky): started afresh, so that CUDA works in them, without importing the caller's script.
+The processes are those of loky (in joblib): spawned, so that CUDA works in them, without importing the caller's script.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from visionkit.sweeps.signals import Signals
 
 __all__ = ["worker_environments", "run_parallel"]
 
-SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_SAVE = 30.0
+POLL_SECONDS = 0.2
+SAVE_SECONDS = 30.0
 
 _shared: Any = None
 _signals = Signals()
-_at_work = threading.Event()
+_busy = threading.Event()
 
 
 def worker_environments(n_jobs: int | None, *, jobs: int, gpus: int, cores: int) -> list[dict[str, str]]:
-    """The environment of each process: its GPU, or its share of the cores.
+    """The environment variables of each worker process: its GPU and its share of the cores.
 
     Args:
-        n_jobs: How many processes; None or -1 for one per GPU, or per core where there is no GPU.
-        jobs: How many runs there are; more processes would idle.
-        gpus: GPUs of this machine, 0 where none is used.
-        cores: Cores that this process may use.
+        n_jobs: Number of processes; None or -1 for one per GPU, or per core if there is no GPU.
+        jobs: Number of runs, the maximum number of processes.
+        gpus: Number of GPUs of this machine; 0 if none is used.
+        cores: Number of CPU cores that this process may use.
     """
-    wanted = (gpus or cores) if n_jobs in (None, -1) else n_jobs
-    number = max(1, min(wanted or 1, jobs))
-    threads = str(max(1, cores // number))
+    requested = (gpus or cores) if n_jobs in (None, -1) else n_jobs
+    num_workers = max(1, min(requested or 1, jobs))
+    threads = str(max(1, cores // num_workers))
     env = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(index) for index in range(gpus)]
-    return [env | ({"CUDA_VISIBLE_DEVICES": names[place % gpus]} if gpus else {}) for place in range(number)]
+    devices = visible.split(",") if visible else [str(index) for index in range(gpus)]
+    return [env | ({"CUDA_VISIBLE_DEVICES": devices[index % gpus]} if gpus else {}) for index in range(num_workers)]
 
 
 def run_parallel(
@@ -52,21 +52,21 @@ def run_parallel(
     n_jobs: int | None,
     signals: Signals,
     clear_or_resume: Callable[[Job], float | None],
-    begun: Callable[[Job], None],
-    ended: Callable[[Job, Row], None],
+    on_start: Callable[[Job], None],
+    on_end: Callable[[Job, Row], None],
 ) -> bool:
-    """Make runs side by side.
+    """Run jobs in parallel.
 
     Args:
-        jobs: The runs with their folders, begun in this order.
-        n_jobs: How many at a time, see `worker_environments`.
-        signals: Handed on to the runs; the third one kills them.
-        clear_or_resume: Looks at what is left of a run; the seconds behind it if it goes on.
-        begun: Told of each run that starts.
-        ended: Told of each run that ended.
+        jobs: The runs with their folders, in the order to start them.
+        n_jobs: Number of processes, see `worker_environments`.
+        signals: The handler of signals, which are forwarded to the runs; the third one kills them.
+        clear_or_resume: See `visionkit.sweeps.folder.SweepFolder.clear_or_resume`.
+        on_start: Called with each job that starts.
+        on_end: Called with each job that ended and its row.
 
     Returns:
-        Whether Ctrl-C ended it; the runs under way have then saved a checkpoint.
+        Whether the runs were interrupted; the running ones have then saved a checkpoint.
     """
     import torch
 
@@ -75,37 +75,39 @@ def run_parallel(
     waiting = list(jobs)
     on_gpu = any(job.config is not None and job.config.hardware.accelerator in ("auto", "gpu") for job in jobs)
     gpus = torch.cuda.device_count() if on_gpu else 0
-    seats = [_Worker(env) for env in worker_environments(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())]
-    working: dict[Future[Row], _Worker] = {}
-    handed_on, cut = 0, False
+    workers = [
+        _Worker(env) for env in worker_environments(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())
+    ]
+    running: dict[Future[Row], _Worker] = {}
+    forwarded, interrupted = 0, False
     try:
-        while working or (waiting and not signals.count):
-            for seat in seats:
-                if waiting and not signals.count and seat not in working.values():
+        while running or (waiting and not signals.count):
+            for worker in workers:
+                if waiting and not signals.count and worker not in running.values():
                     job = waiting.pop(0)
-                    begun(job)
-                    working[seat.start(job, behind=clear_or_resume(job))] = seat
-            finished, _ = wait(working, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-            if signals.count > handed_on:
-                handed_on = signals.count
-                for seat in working.values():
-                    seat.interrupt(kill=handed_on > 2)
+                    on_start(job)
+                    running[worker.start(job, elapsed=clear_or_resume(job))] = worker
+            finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            if signals.count > forwarded:
+                forwarded = signals.count
+                for worker in running.values():
+                    worker.interrupt(kill=forwarded > 2)
             for future in finished:
-                seat = working.pop(future)
-                row = seat.row(future)
-                cut = cut or row.status == "interrupted"
-                ended(seat.job, row)
+                worker = running.pop(future)
+                row = worker.row(future)
+                interrupted = interrupted or row.status == "interrupted"
+                on_end(worker.job, row)
     finally:
-        for seat in seats:
-            seat.close()
-    return cut or bool(waiting)
+        for worker in workers:
+            worker.close()
+    return interrupted or bool(waiting)
 
 
 class _Worker:
-    """One process, which makes a run at a time.
+    """A process that runs one job at a time.
 
     Args:
-        env: Its environment, in addition to this process's own.
+        env: Environment variables, in addition to those of this process.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -115,21 +117,23 @@ class _Worker:
         self._pool: Any = None
         self._pid: Future[int] | None = None
 
-    def start(self, job: Job, *, behind: float | None) -> Future[Row]:
-        """Begin a run, or go on with one that has seconds behind it."""
+    def start(self, job: Job, *, elapsed: float | None) -> Future[Row]:
+        """Start a run, or resume one that has been trained for ``elapsed`` seconds."""
         from joblib.externals.loky import ProcessPoolExecutor
 
         if self._pool is None:
             self._pool = ProcessPoolExecutor(max_workers=1, env=dict(self.env), timeout=None)
-            self._pid = self._pool.submit(_settle, os.getpid())
+            self._pid = self._pool.submit(_initialize_worker, os.getpid())
         self.job = job
         config = job.config
         plain = None if config is None else dict(config.plain)
-        future: Future[Row] = self._pool.submit(_work, job.number, dict(job.overrides), plain, job.problem, behind)
+        future: Future[Row] = self._pool.submit(
+            _run_in_worker, job.number, dict(job.overrides), plain, job.problem, elapsed
+        )
         return future
 
     def row(self, future: Future[Row]) -> Row:
-        """What became of the run; a process that died has failed, and gets a successor."""
+        """The row of the run; that of a process that died is failed, and the next job gets a new process."""
         try:
             return future.result()
         except Exception as error:
@@ -140,7 +144,7 @@ class _Worker:
             return Row(self.job.number, self.job.overrides, "failed", reason=reason)
 
     def interrupt(self, *, kill: bool) -> None:
-        """Hand Ctrl-C on."""
+        """Send SIGINT, or SIGKILL, to the process."""
         self._killed = kill
         if self._pid is not None:
             with contextlib.suppress(Exception):  # a process that has just died needs no signal
@@ -153,38 +157,38 @@ class _Worker:
         self._pool = None
 
 
-def _settle(parent: int) -> int:
-    """Leave the terminal, whose Ctrl-C the parent hands on, and end with the parent; the process's id."""
+def _initialize_worker(parent: int) -> int:
+    """Leave the terminal's process group, as the parent forwards Ctrl-C, and exit with the parent; return the id."""
     os.setpgid(0, 0)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    _signals.__enter__()  # for as long as the process lives: between runs and while a row is handed over as well
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    _signals.__enter__()  # never exited: signals may also come between runs and while a row is returned
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        deadline = time.monotonic() + SECONDS_TO_SAVE
-        while _at_work.is_set() and time.monotonic() < deadline:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        os._exit(1)  # loky's loop would wait for ever for the next run
+        deadline = time.monotonic() + SAVE_SECONDS
+        while _busy.is_set() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)  # loky's loop would wait for the next run forever
 
     threading.Thread(target=watch, daemon=True).start()
     return os.getpid()
 
 
-def _work(number: int, overrides: Mapping[str, str], plain: Any, problem: str, behind: float | None) -> Row:
-    """What a process does with a run."""
+def _run_in_worker(number: int, overrides: Mapping[str, str], plain: Any, problem: str, elapsed: float | None) -> Row:
+    """Run a job in a worker process."""
     global _shared
     from visionkit.console import Printer
     from visionkit.data.shared_cache import SharedCache
 
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     _shared = _shared or SharedCache()
-    _at_work.set()
+    _busy.set()
     try:
         job = Job(number, overrides, None if plain is None else RunConfig.from_plain(plain), problem)
-        return run_job(job, printer=Printer(), signals=_signals, shared=_shared, behind=behind)
+        return run_job(job, printer=Printer(), signals=_signals, shared=_shared, elapsed=elapsed)
     finally:
-        _at_work.clear()
+        _busy.clear()

@@ -1,4 +1,4 @@
-"""``sweep=optuna``: training runs whose values are drawn, each from what became of those before."""
+"""``sweep=optuna``: hyperparameter search, in which each run's values depend on the scores of earlier runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from visionkit.errors import ExitCode, UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.grid import SweepOptions, check_devices, status_line, stdout_for_json
-from visionkit.sweeps.job import PRUNED, Job, Pruned, Row, run_job
+from visionkit.sweeps.job import PRUNED_REASON, Job, Pruned, Row, run_job
 from visionkit.sweeps.signals import Signals
-from visionkit.sweeps.space import Choices, Numbers, SearchSettings, check_same
+from visionkit.sweeps.space import Choices, NumberRange, SearchSettings, check_same
 from visionkit.sweeps.summary import SweepSummary, best_run, shorten
 
 if TYPE_CHECKING:
@@ -29,58 +29,60 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 MakeConfig = Callable[[Mapping[str, str]], "RunConfig"]
-KeepBest = Callable[[Mapping[str, str], Path], str]
+WriteExperiment = Callable[[Mapping[str, str], Path], str]
 
 
 def search(
     settings: SearchSettings,
     make_config: MakeConfig,
-    keep_best: KeepBest,
+    write_experiment: WriteExperiment,
     folder: SweepFolder,
     options: SweepOptions,
 ) -> int:
-    """Make runs until there are as many as asked for, and keep the best one's settings as an experiment.
+    """Run trials until there are as many as requested, and write the best one as an experiment.
 
     Args:
-        settings: What is drawn, and how.
-        make_config: A run from values as typed; `UserError` where they do not go together.
-        keep_best: Writes the experiment of the best values into a folder; the command that repeats them.
-        folder: Where the runs and the record (``sweep.db``) go.
-        options: How.
+        settings: The search space and the sampler, pruner and number of trials.
+        make_config: Creates the configuration of a run from values as typed; raises `UserError` if they do not fit.
+        write_experiment: Writes the values of the best run into a folder; returns the command that repeats the run.
+        folder: The folder for the runs and the database ``sweep.db``.
+        options: Options of the sweep; a search is never parallel.
 
     Returns:
         0; 2 if a run failed; 130 after Ctrl-C.
 
     Raises:
-        UserError: If Optuna is missing, no value of some key can be used, the pruner sees nothing of the runs, or
-            another search is to go on, before anything is written.
+        UserError: If Optuna is missing, all values of a key are invalid, the pruner cannot observe the runs, or the
+            folder holds another search; before anything is written.
     """
     if find_spec("optuna") is None:
         raise UserError(
             'sweep=optuna needs a package that is not installed. Try: pip install "optuna>=4", or list the values '
             "in a sweep: python -m visionkit -m recipe.lr=0.01,0.1"
         )
-    first = _probe(settings, make_config)
-    info, printer = first.task, Printer(to_stderr=options.as_json)
-    drawn = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
+    config = _first_valid_config(settings, make_config)
+    info, printer = config.task, Printer(to_stderr=options.as_json)
+    current_settings = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
     if options.resume:
-        check_same(folder.search, drawn, where=str(folder.path))
-    folder.search = drawn
-    (checked,) = check_devices([Job(0, {}, first)])
+        check_same(folder.search, current_settings, where=str(folder.path))
+    folder.search = current_settings
+    (checked,) = check_devices([Job(0, {}, config)])
     _check_pruner(checked, settings)
 
     from visionkit.sweeps.study import Study
 
     folder.start()
     study = Study(folder.path / "sweep.db", settings, info)
-    for number, overrides, status in study.ended():
+    for number, overrides, status in study.finished_trials():
         folder.rows[number] = _read_row(folder, number, overrides, status, info)
     with stdout_for_json(options.as_json), Signals() as signals:
-        interrupted = _Search(settings, make_config, folder, info, printer, signals, study).go_on()
+        interrupted = _Search(settings, make_config, folder, info, printer, signals, study).run()
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
-    more = [keep_best(best.overrides, folder.path)] if best is not None else []
-    SweepSummary(folder, info, options.command, options.as_json).print(printer, again=interrupted, more=more)
+    extra_commands = [write_experiment(best.overrides, folder.path)] if best is not None else []
+    SweepSummary(folder, info, options.command, options.as_json).print(
+        printer, resumable=interrupted, extra_commands=extra_commands
+    )
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.USER_ERROR if any(row.status == "failed" for row in rows) else ExitCode.DONE
@@ -88,7 +90,7 @@ def search(
 
 @dataclass(frozen=True)
 class _Search:
-    """What the trials of a search share."""
+    """Runs the trials of a search."""
 
     settings: SearchSettings
     make_config: MakeConfig
@@ -98,8 +100,8 @@ class _Search:
     signals: Signals
     study: Study
 
-    def go_on(self) -> bool:
-        """Make the trials that are left; whether Ctrl-C ended them."""
+    def run(self) -> bool:
+        """Run the remaining trials; whether Ctrl-C interrupted them."""
         from visionkit.data.shared_cache import SharedCache
 
         shared = SharedCache()
@@ -109,124 +111,124 @@ class _Search:
             trial = self.study.ask()
             values = " ".join(f"{key}={shorten(text)}" for key, text in trial.overrides.items())
             self.printer.print(f"run {number}  ({number + 1} of {self.settings.trials})  {values}")
-            row = self._make(self._job(trial), trial, shared)
+            row = self._run_trial(self._create_job(trial), trial, shared)
             if row.status != "interrupted":
-                self.study.tell(trial, row.status, _best(self.folder, number, self.info))
-            self.folder.put(row)
+                self.study.tell(trial, row.status, _best_score(self.folder, number, self.info))
+            self.folder.add_row(row)
             self.printer.print(f"  {status_line(row, self.info)}")
             if row.status == "interrupted":
                 return True
         return False
 
-    def _job(self, trial: Trial) -> Job:
-        """The run of a trial; one that cannot be made has its problem."""
+    def _create_job(self, trial: Trial) -> Job:
+        """The job of a trial; if its values are invalid, with the problem instead of a configuration."""
         job = Job(trial.number, trial.overrides, None)
         try:
             (job,) = check_devices([replace(job, config=self.make_config(trial.overrides))])
             _check_pruner(job, self.settings)
         except UserError as error:
             return replace(job, config=None, problem=str(error))
-        return job.at(self.folder.run_dir(trial.number))
+        return job.with_run_dir(self.folder.run_dir(trial.number))
 
-    def _make(self, job: Job, trial: Trial, shared: SharedCache) -> Row:
-        """The row of a run, which is made, goes on, or has ended just before its command was killed."""
+    def _run_trial(self, job: Job, trial: Trial, shared: SharedCache) -> Row:
+        """Run or resume a trial; only read its row if it was finished just before the command was killed."""
         if self.folder.finished(job):
             return self.folder.rows[job.number]
-        behind = self.folder.clear_or_resume(job)
+        elapsed = self.folder.clear_or_resume(job)
         callbacks = []
-        if _processes(job) == 1:
+        if _num_processes(job) == 1:
             from visionkit.training.callbacks.watch import ScoreCallback
 
-            callbacks.append(ScoreCallback(self.info.monitor, on_score=trial.on_score, stop=_stop))
-        enough = False
-        for epoch, score in _history(self.folder, job.number, self.info):
-            enough = trial.on_score(epoch, score)
-        if enough:
-            row = Row(job.number, job.overrides, "pruned", seconds=behind or 0.0, reason=PRUNED)
+            callbacks.append(ScoreCallback(self.info.monitor, on_score=trial.on_score, stop=_raise_pruned))
+        should_prune = False
+        for epoch, score in _score_history(self.folder, job.number, self.info):
+            should_prune = trial.on_score(epoch, score)
+        if should_prune:
+            row = Row(job.number, job.overrides, "pruned", seconds=elapsed or 0.0, reason=PRUNED_REASON)
         else:
             row = run_job(
                 job,
                 printer=Printer(console=self.printer.console, brief=True),
                 signals=self.signals,
                 shared=shared,
-                behind=behind,
+                elapsed=elapsed,
                 callbacks=callbacks,
             )
         if row.status == "pruned":
-            row.metrics = {self.info.monitor: _best(self.folder, job.number, self.info)}
+            row.metrics = {self.info.monitor: _best_score(self.folder, job.number, self.info)}
         return row
 
 
-def _stop() -> None:
+def _raise_pruned() -> None:
     raise Pruned
 
 
-def _processes(job: Job) -> int:
-    """How many each run takes."""
+def _num_processes(job: Job) -> int:
+    """Number of processes of a run."""
     from visionkit.distributed.processes import Processes
 
     return 1 if job.config is None else Processes.plan(job.config.hardware).count
 
 
 def _check_pruner(job: Job, settings: SearchSettings) -> None:
-    count = _processes(job)
-    if count > 1 and settings.pruner != "none":
+    num_processes = _num_processes(job)
+    if num_processes > 1 and settings.pruner != "none":
         raise UserError(
-            f"sweep.pruner: found {settings.pruner}, but each run takes {count} processes, and the pruner sees one "
-            "alone. Try: sweep.pruner=none, or hardware.devices=1"
+            f"sweep.pruner: found {settings.pruner}, but each run takes {num_processes} processes, and the pruner sees "
+            "one alone. Try: sweep.pruner=none, or hardware.devices=1"
         )
 
 
-def _probe(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
-    """A run that can be made; every key must have a value with which one can.
+def _first_valid_config(settings: SearchSettings, make_config: MakeConfig) -> RunConfig:
+    """A valid configuration, with the first valid value of each key of the space.
 
     Raises:
-        UserError: Of the first key that has none.
+        UserError: For the first key without a valid value.
     """
     config = make_config({})
-    picked: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for key, values in settings.space.items():
         problems = []
-        for text in values.corners:
+        for text in values.probe_values:
             try:
-                config = make_config(picked | {key: text})
+                config = make_config(chosen | {key: text})
             except UserError as error:
                 problems.append(error)
             else:
-                picked[key] = text
+                chosen[key] = text
                 break
         else:
-            hint = _whole(key, values, picked, make_config)
+            hint = _integer_hint(key, values, chosen, make_config)
             raise UserError(f"sweep.space: no value of '{key}' can be used: {problems[0]}{hint}")
     return config
 
 
-def _whole(key: str, values: Choices | Numbers, picked: Mapping[str, str], make_config: MakeConfig) -> str:
-    """How whole numbers are drawn, where the ends are whole and only such can be used."""
+def _integer_hint(key: str, values: Choices | NumberRange, chosen: Mapping[str, str], make_config: MakeConfig) -> str:
+    """How to sample integers, if the bounds are integers and only such are valid; else an empty string."""
     if isinstance(values, Choices) or not (float(values.low).is_integer() and float(values.high).is_integer()):
         return ""
     low, high = int(values.low), int(values.high)
     with contextlib.suppress(UserError):
-        make_config({**picked, key: str(low)})
+        make_config({**chosen, key: str(low)})
         return f" To draw whole numbers: 'sweep.space.{key}={{low: {low}, high: {high}}}'"
     return ""
 
 
 def _read_row(folder: SweepFolder, number: int, overrides: Mapping[str, str], status: str, info: TaskInfo) -> Row:
-    """The row of a trial that an earlier command has made."""
+    """The row of a trial of an earlier command."""
     row = folder.read_row(number, overrides, status=status)
     if status == "pruned":
-        row.metrics = {info.monitor: _best(folder, number, info)}
+        row.metrics = {info.monitor: _best_score(folder, number, info)}
     return row
 
 
-def _history(folder: SweepFolder, number: int, info: TaskInfo) -> list[tuple[int, float]]:
-    """The score of each epoch that a run has behind it."""
+def _score_history(folder: SweepFolder, number: int, info: TaskInfo) -> list[tuple[int, float]]:
+    """Epoch and score of each finished epoch of a run."""
     rows = RunFolder(Path(folder.run_dir(number))).read_history()
     return [(int(row["epoch"]), row[info.monitor]) for row in rows if info.monitor in row]
 
 
-def _best(folder: SweepFolder, number: int, info: TaskInfo) -> float:
-    """The best score of a run, with the digits of its ``metrics.csv``: the same whether it was cut or not."""
-    scores = [score for _, score in _history(folder, number, info) if not math.isnan(score)]
+def _best_score(folder: SweepFolder, number: int, info: TaskInfo) -> float:
+    """The best score in ``metrics.csv`` of a run, NaN if there is none; the same for interrupted and resumed runs."""
+    scores = [score for _, score in _score_history(folder, number, info) if not math.isnan(score)]
     return (max if info.mode == "max" else min)(scores, default=math.nan)

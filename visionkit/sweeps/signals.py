@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a sweep lasts: they end the run under way, and wait while its row is written."""
+"""Handles Ctrl-C and SIGTERM during a sweep: they interrupt the running run, but not the writing of its row."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Listens while it is entered as a context; nothing happens outside the main thread, which alone gets signals.
+    """A context manager that installs handlers for SIGINT and SIGTERM, if it is entered in the main thread.
 
     Attributes:
-        count: How many have come.
+        count: Number of signals received.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._open = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._in_work = False
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._previous_handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def interruptible(self, work: Callable[[], None]) -> None:
-        """Do what a signal ends by `KeyboardInterrupt`, which goes no further; after a signal, nothing is begun.
+        """Call a function that a signal interrupts by `KeyboardInterrupt`, which is caught here; not after a signal.
 
         Args:
-            work: Leaves its result where what is done of it outlives an interruption.
+            work: The function; it must store its result itself.
         """
         try:
-            self._open = True
+            self._in_work = True
             if not self.count:
                 work()
-            self._open = False
+            self._in_work = False
         except KeyboardInterrupt:
-            self._open = False
+            self._in_work = False
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         self.count += 1
-        if self._open:
+        if self._in_work:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a search draws from, and how: the group ``sweep``, read without Optuna."""
+"""The search space and the settings of a search: the group ``sweep``, parsed without Optuna."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydantic import Field
 from visionkit.errors import UserError
 from visionkit.schema import describe, parse
 
-__all__ = ["Choices", "Numbers", "SearchSettings", "Space", "check_same", "flatten"]
+__all__ = ["Choices", "NumberRange", "SearchSettings", "Space", "check_same", "flatten"]
 
 Count = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
 class Choices:
-    """One of several values.
+    """A choice of one value out of several.
 
     Attributes:
         texts: The values, as they would be typed.
@@ -31,25 +31,25 @@ class Choices:
     texts: tuple[str, ...]
 
     @property
-    def corners(self) -> tuple[str, ...]:
-        """Values that stand for all."""
+    def probe_values(self) -> tuple[str, ...]:
+        """The values to validate before the search: all of them."""
         return self.texts
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As a file would say it."""
+        """The mapping from which `SearchSettings.from_config` reads it."""
         return {"choices": list(self.texts)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
-    """A number between two, both included.
+class NumberRange:
+    """A range of numbers.
 
     Attributes:
-        low: The smallest.
-        high: The largest.
-        log: Whether its order of magnitude is drawn evenly.
-        step: The distance of neighbours; None for any number.
+        low: Lower bound, included.
+        high: Upper bound, included.
+        log: Whether to sample uniformly in the logarithm.
+        step: Distance of adjacent values; None for a continuous range.
     """
 
     low: int | float
@@ -58,27 +58,27 @@ class Numbers:
     step: int | float | None = None
 
     @property
-    def whole(self) -> bool:
-        """Whether whole numbers alone are drawn."""
+    def is_integer(self) -> bool:
+        """Whether only integers are sampled."""
         return all(isinstance(value, int) for value in (self.low, self.high, self.step or 1))
 
     @property
-    def corners(self) -> tuple[str, ...]:
-        """Values that stand for all."""
+    def probe_values(self) -> tuple[str, ...]:
+        """The values to validate before the search: the bounds."""
         return repr(self.low), repr(self.high)
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As a file would say it."""
+        """The mapping from which `SearchSettings.from_config` reads it."""
         step = {} if self.step is None else {"step": self.step}
         return {"low": self.low, "high": self.high, **({"log": True} if self.log else step)}
 
 
-Space = Mapping[str, Choices | Numbers]
+Space = Mapping[str, Choices | NumberRange]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Values:
+class _Scalars:
     type: Literal["optuna"]
     trials: Count
     sampler: Literal["tpe", "random"]
@@ -88,17 +88,17 @@ class _Values:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings(_Values):
-    """How a search is made.
+class SearchSettings(_Scalars):
+    """Settings of a search.
 
     Attributes:
-        type: The library that draws.
-        trials: Runs in all.
+        type: The library.
+        trials: Total number of runs.
         sampler: ``tpe`` (Bergstra et al. 2011) or ``random``.
-        seed: Of the draws.
+        seed: Seed of the sampler.
         pruner: ``median`` ends a run whose best score is worse than the median of the earlier runs' at its epoch.
-        prune_after: Epochs that every run is given.
-        space: Dotted keys, or groups, to what is drawn for them.
+        prune_after: Epochs after which a run may be pruned.
+        space: Dotted keys, or groups, to the values to sample.
     """
 
     space: Space
@@ -117,54 +117,54 @@ class SearchSettings(_Values):
                 "sweep.space: nothing to search for. Expected keys and what to draw for them, such as "
                 "'sweep.space.recipe.lr={low: 0.001, high: 0.1, log: true}' or recipe.epochs=5,10"
             )
-        scalars = parse(_Values, plain, where="sweep")
+        scalars = parse(_Scalars, plain, where="sweep")
         return cls(
-            space={key: _read(key, value) for key, value in space.items()},
+            space={key: _parse_values(key, value) for key, value in space.items()},
             **{field.name: getattr(scalars, field.name) for field in fields(scalars)},
         )
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What decides the draws, as plain values; how many there are does not."""
-        scalars = {name: getattr(self, name) for name in _Values.__dataclass_fields__ if name != "trials"}
+        """The settings that determine the sampled values, as plain values: all but ``trials``."""
+        scalars = {name: getattr(self, name) for name in _Scalars.__dataclass_fields__ if name != "trials"}
         return scalars | {"space": {key: values.plain for key, values in self.space.items()}}
 
 
-def check_same(stored: Any, now: Mapping[str, Any], *, where: str) -> None:
-    """Make sure that a search goes on as it was begun.
+def check_same(stored: Any, current: Mapping[str, Any], *, where: str) -> None:
+    """Check that a resumed search has the same settings.
 
     Args:
-        stored: What its folder says, see `SearchSettings.plain`.
-        now: What was typed and read this time.
-        where: The folder.
+        stored: The settings in its folder, see `SearchSettings.plain`.
+        current: The settings of this command.
+        where: The folder, for the error message.
 
     Raises:
-        UserError: Of the first key that differs.
+        UserError: For the first key that differs, or if the folder holds no search.
     """
     if not isinstance(stored, Mapping):
         raise UserError(f"resume: '{where}' holds a sweep and no search. Leave sweep=... out, and type -m.")
-    then, this = _leaves(stored), _leaves(now)
-    for key in dict.fromkeys([*then, *this]):
-        if then.get(key) == this.get(key):
+    before, now = _leaves(stored), _leaves(current)
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) == now.get(key):
             continue
-        if key not in then:
-            mend = f"Take it away ('~sweep.{key}', or the word that was typed for it)"
+        if key not in before:
+            remedy = f"Take it away ('~sweep.{key}', or the word that was typed for it)"
         elif key == "metric":
-            mend = "Choose the task that it had"
+            remedy = "Choose the task that it had"
         else:
-            mend = f"Type {shlex.quote(f'sweep.{key}={_as_typed(then[key])}')}"
+            remedy = f"Type {shlex.quote(f'sweep.{key}={_format_value(before[key])}')}"
         raise UserError(
-            f"resume: the search in '{where}' was made with {describe(then.get(key))} for 'sweep.{key}', and now it is "
-            f"{describe(this.get(key))}. {mend} to go on with it, or give the new search a folder of its own, "
+            f"resume: the search in '{where}' was made with {describe(before.get(key))} for 'sweep.{key}', and now it "
+            f"is {describe(now.get(key))}. {remedy} to go on with it, or give the new search a folder of its own, "
             "run_dir=..."
         )
 
 
 def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys, however the mapping is nested, to the mappings that say what is drawn.
+    """Flatten a nested space to dotted keys.
 
     Raises:
-        UserError: If it is no mapping.
+        UserError: If ``space`` is no mapping.
     """
     if not isinstance(space, Mapping):
         raise UserError(f"sweep.space: expected keys and what to draw for them, found {describe(space)}.")
@@ -179,17 +179,17 @@ def flatten(space: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _leaves(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, with a key for each thing that is drawn."""
+    """The settings, with one key for each key of the space."""
     space = plain.get("space") or {}
     return {**plain, **{f"space.{key}": drawn for key, drawn in space.items()}, "space": None}
 
 
-def _as_typed(value: Any) -> str:
-    """A plain value in the grammar of the command line; a word that it would take for something else is quoted."""
+def _format_value(value: Any) -> str:
+    """A value in the grammar of the command line; strings that it would read as other values are quoted."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_as_typed(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {_format_value(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_as_typed, value))}]"
+        return f"[{', '.join(map(_format_value, value))}]"
     plain = isinstance(value, str) and (re.fullmatch(r"[A-Za-z_][\w./-]*", value) or _is_json(value))
     return value if plain else json.dumps(value)
 
@@ -201,7 +201,7 @@ def _is_json(text: str) -> bool:
         return False
 
 
-def _read(key: str, values: Any) -> Choices | Numbers:
+def _parse_values(key: str, values: Any) -> Choices | NumberRange:
     where = f"sweep.space.{key}"
     if not isinstance(values, Mapping):
         raise UserError(f"{where}: expected {{low, high}} or {{choices}}, found {describe(values)}.")
@@ -213,7 +213,7 @@ def _read(key: str, values: Any) -> Choices | Numbers:
         if len(set(texts)) < len(texts):
             raise UserError(f"{where}.choices: a value is given twice in {describe(choices)}.")
         return Choices(texts)
-    numbers = parse(Numbers, values, where=where)
+    numbers = parse(NumberRange, values, where=where)
     if not (math.isfinite(numbers.low) and math.isfinite(numbers.high) and numbers.low < numbers.high):
         raise UserError(f"{where}: expected low below high, found {numbers.low} and {numbers.high}.")
     if numbers.log and (numbers.low <= 0 or numbers.step is not None):

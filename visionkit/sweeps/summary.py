@@ -1,4 +1,4 @@
-"""The answer of a sweep: runs that differ by their seed alone are one line, the best first."""
+"""The summary of a sweep: finished runs, grouped over seeds and ranked by the validation metric."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_ru
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs that differ by their seed alone.
+    """Finished runs that differ only in their seed.
 
     Attributes:
-        overrides: What they share of the swept keys.
+        overrides: The swept keys without ``seed``, and their values.
         rows: The runs.
     """
 
@@ -36,13 +36,17 @@ class Group:
     rows: Sequence[Row]
 
     def mean(self, metric: str) -> tuple[float, float | None]:
-        """Mean of a metric over the seeds and half its 95 % interval; `confidence` says when there is none."""
+        """Mean of a metric over the seeds, and half the width of its `confidence` interval."""
         values = [row.metrics[metric] for row in self.rows if metric in row.metrics]
         return (fmean(values), confidence(values)) if values else (math.nan, None)
 
 
 def confidence(values: Sequence[float]) -> float | None:
-    """Half the 95 % interval of a mean by Student's t; None for fewer than two values, or some not finite."""
+    """Half the width of the 95 % confidence interval of a mean, by Student's t distribution.
+
+    Returns:
+        None for fewer than two values, or if one is not finite.
+    """
     if len(values) < 2 or not all(map(math.isfinite, values)):
         return None
     from scipy.special import stdtrit
@@ -51,28 +55,28 @@ def confidence(values: Sequence[float]) -> float | None:
 
 
 def group_runs(rows: Sequence[Row], info: TaskInfo) -> list[Group]:
-    """The finished runs, grouped over seeds, the best mean of the task's validation metric first."""
+    """Group the finished runs over seeds, sorted by the mean of the task's validation metric, the best first."""
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         if row.status == "done":
             groups.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
-    made = [Group(dict(key), members) for key, members in groups.items()]
-    return sorted(made, key=lambda group: _rank(group.mean(info.monitor)[0], info))
+    grouped = [Group(dict(key), members) for key, members in groups.items()]
+    return sorted(grouped, key=lambda group: _sort_key(group.mean(info.monitor)[0], info))
 
 
 def best_run(rows: Sequence[Row], info: TaskInfo) -> Row | None:
-    """The finished run with the best validation metric, the first of equals; None where no run has ended."""
+    """The finished run with the best validation metric, the first of equal ones; None if no run is done."""
     done = [row for row in rows if row.status == "done"]
-    return min(done, key=lambda row: _rank(row.metrics.get(info.monitor, math.nan), info)) if done else None
+    return min(done, key=lambda row: _sort_key(row.metrics.get(info.monitor, math.nan), info)) if done else None
 
 
 def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table:
-    """The groups as a table for a person.
+    """The groups as a table for the console.
 
     Args:
-        groups: As `group_runs` gives them.
-        info: The task, whose metric comes first; its counterpart on the test split follows.
-        title: The line above.
+        groups: The result of `group_runs`.
+        info: The task, whose validation metric is the first column and the same on the test split the second.
+        title: The title of the table.
     """
     table = Table(title=Text(title, style="bold"), title_justify="left")
     keys = list(dict.fromkeys(key for group in groups for key in group.overrides))
@@ -95,40 +99,40 @@ def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table
 
 
 def group_json(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
-    """A group as plain values."""
+    """A group as plain values for JSON, with mean and interval of each metric."""
     means = {name: group.mean(name) for name in metrics}
     return {
         "overrides": dict(group.overrides),
         "runs": [row.number for row in group.rows],
-        "metrics": {name: {"mean": mean, "interval_95": half} for name, (mean, half) in means.items()},
+        "metrics": {name: {"mean": mean, "interval_95": half_width} for name, (mean, half_width) in means.items()},
     }
 
 
 def shorten(text: str) -> str:
-    """A value as typed; a number with many digits is shortened, for reading alone."""
+    """A value as typed, for display; a number of more than 8 characters is rounded to 4 digits."""
     try:
         return text if len(text) <= 8 else f"{float(text):.4g}"
     except ValueError:
         return text
 
 
-def _rank(value: float, info: TaskInfo) -> tuple[bool, float]:
-    """Smaller is better; what is no number comes last."""
+def _sort_key(value: float, info: TaskInfo) -> tuple[bool, float]:
+    """A key that sorts the best value first and NaN last."""
     return (value != value, -value if info.mode == "max" else value)
 
 
-def _cell(mean: float, half: float | None) -> str:
-    return f"{mean:.4f}" if half is None else f"{mean:.4f} ± {half:.4f}"
+def _cell(mean: float, half_width: float | None) -> str:
+    return f"{mean:.4f}" if half_width is None else f"{mean:.4f} ± {half_width:.4f}"
 
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What a sweep or a search says in the end.
+    """The summary that a sweep or a search prints at its end.
 
     Attributes:
-        folder: Of the sweep.
-        info: The task, whose metric decides.
-        command: What was typed, without the folder and ``resume``.
+        folder: The folder of the sweep.
+        info: The task, whose validation metric ranks the runs.
+        command: The arguments without ``run_dir`` and ``resume``.
         as_json: Print one JSON document.
     """
 
@@ -137,20 +141,20 @@ class SweepSummary:
     command: str
     as_json: bool
 
-    def print(self, printer: Printer, *, again: bool, more: Sequence[str] = ()) -> None:
-        """Print the table, what went wrong, and the commands to go on with.
+    def print(self, printer: Printer, *, resumable: bool, extra_commands: Sequence[str] = ()) -> None:
+        """Print the table, the failures, and commands to run next.
 
         Args:
-            printer: Where to.
-            again: Whether there is something left that the same command would do.
-            more: Commands that follow from this sweep alone.
+            printer: For all lines but the table, which goes to standard output unless ``as_json``.
+            resumable: Whether runs are left that the same command with ``resume=true`` would do.
+            extra_commands: More commands to print.
         """
         rows = [self.folder.rows[number] for number in sorted(self.folder.rows)]
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
-        commands = self._commands(best, again=again) + list(more)
+        commands = self._commands(best, resumable=resumable) + list(extra_commands)
         if groups:
-            many = any(len(group.rows) > 1 for group in groups)
-            title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if many else ''}"
+            has_repeats = any(len(group.rows) > 1 for group in groups)
+            title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if has_repeats else ''}"
             table = sweep_table(groups, self.info, title=title)
             (printer.print if self.as_json else stdout_console().print)(table)
         for row in rows:
@@ -171,11 +175,11 @@ class SweepSummary:
                 }
             )
 
-    def _commands(self, best: Row | None, *, again: bool) -> list[str]:
+    def _commands(self, best: Row | None, *, resumable: bool) -> list[str]:
         commands = []
-        where = f"run_dir={shlex.quote(str(self.folder.path))}"
-        if again:
-            commands.append(f"python -m visionkit {self.command} {where} resume=true")
+        run_dir = f"run_dir={shlex.quote(str(self.folder.path))}"
+        if resumable:
+            commands.append(f"python -m visionkit {self.command} {run_dir} resume=true")
         if best is not None:
             run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
             plugins = [word for word in shlex.split(self.command) if word.startswith("plugins=")]
