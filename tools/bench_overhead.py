@@ -32,7 +32,7 @@ from visionkit.settings import Debug, Hardware, Recipe, Schedule, Sgd
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
-from visionkit.training.callbacks.divergence import Divergence
+from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
@@ -206,7 +206,7 @@ def run_toolkit(
             recipe=recipe,
             folder=folder,
             info=TASKS["classify"],
-            callbacks=[progress, Divergence(), interrupt, recorder, turns],
+            callbacks=[progress, StopOnDivergence(), interrupt, recorder, turns],
         )
         trainer.fit(task, train_dataloaders=train, val_dataloaders=val)
 

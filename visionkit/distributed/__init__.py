@@ -1,0 +1,1 @@
+"""Processes of a run: devices, launching, communication between them, synchronised batch norm."""

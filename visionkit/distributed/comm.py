@@ -1,6 +1,6 @@
-"""What processes say to each other; alone, each call gives back what it was given.
+"""Collective operations over the processes of a run; in a single process each returns its input.
 
-Everything here is called by all processes of a group or by none of them.
+A collective operation must be called by all processes of the group, in the same order.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, distributed, nn
 
 __all__ = [
+    "all_reduce_max",
+    "all_reduce_sum",
     "barrier",
+    "broadcast_buffers",
     "broadcast_object",
+    "broadcast_state",
     "gather_objects",
     "rank",
-    "broadcast_buffers",
-    "broadcast_state",
-    "all_reduce_sum",
-    "all_reduce_max",
     "world_size",
 ]
 
@@ -25,78 +25,78 @@ T = TypeVar("T")
 
 
 def world_size() -> int:
-    """How many processes there are."""
-    return distributed.get_world_size() if _joined() else 1
+    """The number of processes of the group; 1 without a group."""
+    return distributed.get_world_size() if _initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is, from 0."""
-    return distributed.get_rank() if _joined() else 0
+    """The index of this process in the group, from 0."""
+    return distributed.get_rank() if _initialized() else 0
 
 
-def all_reduce_sum(numbers: Sequence[int]) -> list[int]:
-    """The sums over all processes of some whole numbers."""
+def all_reduce_sum(values: Sequence[int]) -> list[int]:
+    """The sum over all processes of each integer of a list of equal length."""
     if world_size() == 1:
-        return list(numbers)
-    sums = torch.tensor(numbers, dtype=torch.int64)
+        return list(values)
+    sums = torch.tensor(values, dtype=torch.int64)
     distributed.all_reduce(sums)
-    return [int(number) for number in sums.tolist()]
+    return [int(value) for value in sums.tolist()]
 
 
-def all_reduce_max(marks: Tensor) -> None:
-    """Set, in place, what any process has set.
+def all_reduce_max(flags: Tensor) -> None:
+    """Replace a tensor, in place, by its element-wise maximum over all processes.
 
     Args:
-        marks: uint8, of the same shape everywhere.
+        flags: uint8, of the same shape in every process.
     """
     if world_size() > 1:
-        distributed.all_reduce(marks, distributed.ReduceOp.MAX)
+        distributed.all_reduce(flags, distributed.ReduceOp.MAX)
 
 
-def gather_objects(thing: T) -> list[T]:
-    """What each process has, in the order of their ranks, for the first process; the others get their own alone."""
+def gather_objects(obj: T) -> list[T]:
+    """In the first process the objects of all, ordered by rank; in the others a list of their own object only."""
     if world_size() == 1:
-        return [thing]
-    things: list[Any] | None = [None] * world_size() if rank() == 0 else None
-    distributed.gather_object(thing, things)
-    return [thing] if things is None else things
+        return [obj]
+    objects: list[Any] | None = [None] * world_size() if rank() == 0 else None
+    distributed.gather_object(obj, objects)
+    return [obj] if objects is None else objects
 
 
-def broadcast_object(thing: T) -> T:
-    """What the first process has, for all; what the others gave is not looked at."""
+def broadcast_object(obj: T) -> T:
+    """The object of the first process, in all processes; the arguments of the others are ignored."""
     if world_size() == 1:
-        return thing
-    carrier = [thing if rank() == 0 else None]
+        return obj
+    carrier = [obj if rank() == 0 else None]
     distributed.broadcast_object_list(carrier)
-    found: Any = carrier[0]
-    return found  # type: ignore[no-any-return]
+    received: Any = carrier[0]
+    return received  # type: ignore[no-any-return]
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this."""
     all_reduce_sum([0])
 
 
 def broadcast_buffers(module: nn.Module) -> None:
-    """Give all processes the first one's buffers, such as the running statistics of batch norm."""
-    _share(list(module.buffers()))
+    """Copy the first process's buffers, such as the running statistics of batch norm, to all processes."""
+    _broadcast_tensors(list(module.buffers()))
 
 
 def broadcast_state(module: nn.Module) -> None:
-    """Give all processes the first one's parameters and buffers."""
-    _share([*module.parameters(), *module.buffers()])
+    """Copy the first process's parameters and buffers to all processes."""
+    _broadcast_tensors([*module.parameters(), *module.buffers()])
 
 
 @torch.no_grad()
-def _share(tensors: Sequence[Tensor]) -> None:
+def _broadcast_tensors(tensors: Sequence[Tensor]) -> None:
     if world_size() == 1:
         return
     for tensor in tensors:
-        whole = tensor.contiguous()  # channels-last weights have no dense layout of their own
-        distributed.broadcast(whole, 0)
-        if whole is not tensor:
-            tensor.copy_(whole)
+        contiguous = tensor.contiguous()  # a collective needs dense memory, which channels-last weights are not
+        distributed.broadcast(contiguous, 0)
+        if contiguous is not tensor:
+            tensor.copy_(contiguous)
 
 
-def _joined() -> bool:
+def _initialized() -> bool:
     return distributed.is_available() and distributed.is_initialized()

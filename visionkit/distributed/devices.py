@@ -1,4 +1,4 @@
-"""From the wish (``hardware=auto``) to the device there is."""
+"""Choice of the accelerator and of the number of processes on this machine."""
 
 import os
 import platform
@@ -10,19 +10,18 @@ import torch
 from visionkit.errors import UserError
 from visionkit.settings import Hardware
 
-__all__ = ["choose_accelerator", "count_devices", "device_name", "torch_device", "available_cores", "cpu_model"]
+__all__ = ["available_cores", "choose_accelerator", "count_devices", "cpu_model", "device_name", "torch_device"]
 
-ALWAYS_ALLOWED = 8
-"""Processes that a CPU may be divided among whatever it is like, so that a run of a larger machine can be tried."""
+MIN_PROCESS_LIMIT = 8
+"""The number of CPU processes allowed on any machine, so that a run of a larger machine can be tried."""
 
 
 def choose_accelerator(hardware: Hardware) -> str:
-    """``cuda``, ``mps`` or ``cpu``.
+    """Choose ``cuda``, ``mps`` or ``cpu`` from ``hardware.accelerator`` and what torch finds on this machine.
 
     Raises:
-        UserError: If the accelerator asked for is not there, or cannot compute in the precision.
+        UserError: If the requested accelerator is not available, or does not support the precision.
     """
-
     cuda = torch.cuda.is_available()
     mps = torch.backends.mps.is_available()
     if hardware.accelerator == "auto":
@@ -47,77 +46,72 @@ def choose_accelerator(hardware: Hardware) -> str:
 
 
 def count_devices(hardware: Hardware, accelerator: str, *, started: int | None = None) -> int:
-    """How many processes this machine has: one for each device.
+    """The number of processes on this machine, one per device.
 
     Args:
-        hardware: What is asked for.
-        accelerator: What it is asked of, as `choose_accelerator` says.
-        started: As many have been started already, by torchrun or srun.
+        hardware: The requested number of devices.
+        accelerator: The result of `choose_accelerator`.
+        started: The number of processes that torchrun or srun has started on this machine; None without them.
 
     Raises:
-        UserError: If there are fewer devices, they cannot work together, or another number has been started.
+        UserError: If there are fewer devices, they do not support several processes, or another number of processes
+            has been started.
     """
-
-    there = torch.cuda.device_count() if accelerator == "cuda" else 1
-    wanted = there if hardware.devices == "auto" else hardware.devices
+    available = torch.cuda.device_count() if accelerator == "cuda" else 1
+    num_processes = available if hardware.devices == "auto" else hardware.devices
     if started is not None:
         if hardware.devices not in ("auto", 1, started):
             raise UserError(
                 f"hardware.devices: found {hardware.devices}, but {started} process(es) were started on this machine "
                 f"from outside. Leave hardware.devices away, or start python -m visionkit without torchrun or srun."
             )
-        wanted = started
-    several = wanted * hardware.num_nodes > 1
-    if accelerator == "cuda" and wanted > there:
+        num_processes = started
+    multiple = num_processes * hardware.num_nodes > 1
+    if accelerator == "cuda" and num_processes > available:
         raise UserError(
-            f"hardware.devices: {wanted} GPUs were asked for, but there {'is' if there == 1 else 'are'} {there} here. "
-            f"Try: hardware.devices={there}"
+            f"hardware.devices: {num_processes} GPUs were asked for, but there "
+            f"{'is' if available == 1 else 'are'} {available} here. Try: hardware.devices={available}"
         )
     if accelerator == "cpu" and started is None:
-        _check_cores(wanted)
-    if accelerator == "mps" and several:
+        _check_cores(num_processes)
+    if accelerator == "mps" and multiple:
         raise UserError("hardware.devices: an Apple GPU serves one process. Try: hardware.devices=1, or hardware=cpu")
-    return wanted
+    return num_processes
 
 
-def _check_cores(wanted: int) -> None:
-    """More processes than cores only wait for one another."""
-    from visionkit.distributed.devices import available_cores
-
+def _check_cores(num_processes: int) -> None:
+    """Refuse more processes than cores: they would only compete for them."""
     cores = available_cores()
-    most = max(cores, ALWAYS_ALLOWED)
-    if wanted > most:
+    limit = max(cores, MIN_PROCESS_LIMIT)
+    if num_processes > limit:
         raise UserError(
-            f"hardware.devices: {wanted} processes were asked for, but this machine has {cores} "
-            f"core{'' if cores == 1 else 's'} for them. Expected one process per core at most (up to {ALWAYS_ALLOWED} "
-            f"are taken anywhere, to try what a larger machine would do). Try: hardware.devices={cores}"
+            f"hardware.devices: {num_processes} processes were asked for, but this machine has {cores} "
+            f"core{'' if cores == 1 else 's'} for them. Expected one process per core at most "
+            f"(up to {MIN_PROCESS_LIMIT} are taken anywhere, to try what a larger machine would do). "
+            f"Try: hardware.devices={cores}"
         )
 
 
 def device_name(accelerator: str) -> str:
-    """The device in words."""
-
-    from visionkit.distributed.devices import cpu_model
-
+    """The device's name for messages."""
     if accelerator == "cuda":
         return str(torch.cuda.get_device_name(0))
     return "Apple GPU (MPS)" if accelerator == "mps" else f"CPU ({cpu_model()}, {torch.get_num_threads()} threads)"
 
 
 def torch_device(accelerator: str) -> Any:
-    """The `torch.device` behind the word."""
-
+    """The `torch.device` of an accelerator, of a GPU the first one."""
     return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    """The number of processor cores that this process may use."""
+    get_affinity = getattr(os, "sched_getaffinity", None)
+    return len(get_affinity(0)) if get_affinity is not None else os.cpu_count() or 1
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name as the operating system reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

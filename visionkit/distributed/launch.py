@@ -1,4 +1,4 @@
-"""Start the processes of a run by torch's elastic launcher, and bring home how they ended."""
+"""Starts the processes of a run with torch's elastic launcher and reports how they ended."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from visionkit.settings import Hardware
 __all__ = ["LAUNCHER", "WORKER_FILES", "launch", "is_worker", "report_error"]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
-"""The variable that tells a worker where it finds its job and leaves its words for the process that launched it."""
+"""Environment variable: the folder in which a worker reads its job and writes its error for the launching process."""
 LAUNCHER = "VISIONKIT_LAUNCHER"
-"""The variable that tells a worker the id of that process."""
+"""Environment variable: the id of the launching process."""
 
-MODULE = "visionkit.training.worker"
-LAST_PORT = 2**16 - 1
+WORKER_MODULE = "visionkit.training.worker"
+MAX_PORT = 2**16 - 1
 
 
 def launch(
     verb: str, plain: Mapping[str, Any], arguments: Mapping[str, Any], *, processes: Processes, hardware: Hardware
 ) -> int:
-    """Run a verb in several processes until the last one has ended.
+    """Run a verb in several processes and wait until the last one has ended.
 
     Args:
         verb: ``train`` or ``evaluate``.
-        plain: The resolved configuration; workers compose nothing.
-        arguments: What else the verb needs, plain values.
-        processes: How many there are.
-        hardware: Where machines meet.
+        plain: The resolved configuration; workers compose none.
+        arguments: Further arguments of the verb, plain values.
+        processes: How many processes and machines.
+        hardware: Address and timeout of the rendezvous of several machines.
 
     Returns:
-        0; 130 wherever Ctrl-C was handed on, also where the workers had just finished: what started this is to stop.
+        0; 130 if Ctrl-C was forwarded, even if the workers had just finished: the caller is to stop as well.
 
     Raises:
-        UserError: If that is what ended a worker, or the machines do not meet.
-        ProcessError: If a worker failed otherwise; of several, the one that ended first by itself.
+        UserError: If a worker ended with one, or the rendezvous of the machines failed.
+        ProcessError: If a worker failed otherwise; of several, the one that failed first.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -57,8 +57,8 @@ def launch(
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
         (files / "job.json").write_text(json.dumps({"verb": verb, "config": dict(plain), "arguments": dict(arguments)}))
-        shown = 0 if hardware.node_rank == 0 else None
-        silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown}
+        shown_rank = 0 if hardware.node_rank == 0 else None
+        silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
         rendezvous: dict[str, Any] = {
             "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
         }  # fmt: skip
@@ -77,165 +77,167 @@ def launch(
             signals_to_handle="",
             **rendezvous,
         )
-        # What a configuration's plugins are, the person has typed; that a file names them would not be enough.
-        words = ("-m", MODULE, *plain.get("plugins", ()))
+        # Plugins come from the user's command line alone and stay on it: no file may make a process run code.
+        worker_arguments = ("-m", WORKER_MODULE, *plain.get("plugins", ()))
         with (
-            _environment(files, processes),
-            _SignalForwarding(files, processes.per_node) as forwarding,
-            _silent_launcher(),
+            _worker_environment(files, processes),
+            _SignalForwarder(files, processes.per_node) as forwarder,
+            _silence_elastic_logs(),
         ):
             try:
-                elastic_launch(config, sys.executable)(*words)
+                elastic_launch(config, sys.executable)(*worker_arguments)
             except ChildFailedError as error:
-                return _raise_first_failure(error.failures, files, interrupted=forwarding.done)
+                return _raise_first_failure(error.failures, files, interrupted=forwarder.forwarded)
             except Exception as error:
                 raise _explain_rendezvous(error, hardware) from None
-    return ExitCode.INTERRUPTED if forwarding.done else ExitCode.DONE
+    return ExitCode.INTERRUPTED if forwarder.forwarded else ExitCode.DONE
 
 
 def is_worker() -> bool:
-    """Whether this process is one that `launch` has started."""
+    """Whether `launch` has started this process."""
     return WORKER_FILES in os.environ
 
 
 def report_error(code: int, text: str, *, reason: str = "") -> None:
-    """Say, in a worker, why it ends.
+    """Write why this worker ends, for the launching process.
 
     Args:
-        code: Its exit code.
-        text: For 2 the message, else a traceback.
-        reason: A traceback in a line.
+        code: The exit code.
+        text: The message of a `UserError` (code 2), else a traceback.
+        reason: The traceback in one line.
     """
     file = Path(os.environ[WORKER_FILES]) / f"error-{os.environ['RANK']}.json"
     write_atomic(file, json.dumps({"time": time.time(), "code": code, "text": text, "reason": reason}))
 
 
 @contextlib.contextmanager
-def _environment(files: Path, processes: Processes) -> Iterator[None]:
-    """What workers inherit. They share the threads that this process may have: those it was told, else the cores."""
+def _worker_environment(files: Path, processes: Processes) -> Iterator[None]:
+    """Set the environment of the workers, which divide OMP_NUM_THREADS, or else the available cores, among them."""
     from visionkit.distributed.devices import available_cores
 
-    here = str(Path(__file__).parents[2])  # the same package, however this process came by it
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    threads = str(max(1, (int(told) if told.isdecimal() else available_cores()) // processes.per_node))
-    new = {WORKER_FILES: str(files), LAUNCHER: str(os.getpid())}
-    new |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    new["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-    new["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
-    before = {name: os.environ.get(name) for name in [*new, "TORCHELASTIC_SIGNALS_TO_HANDLE"]}
-    os.environ |= new
+    package_root = str(Path(__file__).parents[2])  # workers import the same copy of the package
+    thread_limit = os.environ.get("OMP_NUM_THREADS", "")
+    threads = str(max(1, (int(thread_limit) if thread_limit.isdecimal() else available_cores()) // processes.per_node))
+    variables = {WORKER_FILES: str(files), LAUNCHER: str(os.getpid())}
+    variables |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
+    variables["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
+    previous = {name: os.environ.get(name) for name in [*variables, "TORCHELASTIC_SIGNALS_TO_HANDLE"]}
+    os.environ |= variables
     try:
         yield
     finally:
-        for key, value in before.items():
+        for key, value in previous.items():
             if value is None:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
 
 
-class _SignalForwarding:
-    """Within, hand Ctrl-C and SIGTERM to the workers, who stop by themselves; before they are all there, or the third
-    time, stop them from here.
+class _SignalForwarder:
+    """A context that forwards SIGINT and SIGTERM to the workers as SIGINT, upon which they stop by themselves.
 
-    They live in sessions of their own, so that a terminal's Ctrl-C reaches this process alone.
+    Before all workers have started, and from the third signal on, it raises KeyboardInterrupt instead, which makes the
+    launcher end them. Workers have sessions of their own, so a terminal's Ctrl-C reaches this process alone.
 
     Attributes:
-        done: Whether a signal was handed on.
+        forwarded: Whether a signal was forwarded.
     """
 
-    def __init__(self, files: Path, count: int) -> None:
-        self.files, self.count = files, count
-        self.done = False
-        self._asked = 0
-        self._before: dict[signal.Signals, Any] = {}
+    def __init__(self, files: Path, num_workers: int) -> None:
+        self.files, self.num_workers = files, num_workers
+        self.forwarded = False
+        self._received = 0
+        self._old_handlers: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> _SignalForwarding:
+    def __enter__(self) -> _SignalForwarder:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._old_handlers = {
+                signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)
+            }
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for signum, handler in self._old_handlers.items():
+            signal.signal(signum, handler)
 
-    def _handle(self, number: int, frame: Any) -> None:
-        self._asked += 1
-        ready = [int(file.name.removeprefix("pid-")) for file in self.files.glob("pid-*")]
-        if self._asked > 2 or len(ready) < self.count:
+    def _handle(self, signum: int, frame: Any) -> None:
+        self._received += 1
+        pids = [int(file.name.removeprefix("pid-")) for file in self.files.glob("pid-*")]
+        if self._received > 2 or len(pids) < self.num_workers:
             raise KeyboardInterrupt
-        self.done = True
-        for pid in ready:
+        self.forwarded = True
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def _silent_launcher() -> Iterator[None]:
-    """The launcher's own account of failures would stand beside the worker's."""
+def _silence_elastic_logs() -> Iterator[None]:
+    """Disable the launcher's own log of failures, which repeats what the worker reports."""
     logger = logging.getLogger("torch.distributed")
     children = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(logger.name)]
-    before = [child.disabled for child in children]
+    previous = [child.disabled for child in children]
     for child in children:
         child.disabled = True
     try:
         yield
     finally:
-        for child, disabled in zip(children, before, strict=True):
+        for child, disabled in zip(children, previous, strict=True):
             child.disabled = disabled
 
 
 def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
-    """Raise what ended the worker that failed first; 130, its words printed, where they were to stop anyway."""
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
-    if told:
-        first = min(told, key=lambda error: float(error["time"]))
+    """Raise the error of the worker that failed first; after an interrupt print it and return 130."""
+    reports = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
+    if reports:
+        first = min(reports, key=lambda error: float(error["time"]))
         if interrupted:
             print(first["text"].rstrip(), file=sys.stderr)
             return ExitCode.INTERRUPTED
         if first["code"] == ExitCode.USER_ERROR:
             raise UserError(first["text"])
         raise ProcessError(first["text"].rstrip(), code=first["code"], reason=first["reason"])
-    # Workers that the launcher itself has ended, because another one failed, went by SIGTERM.
+    # The launcher ends the other workers with SIGTERM when one has failed, so those come last.
     rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[0]))
     code: int = failure.exitcode
     if interrupted or code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
-    words = "".join(
+    stderr = "".join(
         file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
     )
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", which the system does where memory runs out" if name == "SIGKILL" else ""
-        what, code = f"was ended by {name}{hint}", 128 - code
+        outcome, code = f"was ended by {name}{hint}", 128 - code
     else:
-        what = f"ended with exit code {code}"
-    reason = f"process {rank} of the run {what}. The others were stopped."
-    raise ProcessError(f"{words.strip()}\nvisionkit: {reason}".lstrip(), code=code, reason=reason)
+        outcome = f"ended with exit code {code}"
+    reason = f"process {rank} of the run {outcome}. The others were stopped."
+    raise ProcessError(f"{stderr.strip()}\nvisionkit: {reason}".lstrip(), code=code, reason=reason)
 
 
 def _explain_rendezvous(error: Exception, hardware: Hardware) -> Exception:
-    """What the launcher says of a place where machines do not meet, in words; any other error as it is."""
+    """A `UserError` for a rendezvous that failed; any other error unchanged."""
     from torch.distributed import DistError
 
-    place = hardware.rendezvous
+    address = hardware.rendezvous
     if hardware.num_nodes == 1 or not isinstance(error, DistError):
         return error
-    host, _, port = str(place).rpartition(":")
+    host, _, port = str(address).rpartition(":")
     text = str(error)
     if "EADDRINUSE" in text or "address already in use" in text.lower():
-        another = int(port) + (1 if int(port) < LAST_PORT else -1)
+        other_port = int(port) + (1 if int(port) < MAX_PORT else -1)
         return UserError(
             f"hardware.rendezvous: port {port} of '{host}' is in use already. Expected a free port, the same on all "
-            f"machines. Try: hardware.rendezvous={host}:{another}"
+            f"machines. Try: hardware.rendezvous={host}:{other_port}"
         )
     if hardware.node_rank == 0:
         return UserError(
             f"hardware.rendezvous: within {hardware.timeout} s not all of the {hardware.num_nodes} machines came to "
-            f"{place}. Expected the same command with hardware.node_rank=1 and so on, on the others, and an address "
+            f"{address}. Expected the same command with hardware.node_rank=1 and so on, on the others, and an address "
             "of this machine that they reach. Try a longer hardware.timeout=SECONDS"
         )
     return UserError(
-        f"hardware.rendezvous: nobody answered at {place} within {hardware.timeout} s. Expected there the same command "
-        "with hardware.node_rank=0. Start it, or try another hardware.rendezvous=HOST:PORT"
+        f"hardware.rendezvous: nobody answered at {address} within {hardware.timeout} s. Expected there the same "
+        "command with hardware.node_rank=0. Start it, or try another hardware.rendezvous=HOST:PORT"
     )

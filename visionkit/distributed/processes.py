@@ -1,4 +1,4 @@
-"""How a run is spread over processes: what the configuration asks for, and what started this process."""
+"""The processes of a run, from the configuration or from the launcher (torchrun, srun) that started this one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from visionkit.settings import Hardware
 
 __all__ = ["Processes", "is_first_process", "hard_exit", "started_in_group"]
 
-LONGEST_WAIT_MINUTES = 60
+TIMEOUT_MINUTES = 60
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run, on each of ``num_nodes`` machines as many.
+    """The processes of a run, equally many on each machine.
 
     Attributes:
         accelerator: ``cuda``, ``mps`` or ``cpu``.
         per_node: Processes on a machine.
         num_nodes: Machines.
-        started: Whether this is one of them; otherwise, where they are several, they are still to be launched.
+        started: Whether they are running, this one among them; otherwise, if several, they are still to be launched.
     """
 
     accelerator: str
@@ -35,37 +35,37 @@ class Processes:
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """The number of processes on all machines."""
         return self.per_node * self.num_nodes
 
     @property
     def to_launch(self) -> bool:
-        """Whether this process is to start them."""
+        """Whether this process has to start them."""
         return self.count > 1 and not self.started
 
     @classmethod
     def plan(cls, hardware: Hardware) -> Processes:
-        """What the environment says (torchrun, srun, our own launcher), else what is asked for.
+        """From the environment of torchrun, srun or our own launcher, else from the configuration.
 
         Raises:
-            UserError: If the devices are not there, or machines are not told where to meet.
+            UserError: If devices are missing, or several machines have no address for their rendezvous.
         """
-        place = _started_by_torch() or _started_by_slurm(hardware)
-        if place is None:
+        launched = _started_by_torch() or _started_by_slurm(hardware)
+        if launched is None:
             _check_rendezvous(hardware)
 
         from visionkit.distributed.devices import choose_accelerator, count_devices
 
         accelerator = choose_accelerator(hardware)
-        if place is None:
+        if launched is None:
             return cls(accelerator, count_devices(hardware, accelerator), hardware.num_nodes)
-        per_node, num_nodes = place
+        per_node, num_nodes = launched
         count_devices(hardware, accelerator, started=per_node)
         return cls(accelerator, per_node, num_nodes, started=True)
 
     @contextlib.contextmanager
     def process_group(self) -> Iterator[None]:
-        """Within, this process is a member of the group; alone, nothing happens."""
+        """A context within which this process belongs to torch's process group; without effect on a single process."""
         if self.count == 1:
             yield
             return
@@ -77,9 +77,9 @@ class Processes:
         cuda = self.accelerator == "cuda"
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # What is said on the CPU (how many, who wants to stop) need not wait for the GPUs.
+        # Tensors on the CPU (counts, requests to stop) go over gloo and do not wait for the GPUs.
         distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=datetime.timedelta(minutes=LONGEST_WAIT_MINUTES)
+            "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=datetime.timedelta(minutes=TIMEOUT_MINUTES)
         )
         try:
             yield
@@ -95,64 +95,66 @@ def started_in_group() -> bool:
 
 
 def is_first_process() -> bool:
-    """Whether this process, perhaps one of several that torchrun or srun started, is the one that writes."""
+    """Whether this process writes files: rank 0 under torchrun or srun, and any other process."""
     if _started_by_torch():
         return os.environ["RANK"] == "0"
     return os.environ["SLURM_PROCID"] == "0" if _srun_tasks() > 1 else True
 
 
 def hard_exit(code: int) -> None:
-    """End a member of a group at once: gloo's threads, where they outlive the interpreter, would abort it."""
+    """Exit without interpreter shutdown, during which gloo's threads could abort the process."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def _started_by_torch() -> tuple[int, int] | None:
-    """Processes per machine and machines."""
-    needed = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    if any(name not in os.environ for name in needed):
+    """Processes per machine and number of machines, from torchrun's environment; None without it."""
+    variables = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    if any(name not in os.environ for name in variables):
         return None
-    world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-    if world % local:
+    world_size, local_size = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    if world_size % local_size:
         raise UserError(
-            f"{world} processes were started, {local} of them here: expected the same number on every machine. "
-            "Try the same hardware.devices, of torchrun --nproc_per_node, everywhere."
+            f"{world_size} processes were started, {local_size} of them here: expected the same number on every "
+            "machine. Try the same hardware.devices, of torchrun --nproc_per_node, everywhere."
         )
-    return local, world // local
+    return local_size, world_size // local_size
 
 
 def _started_by_slurm(hardware: Hardware) -> tuple[int, int] | None:
-    """As `_started_by_torch`, whose variables are then set: all that follows need not know of SLURM."""
-    tasks = _srun_tasks()
-    if tasks < 2:
+    """As `_started_by_torch`, from SLURM's environment; sets torchrun's variables for everything that follows."""
+    num_tasks = _srun_tasks()
+    if num_tasks < 2:
         return None
-    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
-    if tasks % nodes:
-        raise UserError(f"srun started {tasks} tasks on {nodes} machines: expected the same number on every machine.")
+    num_nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
+    if num_tasks % num_nodes:
+        raise UserError(
+            f"srun started {num_tasks} tasks on {num_nodes} machines: expected the same number on every machine."
+        )
     host, _, port = (hardware.rendezvous or "").rpartition(":")
     os.environ |= {
         "TORCHELASTIC_RUN_ID": os.environ.get("SLURM_JOB_ID", "slurm"),
         "RANK": os.environ["SLURM_PROCID"],
-        "WORLD_SIZE": str(tasks),
-        "LOCAL_RANK": os.environ.get("SLURM_LOCALID", str(int(os.environ["SLURM_PROCID"]) % (tasks // nodes))),
-        "LOCAL_WORLD_SIZE": str(tasks // nodes),
+        "WORLD_SIZE": str(num_tasks),
+        "LOCAL_RANK": os.environ.get("SLURM_LOCALID", str(int(os.environ["SLURM_PROCID"]) % (num_tasks // num_nodes))),
+        "LOCAL_WORLD_SIZE": str(num_tasks // num_nodes),
         "GROUP_RANK": os.environ.get("SLURM_NODEID", "0"),
         "MASTER_ADDR": host or _first_host(),
         "MASTER_PORT": port or str(20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000),
     }
-    return tasks // nodes, nodes
+    return num_tasks // num_nodes, num_nodes
 
 
 def _srun_tasks() -> int:
-    """How many tasks srun started; 1 in a job's own shell, where SLURM tells of tasks that nobody has started."""
+    """The number of tasks of srun; 1 in a job's shell, where SLURM sets variables but has started no tasks."""
     if "SLURM_STEP_ID" not in os.environ or "SLURM_PROCID" not in os.environ:
         return 1
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
 
 
 def _first_host() -> str:
-    """``node[03-05,9],x1`` begins with ``node03``."""
+    """The first host of SLURM's node list: ``node03`` of ``node[03-05,9],x1``."""
     hosts = os.environ.get("SLURM_STEP_NODELIST", os.environ.get("SLURM_NODELIST", "127.0.0.1"))
     return re.sub(r"\[(\w+)[^]]*\]", r"\1", re.split(r",(?![^\[]*\])", hosts)[0])
 

@@ -1,4 +1,4 @@
-"""A trained model on images as they were decoded: what every task's inference has in common."""
+"""The base class of every task's inference: a trained model on images as they were decoded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from visionkit.inference.options import PredictOptions
 __all__ = ["Example", "Inference", "Prediction", "autocast"]
 
 Prediction = dict[str, Any]
-"""What a model says of one image, on the CPU, in pixels of the image as it was decoded."""
+"""A model's predictions on one image, on the CPU, in pixels of the image as it was decoded."""
 
 
 class Example(TypedDict):
-    """An image of a data set, uint8 (C, H, W), what is known of it, and what a model says."""
+    """An image of a data set, uint8 (C, H, W), with its ground truth and a model's prediction."""
 
     image: Tensor
     truth: Any
@@ -27,21 +27,21 @@ class Example(TypedDict):
 
 
 class Inference(ABC):
-    """Predicts what images hold.
+    """Predicts labels, objects or masks of images.
 
     Args:
         model: A `visionkit.models.VisionModel` on its device; it is put into evaluation mode.
-        transform: The way of an image into the model, as in evaluation.
-        data: What the run's ``data.json`` says.
+        transform: A `visionkit.data.InputTransform`, as in evaluation.
+        data: The content of the run's ``data.json``.
         precision: As in ``hardware.precision``.
-        options: What the person wishes.
+        options: The user's options.
 
     Raises:
-        UserError: If the task knows nothing of an option.
+        UserError: If the task does not support an option.
     """
 
     batch_limit: ClassVar[int] = 1 << 20
-    """The most images in a batch."""
+    """The maximum number of images in a batch."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class Inference(ABC):
         self.check_options()
         self.model, self.transform, self.data, self.precision = model.eval(), transform, data, precision
 
-    def check_options(self) -> None:  # noqa: B027 - some tasks take all
-        """Refuse options that the task knows nothing of.
+    def check_options(self) -> None:  # noqa: B027 - a task may support all
+        """Refuse options that the task does not support.
 
         Raises:
             UserError: For the first of them.
@@ -65,24 +65,24 @@ class Inference(ABC):
 
     @abstractmethod
     def prepare(self, image: Tensor) -> Any:
-        """What is kept of an image, uint8 (C, H, W) as it was decoded, until its batch is full."""
+        """Transform one image, uint8 (C, H, W) as it was decoded, into an element of a batch for `predict`."""
 
     @abstractmethod
     def predict(self, prepared: Sequence[Any]) -> list[Prediction]:
-        """What the model says of a batch of prepared images."""
+        """Predict a batch of prepared images."""
 
     @abstractmethod
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
-        """Images spread evenly over a split with truth and prediction; those that cannot be read are left out."""
+        """Evenly spaced images of a split with ground truth and prediction; unreadable images are skipped."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device of the model."""
         device: torch.device = next(self.model.parameters()).device
         return device
 
     def _images(self, dataset: Any, count: int) -> Iterator[tuple[int, Tensor]]:
-        """Positions and images spread evenly over a split."""
+        """Evenly spaced positions of a split and their images."""
         positions = torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().long().tolist()
         for position in positions:
             try:
@@ -92,6 +92,6 @@ class Inference(ABC):
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a model computes in the precision of its run."""
-    reduced = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision)
-    return torch.autocast(device.type, reduced, enabled=reduced is not None)
+    """The context for a forward pass in the precision of the run."""
+    dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)

@@ -1,4 +1,4 @@
-"""Classification of images: a class, and the probability of each."""
+"""Inference of classification: the most likely class and the probabilities of all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["ClassifyInference"]
 
 
 class ClassifyInference(Inference):
-    """Predictions are ``label``, ``score`` and ``probabilities``, a number per class."""
+    """Predictions are ``label``, ``score`` and ``probabilities``, a list with one value per class."""
 
     def check_options(self) -> None:
         self.options.allow(
-            because="this run classifies: every image gets the class with the highest score, and the table has all."
+            reason="this run classifies: every image gets the class with the highest score, and the table has all."
         )
 
     def prepare(self, image: Tensor) -> Tensor:
@@ -35,11 +35,11 @@ class ClassifyInference(Inference):
         ]
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
-        """The image is as the model gets it, the truth its label."""
-        chosen = [
+        """The image is the model's input, the truth a class id."""
+        inputs = [
             (int(dataset.labels[position]), self.prepare(image)) for position, image in self._images(dataset, count)
         ]
-        if chosen:
-            predictions = self.predict([image for _, image in chosen])
-            for (label, image), prediction in zip(chosen, predictions, strict=True):
+        if inputs:
+            predictions = self.predict([image for _, image in inputs])
+            for (label, image), prediction in zip(inputs, predictions, strict=True):
                 yield {"image": image, "truth": label, "prediction": prediction}

@@ -1,4 +1,4 @@
-"""Detection of objects in images: boxes, and a mask for each where the model draws them."""
+"""Inference of detection and instance segmentation: boxes, and masks from models that predict them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DetectInference"]
 
 
 class DetectInference(Inference):
-    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), the best first.
+    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), highest first.
 
     Models of task=instance add ``masks``: n `visionkit.structures.rle.RunLengths`.
     """
@@ -24,7 +24,7 @@ class DetectInference(Inference):
     batch_limit = 16
 
     def check_options(self) -> None:
-        self.options.allow("min_score", because="this run looks at each image as a whole.")
+        self.options.allow("min_score", reason="this run looks at each image as a whole.")
 
     def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
         return self.transform.fit(image), image.shape[1:]
@@ -51,13 +51,13 @@ class DetectInference(Inference):
         return predictions
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
-        """The truth is as a prediction without scores, and ``crowd`` (m, 4), the boxes of crowds."""
+        """The truth is like a prediction without scores, with ``crowd`` (m, 4), the boxes of crowds."""
         for position, image in self._images(dataset, count):
             (prediction,) = self.predict([self.prepare(image)])
             annotation = dataset.annotation(position)
             single = annotation.select(~annotation.crowd)
             truth: Prediction = {"boxes": single.boxes, "labels": single.labels}
             if "masks" in prediction:
-                truth["masks"] = single.runs(*image.shape[1:])
+                truth["masks"] = single.rles(*image.shape[1:])
             truth["crowd"] = annotation.boxes[annotation.crowd]
             yield {"image": image, "truth": truth, "prediction": prediction}

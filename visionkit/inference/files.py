@@ -1,4 +1,4 @@
-"""A person's image files through a model, batch by batch, into result files."""
+"""Prediction on image files, batch by batch, into a result writer."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ def predict_files(
     strict: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, str]:
-    """Predict what images hold and hand it to a writer.
+    """Predict on image files and pass each prediction to a writer.
 
     Args:
-        inference: The model, and the way of images into it.
-        writer: Takes the predictions; it is not told to write what is left.
+        inference: The model and its input transform.
+        writer: Receives the predictions; calling its ``write`` at the end is up to the caller.
         files: The images.
-        batch_size: The most images in a batch.
-        strict: Whether a file that cannot be read is an error.
-        on_progress: Told how many files are done.
+        batch_size: The maximum number of images in a batch.
+        strict: Whether an unreadable file is an error.
+        on_progress: Called with the number of files done so far.
 
     Returns:
-        Path and reason of each file that cannot be read.
+        Path and reason of each unreadable file.
 
     Raises:
-        UserError: If no image can be read, or with ``strict`` if one cannot.
+        UserError: If no image can be read, or with ``strict`` if any cannot.
     """
     unreadable: dict[str, str] = {}
-    read = 0
+    num_read = 0
     size = 1 if inference.options.window else min(batch_size, inference.batch_limit)
     for batch in _batches(files, size, inference, unreadable, strict=strict):
         predictions = inference.predict([prepared for _, _, prepared in batch])
         for (path, image, _), prediction in zip(batch, predictions, strict=True):
             writer.add(path, image, prediction)
-        read += len(batch)
-        on_progress(read + len(unreadable))
-    if not read:
+        num_read += len(batch)
+        on_progress(num_read + len(unreadable))
+    if not num_read:
         first = next(iter(unreadable.values()))
         raise UserError(f"source: none of the {len(files)} images can be read. The first: {first}")
     return unreadable
@@ -59,7 +59,7 @@ def predict_files(
 def _batches(
     files: ImageFiles, size: int, inference: Inference, unreadable: dict[str, str], *, strict: bool
 ) -> Iterator[list[tuple[Path, Tensor, Any]]]:
-    """Paths, images as they were decoded, and what is kept of these; ``unreadable`` collects what cannot be read."""
+    """Batches of (path, image as decoded, prepared image); unreadable files are added to ``unreadable``."""
     for start in range(0, len(files), size):
         batch = []
         for path in files.paths[start : start + size]:

@@ -1,4 +1,4 @@
-"""The keys that ``predict`` has of its own, checked without torch."""
+"""The options of ``predict`` that shape predictions, validated without torch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["PredictOptions"]
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What a person may wish of predictions; each task takes some of it.
+    """Options of predictions; each task supports some of them.
 
     Attributes:
-        min_score: Objects with a lower score are not drawn; None for the task's own.
+        min_score: Objects with a lower score are not drawn, 0 to 1; None for the task's default.
         window: Height and width in pixels of windows that slide over each image, ``auto`` for the size the run was
-            trained at; None looks at each image as a whole.
-        overlap: The share of a window that neighbours have in common; None for the usual one.
+            trained at; None for whole images.
+        overlap: The fraction of a window shared with its neighbour, 0 to 0.9; None for the default.
     """
 
     min_score: float | None = None
@@ -28,16 +28,16 @@ class PredictOptions:
     overlap: float | None = None
 
     @classmethod
-    def read(cls, typed: Mapping[str, Any]) -> PredictOptions:
-        """What was typed; keys that are not the options' own are passed over.
+    def read(cls, overrides: Mapping[str, Any]) -> PredictOptions:
+        """Parse and validate the user's overrides; other keys are ignored.
 
         Raises:
-            UserError: If a value is none of those expected.
+            UserError: If a value is invalid.
         """
         options = cls(
-            min_score=_share(typed, "min_score", most=1.0, such_as=0.5),
-            window=_window(typed.get("window")),
-            overlap=_share(typed, "overlap", most=0.9, such_as=0.25),
+            min_score=_fraction(overrides, "min_score", maximum=1.0, example=0.5),
+            window=_parse_window(overrides.get("window")),
+            overlap=_fraction(overrides, "overlap", maximum=0.9, example=0.25),
         )
         if options.overlap is not None and options.window is None:
             raise UserError(
@@ -46,12 +46,12 @@ class PredictOptions:
             )
         return options
 
-    def allow(self, *names: str, because: str) -> None:
-        """Refuse what the task of a run knows nothing of.
+    def allow(self, *names: str, reason: str) -> None:
+        """Refuse options that the task of a run does not support.
 
         Args:
-            names: What it knows.
-            because: What it does instead, as in "this run classifies: ...".
+            names: The supported options.
+            reason: The clause of the error that says what the run does instead, such as "this run classifies: ...".
 
         Raises:
             UserError: For the first other option that was given.
@@ -60,34 +60,34 @@ class PredictOptions:
             value = getattr(self, field.name)
             if value is not None and field.name not in names:
                 shown = f"{value:g}" if isinstance(value, float) else describe(value).strip('"')
-                raise UserError(f"{field.name}: found {shown}, but {because} {_MEANT_FOR[field.name]} Leave it out.")
+                raise UserError(f"{field.name}: found {shown}, but {reason} {_APPLIES_TO[field.name]} Leave it out.")
 
 
-_MEANT_FOR = {
+_APPLIES_TO = {
     "min_score": "min_score is for runs that find objects: task=detect, task=instance.",
     "window": "window is for runs of task=segment.",
     "overlap": "overlap is for runs of task=segment.",
 }
 
 
-def _share(typed: Mapping[str, Any], key: str, *, most: float, such_as: float) -> float | None:
-    value = typed.get(key)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most):
+def _fraction(overrides: Mapping[str, Any], key: str, *, maximum: float, example: float) -> float | None:
+    value = overrides.get(key)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= maximum):
         return value if value is None else float(value)
-    raise UserError(f"{key}: expected a number from 0 to {most:g}, found {_quoted(value)}. Try: {key}={such_as:g}")
+    raise UserError(f"{key}: expected a number from 0 to {maximum:g}, found {_quote(value)}. Try: {key}={example:g}")
 
 
-def _window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
+def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
     if value is None or value == "auto":
         return value  # type: ignore[no-any-return]
     sides = value if isinstance(value, list) else [value, value]
     if len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
         return sides[0], sides[1]
     raise UserError(
-        f"window: expected a number of pixels, [height, width] or auto, found {_quoted(value)}. "
+        f"window: expected a number of pixels, [height, width] or auto, found {_quote(value)}. "
         "Try: window=512, or window=auto for the size that the run was trained at"
     )
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"'{describe(value)}'"

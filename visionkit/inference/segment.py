@@ -1,4 +1,4 @@
-"""Semantic segmentation of images: the class of each pixel, of the whole image or by windows."""
+"""Inference of semantic segmentation: the class of each pixel, from the whole image or by sliding windows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from visionkit.errors import UserError
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 from visionkit.inference.options import PredictOptions
-from visionkit.inference.sliding_window import slide
+from visionkit.inference.sliding_window import sliding_window_inference
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import restore_logits, restore_masks
 
 __all__ = ["SegmentInference"]
 
-OVERLAP = 0.25
+DEFAULT_OVERLAP = 0.25
 
 
 class SegmentInference(Inference):
@@ -37,13 +37,13 @@ class SegmentInference(Inference):
         super().__init__(model, transform, data, precision=precision, options=options)
         window = self.options.window
         self.window = tuple(data["image_size"]) if window == "auto" else window
-        self.overlap = OVERLAP if self.options.overlap is None else self.options.overlap
+        self.overlap = DEFAULT_OVERLAP if self.options.overlap is None else self.options.overlap
 
     def check_options(self) -> None:
-        self.options.allow("window", "overlap", because="this run segments: every pixel gets its most likely class.")
+        self.options.allow("window", "overlap", reason="this run segments: every pixel gets its most likely class.")
 
     def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
-        """The image as it is where windows slide over it, else fitted; and its height and width."""
+        """The image, resized unless windows slide over it, and its original height and width."""
         return image if self.window else self.transform.fit(image), image.shape[1:]
 
     def predict(self, prepared: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Prediction]:
@@ -56,7 +56,7 @@ class SegmentInference(Inference):
         return [{"mask": mask[:height, :width]} for mask, (height, width) in zip(masks, sizes, strict=True)]
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
-        """The truth is a mask; what is ignored there is ignored in the prediction too."""
+        """The truth is a mask; its ignored pixels are ignored in the prediction too."""
         for position, image in self._images(dataset, count):
             try:
                 truth = dataset.mask(position)
@@ -68,7 +68,7 @@ class SegmentInference(Inference):
 
     @torch.inference_mode()
     def _logits(self, fitted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits (B, K, H, W) float32 of fitted images, and their sizes in the batch."""
+        """Logits (B, K, H, W) float32 of resized images, and their sizes (B, 2) without padding."""
         images, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
         with autocast(self.device, self.precision):
             outputs = self.model(images, image_sizes)
@@ -76,11 +76,11 @@ class SegmentInference(Inference):
 
     @torch.inference_mode()
     def _slide(self, image: Tensor, window: tuple[int, ...]) -> Tensor:
-        """The mask of an image by windows, each of which goes into the model as an image by itself would."""
+        """The mask of an image by windows, each of which is transformed like a whole image."""
 
         def probabilities(crops: Tensor) -> Tensor:
             logits, image_sizes = self._logits([self.transform.fit(crop) for crop in crops])
             sizes = image_sizes.new_tensor([crops.shape[2:]] * len(crops))
             return torch.stack(restore_logits(logits, image_sizes, sizes)).softmax(dim=1)
 
-        return slide(probabilities, image, window=(window[0], window[1]), overlap=self.overlap)
+        return sliding_window_inference(probabilities, image, window=(window[0], window[1]), overlap=self.overlap)

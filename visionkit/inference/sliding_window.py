@@ -1,4 +1,4 @@
-"""Segmenting images that are too large to be looked at as a whole: window by window, with blended seams."""
+"""Segmentation of large images by overlapping windows whose probabilities are blended."""
 
 from __future__ import annotations
 
@@ -8,85 +8,95 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["slide", "window_starts"]
+__all__ = ["sliding_window_inference", "window_starts"]
 
-_AT_ONCE = 4
+_WINDOWS_PER_BATCH = 4
 
 
-def slide(look: Callable[[Tensor], Tensor], image: Tensor, *, window: tuple[int, int], overlap: float = 0.25) -> Tensor:
+def sliding_window_inference(
+    predict_fn: Callable[[Tensor], Tensor], image: Tensor, *, window: tuple[int, int], overlap: float = 0.25
+) -> Tensor:
     """The most likely class of each pixel, from windows that slide over an image.
 
     Where windows overlap, their probabilities are averaged with weights that fall towards each window's edges, so that
-    none ends at a visible seam. Besides image and result, memory holds a few windows, and of what is still to be
-    blended a strip as wide as the overlap along the image's shorter side.
+    no edge becomes a visible seam. Besides image and result, memory holds a few windows, and of the probabilities still
+    to be blended a strip as high as the overlap along the image's shorter side.
 
     Args:
-        look: Crops (n, C, h, w) of the image to class probabilities (n, K, h, w) floating, at most 255 classes.
+        predict_fn: Crops (n, C, h, w) of the image to class probabilities (n, K, h, w) floating, at most 255 classes.
         image: (C, H, W).
         window: Height and width in pixels; a side that is longer than the image's is cut to it.
-        overlap: The share of a window's side that neighbours have in common at least, 0 or more and below 1.
+        overlap: The minimal fraction of a window's side that neighbours share, at least 0 and below 1.
 
     Returns:
         (H, W) uint8, on the CPU.
     """
     height, width = image.shape[-2:]
     if width > height:
-        turned = slide(lambda crops: look(crops.mT).mT, image.mT, window=(window[1], window[0]), overlap=overlap)
-        return turned.mT.contiguous()
-    tall, wide = min(window[0], height), min(window[1], width)
-    tops, lefts = window_starts(height, tall, overlap), window_starts(width, wide, overlap)
-    row_weights, column_weights = _weights(tops, tall, height, overlap), _weights(lefts, wide, width, overlap)
+        transposed = sliding_window_inference(
+            lambda crops: predict_fn(crops.mT).mT, image.mT, window=(window[1], window[0]), overlap=overlap
+        )
+        return transposed.mT.contiguous()
+    window_height, window_width = min(window[0], height), min(window[1], width)
+    tops, lefts = window_starts(height, window_height, overlap), window_starts(width, window_width, overlap)
+    row_weights = _blend_weights(tops, window_height, height, overlap)
+    column_weights = _blend_weights(lefts, window_width, width, overlap)
     mask = torch.empty((height, width), dtype=torch.uint8)
-    below = torch.empty(0)  # (K, rows, W): what windows further up say of rows that the next ones see, too
+    pending = torch.empty(0)  # (K, rows, W): weighted probabilities of rows that the next row of windows also covers
     ends = [*tops[1:], height]
-    strip, waiting = max(top + tall - end for top, end in zip(tops, ends, strict=True)), 0
+    max_pending = max(top + window_height - end for top, end in zip(tops, ends, strict=True))
+    num_pending = 0
     for top, end, weights in zip(tops, ends, row_weights, strict=True):
-        crops = _crops(image[:, top : top + tall], lefts, wide)
-        for left, part in _blended(look, crops, lefts, column_weights):  # (K, tall, n)
-            if not below.numel():
-                below = part.new_empty((len(part), strip, width))
-            columns = slice(left, left + part.shape[2])
-            part.mul_(weights.to(part)[:, None])
-            part[:, :waiting] += below[:, :waiting, columns]
-            mask[top:end, columns] = part[:, : end - top].max(dim=0).indices.to(torch.uint8).cpu()
-            below[:, : top + tall - end, columns] = part[:, end - top :]
-        waiting = top + tall - end
+        crops = _crops(image[:, top : top + window_height], lefts, window_width)
+        for left, blended in _blend_columns(predict_fn, crops, lefts, column_weights):  # (K, window_height, n)
+            if not pending.numel():
+                pending = blended.new_empty((len(blended), max_pending, width))
+            columns = slice(left, left + blended.shape[2])
+            blended.mul_(weights.to(blended)[:, None])
+            blended[:, :num_pending] += pending[:, :num_pending, columns]
+            mask[top:end, columns] = blended[:, : end - top].max(dim=0).indices.to(torch.uint8).cpu()
+            pending[:, : top + window_height - end, columns] = blended[:, end - top :]
+        num_pending = top + window_height - end
     return mask
 
 
 def window_starts(side: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin along a side, in pixels: as few as overlap enough, evenly spread from edge to edge."""
-    room = side - window
-    steps = math.ceil(room / max(1.0, window * (1 - overlap)))
-    return [round(room * number / steps) for number in range(steps + 1)] if steps else [0]
+    """The first pixels of windows along a side: the fewest that overlap enough, evenly spaced from edge to edge."""
+    last = side - window
+    steps = math.ceil(last / max(1.0, window * (1 - overlap)))
+    return [round(last * step / steps) for step in range(steps + 1)] if steps else [0]
 
 
-def _blended(
-    look: Callable[[Tensor], Tensor], crops: Iterator[Tensor], lefts: Sequence[int], weights: Tensor
+def _blend_columns(
+    predict_fn: Callable[[Tensor], Tensor], crops: Iterator[Tensor], lefts: Sequence[int], weights: Tensor
 ) -> Iterator[tuple[int, Tensor]]:
-    """The columns of a row of windows, from the left, as soon as no later window sees them: where, and (K, h, n)."""
-    windows = (found for few in crops for found in look(few))
-    before: Tensor | None = None
-    for number, (left, found) in enumerate(zip(lefts, windows, strict=True)):
-        part = found * weights[number].to(found)
-        if before is not None:
-            part[..., : before.shape[-1]] += before
-        done = lefts[number + 1] - left if number + 1 < len(lefts) else part.shape[-1]
-        yield left, part[..., :done]
-        before = part[..., done:]
+    """The blended columns of a row of windows, from the left: the first column, and probabilities (K, h, n).
+
+    Columns are yielded as soon as no later window covers them.
+    """
+    windows = (probabilities for batch in crops for probabilities in predict_fn(batch))
+    remainder: Tensor | None = None
+    for index, (left, probabilities) in enumerate(zip(lefts, windows, strict=True)):
+        weighted = probabilities * weights[index].to(probabilities)
+        if remainder is not None:
+            weighted[..., : remainder.shape[-1]] += remainder
+        num_done = lefts[index + 1] - left if index + 1 < len(lefts) else weighted.shape[-1]
+        yield left, weighted[..., :num_done]
+        remainder = weighted[..., num_done:]
 
 
-def _crops(strip: Tensor, lefts: Sequence[int], wide: int) -> Iterator[Tensor]:
-    for start in range(0, len(lefts), _AT_ONCE):
-        yield torch.stack([strip[..., left : left + wide] for left in lefts[start : start + _AT_ONCE]])
+def _crops(strip: Tensor, lefts: Sequence[int], window_width: int) -> Iterator[Tensor]:
+    for start in range(0, len(lefts), _WINDOWS_PER_BATCH):
+        batch = lefts[start : start + _WINDOWS_PER_BATCH]
+        yield torch.stack([strip[..., left : left + window_width] for left in batch])
 
 
-def _weights(starts: Sequence[int], window: int, side: int, overlap: float) -> Tensor:
-    """How much each window has to say along a side, (windows, window) float32; over each pixel they add up to 1."""
-    places = torch.arange(window)
-    rise = (torch.minimum(places, places.flip(0)) + 0.5) / max(1.0, overlap * window)
-    rise = rise.clamp(max=1)
+def _blend_weights(starts: Sequence[int], window: int, side: int, overlap: float) -> Tensor:
+    """Weights of each window along a side, (windows, window) float32; at each pixel they sum to 1."""
+    positions = torch.arange(window)
+    ramp = (torch.minimum(positions, positions.flip(0)) + 0.5) / max(1.0, overlap * window)
+    ramp = ramp.clamp(max=1)
     total = torch.zeros(side)
     for start in starts:
-        total[start : start + window] += rise
-    return torch.stack([rise / total[start : start + window] for start in starts])
+        total[start : start + window] += ramp
+    return torch.stack([ramp / total[start : start + window] for start in starts])

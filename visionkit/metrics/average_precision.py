@@ -1,4 +1,4 @@
-"""torchmetrics' average precision of boxes and masks, with a quicker way into its faster_coco_eval back end."""
+"""torchmetrics' average precision of boxes and masks, with a faster path into its faster_coco_eval back end."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from visionkit.structures.rle import pack_masks, unpack_masks
 __all__ = ["BoxAveragePrecision", "MaskAveragePrecision", "STATS"]
 
 Columns = dict[str, Any]
-"""A column of all objects by its name in COCO's files: a tensor, or a list where it holds no numbers."""
+"""The objects of all images by COCO's keys: for each key a tensor or a list with one entry per object."""
 
 STATS = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
     *("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large"),
 )
-"""COCO's twelve numbers, in its order and by the names of torchmetrics."""
+"""COCO's twelve metrics, in its order and with torchmetrics' names."""
 
 
 class BoxAveragePrecision(MeanAveragePrecision):
-    """`MeanAveragePrecision` that takes images in any order and tells everything from one evaluation.
+    """`MeanAveragePrecision` independent of the order of images, with the metrics of all classes from one evaluation.
 
-    torchmetrics turns each number into a tensor on its way to the back end, and evaluates once more for each class;
-    `compute` lays whole arrays out at once. Images are ordered by their ids, since that order decides between equal
-    scores: batches of several processes, gathered, give the numbers of one.
+    torchmetrics converts every value to a tensor on its way to the back end and evaluates again for each class;
+    `compute` converts whole columns and evaluates once. Images are sorted by id, because their order breaks ties
+    between equal scores: images gathered from several processes give the metrics of a single one.
 
     Args:
         num_classes: K; class ids are 0..K-1.
@@ -44,68 +44,70 @@ class BoxAveragePrecision(MeanAveragePrecision):
         self.add_state("image_ids", default=[], dist_reduce_fx=None)
 
     def update(self, preds: list[dict[str, Tensor]], target: list[dict[str, Tensor]]) -> None:
-        """Take images in.
+        """Add images.
 
         Args:
             preds: Per image ``boxes`` (n, 4) xyxy pixels, ``scores`` (n,) and ``labels`` (n,).
             target: Per image ``boxes`` (m, 4), ``labels`` (m,), ``iscrowd`` (m,), ``area`` (m,) square pixels and
-                ``image_id`` (), a number of its own.
+                ``image_id`` (), unique.
         """
         super().update(preds, target)
         self.image_ids += [item["image_id"] for item in target]
 
     def compute(self) -> dict[str, Tensor]:
-        """What the COCO protocol says of all images since the last ``reset``.
+        """COCO's metrics of all images since the last ``reset``.
 
         Returns:
             Each of `STATS`, a scalar in 0..1; ``precision`` (10, 101, K) at IoU 0.5..0.95 and recall 0..1 of each
-            class, objects of any size, at most 100 of a class in an image; ``objects`` (K,), how many objects of each
-            class there are, crowds left out. -1 where there are no such objects.
+            class, objects of any size, at most 100 detections of a class per image; ``objects`` (K,), the number of
+            objects of each class without crowds. -1 where there are no such objects.
         """
-        order, truth, found = self._columns()
-        images = [{"id": number} for number in torch.stack(self.image_ids)[order].tolist()]
-        return self._evaluated("bbox", images, truth, found)
+        order, targets, detections = self._columns()
+        images = [{"id": image_id} for image_id in torch.stack(self.image_ids)[order].tolist()]
+        return self._evaluate("bbox", images, targets, detections)
 
     def _columns(self) -> tuple[list[int], Columns, Columns]:
-        """The places of the images in order of their ids, and the columns of all objects and of all detections."""
+        """The indices of the images sorted by id, the columns of all target objects and those of all detections."""
         ids = torch.stack(self.image_ids).cpu()
         order = ids.argsort(stable=True)
         columns = []
         for kind in ("groundtruth", "detection"):
             boxes: list[Tensor] = getattr(self, f"{kind}_box")
-            counts = torch.tensor([len(boxes[place]) for place in order])
+            counts = torch.tensor([len(boxes[index]) for index in order])
             columns.append(
                 {
                     "image_id": ids[order].repeat_interleave(counts),
-                    "bbox": _joined(boxes, order).double(),
-                    "category_id": _joined(getattr(self, f"{kind}_labels"), order),
+                    "bbox": _concatenate(boxes, order).double(),
+                    "category_id": _concatenate(getattr(self, f"{kind}_labels"), order),
                 }
             )
-        truth, found = columns
-        truth["iscrowd"] = _joined(self.groundtruth_crowds, order).long()
-        truth["area"] = _joined(self.groundtruth_area, order).double()
-        found["score"] = _joined(self.detection_scores, order)
-        found["area"] = found["bbox"][:, 2] * found["bbox"][:, 3]
-        return order.tolist(), dict(truth), dict(found)
+        targets, detections = columns
+        targets["iscrowd"] = _concatenate(self.groundtruth_crowds, order).long()
+        targets["area"] = _concatenate(self.groundtruth_area, order).double()
+        detections["score"] = _concatenate(self.detection_scores, order)
+        detections["area"] = detections["bbox"][:, 2] * detections["bbox"][:, 3]
+        return order.tolist(), dict(targets), dict(detections)
 
-    def _evaluated(self, kind: str, images: list[dict[str, Any]], truth: Columns, found: Columns) -> dict[str, Tensor]:
+    def _evaluate(
+        self, iou_type: str, images: list[dict[str, Any]], targets: Columns, detections: Columns
+    ) -> dict[str, Tensor]:
         from faster_coco_eval import COCO, COCOeval_faster
 
         datasets = []
-        for columns in (truth, found):
+        for columns in (targets, detections):
             dataset = COCO()
             dataset.dataset = {
                 "images": images,
-                "categories": [{"id": number} for number in range(self.num_classes)],
+                "categories": [{"id": class_id} for class_id in range(self.num_classes)],
                 "annotations": _rows(columns),
             }
             dataset.createIndex()
             datasets.append(dataset)
-        evaluator = COCOeval_faster(*datasets, iouType=kind)
+        evaluator = COCOeval_faster(*datasets, iouType=iou_type)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
-        objects = truth["category_id"][truth["iscrowd"] == 0]
+        objects = targets["category_id"][targets["iscrowd"] == 0]
         stats = torch.tensor([float(value) for value in evaluator.stats], dtype=torch.float64)
         return {
             **dict(zip(STATS, stats, strict=True)),
@@ -115,9 +117,9 @@ class BoxAveragePrecision(MeanAveragePrecision):
 
 
 class MaskAveragePrecision(BoxAveragePrecision):
-    """The same of masks, and of their boxes beside them.
+    """Average precision of masks and of their boxes.
 
-    Masks are kept as bytes, the run lengths of an image's objects in one tensor, so that they travel as boxes do.
+    The run lengths of an image's masks are kept as bytes in one tensor, so that they are gathered like boxes.
 
     Args:
         num_classes: K; class ids are 0..K-1.
@@ -133,11 +135,11 @@ class MaskAveragePrecision(BoxAveragePrecision):
             self.add_state(name, default=[], dist_reduce_fx=None)
 
     def update(self, preds: list[dict[str, Any]], target: list[dict[str, Any]]) -> None:
-        """Take images in.
+        """Add images.
 
         Args:
-            preds: As for boxes, and ``masks``, n of `visionkit.structures.rle.RunLengths`.
-            target: As for boxes, and ``masks``, and ``size`` (2,) int64, height and width of the image.
+            preds: As for boxes, with ``masks``, n `visionkit.structures.rle.RunLengths`.
+            target: As for boxes, with ``masks``, and ``size`` (2,) int64, height and width of the image.
         """
         super().update(preds, target)
         self.detection_runs += [pack_masks(item["masks"]) for item in preds]
@@ -145,30 +147,33 @@ class MaskAveragePrecision(BoxAveragePrecision):
         self.image_sizes += [item["size"] for item in target]
 
     def compute(self) -> dict[str, Tensor]:
-        """What the COCO protocol says of masks, by the names of `BoxAveragePrecision.compute`; ``box_...`` of boxes."""
+        """As `BoxAveragePrecision.compute`, of masks; with the prefix ``box_`` of boxes."""
         from pycocotools import mask
 
-        order, truth, found = self._columns()
-        sizes = [self.image_sizes[place].tolist() for place in order]
+        order, targets, detections = self._columns()
+        sizes = [self.image_sizes[index].tolist() for index in order]
         ids = torch.stack(self.image_ids)[order].tolist()
-        images = [{"id": number, "height": h, "width": w} for number, (h, w) in zip(ids, sizes, strict=True)]
-        boxes = self._evaluated("bbox", images, truth, found)
-        for columns, runs in ((truth, self.groundtruth_runs), (found, self.detection_runs)):
+        images = [
+            {"id": image_id, "height": height, "width": width}
+            for image_id, (height, width) in zip(ids, sizes, strict=True)
+        ]
+        boxes = self._evaluate("bbox", images, targets, detections)
+        for columns, runs in ((targets, self.groundtruth_runs), (detections, self.detection_runs)):
             columns["segmentation"] = [
-                one for place, size in zip(order, sizes, strict=True) for one in unpack_masks(runs[place], size)
+                rle for index, size in zip(order, sizes, strict=True) for rle in unpack_masks(runs[index], size)
             ]
-        found["area"] = torch.tensor([float(mask.area(runs)) for runs in found["segmentation"]])
-        masks = self._evaluated("segm", images, truth, found)
+        detections["area"] = torch.tensor([float(mask.area(rle)) for rle in detections["segmentation"]])
+        masks = self._evaluate("segm", images, targets, detections)
         return {**masks, **{f"box_{name}": value for name, value in boxes.items()}}
 
 
-def _joined(parts: Sequence[Tensor], order: Tensor) -> Tensor:
-    return torch.cat([parts[place] for place in order]).cpu()
+def _concatenate(parts: Sequence[Tensor], order: Tensor) -> Tensor:
+    return torch.cat([parts[index] for index in order]).cpu()
 
 
 def _rows(columns: Columns) -> list[dict[str, Any]]:
-    """One mapping per object; COCO's ids begin with 1, since 0 means "not matched" to its evaluation."""
+    """One dict per object; ids begin at 1, since 0 means "not matched" to COCO's evaluation."""
     names = ("id", *columns)
-    numbers = range(1, len(columns["image_id"]) + 1)
+    ids = range(1, len(columns["image_id"]) + 1)
     lists = (column.tolist() if isinstance(column, Tensor) else column for column in columns.values())
-    return [dict(zip(names, row, strict=True)) for row in zip(numbers, *lists, strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(ids, *lists, strict=True)]

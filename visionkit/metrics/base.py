@@ -1,4 +1,4 @@
-"""No metrics, where losses are enough."""
+"""What the metrics of all tasks share: the empty metric, and gathering over processes."""
 
 import torch
 from torch import Tensor, nn
@@ -11,32 +11,34 @@ __all__ = ["NoMetrics", "gather_metric"]
 
 
 class NoMetrics(nn.Module):
-    """Takes nothing in and has nothing to say."""
+    """The metrics of a stage that has losses alone."""
 
     def gather(self) -> None:
-        """Nothing is taken in from other processes."""
+        """Do nothing."""
 
     def scalars(self) -> dict[str, Tensor]:
-        """None."""
+        """No scalars."""
         return {}
 
     def tables(self) -> dict[str, Table]:
-        """None."""
+        """No tables."""
         return {}
 
     def reset(self) -> None:
-        """Nothing is forgotten."""
+        """Do nothing."""
 
 
 def gather_metric(metric: Metric) -> None:
-    """Let the metric of the first process take in what those of the others have seen; theirs stay as they are.
+    """Merge the states of all processes into the metric of the first one; the others stay as they are.
 
-    torchmetrics' own way asks every process for tensors of equal kind; here one may have seen nothing at all.
+    torchmetrics' own synchronisation expects the same kinds of tensors from every process; one may have no samples.
     """
-    states = gather_objects({name: _moved(state, torch.device("cpu")) for name, state in metric.metric_state.items()})
+    states = gather_objects(
+        {name: _to_device(state, torch.device("cpu")) for name, state in metric.metric_state.items()}
+    )
     for state in states[1:]:
-        metric.merge_state({name: _moved(value, metric.device) for name, value in state.items()})
+        metric.merge_state({name: _to_device(value, metric.device) for name, value in state.items()})
 
 
-def _moved(state: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
+def _to_device(state: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
     return state.to(device) if isinstance(state, Tensor) else [tensor.to(device) for tensor in state]

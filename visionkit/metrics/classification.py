@@ -1,4 +1,4 @@
-"""Metrics of classification, computed by torchmetrics over a whole split."""
+"""Metrics of classification over a whole split: a torchmetrics collection, and a running accuracy for training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,14 +19,14 @@ from visionkit.metrics.table import Table
 
 __all__ = ["ClassificationMetrics", "RunningAccuracy"]
 
-BUFFERED_NUMBERS = 1 << 20
+MAX_BUFFERED_VALUES = 1 << 20
 
 
 class ClassificationMetrics(nn.Module):
     """Top-1 and top-5 accuracy, macro F1, calibration error, per-class accuracy and confusion matrix.
 
-    Batches are kept until about a million numbers have come together and then go through torchmetrics
-    at once: a batch costs an append, and nothing waits for the device.
+    Batches are buffered up to `MAX_BUFFERED_VALUES` probabilities and then go through torchmetrics at once: a batch
+    costs an append, without synchronising with the device.
 
     Args:
         class_names: The K classes, in the order of their ids; at least two.
@@ -35,55 +35,55 @@ class ClassificationMetrics(nn.Module):
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
-        number = len(self.class_names)
-        # What other processes have seen comes by `gather_objects`, once, not by each `compute`.
-        alone: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
+        num_classes = len(self.class_names)
+        # `gather` merges the processes once, instead of synchronising in each `compute`.
+        options: dict[str, Any] = {"validate_args": False, "sync_on_compute": False}
         metrics: dict[str, Metric | MetricCollection] = {
-            "accuracy": MulticlassAccuracy(number, average="micro", **alone),
-            "f1_macro": MulticlassF1Score(number, average="macro", **alone),
+            "accuracy": MulticlassAccuracy(num_classes, average="micro", **options),
+            "f1_macro": MulticlassF1Score(num_classes, average="macro", **options),
             # 15 bins, as Guo et al. 2017, section 4.
-            "calibration_error": _CalibrationError(number, n_bins=15, **alone),
-            "confusion_matrix": MulticlassConfusionMatrix(number, **alone),
+            "calibration_error": _CalibrationError(num_classes, n_bins=15, **options),
+            "confusion_matrix": MulticlassConfusionMatrix(num_classes, **options),
         }
-        if number > 5:
-            metrics["top5_accuracy"] = MulticlassAccuracy(number, top_k=5, average="micro", **alone)
+        if num_classes > 5:
+            metrics["top5_accuracy"] = MulticlassAccuracy(num_classes, top_k=5, average="micro", **options)
         self.collection = MetricCollection(metrics, compute_groups=False)
-        self._images = 0
-        self._waiting: list[tuple[Tensor, Tensor]] = []
-        self._waiting_numbers = 0
+        self._num_images = 0
+        self._pending: list[tuple[Tensor, Tensor]] = []
+        self._buffered_values = 0
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Take one batch in.
+        """Add one batch.
 
         Args:
             probabilities: (B, K) floating, in 0..1.
             labels: (B,) int64 in 0..K-1.
         """
-        self._waiting.append((probabilities.detach(), labels))
-        self._waiting_numbers += probabilities.numel()
-        self._images += len(labels)
-        if self._waiting_numbers >= BUFFERED_NUMBERS:
+        self._pending.append((probabilities.detach(), labels))
+        self._buffered_values += probabilities.numel()
+        self._num_images += len(labels)
+        if self._buffered_values >= MAX_BUFFERED_VALUES:
             self._flush()
 
     def gather(self) -> None:
-        """Take in, in the first process, what all others have seen."""
+        """Merge the batches of all processes into the first one."""
         self._flush()
         for metric in self.collection.values():
             gather_metric(metric)
-        self._images = sum(gather_objects(self._images))
+        self._num_images = sum(gather_objects(self._num_images))
 
     def scalars(self) -> dict[str, Tensor]:
-        """The numbers of all batches since the last `reset`, each a scalar tensor; empty if there were none."""
+        """The metrics of all batches since the last `reset`, scalar tensors; empty if there were none."""
         self._flush()
-        if not self._images:
+        if not self._num_images:
             return {}
-        computed: dict[str, Tensor] = self.collection.compute()
-        return {name: value for name, value in computed.items() if value.ndim == 0}
+        values: dict[str, Tensor] = self.collection.compute()
+        return {name: value for name, value in values.items() if value.ndim == 0}
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, images, correct, accuracy) and ``confusion_matrix`` (a row per true class)."""
         self._flush()
-        if not self._images:
+        if not self._num_images:
             return {}
         counts: list[list[int]] = self.collection["confusion_matrix"].compute().long().tolist()
         per_class = [
@@ -99,23 +99,23 @@ class ClassificationMetrics(nn.Module):
         }
 
     def reset(self) -> None:
-        """Forget every batch."""
-        self._waiting.clear()
-        self._waiting_numbers = self._images = 0
+        """Discard all batches."""
+        self._pending.clear()
+        self._buffered_values = self._num_images = 0
         self.collection.reset()
 
     def _flush(self) -> None:
-        if not self._waiting:
+        if not self._pending:
             return
-        probabilities = torch.cat([p for p, _ in self._waiting]).float()  # (N, K)
-        labels = torch.cat([labels for _, labels in self._waiting])  # (N,)
-        self._waiting.clear()
-        self._waiting_numbers = 0
+        probabilities = torch.cat([scores for scores, _ in self._pending]).float()  # (N, K)
+        labels = torch.cat([labels for _, labels in self._pending])  # (N,)
+        self._pending.clear()
+        self._buffered_values = 0
         self.collection.update(probabilities, labels)
 
 
 class _CalibrationError(MulticlassCalibrationError):
-    """Sums in double precision: in single, they would depend on the order in which processes bring their samples."""
+    """Sums in double precision: in single precision they would depend on the order of the gathered samples."""
 
     confidences: list[Tensor]
     accuracies: list[Tensor]
@@ -135,33 +135,33 @@ class RunningAccuracy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("correct", torch.zeros((), dtype=torch.int64), persistent=False)
-        self._images = 0
+        self._num_images = 0
 
     def update(self, scores: Tensor, labels: Tensor) -> None:
-        """Take one batch in.
+        """Add one batch.
 
         Args:
-            scores: (B, K), logits or probabilities.
+            scores: (B, K) floating, logits or probabilities.
             labels: (B,) int64 in 0..K-1.
         """
         self.correct.add_((scores.detach().argmax(1) == labels).sum())
-        self._images += len(labels)
+        self._num_images += len(labels)
 
     def gather(self) -> None:
-        """Take in, in the first process, what all others have seen."""
-        seen = gather_objects((int(self.correct), self._images))
-        self.correct.fill_(sum(correct for correct, _ in seen))
-        self._images = sum(images for _, images in seen)
+        """Merge the batches of all processes into the first one."""
+        states = gather_objects((int(self.correct), self._num_images))
+        self.correct.fill_(sum(correct for correct, _ in states))
+        self._num_images = sum(images for _, images in states)
 
     def scalars(self) -> dict[str, Tensor]:
         """``accuracy``, a scalar; empty before the first batch."""
-        return {"accuracy": self.correct / self._images} if self._images else {}
+        return {"accuracy": self.correct / self._num_images} if self._num_images else {}
 
     def tables(self) -> dict[str, Table]:
-        """None."""
+        """No tables."""
         return {}
 
     def reset(self) -> None:
-        """Forget every batch."""
+        """Discard all batches."""
         self.correct.zero_()
-        self._images = 0
+        self._num_images = 0

@@ -1,4 +1,4 @@
-"""Metrics of detection: what COCO's own evaluation says over a whole split."""
+"""COCO's metrics of detection over a whole split."""
 
 from __future__ import annotations
 
@@ -16,124 +16,123 @@ from visionkit.metrics.table import Table
 
 __all__ = ["DetectionMetrics", "class_averages"]
 
-BUFFERED_BYTES = 1 << 26
+MAX_BUFFERED_BYTES = 1 << 26
 
 
 class DetectionMetrics(nn.Module):
     """Average precision and recall as COCO defines them (Lin et al. 2014; cocodataset.org/#detection-eval).
 
-    Batches are kept as they are until many have come together: a batch costs an append, and nothing waits for the
-    device.
+    Batches are buffered up to `MAX_BUFFERED_BYTES`: a batch costs an append, without synchronising with the device.
 
     Args:
         class_names: The K classes, in the order of their ids.
     """
 
     average_precision_class: ClassVar[type[BoxAveragePrecision]] = BoxAveragePrecision
-    predicted: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels")
-    truth: ClassVar[tuple[str, ...]] = ("truth_boxes", "truth_labels", "truth_crowd", "truth_area")
-    of_images: ClassVar[tuple[str, ...]] = ("index",)
+    prediction_keys: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels")
+    target_keys: ClassVar[tuple[str, ...]] = ("truth_boxes", "truth_labels", "truth_crowd", "truth_area")
+    image_keys: ClassVar[tuple[str, ...]] = ("index",)
     stats: ClassVar[tuple[str, ...]] = STATS
 
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
         self.average_precision = self.average_precision_class(len(self.class_names))
-        self._waiting: list[dict[str, Tensor]] = []
-        self._waiting_bytes = self._images = 0
+        self._pending: list[dict[str, Tensor]] = []
+        self._buffered_bytes = self._num_images = 0
         self._result: dict[str, Tensor] | None = None
 
     def update(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> None:
-        """Take one batch in.
+        """Add one batch.
 
         Args:
             predictions: ``boxes`` (B, D, 4) xyxy in pixels of the original images, ``scores`` (B, D) and ``labels``
-                (B, D) int64, -1 where there is no box.
-            batch: The truth in the same pixels: ``truth_boxes`` (B, T, 4), ``truth_labels`` (B, T) int64 with -1 for
-                padding, ``truth_crowd`` (B, T) bool, ``truth_area`` (B, T) square pixels, and ``index`` (B,), a number
-                of its own for each image.
+                (B, D) int64, -1 for padding.
+            batch: The ground truth in the same pixels: ``truth_boxes`` (B, T, 4), ``truth_labels`` (B, T) int64, -1 for
+                padding, ``truth_crowd`` (B, T) bool, ``truth_area`` (B, T) square pixels, and ``index`` (B,), the
+                index of each image in its data set.
         """
-        kept = {name: predictions[name].detach() for name in self.predicted}
-        kept |= {name: batch[name] for name in (*self.truth, *self.of_images)}
-        self._waiting.append(kept)
-        self._waiting_bytes += sum(value.nbytes for value in kept.values())
-        self._images += len(batch["index"])
+        entry = {name: predictions[name].detach() for name in self.prediction_keys}
+        entry |= {name: batch[name] for name in (*self.target_keys, *self.image_keys)}
+        self._pending.append(entry)
+        self._buffered_bytes += sum(value.nbytes for value in entry.values())
+        self._num_images += len(batch["index"])
         self._result = None
-        if self._waiting_bytes >= BUFFERED_BYTES:
+        if self._buffered_bytes >= MAX_BUFFERED_BYTES:
             self._flush()
 
     def gather(self) -> None:
-        """Take in, in the first process, what all others have seen."""
+        """Merge the batches of all processes into the first one."""
         self._flush()
         gather_metric(self.average_precision)
-        self._images = sum(gather_objects(self._images))
+        self._num_images = sum(gather_objects(self._num_images))
 
     def scalars(self) -> dict[str, Tensor]:
-        """COCO's twelve numbers of all batches since the last `reset`, each a scalar tensor; empty if there were none.
+        """COCO's twelve metrics of all batches since the last `reset`, scalar tensors; empty if there were none.
 
         ``map`` (mean over IoU 0.50..0.95 and the classes), ``map_50``, ``map_75``, ``map_small``, ``map_medium``,
-        ``map_large``, ``mar_1``, ``mar_10``, ``mar_100``, ``mar_small``, ``mar_medium``, ``mar_large``. A number
-        about objects of which there are none is left out.
+        ``map_large``, ``mar_1``, ``mar_10``, ``mar_100``, ``mar_small``, ``mar_medium``, ``mar_large``. A metric
+        of a size of which there are no objects is left out.
         """
-        if not self._images:
+        if not self._num_images:
             return {}
-        result = self._evaluated()
+        result = self._compute()
         return {name: result[name] for name in self.stats if result[name] >= 0}
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, objects, AP, AP50) and ``precision_recall`` at IoU 0.5 (a row per recall)."""
-        if not self._images:
+        if not self._num_images:
             return {}
-        result = self._evaluated()
-        objects = result["objects"].view(-1).tolist()  # torchmetrics makes a scalar of a single class
+        result = self._compute()
+        num_objects = result["objects"].view(-1).tolist()  # torchmetrics makes a scalar of a single class
         curves = _curves(result["precision"])
-        per_class = list(zip(self.class_names, objects, *class_averages(result["precision"]), strict=True))
+        per_class = list(zip(self.class_names, num_objects, *class_averages(result["precision"]), strict=True))
         with_mean = torch.cat([curves[0].nanmean(dim=1, keepdim=True), curves[0]], dim=1).tolist()
-        rows = [(number / 100, *(_cell(value) for value in line)) for number, line in enumerate(with_mean)]
+        rows = [(step / 100, *(_cell(value) for value in values)) for step, values in enumerate(with_mean)]
         return {
             "per_class": Table(("class", "objects", "AP", "AP50"), per_class),
             "precision_recall": Table(("recall", "mean", *self.class_names), rows),
         }
 
     def reset(self) -> None:
-        """Forget every batch."""
-        self._waiting.clear()
-        self._waiting_bytes = self._images = 0
+        """Discard all batches."""
+        self._pending.clear()
+        self._buffered_bytes = self._num_images = 0
         self._result = None
         self.average_precision.reset()
 
-    def _evaluated(self) -> dict[str, Tensor]:
+    def _compute(self) -> dict[str, Tensor]:
         if self._result is None:
             self._flush()
             self._result = self.average_precision.compute()
         return self._result
 
     def _flush(self) -> None:
-        for batch in self._waiting:
+        for batch in self._pending:
             self.average_precision.update(*self._by_image({name: value.cpu() for name, value in batch.items()}))
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._pending.clear()
+        self._buffered_bytes = 0
 
     def _by_image(self, batch: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Detections and objects of each image of a batch, as `BoxAveragePrecision.update` wants them."""
-        found = _images_of(batch, self.predicted, present=batch["labels"] >= 0)
-        truth = _images_of(batch, self.truth, present=batch["truth_labels"] >= 0)
+        """Predictions and targets of each image of a batch, as `BoxAveragePrecision.update` expects them."""
+        predictions = _images_of(batch, self.prediction_keys, present=batch["labels"] >= 0)
+        objects = _images_of(batch, self.target_keys, present=batch["truth_labels"] >= 0)
         targets = [
             {
                 "boxes": item["truth_boxes"].double(),
                 "labels": item["truth_labels"],
                 "iscrowd": item["truth_crowd"].long(),
                 "area": item["truth_area"],
-                "image_id": number,
+                "image_id": image_id,
             }
-            for item, number in zip(truth, batch["index"], strict=True)
+            for item, image_id in zip(objects, batch["index"], strict=True)
         ]
-        # Widths and heights are differences: in double precision they are those which pycocotools sees.
-        return [{**item, "boxes": item["boxes"].double()} for item in found], targets
+        # In double precision widths and heights, which are differences, equal those of pycocotools.
+        return [{**item, "boxes": item["boxes"].double()} for item in predictions], targets
 
 
 def _images_of(batch: Mapping[str, Tensor], names: Sequence[str], *, present: Tensor) -> list[dict[str, Tensor]]:
-    """Padded tensors (B, N, ...) as one mapping per image, without the padding."""
+    """Padded tensors (B, N, ...) as one dict per image, without the padding."""
     counts = present.sum(dim=1).tolist()
     parts = [torch.split(batch[name][present], counts) for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True)]

@@ -1,4 +1,4 @@
-"""Metrics of instance masks: what COCO's own evaluation says of masks, and of boxes."""
+"""COCO's metrics of instance segmentation, of masks and of boxes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["InstanceMetrics"]
 
 
 class InstanceMetrics(DetectionMetrics):
-    """COCO's numbers of masks, and with ``box_`` before their names of boxes; see `DetectionMetrics`.
+    """`DetectionMetrics` of masks, and with the prefix ``box_`` of boxes.
 
-    Masks are pasted at the size of the original image and kept run-length encoded. To what `DetectionMetrics.update`
-    takes, predictions add ``mask_logits`` (B, D, S, S), stretched over the boxes, and batches ``original_sizes``
-    (B, 2) and ``truth_runs`` (B, L) uint8, the masks as `visionkit.structures.rle.pack_masks` leaves them.
+    Masks are pasted at the size of the original image and kept run-length encoded. `update` takes predictions with
+    ``mask_logits`` (B, D, S, S), which cover the boxes, and batches with ``original_sizes`` (B, 2), height and width,
+    and ``truth_runs`` (B, L) uint8, masks encoded by `visionkit.structures.rle.pack_masks`.
 
     Args:
         class_names: The K classes, in the order of their ids.
     """
 
     average_precision_class = MaskAveragePrecision
-    predicted = (*DetectionMetrics.predicted, "mask_logits")
-    of_images = (*DetectionMetrics.of_images, "original_sizes", "truth_runs")
+    prediction_keys = (*DetectionMetrics.prediction_keys, "mask_logits")
+    image_keys = (*DetectionMetrics.image_keys, "original_sizes", "truth_runs")
     stats = (*STATS, *(f"box_{name}" for name in STATS))
 
     def tables(self) -> dict[str, Table]:
@@ -36,15 +36,17 @@ class InstanceMetrics(DetectionMetrics):
         tables = super().tables()
         if tables:
             masks = tables["per_class"]
-            boxes = zip(*class_averages(self._evaluated()["box_precision"]), strict=True)
-            rows = [(*row, *more) for row, more in zip(masks.rows, boxes, strict=True)]
+            boxes = zip(*class_averages(self._compute()["box_precision"]), strict=True)
+            rows = [(*row, *box_values) for row, box_values in zip(masks.rows, boxes, strict=True)]
             tables["per_class"] = Table((*masks.columns, "box_AP", "box_AP50"), rows)
         return tables
 
     def _by_image(self, batch: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        found, truth = super()._by_image(batch)
+        predictions, targets = super()._by_image(batch)
         for i, size in enumerate(batch["original_sizes"]):
             height, width = size.tolist()
-            found[i]["masks"] = paste_masks(found[i].pop("mask_logits"), found[i]["boxes"], (height, width))
-            truth[i] |= {"masks": unpack_masks(batch["truth_runs"][i], (height, width)), "size": size}
-        return found, truth
+            predictions[i]["masks"] = paste_masks(
+                predictions[i].pop("mask_logits"), predictions[i]["boxes"], (height, width)
+            )
+            targets[i] |= {"masks": unpack_masks(batch["truth_runs"][i], (height, width)), "size": size}
+        return predictions, targets

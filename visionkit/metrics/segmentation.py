@@ -1,4 +1,4 @@
-"""Metrics of segmentation, all from one confusion matrix of pixels."""
+"""Metrics of semantic segmentation, from one confusion matrix of pixels over a whole split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["SegmentationMetrics"]
 class SegmentationMetrics(nn.Module):
     """Mean intersection over union, pixel accuracy and Dice over a whole split, not a mean over its images.
 
-    A split of any size becomes K x K counts on the device. IoU is TP / (TP + FP + FN) (Everingham et al. 2015, IJCV,
-    section 4.1.3), Dice 2 TP / (2 TP + FP + FN).
+    The state is a (K, K) matrix of counts on the device, whatever the size of the split. IoU is TP / (TP + FP + FN)
+    (Everingham et al. 2015, IJCV, section 4.1.3), Dice 2 TP / (2 TP + FP + FN).
 
     Args:
         class_names: The K classes, in the order of their ids.
@@ -28,30 +28,30 @@ class SegmentationMetrics(nn.Module):
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
-        number = len(self.class_names)
-        self.register_buffer("counts", torch.zeros((number, number), dtype=torch.int64), persistent=False)
+        num_classes = len(self.class_names)
+        self.register_buffer("counts", torch.zeros((num_classes, num_classes), dtype=torch.int64), persistent=False)
 
     def update(self, masks: Tensor, truth: Tensor) -> None:
-        """Take one batch in.
+        """Add one batch.
 
         Args:
             masks: (B, H, W) uint8, the predicted class of each pixel, 0..K-1.
-            truth: (B, H, W) uint8, the true class; pixels with any other number, such as 255, do not count.
+            truth: (B, H, W) uint8, the true class; pixels of other values, such as 255, are ignored.
         """
-        number = len(self.class_names)
-        pairs = truth.int().mul_(number).add_(masks).masked_fill_(truth >= number, number**2)
-        self.counts += torch.bincount(pairs.flatten(), minlength=number**2 + 1)[:-1].view(number, number)
+        num_classes = len(self.class_names)
+        pairs = truth.int().mul_(num_classes).add_(masks).masked_fill_(truth >= num_classes, num_classes**2)
+        self.counts += torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)[:-1].view(num_classes, num_classes)
 
     def gather(self) -> None:
-        """Take in, in the first process, what all others have seen."""
-        seen = gather_objects(self.counts.cpu())
-        self.counts.copy_(torch.stack(seen).sum(dim=0))
+        """Merge the counts of all processes into the first one."""
+        gathered = gather_objects(self.counts.cpu())
+        self.counts.copy_(torch.stack(gathered).sum(dim=0))
 
     def scalars(self) -> dict[str, Tensor]:
-        """The numbers of all batches since the last `reset`, each a scalar tensor; empty if no pixel has counted.
+        """The metrics of all batches since the last `reset`, scalar tensors; empty without a labelled pixel.
 
-        ``mean_iou`` and ``dice`` are means over the classes that occur in the truth or among the predictions;
-        ``pixel_accuracy`` is the share of pixels that are right.
+        ``mean_iou`` and ``dice`` are means over the classes that occur in targets or predictions; ``pixel_accuracy`` is
+        the fraction of pixels predicted correctly.
         """
         counts = self.counts.double()
         if not counts.any():
@@ -84,12 +84,12 @@ class SegmentationMetrics(nn.Module):
         }
 
     def reset(self) -> None:
-        """Forget every batch."""
+        """Discard all batches."""
         self.counts.zero_()
 
 
 def _overlaps(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and Dice of each class, (K,) each; NaN for a class that neither occurs nor was predicted."""
+    """IoU and Dice of each class, (K,) each; NaN for a class that neither occurs nor is predicted."""
     counts = counts.double()
-    right, both = counts.diagonal(), counts.sum(dim=0) + counts.sum(dim=1)
-    return right / (both - right), 2 * right / both
+    correct, areas = counts.diagonal(), counts.sum(dim=0) + counts.sum(dim=1)
+    return correct / (areas - correct), 2 * correct / areas

@@ -1,4 +1,4 @@
-"""Numbers that are no single scalar: one table, one CSV file."""
+"""A table of metrics, written as one CSV file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

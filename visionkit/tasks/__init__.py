@@ -1,1 +1,1 @@
-"""Tasks: what is trained, on which targets, and which number decides."""
+"""The LightningModule of each task, and facts about each task that need no torch (`visionkit.tasks.info`)."""

@@ -1,4 +1,4 @@
-"""The LightningModule under every task: one step function for all stages."""
+"""The base LightningModule of all tasks, with one step function for all stages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from visionkit.distributed.sync_batch_norm import without_statistics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
 
-__all__ = ["Metrics", "VisionTask", "images_that_count"]
+__all__ = ["Metrics", "VisionTask", "num_samples"]
 
 STAGES = ("train", "val", "test")
 OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
@@ -21,7 +21,7 @@ ScheduleFn = Callable[[int, int], float]
 
 
 class Metrics(Protocol):
-    """What a task asks of its metrics."""
+    """The interface of a task's metrics, besides a task-specific ``update``."""
 
     def gather(self) -> None: ...
     def scalars(self) -> dict[str, Tensor]: ...
@@ -30,18 +30,22 @@ class Metrics(Protocol):
 
 
 class VisionTask(pl.LightningModule, ABC):
-    """Trains and judges a `VisionModel`. A task adds `configure_metrics` and `update_metrics`.
+    """Trains and evaluates a `VisionModel`. A task adds `configure_metrics` and `update_metrics`.
 
-    Nothing is logged and nothing waits for the device within an epoch: losses and predictions are kept
-    on the device and become ``train/...``, ``val/...`` and ``test/...`` when the split has ended, over the
-    images of all processes, each counted once.
+    Within an epoch nothing is logged and nothing synchronises with the device: losses and predictions stay on the
+    device and become ``train/...``, ``val/...`` and ``test/...`` at the end of the split, over the images of all
+    processes, each counted once.
 
     Args:
-        model: Images (B, C, H, W) uint8 to a dict of outputs; ``loss`` and ``predict`` as the design says.
+        model: A `visionkit.models.VisionModel`: images (B, C, H, W) uint8 to a dict of outputs, ``loss``, ``predict``.
         class_names: The classes, in the order of their ids.
-        optimizer_fn: Makes the optimizer from the model; None where nothing is trained.
-        schedule_fn: (step, all steps) to a share of the highest learning rate.
-        hyper_parameters: Plain values that go into each checkpoint.
+        optimizer_fn: Makes the optimizer of the model; None for evaluation.
+        schedule_fn: (step, total steps) to a factor of the base learning rate.
+        hyper_parameters: Plain values stored in each checkpoint.
+
+    Attributes:
+        scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
+        tables: The newest tables of each stage.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.metrics: dict[str, Any] = {stage: self.configure_metrics(class_names, stage) for stage in STAGES}
         self._metric_modules = nn.ModuleList(self.metrics.values())
         self.losses = {stage: LossMeter() for stage in STAGES}
-        self.numbers: dict[str, float] = {}
+        self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self._sharded = False
 
@@ -70,10 +74,10 @@ class VisionTask(pl.LightningModule, ABC):
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
-        """Hand the outputs of a batch to the metrics of the stage."""
+        """Update the metrics of the stage with the outputs of a batch."""
 
     def configure_model(self) -> None:
-        """Where the Trainer shards models (``hardware.strategy=fsdp``), shard each stage, and then the rest."""
+        """Under FSDP (``hardware.strategy=fsdp``) shard each child of the backbone, then the rest of the model."""
         mesh = self._device_mesh
         if mesh is None or self._sharded:
             return
@@ -89,28 +93,28 @@ class VisionTask(pl.LightningModule, ABC):
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
-        if images_that_count(batch):
+        if num_samples(batch):
             self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
             self.update_metrics(outputs, batch, stage)
         return loss
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """As `nn.Module`, whose long way is spared for the one word that Lightning sets some forty times per step."""
+        """As `nn.Module`, with a short path for an attribute that Lightning sets about forty times per step."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
 
     def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
-        """Move a flat dict of tensors; Lightning's way walks any collection and costs more than a small step."""
+        """Move a flat dict of tensors; Lightning's own version walks any collection, slower than a small net's step."""
         return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one training batch, a scalar.
 
-        Among several processes it is weighted so that their mean is the mean over all samples of the global batch.
+        Several processes weight it so that its mean over them is the mean over all samples of the global batch.
         """
-        if images_that_count(batch):
+        if num_samples(batch):
             loss = self._step(batch, "train")
         else:
             with without_statistics(self.model):
@@ -118,48 +122,48 @@ class VisionTask(pl.LightningModule, ABC):
         return loss * batch["weight"] if "weight" in batch else loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Take one validation batch in."""
+        """Update losses and metrics with one validation batch."""
         self._step(batch, "val")
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Take one test batch in."""
+        """Update losses and metrics with one test batch."""
         self._step(batch, "test")
 
     def finish(self, stage: str) -> None:
-        """Turn what a stage has kept into ``numbers`` (``<stage>/<name>``) and ``tables``, and start it anew."""
+        """Compute ``scalars`` and ``tables`` of a stage and reset its losses and metrics."""
         losses, metrics = self.losses[stage], self.metrics[stage]
         if world_size() > 1:
             losses.gather()
             metrics.gather()
-        numbers: dict[str, float] = {}
+        scalars: dict[str, float] = {}
         if rank() == 0:
-            scalars = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
-            if scalars:
-                values = torch.stack([value.cpu().double() for value in scalars.values()]).tolist()
-                numbers = dict(zip(scalars, values, strict=True))
+            tensors = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
+            if tensors:
+                values = torch.stack([tensor.cpu().double() for tensor in tensors.values()]).tolist()
+                scalars = dict(zip(tensors, values, strict=True))
                 self.tables[stage] = metrics.tables()
-        numbers = broadcast_object(numbers)  # what is decided by them, all decide alike
-        if numbers:
-            self.numbers |= numbers
-            self.log_dict(numbers, batch_size=1)
+        scalars = broadcast_object(scalars)  # equal values lead to equal decisions in all processes
+        if scalars:
+            self.scalars |= scalars
+            self.log_dict(scalars, batch_size=1)
         losses.reset()
         metrics.reset()
 
     def on_validation_start(self) -> None:
-        """Judge one model: batch norm that is not synchronised has other running statistics in each process."""
+        """Copy the first process's buffers: without synchronisation batch norms' running statistics differ."""
         broadcast_buffers(self.model)
 
     def on_validation_epoch_end(self) -> None:
-        """Validation closes an epoch of training, so both splits' numbers appear together."""
+        """Finish the training epoch as well: it ends with its validation."""
         self.finish("train")
         self.finish("val")
 
     def on_test_epoch_end(self) -> None:
-        """Close the test split."""
+        """Finish the test split."""
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
-        """The optimizer; its learning rate is set in `optimizer_step`, from the number of the step alone."""
+        """Make the optimizer; `optimizer_step` sets its learning rate from the index of the step alone."""
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
@@ -167,13 +171,13 @@ class VisionTask(pl.LightningModule, ABC):
         return optimizer
 
     def on_train_start(self) -> None:
-        """Learn how long the schedule is; asked earlier, Lightning would set the loaders up before it restores them."""
+        """Read the schedule's length; earlier, this would make Lightning set up its loaders before restoring them."""
         self.total_steps = int(self.trainer.estimated_stepping_batches)
-        if rank():  # the same dropout on the images of each process would be less of it
+        if rank():  # other dropout masks in each process
             torch.manual_seed(torch.initial_seed() + rank())
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """One optimizer step at the learning rate of the schedule."""
+        """Set the learning rate by the schedule and do one optimizer step."""
         if self.schedule_fn is not None:
             factor = self.schedule_fn(self.global_step, self.total_steps)
             for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
@@ -181,10 +185,10 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer.step(closure=optimizer_closure)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the plain hyper-parameters in."""
+        """Store the plain hyper-parameters."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
 
 
-def images_that_count(batch: Mapping[str, Tensor]) -> int:
-    """How many of a batch's images are samples; none where it only keeps a process in step with the others."""
+def num_samples(batch: Mapping[str, Tensor]) -> int:
+    """The number of samples in a batch; 0 for a batch that only keeps a process in step with the others."""
     return len(batch["index"]) if "index" in batch else len(batch["images"])

@@ -1,4 +1,4 @@
-"""Image classification."""
+"""The task of image classification."""
 
 from torch import Tensor
 
@@ -12,10 +12,10 @@ class ClassifyTask(VisionTask):
     """Trains a classifier: outputs hold ``logits`` (B, K), batches hold ``label`` (B,) int64 in 0..K-1."""
 
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> ClassificationMetrics | RunningAccuracy:
-        """Accuracy in training, everything in validation and test."""
+        """Accuracy alone in training, all classification metrics in validation and test."""
         return RunningAccuracy() if stage == "train" else ClassificationMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
-        """Judge what `predict` gives; in training the logits suffice."""
+        """Update with the model's probabilities; in training with its logits."""
         scores = outputs["logits"] if stage == "train" else self.model.predict(outputs)["probabilities"]
         self.metrics[stage].update(scores, batch["label"])

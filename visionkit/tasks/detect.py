@@ -1,4 +1,4 @@
-"""Object detection."""
+"""The task of object detection."""
 
 from torch import Tensor
 
@@ -13,17 +13,17 @@ __all__ = ["DetectTask"]
 class DetectTask(VisionTask):
     """Trains a detector: batches hold ``boxes`` (B, M, 4) xyxy pixels and ``labels`` (B, M) int64, -1 for padding.
 
-    Validation and test batches hold the truth in pixels of the original images too, and there boxes are scored.
+    Validation and test batches also hold the ground truth in pixels of the original images, where boxes are evaluated.
     """
 
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> DetectionMetrics | NoMetrics:
-        """COCO's numbers in validation and test; in training the losses suffice."""
+        """COCO's metrics in validation and test, none in training."""
         return NoMetrics() if stage == "train" else DetectionMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
-        """Judge what `predict` gives, with resizing and padding undone."""
+        """Update with predicted boxes, rescaled to pixels of the original images; nothing in training."""
         if stage == "train":
             return
-        found = self.model.predict(outputs, batch["image_sizes"])
-        boxes = rescale_boxes(found["boxes"], batch["image_sizes"], batch["original_sizes"])
-        self.metrics[stage].update({**found, "boxes": boxes}, batch)
+        predictions = self.model.predict(outputs, batch["image_sizes"])
+        boxes = rescale_boxes(predictions["boxes"], batch["image_sizes"], batch["original_sizes"])
+        self.metrics[stage].update({**predictions, "boxes": boxes}, batch)

@@ -1,4 +1,4 @@
-"""What each task needs, is judged by, and is made of; known without torch."""
+"""Facts about each task, without torch: required targets, monitored metric and implementing classes."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ class TaskInfo:
 
     Attributes:
         name: As in ``task=NAME``.
-        target: What a data set must give, such as ``label``.
-        monitor: The number that decides which epoch was the best.
-        mode: ``max`` where a larger number is better, else ``min``.
-        module: The LightningModule, a `visionkit.tasks.base.VisionTask`; this and what follows as ``"module:Class"``.
-        inference: What predicts, a `visionkit.inference.base.Inference`.
-        drawing: What draws, a `visionkit.report.drawing.base.Drawing`.
-        writer: What writes predictions, a `visionkit.report.writers.base.ResultWriter`.
+        target: The targets that a data set must have, such as ``label``.
+        monitor: The metric that decides which epoch is the best.
+        mode: ``max`` if a larger metric is better, else ``min``.
+        module: The LightningModule, a `visionkit.tasks.base.VisionTask`; this and the following as ``"module:Class"``.
+        inference: Makes predictions, a `visionkit.inference.base.Inference`.
+        drawing: Draws the plots of a run, a `visionkit.report.drawing.base.Drawing`.
+        writer: Writes result files, a `visionkit.report.writers.base.ResultWriter`.
     """
 
     name: str
@@ -29,11 +29,11 @@ class TaskInfo:
     drawing: str
     writer: str
 
-    def better(self, new: float, old: float | None) -> bool:
-        """Whether a new score beats the best so far (None before the first); NaN never does."""
+    def better(self, new: float, best: float | None) -> bool:
+        """Whether a new score is better than the best so far (None before the first); NaN never does."""
         if new != new:
             return False
-        return old is None or (new > old if self.mode == "max" else new < old)
+        return best is None or (new > best if self.mode == "max" else new < best)
 
 
 TASKS: dict[str, TaskInfo] = {

@@ -1,4 +1,4 @@
-"""Instance segmentation."""
+"""The task of instance segmentation."""
 
 from visionkit.metrics.base import NoMetrics
 from visionkit.metrics.instances import InstanceMetrics
@@ -8,12 +8,12 @@ __all__ = ["InstanceTask"]
 
 
 class InstanceTask(DetectTask):
-    """Trains a detector that draws masks: batches hold ``masks`` (B, M, H, W) bool too, false for padding.
+    """Trains a detector with masks: batches also hold ``masks`` (B, M, H, W) bool, false for padding.
 
-    Validation and test batches hold ``truth_runs`` (B, L), masks at the size of the original images, too, and there
-    masks and boxes are scored.
+    Validation and test batches also hold ``truth_runs`` (B, L) uint8, run-length encoded masks at the size of the
+    original images, where masks and boxes are evaluated.
     """
 
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> InstanceMetrics | NoMetrics:
-        """COCO's numbers in validation and test; in training the losses suffice."""
+        """COCO's metrics in validation and test, none in training."""
         return NoMetrics() if stage == "train" else InstanceMetrics(class_names)

@@ -1,4 +1,4 @@
-"""The mean of the losses over a split, without waiting for the device at each batch."""
+"""The mean of the losses over a split, without synchronising with the device at each batch."""
 
 import torch
 from torch import Tensor
@@ -11,46 +11,49 @@ __all__ = ["LossMeter"]
 class LossMeter:
     """Means over images of named losses.
 
-    Sums are added up in place: results kept from every step would lie between the large blocks
-    that activations come and go in, and slow down every allocation.
+    Sums are updated in place: a tensor kept from every step would fragment the memory that activations are allocated
+    in, and slow down every allocation.
+
+    Attributes:
+        last: The total loss of the newest batch, a detached scalar, perhaps still being computed; None without one.
     """
 
     def __init__(self) -> None:
         self.last: Tensor | None = None
         self._sums: dict[str, Tensor] = {}
-        self._images = 0
+        self._num_images = 0
 
-    def update(self, losses: dict[str, Tensor], images: int) -> None:
-        """Take one batch in; the newest total loss is then in ``last``, perhaps still being computed.
+    def update(self, losses: dict[str, Tensor], num_images: int) -> None:
+        """Add the losses of one batch.
 
         Args:
             losses: Scalars that are means over the batch; ``loss`` is the total.
-            images: The size of the batch.
+            num_images: The size of the batch.
         """
         for name, loss in losses.items():
             if name not in self._sums:
-                exact = torch.float32 if loss.device.type == "mps" else torch.float64
-                self._sums[name] = torch.zeros((), device=loss.device, dtype=exact)
-            self._sums[name].add_(loss.detach(), alpha=images)
+                dtype = torch.float32 if loss.device.type == "mps" else torch.float64
+                self._sums[name] = torch.zeros((), device=loss.device, dtype=dtype)
+            self._sums[name].add_(loss.detach(), alpha=num_images)
         self.last = losses["loss"].detach()
-        self._images += images
+        self._num_images += num_images
 
     def gather(self) -> None:
-        """Take in, in the first process, what all others have seen."""
-        everyone = gather_objects(({name: float(total) for name, total in self._sums.items()}, self._images))
+        """Add, in the first process, the sums of all other processes."""
+        states = gather_objects(({name: float(total) for name, total in self._sums.items()}, self._num_images))
         sums: dict[str, float] = {}
-        for theirs, _ in everyone:
-            for name, total in theirs.items():
+        for process_sums, _ in states:
+            for name, total in process_sums.items():
                 sums[name] = sums.get(name, 0.0) + total
         self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}
-        self._images = sum(images for _, images in everyone)
+        self._num_images = sum(num_images for _, num_images in states)
 
     def means(self) -> dict[str, Tensor]:
-        """Each loss, a scalar; empty before the first batch."""
-        return {name: total / self._images for name, total in self._sums.items()}
+        """The mean of each loss, a scalar; empty before the first batch."""
+        return {name: total / self._num_images for name, total in self._sums.items()}
 
     def reset(self) -> None:
-        """Forget every batch."""
+        """Discard all batches."""
         self.last = None
         self._sums.clear()
-        self._images = 0
+        self._num_images = 0

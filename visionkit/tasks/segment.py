@@ -1,4 +1,4 @@
-"""Semantic segmentation."""
+"""The task of semantic segmentation."""
 
 from torch import Tensor
 
@@ -11,17 +11,17 @@ __all__ = ["SegmentTask"]
 
 
 class SegmentTask(VisionTask):
-    """Gives each pixel a class: outputs hold ``logits`` (B, K, H, W), batches ``mask`` (B, H, W) uint8, 255 ignored.
+    """Trains a segmenter: outputs hold ``logits`` (B, K, H, W), batches ``mask`` (B, H, W) uint8, 255 ignored.
 
-    Validation and test batches hold the truth in pixels of the original images too, and there masks are scored.
+    Validation and test batches also hold ``truth_mask`` in pixels of the original images, where masks are evaluated.
     """
 
     def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> SegmentationMetrics | NoMetrics:
-        """Overlaps of masks in validation and test; in training the losses suffice."""
+        """Metrics of masks in validation and test, none in training."""
         return NoMetrics() if stage == "train" else SegmentationMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
-        """Judge the most likely class of each pixel, with resizing and padding undone."""
+        """Update with the most likely class of each pixel of the original images; nothing in training."""
         if stage == "train":
             return
         masks = restore_masks(outputs["logits"].detach().float(), batch["image_sizes"], batch["original_sizes"])

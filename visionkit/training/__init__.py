@@ -1,1 +1,1 @@
-"""Training: settings, optimizers, the Trainer and its callbacks, checkpoints and run folders."""
+"""Training and evaluation of runs: setup, fit, optimizers, schedules, Lightning's Trainer, callbacks, workers."""

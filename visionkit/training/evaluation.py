@@ -1,11 +1,11 @@
-"""Judging a model on one split: the same way after training and by ``evaluate``."""
+"""Evaluation of a model on one split, both after training and by ``evaluate``."""
 
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from visionkit.console import Printer, number_table, print_json
+from visionkit.console import Printer, metrics_table, print_json
 from visionkit.distributed.comm import barrier, rank
 from visionkit.distributed.processes import Processes
 from visionkit.errors import ExitCode, UserError, did_you_mean
@@ -19,21 +19,21 @@ from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
 from visionkit.training.trainer import make_trainer, quiet
 
-__all__ = ["Evaluation", "evaluate_run", "evaluate_split", "final_numbers"]
+__all__ = ["Evaluation", "evaluate_run", "evaluate_split", "final_metrics"]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one split says about a model.
+    """The metrics of a model on one split.
 
     Attributes:
         split: ``train``, ``val`` or ``test``.
-        numbers: ``<split>/<name>`` to a number.
-        tables: Such as ``per_class`` and ``confusion_matrix``.
+        scalars: ``<split>/<name>`` to the value of each loss and metric.
+        tables: Tables by name, such as ``per_class`` and ``confusion_matrix``.
     """
 
     split: str
-    numbers: dict[str, float]
+    scalars: dict[str, float]
     tables: dict[str, Table]
 
 
@@ -47,95 +47,95 @@ def evaluate_split(
     debug: Debug,
     processes: Processes | None = None,
 ) -> Evaluation:
-    """Run a model over a split.
+    """Evaluate a model on a split.
 
     Args:
         task: The model and its metrics.
         datamodule: A `VisionDataModule` after ``setup``.
         split: ``train`` (without augmentation), ``val`` or ``test``.
-        hardware: Precision.
+        hardware: The precision is used.
         accelerator: ``cuda``, ``mps`` or ``cpu``.
-        debug: Limits.
-        processes: Those that share the split; None where this one has it all.
+        debug: The limit of batches is used.
+        processes: The processes that share the split; None for a single one.
 
     Raises:
-        UserError: If there is no such split; the message lists those there are.
+        UserError: If the data set has no such split.
     """
-    known = list(datamodule.sizes)
-    if split not in known:
+    splits = list(datamodule.sizes)
+    if split not in splits:
         raise UserError(
             f"split: found '{split}', but data set '{datamodule.info.name}' has no such split. "
-            f"Expected one of: {', '.join(known)}.{did_you_mean(split, known)} Try: split=val"
+            f"Expected one of: {', '.join(splits)}.{did_you_mean(split, splits)} Try: split=val"
         )
     with quiet():
         trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug, processes=processes)
         datamodule.trainer = trainer
         _test(trainer, task, datamodule.loader(split))
-    numbers = {
-        name.replace("test/", f"{split}/", 1): value for name, value in task.numbers.items() if name.startswith("test/")
+    scalars = {
+        name.replace("test/", f"{split}/", 1): value for name, value in task.scalars.items() if name.startswith("test/")
     }
-    return Evaluation(split, numbers, task.tables.get("test", {}))
+    return Evaluation(split, scalars, task.tables.get("test", {}))
 
 
 def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
-    """As ``trainer.test``, but Ctrl-C stays what it is: Lightning would make an exit of it, and deafen the process."""
-    before = signal.getsignal(signal.SIGINT)
+    """As ``trainer.test``, but raise KeyboardInterrupt, which Lightning turns into SystemExit, and restore the handler."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.test(task, dataloaders=loader, verbose=False)
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from None
         raise
 
 
-def final_numbers(
-    judged: Mapping[str, float], history: Sequence[Mapping[str, float]], *, best_epoch: int, parameters: int
+def final_metrics(
+    test_scalars: Mapping[str, float], history: Sequence[Mapping[str, float]], *, best_epoch: int, num_parameters: int
 ) -> dict[str, float]:
-    """What ``metrics.json`` holds.
+    """The content of ``metrics.json``.
 
     Args:
-        judged: The numbers of the split on which the best epoch was judged in the end.
-        history: A row per epoch, of which the best gives the validation numbers.
+        test_scalars: Losses and metrics of the best epoch on the split it was evaluated on after training.
+        history: A row per epoch; the best epoch's gives the validation metrics.
         best_epoch: Counted from 1.
-        parameters: How many the model has.
+        num_parameters: Of the model.
     """
     best_row = next((row for row in history if row["epoch"] == best_epoch), {})
-    validated = {name: value for name, value in best_row.items() if name.startswith("val/")}
+    val_scalars = {name: value for name, value in best_row.items() if name.startswith("val/")}
     return {
-        **judged,
-        **{name: value for name, value in validated.items() if name not in judged},
+        **test_scalars,
+        **{name: value for name, value in val_scalars.items() if name not in test_scalars},
         "best_epoch": best_epoch,
         "epochs": len(history),
         "training_seconds": round(sum(row["seconds"] for row in history), 2),
-        "parameters": parameters,
+        "parameters": num_parameters,
     }
 
 
 def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None = None) -> int:
-    """Judge the best epoch of a run on the data it was trained for, and print the numbers; nothing is written.
+    """Evaluate the best epoch of a run on its data set and print the metrics; nothing is written.
 
     Args:
         config: The run's configuration, perhaps with another ``hardware``, ``dataset.root`` or ``format``.
-        folder: The run.
-        processes: Those this one is one of.
-        split: ``train``, ``val`` or ``test``; None takes test where there is one.
+        folder: The run folder.
+        processes: The processes that share the split.
+        split: ``train``, ``val`` or ``test``; None for test if the data set has one, else val.
 
     Returns:
         0.
 
     Raises:
-        UserError: If the run or the split is not there, the weights do not fit, the data are of another kind than
-            those the model was trained on, or their division is lost.
+        UserError: If the run or the split does not exist, the weights do not fit, or the data set or its splits differ
+            from those of the training.
     """
     with processes.process_group():
         evaluation, notes = _evaluate(config, folder, processes, split=split)
         if rank() == 0:
             printer = Printer(to_stderr=config.format == "json")
             printer.print(*notes)
-            printer.print(number_table(evaluation.numbers, title=f"{evaluation.split} split of {folder.path}"))
+            printer.print(metrics_table(evaluation.scalars, title=f"{evaluation.split} split of {folder.path}"))
             if config.format == "json":
-                print_json({"run": str(folder.path), "split": evaluation.split, "metrics": evaluation.numbers})
+                print_json({"run": str(folder.path), "split": evaluation.split, "metrics": evaluation.scalars})
         barrier()
     return ExitCode.DONE
 
@@ -143,7 +143,7 @@ def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, 
 def _evaluate(
     config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None
 ) -> tuple[Evaluation, list[str]]:
-    """The evaluation, and what a person should know of the data."""
+    """The evaluation, and notes about the data for the user."""
     class_names = tuple(read_data_info(folder)["class_names"])
     model = load_run_model(folder)
     config.source.check(strict=config.strict)

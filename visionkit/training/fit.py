@@ -1,4 +1,4 @@
-"""From a validated configuration to a run folder with a tested model."""
+"""Training: from a validated configuration to a run folder with a trained and tested model."""
 
 from __future__ import annotations
 
@@ -43,29 +43,29 @@ def train(
     printer: Printer | None = None,
     shared: SharedCache | None = None,
 ) -> int:
-    """Train, test the best epoch, and leave everything in the run folder.
+    """Train, test the best epoch, and write all results to the run folder.
 
     Args:
-        config: The validated configuration; where a run goes on, it replaces that run's ``config.yaml``.
-        resume_from: A run that is continued in its own folder from its last checkpoint; None for a new one.
-        callbacks: Lightning callbacks that look on beside the run's own, after them; in one process.
-        printer: Says less, or elsewhere, than a run by itself; of several processes, the first says as little.
-        shared: The data that earlier runs in this process have read; in one process.
+        config: The validated configuration; in a resumed run it replaces the run's ``config.yaml``.
+        resume_from: The run to resume from its last checkpoint, in its own folder; None for a new run.
+        callbacks: Further Lightning callbacks, called after the run's own; for a run in a single process.
+        printer: The output, if not the default one; of several processes the first one prints.
+        shared: Images cached by earlier runs in this process; for a run in a single process.
 
     Returns:
         0, or 130 after Ctrl-C.
 
     Raises:
-        UserError: For what the user can mend; until training begins, nothing is written.
+        UserError: For mistakes of the user; before training begins, nothing is written then.
         ProcessError: If one of several processes failed.
     """
     if resume_from is None:
-        config.check_start()
+        config.check_initial_weights()
 
     from visionkit.distributed.processes import Processes
 
     processes = Processes.plan(config.hardware)
-    check_processes(config, processes, watched=bool(callbacks))
+    check_processes(config, processes, has_callbacks=bool(callbacks))
     if processes.to_launch:
         return launch_training(config, resume_from, processes, printer=printer)
     with processes.process_group():
@@ -93,16 +93,16 @@ def _train(
         if rank() == 0:
             export_best(run.folder)
             print_interrupted(run, saved=stop.saved)
-        if stop.together:
+        if stop.all_processes:
             barrier()
         return ExitCode.INTERRUPTED
-    if config.hardware.strategy == "fsdp" and processes.count > 1:  # what was trained lies in parts everywhere
+    if config.hardware.strategy == "fsdp" and processes.count > 1:  # the trained weights are sharded over the processes
         run = replace(run, model=build_model(config, run.data))
         task = _make_task(run, epochs=1)
     evaluation, best_epoch = _test(run, task)
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
-    barrier()  # a process that ends is taken for the end of the run
+    barrier()  # the launcher ends a run when one of its processes has ended
     return ExitCode.DONE
 
 
@@ -111,7 +111,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
     from visionkit.training.callbacks.display import ProgressDisplay
-    from visionkit.training.callbacks.divergence import Divergence
+    from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
@@ -123,10 +123,10 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     epochs = config.debug.epochs or config.recipe.epochs
     progress = Progress(ProgressDisplay(run.printer, epochs=epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, launched=is_worker())
-    broadcast_state(run.model)  # weights that training starts from have been read by the first process alone
+    interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
+    broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = _make_task(run, epochs=epochs)
-    behind = len(recorder.history)
+    num_previous = len(recorder.history)
     with quiet(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
@@ -137,19 +137,21 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, Divergence(), interrupt, recorder, *callbacks],
+            callbacks=[progress, StopOnDivergence(), interrupt, recorder, *callbacks],
         )
-        began = time.perf_counter()
+        start = time.perf_counter()
         trainer.fit(
             task,
             datamodule=run.datamodule,
             ckpt_path=None if resume_from is None else str(folder.last_checkpoint),
         )
-    seconds, trained = time.perf_counter() - began, len(recorder.history)
-    # Nothing but early stopping asks the Trainer to stop.
-    early = f", stopped early after epoch {trained}" if trainer.should_stop and trained < epochs else ""
-    what = f"trained for {seconds:.1f} s{early}" if trained > behind else f"all {trained} epochs were trained before"
-    run.printer.print(f"{what}; best epoch {recorder.best_epoch}", *new_notes(run))
+    seconds, num_trained = time.perf_counter() - start, len(recorder.history)
+    # Only early stopping sets should_stop.
+    stopped = f", stopped early after epoch {num_trained}" if trainer.should_stop and num_trained < epochs else ""
+    summary = f"trained for {seconds:.1f} s{stopped}"
+    if num_trained <= num_previous:
+        summary = f"all {num_trained} epochs were trained before"
+    run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
         draw_training(run, recorder, progress.first_batch)
     return recorder, task
@@ -161,7 +163,7 @@ def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     from visionkit.training.schedules import make_schedule
 
     recipe = run.config.recipe
-    # The scaler of 16-bit training cannot clip the gradients of a fused optimizer, and parts have no fused kernels.
+    # A fused optimizer supports neither gradient clipping with a gradient scaler nor sharded parameters.
     scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
     fused = not scaled and run.config.hardware.strategy != "fsdp"
     task: VisionTask = load(run.config.task.module)(
@@ -175,7 +177,7 @@ def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
 
 
 def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
-    """Test the best epoch, once."""
+    """Load the best epoch and evaluate it on the test split, or on the validation split where there is none."""
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.runs.checkpoint import export_best, load_best
     from visionkit.training.evaluation import evaluate_split
@@ -198,14 +200,14 @@ def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
 
 
 def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
-    """Keep the numbers of the test and say them."""
-    from visionkit.training.evaluation import final_numbers
+    """Write, draw and print the results of the test."""
+    from visionkit.training.evaluation import final_metrics
 
     folder = run.folder
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
-    kept = final_numbers(evaluation.numbers, recorder.history, best_epoch=best_epoch, parameters=parameters)
+    num_parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    metrics = final_metrics(evaluation.scalars, recorder.history, best_epoch=best_epoch, num_parameters=num_parameters)
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
-    folder.write_json(folder.metrics_file, kept)  # the last: a run that has it is done
-    print_results(run, evaluation, kept)
+    folder.write_json(folder.metrics_file, metrics)  # last: this file marks a finished run
+    print_results(run, evaluation, metrics)

@@ -1,4 +1,4 @@
-"""What a training tells the person who waits for it, in lines and in pictures."""
+"""Messages and plots of a training for its user."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["draw_results", "draw_training", "new_notes", "print_header", "print_
 
 
 def print_header(run: RunSetup) -> None:
-    """Say what will be trained on what, and where."""
+    """Print model, data, initial weights, device and folder of the run."""
     from visionkit.distributed.devices import device_name
 
     config, sizes = run.config, run.datamodule.sizes
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    num_parameters = sum(parameter.numel() for parameter in run.model.parameters())
     height, width = run.data["image_size"]
     lines = [
-        f"model    {config.backbone.name}, {parameters:,} parameters",
+        f"model    {config.backbone.name}, {num_parameters:,} parameters",
         f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
         f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
         *(f"         {note}" for note in new_notes(run)),
-        *(f"weights  {line}" for line in run.start),
-        *_division(run),
+        *(f"weights  {line}" for line in run.weight_notes),
+        *_parallelism_lines(run),
         f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
@@ -39,37 +39,39 @@ def print_header(run: RunSetup) -> None:
     run.printer.print(*lines)
 
 
-def _division(run: RunSetup) -> list[str]:
-    """How the work is shared, where it is."""
+def _parallelism_lines(run: RunSetup) -> list[str]:
+    """Lines about the division of the batch over processes; none for a single process."""
     from visionkit.distributed.sync_batch_norm import count_foreign_batch_norms
 
-    processes, size = run.processes, run.config.recipe.batch_size
+    processes, batch_size = run.processes, run.config.recipe.batch_size
     if processes.count == 1:
         return []
     machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
-    lines = [f"batch    {size} = {machines}{processes.per_node} processes x {size // processes.count}"]
-    foreign = count_foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
-    if foreign:
-        lines.append(f"         {foreign} batch norms are no torch layers: each process has its own statistics of them")
+    lines = [f"batch    {batch_size} = {machines}{processes.per_node} processes x {batch_size // processes.count}"]
+    num_foreign = count_foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
+    if num_foreign:
+        lines.append(
+            f"         {num_foreign} batch norms are no torch layers: each process has its own statistics of them"
+        )
     return lines
 
 
 def new_notes(run: RunSetup) -> list[str]:
-    """What has become known of the data since it was last asked: files that are read later may prove broken."""
-    new = [note for note in run.datamodule.notes if note not in run.notes]
-    run.notes.extend(new)
-    return new
+    """Notes about the data since the last call, such as files that turned out to be unreadable; they are recorded."""
+    notes = [note for note in run.datamodule.notes if note not in run.data_notes]
+    run.data_notes.extend(notes)
+    return notes
 
 
-def print_results(run: RunSetup, evaluation: Evaluation, kept: Mapping[str, float]) -> None:
-    """Say how the best epoch did, and what can be done with it.
+def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, float]) -> None:
+    """Print the metrics of the best epoch and the commands that can follow.
 
     Args:
         run: The run.
-        evaluation: Of the best epoch.
-        kept: What ``metrics.json`` holds.
+        evaluation: The evaluation of the best epoch.
+        metrics: The content of ``metrics.json``.
     """
-    from visionkit.console import number_table, print_json, print_next_steps
+    from visionkit.console import metrics_table, print_json, print_next_steps
 
     commands = [
         f"python -m visionkit evaluate {run.arguments}",
@@ -77,18 +79,18 @@ def print_results(run: RunSetup, evaluation: Evaluation, kept: Mapping[str, floa
     ]
     run.printer.print(*new_notes(run))
     run.printer.print(
-        number_table(evaluation.numbers, title=f"{evaluation.split} split, epoch {kept['best_epoch']:.0f}")
+        metrics_table(evaluation.scalars, title=f"{evaluation.split} split, epoch {metrics['best_epoch']:.0f}")
     )
     if evaluation.split == "val":
         run.printer.print("There is no test split: these are validation numbers, by which the epoch was chosen.")
     run.printer.print(f"Everything lies in {run.folder.path}")
     print_next_steps(run.printer, commands)
     if run.config.format == "json":
-        print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(kept), "next": commands})
+        print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(metrics), "next": commands})
 
 
 def draw_training(run: RunSetup, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
-    """Draw the curves and the first batch, as the model got it, unless there was none."""
+    """Plot the curves and the first batch of the training, if there was one."""
     recorder.draw_curves()
     if first_batch:
         path = run.folder.plots / "train_batch.png"
@@ -96,7 +98,7 @@ def draw_training(run: RunSetup, recorder: Recorder, first_batch: Mapping[str, A
 
 
 def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
-    """Draw the tables of the evaluation, and some predictions beside the truth."""
+    """Plot the tables of the evaluation, and example predictions beside the ground truth."""
     task, class_names, plots = run.config.task, run.data["class_names"], run.folder.plots
     drawing = load(task.drawing)()
     drawing.tables(evaluation.tables, class_names, plots)
@@ -106,17 +108,17 @@ def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
 
 
 def print_interrupted(run: RunSetup, *, saved: bool) -> None:
-    """Say where an interrupted run stands, and how it goes on.
+    """Print the state of an interrupted run and the command that resumes it.
 
     Args:
-        run: The run, the weights of whose best epoch have been written if there was one.
-        saved: Whether its last batch lies in the checkpoint.
+        run: The run; the weights of its best epoch have been exported if it has one.
+        saved: Whether the checkpoint holds the state after the last batch.
     """
     folder = run.folder
     if saved or folder.last_checkpoint.exists():
-        what = "after the current batch" if saved else "at once; the last finished epoch is saved"
+        moment = "after the current batch" if saved else "at once; the last finished epoch is saved"
         run.printer.print(
-            f"Interrupted {what}. Checkpoint: {folder.last_checkpoint}",
+            f"Interrupted {moment}. Checkpoint: {folder.last_checkpoint}",
             f"Go on: python -m visionkit train {run.arguments} resume=true",
         )
     else:

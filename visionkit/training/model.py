@@ -1,4 +1,4 @@
-"""What a training is made of: the facts of its data, its model, the weights it starts from or goes on with."""
+"""The model of a training, its initial weights, and the facts about the data that it depends on."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
 
 
 def load_initial_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
-    """Load the weights that the configuration names; if they come with a mean and std, these become the run's.
+    """Load the weights named in the configuration; their mean and std, if they have any, become the run's.
 
     Args:
-        model: As `build_model` made it.
+        model: The result of `build_model`.
         config: The configuration.
-        data: The facts of the data; ``mean`` and ``std`` are replaced.
+        data: The result of `data_info`; its ``mean`` and ``std`` are replaced.
 
     Returns:
-        Lines for the person who trains.
+        Lines to print.
 
     Raises:
-        UserError: If there are no such weights, they cannot be read, or do not fit.
+        UserError: If the weights do not exist, cannot be read, or do not fit.
     """
     from visionkit.models.weights.load import load_initial_weights
 
-    start = load_initial_weights(model, weights=config.weights, backbone_weights=config.backbone.weights)
-    if start.mean_std is not None:
-        data["mean"], data["std"] = map(list, start.mean_std)
+    loaded = load_initial_weights(model, weights=config.weights, backbone_weights=config.backbone.weights)
+    if loaded.mean_std is not None:
+        data["mean"], data["std"] = map(list, loaded.mean_std)
     if config.weights is None and config.backbone.weights is None:
         return []
-    what = config.weights or f"{config.backbone.weights}, in the backbone alone"
+    source = config.weights or f"{config.backbone.weights}, in the backbone alone"
     mean, std = (" ".join(f"{value:.4g}" for value in data[key]) for key in ("mean", "std"))
-    whose = "the data's" if start.mean_std is None else "their own"
-    return [f"{what}; {whose} mean {mean}, std {std}", *(note.removeprefix("weights: ") for note in start.notes)]
+    origin = "the data's" if loaded.mean_std is None else "their own"
+    return [f"{source}; {origin} mean {mean}, std {std}", *(note.removeprefix("weights: ") for note in loaded.notes)]
 
 
 def data_info(config: RunConfig, datamodule: Any) -> dict[str, Any]:
-    """What a model must know of its data, as ``data.json`` keeps it."""
+    """The facts about the data that a model depends on: the content of ``data.json``."""
     info = datamodule.info
+    balanced = config.plain["head"].get("class_weights") == "balanced"
     return {
         "name": info.name,
         "class_names": list(info.class_names),
@@ -57,12 +58,12 @@ def data_info(config: RunConfig, datamodule: Any) -> dict[str, Any]:
         "mean": list(info.mean),
         "std": list(info.std),
         "category_ids": None if info.category_ids is None else list(info.category_ids),
-        "class_weights": _balanced(datamodule) if config.plain["head"].get("class_weights") == "balanced" else None,
+        "class_weights": _balanced_class_weights(datamodule) if balanced else None,
     }
 
 
-def _balanced(datamodule: Any) -> list[float]:
-    """Weights inverse to the classes' frequencies, 1 on average over the images; 0 for a class without images."""
+def _balanced_class_weights(datamodule: Any) -> list[float]:
+    """Weights inverse to class frequencies, 1 on average over all counted items; 0 for a class without any."""
     counts = datamodule.class_counts().tolist()
     present = sum(count > 0 for count in counts)
     return [sum(counts) / (present * count) if count else 0.0 for count in counts]

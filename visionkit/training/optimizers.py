@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers and their parameter groups."""
 
 import torch
 from torch import nn
@@ -6,20 +6,17 @@ from torch import nn
 from visionkit.settings import Adam as AdamSettings
 from visionkit.settings import AdamW, Optimizer, Sgd
 
-__all__ = [
-    "make_optimizer",
-    "parameter_groups",
-]
+__all__ = ["make_optimizer", "parameter_groups"]
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
     """Split the trainable parameters by whether weight decay applies to them.
 
-    Decay spares parameters with at most one dimension: biases, and scale and shift of norms
+    Parameters with at most one dimension have none: biases, and scale and shift of norms
     (He et al. 2019, "Bag of Tricks", section 3.1).
 
     Returns:
-        The groups that are not empty, for a torch optimizer.
+        The non-empty parameter groups of a torch optimizer.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, object]] = [
@@ -30,13 +27,13 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str,
 
 
 def make_optimizer(model: nn.Module, *, settings: Optimizer, lr: float, fused: bool = True) -> torch.optim.Optimizer:
-    """Build the optimizer over the trainable parameters of a model that already lies on its device.
+    """Build the optimizer of the trainable parameters of a model that is already on its device.
 
     Args:
-        model: Whose parameters are trained.
-        settings: A kind of optimizer and its values.
-        lr: The highest learning rate.
-        fused: Whether one kernel updates all parameters, on devices that have such kernels.
+        model: The model to train.
+        settings: The type of optimizer and its hyper-parameters.
+        lr: The base learning rate, the highest of the schedule.
+        fused: Whether to use torch's fused kernels where the device has them.
     """
     groups = parameter_groups(model, weight_decay=settings.weight_decay)
     fused = fused and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
@@ -46,5 +43,5 @@ def make_optimizer(model: nn.Module, *, settings: Optimizer, lr: float, fused: b
         )
     if not isinstance(settings, AdamSettings):
         raise TypeError(f"no optimizer is built from {type(settings).__name__}")
-    kind = torch.optim.AdamW if isinstance(settings, AdamW) else torch.optim.Adam
-    return kind(groups, lr=lr, betas=settings.betas, eps=settings.eps, fused=fused or None)
+    optimizer_class = torch.optim.AdamW if isinstance(settings, AdamW) else torch.optim.Adam
+    return optimizer_class(groups, lr=lr, betas=settings.betas, eps=settings.eps, fused=fused or None)

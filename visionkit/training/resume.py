@@ -1,4 +1,4 @@
-"""Whether a run can go on, and with which data."""
+"""Checks of whether a run can be resumed, and the data info it is resumed with."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["check_resumable", "stored_data_info"]
 
 
 def check_resumable(config: RunConfig, folder: RunFolder) -> None:
-    """Look, without torch, whether a run can go on.
+    """Check, without torch, that a run can be resumed.
 
     Raises:
-        UserError: If it has no whole checkpoint, or more epochs behind it than are asked for.
+        UserError: If it has no intact checkpoint, or was trained for more epochs than requested.
     """
     if not folder.last_checkpoint.is_file():
         raise UserError(
@@ -40,10 +40,10 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
 
 
 def stored_data_info(folder: RunFolder, datamodule: Any) -> dict[str, Any]:
-    """What the model of a run that goes on was made for, with the data at hand checked against it.
+    """The data info stored in a run's folder, after a check that the present data set and its splits agree with it.
 
     Raises:
-        UserError: If the data are of another kind, or their division is lost.
+        UserError: If the data set or its splits differ.
     """
     from visionkit.runs.checkpoint import check_data, check_splits, read_data_info
 

@@ -1,4 +1,4 @@
-"""A training made ready: its folder, data and model, the same in each of its processes."""
+"""The setup of a training: run folder, data and model, equal in all its processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSetup", "check_processes", "check_same_command", "launch_training", "set_up"]
 
-_OF_EACH_MACHINE = frozenset(
+_PER_MACHINE_KEYS = frozenset(
     {
         "dataset.cache_mb", "dataset.num_workers", "dataset.root", "format", "hardware.devices", "hardware.node_rank",
         "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
@@ -31,7 +31,7 @@ _OF_EACH_MACHINE = frozenset(
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What the steps of a training share."""
+    """A training that is ready to start, in one of its processes."""
 
     config: RunConfig
     folder: RunFolder
@@ -40,37 +40,37 @@ class RunSetup:
     datamodule: Any
     data: dict[str, Any]
     model: Any
-    start: list[str] = field(default_factory=list)
-    """What is to be said of the weights that training starts from."""
-    notes: list[str] = field(default_factory=list)
-    """What has been said of the data."""
+    weight_notes: list[str] = field(default_factory=list)
+    """Lines about the initial weights."""
+    data_notes: list[str] = field(default_factory=list)
+    """Notes about the data that have been printed already."""
 
     @property
     def arguments(self) -> str:
-        """What names this run in a command: ``run=...``, and the plugins, which no file may choose."""
-        words = [f"run={shlex.quote(str(self.folder.path))}"]
+        """The arguments that name this run in a command: ``run=...``, and the plugins, which no file may choose."""
+        arguments = [f"run={shlex.quote(str(self.folder.path))}"]
         if self.config.plugins:
-            words.append(shlex.quote(f"plugins=[{','.join(self.config.plugins)}]"))
-        return " ".join(words)
+            arguments.append(shlex.quote(f"plugins=[{','.join(self.config.plugins)}]"))
+        return " ".join(arguments)
 
 
-def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -> None:
-    """Make sure that a training can be spread as it is to be.
+def check_processes(config: RunConfig, processes: Processes, *, has_callbacks: bool) -> None:
+    """Check that a training can run in its processes.
 
     Args:
-        config: The run.
-        processes: What it is to be spread over.
-        watched: Whether callbacks of this process are to look on.
+        config: The configuration.
+        processes: The processes of the run.
+        has_callbacks: Whether the caller passes callbacks, which work in a single process only.
 
     Raises:
-        UserError: If the global batch does not divide, or callbacks are to look on from another process.
+        UserError: If the global batch is not divisible by the processes, or there are callbacks and several processes.
     """
     if processes.count == 1:
         return
     from visionkit.data.sampler import check_batch_size
 
     check_batch_size(config.recipe.batch_size, processes.count)
-    if watched:
+    if has_callbacks:
         raise UserError(
             f"hardware.devices: found {processes.count} processes, but what looks on while a run trains, as a "
             "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or no pruning"
@@ -78,26 +78,26 @@ def check_processes(config: RunConfig, processes: Processes, *, watched: bool) -
 
 
 def check_same_command(plain: Mapping[str, Any]) -> None:
-    """Make sure, in all processes of a run, that the machines were given the same one.
+    """Check, in all processes of a run, that all machines were given the same command.
 
-    Else they would wait for each other for ever, or train something that nobody asked for.
+    With different configurations processes would deadlock or train something that nobody requested.
 
     Args:
         plain: The configuration of this process.
 
     Raises:
-        UserError: In all of them, if that of any differs from the first process's.
+        UserError: In all processes, if the configuration of any differs from the first process's.
     """
     from visionkit.distributed.comm import all_reduce_sum, broadcast_object
 
-    mine, first = dict(_leaves(plain)), dict(_leaves(broadcast_object(plain)))
-    differ = [key for key in first | mine if mine.get(key) != first.get(key) and key not in _OF_EACH_MACHINE]
+    own, first = dict(_flatten(plain)), dict(_flatten(broadcast_object(plain)))
+    differ = [key for key in first | own if own.get(key) != first.get(key) and key not in _PER_MACHINE_KEYS]
     if all_reduce_sum([len(differ)]) == [0]:
         return
     if differ:
-        found, there = (describe(leaves.get(differ[0])) for leaves in (mine, first))
+        found, expected = (describe(values.get(differ[0])) for values in (own, first))
         raise UserError(
-            f"{differ[0]}: found {found} on this machine and {there} on the first one. Expected the same command on "
+            f"{differ[0]}: found {found} on this machine and {expected} on the first one. Expected the same command on "
             "every machine, but for its own hardware.node_rank. Type here what was typed there."
         )
     raise UserError(
@@ -109,19 +109,19 @@ def check_same_command(plain: Mapping[str, Any]) -> None:
 def launch_training(
     config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, printer: Printer | None = None
 ) -> int:
-    """Train in processes that are started for it.
+    """Train in newly started processes.
 
     Args:
-        config: The run.
-        resume_from: The run that goes on; None for a new one.
-        processes: How many.
-        printer: Whether the first process says as little as one run among many; None for all there is to say.
+        config: The configuration.
+        resume_from: The run to resume; None for a new one.
+        processes: The processes to start.
+        printer: Its ``brief`` is passed on to the first process; None for full output.
 
     Returns:
         As `visionkit.distributed.launch.launch`.
 
     Raises:
-        UserError: If the run's folder is of no use, or what a process says.
+        UserError: If the run's folder cannot be used, or a process ended with one.
         ProcessError: If a process failed otherwise.
     """
     from visionkit.distributed.launch import launch
@@ -130,11 +130,11 @@ def launch_training(
         check_resumable(config, resume_from)
     elif config.hardware.node_rank == 0:
         RunFolder.check_free(config.run_dir)
-    words = {
+    arguments = {
         "resume_from": None if resume_from is None else str(resume_from.path),
         "brief": printer is not None and printer.brief,
     }
-    return launch("train", config.plain, words, processes=processes, hardware=config.hardware)
+    return launch("train", config.plain, arguments, processes=processes, hardware=config.hardware)
 
 
 def set_up(
@@ -145,17 +145,17 @@ def set_up(
     printer: Printer | None = None,
     shared: SharedCache | None = None,
 ) -> RunSetup:
-    """Let the first process make the run's folder, data and model, and the others theirs after it.
+    """Create the run's folder, data and model in the first process, and after it data and model in the others.
 
     Args:
-        config: The run.
-        resume_from: The run that goes on; None for a new one.
-        processes: What it is spread over.
-        printer: The first process's; a run by itself makes its own.
-        shared: The data that earlier runs in this process have read.
+        config: The configuration.
+        resume_from: The run to resume; None for a new one.
+        processes: The processes of the run.
+        printer: The output of the first process; None for the default one.
+        shared: Images cached by earlier runs in this process.
 
     Raises:
-        UserError: If anything is wrong; there is then no run folder.
+        UserError: If configuration, data or weights are wrong; no new run folder is left then.
     """
     from visionkit.distributed.comm import broadcast_object, rank
     from visionkit.training.trainer import seed
@@ -163,22 +163,22 @@ def set_up(
     check_same_command(config.plain)
     seed(config.seed)
     printer = printer or Printer(to_stderr=config.format == "json")
-    first = _prepare_first(config, resume_from, processes, printer, shared) if rank() == 0 else None
-    told = broadcast_object(None if first is None else (first.folder.path, first.data, first.datamodule.sizes))
-    if first is not None or told is None:
+    first = _set_up_first(config, resume_from, processes, printer, shared) if rank() == 0 else None
+    facts = broadcast_object(None if first is None else (first.folder.path, first.data, first.datamodule.sizes))
+    if first is not None or facts is None:
         return cast(RunSetup, first)
-    path, data, sizes = told
-    return _follow(config, RunFolder(path), data, sizes, processes, resume=resume_from is not None)
+    path, data, sizes = facts
+    return _set_up_other(config, RunFolder(path), data, sizes, processes, resume=resume_from is not None)
 
 
-def _prepare_first(
+def _set_up_first(
     config: RunConfig,
     resume_from: RunFolder | None,
     processes: Processes,
     printer: Printer,
     shared: SharedCache | None,
 ) -> RunSetup:
-    """Everything that can go wrong goes wrong here, before there is a run folder."""
+    """The setup of the first process; all errors of the user are raised before the run folder is written."""
     if resume_from is not None:
         check_resumable(config, resume_from)
     folder = resume_from or RunFolder.plan(config.name, config.run_dir)
@@ -188,21 +188,21 @@ def _prepare_first(
             folder.reserve()
         datamodule = config.datamodule(folder.splits_file, shared=shared)
         datamodule.prepare_data()
-        known = None if resume_from is None else stored_data_info(resume_from, datamodule)
+        stored = None if resume_from is None else stored_data_info(resume_from, datamodule)
         datamodule.setup("fit")
-        data = known or data_info(config, datamodule)
+        data = stored or data_info(config, datamodule)
         model = build_model(config, data)
-        start = load_initial_weights(model, config, data) if known is None else []
+        weight_notes = load_initial_weights(model, config, data) if stored is None else []
     except BaseException:
         folder.discard()
         raise
     folder.start(config.plain)
     folder.write_json(folder.data_file, data)
     printer.log_to(folder.log_file)
-    return RunSetup(config, folder, printer, processes, datamodule, data, model, start)
+    return RunSetup(config, folder, printer, processes, datamodule, data, model, weight_notes)
 
 
-def _follow(
+def _set_up_other(
     config: RunConfig,
     folder: RunFolder,
     data: dict[str, Any],
@@ -211,7 +211,7 @@ def _follow(
     *,
     resume: bool,
 ) -> RunSetup:
-    """What the first process has made, once more; its weights come when training begins."""
+    """The setup of another process; its weights are broadcast from the first one when training begins."""
     if resume and not folder.last_checkpoint.is_file():
         raise UserError(
             f"resume: this machine does not see '{folder.last_checkpoint}'. A run in several processes goes on where "
@@ -228,10 +228,10 @@ def _follow(
     return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
 
 
-def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
+def _flatten(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted keys and values of a nested mapping."""
     for key, value in plain.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, told to be quiet and to write nowhere but into the run folder."""
+"""Lightning's Trainer, silent and writing to the run folder alone."""
 
 import contextlib
 import logging
@@ -25,8 +25,8 @@ __all__ = ["PRECISIONS", "SafeCheckpointIO", "make_trainer", "quiet", "seed"]
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
-# The toolkit has its own progress, its own log, and chooses the number of workers itself.
-IRRELEVANT = (
+# The toolkit displays progress, logs and chooses the number of workers itself.
+IGNORED_WARNINGS = (
     r".*does not have many workers.*",
     r".*The number of training batches.*",
     r".*You are trying to `self.log\(\)`.*",
@@ -44,53 +44,53 @@ IRRELEVANT = (
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Reads checkpoints as data alone: a file that holds code is refused."""
+    """Loads checkpoints with ``weights_only=True``: a file that holds code is refused."""
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
-        """As `torch.load` with ``weights_only=True``, whatever was asked for."""
+        """As `torch.load` with ``weights_only=True``, whatever the argument."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
 
 
 class FetchTimer(PassThroughProfiler):
-    """Times the fetching of training batches and nothing else.
+    """A Lightning profiler that only times the fetching of training batches.
 
-    Lightning enters ``profile`` some forty times per step, and its own makes a generator each time.
+    Lightning enters ``profile`` about forty times per step; its own version creates a generator each time.
 
     Attributes:
-        seconds: Spent so far waiting for training batches.
+        seconds: Time spent so far waiting for training batches.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
-        self._began = 0.0
-        self._nothing = contextlib.nullcontext()
+        self._start_time = 0.0
+        self._null_context = contextlib.nullcontext()
 
     def profile(self, action_name: str) -> Any:
         """A context that does nothing."""
-        return self._nothing
+        return self._null_context
 
     def start(self, action_name: str) -> None:
-        """A batch is asked for."""
-        self._began = time.perf_counter()
+        """Start the clock."""
+        self._start_time = time.perf_counter()
 
     def stop(self, action_name: str) -> None:
-        """It is there."""
+        """Stop the clock; add the time if a training batch was fetched."""
         if action_name.endswith("train_dataloader_next"):
-            self.seconds += time.perf_counter() - self._began
+            self.seconds += time.perf_counter() - self._start_time
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hush Lightning's announcements and the warnings that do not concern a user of this toolkit."""
+    """A context that silences Lightning's messages and the warnings that do not concern a user of this toolkit."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            for message in IRRELEVANT:
+            for message in IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
             yield
     finally:
@@ -98,9 +98,9 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def seed(number: int) -> None:
-    """Seed Python, NumPy and torch, here and in the loaders' workers."""
-    pl.seed_everything(number, workers=True, verbose=False)
+def seed(value: int) -> None:
+    """Seed Python, NumPy and torch, in this process and in the workers of data loaders."""
+    pl.seed_everything(value, workers=True, verbose=False)
 
 
 def make_trainer(
@@ -118,17 +118,17 @@ def make_trainer(
     """Build the Trainer.
 
     Args:
-        hardware: Precision.
+        hardware: Precision and strategy.
         accelerator: ``cuda``, ``mps`` or ``cpu``.
-        debug: Limits.
-        processes: Those this one is one of; None where it is alone.
-        recipe: None where nothing is trained.
-        folder: The run; None where nothing is written.
-        logger: None for none.
-        info: The number that early stopping looks at.
-        callbacks: Those of the run.
+        debug: Limits of epochs and batches.
+        processes: The processes of the run; None for a single one.
+        recipe: Epochs, accumulation, clipping and early stopping; None for evaluation.
+        folder: The run folder; None to write nothing.
+        logger: The logger; None for none.
+        info: The metric monitored by early stopping.
+        callbacks: The run's callbacks.
     """
-    every = list(callbacks)
+    all_callbacks = list(callbacks)
     training: dict[str, Any] = {"max_epochs": 0}
     if recipe is not None:
         training = {
@@ -138,12 +138,14 @@ def make_trainer(
         }
         if recipe.early_stopping is not None and info is not None:
             patience = recipe.early_stopping.patience
-            every.append(EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0, strict=False))
+            all_callbacks.append(
+                EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0, strict=False)
+            )
     return pl.Trainer(
         accelerator=accelerator,
-        **_spread(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
+        **_strategy_arguments(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
         precision=PRECISIONS[hardware.precision],
-        callbacks=every,
+        callbacks=all_callbacks,
         logger=_make_logger(logger, folder),
         default_root_dir=str(folder.path) if folder is not None else None,
         enable_checkpointing=recipe is not None,
@@ -159,14 +161,14 @@ def make_trainer(
     )
 
 
-def _spread(processes: Processes | None, *, sharded: bool) -> dict[str, Any]:
+def _strategy_arguments(processes: Processes | None, *, sharded: bool) -> dict[str, Any]:
     if processes is None or processes.count == 1:
-        # A variable of some cluster in the environment must not turn a single process into a part of a group.
+        # Keeps a cluster's environment variables from turning a single process into a member of a group.
         return {"devices": 1, "plugins": [LightningEnvironment(), SafeCheckpointIO()]}
     return {
         "devices": processes.per_node,
         "num_nodes": processes.num_nodes,
-        # The task shares the buffers when a model is judged; in between, nobody reads another process's.
+        # DDP need not broadcast buffers in each step: the task does it before each validation.
         "strategy": ModelParallelStrategy(
             data_parallel_size=processes.count, tensor_parallel_size=1, save_distributed_checkpoint=False
         )

@@ -1,4 +1,4 @@
-"""One of several processes of a run, as `visionkit.distributed.launch` starts them."""
+"""The program of a worker: one of the processes of a run, started by `visionkit.distributed.launch`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ REPORT_SECONDS = 10.0
 
 
 def main() -> int:
-    """Do this process's part of the job; the words on the command line are the plugins.
+    """Run the job of this worker; its command line arguments are the plugins.
 
     Returns:
-        The exit code. Why it is not 0, is told to the process that launched this one.
+        The exit code. The reason of a failure is reported to the launching process.
     """
     _end_with_parent(int(os.environ[LAUNCHER]))
     files = Path(os.environ[WORKER_FILES])
@@ -39,15 +39,15 @@ def main() -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:
         if _caused_elsewhere(error):
-            # Whoever has died says why, or is seen to be dead, and ends this process as well.
+            # The launcher notices the failed process and ends this one, unless it failed on another machine.
             time.sleep(REPORT_SECONDS)
             reason = f"another process of the run, on another machine, is gone ({error})."
             report_error(ExitCode.INTERNAL_ERROR, f"visionkit: {reason}", reason=reason)
             return ExitCode.INTERNAL_ERROR
-        fault = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
+        hint = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
         report_error(
             ExitCode.INTERNAL_ERROR,
-            traceback.format_exc() + fault,
+            traceback.format_exc() + hint,
             reason=f"{type(error).__name__}: {error}".split("\n")[0],
         )
         return ExitCode.INTERNAL_ERROR
@@ -73,9 +73,9 @@ def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
 
 
 def _caused_elsewhere(error: Exception) -> bool:
-    """Whether an error only says that another process does not answer any more.
+    """Whether an error only means that another process does not respond any more.
 
-    gloo has no class of errors for it: it is a bare one, out of torch's own calls, that names the transport's source.
+    gloo raises a bare RuntimeError for it from within torch, recognised by the path of its transport's source file.
     """
     import torch
     from torch.distributed import DistError
@@ -85,12 +85,12 @@ def _caused_elsewhere(error: Exception) -> bool:
     if isinstance(error, DistError):
         return True
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    below = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(comm.__file__)
-    return type(error) is RuntimeError and below and "/gloo/transport/" in str(error)
+    in_torch = raised_in.is_relative_to(Path(torch.__file__).parent) or raised_in == Path(comm.__file__)
+    return type(error) is RuntimeError and in_torch and "/gloo/transport/" in str(error)
 
 
 def _end_with_parent(parent: int) -> None:
-    """Where the launching process is killed, or has been already, leave nothing behind (Linux: PR_SET_PDEATHSIG)."""
+    """Make the kernel kill this process if the launching process is killed (Linux: PR_SET_PDEATHSIG)."""
     if sys.platform != "linux":
         return
     import ctypes

@@ -1,1 +1,1 @@
-"""What happens beside a training step: progress, checkpoints, the table of epochs, interruption."""
+"""Lightning callbacks of a training: progress, checkpoints and history, divergence, interruption, scores."""

@@ -1,4 +1,4 @@
-"""How progress looks: a bar that lives on a terminal, a line per epoch elsewhere."""
+"""The display of training progress: a bar within each epoch on a terminal, a line per epoch everywhere."""
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -8,11 +8,11 @@ __all__ = ["ProgressDisplay", "epoch_line"]
 
 
 class ProgressDisplay:
-    """Shows the batches of an epoch on a terminal; prints a line when an epoch has ended.
+    """Shows the batches of an epoch on a terminal, and prints a line after each epoch.
 
     Args:
-        printer: Where to.
-        epochs: How many there will be.
+        printer: The output.
+        epochs: The number of epochs of the run.
     """
 
     def __init__(self, printer: Printer, *, epochs: int) -> None:
@@ -21,11 +21,11 @@ class ProgressDisplay:
         self._bar: Progress | None = None
 
     def start_epoch(self, epoch: int, batches: int) -> None:
-        """Begin a bar for this epoch, counted from 1."""
+        """Start the bar of an epoch, counted from 1."""
         self.stop()
         if not self.printer.console.is_terminal:
             return
-        # No refresh thread: it would take turns with the training loop, which refreshes a few times a second itself.
+        # No refresh thread: it would compete with the training loop, which itself refreshes a few times a second.
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=24),
@@ -40,36 +40,36 @@ class ProgressDisplay:
         self._bar.add_task("", total=batches, epoch=epoch, epochs=self.epochs)
 
     def update(self, batches: int, *, loss: float, images_per_second: float, data_share: float) -> None:
-        """Move the bar."""
+        """Advance the bar to a number of batches, with the loss and the speed beside it."""
         if self._bar is not None:
             text = f"loss {loss:.4f}  {images_per_second:,.0f} images/s  waits for data {data_share:.0%}"
             self._bar.update(self._bar.task_ids[0], completed=batches, description=text, refresh=True)
 
     def validate(self) -> None:
-        """Say that the bar stands because validation runs."""
+        """Show that validation runs."""
         if self._bar is not None:
             bar = self._bar.tasks[0]
             self._bar.update(bar.id, completed=bar.total, description="validation", refresh=True)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def end_epoch(self, line: str) -> None:
-        """Take the bar away and leave a line."""
+        """Remove the bar and print a line."""
         self.stop()
         self.printer.announce(line)
 
 
 def epoch_line(row: dict[str, float], *, epochs: int, monitor: str, best: bool) -> str:
-    """One epoch in one line.
+    """The summary of an epoch in one line.
 
     Args:
-        row: As in ``metrics.csv``.
-        epochs: How many there will be.
-        monitor: The number that decides.
+        row: The epoch's row of ``metrics.csv``.
+        epochs: The number of epochs of the run.
+        monitor: The metric that decides which epoch is the best.
         best: Whether this epoch is the best so far.
     """
     width = len(str(epochs))

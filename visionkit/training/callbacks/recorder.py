@@ -1,4 +1,4 @@
-"""After each epoch: a row of numbers, the newest checkpoint, and the best one."""
+"""Writes metrics, the newest and the best checkpoint after each epoch."""
 
 import time
 from typing import Any
@@ -15,21 +15,21 @@ from visionkit.training.callbacks.progress import Progress
 
 __all__ = ["Recorder"]
 
-SECONDS_BETWEEN_CURVES = 30.0
+CURVES_SECONDS = 30.0
 
 
 class Recorder(Checkpoint):
-    """Writes ``metrics.csv``, ``checkpoints/last.ckpt`` and ``checkpoints/best.ckpt``, each as a whole or not at all.
+    """Writes ``metrics.csv``, ``checkpoints/last.ckpt`` and ``checkpoints/best.ckpt``, each atomically.
 
     Args:
-        folder: The run.
-        info: Which number decides, and in which direction.
-        progress: What measured the epoch.
+        folder: The run folder.
+        info: The monitored metric and its mode.
+        progress: Measures the epoch.
 
     Attributes:
-        history: A row per epoch, as in ``metrics.csv``; a run that goes on begins with those it has behind it.
+        history: A row per epoch, as in ``metrics.csv``, in a resumed run with those of the previous epochs.
         best_score: The best validation score so far; None before the first epoch.
-        best_epoch: Its epoch, counted from 1.
+        best_epoch: The epoch of the best score, counted from 1; 0 before the first.
     """
 
     def __init__(self, folder: RunFolder, info: TaskInfo, progress: Progress) -> None:
@@ -37,20 +37,20 @@ class Recorder(Checkpoint):
         self.history: list[dict[str, float]] = folder.read_history()
         self.best_score: float | None = None
         self.best_epoch = 0
-        self._drawn = time.perf_counter()
+        self._last_drawn = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Leave out the row of an epoch that is trained once more, because its checkpoint was not written."""
+        """Remove the row of an epoch that is repeated because its checkpoint was not written."""
         self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Record the epoch that has just been validated."""
+        """Record the epoch, which has been validated, and save checkpoints."""
         task: VisionTask = pl_module
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),
             "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
-            **{name: value for name, value in task.numbers.items() if not name.startswith("test/")},
+            **{name: value for name, value in task.scalars.items() if not name.startswith("test/")},
             **self.progress.timings(),
         }
         self.history.append(row)
@@ -60,29 +60,29 @@ class Recorder(Checkpoint):
             self.best_score, self.best_epoch = score, int(row["epoch"])
         if rank() == 0:
             self._write_history()
-        # The best one first: the last one says that it is there. All processes take part in saving.
+        # The best checkpoint first, since the state in the last one refers to it. All processes take part in saving.
         if broadcast_object(best or not self.folder.best_checkpoint.exists()):
             trainer.save_checkpoint(self.folder.best_checkpoint)
         trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(
             epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)
         )
-        if rank() == 0 and time.perf_counter() - self._drawn > SECONDS_BETWEEN_CURVES:
+        if rank() == 0 and time.perf_counter() - self._last_drawn > CURVES_SECONDS:
             self.draw_curves()
 
     def draw_curves(self) -> None:
-        """Draw loss and metric over the epochs."""
+        """Plot loss and metric over the epochs."""
         from visionkit.report.plots.curves import plot_curves
 
         plot_curves(self.history, self.folder.plots / "curves.png", monitor=self.info.monitor)
-        self._drawn = time.perf_counter()
+        self._last_drawn = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run that goes on must know."""
+        """The state of a resumed run."""
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore the state."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
     def _write_history(self) -> None:
