@@ -18,12 +18,12 @@ from typing import Any, get_args, get_type_hints
 from visionkit.backbones import BackboneSpec, list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import BLOCKS, Activation, Init
-from visionkit.blocks.base import INHERITED
+from visionkit.blocks.base import LAYER_DEFAULT_KEYS
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.shapes import pair
 from visionkit.heads import parse_head
-from visionkit.inspection.network import Network, network
-from visionkit.inspection.tables import in_bytes
+from visionkit.inspection.network import Network, trace_network
+from visionkit.inspection.tables import format_bytes
 from visionkit.registry import Registry
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -148,7 +148,7 @@ def inspected(name: str) -> Network:
     spec = read(name)
     size = pair(spec.image_size)
     num_classes = 10 if size == (32, 32) else 1000
-    return network(spec, image_size=size, head=parse_head("auto", task="classify"), num_classes=num_classes)
+    return trace_network(spec, image_size=size, head=parse_head("auto", task="classify"), num_classes=num_classes)
 
 
 def sees(name: str) -> str:
@@ -160,7 +160,7 @@ def sees(name: str) -> str:
 def peak(name: str) -> str:
     """The most that the maps of one image take in training."""
     memory = inspected(name).memory
-    return "?" if memory is None else in_bytes(memory.training)
+    return "?" if memory is None else format_bytes(memory.training)
 
 
 def last_stride(name: str, **overrides: Any) -> int:
@@ -200,7 +200,7 @@ def keys(cls: type) -> tuple[list[str], list[str], list[str]]:
     """The keys without a default, those with one, and those that ``layer_defaults`` give."""
     required, optional, inherited = [], [], []
     for field in dataclasses.fields(cls):
-        if field.name in INHERITED:
+        if field.name in LAYER_DEFAULT_KEYS:
             inherited.append(f"`{field.name}`")
         elif field.default is dataclasses.MISSING:
             required.append(f"`{field.name}`")

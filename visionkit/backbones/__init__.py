@@ -1,4 +1,4 @@
-"""Backbones: YAML files of building blocks, made into torch modules with declared feature maps."""
+"""Backbones: YAML files of building blocks, built as torch modules whose feature maps are declared."""
 
 from typing import TYPE_CHECKING, Any
 

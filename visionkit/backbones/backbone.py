@@ -16,13 +16,13 @@ __all__ = ["Backbone", "Stage"]
 
 
 class Stage(Protocol):
-    """What freezing asks of a stage."""
+    """The methods of a stage that freezing needs."""
 
     def requires_grad_(self, requires_grad: bool) -> Any:
-        """Let its parameters learn, or not."""
+        """Turn gradients of its parameters on or off."""
 
     def eval(self) -> Any:
-        """Take no statistics."""
+        """Stop updating the running statistics of its norms."""
 
 
 class Backbone(nn.Module):
@@ -35,12 +35,12 @@ class Backbone(nn.Module):
     Each stage is a child module under its own name.
 
     Args:
-        spec: What to build.
-        out_features: The stages whose maps `forward` returns; all of them unless given. Stages
-            behind the last one wanted are not built.
+        spec: The specification of the backbone.
+        out_features: The stages whose maps `forward` returns; all by default. Stages after the last
+            of them are not built.
 
     Raises:
-        UserError: If ``out_features`` names a stage that is not there.
+        UserError: If ``out_features`` names a stage that does not exist.
     """
 
     feature_info: dict[str, FeatureInfo]
@@ -48,20 +48,20 @@ class Backbone(nn.Module):
     def __init__(self, spec: BackboneSpec, out_features: Sequence[str] | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.feature_info = _wanted(spec, out_features)
+        self.feature_info = _select_features(spec, out_features)
         names = list(spec.stages)
         self._stage_names = names[: names.index(list(self.feature_info)[-1]) + 1]
-        self._frozen = 0
-        self._make_layers()
+        self._num_frozen_stages = 0
+        self._build_layers()
 
-    def _make_layers(self) -> None:
+    def _build_layers(self) -> None:
         shape = FeatureShape.image(self.spec.in_channels, 32_768)
         for name in self._stage_names:
             module, shape = build(self.spec.stages[name], shape)
             self.add_module(name, module)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Feature maps of normalised images.
+        """Compute the feature maps of normalised images.
 
         Args:
             images: (B, C, H, W) floating point.
@@ -78,31 +78,31 @@ class Backbone(nn.Module):
         return features
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The last map alone: (B, C, H, W) floating point to (B, channels, ~H / stride, ~W / stride)."""
+        """Only the last map: (B, C, H, W) floating point to (B, channels, ~H / stride, ~W / stride)."""
         x = images
         for name in self._stage_names:
             x = getattr(self, name)(x)
         return x
 
     def freeze(self, num_stages: int) -> None:
-        """Stop the first stages from learning: no gradients, and no new norm statistics in any later `train`.
+        """Freeze the first stages: no gradients, and their norms stay in evaluation mode.
 
         Args:
-            num_stages: How many; 0 frees all.
+            num_stages: How many stages; 0 unfreezes all.
 
         Raises:
-            ValueError: If there are not as many.
+            ValueError: If there are fewer stages.
         """
         if not 0 <= num_stages <= len(self._stage_names):
             raise ValueError(f"num_stages must lie in 0..{len(self._stage_names)}, found {num_stages}")
-        self._frozen = num_stages
+        self._num_frozen_stages = num_stages
         for i, stage in enumerate(self._stages()):
             stage.requires_grad_(i >= num_stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
-        for stage in self._stages()[: self._frozen]:
+        for stage in self._stages()[: self._num_frozen_stages]:
             stage.eval()
         return self
 
@@ -110,16 +110,16 @@ class Backbone(nn.Module):
         return [getattr(self, name) for name in self._stage_names]
 
 
-def _wanted(spec: BackboneSpec, out_features: Sequence[str] | None) -> dict[str, FeatureInfo]:
+def _select_features(spec: BackboneSpec, out_features: Sequence[str] | None) -> dict[str, FeatureInfo]:
     if isinstance(out_features, str):
         raise UserError(f"out_features: expected a list of stages, found '{out_features}'. Try: ['{out_features}']")
-    wanted = list(spec.stages) if out_features is None else list(out_features)
-    for name in wanted:
+    requested = list(spec.stages) if out_features is None else list(out_features)
+    for name in requested:
         if name not in spec.stages:
             raise UserError(
                 f"backbone {spec.name} has no stage '{name}'.{did_you_mean(name, spec.stages)} "
                 f"out_features may name: {', '.join(spec.stages)}."
             )
-    if not wanted:
+    if not requested:
         raise UserError(f"out_features is empty. It may name: {', '.join(spec.stages)}.")
-    return {name: info for name, info in spec.feature_info.items() if name in wanted}
+    return {name: info for name, info in spec.feature_info.items() if name in requested}

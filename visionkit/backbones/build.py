@@ -18,7 +18,7 @@ def build_backbone(spec: BackboneSpec, out_features: Sequence[str] | None = None
     """Build a backbone, freshly initialised; see `visionkit.backbones.Backbone` for ``out_features``.
 
     Raises:
-        UserError: If ``out_features`` names a stage that is not there.
+        UserError: If ``out_features`` names a stage that does not exist.
     """
     if isinstance(spec, TimmSpec):
         from visionkit.backbones.timm.backbone import TimmBackbone

@@ -1,4 +1,4 @@
-"""What a paper puts behind its last map: pooling, hidden layers, dropout."""
+"""The classifier of a backbone's paper: pooling, hidden layers, dropout and output."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ class Classifier:
     """The key ``classifier`` of a backbone file.
 
     Attributes:
-        pool: ``avg`` or ``max`` (one cell is left), ``flatten`` (all cells count), or the number of
-            cells per side that adaptive mean pooling leaves.
+        pool: ``avg`` or ``max`` (global pooling), ``flatten`` (no pooling), or the output size of adaptive
+            average pooling, in cells per side.
         hidden: Widths of the fully connected layers between pooling and output.
-        dropout: Probability; 0 leaves it out.
+        dropout: Dropout probability; 0 omits it.
         dropout_place: Before or after each hidden layer, or once before the output.
-        norm: A norm right behind pooling.
-        output: ``linear``, or ``conv``: a 1x1 convolution with the activation, its maps pooled at the very end.
+        activation: After each hidden layer, and after an output convolution.
+        init: Of the hidden layers and the output.
+        norm: A norm directly after pooling.
+        output: ``linear``, or ``conv``: a 1x1 convolution with the activation, followed by pooling.
     """
 
     pool: Literal["avg", "max", "flatten"] | Count = "avg"
@@ -55,19 +57,19 @@ class Classifier:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, defaults: Mapping[str, Any], where: str) -> Classifier:
-        """Read the mapping; ``layer_defaults`` give activation and init where it does not, but no norm.
+        """Parse the mapping; activation and init default to those of ``layer_defaults``.
 
         Raises:
             UserError: If a key is unknown or a value wrong.
         """
-        known = {field.name for field in fields(cls)} - {"norm"}
-        given = {key: value for key, value in defaults.items() if key in known} | dict(values)
-        return parse(cls, given, where=f"{where}: classifier")
+        field_names = {field.name for field in fields(cls)} - {"norm"}
+        arguments = {key: value for key, value in defaults.items() if key in field_names} | dict(values)
+        return parse(cls, arguments, where=f"{where}: classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierLayers(Composite):
-    """The layers of a `Classifier` with their output."""
+    """The layers of a `Classifier` for a number of classes."""
 
     classifier: Classifier
     num_classes: int
@@ -78,11 +80,11 @@ class ClassifierLayers(Composite):
             return Sequential(self._convolutional())
         layers: dict[str, Node] = {}
         if spec.pool != "flatten":
-            layers["pool"] = self._pool()
+            layers["pool"] = self._pool_layer()
         if spec.norm is not None:
             layers["norm"] = spec.norm
         layers["flatten"] = Flatten()
-        dropout = {place: Dropout(p=spec.dropout) for place in [spec.dropout_place] if spec.dropout}
+        dropout = {position: Dropout(p=spec.dropout) for position in [spec.dropout_place] if spec.dropout}
         for i, width in enumerate(spec.hidden, start=1):
             if "before_hidden" in dropout:
                 layers[f"dropout{i}"] = dropout["before_hidden"]
@@ -102,9 +104,9 @@ class ClassifierLayers(Composite):
         layers["output"] = Conv2d(out_channels=self.num_classes, kernel_size=(1, 1), init=spec.init)
         if spec.activation is not None:
             layers["act"] = spec.activation
-        return {**layers, "pool": self._pool(), "flatten": Flatten()}
+        return {**layers, "pool": self._pool_layer(), "flatten": Flatten()}
 
-    def _pool(self) -> AdaptivePool:
+    def _pool_layer(self) -> AdaptivePool:
         pool = self.classifier.pool
         return (
             AdaptivePool(size=1, kind="max")
@@ -114,5 +116,5 @@ class ClassifierLayers(Composite):
 
 
 def classifier_layers(classifier: Classifier, *, num_classes: int) -> Node:
-    """The tree from the last map (C, H, W) to one number per class."""
+    """The tree of blocks from the last map (C, H, W) to the logits (num_classes,)."""
     return ClassifierLayers(classifier=classifier, num_classes=num_classes)

@@ -32,20 +32,20 @@ def create_backbone(
     Args:
         backbone: A name such as ``"resnet50"`` (see `list_backbones`), a path to a YAML file, or
             such a file's content.
-        in_channels: Channels of the images; the file's unless given.
-        out_features: Stages whose maps are wanted; all unless given.
-        output_stride: 8 or 16 dilates the last stages instead of striding.
-        weights: What to start from: ``imagenet`` (torchvision's published weights; ``imagenet_v1`` and ``imagenet_v2``
-            name one of two), a file of a backbone or a whole model in our layout or torchvision's (.safetensors,
-            .ckpt, .pth), or ``run:FOLDER``. Images must be normalised as those of the weights were. Filters for
-            other channels are made to fit, and the logger ``visionkit`` warns of it.
+        in_channels: Channels of the images; by default those of the file.
+        out_features: Stages whose maps are returned; all by default.
+        output_stride: 8 or 16: the last stages are dilated instead of strided beyond it.
+        weights: Initial weights: ``imagenet`` (torchvision's published weights; ``imagenet_v1`` and ``imagenet_v2``
+            name a version), a file of a backbone or a whole model in visionkit's layout or torchvision's
+            (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Images must be normalised as in the training of the
+            weights. An input convolution for other channels is adapted, with a warning of the logger ``visionkit``.
         **overrides: Any key of the file; dotted ones as ``**{"stages.layer3.blocks.repeat": 23}``.
 
     Returns:
         The backbone, initialised from torch's global generator, in training mode.
 
     Raises:
-        UserError: If there is no such backbone, or what was asked for does not hold together.
+        UserError: If there is no such backbone, its configuration is invalid, or the weights do not fit.
     """
     if output_stride is not None:
         overrides["output_stride"] = output_stride

@@ -1,22 +1,18 @@
-"""What is known of a feature map before any forward pass."""
+"""The declared properties of a feature map."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FeatureInfo"]
 
 
 @dataclass(frozen=True)
 class FeatureInfo:
-    """What is known of one stage's output before any forward pass.
+    """A feature map as declared before any forward pass.
 
     Attributes:
-        name: The stage.
+        name: Name of the stage or level.
         channels: Channels of its map.
         stride: Pixels of the image per cell, on both axes.
         offset: Index of the pixel on which the first cell is centred, the first pixel being 0.0.

@@ -1,4 +1,4 @@
-"""Reading backbone files: plain YAML, and nothing that could surprise."""
+"""Finding and reading backbone files, which are plain YAML."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["backbone_file", "list_backbones", "load_backbone_file"]
 
-_LARGEST_FILE = 256 * 1024
+_MAX_FILE_BYTES = 256 * 1024
 
 
 def load_backbone_file(path: Path) -> dict[str, Any]:
-    """Read one backbone file.
+    """Read the content of a backbone file; its keys are not checked yet.
 
     Raises:
-        UserError: If the file is missing, huge, empty, no mapping, not plain YAML, or has a key twice.
+        UserError: If the file is missing, too large, empty, no mapping, not plain YAML, or has a duplicate key.
     """
     if not path.is_file():
         raise UserError(f"backbone file '{path}' does not exist. Expected a YAML file, such as backbone=my_net.yaml.")
-    if path.stat().st_size > _LARGEST_FILE:
+    if path.stat().st_size > _MAX_FILE_BYTES:
         raise UserError(
-            f"{path}: a backbone file has at most {_LARGEST_FILE // 1024} KiB; found {path.stat().st_size // 1024} KiB."
+            f"{path}: a backbone file has at most {_MAX_FILE_BYTES // 1024} KiB; "
+            f"found {path.stat().st_size // 1024} KiB."
         )
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(_explain(path, error)) from None
+        raise UserError(_explain_yaml_error(path, error)) from None
     except RecursionError:
         raise UserError(f"{path}: the file is nested too deeply. Expected stages, layers and their keys.") from None
     if content is None:
@@ -47,24 +48,24 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """The names of the backbones that visionkit ships; those of ``timm`` are ``timm.list_models()``.
+    """The names of the backbones of visionkit, sorted; those of timm are ``timm.list_models()``.
 
     Args:
-        pattern: As in a shell: ``"resnet*"``.
+        pattern: A shell pattern such as ``"resnet*"``.
     """
     names = {path.stem for path in (conf_folder() / "backbone").glob("*.yaml")} - {"timm"}
     return sorted(name for name in names if fnmatch(name, pattern))
 
 
 def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
-    """The file behind a name, or the path itself where one is given.
+    """The file of a backbone by its name, or the path itself.
 
     Args:
         name: Such as ``"resnet50"`` or ``"my/own.yaml"``.
-        folders: Configuration folders to search beside the shipped one.
+        folders: Configuration folders to search before visionkit's own.
 
     Raises:
-        UserError: If there is no such file; the message names the nearest.
+        UserError: If there is no such file; the message suggests a similar name.
     """
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
@@ -74,15 +75,15 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
         path = folder / "backbone" / f"{name}.yaml"
         if path.is_file():
             return path
-    known = sorted({*list_backbones(), *(p.stem for f in folders for p in (f / "backbone").glob("*.yaml"))})
+    names = sorted({*list_backbones(), *(p.stem for f in folders for p in (f / "backbone").glob("*.yaml"))})
     raise UserError(
-        f"no backbone is called '{name}'.{did_you_mean(name, known)} python -m visionkit list backbones shows all "
-        f"{len(known)}. A file of your own is given by its path: backbone=my_net.yaml."
+        f"no backbone is called '{name}'.{did_you_mean(name, names)} python -m visionkit list backbones shows all "
+        f"{len(names)}. A file of your own is given by its path: backbone=my_net.yaml."
     )
 
 
-def _explain(path: Path, error: Exception) -> str:
+def _explain_yaml_error(path: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-    return f"{place}: not a plain YAML file: {problem}."
+    location = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+    return f"{location}: not a plain YAML file: {problem}."

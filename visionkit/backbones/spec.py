@@ -1,4 +1,4 @@
-"""A backbone as it is written: stages of named blocks, checked and sized without torch."""
+"""The specification of a backbone: stages of named blocks, validated and traced without torch."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from visionkit.blocks import (
     Node,
     NormField,
     Sequential,
-    count_residuals,
-    drop_residuals,
+    apply_stochastic_depth,
+    count_residual_blocks,
     expand,
-    hold_stride,
     parse_block,
+    replace_stride_with_dilation,
     trace,
 )
 from visionkit.blocks.base import Fraction, check_layers
@@ -41,8 +41,8 @@ __all__ = [
     "BackboneSpec",
 ]
 
-_LARGEST_IMAGE = 65_536
-_NOMINAL_IMAGE = 32_768
+_MAX_IMAGE_SIZE = 65_536
+_NOMINAL_IMAGE_SIZE = 32_768
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class _LayerDefaults:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Counterpart:
-    """The same network in torchvision."""
+class _TorchvisionModel:
+    """The key ``torchvision`` of a backbone file: the same network in torchvision."""
 
     __pydantic_config__ = STRICT
     model: str
@@ -63,13 +63,13 @@ class _Counterpart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class _BackboneFile:
     """The keys of a backbone file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     stages: dict[str, Any]
     in_channels: Annotated[int, Field(gt=0, le=4096)] = 3
-    image_size: Annotated[int, Field(gt=0, le=_LARGEST_IMAGE)] = 224
+    image_size: Annotated[int, Field(gt=0, le=_MAX_IMAGE_SIZE)] = 224
     layer_defaults: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     stem: str = PAPER
@@ -77,27 +77,27 @@ class _File:
     output_stride: Literal[8, 16, 32] | None = None
     stochastic_depth: Fraction = 0.0
     weights: str | None = None
-    torchvision: _Counterpart | None = None
+    torchvision: _TorchvisionModel | None = None
 
 
-BACKBONE_KEYS = tuple(key.name for key in fields(_File))
+BACKBONE_KEYS = tuple(key.name for key in fields(_BackboneFile))
 """The keys of a backbone file."""
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A backbone file, read and found to be sound.
+    """A validated backbone.
 
     Attributes:
-        name: Its name.
-        in_channels: Channels of the images it takes.
-        image_size: The size in pixels that its paper works at, one number or (height, width).
-        stages: Stage names to trees of primitives and combinators.
-        classifier: What ``head=auto`` builds behind it.
-        weights: Where its weights come from, or None.
-        torchvision: Model and family name of the same network in torchvision, or None.
-        stems: Other stems that could be chosen.
-        output_stride: What the last stages are held at, or None.
+        name: Name of the backbone.
+        in_channels: Channels of the images.
+        image_size: Image size of the paper in pixels, one number or (height, width).
+        stages: Stage names to expanded trees of blocks, fine to coarse.
+        classifier: The paper's classifier, which ``head=auto`` builds.
+        weights: Source of the initial weights, or None.
+        torchvision: ``model`` and ``family`` of the same network in torchvision, or None.
+        stems: The alternative stems of the file.
+        output_stride: Limit of the total stride, above which stages are dilated, or None.
     """
 
     name: str
@@ -112,7 +112,7 @@ class BackboneSpec:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> BackboneSpec:
-        """Read the content of a backbone file.
+        """Validate the content of a backbone file.
 
         Args:
             mapping: The file's content, overrides already applied.
@@ -125,12 +125,12 @@ class BackboneSpec:
             raise UserError(f"in_channels: expected a whole number from 1 to 4096, found {describe(in_channels)}.")
         if not isinstance(mapping, Mapping) or not mapping:
             raise UserError(f"backbone: expected a mapping with the keys name and stages, found {describe(mapping)}.")
-        file = parse(_File, mapping, where=f"backbone {mapping.get('name', '')}".strip())
+        file = parse(_BackboneFile, mapping, where=f"backbone {mapping.get('name', '')}".strip())
         where = f"backbone {file.name}"
         if not file.stages:
             raise UserError(f"{where}: stages: expected at least one stage, found none.")
         parse(_LayerDefaults, file.layer_defaults, where=f"{where}: layer_defaults")
-        shape = FeatureShape.image(in_channels or file.in_channels, _NOMINAL_IMAGE)
+        shape = FeatureShape.image(in_channels or file.in_channels, _NOMINAL_IMAGE_SIZE)
         stages = {}
         for name, layers in with_stem(file.stages, file.stem, file.stems, where=where).items():
             node = _parse_stage(name, layers, file.layer_defaults, where)
@@ -139,7 +139,7 @@ class BackboneSpec:
             except LayerError as error:
                 raise UserError(f"{where}: stages.{'.'.join(error.path)}: {error}.") from None
         if file.stochastic_depth:
-            stages = _drop_residuals(stages, file.stochastic_depth, where)
+            stages = _apply_stochastic_depth(stages, file.stochastic_depth, where)
         classifier = Classifier.from_mapping(file.classifier, defaults=file.layer_defaults, where=where)
         spec = cls(
             name=file.name,
@@ -151,28 +151,30 @@ class BackboneSpec:
             torchvision=None if file.torchvision is None else vars(file.torchvision),
             stems=tuple(stem for stem in file.stems if stem != file.stem),
         )
-        spec.feature_info  # noqa: B018  (says now which stage has no stride of its own)
-        return spec if file.output_stride is None else spec.hold_stride(file.output_stride)
+        spec.feature_info  # noqa: B018  (raises if a stage has no fixed stride)
+        return spec if file.output_stride is None else spec.with_output_stride(file.output_stride)
 
-    def hold_stride(self, output_stride: int) -> BackboneSpec:
-        """The same with its last stages dilated, so that no map has a larger stride.
+    def with_output_stride(self, output_stride: int) -> BackboneSpec:
+        """A copy whose last stages are dilated, so that no map has a larger stride.
 
         Raises:
-            UserError: If the network cannot be built so.
+            UserError: If the network cannot be built with this output stride.
         """
-        return replace(self, stages=_hold_stride(self.stages, output_stride), output_stride=output_stride)
+        stages = _replace_stride_with_dilation(self.stages, output_stride)
+        return replace(self, stages=stages, output_stride=output_stride)
 
     @property
     def feature_info(self) -> dict[str, FeatureInfo]:
-        """What each stage gives, fine to coarse.
+        """Stage names to the description of their maps, fine to coarse.
 
         Raises:
-            UserError: If a stage ends in a map whose stride depends on the image.
+            UserError: If the stride of a stage's map depends on the image size.
         """
-        return {name: self._feature(name, shape) for name, shape in self.features(_NOMINAL_IMAGE).items()}
+        shapes = self.feature_shapes(_NOMINAL_IMAGE_SIZE)
+        return {name: self._make_feature_info(name, shape) for name, shape in shapes.items()}
 
-    def features(self, image_size: int | tuple[int, int]) -> dict[str, FeatureShape]:
-        """The shape behind every stage for an image of ``image_size`` pixels.
+    def feature_shapes(self, image_size: int | tuple[int, int]) -> dict[str, FeatureShape]:
+        """Stage names to the shapes of their maps for an image of ``image_size`` pixels.
 
         Raises:
             UserError: As `trace`.
@@ -180,7 +182,7 @@ class BackboneSpec:
         return {record.path[-1]: record.after for record in self.trace(image_size).children}
 
     def trace(self, image_size: int | tuple[int, int]) -> LayerRecord:
-        """What each stage, layer and block does to an image of ``image_size`` pixels.
+        """The record of the whole network for an image of ``image_size`` pixels; its children are the stages.
 
         Raises:
             UserError: If a layer does not fit into its input; names the layer, the sizes, and the
@@ -189,15 +191,17 @@ class BackboneSpec:
         try:
             return trace(Sequential(self.stages), FeatureShape.image(self.in_channels, image_size))
         except LayerError as error:
-            raise UserError(self._explain(error, image_size)) from None
+            raise UserError(self._explain_layer_error(error, image_size)) from None
 
     def smallest_image(self) -> int:
         """The smallest square image, in pixels, that every layer can take."""
         low, high = 0, 1
         while not self._fits(high):
             low, high = high, high * 2
-            if high > _LARGEST_IMAGE:
-                raise UserError(f"backbone {self.name}: no image up to {_LARGEST_IMAGE} pixels is large enough for it.")
+            if high > _MAX_IMAGE_SIZE:
+                raise UserError(
+                    f"backbone {self.name}: no image up to {_MAX_IMAGE_SIZE} pixels is large enough for it."
+                )
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self._fits(middle) else (middle, high)
@@ -210,7 +214,7 @@ class BackboneSpec:
             return False
         return True
 
-    def _feature(self, name: str, shape: FeatureShape) -> FeatureInfo:
+    def _make_feature_info(self, name: str, shape: FeatureShape) -> FeatureInfo:
         height, width = shape.height, shape.width
         if height.jump is None or height.offset is None or height.jump != width.jump:
             raise UserError(
@@ -220,7 +224,7 @@ class BackboneSpec:
             )
         return FeatureInfo(name, shape.channels, height.jump, height.offset)
 
-    def _explain(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
+    def _explain_layer_error(self, error: LayerError, image_size: int | tuple[int, int]) -> str:
         path = error.path[:-1] if error.path[-1] == "conv" and len(error.path) > 2 else error.path
         where = f"backbone {self.name}: stages.{'.'.join(path)}"
         problem = str(error)
@@ -233,39 +237,44 @@ class BackboneSpec:
             padding = "x".join(dict.fromkeys(str(window.padding) for window in windows))
             problem = f"its {kernel} kernel does not fit into its {height}x{width}x{channels} input (padding {padding})"
         smallest = self.smallest_image()
-        ways = [f"dataset.image_size={smallest}"]
-        ways += [f"backbone.stem={stem}" for stem in self.stems]
-        ways += [f"a smaller kernel or stride in backbone.stages.{'.'.join(path[:2])}"]
+        suggestions = [f"dataset.image_size={smallest}"]
+        suggestions += [f"backbone.stem={stem}" for stem in self.stems]
+        suggestions += [f"a smaller kernel or stride in backbone.stages.{'.'.join(path[:2])}"]
         return (
             f"{where}: {problem} "
             f"when the image is {'x'.join(str(n) for n in pair(image_size))}. "
-            f"The smallest image that works is {smallest}x{smallest}. Try {' or '.join(ways)}."
+            f"The smallest image that works is {smallest}x{smallest}. Try {' or '.join(suggestions)}."
         )
 
 
 def _parse_stage(name: str, layers: Any, defaults: Mapping[str, Any], where: str) -> Sequential:
-    place = f"{where}: stages.{name}"
-    check_name(name, where=place)
-    check_layers(layers, where=place)
+    stage_path = f"{where}: stages.{name}"
+    check_name(name, where=stage_path)
+    check_layers(layers, where=stage_path)
     return Sequential(
-        {layer: parse_block(values, where=f"{place}.{layer}", defaults=defaults) for layer, values in layers.items()}
+        {
+            layer: parse_block(values, where=f"{stage_path}.{layer}", defaults=defaults)
+            for layer, values in layers.items()
+        }
     )
 
 
-def _hold_stride(stages: Mapping[str, Node], limit: int) -> dict[str, Node]:
-    held, stride, dilation = {}, 1, 1
+def _replace_stride_with_dilation(stages: Mapping[str, Node], output_stride: int) -> dict[str, Node]:
+    dilated, stride, dilation = {}, 1, 1
     for name, stage in stages.items():
-        held[name], stride, dilation = hold_stride(stage, limit, stride=stride, dilation=dilation)
-    return held
+        dilated[name], stride, dilation = replace_stride_with_dilation(
+            stage, output_stride, stride=stride, dilation=dilation
+        )
+    return dilated
 
 
-def _drop_residuals(stages: Mapping[str, Node], last: float, where: str) -> dict[str, Node]:
-    """Stochastic depth, growing from the first residual block to ``last`` (Huang et al. 2016, equation 4).
+def _apply_stochastic_depth(stages: Mapping[str, Node], last_probability: float, where: str) -> dict[str, Node]:
+    """Stochastic depth: drop probabilities grow linearly to ``last_probability`` (Huang et al. 2016, equation 4).
 
     Only blocks with a shortcut count; torchvision also counts those without one, which it cannot drop.
     """
-    total = sum(count_residuals(stage) for stage in stages.values())
+    total = sum(count_residual_blocks(stage) for stage in stages.values())
     if not total:
         raise UserError(f"{where}: stochastic_depth: there is no residual block to leave out. Expected 0.")
-    probabilities = (last * nth / total for nth in range(1, total + 1))
-    return {name: drop_residuals(stage, probabilities) for name, stage in stages.items()}
+    probabilities = (last_probability * index / total for index in range(1, total + 1))
+    return {name: apply_stochastic_depth(stage, probabilities) for name, stage in stages.items()}

@@ -1,4 +1,4 @@
-"""The choice of a stem: changes to a few layers that make a design fit smaller images."""
+"""Stems: alternative first layers of a backbone, such as those for small images."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from visionkit.errors import UserError, did_you_mean
 __all__ = ["PAPER", "resolve_stem", "with_stem"]
 
 PAPER = "paper"
-"""The stem that the stages of a file have."""
+"""The name of the stem that is written in the stages of a file."""
 
 
 def resolve_stem(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A backbone file's content with its stem put into the stages, so that what is changed later stays changed.
+    """Merge the chosen stem into the stages of a backbone file, so that later overrides take precedence over it.
 
     Args:
-        content: The file's content; what is wrong in it is left for `BackboneSpec.from_mapping` to find.
+        content: The file's content, not yet validated.
 
     Raises:
-        UserError: If there is no such stem, or it changes a layer that is not there.
+        UserError: If there is no such stem, or it changes a layer that does not exist.
     """
     stages, stem, stems = content.get("stages"), content.get("stem", PAPER), content.get("stems", {})
     if stem == PAPER or not all(isinstance(part, Mapping) for part in (stages, stems)) or not isinstance(stem, str):
@@ -32,24 +32,24 @@ def resolve_stem(content: Mapping[str, Any]) -> dict[str, Any]:
 def with_stem(
     stages: Mapping[str, Any], stem: str, stems: Mapping[str, Mapping[str, Any]], *, where: str
 ) -> dict[str, Any]:
-    """The stages with a stem's changes: keys laid over a layer's, null takes one away.
+    """The stages with the changes of a stem: its keys replace those of a layer, null removes the layer.
 
     Args:
-        stages: As the file has them.
-        stem: The stem chosen.
-        stems: Those there are: stage to layer to changes.
-        where: The place an error names.
+        stages: The stages of the file.
+        stem: Name of the chosen stem.
+        stems: Stem names to changes: stage to layer to keys.
+        where: Path that error messages begin with.
 
     Raises:
-        UserError: If there is no such stem, or it changes a layer that is not there.
+        UserError: If there is no such stem, or it changes a layer that does not exist.
     """
     if stem == PAPER:
         return dict(stages)
     if stem not in stems:
-        known = [PAPER, *stems]
+        names = [PAPER, *stems]
         small = "" if stems else " This network has no other; it takes images as small as its layers allow."
         raise UserError(
-            f"{where}: stem: no stem is called '{stem}'.{did_you_mean(stem, known)} Known: {', '.join(known)}.{small}"
+            f"{where}: stem: no stem is called '{stem}'.{did_you_mean(stem, names)} Known: {', '.join(names)}.{small}"
         )
     changed = {name: dict(layers) if isinstance(layers, Mapping) else layers for name, layers in stages.items()}
     for stage, changes in stems[stem].items():

@@ -1,6 +1,6 @@
-"""What a block is: frozen dataclasses without torch, and the walks over the trees they stand for.
+"""Building blocks as frozen dataclasses without torch: expanded into trees of layers, traced, and built as modules.
 
-A block of your own is one decorated class::
+A custom block is one decorated class::
 
     @block("my_block")
     @dataclass(frozen=True, kw_only=True)
@@ -10,7 +10,7 @@ A block of your own is one decorated class::
 
         def parts(self, in_channels: int) -> Node:
             conv = Conv(out_channels=self.out_channels, kernel_size=3, padding="same", activation=self.activation)
-            return Sequence({"conv": conv})
+            return Sequential({"conv": conv})
 """
 
 from visionkit.blocks.activation import Activation, ActivationField
@@ -34,7 +34,7 @@ from visionkit.blocks.normalization import (
 )
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
 from visionkit.blocks.residual import Basic, Bottleneck, XBlock
-from visionkit.blocks.rewrite import count_residuals, drop_residuals, hold_stride
+from visionkit.blocks.rewrite import apply_stochastic_depth, count_residual_blocks, replace_stride_with_dilation
 from visionkit.blocks.shapes import Axis, DoesNotFitError, FeatureShape, Window
 from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
@@ -53,9 +53,9 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Bottleneck",
-    "Composite",
     "ChannelShuffle",
     "ChannelSlice",
+    "Composite",
     "Concat",
     "Conv",
     "Conv2d",
@@ -64,6 +64,7 @@ __all__ = [
     "Dense",
     "DoesNotFitError",
     "Dropout",
+    "FeatureShape",
     "Fire",
     "Flatten",
     "Gate",
@@ -76,6 +77,7 @@ __all__ = [
     "InvertedResidual",
     "LayerError",
     "LayerNorm",
+    "LayerRecord",
     "LayerScale",
     "Linear",
     "LocalResponseNorm",
@@ -86,24 +88,22 @@ __all__ = [
     "NormField",
     "Pointwise",
     "Primitive",
-    "LayerRecord",
     "Repeat",
     "Residual",
     "Sequential",
     "ShuffleUnit",
-    "FeatureShape",
     "SqueezeExcitation",
     "Transition",
     "Window",
     "XBlock",
     "ZeroPadShortcut",
+    "apply_stochastic_depth",
     "block",
-    "count_residuals",
-    "drop_residuals",
     "build",
+    "count_residual_blocks",
     "expand",
-    "hold_stride",
     "parse_block",
     "primitives",
+    "replace_stride_with_dilation",
     "trace",
 ]

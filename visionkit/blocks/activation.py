@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Activation", "ActivationField"]
 
 
-NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu")
+_NAMES = ("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu")
 
 
 @block("activation")
@@ -32,12 +32,12 @@ class Activation(Primitive):
 
     @property
     def saved_for_backward(self) -> SavedForBackward:
-        # leaky_relu: where it overwrites its input; relu6 wants its input all the same
-        by_output = ("relu", "tanh", "sigmoid", "leaky_relu")
-        return "output" if self.name in by_output else "input"
+        # leaky_relu saves its output when it runs in place; relu6 saves its input even then
+        saves_output = ("relu", "tanh", "sigmoid", "leaky_relu")
+        return "output" if self.name in saves_output else "input"
 
     @property
-    def overwrites(self) -> bool:
+    def supports_inplace(self) -> bool:
         return self.name not in ("tanh", "sigmoid", "gelu")
 
     def build(self, shape: FeatureShape) -> nn.Module:
@@ -58,15 +58,15 @@ class Activation(Primitive):
         return classes[self.name]()
 
 
-def _read(value: Any) -> Activation | None:
+def _parse_activation(value: Any) -> Activation | None:
     if value is None or value == "none":
         return None
     if isinstance(value, Activation):
         return value
     name = value.get("type", value.get("name")) if isinstance(value, dict) else value
-    if name not in NAMES:
-        near = did_you_mean(str(name), NAMES)
-        raise ValueError(f"no activation is called {name!r}.{near} Known: none, {', '.join(NAMES)}.")
+    if name not in _NAMES:
+        hint = did_you_mean(str(name), _NAMES)
+        raise ValueError(f"no activation is called {name!r}.{hint} Known: none, {', '.join(_NAMES)}.")
     if isinstance(value, dict) and "type" in value:
         value = {"name": value["type"], **{k: v for k, v in value.items() if k != "type"}}
     try:
@@ -75,5 +75,5 @@ def _read(value: Any) -> Activation | None:
         raise ValueError(str(error).removeprefix(": ")) from None
 
 
-ActivationField = Annotated[Activation | None, PlainValidator(_read)]
+ActivationField = Annotated[Activation | None, PlainValidator(_parse_activation)]
 """A name such as ``relu``, ``none``, or ``{type: leaky_relu, negative_slope: 0.1}``."""

@@ -1,4 +1,4 @@
-"""The names of blocks, and the types their fields are made of."""
+"""The registry of blocks, the types of their fields, and parsing of a block's mapping."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from visionkit.schema import describe, parse_typed
 __all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "check_layers", "parse_block"]
 
 BLOCKS: Registry[Block] = Registry("block")
-INHERITED = ("norm", "activation", "init")
-"""The keys of ``layer_defaults``."""
+LAYER_DEFAULT_KEYS = ("norm", "activation", "init")
+"""The keys of ``layer_defaults``, which blocks inherit."""
 
 block = BLOCKS.register
-"""Decorate a frozen dataclass so that ``type: NAME`` in a backbone file makes one."""
+"""Decorator that registers a frozen dataclass under the ``type: NAME`` of a backbone file."""
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Depth = Annotated[int, Field(gt=0, le=1000)]
@@ -39,14 +39,14 @@ class Repeat(Composite):
     times: int
 
     def parts(self, in_channels: int) -> Node:
-        later = self.block
+        rest = self.block
         if any(field.name == "stride" for field in dataclasses.fields(self.block)):  # type: ignore[arg-type]
-            later = dataclasses.replace(self.block, stride=1)  # type: ignore[type-var]
-        return Sequential({str(i): later if i else self.block for i in range(self.times)})
+            rest = dataclasses.replace(self.block, stride=1)  # type: ignore[type-var]
+        return Sequential({str(i): rest if i else self.block for i in range(self.times)})
 
 
 def check_layers(layers: Any, *, where: str) -> None:
-    """Look whether this is a mapping of layer names to mappings that name a block each, as a stage or branch is.
+    """Check that a stage or branch maps layer names to mappings that name a block each.
 
     Raises:
         UserError: If it is not.
@@ -59,17 +59,17 @@ def check_layers(layers: Any, *, where: str) -> None:
     for name, values in layers.items():
         check_name(name, where=where)
         if isinstance(values, Mapping) and "type" not in values:
-            near = did_you_mean(name, [other for other in layers if other != name])
-            raise UserError(f"{where}.{name}: this layer has no type, so it is no block.{near} Expected {example}.")
+            hint = did_you_mean(name, [candidate for candidate in layers if candidate != name])
+            raise UserError(f"{where}.{name}: this layer has no type, so it is no block.{hint} Expected {example}.")
 
 
 def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Block:
-    """Make a block from the mapping a backbone file gives it.
+    """Parse a block from its mapping in a backbone file.
 
     Args:
         values: A mapping with ``type``, the block's own keys, and perhaps ``repeat``.
-        where: The place an error names, such as ``"lenet: stages.c1.conv"``.
-        defaults: ``layer_defaults``; each applies where the block has such a key and does not give it.
+        where: Path that error messages begin with, such as ``"lenet: stages.c1.conv"``.
+        defaults: ``layer_defaults``; each applies where the block has such a key and does not set it.
 
     Raises:
         UserError: If the mapping does not describe a block.
@@ -78,31 +78,33 @@ def parse_block(values: Any, *, where: str, defaults: Mapping[str, Any]) -> Bloc
     times = values.pop("repeat", None) if isinstance(values, dict) else None
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 1000):
         raise UserError(f"{where}.repeat: expected a whole number from 1 to 1000, found {describe(times)}.")
-    made = parse_typed(BLOCKS, values, where=where)
-    return made if times is None else Repeat(made, times)
+    parsed = parse_typed(BLOCKS, values, where=where)
+    return parsed if times is None else Repeat(parsed, times)
 
 
 def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any], cls: Any = None) -> dict[str, Any]:
-    """The mapping with ``defaults`` in it and in every block inside it, where the block has such a key.
+    """The mapping with ``defaults`` filled in, for it and all nested blocks that have such a key.
 
-    A block inside another takes from it what that one says for itself, as the gate of a residual block does.
+    The norm, activation and init set on a block become the defaults of the blocks nested in it, such as its ``se``.
     """
     if cls is None and values.get("type") in BLOCKS.names():
         cls = BLOCKS.get(values["type"])
     if cls is None:  # names of branches or layers
         return {k: _with_defaults(v, defaults) if isinstance(v, Mapping) else v for k, v in values.items()}
-    known = {field.name for field in dataclasses.fields(cls)}
-    values = {key: value for key, value in defaults.items() if key in known} | dict(values)
-    passed_on = dict(defaults) | {key: values[key] for key in INHERITED if key in values and key in known}
+    field_names = {field.name for field in dataclasses.fields(cls)}
+    values = {key: value for key, value in defaults.items() if key in field_names} | dict(values)
+    inherited = dict(defaults) | {
+        key: values[key] for key in LAYER_DEFAULT_KEYS if key in values and key in field_names
+    }
     return {
-        key: _with_defaults(value, passed_on, _block_class(cls, key))
-        if isinstance(value, Mapping) and key not in INHERITED
+        key: _with_defaults(value, inherited, _block_class(cls, key))
+        if isinstance(value, Mapping) and key not in LAYER_DEFAULT_KEYS
         else value
         for key, value in values.items()
     }
 
 
 def _block_class(cls: Any, key: str) -> Any:
-    """The class of a field that always holds one kind of block, as ``se`` does; otherwise None."""
+    """The block class in a field's annotation, such as that of ``se``; None where it names no class of blocks."""
     hint = get_type_hints(cls).get(key)
     return next((kind for kind in get_args(hint) if isinstance(kind, type) and issubclass(kind, Block)), None)

@@ -1,11 +1,11 @@
-"""Torch modules of an opened tree of blocks."""
+"""From an expanded tree of blocks to torch modules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from visionkit.blocks.shapes import FeatureShape
-from visionkit.blocks.trace import joined, writes_in_place
+from visionkit.blocks.trace import joined_shape, writes_in_place
 from visionkit.blocks.tree import Block, Node, Primitive, Sequential
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ __all__ = ["build"]
 
 
 def build(node: Node, shape: FeatureShape) -> tuple[nn.Module, FeatureShape]:
-    """Make the torch module of an opened tree.
+    """Build the torch module of an expanded tree.
 
     Args:
-        node: An opened tree.
-        shape: What comes in; layers take their input channels from it.
+        node: A tree of primitives and combinators, as `visionkit.blocks.trace.expand` returns it.
+        shape: The input shape; layers take their input channels from it.
 
     Returns:
-        The module, with freshly initialised weights, and the shape behind it.
+        The module, freshly initialised, and its output shape.
     """
     from visionkit import layers
 
@@ -36,7 +36,7 @@ def build(node: Node, shape: FeatureShape) -> tuple[nn.Module, FeatureShape]:
         before = outputs[-1] if outputs and isinstance(node, Sequential) else shape
         modules[name], after = build(child, before)
         if isinstance(node, Sequential) and writes_in_place(child, previous):
-            layers.overwrite_input(modules[name])
+            layers.set_inplace(modules[name])
         outputs.append(after)
         previous = child
-    return layers.COMBINE[type(node).__name__](node, modules), joined(node, shape, outputs, ())
+    return layers.COMBINATORS[type(node).__name__](node, modules), joined_shape(node, shape, outputs, ())

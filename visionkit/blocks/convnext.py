@@ -78,7 +78,7 @@ class LayerScale(Primitive):
 class ConvNext(Composite):
     """A depthwise convolution, a norm, two layers over the channels with an activation between, and a shortcut.
 
-    Section 2 and figure 4; ``layer_scale`` is the factor each channel of the body starts with, 0 leaves it out.
+    Section 2 and figure 4; ``layer_scale`` is the initial factor of each channel of the body, 0 omits it.
     """
 
     kernel_size: Extent = 7

@@ -22,7 +22,7 @@ ConvPadding = Padding | tuple[Padding, Padding] | Literal["same", "valid"]
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Primitive):
-    """A convolution alone (LeCun et al. 1998); see `Conv` for the block that files name."""
+    """A convolution without norm or activation (LeCun et al. 1998); `Conv` is the block of backbone files."""
 
     overwritable: ClassVar[bool] = True
 
@@ -34,35 +34,36 @@ class Conv2d(Primitive):
     groups: int = 1
     bias: bool = True
     init: Init = Init()
-    keeps_size: bool = False
-    """Padded at both ends, at the far one by one cell more where need be, so that the size stays: stride 1 only."""
+    same_padding: bool = False
+    """Padding keeps the size at stride 1, with one cell more at the end where the total is odd (torch's ``"same"``)."""
 
     @property
     def stride_factor(self) -> int:
         return max(self.stride)
 
     def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
-        rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        shrinks = any(2 * padding != room for padding, room in zip(self.padding, rooms, strict=True))
+        total_paddings = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        changes_size = any(2 * padding != total for padding, total in zip(self.padding, total_paddings, strict=True))
         return replace(
             self,
             stride=self.stride if keep_stride else (1, 1),
             dilation=(self.dilation[0] * dilation, self.dilation[1] * dilation),
             padding=(self.padding[0] * dilation, self.padding[1] * dilation),
-            keeps_size=self.keeps_size or (shrinks and not keep_stride),
+            same_padding=self.same_padding or (changes_size and not keep_stride),
         )
 
     def windows(self) -> tuple[Window, Window]:
         """The sliding windows over height and width."""
-        if self.keeps_size:
-            rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        if self.same_padding:
+            total_paddings = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
             height, width = (
-                Window(kernel, 1, room // 2, dilation, padding_end=room - room // 2)
-                for kernel, dilation, room in zip(self.kernel_size, self.dilation, rooms, strict=True)
+                Window(kernel, 1, total // 2, dilation, padding_end=total - total // 2)
+                for kernel, dilation, total in zip(self.kernel_size, self.dilation, total_paddings, strict=True)
             )
             return height, width
         height, width = (
-            Window(*numbers) for numbers in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+            Window(*arguments)
+            for arguments in zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         )
         return height, width
 
@@ -90,14 +91,14 @@ class Conv2d(Primitive):
 
     @property
     def saved_for_backward(self) -> SavedForBackward:
-        return "nothing" if self.keeps_size else "input"
+        return "nothing" if self.same_padding else "input"
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
+    def saved_bytes(self, shape: FeatureShape) -> int:
         return self.scratch_bytes(shape)
 
     def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """The padded copy, where padding differs between both ends."""
-        if not self.keeps_size:
+        """The padded copy of the input that ``same_padding`` makes."""
+        if not self.same_padding:
             return 0
         height, width = (size + window.extent - 1 for size, window in zip(shape.chw[1:], self.windows(), strict=True))
         return BYTES * shape.channels * height * width
@@ -112,12 +113,12 @@ class Conv2d(Primitive):
 
         from visionkit import layers
 
-        layer = (layers.SameConv2d if self.keeps_size else nn.Conv2d)(
+        layer = (layers.SameConv2d if self.same_padding else nn.Conv2d)(
             shape.channels,
             self.out_channels,
             self.kernel_size,
             stride=self.stride,
-            padding=0 if self.keeps_size else self.padding,
+            padding=0 if self.same_padding else self.padding,
             dilation=self.dilation,
             groups=self.groups,
             bias=self.bias,
@@ -132,7 +133,7 @@ class Conv(Composite):
     """A convolution with its norm and activation, in any of the usual orders.
 
     ``padding`` is a number, ``valid`` (none) or ``same`` (the output is the input's size divided
-    by the stride). ``bias`` is left out where a norm with a bias of its own follows at once.
+    by the stride). By default there is no ``bias`` where a norm with a bias follows directly.
     """
 
     out_channels: Count
@@ -182,7 +183,7 @@ class Conv(Composite):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvBlock(Composite):
-    """What blocks of several convolutions share: one norm, activation and init for all of them."""
+    """Base of blocks with several convolutions that share one norm, activation and init."""
 
     norm: NormField = None
     activation: ActivationField = None
@@ -191,7 +192,7 @@ class ConvBlock(Composite):
     def conv(
         self, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1, activated: bool = True
     ) -> Conv:
-        """A convolution that keeps the size but for its stride, with the norm and perhaps the activation behind it."""
+        """A ``same``-padded convolution followed by the norm and, if ``activated``, the activation."""
         return Conv(
             out_channels=out_channels,
             kernel_size=kernel_size,
@@ -206,7 +207,7 @@ class ConvBlock(Composite):
 
 @dataclass(frozen=True)
 class Flatten(Primitive):
-    """Channels, rows and columns in one row of numbers."""
+    """Channels, rows and columns flattened into one vector."""
 
     is_view: ClassVar[bool] = True
 
@@ -226,7 +227,7 @@ class Flatten(Primitive):
 
 @dataclass(frozen=True, kw_only=True)
 class Linear(Primitive):
-    """A fully connected layer behind a `Flatten`."""
+    """A fully connected layer on the output of `Flatten`."""
 
     overwritable: ClassVar[bool] = True
 

@@ -20,8 +20,7 @@ __all__ = ["Dense", "Transition"]
 class Dense(ConvBlock):
     """``num_layers`` layers, each adding ``growth_rate`` channels to all that came before (section 3).
 
-    ``bottleneck_width`` times the growth rate are the channels of the 1x1 convolution before each
-    3x3 (DenseNet-B); 0 leaves the 1x1 out.
+    The 1x1 convolution before each 3x3 has ``bottleneck_width * growth_rate`` channels (DenseNet-B); 0 omits it.
     """
 
     num_layers: Depth

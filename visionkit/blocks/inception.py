@@ -18,16 +18,16 @@ from visionkit.schema import describe
 __all__ = ["Fire", "Inception"]
 
 
-def _read_branches(values: Any) -> dict[str, dict[str, Block]]:
+def _parse_branches(values: Any) -> dict[str, dict[str, Block]]:
     if not isinstance(values, Mapping) or not values:
         raise ValueError(f"expected a mapping of branch names to layers, found {describe(values)}.")
     try:
-        return {name: _read_layers(name, layers) for name, layers in values.items()}
+        return {name: _parse_layers(name, layers) for name, layers in values.items()}
     except UserError as error:
         raise ValueError(f".{error}") from None
 
 
-def _read_layers(branch: str, layers: Any) -> dict[str, Block]:
+def _parse_layers(branch: str, layers: Any) -> dict[str, Block]:
     check_name(branch, where=str(branch))
     check_layers(layers, where=branch)
     return {
@@ -51,7 +51,7 @@ class Inception(Composite):
                      conv: {type: conv, out_channels: 32, kernel_size: 1}}
     """
 
-    branches: Annotated[dict[str, dict[str, Block]], PlainValidator(_read_branches)]
+    branches: Annotated[dict[str, dict[str, Block]], PlainValidator(_parse_branches)]
 
     def parts(self, in_channels: int) -> Node:
         return Concat({name: Sequential(layers) for name, layers in self.branches.items()})

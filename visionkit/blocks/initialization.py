@@ -1,4 +1,4 @@
-"""How weights start: the initialisers of `torch.nn.init`, by their names."""
+"""Weight initialisation: the initialisers of `torch.nn.init`, by name."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Init:
-    """An initialiser of `torch.nn.init` for weights; biases start at ``bias``.
+    """An initialiser of `torch.nn.init` for weights; biases are set to ``bias``.
 
     Xavier: Glorot & Bengio 2010. Kaiming: He et al. 2015 (arXiv:1502.01852). ``default``
-    leaves weights and biases as torch makes them.
+    keeps the initialisation of torch's own layers.
     """
 
     type: Literal[
@@ -55,20 +55,24 @@ class Init:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that were given."""
-        given = {
+        """The initialiser's keyword arguments that are set.
+
+        Raises:
+            UserError: If the initialiser does not take one of them, or ``constant`` has no value.
+        """
+        arguments = {
             name: value for name, value in vars(self).items() if name not in ("type", "bias") and value is not None
         }
-        unfit = [name for name in given if name not in _ARGUMENTS[self.type]]
-        if unfit:
-            fit = ", ".join(_ARGUMENTS[self.type]) or "none"
-            raise UserError(f"init '{self.type}' takes no '{unfit[0]}'. Its arguments: {fit}.")
+        unsupported = [name for name in arguments if name not in _ARGUMENTS[self.type]]
+        if unsupported:
+            supported = ", ".join(_ARGUMENTS[self.type]) or "none"
+            raise UserError(f"init '{self.type}' takes no '{unsupported[0]}'. Its arguments: {supported}.")
         if self.type == "constant" and self.val is None:
             raise UserError("init 'constant' needs a value, such as {type: constant, val: 0.01}.")
-        return given
+        return arguments
 
     def apply(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
-        """Fill a new layer's weight from torch's seeded generator, and its bias with one number."""
+        """Initialise a layer's weight, drawing from torch's global generator, and set its bias to ``bias``."""
         if self.type == "default":
             return
         from torch import nn
@@ -78,16 +82,16 @@ class Init:
             nn.init.constant_(layer.bias, self.bias)
 
 
-def _read(value: Any) -> Init:
+def _parse_init(value: Any) -> Init:
     if isinstance(value, Init):
         return value
     try:
         init = parse(Init, {"type": value} if isinstance(value, str) else value, where="")
-        init.arguments  # noqa: B018  (its check is wanted here)
+        init.arguments  # noqa: B018  (for its check)
     except UserError as error:
         raise ValueError(str(error).removeprefix(": ")) from None
     return init
 
 
-InitField = Annotated[Init, PlainValidator(_read)]
+InitField = Annotated[Init, PlainValidator(_parse_init)]
 """A name of `torch.nn.init`, or a mapping such as ``{type: normal, std: 0.01}``."""

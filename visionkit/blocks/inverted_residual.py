@@ -1,4 +1,4 @@
-"""Inverted residual blocks: narrow ends, a wide middle (Sandler et al. 2018, arXiv:1801.04381)."""
+"""Inverted residual blocks: narrow input and output, wide middle (Sandler et al. 2018, arXiv:1801.04381)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["InvertedResidual"]
 class InvertedResidual(ConvBlock):
     """A 1x1 convolution that widens, a depthwise one, and a 1x1 that narrows without activation.
 
-    The middle has ``expanded_channels``, or else ``expansion`` times the channels that come in; where that
-    changes nothing, the first convolution is left out. ``se`` sits behind the depthwise convolution
-    (MnasNet, MobileNetV3, EfficientNet). ``fused`` makes one full convolution of the first two
-    (EfficientNetV2, Tan & Le 2021, figure 2). The shortcut is there where the shape stays.
+    The middle has ``expanded_channels``, or else ``expansion * in_channels``; where that equals ``in_channels``,
+    the first convolution is omitted. ``se`` follows the depthwise convolution (MnasNet, MobileNetV3,
+    EfficientNet). ``fused`` replaces the first two convolutions by one full convolution (EfficientNetV2,
+    Tan & Le 2021, figure 2). There is a shortcut where input and output have the same shape.
     """
 
     out_channels: Count
@@ -67,4 +67,4 @@ class InvertedResidual(ConvBlock):
         }
 
     def _se(self, in_channels: int) -> dict[str, Node]:
-        return {} if self.se is None else {"se": self.se.inside(in_channels)}
+        return {} if self.se is None else {"se": self.se.for_block(in_channels)}

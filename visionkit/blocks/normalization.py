@@ -24,11 +24,11 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Norm(Primitive):
-    """A layer that rescales its input; all but local response norm then have a weight and a bias per channel."""
+    """A normalisation layer; all but local response norm have a weight and a bias per channel."""
 
     overwritable: ClassVar[bool] = True
     shifts: ClassVar[bool] = True
-    """Whether it adds a bias of its own, so that a convolution right before needs none."""
+    """Whether it has a bias, so that a convolution directly before it needs none."""
 
     def parameters(self, shape: FeatureShape) -> int:
         return 2 * shape.channels if self.shifts else 0
@@ -40,13 +40,13 @@ NORMS: Registry[Norm] = Registry("norm")
 @NORMS.register("batch")
 @dataclass(frozen=True)
 class BatchNorm(Norm):
-    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167); ``momentum`` as torch counts it."""
+    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167); ``momentum`` as in torch."""
 
     eps: Positive = 1e-5
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     def buffer_bytes(self, shape: FeatureShape) -> int:
-        """Running mean and variance of each channel, and the number of batches seen."""
+        """Running mean and variance of each channel, and ``num_batches_tracked``."""
         return 2 * BYTES * shape.channels + 8
 
     def build(self, shape: FeatureShape) -> nn.Module:
@@ -60,16 +60,16 @@ class BatchNorm(Norm):
 class GroupNorm(Norm):
     """Group normalisation (Wu & He 2018, arXiv:1803.08494).
 
-    ``groups`` is the most there may be: where it does not divide the channels, the largest
-    smaller number that does is taken, so that one setting serves a whole net. Mean and variance are those of the
-    whole map, in inference too, so from here on a cell depends on the whole image.
+    ``groups`` is an upper limit: the largest divisor of the channels up to it is used, so that one setting fits
+    all layers of a network. Mean and variance are taken over the whole map, in inference too, so the receptive
+    field becomes the whole image.
     """
 
     groups: Count = 32
     eps: Positive = 1e-5
 
     def output(self, shape: FeatureShape) -> FeatureShape:
-        return shape.see_all()
+        return shape.with_global_receptive_field()
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -85,12 +85,12 @@ class LayerNorm(Norm):
 
     eps: Positive = 1e-6
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
-        """Mean and spread of each position."""
+    def saved_bytes(self, shape: FeatureShape) -> int:
+        """Mean and reciprocal standard deviation of each position."""
         return 2 * BYTES * shape.height.size * shape.width.size
 
     def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        return 0 if backward else self.kept_bytes(shape)
+        return 0 if backward else self.saved_bytes(shape)
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
@@ -106,7 +106,7 @@ class InstanceNorm(Norm):
     eps: Positive = 1e-5
 
     def output(self, shape: FeatureShape) -> FeatureShape:
-        return shape.see_all()
+        return shape.with_global_receptive_field()
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -129,7 +129,7 @@ class LocalResponseNorm(Norm):
     beta: float = 0.75
     k: float = 1.0
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
+    def saved_bytes(self, shape: FeatureShape) -> int:
         """The padded squares, their scaled mean, and its power."""
         return shape.nbytes * (shape.channels + self.size - 1) // shape.channels + 2 * shape.nbytes
 
@@ -142,7 +142,7 @@ class LocalResponseNorm(Norm):
         return nn.LocalResponseNorm(self.size, alpha=self.alpha, beta=self.beta, k=self.k)
 
 
-def _read(value: Any) -> Norm | None:
+def _parse_norm(value: Any) -> Norm | None:
     if value is None or value == "none":
         return None
     if isinstance(value, Norm):
@@ -153,14 +153,14 @@ def _read(value: Any) -> Norm | None:
         raise ValueError(str(error).removeprefix(": ")) from None
 
 
-NormField = Annotated[Norm | None, PlainValidator(_read)]
+NormField = Annotated[Norm | None, PlainValidator(_parse_norm)]
 """A name such as ``batch``, ``none``, or a mapping such as ``{type: batch, eps: 0.001}``."""
 
 
 @block("norm_act")
 @dataclass(frozen=True, kw_only=True)
 class NormAct(Composite):
-    """A norm and an activation without a convolution: it closes nets such as DenseNet."""
+    """A norm and an activation without a convolution, as at the end of DenseNet."""
 
     norm: NormField = None
     activation: ActivationField = None

@@ -19,7 +19,7 @@ _INDEX_BYTES = 8
 
 @dataclass(frozen=True)
 class Identity(Primitive):
-    """What comes in goes out."""
+    """Returns its input."""
 
     is_view: ClassVar[bool] = True
 
@@ -35,7 +35,7 @@ class Identity(Primitive):
 
 @dataclass(frozen=True, kw_only=True)
 class _Pool(Primitive):
-    """A window that slides; ``stride`` is the kernel's size unless given, as in torch."""
+    """A sliding window; ``stride`` defaults to the kernel size, as in torch."""
 
     overwritable: ClassVar[bool] = True
 
@@ -77,13 +77,13 @@ class _Pool(Primitive):
 class MaxPool(_Pool):
     """The largest number under each window."""
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
-        """Where each maximum came from."""
+    def saved_bytes(self, shape: FeatureShape) -> int:
+        """The int64 index of each maximum."""
         return _INDEX_BYTES * self.output(shape).numel
 
     def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """As much, which torch finds even where nobody wants it."""
-        return 0 if backward else self.kept_bytes(shape)
+        """The indices, which torch computes even where backward does not need them."""
+        return 0 if backward else self.saved_bytes(shape)
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -107,7 +107,7 @@ class AvgPool(_Pool):
 class AdaptivePool(Primitive):
     """Mean or maximum over as many windows as the output has cells; ``size: 1`` is global pooling.
 
-    Its stride depends on the image, so it belongs inside gates and classifiers, not at the end of a stage.
+    Its stride depends on the image size, so it is for gates and classifiers, not for the end of a stage.
     """
 
     overwritable: ClassVar[bool] = True
@@ -123,13 +123,13 @@ class AdaptivePool(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing" if self._is_mean else "input"
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
-        """Where each maximum came from."""
+    def saved_bytes(self, shape: FeatureShape) -> int:
+        """The int64 index of each maximum."""
         return _INDEX_BYTES * self.output(shape).numel if self.kind == "max" else 0
 
     def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """As much, which torch finds even where nobody wants it."""
-        return 0 if backward else self.kept_bytes(shape)
+        """The indices, which torch computes even where backward does not need them."""
+        return 0 if backward else self.saved_bytes(shape)
 
     @property
     def _is_mean(self) -> bool:
@@ -153,8 +153,8 @@ class Dropout(Primitive):
     def saved_for_backward(self) -> SavedForBackward:
         return "nothing"
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
-        """The factor of each number, or of each map."""
+    def saved_bytes(self, shape: FeatureShape) -> int:
+        """The factor of each number, or of each channel."""
         return (BYTES * shape.channels if self.channels else shape.nbytes) if self.p else 0
 
     def build(self, shape: FeatureShape) -> nn.Module:
@@ -165,7 +165,7 @@ class Dropout(Primitive):
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroPadShortcut(Primitive):
-    """The shortcut without weights: every ``stride``-th cell, new channels zero (He et al. 2016, option A)."""
+    """A shortcut without weights: every ``stride``-th cell, new channels zero (He et al. 2016, option A)."""
 
     overwritable: ClassVar[bool] = True
 

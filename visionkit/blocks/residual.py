@@ -1,4 +1,4 @@
-"""Residual blocks (He et al. 2016, arXiv:1512.03385) and their plain twins."""
+"""Residual blocks (He et al. 2016, arXiv:1512.03385), and the same without shortcut (plain networks)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _ResidualBlock(ConvBlock):
 
     Where the shape changes, ``shortcut`` is a 1x1 convolution (``projection``, option B of the
     paper) or has no weights (``zero_pad``, option A); elsewhere it is the identity. With ``se`` the
-    body has squeeze-and-excitation: at its end unless the block says otherwise (Hu et al. 2018, figure 3).
+    body has squeeze-and-excitation, at its end in most blocks (Hu et al. 2018, figure 3).
     """
 
     out_channels: Count
@@ -35,7 +35,7 @@ class _ResidualBlock(ConvBlock):
 
     @abstractmethod
     def body(self, in_channels: int) -> dict[str, Node]:
-        """The path with the weights, its last activation left out."""
+        """The layers of the body; its last activation follows the sum."""
 
     def parts(self, in_channels: int) -> Node:
         act = {} if self.activation is None else {"act": self.activation}
@@ -52,7 +52,7 @@ class _ResidualBlock(ConvBlock):
         return self.conv(self.out_channels, 1, stride=self.stride, activated=False)
 
     def _se(self, in_channels: int) -> dict[str, Node]:
-        return {} if self.se is None else {"se": self.se.inside(in_channels)}
+        return {} if self.se is None else {"se": self.se.for_block(in_channels)}
 
 
 @block("basic")
@@ -73,10 +73,9 @@ class Basic(_ResidualBlock):
 class Bottleneck(_ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al. 2016, figure 5 right).
 
-    The stride lies on the 3x3, as in every published set of weights, not on the first 1x1 as in
-    the paper. The inner width is ``out_channels / expansion * base_width / 64`` per group:
-    ``groups=32, base_width=4`` is ResNeXt-50 32x4d (Xie et al. 2017), ``base_width=128`` is
-    Wide ResNet-50-2 (Zagoruyko & Komodakis 2016).
+    The stride is on the 3x3, as in torchvision (ResNet v1.5), not on the first 1x1 as in the paper. The inner
+    width is ``out_channels / expansion * base_width / 64`` per group: ``groups=32, base_width=4`` is ResNeXt-50
+    32x4d (Xie et al. 2017), ``base_width=128`` is Wide ResNet-50-2 (Zagoruyko & Komodakis 2016).
     """
 
     groups: Count = 1
@@ -98,7 +97,7 @@ class Bottleneck(_ResidualBlock):
 class XBlock(_ResidualBlock):
     """1x1, grouped 3x3 and 1x1 convolutions of one width and a shortcut (Radosavovic et al. 2020, figure 4).
 
-    ``group_width`` channels make a group, at most all. ``se`` sits behind the 3x3: the Y block (section 4).
+    ``group_width`` channels make a group, at most all. ``se`` follows the 3x3: the Y block (section 4).
     """
 
     group_width: Count

@@ -1,4 +1,4 @@
-"""What flows through a network, as far as arithmetic needs to know it: sizes and geometry.
+"""Shapes of feature maps with their geometry: size, receptive field, jump and offset along each axis.
 
 The formulas are those of Dumoulin & Visin 2016 (arXiv:1603.07285) for sizes and of
 Araujo, Norris & Sim 2019 (doi:10.23915/distill.00021) for receptive field, jump and offset.
@@ -9,27 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 BYTES = 4
-"""Of one number of a map: float32."""
+"""Bytes of one number of a feature map: float32."""
 
 __all__ = ["BYTES", "Axis", "DoesNotFitError", "FeatureShape", "TooSmallError", "Window", "pair"]
 
 
 class DoesNotFitError(ValueError):
-    """A layer that cannot take its input."""
+    """A layer cannot take an input of this shape."""
 
 
 class TooSmallError(DoesNotFitError):
-    """A window larger than its padded input: a larger image would do."""
+    """A window is larger than its padded input; a larger image would fit."""
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    """One number for both axes, or (height, width) as it is."""
+    """(height, width) from one number for both axes or from such a pair."""
     return (value, value) if isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel that slides along one axis, in cells of its input; ``padding_end`` where it differs from the start."""
+    """A sliding window along one axis, in cells; ``padding_end`` is set where it differs from ``padding``."""
 
     kernel: int
     stride: int = 1
@@ -44,30 +44,30 @@ class Window:
         return self.dilation * (self.kernel - 1) + 1
 
     def output_size(self, size: int) -> int:
-        """``floor((W + 2P - D(F-1) - 1) / S) + 1``, or with ceil as torch's pools do it.
+        """``floor((W + 2P - D(F-1) - 1) / S) + 1``; with ``ceil_mode`` as in torch's pooling layers.
 
         Raises:
             TooSmallError: If the kernel is larger than the padded input.
         """
-        room = size + self.padding + (self.padding if self.padding_end is None else self.padding_end) - self.extent
-        if room < 0:
+        free = size + self.padding + (self.padding if self.padding_end is None else self.padding_end) - self.extent
+        if free < 0:
             raise TooSmallError(f"a window of {self.extent} cells does not fit into {size} (padding {self.padding})")
         if not self.ceil_mode:
-            return room // self.stride + 1
-        cells = -(-room // self.stride) + 1
+            return free // self.stride + 1
+        cells = -(-free // self.stride) + 1
         starts_in_right_padding = (cells - 1) * self.stride >= size + self.padding
         return cells - 1 if starts_in_right_padding else cells
 
     def formula(self, size: int) -> str:
-        """`output_size` with its numbers put in, such as ``1 + (224 + 2*2 - 11)/4 = 55``; ``/`` rounds down."""
+        """The formula of `output_size` with its numbers, such as ``1 + (224 + 2*2 - 11)/4 = 55``; ``/`` rounds down."""
         cells = self.output_size(size)
         padded = f"2*{self.padding}" if self.padding_end is None else f"{self.padding} + {self.padding_end}"
         extent = f"{self.kernel}" if self.dilation == 1 else f"{self.dilation}*({self.kernel} - 1) - 1"
         fraction = f"({size} + {padded} - {extent})/{self.stride}"
         if not self.ceil_mode:
             return f"1 + {fraction} = {cells}"
-        room = size + 2 * self.padding - self.extent
-        dropped = " - 1" if -(-room // self.stride) + 1 > cells else ""  # that window would lie in padding alone
+        free = size + 2 * self.padding - self.extent
+        dropped = " - 1" if -(-free // self.stride) + 1 > cells else ""  # a window that starts in the end padding
         return f"1 + ceil({fraction}){dropped} = {cells}"
 
 
@@ -88,7 +88,7 @@ class Axis:
     offset: float | None = 0.0
 
     def slide(self, window: Window) -> Axis:
-        """The axis after a sliding window.
+        """The axis of the window's output.
 
         Raises:
             TooSmallError: If the kernel is larger than the padded input.
@@ -96,22 +96,22 @@ class Axis:
         size = window.output_size(self.size)
         if self.jump is None or self.offset is None:
             return replace(self, size=size)
-        view = self.receptive_field
+        receptive_field = self.receptive_field
         return Axis(
             size=size,
             jump=self.jump * window.stride,
-            receptive_field=None if view is None else view + (window.extent - 1) * self.jump,
+            receptive_field=None if receptive_field is None else receptive_field + (window.extent - 1) * self.jump,
             offset=self.offset + ((window.extent - 1) / 2 - window.padding) * self.jump,
         )
 
     def adapt(self, size: int) -> Axis:
-        """The axis after adaptive pooling to a fixed number of cells: its geometry depends on the image."""
+        """The axis after adaptive pooling to ``size`` cells, whose geometry depends on the image size."""
         return self if size == self.size else Axis(size, None, None, None)
 
 
 @dataclass(frozen=True)
 class FeatureShape:
-    """A feature map without its batch axis."""
+    """Shape and geometry of a feature map, without the batch axis."""
 
     channels: int
     height: Axis
@@ -119,47 +119,47 @@ class FeatureShape:
 
     @classmethod
     def image(cls, channels: int, size: int | tuple[int, int]) -> FeatureShape:
-        """The image itself; ``size`` in pixels, one number or (height, width)."""
+        """The shape of an image; ``size`` in pixels, one number or (height, width)."""
         height, width = pair(size)
         return cls(channels, Axis(height), Axis(width))
 
     @property
     def chw(self) -> tuple[int, int, int]:
-        """(channels, height, width), as torch writes it."""
+        """(channels, height, width)."""
         return self.channels, self.height.size, self.width.size
 
     @property
     def numel(self) -> int:
-        """How many numbers the map of one image has."""
+        """Number of elements for one image."""
         return self.channels * self.height.size * self.width.size
 
     @property
     def nbytes(self) -> int:
-        """What the map of one image takes in memory, in float32."""
+        """Bytes for one image in float32."""
         return BYTES * self.numel
 
     def slide(self, windows: tuple[Window, Window], *, channels: int | None = None) -> FeatureShape:
-        """The shape after a window over height and one over width."""
+        """The shape after sliding windows over (height, width)."""
         height, width = windows
         return FeatureShape(
             self.channels if channels is None else channels, self.height.slide(height), self.width.slide(width)
         )
 
-    def see_all(self) -> FeatureShape:
-        """The shape after an operation over the whole map: each cell depends on every pixel of the image."""
+    def with_global_receptive_field(self) -> FeatureShape:
+        """The shape after an operation over the whole map: each cell sees the whole image."""
         height, width = (replace(axis, receptive_field=None) for axis in (self.height, self.width))
         return replace(self, height=height, width=width)
 
     def merge(self, other: FeatureShape) -> FeatureShape:
-        """Two paths of one source, joined: this one's sizes, and of both views the wider; None (global) is widest."""
+        """The shape of two joined branches: the sizes of this one, the larger receptive field (None is global)."""
         return FeatureShape(self.channels, _merge(self.height, other.height), _merge(self.width, other.width))
 
 
-def _merge(one: Axis, other: Axis) -> Axis:
-    views = [axis.receptive_field for axis in (one, other)]
-    if None not in views:
-        wider = one if one.receptive_field >= other.receptive_field else other  # type: ignore[operator]
-        return replace(wider, size=one.size)
-    known = [axis for axis in (one, other) if axis.receptive_field is not None]
-    known += [axis for axis in (one, other) if axis.jump is not None]
-    return replace(known[0] if known else one, size=one.size, receptive_field=None)
+def _merge(first: Axis, second: Axis) -> Axis:
+    receptive_fields = [axis.receptive_field for axis in (first, second)]
+    if None not in receptive_fields:
+        wider = first if first.receptive_field >= second.receptive_field else second  # type: ignore[operator]
+        return replace(wider, size=first.size)
+    candidates = [axis for axis in (first, second) if axis.receptive_field is not None]
+    candidates += [axis for axis in (first, second) if axis.jump is not None]
+    return replace(candidates[0] if candidates else first, size=first.size, receptive_field=None)

@@ -18,7 +18,7 @@ __all__ = ["ChannelShuffle", "ChannelSlice", "ShuffleUnit"]
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSlice(Primitive):
-    """The ``index``-th of ``parts`` equal parts of the channels."""
+    """The ``index``-th of ``parts`` equal parts of the channels, from 0."""
 
     is_view: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507): channels weighed by what the whole map shows."""
+"""Squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507): a gate per channel from the global mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SqueezeExcitation", "round_channels"]
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of ``divisor`` that is no more than a tenth below (as in MobileNetV2's published code)."""
+    """The nearest multiple of ``divisor`` of at least 0.9 times ``channels`` (as in MobileNetV2's published code)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
@@ -29,10 +29,10 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 class SqueezeExcitation(Composite):
     """Global mean, two fully connected layers, and a gate on every channel (section 3).
 
-    The inner layer has ``squeeze_channels``, or else ``ratio`` of the channels that come in, rounded to
-    a multiple of ``divisor``. Inside another block ``ratio_of: block`` counts from the channels that come
-    into that block (EfficientNet, RegNet), ``ratio_of: layer`` from those at this place (SE-ResNet, MobileNetV3).
-    Written in a file, ``activation`` and ``init`` are those of the block around it unless given.
+    The inner layer has ``squeeze_channels``, or else ``ratio`` times the input channels, rounded to a multiple of
+    ``divisor``. Within another block, ``ratio_of: block`` takes the input channels of that block (EfficientNet,
+    RegNet), ``ratio_of: layer`` those of this layer (SE-ResNet, MobileNetV3). In a backbone file, ``activation``
+    and ``init`` default to those of the enclosing block.
     """
 
     __pydantic_config__ = STRICT
@@ -45,23 +45,23 @@ class SqueezeExcitation(Composite):
     gate: ActivationField = Activation("sigmoid")
     init: InitField = Init()
 
-    def inside(self, in_channels: int) -> SqueezeExcitation:
-        """This layer as part of a block that ``in_channels`` come into."""
+    def for_block(self, in_channels: int) -> SqueezeExcitation:
+        """This layer within a block of ``in_channels`` input channels."""
         if self.ratio_of == "layer" or self.squeeze_channels is not None:
             return self
-        return replace(self, squeeze_channels=self._squeezed(in_channels))
+        return replace(self, squeeze_channels=self._squeeze_channels(in_channels))
 
     def parts(self, in_channels: int) -> Node:
-        inner = self.squeeze_channels or self._squeezed(in_channels)
+        squeeze_channels = self.squeeze_channels or self._squeeze_channels(in_channels)
         return Gate(
             Sequential({
                 "pool": AdaptivePool(size=1),
-                "fc1": Conv(out_channels=inner, kernel_size=1, activation=self.activation, init=self.init),
+                "fc1": Conv(out_channels=squeeze_channels, kernel_size=1, activation=self.activation, init=self.init),
                 "fc2": Conv(out_channels=in_channels, kernel_size=1, activation=self.gate, init=self.init),
             })
         )  # fmt: skip
 
-    def _squeezed(self, channels: int) -> int:
+    def _squeeze_channels(self, channels: int) -> int:
         if self.divisor == 1:
             return max(1, round(channels * self.ratio))
         return round_channels(channels * self.ratio, self.divisor)

@@ -1,7 +1,7 @@
-"""The walks over a tree of blocks that need no torch: open it, size it, count it.
+"""Expansion of a tree of blocks, and shape inference and counting over it, without torch.
 
-`expand` opens the composites, threading the shape through; `trace` here and `visionkit.blocks.build.build` walk the
-opened tree, so sizes, counts and modules all come from one description.
+`expand` replaces composites by their parts; `trace` and `visionkit.blocks.build.build` walk the expanded tree, so
+that shapes, counts and modules come from one description.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from visionkit.blocks.shapes import DoesNotFitError, FeatureShape, TooSmallError
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequential
 from visionkit.names import RESERVED_NAMES
 
-__all__ = ["Join", "LayerError", "LayerRecord", "expand", "joined", "primitives", "trace", "writes_in_place"]
+__all__ = ["Join", "LayerError", "LayerRecord", "expand", "joined_shape", "primitives", "trace", "writes_in_place"]
 
 
 class LayerError(ValueError):
-    """A layer that cannot take its input.
+    """A layer of a tree cannot take its input, or branches do not match.
 
     Attributes:
-        path: Names from the outermost part to the layer.
-        shape: What came in.
+        path: Names from the root of the tree to the layer.
+        shape: Shape of the input.
         layer: The primitive, or None where branches do not match.
-        too_small: Whether a larger image would do.
+        too_small: Whether a larger image would fit.
     """
 
     def __init__(
@@ -42,32 +42,32 @@ class LayerError(ValueError):
 
 @dataclass(frozen=True)
 class Join:
-    """Maps that become one before a part reads them.
+    """Several feature maps that are combined into the input of a part.
 
     Attributes:
-        sources: The maps, each brought to the size of the whole.
-        how: Stacked along the channels, added, or cut into regions (`sources` keep their size then).
+        sources: Their shapes; the maps are resized to the size of the result first, except for ``pool``.
+        mode: ``concat`` along the channels, ``sum``, or ``pool``: regions are cut out of them (RoIAlign).
     """
 
     sources: tuple[FeatureShape, ...]
-    how: Literal["concat", "sum", "pool"] = "concat"
+    mode: Literal["concat", "sum", "pool"] = "concat"
 
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What `trace` saw of one node of an opened tree.
+    """The trace of one node of an expanded tree: its shapes, counts and children.
 
     Attributes:
-        path: Names from the outermost part to this node.
+        path: Names from the root of the tree to this node.
         node: A primitive or a combinator.
-        before: What comes in.
-        after: What goes out.
+        before: Input shape.
+        after: Output shape.
         children: The records of a combinator's parts, in the order of execution.
         in_place: Whether a primitive writes its output over its input, as the built layer does.
-        shared: Whether another record stands for the same weights and has counted them.
-        runs: How often it is done for one image; 0 for what only training needs.
-        training_runs: The same in training, where that is another number.
-        join: How what comes in is made of other maps; None where it is one of them as it is.
+        shared: Whether its weights belong to another record, which counts them.
+        runs: How often it runs for one image in inference; 0 for layers of training alone.
+        training_runs: The same in training; None where it equals ``runs``.
+        join: How the input is combined from other maps; None where it is a single map.
     """
 
     path: tuple[str, ...]
@@ -83,12 +83,12 @@ class LayerRecord:
 
     @property
     def parts(self) -> tuple[LayerRecord, ...]:
-        """The children; those of a shared record are shared, too."""
+        """The children; those of a shared record are marked as shared."""
         return tuple(replace(child, shared=True) for child in self.children) if self.shared else self.children
 
     @property
     def primitives(self) -> Iterator[LayerRecord]:
-        """The records of all primitives in it, in the order of execution."""
+        """The records of all primitives below this one, in the order of execution."""
         if isinstance(self.node, Primitive):
             yield self
         for part in self.parts:
@@ -96,7 +96,7 @@ class LayerRecord:
 
     @property
     def parameters(self) -> int:
-        """Independent trainable numbers, those of all parts together; none where they are counted elsewhere."""
+        """Number of trainable parameters of all parts; 0 where the weights are shared."""
         if self.shared:
             return 0
         if isinstance(self.node, Primitive):
@@ -105,36 +105,36 @@ class LayerRecord:
 
     @property
     def macs(self) -> int:
-        """Multiplications with a weight for one image, those of all parts together."""
+        """Multiplications with a weight for one image, summed over all parts and runs."""
         if isinstance(self.node, Primitive):
             return self.runs * self.node.macs(self.before)
         return self.runs * sum(child.macs for child in self.children)
 
     @property
     def neurons(self) -> int:
-        """Numbers that come about as weighted sums, as Krizhevsky et al. 2012 count them: pools and norms have none."""
+        """Outputs that are weighted sums, as counted by Krizhevsky et al. 2012: pools and norms have none."""
         if isinstance(self.node, Primitive):
             return 0 if self.node.weights_per_neuron(self.before) is None else self.runs * self.after.numel
         return self.runs * sum(child.neurons for child in self.children)
 
     @property
     def connections(self) -> int:
-        """Each neuron's weights and bias, added up over all neurons, shared or not (LeCun et al. 1998)."""
+        """Weights and biases summed over all neurons, shared ones counted each time (LeCun et al. 1998)."""
         if isinstance(self.node, Primitive):
             return self.neurons * (self.node.weights_per_neuron(self.before) or 0)
         return self.runs * sum(child.connections for child in self.children)
 
 
 def expand(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> tuple[Node, FeatureShape]:
-    """Open every composite, so that primitives and combinators are left.
+    """Replace every composite by its parts, so that only primitives and combinators are left.
 
     Args:
         node: Any tree of blocks.
-        shape: What comes in; only its channels matter where no part flattens.
-        path: Names of the parts around this one, for errors.
+        shape: Input shape; only its channels matter where no part flattens.
+        path: Names of the enclosing parts, for errors.
 
     Returns:
-        The opened tree and the shape behind it.
+        The expanded tree and its output shape.
 
     Raises:
         LayerError: If a layer cannot take its input or branches do not match.
@@ -144,8 +144,8 @@ def expand(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> tu
             parts = node.parts(shape.channels)
         except DoesNotFitError as error:
             raise LayerError(str(error), path=path, shape=shape) from None
-        opened, after = expand(parts, shape, path=path)
-        return (opened if isinstance(opened, Block) else replace(opened, made_by=type(node).__name__)), after
+        expanded, after = expand(parts, shape, path=path)
+        return (expanded if isinstance(expanded, Block) else replace(expanded, made_by=type(node).__name__)), after
     if isinstance(node, Primitive):
         return node, _output(node, shape, path)
     assert not isinstance(node, Block)
@@ -157,11 +157,11 @@ def expand(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> tu
         before = outputs[-1] if outputs and isinstance(node, Sequential) else shape
         children[name], after = expand(child, before, path=(*path, name))
         outputs.append(after)
-    return node.with_children(children), joined(node, shape, outputs, path)
+    return node.with_children(children), joined_shape(node, shape, outputs, path)
 
 
 def trace(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> LayerRecord:
-    """Send a shape through an opened tree and write down what each part does to it.
+    """Infer the shapes of all nodes of an expanded tree from its input shape.
 
     Raises:
         LayerError: If a layer cannot take its input or branches do not match.
@@ -178,12 +178,12 @@ def trace(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> Lay
             record = replace(record, in_place=True)
         children.append(record)
         previous = child
-    after = joined(node, shape, [child.after for child in children], path)
+    after = joined_shape(node, shape, [child.after for child in children], path)
     return LayerRecord(path, node, shape, after, tuple(children))
 
 
 def primitives(node: Node) -> Iterator[Primitive]:
-    """All primitives of an opened tree in the order of execution."""
+    """All primitives of an expanded tree in the order of execution."""
     if isinstance(node, Primitive):
         yield node
     elif not isinstance(node, Block):
@@ -199,16 +199,16 @@ def _output(layer: Primitive, shape: FeatureShape, path: tuple[str, ...]) -> Fea
         raise LayerError(str(error), path=path, shape=shape, layer=layer, too_small=too_small) from None
 
 
-def joined(node: Node, shape: FeatureShape, outputs: list[FeatureShape], path: tuple[str, ...]) -> FeatureShape:
-    """The shape behind a combinator, from the shapes behind its children."""
+def joined_shape(node: Node, shape: FeatureShape, outputs: list[FeatureShape], path: tuple[str, ...]) -> FeatureShape:
+    """Output shape of a combinator, from the output shapes of its children."""
     if isinstance(node, Sequential):
         return outputs[-1] if outputs else shape
     if isinstance(node, Gate):
-        return _weigh(shape, outputs[0], path)
+        return _gated_shape(shape, outputs[0], path)
     assert isinstance(node, Residual | Concat)
-    joined, (first, *names) = outputs[0], node.children
-    for name, other in zip(names, outputs[1:], strict=True):
-        gaps = [abs(one - another) for one, another in zip(joined.chw[1:], other.chw[1:], strict=True)]
+    merged, (first, *names) = outputs[0], node.children
+    for name, output in zip(names, outputs[1:], strict=True):
+        gaps = [abs(a - b) for a, b in zip(merged.chw[1:], output.chw[1:], strict=True)]
         if any(gaps):
             raise LayerError(
                 f"its branches '{first}' and '{name}' cannot be joined: their maps differ by {gaps[0]} rows and "
@@ -217,35 +217,39 @@ def joined(node: Node, shape: FeatureShape, outputs: list[FeatureShape], path: t
                 path=path,
                 shape=shape,
             )
-        if isinstance(node, Residual) and joined.channels != other.channels:
+        if isinstance(node, Residual) and merged.channels != output.channels:
             raise LayerError(
-                f"its branches '{first}' and '{name}' cannot be added: they have {joined.channels} and "
-                f"{other.channels} channels",
+                f"its branches '{first}' and '{name}' cannot be added: they have {merged.channels} and "
+                f"{output.channels} channels",
                 path=path,
                 shape=shape,
             )
-        joined = joined.merge(other)
+        merged = merged.merge(output)
     if isinstance(node, Concat):
-        joined = replace(joined, channels=sum(output.channels for output in outputs))
-    return joined
+        merged = replace(merged, channels=sum(output.channels for output in outputs))
+    return merged
 
 
-def _weigh(shape: FeatureShape, gate: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
-    """The shape behind a gate: its own shape, if the gate's broadcasts to it."""
-    if any(one not in (1, whole) for one, whole in zip(gate.chw, shape.chw, strict=True)):
+def _gated_shape(shape: FeatureShape, gate: FeatureShape, path: tuple[str, ...]) -> FeatureShape:
+    """Output shape of a gate: that of its input, to which the gate's map must broadcast."""
+    if any(factor not in (1, size) for factor, size in zip(gate.chw, shape.chw, strict=True)):
         raise LayerError(
-            f"its gate gives {_times(gate.chw)}, which cannot weigh {_times(shape.chw)}", path=path, shape=shape
+            f"its gate gives {_format_size(gate.chw)}, which cannot weigh {_format_size(shape.chw)}",
+            path=path,
+            shape=shape,
         )
     return shape.merge(gate)
 
 
 def writes_in_place(child: Node, previous: Node | None) -> bool:
-    """Whether a part of a sequence writes its output over what the part before it returns."""
-    return isinstance(child, Primitive) and child.overwrites and previous is not None and _is_overwritable(previous)
+    """Whether a part of a sequence runs in place, on the output of the previous part."""
+    return (
+        isinstance(child, Primitive) and child.supports_inplace and previous is not None and _is_overwritable(previous)
+    )
 
 
 def _is_overwritable(node: Node) -> bool:
-    """Whether the layer behind this node may write over what it returns."""
+    """Whether the next layer may write over the output of this node."""
     if isinstance(node, Primitive):
         return node.overwritable
     if isinstance(node, Sequential):
@@ -253,5 +257,5 @@ def _is_overwritable(node: Node) -> bool:
     return True
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _format_size(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape)

@@ -1,4 +1,4 @@
-"""The convolution that enlarges."""
+"""Transposed convolution."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ConvTranspose2d(Primitive):
     init: Init = Init()
 
     def output(self, shape: FeatureShape) -> FeatureShape:
-        height, width = (self._enlarged(axis) for axis in (shape.height, shape.width))
+        height, width = (self._upsampled(axis) for axis in (shape.height, shape.width))
         return FeatureShape(self.out_channels, height, width)
 
     def parameters(self, shape: FeatureShape) -> int:
@@ -53,8 +53,8 @@ class ConvTranspose2d(Primitive):
         self.init.apply(layer)
         return layer
 
-    def _enlarged(self, axis: Axis) -> Axis:
-        """The cells of a square share what they see; where a pixel has several cells there are no whole jumps."""
+    def _upsampled(self, axis: Axis) -> Axis:
+        """The axis of the output; jump and offset are None where the jump would be no integer."""
         if axis.jump is None or axis.offset is None or axis.jump % self.factor:
             return Axis(self.factor * axis.size, None, axis.receptive_field, None)
         jump = axis.jump // self.factor

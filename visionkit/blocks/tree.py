@@ -1,8 +1,8 @@
-"""The tree that every block is made of: primitives, composites, and the combinators that join them.
+"""The tree of blocks: primitives, composites, and the combinators that join them.
 
-A *primitive* knows its arithmetic and its torch layer. A *composite* only says what it is
-made of: `Composite.parts` gives a tree of blocks joined by `Sequential`, `Residual`, `Concat`
-and `Gate`. `visionkit.blocks.trace` does everything else.
+A *primitive* is one layer: its output shape, its counts and its torch module. A *composite* is made of other
+blocks: `Composite.parts` returns a tree joined by `Sequential`, `Residual`, `Concat` and `Gate`, from which
+`visionkit.blocks.trace` and `visionkit.blocks.build` derive the rest.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from visionkit.blocks.shapes import FeatureShape
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Composite", "Concat", "Gate", "SavedForBackward", "Node", "Primitive", "Residual", "Sequential"]
+__all__ = ["Block", "Composite", "Concat", "Gate", "Node", "Primitive", "Residual", "SavedForBackward", "Sequential"]
 
 SavedForBackward = Literal["input", "output", "nothing"]
 
 
-class Block(ABC):  # noqa: B024  (a name for both kinds)
-    """What a configuration names by ``type``: a frozen dataclass whose fields are its keys."""
+class Block(ABC):  # noqa: B024  (common base of Primitive and Composite)
+    """A frozen dataclass that a configuration names by ``type``; its fields are the keys."""
 
 
 class Primitive(Block):
     """One layer of torch, or one of `visionkit.layers`."""
 
     overwritable: ClassVar[bool] = False
-    """Whether the next layer may write over the output: nobody else holds it, and backward does not need it."""
+    """Whether the next layer may write over the output: nothing else references it, and backward does not need it."""
 
     is_view: ClassVar[bool] = False
-    """Whether the output lies in the input's own memory."""
+    """Whether the output is a view of the input's memory."""
     is_opaque: ClassVar[bool] = False
-    """Whether only the whole is known: neither what a cell sees nor which maps it makes on the way."""
+    """Whether receptive field and intermediate maps are unknown, as for a stage of a timm model."""
 
     @property
     def saved_for_backward(self) -> SavedForBackward:
-        """The map that backward needs of this layer (the gradient of its weights, or of its function)."""
+        """The map that is saved for the gradient of the weights or of the function."""
         return "input"
 
     @property
-    def overwrites(self) -> bool:
-        """Whether it may write its output over its input, where that is `overwritable`."""
+    def supports_inplace(self) -> bool:
+        """Whether the torch layer can run in place, where its input is `overwritable`."""
         return False
 
     def output(self, shape: FeatureShape) -> FeatureShape:
-        """The shape after this layer.
+        """Output shape for an input shape.
 
         Raises:
             DoesNotFitError: If the layer cannot take such an input.
@@ -56,69 +56,69 @@ class Primitive(Block):
         return shape
 
     def parameters(self, shape: FeatureShape) -> int:
-        """Number of independent trainable numbers, given the shape that comes in."""
+        """Number of trainable parameters for an input shape."""
         return 0
 
     def macs(self, shape: FeatureShape) -> int:
-        """Multiplications with a weight for one image, given the shape that comes in."""
+        """Multiplications with a weight for one image of an input shape."""
         return 0
 
     def weights_per_neuron(self, shape: FeatureShape) -> int | None:
-        """Weights of one output number with its bias, or None for a layer that forms no weighted sums."""
+        """Weights of one output with its bias; None for a layer without weighted sums."""
         return None
 
     def weights_formula(self, shape: FeatureShape) -> str:
-        """How `weights_per_neuron` comes about, such as ``1 + 11*11*3 = 364``; empty where there are none."""
+        """The formula of `weights_per_neuron`, such as ``1 + 11*11*3 = 364``; empty where there are none."""
         return ""
 
-    def kept_bytes(self, shape: FeatureShape) -> int:
-        """What backward needs of one image beside input or output, such as where each maximum came from."""
+    def saved_bytes(self, shape: FeatureShape) -> int:
+        """Bytes saved for backward per image besides `saved_for_backward`, such as the indices of the maxima."""
         return 0
 
     def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """What this layer holds of one image while it works, beside input, output and `kept_bytes`."""
+        """Temporary bytes per image while the layer runs, besides input, output and `saved_bytes`."""
         return 0
 
     def buffer_bytes(self, shape: FeatureShape) -> int:
-        """What is saved with the weights without being one, such as the running statistics of a norm."""
+        """Bytes of the buffers in the state dict, such as the running statistics of a norm."""
         return 0
 
     @abstractmethod
     def build(self, shape: FeatureShape) -> nn.Module:
-        """The torch layer, initialised, for the shape that comes in."""
+        """The torch layer, initialised, for an input shape."""
 
     @property
     def stride_factor(self) -> int:
-        """By how much this layer divides height and width (the larger of both)."""
+        """Factor by which the layer divides height and width, the larger of both."""
         return 1
 
     def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
-        """This layer behind layers whose stride was taken away, as `hold_stride` asks for it.
+        """This layer, dilated, as `visionkit.blocks.rewrite.replace_stride_with_dilation` needs it.
 
         Args:
-            dilation: The product of the strides taken away before: by how much to spread the taps.
-            keep_stride: False if this layer's own stride is to be taken away too.
+            dilation: Product of the strides removed before this layer.
+            keep_stride: False to remove the stride of this layer, too.
         """
         return self
 
 
 class Composite(Block):
-    """A block that is made of other blocks and writes neither arithmetic nor module code."""
+    """A block that is made of other blocks; shapes, counts and modules follow from its parts."""
 
     @abstractmethod
     def parts(self, in_channels: int) -> Node:
-        """The tree this block stands for, given the channels that come in."""
+        """The tree of the block's parts for ``in_channels`` input channels."""
 
 
 @dataclass(frozen=True)
 class Sequential:
-    """Parts one after the other; their names become module names. ``made_by`` is the composite's name."""
+    """Parts in sequence; their names become module names. ``made_by`` is the class name of the expanded composite."""
 
     children: Mapping[str, Node]
     made_by: str = ""
 
     def with_children(self, children: Mapping[str, Node]) -> Sequential:
-        """The same around other parts."""
+        """A copy with other children."""
         return replace(self, children=children)
 
 
@@ -126,8 +126,8 @@ class Sequential:
 class Residual:
     """``body(x) + shortcut(x)`` (He et al. 2016).
 
-    ``drop_probability`` is how often an image goes through the shortcut alone in training: stochastic
-    depth (Huang et al. 2016, arXiv:1603.09382).
+    ``drop_probability``: in training, the probability that the body is dropped for an image (stochastic depth,
+    Huang et al. 2016, arXiv:1603.09382).
     """
 
     body: Node
@@ -140,7 +140,7 @@ class Residual:
         return {"body": self.body, "shortcut": self.shortcut}
 
     def with_children(self, children: Mapping[str, Node]) -> Residual:
-        """The same around other parts."""
+        """A copy with other children."""
         return replace(self, body=children["body"], shortcut=children["shortcut"])
 
 
@@ -152,7 +152,7 @@ class Concat:
     made_by: str = ""
 
     def with_children(self, children: Mapping[str, Node]) -> Concat:
-        """The same around other parts."""
+        """A copy with other children."""
         return replace(self, children=children)
 
 
@@ -168,7 +168,7 @@ class Gate:
         return {"body": self.body}
 
     def with_children(self, children: Mapping[str, Node]) -> Gate:
-        """The same around other parts."""
+        """A copy with other children."""
         return replace(self, body=children["body"])
 
 

@@ -1,12 +1,12 @@
-"""The few modules that torch lacks, and the combinators that join parts of a block."""
+"""Modules that torch lacks, and the modules of the combinators that join the parts of a block."""
 
-from visionkit.layers.combinators import COMBINE, Concat, Gate, Residual, overwrite_input
+from visionkit.layers.combinators import COMBINATORS, Concat, Gate, Residual, set_inplace
 from visionkit.layers.convolution import Pointwise, SameConv2d
 from visionkit.layers.normalization import LayerNorm2d, LayerScale
 from visionkit.layers.shortcuts import ChannelSlice, ZeroPadShortcut
 
 __all__ = [
-    "COMBINE",
+    "COMBINATORS",
     "ChannelSlice",
     "Concat",
     "Gate",
@@ -16,5 +16,5 @@ __all__ = [
     "Residual",
     "SameConv2d",
     "ZeroPadShortcut",
-    "overwrite_input",
+    "set_inplace",
 ]

@@ -1,4 +1,4 @@
-"""What a block does where torch has no layer for it: a few small modules, and the combinators."""
+"""Modules of the combinators of `visionkit.blocks`: residual sum, concatenation and gate."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "COMBINE",
+    "COMBINATORS",
     "Concat",
     "Gate",
     "Residual",
-    "overwrite_input",
+    "set_inplace",
 ]
 
 
 class Residual(nn.Module):
     """``body(x) + shortcut(x)``, both (B, C, H, W) (He et al. 2016, equation 1).
 
-    In training the body of each image is dropped with ``drop_probability``, and the others are scaled so
-    that their mean stays (stochastic depth, Huang et al. 2016).
+    In training the body is dropped per image with ``drop_probability`` and divided by the keep probability
+    otherwise, which preserves its mean (stochastic depth, Huang et al. 2016).
     """
 
     def __init__(self, body: nn.Module, shortcut: nn.Module, *, drop_probability: float = 0.0) -> None:
@@ -30,11 +30,12 @@ class Residual(nn.Module):
         self.drop_probability = drop_probability
 
     def forward(self, x: Tensor) -> Tensor:
-        new: Tensor = self.body(x)
+        residual: Tensor = self.body(x)
         if self.training and self.drop_probability:
-            keep = 1 - self.drop_probability
-            new = new * new.new_empty(len(new), 1, 1, 1).bernoulli_(keep).div_(keep)
-        out: Tensor = new + self.shortcut(x)
+            keep_probability = 1 - self.drop_probability
+            mask = residual.new_empty(len(residual), 1, 1, 1).bernoulli_(keep_probability)
+            residual = residual * mask.div_(keep_probability)
+        out: Tensor = residual + self.shortcut(x)
         return out
 
     def extra_repr(self) -> str:
@@ -65,15 +66,15 @@ class Gate(nn.Module):
         return out
 
 
-COMBINE: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
+COMBINATORS: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
     "Sequential": lambda node, children: nn.Sequential(OrderedDict(children)),
     "Residual": lambda node, children: Residual(**children, drop_probability=node.drop_probability),
     "Concat": lambda node, children: Concat(children),
     "Gate": lambda node, children: Gate(**children),
 }
-"""How each combinator of `visionkit.blocks`, given with its built children, joins them."""
+"""From a combinator of `visionkit.blocks`, by its class name, and its built children to its module."""
 
 
-def overwrite_input(layer: nn.Module) -> None:
-    """Let an activation write over its input, which no one else holds: less memory, fewer allocations."""
+def set_inplace(layer: nn.Module) -> None:
+    """Make an activation run in place, which saves memory and allocations."""
     layer.inplace = True  # type: ignore[assignment]

@@ -1,9 +1,9 @@
-"""Convolutions that torch has no layer for."""
+"""Pointwise and same-padded convolution."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["SameConv2d", "Pointwise"]
+__all__ = ["Pointwise", "SameConv2d"]
 
 
 class Pointwise(nn.Linear):
@@ -16,10 +16,11 @@ class Pointwise(nn.Linear):
 class SameConv2d(nn.Conv2d):
     """A convolution of stride 1 that keeps the size of a (B, C, H, W) map, for kernels of even extent.
 
-    The odd cell of padding lies at the far end, as in torch's ``padding="same"``, which warns of its own copy.
+    Where the total padding is odd, the extra cell is at the end, as with torch's ``padding="same"``, which would
+    warn about the padded copy.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        rooms = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        top, left = (room // 2 for room in rooms)
-        return super().forward(F.pad(x, (left, rooms[1] - left, top, rooms[0] - top)))
+        height, width = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        top, left = height // 2, width // 2
+        return super().forward(F.pad(x, (left, width - left, top, height - top)))

@@ -1,4 +1,4 @@
-"""Norms and scales over the channels of a map."""
+"""Layer norm and layer scale over the channels of a feature map."""
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class LayerScale(nn.Module):
-    """A (B, C, H, W) map times a learned factor for each channel, which begins as ``init_value``."""
+    """A (B, C, H, W) map times a learned factor per channel, initialised to ``init_value``."""
 
     def __init__(self, channels: int, init_value: float) -> None:
         super().__init__()

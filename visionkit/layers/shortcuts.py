@@ -1,9 +1,9 @@
-"""Shortcuts without weights, and parts of a map."""
+"""Layers without weights: the zero-padded shortcut and the slice of channels."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ZeroPadShortcut", "ChannelSlice"]
+__all__ = ["ChannelSlice", "ZeroPadShortcut"]
 
 
 class ChannelSlice(nn.Module):
@@ -22,7 +22,7 @@ class ChannelSlice(nn.Module):
 
 
 class ZeroPadShortcut(nn.Module):
-    """Every ``stride``-th cell of a (B, C, H, W) map, with ``new_channels`` zero maps behind (option A)."""
+    """Every ``stride``-th cell of a (B, C, H, W) map, followed by ``new_channels`` zero channels (option A)."""
 
     def __init__(self, new_channels: int, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Necks: what stands between a backbone and a head, read like a backbone. Their specs need no torch."""
+"""Necks between backbone and head, such as the feature pyramid; specifications need no torch."""
 
 from visionkit.necks.spec import NECKS, FPNSpec
 

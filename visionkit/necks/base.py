@@ -1,4 +1,4 @@
-"""The contract of every neck."""
+"""The interface of all necks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["Neck"]
 
 
 class Neck(nn.Module, ABC):
-    """Maps of a backbone to other maps; a head reads ``feature_info`` and never knows which of both it stands on."""
+    """Transforms the maps of a backbone; ``feature_info`` describes the outputs to a head as a backbone's does."""
 
     feature_info: dict[str, FeatureInfo]
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Stage names to maps (B, C, H, W) become level names to maps (B, channels, ~H / stride, ~W / stride)."""
+        """Stage names to maps (B, C, h, w), in; level names to maps (B, channels, ~H / stride, ~W / stride), out.
+
+        H and W are the height and width of the images.
+        """

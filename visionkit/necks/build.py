@@ -1,4 +1,4 @@
-"""From the specification of a neck to its module, by the registry's rows alone."""
+"""From the specification of a neck to its module, through the registry."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def build_neck(spec: FPNSpec, backbone: BackboneSpec, *, image_size: tuple[int, 
     """Build a neck, freshly initialised.
 
     Args:
-        spec: What to build.
-        backbone: Where it stands.
-        image_size: Height and width in pixels, for the arithmetic alone; the module takes any.
+        spec: The specification of the neck.
+        backbone: The backbone whose maps it reads.
+        image_size: Height and width in pixels, for shape inference alone; the module takes any size.
 
     Raises:
         UserError: If the image is too small for the backbone.

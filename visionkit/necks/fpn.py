@@ -14,18 +14,18 @@ __all__ = ["FPN"]
 
 
 class FPN(Neck):
-    """A feature pyramid: every level sees as far as the coarsest stage (Lin et al. 2017, section 3).
+    """A feature pyramid: a top-down pathway with lateral connections (Lin et al. 2017, arXiv:1612.03144, section 3).
 
     On a ResNet-50 and a (2, 3, 224, 224) batch the defaults give ``{"stride8": (2, 256, 28, 28), "stride16":
     (2, 256, 14, 14), ..., "stride128": (2, 256, 2, 2)}``.
 
     Args:
-        lateral: Layers from a stage to its level, by the level's name.
-        output: Layers behind the sum of a level and the coarser ones.
-        extra: Layers that make each coarser level of the one before.
-        stages: Levels to the stages they stand on, fine to coarse.
-        feature_info: What each level gives, fine to coarse.
-        extra_from: Whether the first extra level is made from the coarsest ``level`` or from the last ``stage``'s map.
+        lateral: Level names to the layers from a stage to its level.
+        output: Level names to the layers on the sum of a level and the coarser ones.
+        extra: Level names to the layers of each extra level, whose input is the level before.
+        stages: Level names to the stages they are made from, fine to coarse.
+        feature_info: Level names to the description of their maps, fine to coarse.
+        extra_from: ``level`` or ``stage``: the first extra level is made from the coarsest level or stage.
     """
 
     def __init__(
@@ -44,16 +44,14 @@ class FPN(Neck):
         self._stages, self._extra_from = dict(stages), extra_from
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The levels, fine to coarse.
-
-        Args:
-            features: The backbone's maps, of which those that levels stand on are used.
-        """
+        """Compute the levels, fine to coarse, as `Neck.forward`; stages without a level are ignored."""
         levels: dict[str, Tensor] = {}
         merged: Tensor | None = None
         for level in reversed(self._stages):
-            new: Tensor = self.lateral[level](features[self._stages[level]])
-            merged = new if merged is None else new + F.interpolate(merged, size=new.shape[-2:], mode="nearest")
+            lateral: Tensor = self.lateral[level](features[self._stages[level]])
+            if merged is not None:
+                lateral = lateral + F.interpolate(merged, size=lateral.shape[-2:], mode="nearest")
+            merged = lateral
             levels[level] = self.output[level](merged)
         levels = {level: levels[level] for level in self._stages}
         coarsest = list(self._stages)[-1]

@@ -1,4 +1,4 @@
-"""What a feature pyramid is, as it is written: its levels chosen, sized and counted without torch."""
+"""Specification of the feature pyramid: its levels, shapes and counts, without torch."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _INIT = Init("kaiming_uniform", a=1)
 class FPNSpec:
     """A feature pyramid (Lin et al. 2017, arXiv:1612.03144, section 3) on any backbone.
 
-    Its levels stand on the last stage of each stride from ``finest_stride`` on (on the coarsest stage alone where
-    none is so coarse); levels beyond the coarsest stage are made one from the other, each of twice the stride.
+    There is a level for the last stage of each stride of at least ``finest_stride`` (or for the coarsest stage
+    alone, if all are finer); each extra level has twice the stride of the level before.
 
     Attributes:
         out_channels: Channels of every level.
-        finest_stride: The smallest stride, in pixels, of a stage that counts.
-        num_levels: How many levels.
-        norm: Behind the convolutions of the pyramid.
-        extra: Levels beyond the last stage are made by 3x3 convolutions of stride 2 with ReLU between them
-            (Lin et al. 2017, RetinaNet, arXiv:1708.02002, section 4), or by leaving out every other cell.
-        extra_from: The first of them is made from the coarsest level or from the last stage's own map.
+        finest_stride: The smallest stride, in pixels, of a stage with a level.
+        num_levels: Number of levels.
+        norm: The norm after the convolutions of the pyramid.
+        extra: Extra levels are made by 3x3 convolutions of stride 2 with ReLU between them (Lin et al. 2017,
+            RetinaNet, arXiv:1708.02002, section 4), or by max pooling with a 1x1 kernel and stride 2.
+        extra_from: The first extra level is made from the coarsest level or from the coarsest stage.
     """
 
     __pydantic_config__ = STRICT
@@ -62,58 +62,59 @@ class FPNSpec:
             raise ValueError("extra 'max_pool' keeps the channels, so it goes with extra_from 'level'")
 
     def stages(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
-        """Level names to the backbone's stages they stand on, fine to coarse."""
+        """Level names to the stages they are made from, fine to coarse."""
         infos = backbone.feature_info.values()
         finest = min(self.finest_stride, max(info.stride for info in infos))
         last_of = {info.stride: info for info in infos if info.stride >= finest}
-        return {_name(stride): last_of[stride] for stride in sorted(last_of)[: self.num_levels]}
+        return {_level_name(stride): last_of[stride] for stride in sorted(last_of)[: self.num_levels]}
 
     def feature_info(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
-        """What each level gives, fine to coarse; known before any forward pass."""
+        """Level names to the description of their maps, fine to coarse."""
         levels = {
             name: FeatureInfo(name, self.out_channels, stage.stride, stage.offset)
             for name, stage in self.stages(backbone).items()
         }
         while len(levels) < self.num_levels:
             last = list(levels.values())[-1]
-            name = _name(2 * last.stride)
+            name = _level_name(2 * last.stride)
             levels[name] = replace(last, name=name, stride=2 * last.stride)
         return levels
 
     def trace(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """What each part does: ``neck.lateral.LEVEL``, ``neck.output.LEVEL`` and ``neck.extra.LEVEL``, fine to coarse.
+        """Records of ``neck.lateral.LEVEL``, ``neck.output.LEVEL`` and ``neck.extra.LEVEL``, each fine to coarse.
 
         Raises:
             UserError: If the image is too small for the backbone.
         """
-        stages, signals = self.stages(backbone), backbone.features(image_size)
+        stages, stage_shapes = self.stages(backbone), backbone.feature_shapes(image_size)
         lateral = {
-            level: _record("lateral", level, self._conv(1), signals[stage.name]) for level, stage in stages.items()
+            level: _trace_level("lateral", level, self._conv(1), stage_shapes[stage.name])
+            for level, stage in stages.items()
         }
         merged: dict[str, FeatureShape] = {}
         joins: dict[str, Join] = {}
         for level in reversed(lateral):
             coarser = list(merged.values())[-1:]
             joins[level] = Join((lateral[level].after, *coarser), "sum")
-            merged[level] = _see_as_far(*joins[level].sources)
+            merged[level] = _with_widest_receptive_field(*joins[level].sources)
         output = {
-            level: replace(_record("output", level, self._conv(3), merged[level]), join=joins[level])
+            level: replace(_trace_level("output", level, self._conv(3), merged[level]), join=joins[level])
             for level in stages
         }
         extra: dict[str, LayerRecord] = {}
         coarsest = list(stages)[-1]
-        before = signals[stages[coarsest].name] if self.extra_from == "stage" else output[coarsest].after
+        before = stage_shapes[stages[coarsest].name] if self.extra_from == "stage" else output[coarsest].after
         for level in list(self.feature_info(backbone))[len(stages) :]:
-            extra[level] = _record("extra", level, self._extra(first=not extra), before)
+            extra[level] = _trace_level("extra", level, self._extra_layer(first=not extra), before)
             before = extra[level].after
         return [*lateral.values(), *output.values(), *extra.values()]
 
     def levels(self, records: list[LayerRecord]) -> dict[str, FeatureShape]:
-        """The shape behind each level, fine to coarse, from what `trace` has seen."""
+        """Level names to shapes, fine to coarse, from the records of `trace`."""
         return {record.path[-1]: record.after for record in records if record.path[1] in ("output", "extra")}
 
     def arguments(self, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> dict[str, Any]:
-        """The layers, freshly initialised, and what `visionkit.necks.fpn.FPN` takes beside them.
+        """The arguments of `visionkit.necks.fpn.FPN`, with freshly initialised layers.
 
         Raises:
             UserError: If the image is too small for the backbone.
@@ -132,7 +133,7 @@ class FPNSpec:
     def _conv(self, kernel_size: int) -> Node:
         return Conv(out_channels=self.out_channels, kernel_size=kernel_size, padding="same", norm=self.norm, init=_INIT)
 
-    def _extra(self, *, first: bool) -> Node:
+    def _extra_layer(self, *, first: bool) -> Node:
         if self.extra == "max_pool":
             return MaxPool(kernel_size=1, stride=2)
         return Conv(
@@ -149,20 +150,20 @@ class FPNSpec:
 NECKS: Registry[FPNSpec] = Registry("neck", {"fpn": Row("visionkit.necks.spec:FPNSpec", "visionkit.necks.fpn:FPN")})
 
 
-def _name(stride: int) -> str:
+def _level_name(stride: int) -> str:
     return f"stride{stride}"
 
 
-def _record(kind: str, level: str, node: Node, before: FeatureShape) -> LayerRecord:
+def _trace_level(kind: str, level: str, node: Node, before: FeatureShape) -> LayerRecord:
     return trace(expand(node, before)[0], before, path=("neck", kind, level))
 
 
-def _see_as_far(shape: FeatureShape, *others: FeatureShape) -> FeatureShape:
-    """A shape to which coarser ones are added: each cell sees what theirs see."""
+def _with_widest_receptive_field(shape: FeatureShape, *others: FeatureShape) -> FeatureShape:
+    """``shape`` with the largest receptive field of all the maps that are added."""
 
     def widest(axis: str) -> int | None:
-        views = [getattr(one, axis).receptive_field for one in (shape, *others)]
-        return None if None in views else max(views)
+        receptive_fields = [getattr(source, axis).receptive_field for source in (shape, *others)]
+        return None if None in receptive_fields else max(receptive_fields)
 
     return replace(
         shape,

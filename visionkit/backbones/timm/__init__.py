@@ -1,0 +1,1 @@
+"""Models of timm as backbones: specification, measurement of their shapes, and module."""

@@ -1,4 +1,4 @@
-"""A timm model as a torch module with the contract of every backbone."""
+"""A timm model as a `Backbone` module."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["TimmBackbone"]
 
 
 class TimmBackbone(Backbone):
-    """timm's features-only model, its maps named and laid out (B, C, H, W).
+    """timm's features-only model, with named maps in (B, C, H, W).
 
-    The whole model is the child module ``net``, with timm's names inside. A parameter belongs to the
-    stage that first uses it; one that no map depends on takes no part in training.
+    The child module ``net`` is the model with timm's parameter names. A parameter belongs to the stage that
+    first uses it; parameters that no map depends on are not trained.
     """
 
     spec: TimmSpec
 
-    def _make_layers(self) -> None:
+    def _build_layers(self) -> None:
         self.net = self.spec.model.create(num_stages=len(self._stage_names))
         used = {name for stage in self._stage_names for name in self._parameters_of(stage)}
         for name, parameter in self.net.named_parameters():
@@ -44,10 +44,10 @@ class TimmBackbone(Backbone):
         return nchw(self.net, self.net(images)[-1])
 
     def load_published(self) -> None:
-        """Start from the weights that timm publishes for this model, fetched by timm into its own cache.
+        """Load the weights that timm publishes for this model, downloaded by timm into its cache.
 
         Raises:
-            UserError: If timm has none, or they can neither be fetched nor found in the cache.
+            UserError: If timm has none, or they can neither be downloaded nor found in the cache.
         """
         published: Any = self.spec.model.published()
         where = f"backbone.weights=imagenet: backbone {self.spec.name}"
@@ -57,31 +57,33 @@ class TimmBackbone(Backbone):
             source = self.spec.model.create(num_stages=len(self._stage_names), pretrained=True)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).split("\n")[0].split(". ")[0].rstrip(".")
-            place = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
+            url = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
             name = self.spec.model.name
             raise UserError(
-                f"{where}: timm could not fetch the weights from {place} ({reason}). Where there is a network, fetch "
+                f"{where}: timm could not fetch the weights from {url} ({reason}). Where there is a network, fetch "
                 f"them by: python -c \"import timm; timm.create_model('{name}', pretrained=True)\"; then bring the "
                 "Hugging Face cache along (~/.cache/huggingface, or the folder that HF_HOME names)."
             ) from None
         self.net.load_state_dict(source.state_dict())
 
     def _stages(self) -> list[Stage]:
-        return [_Group(self.net, self._parameters_of(name)) for name in self._stage_names]
+        return [_ParameterGroup(self.net, self._parameters_of(name)) for name in self._stage_names]
 
     def _parameters_of(self, stage: str) -> tuple[str, ...]:
         node = self.spec.stages[stage]
         assert isinstance(node, TimmStage)
-        return node.measured.parameters
+        return node.measurement.parameters
 
 
-class _Group:
-    """Some of a model's parameters, and the modules that hold no others."""
+class _ParameterGroup:
+    """A subset of a model's parameters, and the modules that have no other parameters."""
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         parameters = dict(model.named_parameters())
         self._parameters = {parameters[name] for name in names if name in parameters}
-        self._modules = [m for m in model.modules() if (own := set(m.parameters())) and own <= self._parameters]
+        self._modules = [
+            module for module in model.modules() if (owned := set(module.parameters())) and owned <= self._parameters
+        ]
 
     def requires_grad_(self, requires_grad: bool) -> None:
         for parameter in self._parameters:

@@ -1,4 +1,4 @@
-"""What a timm model does to an image, found out by running it once on the meta device: no weights, no numbers."""
+"""Shapes, geometry and counts of a timm model, measured by one forward pass on the meta device."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch.utils._pytree import tree_leaves
 
 from visionkit.blocks.shapes import Axis, FeatureShape, Window
 
-__all__ = ["Measured", "TimmModel", "features_on_meta", "measure", "nchw"]
+__all__ = ["StageMeasurement", "TimmModel", "features_on_meta", "measure", "nchw"]
 
 
 @dataclass(frozen=True)
 class TimmModel:
-    """What ``timm.create_model`` is asked for.
+    """The arguments of ``timm.create_model``.
 
     Attributes:
-        name: timm's name, perhaps with a tag of weights: ``"convnext_tiny.fb_in22k"``.
+        name: timm's name, optionally with a tag of weights: ``"convnext_tiny.fb_in22k"``.
         in_channels: Channels of the images.
-        fixed_size: Height and width in pixels, where the model is made for one size alone.
-        output_stride: As timm understands it, or None.
+        fixed_size: Height and width in pixels, where the model takes one size only.
+        output_stride: timm's argument, or None.
     """
 
     name: str
@@ -35,7 +35,7 @@ class TimmModel:
     output_stride: int | None = None
 
     def create(self, *, num_stages: int | None = None, pretrained: bool = False) -> nn.Module:
-        """The features-only model; its first ``num_stages`` stages where that is given."""
+        """Create the features-only model, with only its first ``num_stages`` stages unless None."""
         import timm
 
         arguments: dict[str, Any] = {"in_chans": self.in_channels}
@@ -50,22 +50,22 @@ class TimmModel:
         return net
 
     def published(self) -> Any:
-        """timm's ``PretrainedCfg``: where its weights lie, and the images they were trained with."""
+        """timm's ``PretrainedCfg``: source of its weights, and the image size and normalisation of their training."""
         import timm
 
         return timm.get_pretrained_cfg(self.name)
 
 
 @dataclass(frozen=True)
-class Measured:
+class StageMeasurement:
     """One stage at one image size.
 
     Attributes:
-        shape: What it gives. The first cell's centre is followed through convolutions, pools and padding;
-            where that does not lead to timm's stride or into the image, it is a patch's centre, ``(stride - 1) / 2``.
-            What a cell sees is not known.
-        macs: Multiplications with a weight since the stage before.
-        parameters: Names of the parameters used since the stage before.
+        shape: Shape of the map; its receptive field is unknown. The offset is traced through convolutions, pools
+            and padding; where that contradicts timm's stride or is negative, it is ``(stride - 1) / 2``, the
+            centre of a patch.
+        macs: Multiplications with a weight since the previous stage.
+        parameters: Names of the parameters that are used since the previous stage.
     """
 
     shape: FeatureShape
@@ -81,114 +81,120 @@ def features_on_meta(model: TimmModel) -> nn.Module:
 
 
 @cache
-def measure(model: TimmModel, image_size: tuple[int, int]) -> tuple[Measured, ...]:
+def measure(model: TimmModel, image_size: tuple[int, int]) -> tuple[StageMeasurement, ...]:
     """Run one image of ``image_size`` pixels through the model, stage by stage.
 
     Raises:
-        Exception: Whatever the model raises when it cannot take such an image.
+        Exception: Any error of the model for an image of this size.
     """
     net = features_on_meta(model)
     image = torch.zeros(1, model.in_channels, *image_size, device="meta")
     info: Any = net.feature_info
-    with torch.no_grad(), _Follow(image) as follow:
+    with torch.no_grad(), _TraceMode(image) as mode:
         maps = net(image)
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    stages: list[Measured] = []
-    begin, counted = 0, 0
+    stages: list[StageMeasurement] = []
+    step_before, macs_before = 0, 0
     for x, channels, stride in zip(maps, info.channels(), info.reduction(), strict=True):
-        seen = follow.seen[id(x)]
-        used = [names[key] for key, step in follow.first_use.items() if begin < step <= seen.step and key in names]
+        traced = mode.traces[id(x)]
+        used = [
+            names[key] for key, step in mode.first_use.items() if step_before < step <= traced.step and key in names
+        ]
         stages.append(
-            Measured(_signal(nchw(net, x), channels, stride, seen.cell), max(seen.macs - counted, 0), tuple(used))
+            StageMeasurement(
+                _feature_shape(nchw(net, x), channels, stride, traced.geometry),
+                max(traced.macs - macs_before, 0),
+                tuple(used),
+            )
         )
-        begin, counted = max(begin, seen.step), max(counted, seen.macs)
+        step_before, macs_before = max(step_before, traced.step), max(macs_before, traced.macs)
     return tuple(stages)
 
 
 def nchw(net: nn.Module, x: Tensor) -> Tensor:
-    """A map of the features-only model ``net`` as (B, C, H, W), whatever the model's own layout."""
+    """A map of the features-only model ``net`` in (B, C, H, W)."""
     return x.permute(0, 3, 1, 2) if str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC") else x
 
 
-def _signal(x: Tensor, channels: int, stride: int, cell: _Cell) -> FeatureShape:
+def _feature_shape(x: Tensor, channels: int, stride: int, geometry: _CellGeometry) -> FeatureShape:
     if x.dim() != 4 or x.shape[1] != channels:
         raise ValueError(f"a map of {channels} channels is declared, one of shape {tuple(x.shape)} comes out")
-    offset = cell.offset if cell.jump == stride and cell.offset >= 0 else (stride - 1) / 2
+    offset = geometry.offset if geometry.jump == stride and geometry.offset >= 0 else (stride - 1) / 2
     height, width = (Axis(size, stride, None, offset) for size in x.shape[2:])
     return FeatureShape(channels, height, width)
 
 
-class _Cell(NamedTuple):
-    """Where the cells of a map lie: pixels from one to the next, centre of the first, pixels that one sees."""
+class _CellGeometry(NamedTuple):
+    """Geometry of a map's cells along the height, in pixels; see `visionkit.blocks.shapes.Axis`."""
 
     jump: int
     offset: float
-    view: int
+    receptive_field: int
 
 
-class _Seen(NamedTuple):
-    """Of a tensor: its cells, the last operation with a weight behind it, and all multiplications until then."""
+class _TensorTrace(NamedTuple):
+    """Of a tensor: its geometry, the last operation with a weight it depends on, and the MACs up to that operation."""
 
-    cell: _Cell
+    geometry: _CellGeometry
     step: int
     macs: int
 
 
-class _Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows everything that is computed from an image, and notes when each tensor was first used."""
+class _TraceMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Traces all tensors that are computed from an image, and the first use of each tensor."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: dict[int, _Seen] = {id(image): _Seen(_Cell(1, 0.0, 1), 0, 0)}
+        self.traces: dict[int, _TensorTrace] = {id(image): _TensorTrace(_CellGeometry(1, 0.0, 1), 0, 0)}
         self.first_use: dict[int, int] = {}
-        self._alive: list[Any] = [image]  # an id is good for as long as its tensor lives
-        self._step = self._macs = 0
+        self._references: list[Any] = [image]  # an id is valid as long as its tensor exists
+        self._num_steps = self._macs = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
         inputs = list(_tensors((args, kwargs or {})))
-        self._step += 1
+        self._num_steps += 1
         for x in inputs:
-            self.first_use.setdefault(id(x), self._step)
-        self._alive += [inputs, out]
-        sources = [self.seen[id(x)] for x in inputs if id(x) in self.seen]
+            self.first_use.setdefault(id(x), self._num_steps)
+        self._references += [inputs, out]
+        sources = [self.traces[id(x)] for x in inputs if id(x) in self.traces]
         if sources:
-            # of two paths the finer one says where cells lie, and of equals the one that sees more
-            cell = min((source.cell for source in sources), key=lambda c: (c.jump, -c.view))
+            # of several inputs the finest has the geometry, among equals the one with the largest receptive field
+            geometry = min((source.geometry for source in sources), key=lambda c: (c.jump, -c.receptive_field))
             step, macs = max((source.step, source.macs) for source in sources)
             if len(sources) < len(inputs):
                 self._macs += _macs(func, args, out)
-                step, macs = self._step, self._macs
+                step, macs = self._num_steps, self._macs
             for x in _tensors(out):
-                self.seen[id(x)] = _Seen(_slide(func, args, cell), step, macs)
+                self.traces[id(x)] = _TensorTrace(_slide(func, args, geometry), step, macs)
         return out
 
 
-def _slide(func: Any, args: Any, cell: _Cell) -> _Cell:
-    """The cells behind one operation along the height; all but windows and padding leave them as they are.
+def _slide(func: Any, args: Any, geometry: _CellGeometry) -> _CellGeometry:
+    """Geometry after one operation; only sliding windows and padding change it.
 
     The formulas are those of Araujo, Norris & Sim 2019 (doi:10.23915/distill.00021).
     """
     aten = torch.ops.aten
     if func is aten.constant_pad_nd.default and args[0].dim() == 4 and len(args[1]) == 4:
-        return cell._replace(offset=cell.offset - args[1][2] * cell.jump)
+        return geometry._replace(offset=geometry.offset - args[1][2] * geometry.jump)
     if func is aten.convolution.default and args[1].dim() == 4 and not args[6]:
         window = Window(args[1].shape[2], args[3][0], args[4][0], args[5][0])
     elif func in (aten.max_pool2d_with_indices.default, aten.avg_pool2d.default):
-        kernel, stride, padding = args[1], _at(args, 2) or args[1], _at(args, 3) or [0]
+        kernel, stride, padding = args[1], _argument_at(args, 2) or args[1], _argument_at(args, 3) or [0]
         window = Window(kernel[0], stride[0], padding[0])
     else:
-        return cell
-    reach = window.extent - 1
-    return _Cell(
-        jump=cell.jump * window.stride,
-        offset=cell.offset + (reach / 2 - window.padding) * cell.jump,
-        view=cell.view + reach * cell.jump,
+        return geometry
+    extent = window.extent - 1
+    return _CellGeometry(
+        jump=geometry.jump * window.stride,
+        offset=geometry.offset + (extent / 2 - window.padding) * geometry.jump,
+        receptive_field=geometry.receptive_field + extent * geometry.jump,
     )
 
 
-def _at(args: Any, place: int) -> Any:
-    return args[place] if len(args) > place else None
+def _argument_at(args: Any, index: int) -> Any:
+    return args[index] if len(args) > index else None
 
 
 def _macs(func: Any, args: Any, out: Any) -> int:

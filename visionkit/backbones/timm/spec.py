@@ -1,4 +1,4 @@
-"""``backbone=timm backbone.model=NAME``: any model of timm with feature maps, under the same contract.
+"""``backbone=timm backbone.model=NAME``: a timm model with feature maps as a backbone.
 
 timm (an extra: ``pip install "visionkit[timm]"``) and torch are imported when such a backbone is read.
 """
@@ -23,7 +23,7 @@ from visionkit.schema import parse
 if TYPE_CHECKING:
     from torch import nn
 
-    from visionkit.backbones.timm.measure import Measured, TimmModel
+    from visionkit.backbones.timm.measure import StageMeasurement, TimmModel
 
 __all__ = ["TimmSpec", "TimmStage", "timm_models"]
 
@@ -31,7 +31,7 @@ _Pixels = Annotated[int, Field(gt=0, le=65_536)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class _TimmConfig:
     """The keys of ``conf/backbone/timm.yaml``."""
 
     name: Literal["timm"]
@@ -49,18 +49,18 @@ class TimmStage(Primitive):
 
     is_opaque: ClassVar[bool] = True
 
-    measured: Measured
+    measurement: StageMeasurement
     num_parameters: int
 
     def output(self, shape: FeatureShape) -> FeatureShape:
-        return self.measured.shape
+        return self.measurement.shape
 
     def parameters(self, shape: FeatureShape) -> int:
         return self.num_parameters
 
     def macs(self, shape: FeatureShape) -> int:
         """Multiplications with a weight for one image."""
-        return self.measured.macs
+        return self.measurement.macs
 
     def build(self, shape: FeatureShape) -> nn.Module:
         raise TypeError("timm builds its stages together; see TimmBackbone")
@@ -71,14 +71,14 @@ class TimmSpec(BackboneSpec):
     """A timm model as a backbone: stages ``stage1``, ``stage2``, ... are timm's own feature maps.
 
     Attributes:
-        model: What timm is asked for.
+        model: The arguments of ``timm.create_model``.
     """
 
     model: TimmModel
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, in_channels: int | None = None) -> TimmSpec:
-        """Read ``{name: timm, model: NAME, ...}``.
+        """Validate ``{name: timm, model: NAME, ...}``.
 
         Args:
             mapping: The keys, overrides already applied.
@@ -87,9 +87,9 @@ class TimmSpec(BackboneSpec):
         Raises:
             UserError: If a key is unknown or wrong, timm is not installed, or it has no such model with feature maps.
         """
-        file = parse(_File, mapping, where="backbone timm")
+        file = parse(_TimmConfig, mapping, where="backbone timm")
         _require_timm()
-        name = _known_model(file.model)
+        name = _check_model_name(file.model)
         import timm
 
         from visionkit.backbones.timm.measure import TimmModel
@@ -106,34 +106,34 @@ class TimmSpec(BackboneSpec):
             name=f"timm-{name}",
             in_channels=model.in_channels,
             image_size=image_size,
-            stages=_checked_stages(model, image_size),
+            stages=_create_stages(model, image_size),
             classifier=Classifier.from_mapping(file.classifier, defaults={}, where=f"backbone timm-{name}"),
             weights=file.weights,
             model=model,
             output_stride=file.output_stride,
         )
 
-    def hold_stride(self, output_stride: int) -> TimmSpec:
-        """The same with its last stages dilated by timm.
+    def with_output_stride(self, output_stride: int) -> TimmSpec:
+        """A copy whose last stages are dilated by timm.
 
         Raises:
-            UserError: If timm cannot build it so.
+            UserError: If timm cannot build the model with this output stride.
         """
         model = replace(self.model, output_stride=output_stride)
-        stages = _checked_stages(model, pair(self.image_size))
+        stages = _create_stages(model, pair(self.image_size))
         return replace(self, model=model, stages=stages, output_stride=output_stride)
 
     @property
     def feature_info(self) -> dict[str, FeatureInfo]:
-        """What each stage gives, fine to coarse."""
+        """Stage names to the description of their maps, fine to coarse."""
         infos = {}
         for name, stage in self.stages.items():
             assert isinstance(stage, TimmStage)
-            infos[name] = self._feature(name, stage.measured.shape)
+            infos[name] = self._make_feature_info(name, stage.measurement.shape)
         return infos
 
     def trace(self, image_size: int | tuple[int, int]) -> LayerRecord:
-        """What each stage does to an image of ``image_size`` pixels, by running the model on the meta device.
+        """The record of the network for an image of ``image_size`` pixels, from a run on the meta device.
 
         Raises:
             UserError: If the model cannot take such an image.
@@ -144,8 +144,8 @@ class TimmSpec(BackboneSpec):
         except UserError as error:
             if self.model.fixed_size is not None:
                 raise
-            works = self.smallest_image()
-            raise UserError(f"{error} One of {works}x{works} works. Try dataset.image_size={works}.") from None
+            smallest = self.smallest_image()
+            raise UserError(f"{error} One of {smallest}x{smallest} works. Try dataset.image_size={smallest}.") from None
         return trace(Sequential(stages), FeatureShape.image(self.in_channels, size))
 
     def smallest_image(self) -> int:
@@ -160,7 +160,7 @@ class TimmSpec(BackboneSpec):
         return True
 
     def published_normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and std that timm's own weights were trained with."""
+        """Mean and std of timm's published weights, per channel, for images in 0..1."""
         published = self.model.published()
         return tuple(published.mean), tuple(published.std)
 
@@ -186,19 +186,19 @@ def _require_timm() -> None:
         )
 
 
-def _known_model(name: str | None) -> str:
-    listing = "To list them: python -m visionkit list timm pattern='convnext*'"
+def _check_model_name(name: str | None) -> str:
+    hint = "To list them: python -m visionkit list timm pattern='convnext*'"
     if name is None:
         raise UserError(
             "backbone timm: model: it is not said which of timm's models is meant. "
-            f"Try backbone.model=convnext_tiny. {listing}"
+            f"Try backbone.model=convnext_tiny. {hint}"
         )
     import timm
 
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = did_you_mean(architecture, timm_models())
-        raise UserError(f"backbone timm: model: timm has no model '{name}'.{near} {listing}")
+        nearest = did_you_mean(architecture, timm_models())
+        raise UserError(f"backbone timm: model: timm has no model '{name}'.{nearest} {hint}")
     if tag and name not in timm.list_pretrained():
         tags = timm.list_pretrained(f"{architecture}.*")
         raise UserError(
@@ -208,7 +208,7 @@ def _known_model(name: str | None) -> str:
     return name
 
 
-def _checked_stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
+def _create_stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
     from visionkit.backbones.timm.measure import features_on_meta
 
     try:
@@ -222,13 +222,13 @@ def _stages(model: TimmModel, image_size: tuple[int, int]) -> dict[str, Node]:
     from visionkit.backbones.timm.measure import features_on_meta, measure
 
     try:
-        measured = measure(model, image_size)
+        measurements = measure(model, image_size)
     except Exception as error:
         raise UserError(_explain_size(model, image_size, error)) from None
     counts = {name: parameter.numel() for name, parameter in features_on_meta(model).named_parameters()}
     return {
         f"stage{i}": TimmStage(stage, sum(counts[name] for name in stage.parameters))
-        for i, stage in enumerate(measured, start=1)
+        for i, stage in enumerate(measurements, start=1)
     }
 
 
@@ -239,24 +239,27 @@ def _explain_creation(model: TimmModel, error: Exception) -> str:
             f"{where}: timm cannot build this model with output_stride={model.output_stride} ({reason}). "
             "Try without, or another model, such as backbone.model=resnet50."
         )
-    size = "" if model.fixed_size is None else f" for images of {_times(model.fixed_size)}"
+    size = "" if model.fixed_size is None else f" for images of {_format_size(model.fixed_size)}"
     return f"{where}: timm cannot build this model with feature maps{size}: {reason}."
 
 
 def _explain_size(model: TimmModel, image_size: tuple[int, int], error: Exception) -> str:
     where = f"backbone timm-{model.name}"
     if model.fixed_size is not None and image_size != model.fixed_size:
-        wanted = image_size[0] if image_size[0] == image_size[1] else f"[{image_size[0]},{image_size[1]}]"
+        requested = image_size[0] if image_size[0] == image_size[1] else f"[{image_size[0]},{image_size[1]}]"
         return (
-            f"{where}: this model is made for one image size, here {_times(model.fixed_size)}, and cannot take "
-            f"{_times(image_size)}. Try dataset.image_size={max(model.fixed_size)} or backbone.image_size={wanted}."
+            f"{where}: this model is made for one image size, here {_format_size(model.fixed_size)}, and cannot take "
+            f"{_format_size(image_size)}. Try dataset.image_size={max(model.fixed_size)} "
+            f"or backbone.image_size={requested}."
         )
-    return f"{where}: the model cannot take a {model.in_channels}x{_times(image_size)} image: {_first_line(error)}."
+    return (
+        f"{where}: the model cannot take a {model.in_channels}x{_format_size(image_size)} image: {_first_line(error)}."
+    )
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
-def _times(size: tuple[int, int]) -> str:
+def _format_size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"

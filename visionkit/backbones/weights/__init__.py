@@ -1,0 +1,1 @@
+"""Initial weights of backbones: finding, downloading, renaming and loading them."""

@@ -1,4 +1,4 @@
-"""Torchvision's published files: where torch keeps them, and how they come there."""
+"""Downloading of torchvision's published weights into torch's cache."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ __all__ = ["fetch", "published_file"]
 
 
 def published_file(spec: BackboneSpec, version: str) -> Path:
-    """The published file of a backbone's counterpart, in torch's own folder; fetched if it is not there.
+    """The file of torchvision's published weights for a backbone, in torch's cache; downloaded if missing.
 
     Args:
         spec: The backbone.
         version: ``imagenet`` for torchvision's default, ``imagenet_v1`` or ``imagenet_v2``.
 
     Raises:
-        UserError: If there is no such file, or it cannot be fetched.
+        UserError: If there are no such weights, or they cannot be downloaded.
     """
-    return fetch(str(_published(spec, version).url), version, spec.name, alone=True)
+    return fetch(str(_published_entry(spec, version).url), version, spec.name, backbone_only=True)
 
 
-def fetch(url: str, weights: str, model: str, *, alone: bool = False) -> Path:
-    """A published file in torch's own folder; fetched if it is not there.
+def fetch(url: str, weights: str, model: str, *, backbone_only: bool = False) -> Path:
+    """A published file in torch's cache; downloaded if missing.
 
     Args:
-        url: Where it is published.
-        weights: What was asked for, for the message.
-        model: Whose weights they are, for the message.
-        alone: Whether they may also start a backbone alone.
+        url: URL of the file.
+        weights: Name of the weights, for the error message.
+        model: Name of the model, for the error message.
+        backbone_only: Whether the file also serves as ``backbone.weights``, for the error message.
 
     Raises:
-        UserError: If it cannot be fetched.
+        UserError: If it cannot be downloaded.
     """
     name = url.rpartition("/")[2]
     file = Path(torch.hub.get_dir()) / "checkpoints" / name
@@ -50,7 +50,7 @@ def fetch(url: str, weights: str, model: str, *, alone: bool = False) -> Path:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=checksum[1] if checksum else None)
     except (OSError, HTTPException, RuntimeError) as error:
         reason = getattr(error, "reason", None) or error
-        backbone = f" (backbone.weights={name} for the backbone alone)" if alone else ""
+        backbone = f" (backbone.weights={name} for the backbone alone)" if backbone_only else ""
         raise UserError(
             f"weights: '{weights}' of {model} cannot be downloaded: {reason}. Download {url} where there is a "
             f"network and save it as {file}, or give the file itself: weights={name}{backbone}."
@@ -58,7 +58,7 @@ def fetch(url: str, weights: str, model: str, *, alone: bool = False) -> Path:
     return file
 
 
-def _published(spec: BackboneSpec, version: str) -> Any:
+def _published_entry(spec: BackboneSpec, version: str) -> Any:
     """Torchvision's entry for the weights."""
     from torchvision.models import get_model_weights
 
@@ -74,10 +74,10 @@ def _published(spec: BackboneSpec, version: str) -> Any:
         return entries.DEFAULT
     entry = f"IMAGENET1K_{version.removeprefix('imagenet_').upper()}"
     if entry not in entries.__members__:
-        known = [
-            f"imagenet_{number}" for number in ("v1", "v2") if f"IMAGENET1K_{number.upper()}" in entries.__members__
+        versions = [
+            f"imagenet_{suffix}" for suffix in ("v1", "v2") if f"IMAGENET1K_{suffix.upper()}" in entries.__members__
         ]
         raise UserError(
-            f"weights: there is no '{version}' of {spec.name}. Published: {', '.join(['imagenet', *known])}."
+            f"weights: there is no '{version}' of {spec.name}. Published: {', '.join(['imagenet', *versions])}."
         )
     return entries[entry]

@@ -20,8 +20,8 @@ from visionkit.backbones.weights.sources import (
     LoadedWeights,
     MeanStd,
     find_weights,
+    is_published_by_library,
     published_mean_std,
-    publishes_its_own,
 )
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.backbones.weights.torchvision_tables import FAMILIES
@@ -29,22 +29,22 @@ from visionkit.errors import UserError
 
 __all__ = [
     "Weights",
-    "adapt_first_filters",
-    "for_channels",
+    "adapt_input_conv",
+    "clean_torchvision_state",
     "load_backbone_weights",
     "load_strictly",
+    "mean_std_for_channels",
     "read_state_dict",
     "read_weights",
-    "without_old_names",
 ]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights under our names for a whole model, ``backbone.`` and ``head.`` first.
+    """Weights of a whole model under visionkit's names, with the prefixes ``backbone.``, ``neck.`` and ``head.``.
 
     Attributes:
-        state: Names to tensors; what has no place in the network keeps its own name.
+        state: Names to tensors; tensors without a counterpart in the network keep the name of the file.
         mean_std: The normalisation they were trained with, one number per channel of the network; None if unknown.
     """
 
@@ -53,79 +53,82 @@ class Weights:
 
 
 def load_backbone_weights(backbone: Backbone, source: str | Path) -> LoadedWeights:
-    """Start a backbone from weights of its own, or of a whole model around it.
+    """Load weights of a backbone, or of a whole model, into a backbone.
 
     Args:
-        backbone: Perhaps without its last stages, or for other channels than the weights: the first
-            filters are then summed or repeated.
-        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), a file in our layout or torchvision's, or
+        backbone: The module; its last stages may be missing, and its input channels may differ from the weights'
+            (see `adapt_input_conv`).
+        source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), a file in visionkit's layout or torchvision's, or
             ``run:FOLDER``.
+
+    Returns:
+        The normalisation of the weights, and notes on what was adapted.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
     spec = backbone.spec
-    if publishes_its_own(spec, source):
+    if is_published_by_library(spec, source):
         cast(Any, backbone).load_published()
         mean_std, in_channels = spec.published_normalization(), backbone.spec.in_channels
         if mean_std is None or len(mean_std[0]) == in_channels:
             return LoadedWeights(mean_std)
         note = f"weights: '{source}' takes images of {len(mean_std[0])} channels, and these have {in_channels}: "
         return LoadedWeights(
-            for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",)
+            mean_std_for_channels(mean_std, in_channels), (note + "the first filters are made to fit by its library",)
         )
-    own = backbone.state_dict()
-    every = own
+    own_state = backbone.state_dict()
+    full_state = own_state
     if list(spec.feature_info)[-1] not in backbone.feature_info:
         with torch.device("meta"):
-            every = build_backbone(spec).state_dict()
-    weights = read_weights(source, spec, [f"backbone.{name}" for name in every])
+            full_state = build_backbone(spec).state_dict()
+    weights = read_weights(source, spec, [f"backbone.{name}" for name in full_state])
     state = {name.removeprefix("backbone."): value for name, value in weights.state.items()}
-    not_built = every.keys() - own.keys()
+    not_built = full_state.keys() - own_state.keys()
     state = {name: value for name, value in state.items() if name not in not_built}
-    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source))
+    notes = adapt_input_conv(state, own_state, spec.in_channels, source=str(source))
     load_strictly(backbone, state, source=str(source))
     return LoadedWeights(weights.mean_std, notes)
 
 
 def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -> Weights:
-    """Read weights and give them our names.
+    """Read weights and rename them to visionkit's names.
 
     Args:
         source: As for `load_backbone_weights`.
         spec: The backbone they are for.
-        names: Of all tensors that are wanted, ``backbone.`` or ``head.`` first. Where no head's are among them, a
-            head in the file is passed over.
+        names: Names of all expected tensors, with the prefix ``backbone.`` or ``head.``. If there are none of a
+            head, the file's head is ignored.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or the network has no counterpart.
     """
-    wanted = dict.fromkeys(names)
+    requested = dict.fromkeys(names)
     origin = find_weights(source, spec)
-    theirs: dict[str, str] = {}
+    torchvision_keys: dict[str, str] = {}
     if origin.file is None:
-        theirs = _their_names(wanted, spec)  # before anything is fetched for a network that was altered
+        torchvision_keys = _torchvision_keys(requested, spec)  # fails before the download if the network was altered
         state = read_state_dict(published_file(spec, origin.source))
     else:
         state = read_state_dict(origin.file)
-        if any(f"backbone.{name}" in wanted for name in state):
+        if any(f"backbone.{name}" in requested for name in state):
             state = {f"backbone.{name}": value for name, value in state.items()}
-        elif spec.torchvision and not state.keys() & wanted.keys():
-            theirs = _their_names(wanted, spec)
+        elif spec.torchvision and not state.keys() & requested.keys():
+            torchvision_keys = _torchvision_keys(requested, spec)
     mean_std = origin.mean_std
     head: tuple[str, ...] = ("head.", "neck.")
-    if theirs:
-        ours = {their_name: our_name for our_name, their_name in theirs.items()}
-        state = {ours.get(name, name): value for name, value in without_old_names(state).items()}
+    if torchvision_keys:
+        own_names = {torchvision_name: own_name for own_name, torchvision_name in torchvision_keys.items()}
+        state = {own_names.get(name, name): value for name, value in clean_torchvision_state(state).items()}
         mean_std = mean_std or published_mean_std((spec.torchvision or {}).get("model", ""))
         head = _head_prefixes(spec)
-    if not any(name.startswith("head.") for name in wanted):
-        state = {name: value for name, value in state.items() if name in wanted or not name.startswith(head)}
-    return Weights(state, for_channels(mean_std, spec.in_channels))
+    if not any(name.startswith("head.") for name in requested):
+        state = {name: value for name, value in state.items() if name in requested or not name.startswith(head)}
+    return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in a file of weights; no code in it can run.
+    """Read the tensors of a weights file, without unpickling any code.
 
     Args:
         path: A .safetensors file, or a .pth, .pt or .ckpt file holding a state dict, perhaps under
@@ -151,9 +154,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ) from None
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
-        said = f": {reason}" if " " in reason else ""  # some are the number of a byte alone
+        details = f": {reason}" if " " in reason else ""  # some errors are only a byte's number
         raise UserError(
-            f"weights: '{path}' cannot be read as a file of weights{said}. "
+            f"weights: '{path}' cannot be read as a file of weights{details}. "
             "Expected a .safetensors file, or a .pth or .ckpt file that holds tensors alone."
         ) from None
     for key in ("state_dict", "model"):
@@ -173,11 +176,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def without_old_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of torchvision's as its networks have it today.
+def clean_torchvision_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a published state dict of torchvision to the names of its current networks.
 
-    Auxiliary classifiers, which train a network and are no part of it (Szegedy et al. 2015, section 5), are
-    left out; old DenseNet files say ``norm.1`` for ``norm1``.
+    Auxiliary classifiers, which are used in training alone (Szegedy et al. 2015, section 5), are removed, and
+    ``norm.1`` of old DenseNet files becomes ``norm1``.
     """
     return {
         re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name): value
@@ -186,58 +189,59 @@ def without_old_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def adapt_first_filters(
-    state: dict[str, Tensor], own: Mapping[str, Tensor], in_channels: int, *, source: str
+def adapt_input_conv(
+    state: dict[str, Tensor], own_state: Mapping[str, Tensor], in_channels: int, *, source: str
 ) -> tuple[str, ...]:
-    """Make filters for other channels fit, in place: summed for one channel, else repeated in turn.
+    """Adapt the filters of the input convolution to other input channels, in place.
 
-    Repeated filters are scaled so that maps keep their size. The first filters are the first weight of four
-    dimensions that takes as many channels as the images have; those in the file may differ in nothing else.
+    They are summed for one channel, else repeated cyclically and scaled to preserve the magnitude of the output.
+    The input convolution is the first weight of four dimensions with ``in_channels`` input channels; the weight in
+    the file may differ in nothing else.
 
     Args:
-        state: What is about to be loaded.
+        state: The tensors to be loaded; modified.
         own: The network's own tensors under the same names.
         in_channels: Channels of the images.
-        source: For the note.
+        source: Name of the weights, for the note.
 
     Returns:
-        A note, if anything was changed.
+        A note, if the filters were changed.
     """
-    name = next((name for name, value in own.items() if value.ndim == 4 and value.shape[1] == in_channels), None)
+    name = next((name for name, value in own_state.items() if value.ndim == 4 and value.shape[1] == in_channels), None)
     filters = None if name is None else state.get(name)
     if name is None or filters is None or filters.ndim != 4 or filters.shape[1] == in_channels:
         return ()
-    if filters.shape[0] != own[name].shape[0] or filters.shape[2:] != own[name].shape[2:]:
+    if filters.shape[0] != own_state[name].shape[0] or filters.shape[2:] != own_state[name].shape[2:]:
         return ()
-    found = filters.shape[1]
+    file_channels = filters.shape[1]
     if in_channels == 1:
-        state[name], how = filters.sum(dim=1, keepdim=True), "summed"
+        state[name], change = filters.sum(dim=1, keepdim=True), "summed"
     else:
-        state[name] = filters[:, torch.arange(in_channels) % found] * (found / in_channels)
-        how = f"repeated in turn and multiplied by {found}/{in_channels}"
+        state[name] = filters[:, torch.arange(in_channels) % file_channels] * (file_channels / in_channels)
+        change = f"repeated in turn and multiplied by {file_channels}/{in_channels}"
     return (
-        f"weights: '{source}' takes images of {found} channel(s), and these have {in_channels}: "
-        f"the first filters ({name}) are {how}",
+        f"weights: '{source}' takes images of {file_channels} channel(s), and these have {in_channels}: "
+        f"the first filters ({name}) are {change}",
     )
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load tensors into a module; every name and shape must match.
 
-    Old files don't say how many batches a norm has seen; counting then starts at zero.
+    Where ``num_batches_tracked`` is missing, as in old files, it is set to zero.
 
     Raises:
         UserError: Naming the keys that are missing, left over, or of another shape.
     """
-    own = module.state_dict()
-    counts = {key: torch.zeros_like(own[key]) for key in own if key.endswith(".num_batches_tracked")}
+    own_state = module.state_dict()
+    counts = {key: torch.zeros_like(own_state[key]) for key in own_state if key.endswith(".num_batches_tracked")}
     state = counts | dict(state)
-    missing = [key for key in own if key not in state]
-    extra = [key for key in state if key not in own]
+    missing = [key for key in own_state if key not in state]
+    extra = [key for key in state if key not in own_state]
     shapes = [
-        f"{key}: {tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the network"
-        for key in own
-        if key in state and own[key].shape != state[key].shape
+        f"{key}: {tuple(state[key].shape)} in the file, {tuple(own_state[key].shape)} in the network"
+        for key in own_state
+        if key in state and own_state[key].shape != state[key].shape
     ]
     problems = [
         f"{title} ({len(keys)}): {', '.join(keys[:4])}{', ...' if len(keys) > 4 else ''}"
@@ -252,7 +256,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
     module.load_state_dict(state)
 
 
-def _their_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
+def _torchvision_keys(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
     try:
         return torchvision_names(names, spec)
     except UserError as error:
@@ -263,13 +267,13 @@ def _their_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
 
 
 def _head_prefixes(spec: BackboneSpec) -> tuple[str, ...]:
-    """How the names of a head begin in torchvision's counterpart."""
+    """The prefixes of the head's names in torchvision's model."""
     table = FAMILIES[(spec.torchvision or {})["family"]].table
-    return tuple(re.split(r"[\\#(]", theirs)[0] for ours, theirs in table if ours.startswith("head"))
+    return tuple(re.split(r"[\\#(]", target)[0] for pattern, target in table if pattern.startswith("head"))
 
 
-def for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:
-    """Mean and std for another number of channels: their average for each."""
+def mean_std_for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:
+    """Mean and std for another number of channels: their averages, repeated."""
     if mean_std is None or len(mean_std[0]) == in_channels:
         return mean_std
     mean, std = ((sum(values) / len(values),) * in_channels for values in mean_std)

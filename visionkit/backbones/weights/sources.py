@@ -1,4 +1,4 @@
-"""Where weights to start from lie, and the mean and std that come with them; needs no torch."""
+"""Sources of initial weights, and the mean and std they were trained with; needs no torch."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
     "PUBLISHED",
-    "MeanStd",
-    "WeightSource",
-    "Publisher",
     "LoadedWeights",
+    "MeanStd",
+    "Publisher",
+    "WeightSource",
+    "check_one_source",
     "check_weights",
     "find_weights",
+    "is_published_by_library",
     "published_mean_std",
-    "publishes_its_own",
-    "check_one_source",
 ]
 
 PUBLISHED = ("imagenet", "imagenet_v1", "imagenet_v2")
-"""Words for published weights: the best, the first and the second that there are."""
+"""Names of published weights: torchvision's default, its first and its second version."""
 
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
-"""Per channel on the scale 0..1."""
+"""Mean and std per channel, for images in 0..1."""
 
 _HALF: MeanStd = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_NOT_IMAGENETS = {
-    # Trained on pixels in -1..1; torchvision's modules bring ImageNet's scale to that one (transform_input).
+_OTHER_MEAN_STD = {
+    # Trained on pixels in -1..1; torchvision's modules convert ImageNet's normalisation to it (transform_input).
     "googlenet": _HALF,
     "inception_v3": _HALF,
     "efficientnet_v2_l": _HALF,
@@ -44,11 +44,11 @@ _EXPECTED = "Expected imagenet, a .safetensors, .ckpt or .pth file, or run:FOLDE
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What came with weights that were loaded.
+    """The result of loading weights.
 
     Attributes:
         mean_std: The normalisation they were trained with, one number per channel of the network; None if unknown.
-        notes: What a person should know, such as which weights did not fit and were left out.
+        notes: Messages for the user, such as which weights were adapted or left out.
     """
 
     mean_std: MeanStd | None = None
@@ -57,12 +57,12 @@ class LoadedWeights:
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights lie.
+    """A source of weights, resolved.
 
     Attributes:
-        source: As it was given.
+        source: The source as written in the configuration.
         file: The file; None for published weights.
-        mean_std: The normalisation they were trained with, if it is known before the file is read.
+        mean_std: The normalisation they were trained with; None if unknown before the file is read.
     """
 
     source: str
@@ -72,49 +72,49 @@ class WeightSource:
 
 @runtime_checkable
 class Publisher(Protocol):
-    """The spec of a backbone whose weights another library publishes; the backbone has a ``load_published()``."""
+    """Specification of a backbone whose weights a library such as timm publishes; its module has `load_published`."""
 
     weights: str | None
 
     def published_normalization(self) -> MeanStd | None:
-        """The mean and std these weights were trained with."""
+        """Mean and std of the published weights."""
 
 
-def publishes_its_own(spec: BackboneSpec, source: str | Path) -> TypeGuard[Publisher]:
-    """Whether a source of weights means those that another library publishes for this backbone."""
+def is_published_by_library(spec: BackboneSpec, source: str | Path) -> TypeGuard[Publisher]:
+    """Whether ``source`` means the weights that a library such as timm publishes for this backbone."""
     return isinstance(spec, Publisher) and str(source) == "imagenet"
 
 
 def published_mean_std(model: str) -> MeanStd:
-    """What torchvision's published weights of a model were trained with, on three channels."""
-    return _NOT_IMAGENETS.get(model, (IMAGENET_MEAN, IMAGENET_STD))
+    """Mean and std of torchvision's published weights of a model, for three channels."""
+    return _OTHER_MEAN_STD.get(model, (IMAGENET_MEAN, IMAGENET_STD))
 
 
 def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights") -> WeightSource:
-    """Look where weights lie; nothing is loaded.
+    """Resolve a source of weights, without loading them.
 
     Args:
         source: One of `PUBLISHED`, ``run:FOLDER``, or a file.
         spec: The backbone they are for.
-        key: Where ``source`` was given, for messages.
+        key: Configuration key of ``source``, for error messages.
 
     Raises:
-        UserError: If there is nothing there.
+        UserError: If there are no such weights.
     """
     text = str(source)
     if text in PUBLISHED:
         model = (spec.torchvision or {}).get("model")
         if model is None:
-            other = (
+            alternative = (
                 "backbone.weights=imagenet" if isinstance(spec, Publisher) else "another backbone=..., such as resnet18"
             )
             raise UserError(
                 f"{key}: found '{text}', but there are no published weights of {spec.name}: it has no counterpart in "
-                f"torchvision. Expected a file or run:FOLDER, or {other}."
+                f"torchvision. Expected a file or run:FOLDER, or {alternative}."
             )
         return WeightSource(text, mean_std=published_mean_std(model))
     if text.startswith(_RUN):
-        return _of_run(text, key)
+        return _run_weights(text, key)
     if Path(text).is_dir():
         raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
@@ -123,27 +123,27 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
 
 
 def check_weights(spec: BackboneSpec, weights: str | Path | None) -> None:
-    """Look whether there are the weights that a model is to start from.
+    """Check that the initial weights of a model exist.
 
     Args:
-        spec: Its backbone, perhaps with weights of its own.
-        weights: Those of the whole model.
+        spec: The backbone, whose ``weights`` are checked, too.
+        weights: The weights of the whole model, or None.
 
     Raises:
-        UserError: If they are not there, or both are given.
+        UserError: If they do not exist, or both are set.
     """
     check_one_source(weights, spec.weights)
     if weights is not None:
         find_weights(weights, spec)
-    if spec.weights is not None and not publishes_its_own(spec, spec.weights):
+    if spec.weights is not None and not is_published_by_library(spec, spec.weights):
         find_weights(spec.weights, spec, key="backbone.weights")
 
 
 def check_one_source(weights: str | Path | None, backbone_weights: str | Path | None) -> None:
-    """A model starts from one file.
+    """Check that weights are set for the whole model or for its backbone, not for both.
 
     Raises:
-        UserError: If weights are given for the whole model and for its backbone.
+        UserError: If both are set.
     """
     if weights is not None and backbone_weights is not None:
         raise UserError(
@@ -152,18 +152,18 @@ def check_one_source(weights: str | Path | None, backbone_weights: str | Path | 
         )
 
 
-def _of_run(source: str, key: str) -> WeightSource:
+def _run_weights(source: str, key: str) -> WeightSource:
     folder = Path(source.removeprefix(_RUN)).expanduser()
     file = next((folder / name for name in _RUN_FILES if (folder / name).is_file()), None)
     if file is None:
-        found = "there is no such folder" if not folder.is_dir() else f"it has neither {' nor '.join(_RUN_FILES)}"
+        problem = "there is no such folder" if not folder.is_dir() else f"it has neither {' nor '.join(_RUN_FILES)}"
         raise UserError(
-            f"{key}: '{folder}' is no run with weights: {found}. "
+            f"{key}: '{folder}' is no run with weights: {problem}. "
             "Expected a folder that train has made, such as run:runs/<task>-<backbone>-<dataset>/<time>."
         )
     try:
-        facts: dict[str, Any] = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-        mean_std = (tuple(map(float, facts["mean"])), tuple(map(float, facts["std"])))
+        data_info: dict[str, Any] = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        mean_std = (tuple(map(float, data_info["mean"])), tuple(map(float, data_info["std"])))
         if len(mean_std[0]) != len(mean_std[1]) or min(mean_std[1]) <= 0:
             raise ValueError("one std above 0 is wanted for each mean")
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Our names of tensors to torchvision's, by the tables of `visionkit.backbones.weights.torchvision_tables`."""
+"""Visionkit's tensor names to torchvision's, by the tables of `visionkit.backbones.weights.torchvision_tables`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["torchvision_names"]
 
 
 def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
-    """Our names to torchvision's.
+    """Visionkit's names to torchvision's names.
 
     Args:
         names: Keys of a state dict; the backbone's begin with ``backbone.``, the head's with ``head.``.
         spec: The backbone they belong to.
 
     Raises:
-        UserError: If the backbone has no counterpart in torchvision, or one of the names has none.
+        UserError: If the backbone has no counterpart in torchvision, or one of the names.
     """
     family = (spec.torchvision or {}).get("family", "")
     if family not in FAMILIES:
@@ -32,47 +32,47 @@ def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str
             f"torchvision: {{model: ..., family: ...}}. Known families: {', '.join(FAMILIES)}."
         )
     units = FAMILIES[family].units
-    places = _places(_published(spec), units)
+    unit_indices = _unit_indices(_published_spec(spec), units)
     renamed = {}
     for name in names:
-        new = _rename(name, FAMILIES[family].table)
+        torchvision_name = _rename(name, FAMILIES[family].table)
         layer = name.rpartition(".")[0]
-        found = list(_units(layer.removeprefix("backbone."), units)) if layer.startswith("backbone.") else []
-        if new is None or any(unit not in places for unit in found):
+        matched = list(_units(layer.removeprefix("backbone."), units)) if layer.startswith("backbone.") else []
+        if torchvision_name is None or any(unit not in unit_indices for unit in matched):
             raise UserError(f"backbone {spec.name}: torchvision's {family} has no counterpart of '{name}'.")
-        for level, unit in enumerate(found, start=1):
-            new = new.replace(f"#{level}", str(places[unit]))
-        renamed[name] = new
+        for level, unit in enumerate(matched, start=1):
+            torchvision_name = torchvision_name.replace(f"#{level}", str(unit_indices[unit]))
+        renamed[name] = torchvision_name
     return renamed
 
 
 def _rename(name: str, table: tuple[tuple[str, str], ...]) -> str | None:
     for pattern, replacement in table:
-        new, count = re.subn(f"^{pattern}", replacement, name)
+        renamed, count = re.subn(f"^{pattern}", replacement, name)
         if count:
-            return new
+            return renamed
     return None
 
 
-def _published(spec: BackboneSpec) -> BackboneSpec:
-    """The backbone as its own file has it: a pool that another stem leaves out still counts in torchvision's rows."""
+def _published_spec(spec: BackboneSpec) -> BackboneSpec:
+    """The backbone as its file has it: layers that another stem removes still count in torchvision's numbering."""
     model = (spec.torchvision or {}).get("model", "")
     return read_backbone(model) if model in list_backbones() else spec
 
 
-def _places(spec: BackboneSpec, units: tuple[str, ...]) -> dict[str, int]:
-    """Each unit's place among its own kind within the unit around it."""
-    places: dict[str, int] = {}
+def _unit_indices(spec: BackboneSpec, units: tuple[str, ...]) -> dict[str, int]:
+    """Paths of all units to their indices within the enclosing unit."""
+    unit_indices: dict[str, int] = {}
     counts: dict[str, int] = {}
     for stage, tree in spec.stages.items():
         for path in _leaves(tree, stage):
-            around = ""
+            parent = ""
             for unit in _units(path, units):
-                if unit not in places:
-                    places[unit] = counts.get(around, 0)
-                    counts[around] = places[unit] + 1
-                around = unit
-    return places
+                if unit not in unit_indices:
+                    unit_indices[unit] = counts.get(parent, 0)
+                    counts[parent] = unit_indices[unit] + 1
+                parent = unit
+    return unit_indices
 
 
 def _leaves(node: Node, path: str) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _leaves(node: Node, path: str) -> Iterator[str]:
 
 
 def _units(path: str, units: tuple[str, ...]) -> Iterator[str]:
-    """The beginnings of a path that end with each unit."""
+    """The prefixes of a path that end with each unit, outermost first."""
     end = 0
     for unit in units:
         match = re.compile(unit).match(path, end)

@@ -1,4 +1,4 @@
-"""Heads for classification: what stands between the last map and one number per class."""
+"""Specifications of classification heads: the layers from the last feature map to a logit per class."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ __all__ = ["AutoSpec", "ClassificationSpec", "ConvSpec", "LinearSpec", "MlpSpec"
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationSpec(HeadSpec):
-    """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7) and class weights.
+    """A classification head trained with cross-entropy.
 
-    ``class_weights`` is a number per class, ``balanced`` (inverse to the frequency in the training
-    data), or null.
+    Attributes:
+        label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016,
+            arXiv:1512.00567, section 7).
+        class_weights: A factor per class, ``balanced`` (inverse to the frequency in the training data), or None.
     """
 
     task: ClassVar[str] = "classify"
@@ -47,10 +49,14 @@ class ClassificationSpec(HeadSpec):
 
     @abstractmethod
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
-        """The layers from the last map (C, H, W) to one number per class."""
+        """The blocks from the last map (C, H, W) to a logit per class."""
 
     def check(self, *, num_classes: int) -> None:
-        """Class weights need one number per class."""
+        """Check that there is one class weight per class.
+
+        Raises:
+            UserError: If there is not.
+        """
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(
                 f"head.class_weights: expected one number for each of the {num_classes} classes, "
@@ -58,13 +64,17 @@ class ClassificationSpec(HeadSpec):
             )
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """What the layers do to the last map."""
+        """The record of the head's layers on the backbone's last map."""
         last = list(backbone.feature_shapes(image_size).values())[-1]
         tree, _ = expand(self.parts(backbone, num_classes=num_classes), last)
         return [trace(tree, last, path=("head",))]
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """The layers, and what `visionkit.heads.classification.head.ClassificationHead` takes beside them."""
+        """The arguments of `visionkit.heads.classification.head.ClassificationHead`, with freshly initialised layers.
+
+        Raises:
+            UserError: If class weights are still ``balanced``, or the image is too small for the backbone.
+        """
         if self.class_weights == "balanced":
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
         (layers,) = self.trace(backbone, num_classes=num_classes, image_size=image_size)
@@ -81,7 +91,7 @@ class ClassificationSpec(HeadSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class AutoSpec(ClassificationSpec):
-    """What the backbone's own file says under ``classifier``: the paper's head."""
+    """The head of the backbone's paper, as ``classifier`` in the backbone's file describes it."""
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
         return classifier_layers(backbone.classifier, num_classes=num_classes)
@@ -92,7 +102,7 @@ class AutoSpec(ClassificationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class LinearSpec(ClassificationSpec):
-    """Global mean pooling and one fully connected layer."""
+    """Global average pooling and one fully connected layer."""
 
     dropout: Fraction = 0.0
 
@@ -104,7 +114,7 @@ class LinearSpec(ClassificationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class MlpSpec(ClassificationSpec):
-    """Global mean pooling and fully connected layers of the widths ``hidden``."""
+    """Global average pooling, hidden fully connected layers of the widths ``hidden``, and an output layer."""
 
     hidden: tuple[Count, ...] = (256,)
     activation: ActivationField = Activation("relu")
@@ -118,7 +128,7 @@ class MlpSpec(ClassificationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec(ClassificationSpec):
-    """1x1 convolutions to one map per class, then its mean (Lin et al. 2014, Network in Network, section 3.2)."""
+    """1x1 convolutions to a map per class and global average pooling (Lin et al. 2014, arXiv:1312.4400, section 3.2)."""
 
     hidden: tuple[Count, ...] = ()
     activation: ActivationField = Activation("relu")

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from visionkit.backbones import read_backbone
 from visionkit.backbones.weights.load import (
-    adapt_first_filters,
+    adapt_input_conv,
     load_backbone_weights,
     load_strictly,
     read_weights,
-    without_old_names,
+    clean_torchvision_state,
 )
 from visionkit.backbones.weights.sources import LoadedWeights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
@@ -87,7 +87,7 @@ def convert_state_dict(
     elif source == "torchvision" and isinstance(head_spec, SegmentationSpec):
         state_dict = wanted_state(state_dict, head_spec)
     elif source == "torchvision":
-        state_dict = without_old_names(state_dict)
+        state_dict = clean_torchvision_state(state_dict)
     renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
     missing = [name for name in renaming if name not in state_dict]
     extra = [name for name in state_dict if name not in renaming]
@@ -147,7 +147,7 @@ def load_model_weights(model: VisionModel, source: str | Path) -> LoadedWeights:
     else:
         weights = read_weights(source, spec, own)
         state, notes = _keep_output_layers(weights.state, own, [list(own)[-1].rpartition(".")[0]], source=str(source))
-    notes = adapt_first_filters(state, own, spec.in_channels, source=str(source)) + notes
+    notes = adapt_input_conv(state, own, spec.in_channels, source=str(source)) + notes
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:

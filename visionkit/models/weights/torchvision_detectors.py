@@ -13,7 +13,7 @@ from torch import Tensor
 
 from visionkit.backbones import BackboneSpec
 from visionkit.backbones.weights.download import fetch
-from visionkit.backbones.weights.load import Weights, for_channels, read_state_dict
+from visionkit.backbones.weights.load import Weights, mean_std_for_channels, read_state_dict
 from visionkit.backbones.weights.sources import WeightSource, find_weights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
@@ -179,7 +179,7 @@ def read_detector_weights(
         state = _with_usual_eps(modern_state(state, head, ours), origin.file, head.torchvision_model(spec))
         state = {ours.get(name, name): value for name, value in state.items()}
         mean_std = mean_std or (IMAGENET_MEAN, IMAGENET_STD)
-    return Weights(state, for_channels(mean_std, spec.in_channels))
+    return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
 
 
 def fit_classes(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from visionkit.backbones import BackboneSpec
 from visionkit.backbones.weights.download import fetch
-from visionkit.backbones.weights.load import Weights, for_channels, read_state_dict
+from visionkit.backbones.weights.load import Weights, mean_std_for_channels, read_state_dict
 from visionkit.backbones.weights.sources import WeightSource, find_weights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
@@ -79,7 +79,7 @@ def read_segmenter_weights(
         theirs = {their_name: our_name for our_name, their_name in segmenter_names(own, spec, head).items()}
         state = {theirs.get(name, name): value for name, value in state.items()}
         mean_std = mean_std or (IMAGENET_MEAN, IMAGENET_STD)
-    return Weights(state, for_channels(mean_std, spec.in_channels))
+    return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
 
 
 def _table(head: SegmentationSpec) -> dict[str, str]:
