@@ -1,6 +1,6 @@
-"""From files to batches: sources say which images there are, the DataModule turns them into uint8 batches.
+"""Data sets and batches: sources list the images of each split, the DataModule turns them into uint8 batches.
 
-Importing this package loads no torch; the names below are looked up when they are used.
+Importing this package does not import torch: the public names are resolved on first access.
 """
 
 import importlib
@@ -8,18 +8,18 @@ from typing import Any
 
 __all__ = ["SOURCES", "DataInfo", "ImageFiles", "InputTransform", "VisionDataModule", "load_image", "parse_source"]
 
-_HOMES = {
+_MODULES = {
     "SOURCES": "visionkit.data.sources",
     "DataInfo": "visionkit.data.sources",
     "parse_source": "visionkit.data.sources",
     "ImageFiles": "visionkit.data.images",
     "InputTransform": "visionkit.data.transforms",
-    "load_image": "visionkit.data.transforms",
+    "load_image": "visionkit.data.images",
     "VisionDataModule": "visionkit.data.datamodule",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

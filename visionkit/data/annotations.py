@@ -1,7 +1,4 @@
-"""The objects marked in the images of a split, as a few flat arrays.
-
-Millions of objects stay small in memory and are shared with workers.
-"""
+"""The annotated objects of all images of a split, in flat arrays: compact, and shared with forked workers."""
 
 from __future__ import annotations
 
@@ -19,49 +16,55 @@ __all__ = ["Annotation", "Annotations"]
 
 @dataclass(frozen=True)
 class Annotation:
-    """The objects of one image.
+    """The annotated objects of one image.
 
     Attributes:
-        boxes: float32 (n, 4), xyxy in pixels of the image as it was decoded.
+        boxes: float32 (n, 4), xyxy in pixels of the decoded image.
         labels: int64 (n,), class ids from 0.
-        crowd: bool (n,), regions with many objects: neither trained on nor counted as hit or missed.
-        area: float32 (n,), in square pixels; where the data set gives none, that of the box.
-        shapes: Of n objects; None where boxes are all that is wanted.
+        crowd: bool (n,), regions of many objects, COCO's ``iscrowd``: ignored in training and evaluation.
+        area: float32 (n,), in square pixels; that of the box if the data set has none.
+        segmentations: The outline or run lengths of each object; None where only boxes are needed.
     """
 
     boxes: Tensor
     labels: Tensor
     crowd: Tensor
     area: Tensor
-    shapes: Polygons | None = None
+    segmentations: Polygons | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def masks(self, height: int, width: int) -> Tensor:
-        """The pixels of each object, uint8 (n, H, W), 1 inside.
+        """The binary mask of each object, uint8 (n, H, W), 1 inside.
 
         Args:
-            height: Of the image as it was decoded, in pixels.
-            width: Of the same.
+            height: The height of the decoded image, in pixels.
+            width: Its width, in pixels.
 
         Raises:
-            TypeError: If only boxes are known.
+            TypeError: If there are no segmentations.
         """
-        return torch.from_numpy(self._shapes.bits(height, width))
+        return torch.from_numpy(self._require_segmentations().masks(height, width))
 
-    def runs(self, height: int, width: int) -> list[RunLengths]:
-        """The same, run-length encoded: no image of a mask is made on the way."""
-        return [{**runs, "counts": runs["counts"].decode("ascii")} for runs in self._shapes.rles(height, width)]
+    def rles(self, height: int, width: int) -> list[RunLengths]:
+        """The mask of each object in COCO's compressed run-length encoding, without rasterizing it.
 
-    @property
-    def _shapes(self) -> Polygons:
-        if self.shapes is None:
+        Raises:
+            TypeError: If there are no segmentations.
+        """
+        return [
+            {**runs, "counts": runs["counts"].decode("ascii")}
+            for runs in self._require_segmentations().rles(height, width)
+        ]
+
+    def _require_segmentations(self) -> Polygons:
+        if self.segmentations is None:
             raise TypeError("these objects have boxes, no shapes.")
-        return self.shapes
+        return self.segmentations
 
     def select(self, keep: Tensor | slice) -> Annotation:
-        """The objects that a mask, bool (n,), positions, int64 (m,), or a slice choose."""
+        """The objects selected by a mask, bool (n,), by indices, int64 (m,), or by a slice."""
         values = (getattr(self, field.name) for field in fields(self))
         return Annotation(*(None if value is None else value[keep] for value in values))  # type: ignore[arg-type]
 
@@ -71,8 +74,8 @@ class Annotations:
     """The objects of all images of a split.
 
     Attributes:
-        starts: int64 (N + 1,), where the objects of each image begin, and their number at the end.
-        objects: The objects of all images, one after another.
+        starts: int64 (N + 1,), the offset of each image's first object, then the number of objects.
+        objects: The objects of all images, concatenated.
     """
 
     starts: Tensor
@@ -80,13 +83,13 @@ class Annotations:
 
     @classmethod
     def join(cls, images: Sequence[Annotation]) -> Annotations:
-        """Lay the objects of single images one after another."""
+        """Concatenate the objects of single images."""
         counts = torch.tensor([0, *(len(image) for image in images)], dtype=torch.int64)
         boxes, labels, crowd, area = (
             torch.cat([getattr(image, name) for image in images]) for name in ("boxes", "labels", "crowd", "area")
         )
-        shapes = [image.shapes for image in images if image.shapes is not None]
-        joined = Polygons.join(shapes) if len(shapes) == len(images) else None
+        segmentations = [image.segmentations for image in images if image.segmentations is not None]
+        joined = Polygons.join(segmentations) if len(segmentations) == len(images) else None
         return cls(counts.cumsum(0), Annotation(boxes, labels, crowd, area, joined))
 
     def __len__(self) -> int:
@@ -102,7 +105,7 @@ class Annotations:
         return self.starts.nbytes + sum(int(array.nbytes) for array in arrays if array is not None)
 
     def select(self, positions: Tensor) -> Annotations:
-        """The images at these positions, int64 (M,), in this order."""
+        """The objects of the images at these positions, int64 (M,), in this order."""
         counts = self.starts.diff()[positions]
         starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         within = torch.arange(int(starts[-1])) - starts[:-1].repeat_interleave(counts)

@@ -1,4 +1,4 @@
-"""Image files decoded once, into one contiguous buffer per split."""
+"""The decoded images of a split in one contiguous buffer, so that each file is decoded once."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from visionkit.errors import UserError
 
 __all__ = ["ImageCache", "decode_originals", "decode_prepared", "read_sizes"]
 
-_GROUP = 32  # files a thread takes at once; handing out single small ones costs more than decoding them
+_GROUP_SIZE = 32  # files per task of the thread pool: scheduling single small files costs more than decoding them
 
 
 @dataclass
 class ImageCache:
-    """What decoding a split gave.
+    """The decoded images of a split.
 
     Attributes:
-        images: uint8, one tensor (N, C, H, W) where all images have one size, else the flat pixels of all.
-        keep: int64 (N,), the positions of the readable images.
-        problems: Position and message of the others.
-        shapes: int64 (N, 3), channels, height and width, for flat pixels.
-        starts: int64 (N,), where each image begins, for flat pixels.
-        sizes: int64 (N, 2), height and width of the files, where the images have been fitted to other ones.
+        images: uint8, one tensor (N, C, H, W) if all images have one size, else the flat pixels of all, (V,).
+        keep: int64 (N,), the positions of the readable images in the split.
+        problems: The error message of each unreadable image, by position.
+        shapes: int64 (N, 3), channels, height and width of each image; None if all have one size.
+        starts: int64 (N,), the offset of each image in the flat pixels; None if all have one size.
+        sizes: int64 (N, 2), original height and width of images resized by `InputTransform.fit`; else None.
     """
 
     images: Tensor
@@ -58,23 +58,23 @@ class ImageCache:
         return self.images[start : start + prod(shape)].view(shape)
 
     def share(self) -> None:
-        """Move the buffers where processes that are not forked find them too."""
+        """Move the buffers to shared memory, for workers that are spawned."""
         for tensor in (self.images, self.shapes, self.starts, self.sizes):
             if tensor is not None:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
 
 
 def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: int, strict: bool) -> ImageCache | None:
-    """Decode and transform all files, if the result fits.
+    """Decode and transform all files, if the result fits into memory.
 
     Args:
         samples: The files.
-        transform: Brings each image to its size.
-        budget: Bytes that may be used.
+        transform: Brings all images to one size.
+        budget: The memory available, in bytes.
         strict: Whether an unreadable image is an error.
 
     Returns:
-        Images of one size; None if they would not fit.
+        Images of one size; None if they exceed the budget.
 
     Raises:
         UserError: If an image cannot be read and ``strict`` is set.
@@ -84,15 +84,15 @@ def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: 
         return None
     images = torch.empty(shape, dtype=torch.uint8)
 
-    def put(index: int) -> None:
+    def decode(index: int) -> None:
         images[index] = transform(samples.image(index))
 
-    problems = _for_all(range(len(samples)), put, strict=strict)
-    keep = _without(len(samples), problems)
+    problems = _run_in_threads(range(len(samples)), decode, strict=strict)
+    keep = _complement(len(samples), problems)
     if problems:
-        for place, index in enumerate(keep.tolist()):
-            if place != index:
-                images[place] = images[index]
+        for row, index in enumerate(keep.tolist()):
+            if row != index:
+                images[row] = images[index]
         images = images[: len(keep)]
     return ImageCache(images, keep, problems)
 
@@ -100,53 +100,53 @@ def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: 
 def decode_originals(
     samples: FileDataset, *, budget: int, strict: bool, fit: InputTransform | None = None
 ) -> ImageCache | None:
-    """Decode all files at the sizes which they have, or at those to which each is fitted, if they fit into memory.
+    """Decode all files at their original sizes, or at those of ``fit``, if the result fits into memory.
 
     Args:
         samples: The files.
-        budget: Bytes that may be used.
+        budget: The memory available, in bytes.
         strict: Whether an unreadable image is an error.
-        fit: Brings each image to a size of its own, see `InputTransform.fit`.
+        fit: Resizes each image, see `InputTransform.fit`.
 
     Returns:
-        The images; None if they would not fit, which a few files are enough to tell.
+        The images; None if they exceed the budget, estimated first from a subset of the files.
 
     Raises:
         UserError: If an image cannot be read and ``strict`` is set.
     """
     count, channels = len(samples), samples.in_channels
 
-    def fitted(originals: NDArray[Any]) -> NDArray[Any]:
+    def fitted_sizes(originals: NDArray[Any]) -> NDArray[Any]:
         if fit is None:
             return originals
         return numpy.array([fit.fitted_size(*size) if size[0] else (0, 0) for size in originals.tolist()])
 
     probe = range(0, count, max(1, count // 64))
-    known = fitted(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
-    if channels * int(known.sum()) / max(1, len(known)) * count > 1.5 * budget:
+    num_pixels = fitted_sizes(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
+    if channels * int(num_pixels.sum()) / max(1, len(num_pixels)) * count > 1.5 * budget:
         return None
     originals, problems = read_sizes(samples, range(count), strict=strict)
-    sizes = fitted(originals)
+    sizes = fitted_sizes(originals)
     lengths = sizes.prod(axis=1) * channels
     if int(lengths.sum()) > budget:
         return None
     starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
-    flat = torch.empty(int(starts[-1]), dtype=torch.uint8)
+    flat_pixels = torch.empty(int(starts[-1]), dtype=torch.uint8)
 
-    def put(index: int) -> None:
+    def decode(index: int) -> None:
         image = samples.image(index)
         if image.shape[-2:] != tuple(originals[index]):
             raise UserError(f"image '{samples.name(index)}' has another size than its header says.")
         pixels = (image if fit is None else fit.fit(image)).flatten()
-        flat[int(starts[index]) : int(starts[index + 1])] = pixels
+        flat_pixels[int(starts[index]) : int(starts[index + 1])] = pixels
 
-    problems |= _for_all((i for i in range(count) if i not in problems), put, strict=strict)
-    keep = _without(count, problems)
+    problems |= _run_in_threads((i for i in range(count) if i not in problems), decode, strict=strict)
+    keep = _complement(count, problems)
     shapes = torch.from_numpy(numpy.insert(sizes, 0, channels, axis=1))[keep]
-    before = torch.from_numpy(originals)[keep] if fit is not None else None
+    original_sizes = torch.from_numpy(originals)[keep] if fit is not None else None
     if not problems and count and bool((shapes == shapes[0]).all()):
-        return ImageCache(flat.view(count, *shapes[0].tolist()), keep, sizes=before)
-    return ImageCache(flat, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], before)
+        return ImageCache(flat_pixels.view(count, *shapes[0].tolist()), keep, sizes=original_sizes)
+    return ImageCache(flat_pixels, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], original_sizes)
 
 
 def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
@@ -154,25 +154,25 @@ def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) ->
 
     Args:
         samples: The files.
-        indices: Which of them.
-        strict: Whether one that cannot be read is an error.
+        indices: The indices of the files to read.
+        strict: Whether an unreadable file is an error.
 
     Returns:
-        int64 (N, 2), 0 where none was read, and position and message of those that cannot be.
+        int64 (N, 2), 0 where nothing was read, and the error messages of unreadable files, by index.
 
     Raises:
-        UserError: If one cannot be read and ``strict`` is set.
+        UserError: If a file cannot be read and ``strict`` is set.
     """
     sizes = numpy.zeros((len(samples), 2), dtype=numpy.int64)
 
     def measure(index: int) -> None:
         sizes[index] = read_size(samples.name(index))
 
-    return sizes, _for_all(indices, measure, strict=strict)
+    return sizes, _run_in_threads(indices, measure, strict=strict)
 
 
-def _for_all(indices: Iterable[int], work: Callable[[int], None], *, strict: bool) -> dict[int, str]:
-    """Do the work in threads (decoding leaves Python's lock) and collect the messages of what failed."""
+def _run_in_threads(indices: Iterable[int], work: Callable[[int], None], *, strict: bool) -> dict[int, str]:
+    """Call ``work`` in threads (decoding releases the GIL) and collect error messages by index."""
     problems: dict[int, str] = {}
 
     def attempt(index: int) -> None:
@@ -183,22 +183,22 @@ def _for_all(indices: Iterable[int], work: Callable[[int], None], *, strict: boo
                 raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
             problems[index] = str(error)
 
-    def attempt_all(some: list[int]) -> None:
-        for index in some:
+    def attempt_group(group: list[int]) -> None:
+        for index in group:
             attempt(index)
 
-    todo = list(indices)
-    groups = [todo[start : start + _GROUP] for start in range(0, len(todo), _GROUP)]
+    remaining = list(indices)
+    groups = [remaining[start : start + _GROUP_SIZE] for start in range(0, len(remaining), _GROUP_SIZE)]
     pool = ThreadPoolExecutor(min(16, available_cores()))
     try:
-        for _ in pool.map(attempt_all, groups):
+        for _ in pool.map(attempt_group, groups):
             pass
     finally:
         pool.shutdown(cancel_futures=True)
     return dict(sorted(problems.items()))
 
 
-def _without(count: int, problems: dict[int, str]) -> Tensor:
+def _complement(count: int, problems: dict[int, str]) -> Tensor:
     mask = torch.ones(count, dtype=torch.bool)
     mask[list(problems)] = False
     return mask.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""The class of each pixel in the images of a split: where it comes from, one image at a time."""
+"""The class masks of a split: in memory, in mask files, or rasterized from annotated objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from visionkit.data.annotations import Annotations
 from visionkit.data.mask_values import ValueTable, read_mask
 from visionkit.structures.class_ids import IGNORE_INDEX
 
-__all__ = ["ClassMasks", "MaskFiles", "PaintedMasks", "TensorMasks", "resize_mask"]
+__all__ = ["ClassMasks", "MaskFiles", "RasterizedMasks", "TensorMasks", "resize_mask"]
 
 
 class ClassMasks(ABC):
@@ -28,7 +28,7 @@ class ClassMasks(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Tensor:
-        """uint8 (H, W) of the size of the decoded image: class ids from 0, `IGNORE_INDEX` where there is none.
+        """uint8 (H, W) of the decoded image's size: class ids from 0, `IGNORE_INDEX` (255) is ignored.
 
         Raises:
             UserError: If its file cannot be read.
@@ -41,10 +41,10 @@ class ClassMasks(ABC):
     @property
     @abstractmethod
     def nbytes(self) -> int:
-        """About how much memory they take, in bytes."""
+        """The approximate memory of the masks, in bytes."""
 
     def count_pixels(self, num_classes: int) -> Tensor:
-        """How many pixels each class has in all masks, int64 (num_classes,)."""
+        """The number of pixels of each class in all masks, int64 (num_classes,)."""
 
         def count(index: int) -> Tensor:
             return torch.bincount(self[index].flatten(), minlength=IGNORE_INDEX + 1)
@@ -55,11 +55,11 @@ class ClassMasks(ABC):
 
 
 class TensorMasks(ClassMasks):
-    """Masks of one size that lie in memory.
+    """Masks of one size in memory.
 
     Args:
         masks: uint8 (M, H, W).
-        positions: int64 (N,), which of them belong to the split; None for all.
+        positions: int64 (N,), the positions of the split's masks among the M; None for all.
     """
 
     def __init__(self, masks: Tensor, positions: Tensor | None = None) -> None:
@@ -81,12 +81,12 @@ class TensorMasks(ClassMasks):
 
 
 class MaskFiles(ClassMasks):
-    """Mask files, decoded when they are asked for.
+    """Mask files, decoded on access.
 
     Args:
         root: The folder that the names are relative to.
         names: One per image.
-        table: Which class their values mean.
+        table: Maps the values of the files to class ids.
     """
 
     def __init__(self, root: Path, names: Sequence[str] | NDArray[numpy.bytes_], table: ValueTable) -> None:
@@ -108,14 +108,14 @@ class MaskFiles(ClassMasks):
         return int(self._names.nbytes)
 
 
-class PaintedMasks(ClassMasks):
-    """Masks painted from the shapes of objects: class 0 is the ground, class k + 1 the objects labelled k.
+class RasterizedMasks(ClassMasks):
+    """Masks rasterized from the segmentations of objects: class 0 is the background, k + 1 the objects labelled k.
 
-    Where objects overlap, the smallest is seen; what only a crowd covers is ignored.
+    Of overlapping objects the smallest is on top; pixels that only a crowd covers are ignored.
 
     Args:
-        annotations: The objects of each image, with their shapes.
-        sizes: int64 (N, 2), height and width of each image.
+        annotations: The objects of each image, with segmentations.
+        sizes: int64 (N, 2), height and width of each image, in pixels.
     """
 
     def __init__(self, annotations: Annotations, sizes: Tensor) -> None:
@@ -130,13 +130,13 @@ class PaintedMasks(ClassMasks):
         masks = objects.masks(height, width)
         mask = torch.zeros((height, width), dtype=torch.uint8)
         values = torch.where(objects.crowd, IGNORE_INDEX, objects.labels + 1).tolist()
-        places = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
-        for row in sorted(range(len(places)), key=places.__getitem__):
+        draw_order = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
+        for row in sorted(range(len(draw_order)), key=draw_order.__getitem__):
             mask[masks[row].bool()] = values[row]
         return mask
 
-    def select(self, positions: Tensor) -> PaintedMasks:
-        return PaintedMasks(self.annotations.select(positions), self.sizes[positions])
+    def select(self, positions: Tensor) -> RasterizedMasks:
+        return RasterizedMasks(self.annotations.select(positions), self.sizes[positions])
 
     @property
     def nbytes(self) -> int:
@@ -144,10 +144,10 @@ class PaintedMasks(ClassMasks):
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a mask to another size without making new values: each pixel takes that at its centre.
+    """Resize masks by nearest neighbour interpolation, aligned at pixel centres.
 
     Args:
-        mask: uint8 (H, W), or several, (n, H, W).
+        mask: uint8 (H, W) or (n, H, W).
         size: Height and width of the result, in pixels.
     """
     if mask.shape[-2:] == size:

@@ -1,8 +1,7 @@
 """The Lightning DataModule: a source's splits, decoded once where they fit, as batches of uint8 images.
 
-A batch of labelled images is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; what one of
-images with boxes or instances holds says `visionkit.data.collate.detection`, of images with masks
-`visionkit.data.collate.segmentation`.
+A batch for classification is ``{"images": uint8 (B, C, H, W), "label": int64 (B,), "index": int64 (B,)}``; for batches
+with boxes or instances see `visionkit.data.collate.detection`, with class masks `visionkit.data.collate.segmentation`.
 """
 
 from __future__ import annotations
@@ -53,22 +52,22 @@ _STAGES = {
 
 
 class VisionDataModule(LightningDataModule):
-    """Batches of a data source for training, validation and test, which never overlap.
+    """Batches of a data source for training, validation and test; the splits are disjoint.
 
     Args:
         source: The data set.
-        target: The key of the targets in a batch, one that the source gives.
-        batch_size: Over all processes together; each gets its equal part.
-        seed: Of shuffling, augmentation and, where the source fixes none, of a random division.
-        strict: Whether something broken is an error instead of a note.
-        splits_file: Where a division that the source made by itself is kept (JSON): read if it exists, else written.
-        shared: What earlier runs in this process have read; None reads anew.
+        target: The kind of target, one of ``source.targets``; for labels also their key in a batch.
+        batch_size: The global batch size, divided equally over the processes.
+        seed: The seed of shuffling, augmentation and random splits without a seed of their own.
+        strict: Whether invalid or unreadable data are an error instead of a note.
+        splits_file: The JSON file of random splits: read if it exists, else written.
+        shared: Splits and images read by earlier runs in this process; None starts with an empty cache.
 
     Attributes:
-        notes: What a person should know of the data: what was held out, dropped or is missing.
+        notes: Messages for the user on what was held out, dropped or is missing.
 
     Raises:
-        UserError: If the source does not give the target.
+        UserError: If the source does not provide the target.
     """
 
     def __init__(
@@ -84,8 +83,8 @@ class VisionDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         source = source.for_target(target)
-        if target not in source.gives:
-            raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.gives))}, not '{target}'.")
+        if target not in source.targets:
+            raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
         self.source, self.target, self.strict = source, target, strict
         self.batch_size, self.seed = batch_size, seed
         self.splits_file = Path(splits_file) if splits_file is not None else None
@@ -102,49 +101,51 @@ class VisionDataModule(LightningDataModule):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many samples each split has; without ``"test"`` where there is no test split."""
-        return {split: len(self.dataset(split)) for split in self._divided().samples}
+        """The number of samples of each split; without ``"test"`` if there is no test split."""
+        return {split: len(self.dataset(split)) for split in self._load_splits().samples}
 
     @property
-    def divided_here(self) -> bool:
-        """Whether the source made the division by itself, so that only a saved one can be met again."""
-        return self._divided().saved is not None
+    def has_generated_splits(self) -> bool:
+        """Whether the splits are random, so that only a saved file reproduces them."""
+        return self._load_splits().saved is not None
 
     @property
     def notes(self) -> list[str]:
-        """What was held out, dropped or is missing, in sentences."""
-        splits = self._divided()
+        """Messages for the user on what was held out, dropped or is missing."""
+        splits = self._load_splits()
         notes = list(splits.notes)
         if "test" not in splits.samples:
             notes.append("no test split: validation numbers are reported")
         for split in splits.samples:
-            lost = list(self._dropped.get(split, []))
+            unreadable = list(self._dropped.get(split, []))
             reader = self._readers.get(split)
-            if reader is not None and len(reader.broken):
-                lost += [reader.samples.name(int(index)) for index in reader.broken.nonzero()]
-            if lost:
-                more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
-                notes.append(f"{len(lost)} unreadable image(s) of {split} dropped: {', '.join(lost[:10])}{more}")
+            if reader is not None and len(reader.unreadable):
+                unreadable += [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
+            if unreadable:
+                more = f" and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
+                notes.append(
+                    f"{len(unreadable)} unreadable image(s) of {split} dropped: {', '.join(unreadable[:10])}{more}"
+                )
         return notes
 
     def prepare_data(self) -> None:
-        """Fetch what is missing, once per machine.
+        """Download missing files where the source allows it; called once per machine.
 
         Raises:
-            UserError: If it cannot be fetched.
+            UserError: If the download fails.
         """
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Divide the data and decode what fits into memory; then, with the data known to be good, save the division.
+        """Make the splits, decode the images if they fit into memory, then save random splits.
 
         Args:
             stage: ``"fit"``, ``"validate"``, ``"test"``, or None for all.
 
         Raises:
-            UserError: If the data are missing, broken or too few.
+            UserError: If the data are missing, invalid or too few.
         """
-        splits = self._divided()
+        splits = self._load_splits()
         for split in _STAGES.get(stage, ()):
             if split in splits.samples:
                 self._reader(split)
@@ -157,15 +158,16 @@ class VisionDataModule(LightningDataModule):
         Raises:
             UserError: If there is no such split.
         """
-        known = self._divided().samples
-        if split not in known:
+        datasets = self._load_splits().samples
+        if split not in datasets:
             raise UserError(
-                f"dataset '{self.source.name}' has no split '{split}'. Known splits: {', '.join(known)}. Try: split=val"
+                f"dataset '{self.source.name}' has no split '{split}'. Known splits: {', '.join(datasets)}. "
+                "Try: split=val"
             )
-        return self._readers[split].samples if split in self._readers else known[split]
+        return self._readers[split].samples if split in self._readers else datasets[split]
 
     def class_counts(self) -> Tensor:
-        """How many training samples, or objects or pixels in them, each class has, int64 (num_classes,)."""
+        """The training samples, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
         samples = self.dataset("train")
         if samples.masks is not None:
             return samples.masks.count_pixels(self.info.num_classes)
@@ -173,26 +175,30 @@ class VisionDataModule(LightningDataModule):
         return torch.bincount(labels, minlength=self.info.num_classes)
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled, augmented batches of the training split."""
+        """Batches of the training split, shuffled and augmented."""
         return self._loader("train", training=True)
 
     def val_dataloader(self) -> BatchLoader:
-        """The validation split in order."""
+        """Batches of the validation split, in order."""
         return self._loader("val", training=False)
 
     def test_dataloader(self) -> BatchLoader:
-        """The test split in order; a `UserError` if there is none."""
+        """Batches of the test split, in order.
+
+        Raises:
+            UserError: If there is no test split.
+        """
         return self._loader("test", training=False)
 
     def loader(self, split: str) -> BatchLoader:
-        """Any split in order and without augmentation, for evaluation.
+        """Batches of any split, in order and without augmentation.
 
         Raises:
             UserError: If there is no such split.
         """
         return self._loader(split, training=False)
 
-    def _divided(self) -> Splits:
+    def _load_splits(self) -> Splits:
         if self._splits is None:
             if self.trainer is None:
                 self.prepare_data()
@@ -201,66 +207,68 @@ class VisionDataModule(LightningDataModule):
         return self._splits
 
     def _reader(self, split: str) -> BatchReader:
-        """The evaluation reader of a split; what it decoded serves training too."""
+        """The evaluation reader of a split, whose cached images the training reader uses too."""
         if split not in self._readers:
             samples = self.dataset(split)
-            decoded, prepared = None, False
+            cache, prepared = None, False
             if isinstance(samples, FileDataset):
                 prepared = split != "train" or not self._augment.wants_original
-                decoded = self._decode(samples, split, prepared=prepared)
-                if decoded is not None and decoded.problems:
-                    self._dropped[split] = [samples.name(index) for index in decoded.problems]
-                    if not len(decoded.keep):
+                cache = self._decode(samples, split, prepared=prepared)
+                if cache is not None and cache.problems:
+                    self._dropped[split] = [samples.name(index) for index in cache.problems]
+                    if not len(cache.keep):
                         raise UserError(
                             f"none of the {len(samples)} images of the {split} split can be read: "
-                            f"{next(iter(decoded.problems.values()))}"
+                            f"{next(iter(cache.problems.values()))}"
                         )
-                    samples = samples.select(decoded.keep)
-            self._readers[split] = self._make_reader(samples, decoded, prepared)
+                    samples = samples.select(cache.keep)
+            self._readers[split] = self._make_reader(samples, cache, prepared)
         return self._readers[split]
 
     def _make_reader(
-        self, samples: ImageDataset, decoded: ImageCache | None, prepared: bool, *, training: bool = False
+        self, samples: ImageDataset, cache: ImageCache | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
         transform, augment = self.source.input_transform(), self._augment
-        known: dict[str, Any] = {"decoded": decoded, "prepared": prepared, "strict": self.strict}
+        options: dict[str, Any] = {"cache": cache, "prepared": prepared, "strict": self.strict}
         if isinstance(augment, JointAugment):
-            chosen = augment if training else None
-            return _READERS[self.target](samples, transform, training=training, augment=chosen, **known)
-        return BatchReader(samples, transform, augment=augment if training else None, target=self.target, **known)
+            joint_augment = augment if training else None
+            return _READERS[self.target](samples, transform, training=training, augment=joint_augment, **options)
+        return BatchReader(samples, transform, augment=augment if training else None, target=self.target, **options)
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
-        several_sizes = not prepared or self.target in _READERS
+        keep_sizes = not prepared or self.target in _READERS
         transform = self.source.input_transform()
 
         def decode() -> ImageCache | None:
-            if several_sizes:
+            if keep_sizes:
                 fit = transform if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, transform, budget=budget, strict=self.strict)
 
-        most = len(samples) * samples.in_channels * prod(self.source.size)
-        bounded = prepared and transform.mode != "resize_pad"
-        decoded = self.shared.decoded(
+        fixed_bytes = len(samples) * samples.in_channels * prod(self.source.size)
+        has_fixed_size = prepared and transform.mode != "resize_pad"
+        cache = self.shared.image_cache(
             self.source,
-            division=self._divided().saved,
+            saved=self._load_splits().saved,
             split=split,
             prepared=prepared,
             strict=self.strict,
-            need=min(most, budget) if bounded else budget,
+            max_bytes=min(fixed_bytes, budget) if has_fixed_size else budget,
             decode=decode,
         )
-        self._used_bytes += decoded.nbytes if decoded is not None else 0
-        return decoded
+        self._used_bytes += cache.nbytes if cache is not None else 0
+        return cache
 
     def _loader(self, split: str, *, training: bool) -> BatchLoader:
         reader = self._reader(split)
         if training:
-            base = reader
-            reader = self._make_reader(base.samples, base.decoded, base.prepared, training=True)
-            reader.broken = base.broken
-        order = BatchSampler(
+            evaluation_reader = reader
+            reader = self._make_reader(
+                evaluation_reader.samples, evaluation_reader.cache, evaluation_reader.prepared, training=True
+            )
+            reader.unreadable = evaluation_reader.unreadable
+        sampler = BatchSampler(
             len(reader.samples),
             self.batch_size,
             training=training,
@@ -268,8 +276,8 @@ class VisionDataModule(LightningDataModule):
             rank=self._rank,
             world_size=self._world_size,
         )
-        workers = self._num_workers(reader)
-        return BatchLoader(reader, order, num_workers=workers, pin_memory=self._on_gpu, split=split)
+        num_workers = self._num_workers(reader)
+        return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
@@ -293,5 +301,5 @@ class VisionDataModule(LightningDataModule):
     def _num_workers(self, reader: BatchReader) -> int:
         if self.source.num_workers is not None:
             return self.source.num_workers
-        local = self.trainer.num_devices if self.trainer is not None else 1
-        return choose_num_workers(reader, cores=available_cores() // local, on_gpu=self._on_gpu)
+        num_local = self.trainer.num_devices if self.trainer is not None else 1
+        return choose_num_workers(reader, cores=available_cores() // num_local, on_gpu=self._on_gpu)

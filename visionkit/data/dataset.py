@@ -1,4 +1,4 @@
-"""The samples of one split: images as they were decoded, what is known of each, and a name to look it up by."""
+"""The images of one split with their targets: class labels, annotated objects or class masks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["FileDataset", "ImageDataset", "TensorDataset"]
 
 
 class ImageDataset(ABC):
-    """A sequence of images, each with a label, with marked objects or with a class for each pixel.
+    """A sequence of images, each with a class label, with annotated objects or with a class mask.
 
     Attributes:
-        labels: int64 (N,), class ids from 0; zeros where the images have something else instead.
-        annotations: The objects of each image; None where images have something else.
-        masks: The class of each pixel; None where images have something else.
-        in_channels: Of each image.
+        labels: int64 (N,), class ids from 0; zeros if the targets are annotations or masks.
+        annotations: The objects of each image; None for other targets.
+        masks: The class mask of each image; None for other targets.
+        in_channels: The number of channels of an image.
     """
 
     labels: Tensor
@@ -40,24 +40,26 @@ class ImageDataset(ABC):
 
     @property
     def nbytes(self) -> int:
-        """About how much memory the samples take, in bytes."""
-        return self.labels.nbytes + sum(known.nbytes for known in (self.annotations, self.masks) if known is not None)
+        """The approximate memory of images held in memory, names and targets, in bytes."""
+        return self.labels.nbytes + sum(
+            target.nbytes for target in (self.annotations, self.masks) if target is not None
+        )
 
     def annotation(self, index: int) -> Annotation:
-        """The objects marked in an image, in its own pixels.
+        """The annotated objects of an image, in pixels of the decoded image.
 
         Raises:
-            TypeError: If the samples have no marked objects.
+            TypeError: If the dataset has no annotations.
         """
         if self.annotations is None:
             raise TypeError("these samples have no annotations.")
         return self.annotations[index]
 
     def mask(self, index: int) -> Tensor:
-        """The class of each pixel of an image as it was decoded, uint8 (H, W): ids from 0, 255 where it is ignored.
+        """The class mask of an image, uint8 (H, W) of the decoded image's size: ids from 0, 255 is ignored.
 
         Raises:
-            TypeError: If the samples have no masks.
+            TypeError: If the dataset has no masks.
             UserError: If the mask's file cannot be read.
         """
         if self.masks is None:
@@ -66,11 +68,11 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """The file's path, or the set and number that it has in it, such as ``"test/17"``."""
+        """The file's path, or prefix and index of an image in memory, such as ``"test/17"``."""
 
     @abstractmethod
     def image(self, index: int) -> Tensor:
-        """The image before any preprocessing, uint8 (C, H, W).
+        """The decoded image before any preprocessing, uint8 (C, H, W), 0..255.
 
         Raises:
             UserError: If its file cannot be read.
@@ -78,17 +80,17 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def select(self, positions: Tensor) -> ImageDataset:
-        """The samples at these positions, int64 (M,), in this order."""
+        """The subset at these positions, int64 (M,), in this order."""
 
 
 class TensorDataset(ImageDataset):
-    """Images of one size that lie in memory.
+    """Images of one size in memory.
 
     Args:
-        images: uint8 (M, C, H, W); splits may share it.
+        images: uint8 (M, C, H, W), shared by the splits.
         labels: int64 (M,); None for zeros.
-        positions: int64 (N,), which of them belong to the split.
-        prefix: What the names begin with, such as ``"test"``.
+        positions: int64 (N,), the positions of the split's images among the M.
+        prefix: The prefix of the names, such as ``"test"``.
         annotations: The objects of the M images.
         masks: The class masks of the M images.
     """
@@ -125,7 +127,7 @@ class TensorDataset(ImageDataset):
         return self.images[self.positions[index]]
 
     def batch(self, indices: Tensor) -> Tensor:
-        """The images at these positions of the split, uint8 (B, C, H, W)."""
+        """The images at these indices of the split, uint8 (B, C, H, W)."""
         return self.images.index_select(0, self.positions[indices])
 
     def select(self, positions: Tensor) -> TensorDataset:
@@ -140,16 +142,16 @@ class TensorDataset(ImageDataset):
 
 
 class FileDataset(ImageDataset):
-    """Image files, decoded when they are asked for.
+    """Image files, decoded on access.
 
     Args:
         root: The folder that the names are relative to.
-        names: One per image; kept as one array of bytes, so that millions stay small and are shared with workers.
+        names: One per image; stored as one array of bytes, which is compact and shared with forked workers.
         labels: int64 (N,); None for zeros.
-        in_channels: 1 or 3, see `load_image`.
+        in_channels: 1 (grey) or 3 (colour), see `visionkit.data.images.load_image`.
         annotations: The objects of each image.
-        sizes: int64 (N, 2), height and width that the annotations were made for, 0 where they don't say; a file of
-            another size counts as unreadable, because its boxes would lie elsewhere.
+        sizes: int64 (N, 2), height and width that the annotations refer to, 0 where unknown. A file of another size
+            counts as unreadable, because its boxes would be wrong.
         masks: The class masks of the images.
     """
 

@@ -1,4 +1,4 @@
-"""What is odd about a data set's files, and what is done about it."""
+"""Problems of a data set's files that it can be used without, and what was done about them."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ from dataclasses import dataclass
 
 from visionkit.errors import UserError
 
-__all__ = ["Finding", "raise_first"]
+__all__ = ["MAX_LISTED", "Finding", "raise_first"]
 
 
-_NAMED = 10
+MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something odd, of one kind, that the data set can be used without.
+    """All problems of one kind in a data set.
 
     Attributes:
-        problem: What it is, as in "3 boxes of no width or height".
+        problem: The kind, such as "box(es) of no width or height".
         remedy: What was done: ``dropped``, ``clipped``.
-        count: How often.
-        places: Where: file and entry of the first ones.
+        count: The number of occurrences.
+        locations: File and entry of the first `MAX_LISTED` occurrences.
     """
 
     problem: str
     remedy: str
     count: int
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
 
     @classmethod
-    def of(cls, problem: str, places: Collection[str], *, remedy: str = "dropped") -> list[Finding]:
-        """The finding at these places, or none."""
-        return [cls(problem, remedy, len(places), tuple(places)[:_NAMED])] if places else []
+    def of(cls, problem: str, locations: Collection[str], *, remedy: str = "dropped") -> list[Finding]:
+        """A list of one finding at these locations; empty if there are none."""
+        return [cls(problem, remedy, len(locations), tuple(locations)[:MAX_LISTED])] if locations else []
 
     @property
     def note(self) -> str:
-        """A sentence for the person who trains."""
-        more = f" and {self.count - len(self.places)} more" if self.count > len(self.places) else ""
-        return f"{self.count} {self.problem} {self.remedy}: {', '.join(self.places)}{more}"
+        """The finding as a sentence for the user."""
+        more = f" and {self.count - len(self.locations)} more" if self.count > len(self.locations) else ""
+        return f"{self.count} {self.problem} {self.remedy}: {', '.join(self.locations)}{more}"
 
 
 def raise_first(findings: Iterable[Finding], *, dataset: str) -> None:
-    """Make the first finding an error, as ``strict=true`` asks.
+    """Raise the first finding as an error, for ``strict=true``.
 
     Raises:
-        UserError: If there is one.
+        UserError: If there is a finding.
     """
     for finding in findings:
         more = f" (and {finding.count - 1} more)" if finding.count > 1 else ""
         raise UserError(
-            f"dataset '{dataset}': {finding.problem}: {finding.places[0]}{more}. Mend or remove it; with strict=false "
-            f"it is {finding.remedy} and named."
+            f"dataset '{dataset}': {finding.problem}: {finding.locations[0]}{more}. Mend or remove it; with "
+            f"strict=false it is {finding.remedy} and named."
         )

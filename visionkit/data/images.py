@@ -1,4 +1,4 @@
-"""Image files: which there are in folders, in an order that is the same on every machine, and their pixels."""
+"""Image files: finding them in folders, in the same order on every machine, and decoding them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ IMAGE_SUFFIXES = frozenset(
 
 
 class ImageFiles:
-    """The images that ``predict source=...`` means: one file, all of a folder and its sub-folders, or a glob.
+    """The image files of ``predict source=...``: a file, all images of a folder and its sub-folders, or a glob.
 
     Args:
         source_argument: A file, a folder or a pattern such as ``"photos/**/*.jpg"``; ``~`` is the home folder.
-            One file is taken whatever its suffix.
+            A single file may have any suffix.
 
     Raises:
         UserError: If there is no such file or folder, or no image in it.
@@ -48,8 +48,8 @@ class ImageFiles:
                     f"source: no images in the folder '{source_argument}'. Expected files ending in {_suffixes()}."
                 )
         elif glob.has_magic(source_argument):
-            found = sorted(glob.glob(str(path), recursive=True))
-            files = (Path(name) for name in found if is_image_name(name) and os.path.isfile(name))
+            matches = sorted(glob.glob(str(path), recursive=True))
+            files = (Path(name) for name in matches if is_image_name(name) and os.path.isfile(name))
             self.paths = tuple(file for file in files if "__MACOSX" not in file.parts)
             if not self.paths:
                 raise UserError(
@@ -73,33 +73,33 @@ class ImageFiles:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as images do and is not hidden."""
+    """Whether a file name has an image suffix and is not hidden."""
     base = os.path.basename(name)
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image after its EXIF orientation, from the file's first bytes alone.
+    """Height and width of an image after its EXIF orientation, in pixels, from the file's header.
 
     Raises:
-        UserError: If they cannot be read.
+        UserError: If the header cannot be read.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            is_transposed = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     except Exception as error:
         raise UserError(f"image '{path}' cannot be read: {error}.") from None
-    return (width, height) if turned else (height, width)
+    return (width, height) if is_transposed else (height, width)
 
 
 def walk_images(folder: str | Path) -> Iterator[str]:
-    """The images below a folder, relative to it, with ``/`` between the parts; hidden ones are passed over."""
-    pending, linked = [""], {os.path.realpath(folder)}
-    while pending:
-        inner = pending.pop()
+    """The paths of the images below a folder, relative to it, separated by ``/``, without hidden ones."""
+    folders, visited = [""], {os.path.realpath(folder)}
+    while folders:
+        inner = folders.pop()
         with os.scandir(os.path.join(folder, inner)) as entries:
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")):
@@ -107,9 +107,9 @@ def walk_images(folder: str | Path) -> Iterator[str]:
                 name = f"{inner}{entry.name}"
                 if entry.is_dir():
                     target = os.path.realpath(entry.path) if entry.is_symlink() else ""
-                    if target not in linked:  # a link to a folder above would lead round for ever
-                        pending.append(f"{name}/")
-                        linked.update([target] if target else [])
+                    if target not in visited:  # a link to a parent folder would be an endless loop
+                        folders.append(f"{name}/")
+                        visited.update([target] if target else [])
                 elif is_image_name(entry.name):
                     yield name
 
@@ -121,18 +121,18 @@ def _suffixes() -> str:
 def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
     """Decode one image file.
 
-    EXIF orientation is applied, the first frame of an animation is taken, 16-bit values are brought to 8 bits,
-    and what is transparent is laid over white.
+    EXIF orientation is applied, the first frame of an animation is used, 16-bit values are scaled to 8 bits, and
+    transparent pixels are composited over white.
 
     Args:
         path: The file.
-        in_channels: 1 for grey, 3 for colour.
+        in_channels: 1 for grey, 3 for RGB.
 
     Returns:
         uint8 (C, H, W), 0..255, contiguous.
 
     Raises:
-        UserError: If the file is missing or no readable image; the message names it.
+        UserError: If the file is missing or cannot be decoded; the message names it.
     """
     import numpy
     import torch
@@ -159,7 +159,7 @@ def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """A Pillow image in mode ``L`` or ``RGB``."""
+    """Convert a Pillow image to mode ``L`` or ``RGB``."""
     import numpy
     from PIL import Image
 

@@ -1,7 +1,7 @@
-"""From samples to batches: the making of a batch, and the loader that joins it with the order of an epoch.
+"""The loader of a split: a `BatchSampler` selects the images of each batch, a `BatchReader` reads them.
 
-Whoever makes a batch, this process or a worker, gets its positions and its seed from the order, so that a run gives
-the same batches with any number of workers, and after being resumed.
+The sampler also gives the seed of each batch's augmentation, so a run has the same batches with any number of workers
+and after it is resumed.
 """
 
 from __future__ import annotations
@@ -22,103 +22,106 @@ __all__ = ["BatchLoader", "choose_num_workers"]
 
 
 class BatchLoader:
-    """The batches of a split; each pass is one epoch.
+    """The batches of a split; each iteration is one epoch.
 
-    Of several processes each has as many batches as the order says, whatever its files are like: where none of a
-    batch can be read, `BatchReader.filler` takes its place. Alone, a process leaves such a batch out. Parts of training
-    batches have a ``weight``, float32 (): the mean over the processes of their weighted mean losses is the mean over
-    the samples of the whole batch.
+    In distributed runs every process yields ``len(loader)`` batches: where no image of a batch can be read, it yields
+    `BatchReader.dummy_batch`, while a single process skips the batch. Distributed training batches have a ``weight``,
+    float32 (): the mean over processes of the weighted mean losses is the mean over the samples of the global batch.
 
-    Lightning keeps `state_dict` in its checkpoints: a run that was stopped within an epoch goes on with the batches
-    it has not seen.
+    Lightning saves `state_dict` in its checkpoints: a run that was stopped within an epoch continues with the
+    remaining batches.
 
     Args:
-        reader: Makes a batch.
-        order: Says which.
-        num_workers: Processes that make batches beforehand; 0 makes them here, without a `DataLoader`.
-        pin_memory: Whether batches are laid where a GPU fetches them faster.
-        split: Its name, for a message.
+        reader: Reads a batch.
+        sampler: Selects the images of each batch.
+        num_workers: The number of worker processes; 0 reads batches in this process, without a `DataLoader`.
+        pin_memory: Whether batches are copied to pinned memory.
+        split: The name of the split, for an error message.
     """
 
     def __init__(
-        self, reader: BatchReader, order: BatchSampler, *, num_workers: int = 0, pin_memory: bool = False, split: str
+        self, reader: BatchReader, sampler: BatchSampler, *, num_workers: int = 0, pin_memory: bool = False, split: str
     ) -> None:
         self.reader, self.num_workers, self.pin_memory, self.split = reader, num_workers, pin_memory, split
-        self.sampler = order  # Lightning calls its set_epoch
-        self.batch_size = order.batch_size
+        self.sampler = sampler  # Lightning calls its set_epoch
+        self.batch_size = sampler.batch_size
         self.batch_sampler = None  # Lightning looks for one
         self._workers: DataLoader[Any] | None = None
         self._state = {"epoch": 0, "batches": 0}
-        self._loaded: dict[str, int] | None = None
+        self._resumed: dict[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def state_dict(self) -> dict[str, int]:
-        """The newest epoch, and how many of its batches have been handed out."""
+        """The current epoch, and how many of its batches have been yielded."""
         return dict(self._state)
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let the next pass leave out what was handed out, if it is the pass of the same epoch."""
-        self._loaded = dict(state_dict)
+        """Skip the batches that were already yielded, if the next iteration is the same epoch."""
+        self._resumed = dict(state_dict)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        loaded, self._loaded = self._loaded, None
+        resumed, self._resumed = self._resumed, None
         epoch = self.sampler.epoch
-        first = loaded["batches"] if loaded is not None and loaded["epoch"] == epoch else 0
-        self._state = {"epoch": epoch, "batches": first}
-        self.sampler.start_at(first)
-        seen = first > 0
-        for number, batch in enumerate(self._from_workers() if self.num_workers else self._from_here(), start=first):
+        start = resumed["batches"] if resumed is not None and resumed["epoch"] == epoch else 0
+        self._state = {"epoch": epoch, "batches": start}
+        self.sampler.start_at(start)
+        any_read = start > 0
+        for position, batch in enumerate(
+            self._iterate_workers() if self.num_workers else self._iterate_in_process(), start=start
+        ):
             self._state["batches"] += 1
-            counts = self._counts(batch)
-            seen = seen or counts
-            if number == len(self) - 1 and len(self.reader.broken):
-                self._share_what_is_broken(seen)
+            usable = self._is_usable(batch)
+            any_read = any_read or usable
+            if position == len(self) - 1 and len(self.reader.unreadable):
+                self._sync_unreadable(any_read)
             if self.sampler.world_size > 1:
-                batch = batch if counts else self.reader.filler()
-                yield batch | self._weight(len(batch["index"]), number) if self.sampler.training else batch
-            elif counts:
+                batch = batch if usable else self.reader.dummy_batch()
+                yield batch | self._loss_weight(len(batch["index"]), position) if self.sampler.training else batch
+            elif usable:
                 yield batch
 
-    def _counts(self, batch: dict[str, Tensor]) -> bool:
-        """Whether anything is left of a batch; a single image, on which batch norm fails, is no rest to train on."""
+    def _is_usable(self, batch: dict[str, Tensor]) -> bool:
+        """False for an empty batch, and for a training batch cut down to one image, on which batch norm fails."""
         size = len(batch["index"])
-        is_rest = self.sampler.training and self.sampler.share > 1 and bool(self.reader.broken.any())
-        return size > 1 or (size == 1 and not is_rest)
+        is_trimmed = self.sampler.training and self.sampler.local_batch_size > 1 and bool(self.reader.unreadable.any())
+        return size > 1 or (size == 1 and not is_trimmed)
 
-    def _weight(self, here: int, number: int) -> dict[str, Tensor]:
-        """What the loss of a training batch is to be multiplied by, one of several processes' parts as it is."""
-        whole = all_reduce_sum([here])[0] if len(self.reader.broken) else self.sampler.whole(number)
-        return {"weight": torch.tensor(here * self.sampler.world_size / max(whole, 1))}
+    def _loss_weight(self, local_size: int, position: int) -> dict[str, Tensor]:
+        """The factor of this process's mean loss in the mean over the global batch, float32 ()."""
+        global_size = (
+            all_reduce_sum([local_size])[0] if len(self.reader.unreadable) else self.sampler.global_batch_size(position)
+        )
+        return {"weight": torch.tensor(local_size * self.sampler.world_size / max(global_size, 1))}
 
-    def _share_what_is_broken(self, seen: bool) -> None:
-        """At the last batch, when each process knows its own broken files, make all of them known to all.
+    def _sync_unreadable(self, any_read: bool) -> None:
+        """Merge the unreadable images of all processes, at the last batch of an epoch.
 
         Raises:
-            UserError: In all processes, if no image of the split has been read in any of them.
+            UserError: In all processes, if no process has read any image of the split.
         """
-        all_reduce_max(self.reader.broken)
-        if all_reduce_sum([int(seen)]) == [0]:
+        all_reduce_max(self.reader.unreadable)
+        if all_reduce_sum([int(any_read)]) == [0]:
             raise UserError(
-                f"none of the {self.sampler.size} images of the {self.split} split can be read, the first of them "
-                f"'{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
+                f"none of the {self.sampler.num_samples} images of the {self.split} split can be read, the first of "
+                f"them '{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
             )
 
-    def _from_here(self) -> Iterator[dict[str, Tensor]]:
-        for plan in self.sampler:
-            batch = self.reader.read(plan)
+    def _iterate_in_process(self) -> Iterator[dict[str, Tensor]]:
+        for indices in self.sampler:
+            batch = self.reader.read(indices)
             yield {key: value.pin_memory() for key, value in batch.items()} if self.pin_memory else batch
 
-    def _from_workers(self) -> Iterator[dict[str, Tensor]]:
+    def _iterate_workers(self) -> Iterator[dict[str, Tensor]]:
         if self._workers is None:
             self.reader.share()
             self._workers = DataLoader(
-                _Batches(self.reader),
+                _BatchDataset(self.reader),
                 batch_size=None,
                 sampler=self.sampler,
                 num_workers=self.num_workers,
-                collate_fn=_as_it_is,
+                collate_fn=_identity,
                 pin_memory=self.pin_memory,
                 persistent_workers=True,
                 generator=torch.Generator().manual_seed(self.sampler.seed % 2**63),
@@ -129,30 +132,30 @@ class BatchLoader:
             yield batch
 
 
-class _Batches(Dataset[Any]):
-    """What a worker runs; a mistake of the user's travels as its message, without the worker's traceback."""
+class _BatchDataset(Dataset[Any]):
+    """The dataset of the workers; a `UserError` is returned as its message, without the worker's traceback."""
 
     def __init__(self, reader: BatchReader) -> None:
         self.reader = reader
 
-    def __getitem__(self, plan: BatchIndices) -> dict[str, Tensor] | str:
+    def __getitem__(self, indices: BatchIndices) -> dict[str, Tensor] | str:
         try:
-            return self.reader.read(plan)
+            return self.reader.read(indices)
         except UserError as error:
             return str(error)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
 def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
-    """None for images in memory, unless a GPU would wait for their random changes.
+    """The number of worker processes: 0 for images in memory, unless they are augmented for a model on a GPU.
 
     Args:
-        reader: Makes the batches.
-        cores: Those that this process may use.
-        on_gpu: Whether the model computes on a GPU.
+        reader: Reads the batches.
+        cores: The number of CPU cores that this process may use.
+        on_gpu: Whether the model runs on a GPU.
     """
     if not reader.in_memory:
         return max(1, min(8, cores))

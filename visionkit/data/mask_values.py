@@ -1,4 +1,4 @@
-"""Mask files as numbers: the ids or colours of their pixels, and which class each of them means; without torch."""
+"""The values of mask files, ids or colours, and their mapping to class ids; without torch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from visionkit.structures.class_ids import IGNORE_INDEX
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ValueTable", "code_of", "colour_of", "found_values", "is_coloured", "read_mask"]
+__all__ = ["ValueTable", "encode_colour", "format_colour", "unique_values", "is_coloured", "read_mask"]
 
-_MOST_COLOURS = 1 << 16
+_MAX_COLOURS = 1 << 16
 
 
 @dataclass(frozen=True)
 class ValueTable:
-    """Which class the values of mask files mean.
+    """Maps the values of mask files to class ids.
 
     Attributes:
-        classes: Class ids from 0 by value; values that are not there are ignored. A colour's value is its `code_of`.
+        classes: Class ids from 0, by value; other values are ignored. The value of a colour is its `encode_colour`.
         coloured: Whether values are colours.
     """
 
@@ -35,7 +35,7 @@ class ValueTable:
     coloured: bool = False
 
     def translate(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values (H, W) to class ids, uint8 (H, W), `IGNORE_INDEX` where there is none."""
+        """Map values, integers (H, W), to class ids, uint8 (H, W), `IGNORE_INDEX` for other values."""
         ids: NDArray[Any] = self._lookup[values]
         return ids
 
@@ -46,27 +46,27 @@ class ValueTable:
         return table
 
 
-def code_of(red: int, green: int, blue: int) -> int:
-    """A colour as one number."""
+def encode_colour(red: int, green: int, blue: int) -> int:
+    """Encode a colour, 0..255 per channel, as one integer, ``0xRRGGBB``."""
     return red << 16 | green << 8 | blue
 
 
-def colour_of(code: int) -> str:
-    """A colour as configurations write it: ``"128,64,0"``."""
+def format_colour(code: int) -> str:
+    """Format an encoded colour as in configurations: ``"128,64,0"``."""
     return f"{code >> 16},{code >> 8 & 255},{code & 255}"
 
 
 def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
-    """The values of a mask's pixels, whole numbers (H, W).
+    """Read the values of a mask file: encoded colours int32 (H, W), or ids uint16 (H, W).
 
     Args:
         path: A PNG or another lossless image.
-        coloured: Whether they are colours; else the ids of an index or grey image.
+        coloured: Whether to read colours; else the ids of a palette or grey image.
 
     Raises:
         UserError: If the file cannot be read.
     """
-    with _opened(path) as image:
+    with _open_mask(path) as image:
         if coloured:
             pixels = numpy.asarray(image.convert("RGB")).astype(numpy.int32)
             values: NDArray[Any] = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
@@ -77,22 +77,22 @@ def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
 
 
 def is_coloured(path: str | Path) -> bool | None:
-    """Whether a mask's pixels are colours; None where they are either ids or, by the file's palette, colours.
+    """Whether a mask file holds colours; None for a palette image, which can be read as ids or as colours.
 
     Raises:
         UserError: If the file cannot be read.
     """
-    with _opened(path) as image:
+    with _open_mask(path) as image:
         if image.mode == "P":
             return None
         if len(image.getbands()) < 3:
             return False
-        colours = image.convert("RGB").getcolors(_MOST_COLOURS)
+        colours = image.convert("RGB").getcolors(_MAX_COLOURS)
         return colours is None or any(not red == green == blue for _, (red, green, blue) in colours)  # type: ignore[misc]
 
 
-def found_values(path: str | Path, *, coloured: bool) -> tuple[tuple[int, int], frozenset[int]]:
-    """Height and width of a mask, and the values of its pixels.
+def unique_values(path: str | Path, *, coloured: bool) -> tuple[tuple[int, int], frozenset[int]]:
+    """Height and width of a mask file, in pixels, and its distinct values.
 
     Args:
         path: The file.
@@ -108,7 +108,7 @@ def found_values(path: str | Path, *, coloured: bool) -> tuple[tuple[int, int], 
     return size, frozenset(numpy.flatnonzero(numpy.bincount(values.ravel())).tolist())
 
 
-def _opened(path: str | Path) -> Image.Image:
+def _open_mask(path: str | Path) -> Image.Image:
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""The order of an epoch: which samples come in which batch, and which of them belong to which process."""
+"""The batches of an epoch as indices of samples, divided over the processes of a distributed run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from visionkit.errors import UserError
 __all__ = ["BatchSampler", "BatchIndices", "check_batch_size"]
 
 BatchIndices = tuple[Any, int]
-"""The positions of a batch in its split, int64 (B,) numpy, and the seed of its random changes."""
+"""The indices of a batch's samples in the split, a numpy int64 (B,), and the seed of its augmentation."""
 
 
 def check_batch_size(batch_size: int, world_size: int) -> None:
-    """Make sure that processes can share a global batch equally.
+    """Check that the global batch size is a multiple of the number of processes.
 
     Raises:
-        UserError: If they cannot; the message names the two nearest sizes that they can.
+        UserError: If it is not; the message names the nearest multiples.
     """
     if batch_size % world_size == 0:
         return
@@ -35,81 +35,82 @@ def check_batch_size(batch_size: int, world_size: int) -> None:
 
 
 class BatchSampler(Sampler[BatchIndices]):
-    """Which samples come in which batch of an epoch.
+    """Yields the `BatchIndices` of one process for each batch of an epoch.
 
-    Training batches are drawn anew each epoch and are the same ones on any number of processes, which share each of
-    them sample by sample. A last batch of one sample, on which batch norm fails, joins the batch before; one that is
-    too short to give each process two is shared by as many as can have two, and the others have an empty batch.
-    Evaluation takes each sample once; alone, in order. All processes have the same number of batches.
+    Training batches are shuffled each epoch and are the same on any number of processes, which interleave the samples
+    of each global batch. A last batch of one sample, on which batch norm fails, is merged with the previous one. If
+    the last batch has fewer than two samples per process, as many processes as possible get two, the others an empty
+    batch. Evaluation uses each sample exactly once; a single process keeps their order. All processes have the same
+    number of batches.
 
     Args:
-        size: How many samples there are.
-        batch_size: Of all processes together.
+        num_samples: The number of samples of the split.
+        batch_size: The global batch size, over all processes.
         training: Whether to shuffle.
-        seed: Of the shuffling and of the augmentation.
-        rank: This process.
-        world_size: How many processes there are.
+        seed: The seed of shuffling and augmentation.
+        rank: The rank of this process.
+        world_size: The number of processes.
 
     Attributes:
-        share: Samples of a process in a whole batch.
+        local_batch_size: The samples of one process in a full batch.
 
     Raises:
-        UserError: If training batches cannot be shared equally.
+        UserError: If the training batch size is no multiple of ``world_size``.
     """
 
     def __init__(
-        self, size: int, batch_size: int, *, training: bool, seed: int, rank: int = 0, world_size: int = 1
+        self, num_samples: int, batch_size: int, *, training: bool, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        self.size, self.batch_size, self.training, self.seed = size, batch_size, training, seed
+        self.num_samples, self.batch_size, self.training, self.seed = num_samples, batch_size, training, seed
         self.rank, self.world_size = rank, world_size
-        self.share = math.ceil(batch_size / world_size)
-        self.epoch = self.first = 0
+        self.local_batch_size = math.ceil(batch_size / world_size)
+        self.epoch = self.start = 0
         if training:
             check_batch_size(batch_size, world_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning does. Without it, each pass is the next epoch."""
+        """Set the epoch of the next iteration, as Lightning does; else each iteration is the next epoch."""
         self.epoch = epoch
 
-    def start_at(self, batch: int) -> None:
-        """Leave out the first batches of the next pass, which an interrupted run has seen."""
-        self.first = batch
+    def start_at(self, position: int) -> None:
+        """Start the next iteration at this batch, skipping those that an interrupted run has seen."""
+        self.start = position
 
     def __len__(self) -> int:
         if not self.training:
-            return math.ceil(math.ceil(self.size / self.world_size) / self.share)
-        whole, rest = divmod(self.size, self.batch_size)
-        return whole + 1 if rest > 1 or (rest and not whole) else whole
+            return math.ceil(math.ceil(self.num_samples / self.world_size) / self.local_batch_size)
+        num_full, remainder = divmod(self.num_samples, self.batch_size)
+        return num_full + 1 if remainder > 1 or (remainder and not num_full) else num_full
 
-    def whole(self, number: int) -> int:
-        """How many samples all processes together have in a training batch, counted from 0."""
-        return self.batch_size if number < len(self) - 1 else self.size - number * self.batch_size
+    def global_batch_size(self, position: int) -> int:
+        """The number of samples of a training batch over all processes; ``position`` counts batches from 0."""
+        return self.batch_size if position < len(self) - 1 else self.num_samples - position * self.batch_size
 
     def __iter__(self) -> Iterator[BatchIndices]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        first, self.first = self.first, 0
-        for number, positions in enumerate(self._batches(epoch)[first:], start=first):
-            yield positions.numpy(), _mix(self.seed, epoch, self.rank, number)
+        start, self.start = self.start, 0
+        for position, indices in enumerate(self._batches(epoch)[start:], start=start):
+            yield indices.numpy(), _mix_seed(self.seed, epoch, self.rank, position)
 
     def _batches(self, epoch: int) -> list[Tensor]:
         if self.training:
-            generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
-            batches = list(torch.split(torch.randperm(self.size, generator=generator), self.batch_size))
+            generator = torch.Generator().manual_seed(_mix_seed(self.seed, epoch))
+            batches = list(torch.split(torch.randperm(self.num_samples, generator=generator), self.batch_size))
             if len(batches) > len(self):
                 batches[-2:] = [torch.cat(batches[-2:])]
-            return [self._part(batch) for batch in batches]
-        mine = torch.arange(self.rank, self.size, self.world_size)
-        batches = list(torch.split(mine, self.share)) if len(mine) else []
-        return batches + [mine[:0]] * (len(self) - len(batches))
+            return [self._local_part(batch) for batch in batches]
+        local = torch.arange(self.rank, self.num_samples, self.world_size)
+        batches = list(torch.split(local, self.local_batch_size)) if len(local) else []
+        return batches + [local[:0]] * (len(self) - len(batches))
 
-    def _part(self, batch: Tensor) -> Tensor:
-        """What this process has of a training batch."""
-        sharers = min(self.world_size, max(1, len(batch) // min(2, self.share)))
-        return batch[self.rank :: sharers] if self.rank < sharers else batch[:0]
+    def _local_part(self, batch: Tensor) -> Tensor:
+        """The samples of this process in a training batch."""
+        num_sharing = min(self.world_size, max(1, len(batch) // min(2, self.local_batch_size)))
+        return batch[self.rank :: num_sharing] if self.rank < num_sharing else batch[:0]
 
 
-def _mix(*numbers: int) -> int:
-    """One seed out of several numbers."""
+def _mix_seed(*numbers: int) -> int:
+    """Hash numbers to one seed, with Knuth's MMIX linear congruential generator modulo 2**63."""
     seed = 0
     for number in numbers:
         seed = (seed * 6364136223846793005 + number + 1442695040888963407) % 2**63

@@ -1,4 +1,4 @@
-"""What runs in one process share: divisions of data sets and their decoded images, which no run changes."""
+"""Splits and decoded images shared by the runs of one process, such as those of a sweep."""
 
 from __future__ import annotations
 
@@ -14,99 +14,99 @@ from visionkit.data.sources import Source, Splits
 
 __all__ = ["SharedCache"]
 
-_BESIDE_THE_IMAGES = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
+_SETTINGS_WITHOUT_EFFECT = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
 
 
 class SharedCache:
-    """Keeps what was read last, never more bytes than the ``dataset.cache_mb`` of the run that asks.
+    """A least recently used cache of at most ``dataset.cache_mb`` of the current run.
 
-    A division that does not depend on the run's seed (``Splits.saved`` is None) serves every seed; images that a
-    division chose serve every run with the same division.
+    Splits that do not depend on the run's seed (``Splits.saved`` is None) are shared by all seeds; decoded images are
+    shared by all runs with the same splits.
 
     Attributes:
-        nbytes: What is held.
+        nbytes: The memory of all entries, in bytes.
     """
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.nbytes = 0
 
     def splits(self, source: Source, *, seed: int, saved: Mapping[str, Any] | None, strict: bool) -> Splits:
-        """As `Source.splits`, read once.
+        """`Source.splits`, cached.
 
         Raises:
             UserError: As `Source.splits`.
         """
-        anyone = (_settings(source), strict)
-        mine = (*anyone, seed, _digest(saved))
-        for key in (anyone, mine):
-            if key in self._held:
-                known: Splits = self._take(key)
-                return known
+        seedless_key = (_source_key(source), strict)
+        seeded_key = (*seedless_key, seed, _digest(saved))
+        for key in (seedless_key, seeded_key):
+            if key in self._entries:
+                cached: Splits = self._get(key)
+                return cached
         splits = source.splits(seed=seed, saved=saved, strict=strict)
         size = sum(samples.nbytes for samples in splits.samples.values())
-        self._keep(anyone if splits.saved is None else mine, splits, size, limit=_limit(source))
+        self._put(seedless_key if splits.saved is None else seeded_key, splits, size, limit=_cache_bytes(source))
         return splits
 
-    def decoded(
+    def image_cache(
         self,
         source: Source,
         *,
-        division: Mapping[str, Any] | None,
+        saved: Mapping[str, Any] | None,
         split: str,
         prepared: bool,
         strict: bool,
-        need: int,
+        max_bytes: int,
         decode: Callable[[], ImageCache | None],
     ) -> ImageCache | None:
-        """The decoded images of a split.
+        """The decoded images of a split, cached.
 
         Args:
-            source: Whose images.
-            division: ``Splits.saved``.
-            split: Which.
-            prepared: Whether the images are preprocessed.
+            source: The source of the images.
+            saved: The ``Splits.saved`` of the source.
+            split: The name of the split.
+            prepared: Whether the images are preprocessed; else they have their original sizes.
             strict: Whether an unreadable image is an error.
-            need: The most bytes that ``decode`` takes; older things make room for it beforehand.
-            decode: Reads them; None where they do not fit.
+            max_bytes: The most memory that ``decode`` takes; the least recently used entries are evicted for it first.
+            decode: Decodes the images; returns None if they do not fit into memory.
         """
-        key = (_settings(source), strict, _digest(division), split, prepared)
-        if key in self._held:
-            known: ImageCache = self._take(key)
-            return known
-        self._drop_until(_limit(source) - need)
+        key = (_source_key(source), strict, _digest(saved), split, prepared)
+        if key in self._entries:
+            cached: ImageCache = self._get(key)
+            return cached
+        self._evict_to(_cache_bytes(source) - max_bytes)
         decoded = decode()
         if decoded is not None:
-            self._keep(key, decoded, decoded.nbytes, limit=_limit(source))
+            self._put(key, decoded, decoded.nbytes, limit=_cache_bytes(source))
         return decoded
 
-    def _take(self, key: Hashable) -> Any:
-        self._held.move_to_end(key)
-        return self._held[key][0]
+    def _get(self, key: Hashable) -> Any:
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
 
-    def _keep(self, key: Hashable, value: Any, size: int, *, limit: int) -> None:
-        self._drop_until(limit - size)
+    def _put(self, key: Hashable, value: Any, size: int, *, limit: int) -> None:
+        self._evict_to(limit - size)
         if self.nbytes + size <= limit:
-            self._held[key] = (value, size)
+            self._entries[key] = (value, size)
             self.nbytes += size
 
-    def _drop_until(self, most: int) -> None:
-        while self._held and self.nbytes > most:
-            _, (_, size) = self._held.popitem(last=False)
+    def _evict_to(self, max_bytes: int) -> None:
+        while self._entries and self.nbytes > max_bytes:
+            _, (_, size) = self._entries.popitem(last=False)
             self.nbytes -= size
 
 
-def _settings(source: Source) -> Hashable:
-    """What determines the images of a source before they are changed at random and normalised."""
-    values = [(field.name, getattr(source, field.name)) for field in fields(source)]
-    return (type(source), repr([pair for pair in values if pair[0] not in _BESIDE_THE_IMAGES]))
+def _source_key(source: Source) -> Hashable:
+    """Class and settings that determine the images of a source before augmentation and normalisation."""
+    settings = [(field.name, getattr(source, field.name)) for field in fields(source)]
+    return (type(source), repr([pair for pair in settings if pair[0] not in _SETTINGS_WITHOUT_EFFECT]))
 
 
-def _limit(source: Source) -> int:
+def _cache_bytes(source: Source) -> int:
     return source.cache_mb * 2**20
 
 
-def _digest(division: Mapping[str, Any] | None) -> str | None:
-    if division is None:
+def _digest(saved: Mapping[str, Any] | None) -> str | None:
+    if saved is None:
         return None
-    return hashlib.sha256(json.dumps(division, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(saved, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Dividing a data set: drawn so that each class gives each part the same share of its samples, or as it was saved."""
+"""Stratified random splits of a data set, and splits restored from a file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["check_class_sizes", "hold_out", "read_splits", "restore_splits"]
 
 
 def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> dict[str, NDArray[Any]]:
-    """Draw disjoint parts out of a training set.
+    """Split a training set at random, stratified by class.
 
-    Every class gives each part at least one sample and keeps at least one. The draw is NumPy's legacy
-    ``RandomState``, whose stream is fixed for all versions.
+    Every class has at least one sample in each part and one in train. The samples are drawn with NumPy's legacy
+    ``RandomState``, whose stream is the same in all versions.
 
     Args:
-        labels: Class ids (N,).
-        parts: How many samples each part should hold, such as ``{"val": 5000}``.
-        seed: Of the draw.
+        labels: Class ids, integers (N,).
+        parts: The number of samples of each part, such as ``{"val": 5000}``.
+        seed: The seed of the random split.
 
     Returns:
-        ``"train"`` and the parts, each the sorted positions of its samples, int64.
+        The sorted positions of the samples of ``"train"`` and of each part, int64.
     """
     import numpy
 
@@ -36,19 +36,19 @@ def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> di
     order = random.permutation(len(labels))
     by_class = [order[labels[order] == label] for label in numpy.unique(labels)]
     result: dict[str, NDArray[Any]] = {}
-    for number, (part, total) in enumerate(parts.items()):
+    for position, (part, total) in enumerate(parts.items()):
         sizes = numpy.array([len(members) for members in by_class])
-        quotas = _quotas(sizes, total, reserve=len(parts) - number)
+        quotas = _quotas(sizes, total, reserve=len(parts) - position)
         result[part] = numpy.sort(numpy.concatenate([m[:q] for m, q in zip(by_class, quotas, strict=True)]))
         by_class = [members[quota:] for members, quota in zip(by_class, quotas, strict=True)]
     return {"train": numpy.sort(numpy.concatenate(by_class)), **result}
 
 
 def check_class_sizes(sizes: Mapping[str, int], parts: Sequence[str], *, where: str, advice: str) -> None:
-    """Make sure that each class has a sample for training and one for each part.
+    """Check that each class has one sample for train and one for each part.
 
     Raises:
-        UserError: If one has not; the message names the classes.
+        UserError: If a class has fewer; the message names the classes.
     """
     needed = 1 + len(parts)
     small = [f"'{name}' ({size})" for name, size in sizes.items() if size < needed]
@@ -63,49 +63,49 @@ def check_class_sizes(sizes: Mapping[str, int], parts: Sequence[str], *, where: 
 def restore_splits(
     saved: Mapping[str, Any], files: Collection[str], *, dataset: str, root: str
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """The division that was saved, for the files which are there now.
+    """Check saved splits against the present files.
 
     Args:
-        saved: The names of each part.
-        files: The names that there are.
-        dataset: The data set, for messages.
-        root: Its folder, for messages.
+        saved: The file names of each split.
+        files: The names of the present files.
+        dataset: The data set's name, for messages.
+        root: The data set's folder, for messages.
 
     Returns:
-        The names of each part, and a note where files came later.
+        The file names of each split, and a note if files were added later.
 
     Raises:
-        UserError: If the division has no train and val, names files that are gone, or its parts overlap.
+        UserError: If the splits have no train and val, name missing files, or overlap.
     """
     if not {"train", "val"} <= set(saved) or not all(isinstance(names, list) for names in saved.values()):
         raise UserError(
             f"the saved division of dataset '{dataset}' should list the files of train and val; found "
             f"{', '.join(map(str, saved)) or 'nothing'}. Remove the file splits.json to divide anew."
         )
-    gone = [name for names in saved.values() for name in names if name not in files]
-    if gone:
+    missing = [name for names in saved.values() for name in names if name not in files]
+    if missing:
         raise UserError(
-            f"the saved division of dataset '{dataset}' names {len(gone)} file(s) that are no longer in "
-            f"'{root}', the first of them '{gone[0]}'. Put them back, or remove the file splits.json to "
+            f"the saved division of dataset '{dataset}' names {len(missing)} file(s) that are no longer in "
+            f"'{root}', the first of them '{missing[0]}'. Put them back, or remove the file splits.json to "
             "divide anew (results are then no longer comparable)."
         )
-    listed = Counter(name for names in saved.values() for name in names)
-    twice = next((name for name, count in listed.items() if count > 1), None)
-    if twice is not None:
+    counts = Counter(name for names in saved.values() for name in names)
+    duplicate = next((name for name, count in counts.items() if count > 1), None)
+    if duplicate is not None:
         raise UserError(
-            f"the saved division of dataset '{dataset}' lists '{twice}' more than once, but splits must not "
+            f"the saved division of dataset '{dataset}' lists '{duplicate}' more than once, but splits must not "
             "overlap. Remove the file splits.json to divide anew."
         )
-    newer = len(files) - len(listed)
-    notes = [f"{newer} file(s) newer than the saved division left out"] if newer else []
+    num_newer = len(files) - len(counts)
+    notes = [f"{num_newer} file(s) newer than the saved division left out"] if num_newer else []
     return {split: list(names) for split, names in saved.items()}, notes
 
 
 def read_splits(path: Path) -> dict[str, Any]:
-    """The division that a file holds.
+    """Read splits from a JSON file.
 
     Raises:
-        UserError: If it cannot be read, or is none.
+        UserError: If the file cannot be read or is no mapping.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def read_splits(path: Path) -> dict[str, Any]:
 
 
 def _quotas(sizes: NDArray[Any], total: int, *, reserve: int) -> NDArray[Any]:
-    """Largest remainders: whole numbers in proportion to the sizes, at least 1, leaving ``reserve`` in each class."""
+    """Apportion ``total`` to classes of these sizes by largest remainders, at least 1, leaving ``reserve`` in each."""
     import numpy
 
     exact = sizes * (total / max(1, sizes.sum()))

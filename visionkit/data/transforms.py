@@ -1,41 +1,36 @@
-"""From a file to an image, and from images to the size of a batch: one way for evaluation and prediction."""
+"""The deterministic resizing of images to the size of a batch, the same for evaluation and prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["InputTransform"]
 
-__all__ = [
-    "InputTransform",
-]
-
-_MULTIPLE = 32
-"""Sides of a ``resize_pad`` batch: few shapes, and whole cells at the strides of usual networks."""
+_SIZE_DIVISIBILITY = 32
+"""Sides of a ``resize_pad`` batch are multiples of this, for few distinct shapes and the strides of usual networks."""
 
 
 @dataclass(frozen=True)
 class InputTransform:
-    """The ONE deterministic way from a decoded image to an image of the model's size.
+    """Resizes decoded images to the model's input size, without random changes.
 
     Attributes:
         image_size: Height and width of the result, in pixels.
-        mode: ``resize`` stretches to the size. ``pad`` keeps the pixels: the image is laid in the middle of zeros,
-            enlarged by the largest whole factor that fits and made smaller only where it does not fit.
-            ``resize_crop`` brings the shorter side to ``image_size / crop_ratio`` and cuts out the centre.
-            ``letterbox`` makes the image as large as fits with its proportions kept, lays it at the top left and
-            fills up with zeros. ``resize_pad`` brings the shorter side to that of ``image_size``, or less where the
-            longer one would exceed ``max_size``; a batch is filled up to its largest image.
-        native: For ``pad``, height and width that the data set's images have; an image of another size is first
-            brought to it, so that its strokes are as large as those which were trained on.
-        crop_ratio: For ``resize_crop``; 0.875 is 224 out of 256, as is usual for ImageNet.
-        max_size: For ``resize_pad``, the longest side allowed, in pixels; None allows any.
+        mode: ``resize`` stretches to ``image_size``. ``pad`` centres the image in zeros, enlarged by the largest
+            integer factor that fits, or reduced if it does not fit. ``resize_crop`` resizes the shorter side to
+            ``image_size / crop_ratio`` and crops the centre. ``letterbox`` resizes to the largest size that fits,
+            keeping the aspect ratio, and pads with zeros on the right and below. ``resize_pad`` resizes the shorter
+            side to that of ``image_size``, or less where the longer one would exceed ``max_size``; a batch is padded
+            to its largest image.
+        native: For ``pad``, height and width of the data set's images. An image of another size is first resized to
+            fit it, so that objects have the scale seen in training.
+        crop_ratio: For ``resize_crop``; 0.875 is 224 / 256, as usual for ImageNet.
+        max_size: For ``resize_pad``, the maximum of the longer side, in pixels; None for no limit.
     """
 
     image_size: tuple[int, int]
@@ -45,10 +40,10 @@ class InputTransform:
     max_size: int | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Bring images to the size.
+        """Resize images, and pad them to their size in a batch.
 
         Args:
-            images: uint8 (C, H, W), or (B, C, H, W); a batch gives the same pixels as its images one by one.
+            images: uint8 (C, H, W) or (B, C, H, W), 0..255; a batch gives the same pixels as its single images.
 
         Returns:
             uint8 (C, h, w) or (B, C, h, w).
@@ -57,10 +52,10 @@ class InputTransform:
             return self._pad(images)
         if self.mode == "resize_crop":
             return self._resize_crop(images)
-        return self._fill_up(_resize(images, self.fitted_size(images.shape[-2], images.shape[-1])))
+        return self._pad_to_batch(_resize(images, self.fitted_size(images.shape[-2], images.shape[-1])))
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that an image of this size gets from `fit`."""
+        """Height and width, in pixels, of an image of this size after `fit`."""
         if self.mode not in ("letterbox", "resize_pad"):
             return self.image_size
         if self.mode == "letterbox":
@@ -74,10 +69,10 @@ class InputTransform:
         return max(1, min(limit_height, round(height * scale))), max(1, min(limit_width, round(width * scale)))
 
     def fit(self, image: Tensor) -> Tensor:
-        """Bring one image to its size in a batch, before it is filled up with zeros.
+        """Resize one image to its size in a batch, before padding.
 
         Args:
-            image: uint8 (C, H, W).
+            image: uint8 (C, H, W), 0..255.
 
         Returns:
             uint8 (C, h, w).
@@ -87,13 +82,13 @@ class InputTransform:
         return _resize(image, self.fitted_size(image.shape[-2], image.shape[-1]))
 
     def pad_batch(self, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Lay images of different sizes in one batch, at the top left, with zeros beside and below.
+        """Stack images of different sizes, padded with zeros on the right and below.
 
         Args:
-            images: At least one of uint8 (C, h, w), each as `fit` gives it.
+            images: One or more outputs of `fit`, uint8 (C, h, w).
 
         Returns:
-            The batch, uint8 (B, C, H, W), and the height and width of each image in it, int64 (B, 2).
+            The batch, uint8 (B, C, H, W), and height and width of each image before padding, int64 (B, 2).
         """
         sizes = torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64)
         height, width = self.padded_size(*sizes.amax(dim=0).tolist())
@@ -105,12 +100,14 @@ class InputTransform:
         return batch, sizes
 
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of a batch whose largest image has this size."""
+        """Height and width of a batch whose largest image has this size, in pixels."""
         if self.mode != "resize_pad":
             return self.image_size
-        return -(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE
+        return -(-height // _SIZE_DIVISIBILITY) * _SIZE_DIVISIBILITY, -(
+            -width // _SIZE_DIVISIBILITY
+        ) * _SIZE_DIVISIBILITY
 
-    def _fill_up(self, images: Tensor) -> Tensor:
+    def _pad_to_batch(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
         batch_height, batch_width = self.padded_size(height, width)
         if (batch_height, batch_width) == (height, width):
@@ -123,17 +120,19 @@ class InputTransform:
         factor: float = min(height // base_height, width // base_width)
         if factor < 1:
             factor = min(height / base_height, width / base_width)
-        box = (min(height, round(base_height * factor)), min(width, round(base_width * factor)))
-        scale = min(box[0] / images.shape[-2], box[1] / images.shape[-1])
-        inner = (
+        scaled_size = (min(height, round(base_height * factor)), min(width, round(base_width * factor)))
+        scale = min(scaled_size[0] / images.shape[-2], scaled_size[1] / images.shape[-1])
+        content_size = (
             max(1, min(height, round(images.shape[-2] * scale))),
             max(1, min(width, round(images.shape[-1] * scale))),
         )
-        images = _resize(images, inner)
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        if inner == self.image_size:
+        images = _resize(images, content_size)
+        top, left = (height - content_size[0]) // 2, (width - content_size[1]) // 2
+        if content_size == self.image_size:
             return images
-        return torch.nn.functional.pad(images, [left, width - inner[1] - left, top, height - inner[0] - top])
+        return torch.nn.functional.pad(
+            images, [left, width - content_size[1] - left, top, height - content_size[0] - top]
+        )
 
     def _resize_crop(self, images: Tensor) -> Tensor:
         from torchvision.transforms.v2 import functional
@@ -143,11 +142,11 @@ class InputTransform:
             round(height / self.crop_ratio) / images.shape[-2],
             round(width / self.crop_ratio) / images.shape[-1],
         )
-        # the longer side is cut off to a whole number, as torchvision's Resize does
+        # the longer side is rounded down, as in torchvision's Resize
         inner_height = max(height, int(images.shape[-2] * scale + 1e-6))
         inner_width = max(width, int(images.shape[-1] * scale + 1e-6))
-        cut: Tensor = functional.center_crop(_resize(images, (inner_height, inner_width)), [height, width])
-        return cut
+        cropped: Tensor = functional.center_crop(_resize(images, (inner_height, inner_width)), [height, width])
+        return cropped
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["WHOLE_BATCH", "warp"]
+__all__ = ["BATCH_TRANSFORMS", "warp"]
 
 BatchStep = Callable[["Tensor"], "Tensor"]
 """uint8 (B, C, H, W) to the same."""
@@ -20,13 +20,13 @@ BatchStep = Callable[["Tensor"], "Tensor"]
 
 def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
     def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
-        p = arguments.get("p", 0.5)
+        probability = arguments.get("p", 0.5)
 
         def flip(images: Tensor) -> Tensor:
             import torch
 
-            chosen = torch.rand(len(images)) < p
-            return torch.where(chosen[:, None, None, None], images.flip(axis), images)
+            selected = torch.rand(len(images)) < probability
+            return torch.where(selected[:, None, None, None], images.flip(axis), images)
 
         return flip
 
@@ -48,8 +48,8 @@ def _crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
         rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, H, 1)
         columns = (left + torch.arange(width))[:, None, None, :]  # (B, 1, 1, W)
         flat = (rows * padded.shape[-1] + columns).flatten(2).expand(count, channels, height * width)
-        cut: Tensor = padded.flatten(2).gather(2, flat).view(count, channels, height, width)
-        return cut
+        cropped: Tensor = padded.flatten(2).gather(2, flat).view(count, channels, height, width)
+        return cropped
 
     return crop
 
@@ -91,7 +91,7 @@ def _rotation(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchSt
     return _affine({"degrees": (-high, -low), "fill": arguments.get("fill")}, image_size)
 
 
-WHOLE_BATCH: dict[str, Callable[[dict[str, Any], tuple[int, int]], BatchStep]] = {
+BATCH_TRANSFORMS: dict[str, Callable[[dict[str, Any], tuple[int, int]], BatchStep]] = {
     "horizontal_flip": _flip(-1),
     "vertical_flip": _flip(-2),
     "random_crop": _crop,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from visionkit.data.augment.batch import WHOLE_BATCH
+from visionkit.data.augment.batch import BATCH_TRANSFORMS
 from visionkit.data.augment.table import AUGMENTATIONS
 from visionkit.errors import UserError
 from visionkit.schema import describe
@@ -40,17 +40,17 @@ class Augment:
         self.image_size = image_size
         self._before: list[Callable[[Tensor], Tensor]] = []
         self._steps: list[tuple[bool, Callable[[Tensor], Tensor]]] = []
-        ready = not self.wants_original
+        is_preprocessed = not self.wants_original
         for name, arguments in augment.items():
             if arguments is None:
                 continue
-            if ready and name in WHOLE_BATCH:
-                self._steps.append((True, WHOLE_BATCH[name](dict(arguments), image_size)))
-            elif ready:
+            if is_preprocessed and name in BATCH_TRANSFORMS:
+                self._steps.append((True, BATCH_TRANSFORMS[name](dict(arguments), image_size)))
+            elif is_preprocessed:
                 self._steps.append((False, build_transform(name, arguments, image_size)))
             else:
                 self._before.append(build_transform(name, arguments, image_size))
-            ready = ready or name == "random_resized_crop"
+            is_preprocessed = is_preprocessed or name == "random_resized_crop"
 
     def __bool__(self) -> bool:
         return bool(self._before or self._steps)
@@ -71,8 +71,8 @@ class Augment:
             if self._before:
                 images = torch.stack([_apply(self._before, image) for image in images])
             batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
-            for whole, step in self._steps:
-                batch = step(batch) if whole else torch.stack([step(image) for image in batch])
+            for is_batched, step in self._steps:
+                batch = step(batch) if is_batched else torch.stack([step(image) for image in batch])
             return batch
 
 

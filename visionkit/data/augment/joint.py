@@ -14,7 +14,7 @@ from visionkit.data.augment.image import build_transform, seeded
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.transforms import InputTransform
 
-__all__ = ["JointAugment", "Sample", "visible"]
+__all__ = ["JointAugment", "Sample", "sanitize_boxes"]
 
 _MIN_SIDE = 1.0  # pixels of the batch; v2.SanitizeBoundingBoxes has the same limit
 _MIN_VISIBLE = 0.2  # share of a box that a cut must leave of it
@@ -50,19 +50,21 @@ class JointAugment:
     def __init__(
         self, augment: Mapping[str, Mapping[str, Any] | None], transform: InputTransform, *, mask_fill: int = 0
     ) -> None:
-        chosen = {name: arguments for name, arguments in augment.items() if arguments is not None}
-        jitter = chosen.pop("scale_jitter", None)
-        self.wants_original = jitter is not None or any(name in chosen for name in _ON_ORIGINALS)
-        last = max((place for place, name in enumerate(chosen, start=1) if name in _ON_ORIGINALS), default=0)
+        active = {name: arguments for name, arguments in augment.items() if arguments is not None}
+        jitter = active.pop("scale_jitter", None)
+        self.wants_original = jitter is not None or any(name in active for name in _ON_ORIGINALS)
+        num_before = max(
+            (position for position, name in enumerate(active, start=1) if name in _ON_ORIGINALS), default=0
+        )
         steps: list[Step] = [
-            build_transform(name, chosen[name], transform.image_size, mask_fill=mask_fill) for name in chosen
+            build_transform(name, active[name], transform.image_size, mask_fill=mask_fill) for name in active
         ]
-        self._before, self._after = steps[:last], steps[last:]
+        self._before, self._after = steps[:num_before], steps[num_before:]
         self._fit: Step = _Fit(transform) if jitter is None else _ScaleJitter(transform, **jitter)
-        self._any = bool(steps) or jitter is not None
+        self._has_steps = bool(steps) or jitter is not None
 
     def __bool__(self) -> bool:
-        return self._any
+        return self._has_steps
 
     def __call__(self, samples: Iterable[Sample], *, seed: int) -> list[Sample]:
         """Change images and what is known of them.
@@ -85,7 +87,7 @@ class JointAugment:
         return {name: value.as_subclass(Tensor) for name, value in changed.items()}
 
 
-def visible(sample: Sample) -> Sample:
+def sanitize_boxes(sample: Sample) -> Sample:
     """Cut boxes to their image and leave out the objects of whose box less than a pixel's side remains."""
     height, width = sample["image"].shape[-2:]
     limits = sample["boxes"].new_tensor([width, height, width, height])
@@ -124,17 +126,17 @@ class _ScaleJitter:
         factor = float(torch.empty(1).uniform_(*self.scale_range))
         sample = _resize(sample, (max(1, round(fitted[0] * factor)), max(1, round(fitted[1] * factor))))
         size = sample["image"].shape[-2:]
-        height, width = (min(side, most) for side, most in zip(size, limit, strict=True))
+        height, width = (min(side, maximum) for side, maximum in zip(size, limit, strict=True))
         top = int(torch.randint(size[0] - height + 1, ()))
         left = int(torch.randint(size[1] - width + 1, ()))
         # torchvision clamps the boxes to what is left of the image
-        cut = {
+        cropped = {
             name: functional.crop(value, top, left, height, width) if isinstance(value, tv_tensors.TVTensor) else value
             for name, value in sample.items()
         }
-        if "boxes" in cut:
-            cut["boxes"][_areas(cut["boxes"]) < _MIN_VISIBLE * _areas(sample["boxes"])] = 0
-        return cut
+        if "boxes" in cropped:
+            cropped["boxes"][_areas(cropped["boxes"]) < _MIN_VISIBLE * _areas(sample["boxes"])] = 0
+        return cropped
 
 
 def _resize(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Augmentation", "AUGMENTATIONS", "check_augment"]
 
@@ -36,10 +33,10 @@ class Augmentation:
     targets: tuple[str, ...] = ("label", "boxes", "instances", "mask")
 
 
-_OBJECTS = ("boxes", "instances")
+_OBJECT_TARGETS = ("boxes", "instances")
 
 
-_PLACES = (*_OBJECTS, "mask")
+_SPATIAL_TARGETS = (*_OBJECT_TARGETS, "mask")
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -47,7 +44,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "random_resized_crop": Augmentation(
         "RandomResizedCrop", {"scale": "range", "ratio": "range"}, targets=("label", "mask")
     ),
-    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=_PLACES),
+    "scale_jitter": Augmentation("ScaleJitter", {"scale_range": "range"}, targets=_SPATIAL_TARGETS),
     "iou_crop": Augmentation(
         "RandomIoUCrop",
         {
@@ -56,10 +53,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             "min_aspect_ratio": "number",
             "max_aspect_ratio": "number",
         },
-        targets=_OBJECTS,
+        targets=_OBJECT_TARGETS,
     ),
     "zoom_out": Augmentation(
-        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=_PLACES
+        "RandomZoomOut", {"fill": "number", "side_range": "enlargement", "p": "probability"}, targets=_SPATIAL_TARGETS
     ),
     "horizontal_flip": Augmentation("RandomHorizontalFlip", {"p": "probability"}),
     "vertical_flip": Augmentation("RandomVerticalFlip", {"p": "probability"}),
@@ -98,7 +95,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-_WORDS = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
+_TARGET_PLURALS = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
 
 
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
@@ -117,7 +114,7 @@ def check_augment(
     Raises:
         UserError: If a name or an argument is unknown, missing or of the wrong kind, or a change does not fit.
     """
-    fitting = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
+    applicable = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
     for name, arguments in augment.items():
         row = AUGMENTATIONS.get(name)
         if row is None:
@@ -127,11 +124,11 @@ def check_augment(
             )
         if arguments is None:
             continue
-        if name not in fitting and fitting:
+        if name not in applicable and applicable:
             raise UserError(
-                f"{where}: '{name}' changes images with {_WORDS[row.targets[0]]}, but this data set gives "
-                f"{' and '.join(_WORDS.get(target, target) for target in sorted(targets))}. "
-                f"Expected some of {', '.join(sorted(fitting))}. Try: {where}.{name}=null"
+                f"{where}: '{name}' changes images with {_TARGET_PLURALS[row.targets[0]]}, but this data set gives "
+                f"{' and '.join(_TARGET_PLURALS.get(target, target) for target in sorted(targets))}. "
+                f"Expected some of {', '.join(sorted(applicable))}. Try: {where}.{name}=null"
             )
         for argument, value in arguments.items():
             if argument not in row.arguments:
@@ -139,7 +136,7 @@ def check_augment(
                     f"{where}.{name}: unknown argument '{argument}'.{did_you_mean(argument, row.arguments)} "
                     f"Known arguments: {', '.join(row.arguments)}."
                 )
-            expected = _mistake(argument, row.arguments[argument], value)
+            expected = _expected_instead(argument, row.arguments[argument], value)
             if expected:
                 raise UserError(f"{where}.{name}.{argument}: expected {expected}, found {describe(value)}.")
         for argument in row.required:
@@ -149,7 +146,7 @@ def check_augment(
                 )
 
 
-def _mistake(argument: str, kind: str, value: Any) -> str:
+def _expected_instead(argument: str, kind: str, value: Any) -> str:
     """What was expected, or nothing if the value will do."""
     if kind == "probability":
         return "" if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"

@@ -30,8 +30,8 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         transform: Brings each image to a size of its own and fills a batch up.
         training: Whether to leave the truth in original pixels out.
         augment: Random changes; None or empty for evaluation.
-        decoded: The images, where they were decoded beforehand.
-        prepared: Whether ``decoded`` holds fitted images.
+        cache: The decoded images of the split; None where they are decoded on demand.
+        prepared: Whether ``cache`` holds fitted images.
         strict: Whether an unreadable image ends the run.
     """
 
@@ -44,11 +44,11 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         *,
         training: bool,
         augment: JointAugment | None = None,
-        decoded: ImageCache | None = None,
+        cache: ImageCache | None = None,
         prepared: bool = False,
         strict: bool = False,
     ) -> None:
-        super().__init__(samples, transform, decoded=decoded, prepared=prepared, strict=strict)
+        super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict)
         self.training, self.augment = training, augment or None
 
     @abstractmethod
@@ -60,7 +60,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """
 
     @abstractmethod
-    def transform_target(self, known: T, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, target: T, size: Tensor, image: Tensor) -> Sample:
         """An image with what is known of it.
 
         Args:
@@ -78,58 +78,62 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """``images``, ``image_sizes`` and the targets, in pixels of the batch."""
 
     @abstractmethod
-    def original_target(self, known: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, targets: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
         """The truth in original pixels, ``sizes`` int64 (B, 2) of them."""
 
     @abstractmethod
     def empty_target(self, height: int, width: int) -> T:
         """What is known of a black image of this size."""
 
-    def read(self, plan: BatchIndices) -> dict[str, Tensor]:
+    def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
         """Make a batch; images that cannot be read are missing and marked in ``broken``.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set.
         """
-        images, indices = self._fetch(torch.from_numpy(plan[0]))
-        images, known, indices = self._with_targets(images, indices)
+        images, indices = self._fetch(torch.from_numpy(batch_indices[0]))
+        images, targets, indices = self._with_targets(images, indices)
         if not len(indices):
-            return self.filler()
+            return self.dummy_batch()
         sizes = self._original_sizes(images, indices)
         if self.augment is not None:
-            placed = (self.transform_target(*each) for each in zip(known, sizes, images, strict=True))
-            samples = self.augment(placed, seed=plan[1])
+            untransformed = (
+                self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True)
+            )
+            samples = self.augment(untransformed, seed=batch_indices[1])
         else:
             fitted = [self.transform.fit(image) for image in images]
-            samples = [self.transform_target(*each) for each in zip(known, sizes, fitted, strict=True)]
+            samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
         batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
-        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(known, sizes)
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
 
-    def filler(self) -> dict[str, Tensor]:
-        """Two black images that stand for no sample; see `BatchReader.filler`."""
+    def dummy_batch(self) -> dict[str, Tensor]:
+        """Two black images that stand for no sample; see `BatchReader.dummy_batch`."""
         height, width = self.transform.padded_size(*self.transform.image_size)
         image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
         sizes = torch.tensor([[height, width]] * 2)
-        known = [self.empty_target(height, width)] * 2
-        batch = self.collate([self.drop_invisible(self.transform_target(each, sizes[0], image)) for each in known])
+        targets = [self.empty_target(height, width)] * 2
+        batch = self.collate(
+            [self.drop_invisible(self.transform_target(target, sizes[0], image)) for target in targets]
+        )
         batch["index"] = torch.zeros(0, dtype=torch.int64)
-        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(known, sizes)
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
 
     def _with_targets(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
         """Images and what is known of them, without those of which it cannot be read."""
-        found: list[tuple[Tensor, T, int]] = []
+        loaded: list[tuple[Tensor, T, int]] = []
         for image, index in zip(images, indices.tolist(), strict=True):
             try:
-                found.append((image, self.load_target(index), index))
+                loaded.append((image, self.load_target(index), index))
             except UserError as error:
-                if self.strict or not len(self.broken):
+                if self.strict or not len(self.unreadable):
                     raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
-                self.broken[index] = 1
-        good = torch.tensor([index for _, _, index in found], dtype=torch.int64)
-        return [image for image, _, _ in found], [known for _, known, _ in found], good
+                self.unreadable[index] = 1
+        readable = torch.tensor([index for _, _, index in loaded], dtype=torch.int64)
+        return [image for image, _, _ in loaded], [target for _, target, _ in loaded], readable
 
     def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
         """Height and width before any fitting, int64 (B, 2)."""
-        if self.decoded is not None and self.decoded.sizes is not None:
-            return self.decoded.sizes[indices]
+        if self.cache is not None and self.cache.sizes is not None:
+            return self.cache.sizes[indices]
         return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)

@@ -24,8 +24,8 @@ class BatchReader:
         samples: The split.
         transform: Applied where the images are not prepared yet.
         augment: Random changes; None or empty for evaluation.
-        decoded: The images, where they were decoded beforehand.
-        prepared: Whether ``decoded`` holds preprocessed images.
+        cache: The decoded images of the split; None where they are decoded on demand.
+        prepared: Whether ``cache`` holds preprocessed images.
         target: The key of the labels in a batch.
         strict: Whether an unreadable image ends the run.
     """
@@ -36,33 +36,33 @@ class BatchReader:
         transform: InputTransform,
         *,
         augment: Augment | None = None,
-        decoded: ImageCache | None = None,
+        cache: ImageCache | None = None,
         prepared: bool = False,
         target: str = "label",
         strict: bool = False,
     ) -> None:
-        self.samples, self.transform, self.decoded = samples, transform, decoded
+        self.samples, self.transform, self.cache = samples, transform, cache
         self.prepared, self.target, self.strict = prepared, target, strict
         self.augment = augment or None
-        self.broken = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
+        self.unreadable = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
 
     @property
     def in_memory(self) -> bool:
         """Whether no file has to be opened for a batch."""
-        return self.decoded is not None or isinstance(self.samples, TensorDataset)
+        return self.cache is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
         """Make ready for workers: what they mark is seen here, and those not forked find the images."""
-        if len(self.broken):
-            self.broken.share_memory_()  # type: ignore[no-untyped-call]
+        if len(self.unreadable):
+            self.unreadable.share_memory_()  # type: ignore[no-untyped-call]
         if multiprocessing.get_start_method() == "fork":
             return  # forked workers see all memory; shared memory is often small
-        if self.decoded is not None:
-            self.decoded.share()
+        if self.cache is not None:
+            self.cache.share()
         elif isinstance(self.samples, TensorDataset):
             self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
-    def read(self, plan: BatchIndices) -> dict[str, Tensor]:
+    def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
         """Make a batch.
 
         Args:
@@ -75,10 +75,10 @@ class BatchReader:
         Raises:
             UserError: If an image cannot be read and ``strict`` is set.
         """
-        if not len(plan[0]):
-            return self.filler()
-        images, indices = self._fetch(torch.from_numpy(plan[0]))
-        seed = plan[1]
+        if not len(batch_indices[0]):
+            return self.dummy_batch()
+        images, indices = self._fetch(torch.from_numpy(batch_indices[0]))
+        seed = batch_indices[1]
         if self.augment is not None and self.augment.wants_original and not self.prepared:
             batch = self.augment(images, seed=seed) if len(images) else self._empty_batch()
         else:
@@ -87,7 +87,7 @@ class BatchReader:
                 batch = self.augment(batch, seed=seed)
         return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
 
-    def filler(self) -> dict[str, Tensor]:
+    def dummy_batch(self) -> dict[str, Tensor]:
         """Two black images that stand for no sample, as the empty ``index`` says.
 
         A process takes part in a step with them where it has no image of its own, so that the others do not wait;
@@ -101,10 +101,10 @@ class BatchReader:
         """Images as they lie in memory or in files, and the positions of those that can be read."""
         if isinstance(self.samples, TensorDataset):
             return self.samples.batch(indices), indices
-        if self.decoded is not None and self.decoded.shapes is None:
-            return self.decoded.images.index_select(0, indices), indices
-        if self.decoded is not None:
-            return [self.decoded.image(int(index)) for index in indices], indices
+        if self.cache is not None and self.cache.shapes is None:
+            return self.cache.images.index_select(0, indices), indices
+        if self.cache is not None:
+            return [self.cache.image(int(index)) for index in indices], indices
         return self._from_files(indices)
 
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
@@ -116,13 +116,13 @@ class BatchReader:
         return torch.empty((0, 1, *self.transform.image_size), dtype=torch.uint8)
 
     def _from_files(self, indices: Tensor) -> tuple[list[Tensor], Tensor]:
-        images, good = [], []
+        images, readable = [], []
         for index in indices.tolist():
             try:
                 images.append(self.samples.image(index))
-                good.append(index)
+                readable.append(index)
             except UserError as error:
                 if self.strict:
                     raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
-                self.broken[index] = 1
-        return images, torch.tensor(good, dtype=torch.int64)
+                self.unreadable[index] = 1
+        return images, torch.tensor(readable, dtype=torch.int64)

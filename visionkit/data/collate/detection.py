@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from visionkit.data.annotations import Annotation
-from visionkit.data.augment.joint import Sample, visible
+from visionkit.data.augment.joint import Sample, sanitize_boxes
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.collate.base import PaddedBatchReader
 from visionkit.data.polygons import Polygons
@@ -44,13 +44,13 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
     def load_target(self, index: int) -> Annotation:
         return self.samples.annotation(index)
 
-    def transform_target(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, target: Annotation, size: Tensor, image: Tensor) -> Sample:
         scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
-        single = ~known.crowd
-        return {"image": image, "boxes": known.boxes[single] * scale.repeat(2), "labels": known.labels[single]}
+        single = ~target.crowd
+        return {"image": image, "boxes": target.boxes[single] * scale.repeat(2), "labels": target.labels[single]}
 
     def drop_invisible(self, sample: Sample) -> Sample:
-        return visible(sample)
+        return sanitize_boxes(sample)
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         images, image_sizes = self.transform.pad_batch([sample["image"] for sample in samples])
@@ -61,28 +61,28 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
             "labels": _pad([sample["labels"] for sample in samples], -1),
         }
 
-    def original_target(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, targets: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
         return {
-            "truth_boxes": _pad([each.boxes for each in known], 0),
-            "truth_labels": _pad([each.labels for each in known], -1),
-            "truth_crowd": _pad([each.crowd for each in known], 0),
-            "truth_area": _pad([each.area for each in known], 0),
+            "truth_boxes": _pad([target.boxes for target in targets], 0),
+            "truth_labels": _pad([target.labels for target in targets], -1),
+            "truth_crowd": _pad([target.crowd for target in targets], 0),
+            "truth_area": _pad([target.area for target in targets], 0),
         }
 
     def empty_target(self, height: int, width: int) -> Annotation:
         return Annotation(
             torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
-            Polygons.of([], is_runs=True),
+            Polygons.from_list([], is_rle=True),
         )  # fmt: skip
 
 
 class InstanceBatchReader(DetectionBatchReader):
     """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
 
-    def transform_target(self, known: Annotation, size: Tensor, image: Tensor) -> Sample:
-        masks = known.select(~known.crowd).masks(*size.tolist())
+    def transform_target(self, target: Annotation, size: Tensor, image: Tensor) -> Sample:
+        masks = target.select(~target.crowd).masks(*size.tolist())
         height, width = image.shape[-2:]
-        return super().transform_target(known, size, image) | {"masks": resize_mask(masks, (height, width))}
+        return super().transform_target(target, size, image) | {"masks": resize_mask(masks, (height, width))}
 
     def drop_invisible(self, sample: Sample) -> Sample:
         """As without masks; also leave out objects of which no pixel remains."""
@@ -95,25 +95,25 @@ class InstanceBatchReader(DetectionBatchReader):
         shape = (*batch["labels"].shape, *batch["images"].shape[-2:])
         return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
 
-    def original_target(self, known: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
-        packed = [pack_masks(each.runs(*size)) for each, size in zip(known, sizes.tolist(), strict=True)]
-        return super().original_target(known, sizes) | {"truth_runs": _pad(packed, 0)}
+    def original_target(self, targets: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+        packed = [pack_masks(target.rles(*size)) for target, size in zip(targets, sizes.tolist(), strict=True)]
+        return super().original_target(targets, sizes) | {"truth_runs": _pad(packed, 0)}
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
     """Rows (n, ...) of different lengths as one tensor (B, M, ...), M a multiple of 8 and at least 8."""
-    most = max(1, max(len(row) for row in rows))
-    length = -(-most // _MULTIPLE) * _MULTIPLE
+    longest = max(1, max(len(row) for row in rows))
+    length = -(-longest // _MULTIPLE) * _MULTIPLE
     result = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), value)
-    for target, row in zip(result, rows, strict=True):
-        target[: len(row)] = row
+    for destination, row in zip(result, rows, strict=True):
+        destination[: len(row)] = row
     return result
 
 
 def _pad_masks(masks: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Masks of each image, uint8 (n, h, w), at the front and top left of bool (B, M, H, W)."""
     result = torch.zeros(shape, dtype=torch.bool)
-    for target, some in zip(result, masks, strict=True):
-        count, height, width = some.shape
-        target[:count, :height, :width] = some
+    for destination, image_masks in zip(result, masks, strict=True):
+        count, height, width = image_masks.shape
+        destination[:count, :height, :width] = image_masks
     return result

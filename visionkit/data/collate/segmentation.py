@@ -33,9 +33,9 @@ class SegmentationBatchReader(PaddedBatchReader[Tensor]):
     def load_target(self, index: int) -> Tensor:
         return self.samples.mask(index)
 
-    def transform_target(self, known: Tensor, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, target: Tensor, size: Tensor, image: Tensor) -> Sample:
         height, width = image.shape[-2:]
-        return {"image": image, "mask": resize_mask(known, (height, width))}
+        return {"image": image, "mask": resize_mask(target, (height, width))}
 
     def drop_invisible(self, sample: Sample) -> Sample:
         return sample
@@ -45,8 +45,8 @@ class SegmentationBatchReader(PaddedBatchReader[Tensor]):
         mask = _pad([sample["mask"] for sample in samples], tuple(images.shape[-2:]))
         return {"images": images, "image_sizes": image_sizes, "mask": mask}
 
-    def original_target(self, known: Sequence[Tensor], sizes: Tensor) -> dict[str, Tensor]:
-        return {"truth_mask": _pad(known, tuple(sizes.amax(dim=0).tolist()))}
+    def original_target(self, targets: Sequence[Tensor], sizes: Tensor) -> dict[str, Tensor]:
+        return {"truth_mask": _pad(targets, tuple(sizes.amax(dim=0).tolist()))}
 
     def empty_target(self, height: int, width: int) -> Tensor:
         return torch.full((height, width), IGNORE_INDEX, dtype=torch.uint8)

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.findings import _NAMED, Finding
+from visionkit.data.findings import MAX_LISTED, Finding
 from visionkit.data.images import walk_images
 from visionkit.data.polygons import Polygons
 
@@ -19,10 +19,10 @@ __all__ = [
     "AnnotatedImages",
     "Objects",
     "clean_boxes",
-    "existing_images",
+    "list_images",
 ]
 
-_OVERHANG = 1.0  # pixels: annotation tools round, and some count pixels from 1
+_CLIP_TOLERANCE = 1.0  # pixels: annotation tools round, and some count pixels from 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Objects:
         labels: int64 (n,), class ids from 0.
         crowd: bool (n,), regions with many objects.
         area: float64 (n,), in square pixels; NaN where it is that of the box.
-        shapes: Of n objects; None where boxes are all that is wanted.
+        segmentations: The outline or run lengths of each object; None where only boxes are needed.
     """
 
     image: NDArray[Any]
@@ -43,35 +43,35 @@ class Objects:
     labels: NDArray[Any]
     crowd: NDArray[Any]
     area: NDArray[Any]
-    shapes: Polygons | None = None
+    segmentations: Polygons | None = None
 
     @classmethod
-    def of(
+    def from_lists(
         cls,
         image: Sequence[int],
         boxes: Sequence[Sequence[float]],
         labels: Sequence[int],
         *,
-        shapes: Polygons | None = None,
+        segmentations: Polygons | None = None,
     ) -> Objects:
         """Single objects, whose area is that of the box."""
-        count = len(labels)
+        num_objects = len(labels)
         return cls(
             numpy.array(image, dtype=numpy.int64),
             numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4),
             numpy.array(labels, dtype=numpy.int64),
-            numpy.zeros(count, dtype=bool),
-            numpy.full(count, numpy.nan),
-            shapes,
+            numpy.zeros(num_objects, dtype=bool),
+            numpy.full(num_objects, numpy.nan),
+            segmentations,
         )
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, chosen: NDArray[Any]) -> Objects:
+    def select(self, indices: NDArray[Any]) -> Objects:
         """The objects that a mask or positions choose."""
         values = (getattr(self, field.name) for field in fields(self))
-        return Objects(*(None if value is None else value[chosen] for value in values))  # type: ignore[arg-type]
+        return Objects(*(None if value is None else value[indices] for value in values))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class AnnotatedImages:
 
     def select(self, positions: NDArray[Any]) -> AnnotatedImages:
         """The images at these positions, int64 (M,), in this order, with their objects."""
-        place = numpy.full(len(self), -1, dtype=numpy.int64)
-        place[positions] = numpy.arange(len(positions))
-        image = place[self.objects.image]
+        new_index = numpy.full(len(self), -1, dtype=numpy.int64)
+        new_index[positions] = numpy.arange(len(positions))
+        image = new_index[self.objects.image]
         order = numpy.argsort(image, kind="stable")[int((image < 0).sum()) :]
         objects = replace(self.objects.select(order), image=image[order])
         return AnnotatedImages([self.names[i] for i in positions], self.sizes[positions], objects, self.relative)
@@ -137,7 +137,7 @@ class ParsedDataset(Generic[ImagesT]):
 
 
 def clean_boxes(
-    objects: Objects, sizes: NDArray[Any], place: Callable[[int], str], *, relative: bool = False
+    objects: Objects, sizes: NDArray[Any], locate: Callable[[int], str], *, relative: bool = False
 ) -> tuple[Objects, list[Finding]]:
     """Clip boxes to their images and drop those that are none.
 
@@ -155,35 +155,37 @@ def clean_boxes(
     finite = numpy.isfinite(boxes).all(axis=1)
     boxes = numpy.where(finite[:, None], boxes, 0)
     sides = boxes[:, 2:] - boxes[:, :2]
-    flat = finite & (sides <= 0).any(axis=1)
+    is_empty = finite & (sides <= 0).any(axis=1)
     if relative:
         limits, tolerance = numpy.ones((len(boxes), 2)), 0.01
     else:
-        known = sizes[objects.image][:, ::-1].astype(numpy.float64)
-        limits, tolerance = numpy.where(known > 0, known, numpy.inf), _OVERHANG
+        image_sizes = sizes[objects.image][:, ::-1].astype(numpy.float64)
+        limits, tolerance = numpy.where(image_sizes > 0, image_sizes, numpy.inf), _CLIP_TOLERANCE
     clipped = numpy.clip(boxes, 0, numpy.concatenate([limits, limits], axis=1))
-    good = finite & ~flat
-    outside = good & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
-    good &= ~outside
-    moved = good & (numpy.abs(clipped - boxes) > tolerance).any(axis=1)
+    valid = finite & ~is_empty
+    is_outside = valid & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    valid &= ~is_outside
+    is_clipped = valid & (numpy.abs(clipped - boxes) > tolerance).any(axis=1)
     findings = [
-        *_rows("box(es) whose coordinates are no numbers", ~finite, place),
-        *_rows("box(es) of no width or height", flat, place),
-        *_rows("box(es) outside the image", outside, place),
-        *_rows("box(es) that reach out of the image", moved, place, remedy="clipped"),
+        *_row_findings("box(es) whose coordinates are no numbers", ~finite, locate),
+        *_row_findings("box(es) of no width or height", is_empty, locate),
+        *_row_findings("box(es) outside the image", is_outside, locate),
+        *_row_findings("box(es) that reach out of the image", is_clipped, locate, remedy="clipped"),
     ]
-    return replace(objects, boxes=clipped).select(numpy.flatnonzero(good)), findings
+    return replace(objects, boxes=clipped).select(numpy.flatnonzero(valid)), findings
 
 
-def existing_images(root: Path, folder: str) -> dict[str, str]:
+def list_images(root: Path, folder: str) -> dict[str, str]:
     """The images below a folder: its path in the folder, to its path from the root; both with ``/``."""
     prefix = f"{folder}/" if folder else ""
     path = root / folder
     return {name: prefix + name for name in sorted(walk_images(path))} if path.is_dir() else {}
 
 
-def _rows(problem: str, mask: NDArray[Any], place: Callable[[int], str], *, remedy: str = "dropped") -> list[Finding]:
+def _row_findings(
+    problem: str, mask: NDArray[Any], locate: Callable[[int], str], *, remedy: str = "dropped"
+) -> list[Finding]:
     rows = numpy.flatnonzero(mask)
     if not len(rows):
         return []
-    return [Finding(problem, remedy, len(rows), tuple(place(int(row)) for row in rows[:_NAMED]))]
+    return [Finding(problem, remedy, len(rows), tuple(locate(int(row)) for row in rows[:MAX_LISTED]))]

@@ -99,16 +99,16 @@ class Source(ABC):
     mean: tuple[float, ...] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
-    gives: ClassVar[frozenset[str]] = frozenset({"label"})
-    own_size: ClassVar[int | None] = None
+    targets: ClassVar[frozenset[str]] = frozenset({"label"})
+    default_image_size: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        if self.image_size is None and self.own_size is None:
+        if self.image_size is None and self.default_image_size is None:
             raise UserError(
                 "dataset.image_size: expected a whole number or [height, width], found nothing (null). "
                 "Try: dataset.image_size=224"
             )
-        check_augment(self.augment or {}, where="dataset.augment", targets=self.gives)
+        check_augment(self.augment or {}, where="dataset.augment", targets=self.targets)
 
     @property
     def name(self) -> str:
@@ -118,7 +118,7 @@ class Source(ABC):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of a batch, in pixels."""
-        size = self.image_size or self.own_size or 0
+        size = self.image_size or self.default_image_size or 0
         return (size, size) if isinstance(size, int) else size
 
     def for_target(self, target: str) -> Source:

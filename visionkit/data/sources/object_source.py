@@ -33,35 +33,35 @@ class DetectionSource(SplitFiles):
 
     target: str = field(default="boxes", init=False)
 
-    gives: ClassVar[frozenset[str]] = frozenset({"boxes", "instances", "mask"})
+    targets: ClassVar[frozenset[str]] = frozenset({"boxes", "instances", "mask"})
 
     def for_target(self, target: str) -> Source:
-        if target == self.target or target not in self.gives:
+        if target == self.target or target not in self.targets:
             return self
         check_augment(self.augment or {}, where="dataset.augment", targets=(target,))
-        serving = replace(self)
-        object.__setattr__(serving, "target", target)
-        return serving
+        source = replace(self)
+        object.__setattr__(source, "target", target)
+        return source
 
     def info(self) -> DataInfo:
         if self.target != "mask":
             return super().info()
-        names, numbers = self._found.class_names, self._found.category_ids
+        names, category_ids = self._parsed.class_names, self._parsed.category_ids
         return self.describe(
             (BACKGROUND, *names),
             in_channels=self.in_channels,
-            category_ids=None if numbers is None else (0, *numbers),
+            category_ids=None if category_ids is None else (0, *category_ids),
         )
 
-    def check_annotations(self, found: ParsedDataset[Any]) -> None:
+    def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Refuse a data set in which nothing is marked."""
-        if any(len(images.objects) for images in found.splits.values()):
+        if any(len(images.objects) for images in parsed.splits.values()):
             return
-        lost = "".join(f" {finding.note}." for finding in found.findings)
+        details = "".join(f" {finding.note}." for finding in parsed.findings)
         expected = "boxes" if self.target == "boxes" else "outlines"
         raise UserError(
             f"dataset '{self.name}': no annotation at all: no object is marked in any of the "
-            f"{sum(map(len, found.splits.values()))} images of '{self.root}'.{lost} Expected {expected} in some."
+            f"{sum(map(len, parsed.splits.values()))} images of '{self.root}'.{details} Expected {expected} in some."
         )
 
     def check_splits(self, splits: Mapping[str, AnnotatedImages], *, remedy: str) -> list[str]:
@@ -76,42 +76,42 @@ class DetectionSource(SplitFiles):
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
 
-    def make_dataset(self, found: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
+    def make_dataset(self, parsed: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
         import torch
 
         from visionkit.data.annotations import Annotation, Annotations
-        from visionkit.data.class_masks import PaintedMasks
+        from visionkit.data.class_masks import RasterizedMasks
         from visionkit.data.dataset import FileDataset
 
-        objects, shapes = images.objects, images.objects.shapes
-        boxes, told = torch.from_numpy(objects.boxes), torch.from_numpy(images.sizes)
-        sizes = told
-        if images.relative or (shapes is not None and not bool(told.all())):
-            read = _read_sizes(FileDataset(found.root, images.names, in_channels=self.in_channels))
-            sizes = torch.where(told > 0, told, read)
+        objects, segmentations = images.objects, images.objects.segmentations
+        boxes, stored_sizes = torch.from_numpy(objects.boxes), torch.from_numpy(images.sizes)
+        sizes = stored_sizes
+        if images.relative or (segmentations is not None and not bool(stored_sizes.all())):
+            file_sizes = _read_sizes(FileDataset(parsed.root, images.names, in_channels=self.in_channels))
+            sizes = torch.where(stored_sizes > 0, stored_sizes, file_sizes)
         if images.relative:
             factors = sizes[torch.from_numpy(objects.image)].flip(1)
             boxes = boxes * factors.repeat(1, 2)
-            shapes = shapes.enlarged(factors.numpy()) if shapes is not None else None
+            segmentations = segmentations.scaled(factors.numpy()) if segmentations is not None else None
         box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
         area = torch.from_numpy(objects.area)
         starts = torch.searchsorted(torch.from_numpy(objects.image), torch.arange(len(images) + 1))
-        marked = Annotation(
+        objects_of_all = Annotation(
             boxes.float(),
             torch.from_numpy(objects.labels),
             torch.from_numpy(objects.crowd),
             torch.where(area.isnan(), box_areas, area).float(),
-            shapes,
+            segmentations,
         )
-        annotations = Annotations(starts, marked)
-        paints = self.target == "mask"
+        annotations = Annotations(starts, objects_of_all)
+        as_class_masks = self.target == "mask"
         return FileDataset(
-            found.root,
+            parsed.root,
             images.names,
             in_channels=self.in_channels,
-            annotations=None if paints else annotations,
-            sizes=told if bool(told.any()) else None,
-            masks=PaintedMasks(annotations, sizes) if paints else None,
+            annotations=None if as_class_masks else annotations,
+            sizes=stored_sizes if bool(stored_sizes.any()) else None,
+            masks=RasterizedMasks(annotations, sizes) if as_class_masks else None,
         )
 
 

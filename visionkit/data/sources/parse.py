@@ -36,16 +36,16 @@ def check_target(source_name: str, task_name: str, target: str) -> None:
     Raises:
         UserError: If it does not; the message lists the data sets that fit.
     """
-    gives = SOURCES.get(source_name).gives
-    if target in gives:
+    targets = SOURCES.get(source_name).targets
+    if target in targets:
         return
-    fitting = [name for name in SOURCES.names() if target in SOURCES.get(name).gives]
-    fitting.sort(key=lambda name: name != "digits")  # first the one that needs no files
-    found = " and ".join(_PLURAL.get(name, name) for name in sorted(gives))
+    matching = [name for name in SOURCES.names() if target in SOURCES.get(name).targets]
+    matching.sort(key=lambda name: name != "digits")  # first the one that needs no files
+    given = " and ".join(_PLURAL.get(name, name) for name in sorted(targets))
     needed = _PLURAL.get(target, target)
     advice = (
-        f"Data sets with {needed}: {', '.join(fitting)}. Try: dataset={fitting[0]}"
-        if fitting
+        f"Data sets with {needed}: {', '.join(matching)}. Try: dataset={matching[0]}"
+        if matching
         else f"No data set known here gives {needed}; one of your own is named with plugins=[your_module]."
     )
-    raise UserError(f"dataset '{source_name}' gives {found}, but task '{task_name}' needs {needed}. {advice}")
+    raise UserError(f"dataset '{source_name}' gives {given}, but task '{task_name}' needs {needed}. {advice}")

@@ -65,7 +65,7 @@ class SplitFiles(Source):
         """
 
     @abstractmethod
-    def make_dataset(self, found: ParsedDataset[Any], images: Any) -> FileDataset:
+    def make_dataset(self, parsed: ParsedDataset[Any], images: Any) -> FileDataset:
         """The samples of a split.
 
         Args:
@@ -73,7 +73,7 @@ class SplitFiles(Source):
             images: One of its splits, or a part of one.
         """
 
-    def check_annotations(self, found: ParsedDataset[Any]) -> None:
+    def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Look at all that was read, before it is divided.
 
         Raises:
@@ -106,18 +106,18 @@ class SplitFiles(Source):
             UserError: As `read`; also if no object is marked in train or in val, splits overlap, or there are too few
                 images to divide.
         """
-        found = self._found
+        parsed = self._parsed
         if strict:
             from visionkit.data.findings import raise_first
 
-            raise_first(found.findings, dataset=self.name)
+            raise_first(parsed.findings, dataset=self.name)
         self.info()
-        if "val" not in found.splits:
-            self._parts(found)
+        if "val" not in parsed.splits:
+            self._held_out_sizes(parsed)
 
     def info(self) -> DataInfo:
-        found = self._found
-        return self.describe(found.class_names, in_channels=self.in_channels, category_ids=found.category_ids)
+        parsed = self._parsed
+        return self.describe(parsed.class_names, in_channels=self.in_channels, category_ids=parsed.category_ids)
 
     def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
@@ -126,43 +126,43 @@ class SplitFiles(Source):
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         self.check(strict=strict)
-        found = self._found
-        splits, record = dict(found.splits), None
-        notes = [*found.notes, *(finding.note for finding in found.findings)]
+        parsed = self._parsed
+        splits, saved_splits = dict(parsed.splits), None
+        notes = [*parsed.notes, *(finding.note for finding in parsed.findings)]
         if "val" not in splits:
-            whole = splits.pop("train")
-            divided = self._divide(found, whole, seed=seed, saved=saved, notes=notes)
-            splits |= divided
-            record = {split: list(images.names) for split, images in divided.items()}
+            undivided = splits.pop("train")
+            generated = self._random_or_saved_splits(parsed, undivided, seed=seed, saved=saved, notes=notes)
+            splits |= generated
+            saved_splits = {split: list(images.names) for split, images in generated.items()}
         notes += self.check_splits(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, ImageDataset] = {
-            split: self.make_dataset(found, splits[split]) for split in ("train", "val", "test") if split in splits
+            split: self.make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
-        return Splits(samples, record, notes)
+        return Splits(samples, saved_splits, notes)
 
     @cached_property
-    def _found(self) -> ParsedDataset[Any]:
-        found = self.read()
-        self.check_annotations(found)
-        seen: dict[str, str] = {}
-        for split, images in found.splits.items():
-            twice = next((name for name in images.names if name in seen), None)
-            if twice is not None:
+    def _parsed(self) -> ParsedDataset[Any]:
+        parsed = self.read()
+        self.check_annotations(parsed)
+        split_of: dict[str, str] = {}
+        for split, images in parsed.splits.items():
+            duplicate = next((name for name in images.names if name in split_of), None)
+            if duplicate is not None:
                 raise UserError(
-                    f"dataset '{self.name}': '{twice}' is listed for {seen[twice]} and for {split}, but splits must "
-                    f"not overlap. Take it out of one of them; without val, images are held out of train."
+                    f"dataset '{self.name}': '{duplicate}' is listed for {split_of[duplicate]} and for {split}, but "
+                    f"splits must not overlap. Take it out of one of them; without val, images are held out of train."
                 )
-            seen |= dict.fromkeys(images.names, split)
-        if "val" in found.splits:
-            self.check_splits(found.splits, remedy="Without a val of its own, images are held out of train.")
-        return found
+            split_of |= dict.fromkeys(images.names, split)
+        if "val" in parsed.splits:
+            self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")
+        return parsed
 
-    def _parts(self, found: ParsedDataset[Any]) -> dict[str, int]:
+    def _held_out_sizes(self, parsed: ParsedDataset[Any]) -> dict[str, int]:
         """How many images each part that is held out gets."""
         shares = {"val": self.val_fraction}
-        if "test" not in found.splits and self.test_fraction:
+        if "test" not in parsed.splits and self.test_fraction:
             shares = {"test": self.test_fraction, **shares}
-        total = len(found.splits["train"])
+        total = len(parsed.splits["train"])
         if total <= len(shares):
             raise UserError(
                 f"dataset.root: '{self.root}' has {total} image(s), too few to divide in train and "
@@ -170,26 +170,26 @@ class SplitFiles(Source):
             )
         return {part: max(1, round(share * total)) for part, share in shares.items()}
 
-    def _divide(
-        self, found: ParsedDataset[Any], whole: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
+    def _random_or_saved_splits(
+        self, parsed: ParsedDataset[Any], images: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
     ) -> dict[str, Any]:
         import numpy
 
         if saved is None:
-            parts = self._parts(found)
-            one_class = numpy.zeros(len(whole), dtype=numpy.int64)
+            parts = self._held_out_sizes(parsed)
+            one_class = numpy.zeros(len(images), dtype=numpy.int64)
             chosen = hold_out(one_class, parts, seed=seed if self.split_seed is None else self.split_seed)
         else:
-            names, newer = restore_splits(saved, set(whole.names), dataset=self.name, root=str(self.root))
-            notes += newer
-            place = {name: position for position, name in enumerate(whole.names)}
+            names, restore_notes = restore_splits(saved, set(images.names), dataset=self.name, root=str(self.root))
+            notes += restore_notes
+            positions_by_name = {name: position for position, name in enumerate(images.names)}
             chosen = {
-                split: numpy.array([place[name] for name in listed], dtype=numpy.int64)
-                for split, listed in names.items()
+                split: numpy.array([positions_by_name[name] for name in split_names], dtype=numpy.int64)
+                for split, split_names in names.items()
             }
-        what = "train" if "test" in found.splits else "all images"
+        origin = "train" if "test" in parsed.splits else "all images"
         total = sum(map(len, chosen.values()))
         notes += [
-            f"{split} held out of {what}: {len(chosen[split])} of {total}" for split in chosen if split != "train"
+            f"{split} held out of {origin}: {len(chosen[split])} of {total}" for split in chosen if split != "train"
         ]
-        return {split: whole.select(positions) for split, positions in chosen.items()}
+        return {split: images.select(positions) for split, positions in chosen.items()}

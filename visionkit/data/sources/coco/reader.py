@@ -15,8 +15,8 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, existing_images
-from visionkit.data.sources.coco.segmentations import read_shapes
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.coco.segmentations import read_segmentations
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -28,14 +28,14 @@ _OUTLINES = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d\s.,eE+-]*\]')
 
 
 def read_coco(
-    root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_shapes: bool = False
+    root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_masks: bool = False
 ) -> ParsedDataset[AnnotatedImages]:
     """Read the JSON file of each split.
 
     Args:
         root: The data set's folder.
         files: For each split its file, the given folder of its images, and folders to look in.
-        with_shapes: Whether outlines and runs are wanted; objects without one are then odd.
+        with_masks: Whether outlines and runs are wanted; objects without one are then odd.
 
     Raises:
         UserError: If a file cannot be read, is not in COCO's form, names a class that it does not define, or has other
@@ -46,15 +46,15 @@ def read_coco(
     categories: tuple[Category, ...] = ()
     for split, (file, folder, folders) in files.items():
         stat = file.stat()
-        images, found_categories, odd = _read_file(file, stat.st_mtime_ns, stat.st_size, with_shapes)
-        if splits and found_categories != categories:
+        images, split_categories, split_findings = _read_file(file, stat.st_mtime_ns, stat.st_size, with_masks)
+        if splits and split_categories != categories:
             raise UserError(
                 f"dataset.root: '{file}' has other categories than the file of train. "
-                f"Found {describe(_names(found_categories))}, expected {describe(_names(categories))}."
+                f"Found {describe(_names(split_categories))}, expected {describe(_names(categories))}."
             )
-        categories = found_categories
-        findings += odd
-        splits[split] = _locate(root, file, images, folder, folders, findings, split=split)
+        categories = split_categories
+        findings += split_findings
+        splits[split] = _resolve_paths(root, file, images, folder, folders, findings, split=split)
     return ParsedDataset(root, splits, _names(categories), findings, tuple(number for number, _ in categories))
 
 
@@ -62,7 +62,7 @@ def _names(categories: Sequence[Category]) -> tuple[str, ...]:
     return tuple(name for _, name in categories)
 
 
-def _locate(
+def _resolve_paths(
     root: Path,
     file: Path,
     images: AnnotatedImages,
@@ -74,33 +74,33 @@ def _locate(
 ) -> AnnotatedImages:
     """The same images with names relative to the root, without those that are missing."""
     if folder is None:
-        some = images.names[:: max(1, len(images) // 20)]
-        folder = next((f for f in folders if any((root / f / name).is_file() for name in some)), None)
+        probe = images.names[:: max(1, len(images) // 20)]
+        folder = next((f for f in folders if any((root / f / name).is_file() for name in probe)), None)
     if folder is None:
         raise UserError(
             f"dataset.root: the images of '{file}', such as '{images.names[0]}', are in none of the folders "
             f"{', '.join(name or '.' for name in folders)} of '{root}'. Say where they are: "
             f"dataset.images.{split}=folder"
         )
-    there = existing_images(root, folder)
-    paths = [there.get(name.replace("\\", "/").removeprefix("./")) for name in images.names]
-    kept = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
+    paths_by_name = list_images(root, folder)
+    paths = [paths_by_name.get(name.replace("\\", "/").removeprefix("./")) for name in images.names]
+    existing = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
     missing = [f"{_short(file)} {images.names[row]}" for row, path in enumerate(paths) if path is None]
     findings += Finding.of("annotation(s) for a missing image", missing)
-    if not len(kept):
+    if not len(existing):
         raise UserError(
             f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
             f"first of them '{images.names[0]}'. Expected the folder that file_name is relative to."
         )
-    chosen = images.select(kept)
-    return replace(chosen, names=[path for path in paths if path is not None])
+    located = images.select(existing)
+    return replace(located, names=[path for path in paths if path is not None])
 
 
 @lru_cache(maxsize=3)  # the runs of a sweep read the same files
 def _read_file(
-    file: Path, modified: int, size: int, with_shapes: bool
+    file: Path, modified: int, size: int, with_masks: bool
 ) -> tuple[AnnotatedImages, tuple[Category, ...], list[Finding]]:
-    content = _load(file, with_shapes=with_shapes)
+    content = _load(file, with_masks=with_masks)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             raise UserError(
@@ -112,18 +112,18 @@ def _read_file(
     categories = _categories(content["categories"], file)
     names, sizes, ids = _images(content["images"], file)
     numbers = [number for number, _ in categories]
-    objects, findings = _objects(content["annotations"], sizes, ids, numbers, file, with_shapes=with_shapes)
+    objects, findings = _objects(content["annotations"], sizes, ids, numbers, file, with_masks=with_masks)
     return AnnotatedImages(names, sizes, objects), categories, findings
 
 
-def _load(file: Path, *, with_shapes: bool) -> dict[str, Any]:
-    collects = gc.isenabled()
+def _load(file: Path, *, with_masks: bool) -> dict[str, Any]:
+    was_enabled = gc.isenabled()
     gc.disable()  # millions of small lists without a cycle: looking for one takes longer than parsing
     try:
         text = file.read_bytes()
         try:
             # outlines are nine tenths of the numbers
-            content = json.loads(text if with_shapes else _OUTLINES.sub(b'"segmentation":[]', text))
+            content = json.loads(text if with_masks else _OUTLINES.sub(b'"segmentation":[]', text))
         except ValueError:
             content = json.loads(text)  # once more, for an error at its true place
     except (OSError, ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _load(file: Path, *, with_shapes: bool) -> dict[str, Any]:
             "and categories."
         ) from None
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()
     if not isinstance(content, dict):
         raise UserError(
@@ -145,15 +145,15 @@ def _load(file: Path, *, with_shapes: bool) -> dict[str, Any]:
 def _categories(entries: Sequence[Any], file: Path) -> tuple[Category, ...]:
     """Ids and names, sorted by id: the place in this order is the class id inside."""
     try:
-        found = {int(entry["id"]): str(entry["name"]) for entry in entries}
+        names_by_id = {int(entry["id"]): str(entry["name"]) for entry in entries}
     except (KeyError, TypeError, ValueError):
         raise UserError(f"dataset.root: '{file}': each of the categories needs an id and a name.") from None
-    if not found or len(found) < len(entries):
+    if not names_by_id or len(names_by_id) < len(entries):
         raise UserError(
-            f"dataset.root: '{file}' has {len(entries)} categories with {len(found)} different ids. Expected one or "
-            "more, each with an id of its own."
+            f"dataset.root: '{file}' has {len(entries)} categories with {len(names_by_id)} different ids. Expected one "
+            "or more, each with an id of its own."
         )
-    return tuple(sorted(found.items()))
+    return tuple(sorted(names_by_id.items()))
 
 
 def _images(entries: Sequence[Any], file: Path) -> tuple[list[str], NDArray[Any], NDArray[Any]]:
@@ -162,13 +162,13 @@ def _images(entries: Sequence[Any], file: Path) -> tuple[list[str], NDArray[Any]
         names = [entry["file_name"] for entry in entries]
         ids = numpy.array([entry["id"] for entry in entries], dtype=numpy.int64)
         sizes = numpy.array([(entry.get("height") or 0, entry.get("width") or 0) for entry in entries]).astype("int64")
-        odd = next((name for name in names if not isinstance(name, str)), None)
+        invalid = next((name for name in names if not isinstance(name, str)), None)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"dataset.root: '{file}': each of the images needs a whole number as id and a file_name ({error!r})."
         ) from None
-    if odd is not None:
-        raise UserError(f"dataset.root: '{file}': expected a word as file_name, found {describe(odd)}.")
+    if invalid is not None:
+        raise UserError(f"dataset.root: '{file}': expected a word as file_name, found {describe(invalid)}.")
     distinct, counts = numpy.unique(ids, return_counts=True)
     if len(distinct) < len(ids):
         raise UserError(
@@ -185,49 +185,53 @@ def _objects(
     category_ids: Sequence[int],
     file: Path,
     *,
-    with_shapes: bool,
+    with_masks: bool,
 ) -> tuple[Objects, list[Finding]]:
-    def number(row: int) -> str:
+    def describe_annotation(row: int) -> str:
         entry = entries[row]
         return f"annotation {entry.get('id', f'number {row + 1}') if isinstance(entry, dict) else row + 1}"
 
-    def place(row: int) -> str:
-        return f"{_short(file)} {number(row)}"
+    def locate(row: int) -> str:
+        return f"{_short(file)} {describe_annotation(row)}"
 
     rows, findings = list(range(len(entries))), list[Finding]()
     try:
         image_id, category_id, xywh = _columns(entries)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        whole = numpy.array([_is_whole(entry) for entry in entries], dtype=bool)
-        rows = numpy.flatnonzero(whole).tolist()
+        valid = numpy.array([_is_valid(entry) for entry in entries], dtype=bool)
+        rows = numpy.flatnonzero(valid).tolist()
         findings = Finding.of(
             "annotation(s) without image_id, category_id or a bbox of four numbers",
-            [place(int(row)) for row in numpy.flatnonzero(~whole)],
+            [locate(int(row)) for row in numpy.flatnonzero(~valid)],
         )
         image_id, category_id, xywh = _columns([entries[row] for row in rows])
-    image, known = _lookup(image_id, image_ids)
-    label, defined = _lookup(category_id, numpy.array(category_ids))
-    if not defined.all():
-        row = rows[numpy.flatnonzero(~defined)[0]]
+    image, has_image = _find_positions(image_id, image_ids)
+    label, has_category = _find_positions(category_id, numpy.array(category_ids))
+    if not has_category.all():
+        row = rows[numpy.flatnonzero(~has_category)[0]]
         raise UserError(
-            f"dataset.root: '{file}': {number(row)} has category_id {entries[row]['category_id']}, which the "
-            f"categories do not define. Expected one of {describe(list(category_ids))}."
+            f"dataset.root: '{file}': {describe_annotation(row)} has category_id {entries[row]['category_id']}, which "
+            f"the categories do not define. Expected one of {describe(list(category_ids))}."
         )
-    lost = [place(rows[row]) for row in numpy.flatnonzero(~known)]
-    findings += Finding.of("annotation(s) whose image_id is none of the images", lost)
+    orphans = [locate(rows[row]) for row in numpy.flatnonzero(~has_image)]
+    findings += Finding.of("annotation(s) whose image_id is none of the images", orphans)
     crowd = numpy.array([entries[row].get("iscrowd") == 1 for row in rows], dtype=bool)
     area = numpy.array([_area(entries[row].get("area")) for row in rows], dtype=numpy.float64)
     boxes = numpy.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     order = numpy.argsort(image, kind="stable")
-    order = order[known[order]]
-    shapes = None
-    if with_shapes:
-        told = [entries[rows[row]].get("segmentation") for row in order]
-        shapes, good, odd = read_shapes(told, sizes[image[order]], [place(rows[row]) for row in order])
-        order, findings = order[good], findings + odd
+    order = order[has_image[order]]
+    segmentations = None
+    if with_masks:
+        entries_in_order = [entries[rows[row]].get("segmentation") for row in order]
+        segmentations, readable, shape_findings = read_segmentations(
+            entries_in_order, sizes[image[order]], [locate(rows[row]) for row in order]
+        )
+        order, findings = order[readable], findings + shape_findings
     objects = Objects(image, boxes, label, crowd, area).select(order)
-    objects, odd = clean_boxes(replace(objects, shapes=shapes), sizes, lambda row: place(rows[order[row]]))
-    return objects, findings + odd
+    objects, shape_findings = clean_boxes(
+        replace(objects, segmentations=segmentations), sizes, lambda row: locate(rows[order[row]])
+    )
+    return objects, findings + shape_findings
 
 
 def _short(file: Path) -> str:
@@ -244,7 +248,7 @@ def _columns(entries: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArra
     return image_id, category_id, xywh.reshape(len(entries), 4)
 
 
-def _is_whole(entry: Any) -> bool:
+def _is_valid(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
     box = entry.get("bbox")
@@ -257,12 +261,12 @@ def _is_whole(entry: Any) -> bool:
     )
 
 
-def _lookup(values: NDArray[Any], among: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _find_positions(values: NDArray[Any], keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The position of each value, and whether there is one."""
-    order = numpy.argsort(among, kind="stable")
-    place = numpy.minimum(numpy.searchsorted(among, values, sorter=order), len(among) - 1)
-    position: NDArray[Any] = order[place]
-    return position, among[position] == values
+    order = numpy.argsort(keys, kind="stable")
+    row = numpy.minimum(numpy.searchsorted(keys, values, sorter=order), len(keys) - 1)
+    position: NDArray[Any] = order[row]
+    return position, keys[position] == values
 
 
 def _area(value: Any) -> float:

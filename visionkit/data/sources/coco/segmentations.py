@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from visionkit.data.findings import Finding
 from visionkit.data.polygons import Polygons
 
-__all__ = ["MIN_POINTS", "read_shapes"]
+__all__ = ["MIN_POINTS", "read_segmentations"]
 
 MIN_POINTS = 3
 
@@ -21,8 +21,8 @@ _WRONG_LENGTH = "RLE(s) of another length than their image"
 _NOTHING = "object(s) without a segmentation"
 
 
-def read_shapes(
-    entries: Sequence[Any], sizes: NDArray[Any], places: Sequence[str]
+def read_segmentations(
+    entries: Sequence[Any], sizes: NDArray[Any], locations: Sequence[str]
 ) -> tuple[Polygons, NDArray[Any], list[Finding]]:
     """Read the ``segmentation`` of objects.
 
@@ -36,19 +36,19 @@ def read_shapes(
         as long as one of them is.
     """
     values: list[NDArray[Any]] = []
-    is_runs: list[bool] = []
-    good: list[int] = []
-    odd: dict[str, list[str]] = {problem: [] for problem in (_FEW_POINTS, _NO_NUMBERS, _WRONG_LENGTH, _NOTHING)}
+    is_rle: list[bool] = []
+    readable: list[int] = []
+    problems: dict[str, list[str]] = {problem: [] for problem in (_FEW_POINTS, _NO_NUMBERS, _WRONG_LENGTH, _NOTHING)}
     for row, (entry, size) in enumerate(zip(entries, sizes.tolist(), strict=True)):
-        found, problem = _runs(entry, size) if isinstance(entry, dict) else _outline(entry)
+        shape, problem = _runs(entry, size) if isinstance(entry, dict) else _outline(entry)
         if problem:
-            odd[problem].append(places[row])
-        if found is not None:
-            values.append(found)
-            is_runs.append(isinstance(entry, dict))
-            good.append(row)
-    findings = [finding for problem, where in odd.items() for finding in Finding.of(problem, where)]
-    return Polygons.of(values, is_runs=is_runs), numpy.array(good, dtype=numpy.int64), findings
+            problems[problem].append(locations[row])
+        if shape is not None:
+            values.append(shape)
+            is_rle.append(isinstance(entry, dict))
+            readable.append(row)
+    findings = [finding for problem, found_at in problems.items() for finding in Finding.of(problem, found_at)]
+    return Polygons.from_list(values, is_rle=is_rle), numpy.array(readable, dtype=numpy.int64), findings
 
 
 def _outline(entry: Any) -> tuple[NDArray[Any] | None, str]:
@@ -77,12 +77,12 @@ def _runs(entry: dict[str, Any], size: list[int]) -> tuple[NDArray[Any] | None, 
     counts = entry.get("counts")
     try:
         runs = numpy.array(_decompressed(counts) if isinstance(counts, str) else counts, dtype=numpy.int64)
-        told = [int(side) for side in entry["size"]]
+        stated_size = [int(side) for side in entry["size"]]
     except (KeyError, TypeError, ValueError, OverflowError):
         return None, _NO_NUMBERS
-    if runs.ndim != 1 or not len(runs) or (runs < 0).any() or len(told) != 2:
+    if runs.ndim != 1 or not len(runs) or (runs < 0).any() or len(stated_size) != 2:
         return None, _NO_NUMBERS
-    if int(runs.sum()) != told[0] * told[1] or (all(size) and told != size):
+    if int(runs.sum()) != stated_size[0] * stated_size[1] or (all(size) and stated_size != size):
         return None, _WRONG_LENGTH
     return runs, ""
 

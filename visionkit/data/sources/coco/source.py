@@ -47,7 +47,7 @@ class Coco(DetectionSource):
                 split: (file, getattr(self.images, split), _image_folders(root, split, file))
                 for split, file in files.items()
             },
-            with_shapes=self.target != "boxes",
+            with_masks=self.target != "boxes",
         )
 
     def _files(self, root: Path) -> dict[str, Path]:
@@ -59,15 +59,15 @@ class Coco(DetectionSource):
                     f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
                     "relative to dataset.root."
                 )
-        found = files or _find_files(root)
-        if not found:
+        split_files = files or _find_files(root)
+        if not split_files:
             raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
-        if "train" not in found:
+        if "train" not in split_files:
             raise UserError(
-                f"dataset.root: found {', '.join(str(path) for path in found.values())}, but no file for train. "
+                f"dataset.root: found {', '.join(str(path) for path in split_files.values())}, but no file for train. "
                 "Try: dataset.annotations.train=annotations/my_train.json"
             )
-        return found
+        return split_files
 
 
 def _find_files(root: Path) -> dict[str, Path]:
@@ -84,14 +84,14 @@ def _find_files(root: Path) -> dict[str, Path]:
     unnamed = candidates.pop("", [])
     if not candidates and unnamed:
         candidates = {"train": unnamed}
-    for split, several in candidates.items():
-        if len(several) > 1:
+    for split, split_files in candidates.items():
+        if len(split_files) > 1:
             raise UserError(
                 f"dataset.root: several files may hold the annotations of {split}: "
-                f"{', '.join(str(file.relative_to(root)) for file in several)}. "
-                f"Say which: dataset.annotations.{split}={several[0].relative_to(root)}"
+                f"{', '.join(str(file.relative_to(root)) for file in split_files)}. "
+                f"Say which: dataset.annotations.{split}={split_files[0].relative_to(root)}"
             )
-    return {split: several[0] for split, several in candidates.items()}
+    return {split: split_files[0] for split, split_files in candidates.items()}
 
 
 def _image_folders(root: Path, split: str, file: Path) -> list[str]:

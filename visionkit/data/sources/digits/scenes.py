@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scene", "compose", "compose_split"]
 
-_INK = 64  # of 255: weaker pixels are the blur at a stroke's edge
-_TRIALS = 20
+_MIN_INK = 64  # of 255: weaker pixels are the blur at a stroke's edge
+_MAX_ATTEMPTS = 20
 _SPLITS = ("train", "val", "test")
 
 
@@ -57,32 +57,34 @@ def compose_split(
     from visionkit.data.annotations import Annotations
     from visionkit.data.class_masks import TensorMasks
 
-    made = [compose(pixels, digits, scenes, split=split, index=i, size=size) for i in range(getattr(scenes, split))]
-    images = torch.from_numpy(numpy.stack([scene.image for scene in made]))[:, None]
-    everything, prefix = torch.arange(len(made)), f"scenes/{split}"
+    composed = [compose(pixels, digits, scenes, split=split, index=i, size=size) for i in range(getattr(scenes, split))]
+    images = torch.from_numpy(numpy.stack([scene.image for scene in composed]))[:, None]
+    positions, prefix = torch.arange(len(composed)), f"scenes/{split}"
     if target == "mask":
         # class 0 is the ground, a digit's own number of instance leads to its class
-        masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in made]
-        known = TensorMasks(torch.from_numpy(numpy.stack(masks)))
-        return TensorDataset(images, None, everything, prefix=prefix, masks=known)
-    annotations = Annotations.join([_annotation(scene, with_shapes=target == "instances") for scene in made])
-    return TensorDataset(images, None, everything, prefix=prefix, annotations=annotations)
+        masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in composed]
+        class_masks = TensorMasks(torch.from_numpy(numpy.stack(masks)))
+        return TensorDataset(images, None, positions, prefix=prefix, masks=class_masks)
+    annotations = Annotations.join([_annotation(scene, with_masks=target == "instances") for scene in composed])
+    return TensorDataset(images, None, positions, prefix=prefix, annotations=annotations)
 
 
-def _annotation(scene: Scene, *, with_shapes: bool) -> Annotation:
+def _annotation(scene: Scene, *, with_masks: bool) -> Annotation:
     import torch
 
     from visionkit.data.annotations import Annotation
 
     boxes = torch.from_numpy(scene.boxes)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-    shapes = None
-    if with_shapes:
-        bits = [scene.instances == number for number in range(1, len(boxes) + 1)]
-        shapes = Polygons.of([run_lengths(each) for each in bits], is_runs=True)
-        area = torch.tensor([float(each.sum()) for each in bits])
+    segmentations = None
+    if with_masks:
+        instance_masks = [scene.instances == number for number in range(1, len(boxes) + 1)]
+        segmentations = Polygons.from_list(
+            [run_lengths(instance_mask) for instance_mask in instance_masks], is_rle=True
+        )
+        area = torch.tensor([float(instance_mask.sum()) for instance_mask in instance_masks])
     labels = torch.from_numpy(scene.labels)
-    return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, shapes)
+    return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, segmentations)
 
 
 def compose(
@@ -104,19 +106,19 @@ def compose(
     boxes: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for _ in range(random.randint(scenes.count[0], scenes.count[1] + 1)):
-        chosen = random.randint(len(digits))
-        ink = _digit(pixels[chosen], random, scenes.digit_size, size)
-        place = _place(ink.shape, random, boxes, scenes.overlap, size)
-        if place is None:
+        sample = random.randint(len(digits))
+        ink = _draw_digit(pixels[sample], random, scenes.digit_size, size)
+        box_position = _free_position(ink.shape, random, boxes, scenes.overlap, size)
+        if box_position is None:
             continue
-        top, left, bottom, right = place
-        ground = image[top:bottom, left:right]
-        instances[top:bottom, left:right][(ink > ground) & (ink >= _INK)] = len(boxes) + 1
-        numpy.maximum(ground, ink, out=ground)
+        top, left, bottom, right = box_position
+        background = image[top:bottom, left:right]
+        instances[top:bottom, left:right][(ink > background) & (ink >= _MIN_INK)] = len(boxes) + 1
+        numpy.maximum(background, ink, out=background)
         boxes.append((left, top, right, bottom))
-        labels.append(int(digits[chosen]))
+        labels.append(int(digits[sample]))
     for _ in range(random.randint(scenes.clutter + 1)):
-        _add_scrap(image, instances, pixels[random.randint(len(digits))], random, scenes.digit_size[0])
+        _add_clutter(image, instances, pixels[random.randint(len(digits))], random, scenes.digit_size[0])
     image += random.randint(0, 20, size, dtype=numpy.uint8)
     return Scene(
         numpy.clip(numpy.rint(image), 0, 255).astype(numpy.uint8),
@@ -126,7 +128,7 @@ def compose(
     )
 
 
-def _digit(
+def _draw_digit(
     digit: NDArray[Any], random: numpy.random.RandomState, digit_size: tuple[float, float], size: tuple[int, int]
 ) -> NDArray[Any]:
     """The ink of a digit, enlarged and cut to where there is any, float (h, w)."""
@@ -134,12 +136,12 @@ def _digit(
     width = height * random.uniform(0.85, 1.15)
     brightness = random.uniform(0.7, 1.0)
     ink = _enlarge(digit, max(4, round(height)), max(4, round(width))) * brightness
-    rows, columns = (numpy.flatnonzero((ink >= _INK).any(axis=axis)) for axis in (1, 0))
-    cut: NDArray[Any] = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return cut[: size[0], : size[1]]
+    rows, columns = (numpy.flatnonzero((ink >= _MIN_INK).any(axis=axis)) for axis in (1, 0))
+    cropped: NDArray[Any] = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return cropped[: size[0], : size[1]]
 
 
-def _place(
+def _free_position(
     shape: tuple[int, ...],
     random: numpy.random.RandomState,
     boxes: list[tuple[int, int, int, int]],
@@ -148,19 +150,19 @@ def _place(
 ) -> tuple[int, int, int, int] | None:
     """Top, left, bottom and right of a free place; None where none was found."""
     height, width = shape
-    others = numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4)
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    for _ in range(_TRIALS):
+    placed = numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4)
+    areas = (placed[:, 2:] - placed[:, :2]).prod(axis=1)
+    for _ in range(_MAX_ATTEMPTS):
         top, left = random.randint(size[0] - height + 1), random.randint(size[1] - width + 1)
-        low = numpy.maximum(others[:, :2], [left, top])
-        high = numpy.minimum(others[:, 2:], [left + width, top + height])
-        common = numpy.clip(high - low, 0, None).prod(axis=1)
-        if (common <= overlap * numpy.minimum(areas, height * width)).all():
+        low = numpy.maximum(placed[:, :2], [left, top])
+        high = numpy.minimum(placed[:, 2:], [left + width, top + height])
+        intersection = numpy.clip(high - low, 0, None).prod(axis=1)
+        if (intersection <= overlap * numpy.minimum(areas, height * width)).all():
             return top, left, top + height, left + width
     return None
 
 
-def _add_scrap(
+def _add_clutter(
     image: NDArray[Any],
     instances: NDArray[Any],
     digit: NDArray[Any],
@@ -172,20 +174,22 @@ def _add_scrap(
     row, column = random.randint(5, size=2)
     scrap = _enlarge(digit[row : row + 4, column : column + 4], side, side) * random.uniform(0.3, 0.8)
     top, left = (random.randint(length - side + 1) for length in image.shape)
-    free = instances[top : top + side, left : left + side] == 0
-    ground = image[top : top + side, left : left + side]
-    ground[free] = numpy.maximum(ground, scrap)[free]
+    is_free = instances[top : top + side, left : left + side] == 0
+    background = image[top : top + side, left : left + side]
+    background[is_free] = numpy.maximum(background, scrap)[is_free]
 
 
 def _enlarge(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Bilinear, with half-pixel centres, float (height, width)."""
-    down, across = (_weights(before, after) for before, after in zip(pixels.shape, (height, width), strict=True))
+    down, across = (
+        _weights(in_size, out_size) for in_size, out_size in zip(pixels.shape, (height, width), strict=True)
+    )
     enlarged: NDArray[Any] = down @ pixels @ across.T
     return enlarged
 
 
-def _weights(before: int, after: int) -> NDArray[Any]:
+def _weights(in_size: int, out_size: int) -> NDArray[Any]:
     """The share of each old position in each new one, (after, before)."""
-    place = numpy.clip((numpy.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
-    weights: NDArray[Any] = numpy.maximum(0, 1 - numpy.abs(place[:, None] - numpy.arange(before)))
+    source = numpy.clip((numpy.arange(out_size) + 0.5) * in_size / out_size - 0.5, 0, in_size - 1)
+    weights: NDArray[Any] = numpy.maximum(0, 1 - numpy.abs(source[:, None] - numpy.arange(in_size)))
     return weights

@@ -42,8 +42,8 @@ class Digits(Source):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     scenes: Scenes = field(default_factory=Scenes)
 
-    gives: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
-    own_size: ClassVar[int | None] = 32
+    targets: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
+    default_image_size: ClassVar[int | None] = 32
 
     def for_target(self, target: str) -> Source:
         if target not in SCENE_SIZES:
@@ -69,7 +69,7 @@ class Digits(Source):
 
         from visionkit.data.dataset import ImageDataset, TensorDataset
 
-        pixels, digits, chosen = self.divided()
+        pixels, digits, chosen = self.load_split()
         images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
         samples: dict[str, ImageDataset] = {
             split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
@@ -77,7 +77,7 @@ class Digits(Source):
         }
         return Splits(samples)
 
-    def divided(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+    def load_split(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
         """Images uint8 (1797, 8, 8), their digits int64 (1797,), and the positions of each split, int64."""
         import numpy
         from sklearn.datasets import load_digits
@@ -104,7 +104,7 @@ class DigitScenes(Source):
     digits: Digits
     target: str = "boxes"
 
-    gives: ClassVar[frozenset[str]] = frozenset(SCENE_SIZES)
+    targets: ClassVar[frozenset[str]] = frozenset(SCENE_SIZES)
 
     @property
     def name(self) -> str:
@@ -134,7 +134,7 @@ class DigitScenes(Source):
         from visionkit.data.sources.digits.scenes import compose_split
 
         self.check()
-        pixels, digits, chosen = self.digits.divided()
+        pixels, digits, chosen = self.digits.load_split()
         return Splits(
             {
                 split: compose_split(

@@ -11,7 +11,7 @@ from pathlib import Path
 from visionkit.data.images import is_image_name, walk_images
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Layout", "find_layout", "list_classes"]
+__all__ = ["Layout", "SPLIT_FOLDERS", "check_class_names", "find_layout", "list_classes"]
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -26,20 +26,20 @@ class Layout:
 
     Attributes:
         root: The folder.
-        parts: The name of each split's folder, relative to the root; ``{"train": ""}`` where the root itself holds
-            the classes.
+        split_folders: The folder of each split, relative to the root; ``{"train": ""}`` if the root itself holds the
+            class folders.
     """
 
     root: Path
-    parts: Mapping[str, str]
+    split_folders: Mapping[str, str]
 
     def path(self, split: str) -> Path:
         """The folder that holds a split's class folders."""
-        return self.root / self.parts[split]
+        return self.root / self.split_folders[split]
 
     def list_files(self, split: str, class_folder: str, *, limit: int | None = None) -> list[str]:
         """The images of one class, sorted, relative to the root with ``/`` between the parts."""
-        prefix = "/".join(part for part in (self.parts[split], class_folder) if part)
+        prefix = "/".join(part for part in (self.split_folders[split], class_folder) if part)
         return [f"{prefix}/{name}" for name in sorted(islice(walk_images(self.root / prefix), limit))]
 
 
@@ -51,32 +51,32 @@ def find_layout(root: Path) -> Layout:
             splits share one.
     """
     folders = set(_sub_folders(root))
-    parts: dict[str, str] = {}
+    split_folders: dict[str, str] = {}
     for split, names in SPLIT_FOLDERS.items():
-        found = [name for name in names if name in folders]
-        if len(found) > 1:
+        matching = [name for name in names if name in folders]
+        if len(matching) > 1:
             raise UserError(
-                f"dataset.root: '{root}' has two folders for one split, {' and '.join(found)}. Keep one of them."
+                f"dataset.root: '{root}' has two folders for one split, {' and '.join(matching)}. Keep one of them."
             )
-        if found:
-            parts[split] = found[0]
-    if not _is_divided(root, folders, parts):
+        if matching:
+            split_folders[split] = matching[0]
+    if not _has_splits(root, folders, split_folders):
         return Layout(root, {"train": ""})
-    if "train" not in parts:
+    if "train" not in split_folders:
         raise UserError(
-            f"dataset.root: '{root}' has {' and '.join(parts.values())} but no 'train' folder. Expected train/CLASS/, "
-            "val/CLASS/ and test/CLASS/, or CLASS/ alone."
+            f"dataset.root: '{root}' has {' and '.join(split_folders.values())} but no 'train' folder. Expected "
+            "train/CLASS/, val/CLASS/ and test/CLASS/, or CLASS/ alone."
         )
-    places: dict[str, str] = {}
-    for split, name in parts.items():
-        place = os.path.realpath(root / name)
-        if place in places:
+    real_paths: dict[str, str] = {}
+    for split, name in split_folders.items():
+        real_path = os.path.realpath(root / name)
+        if real_path in real_paths:
             raise UserError(
-                f"dataset.root: '{root / name}' and '{root / places[place]}' are one and the same folder, but "
+                f"dataset.root: '{root / name}' and '{root / real_paths[real_path]}' are one and the same folder, but "
                 f"{split} must not overlap with another split. Remove the link."
             )
-        places[place] = name
-    return Layout(root, parts)
+        real_paths[real_path] = name
+    return Layout(root, split_folders)
 
 
 def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
@@ -94,8 +94,8 @@ def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
     """
     names = sorted(_sub_folders(folder))
     if not names:
-        loose = sum(is_image_name(name) for name in os.listdir(folder))
-        found = f"{loose} images that lie in no sub-folder" if loose else "no sub-folders"
+        num_loose = sum(is_image_name(name) for name in os.listdir(folder))
+        found = f"{num_loose} images that lie in no sub-folder" if num_loose else "no sub-folders"
         raise UserError(
             f"dataset.root: '{folder}' should hold one sub-folder of images per class; found {found}. "
             f"Expected '{folder}/CLASS/image.jpg'."
@@ -110,19 +110,19 @@ def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in set(empty)], empty
 
 
-def check_known(classes: list[str], trained: list[str], *, folder: Path) -> None:
+def check_class_names(classes: list[str], train_classes: list[str], *, folder: Path) -> None:
     """Make sure that a split holds no class which the training split lacks.
 
     Raises:
         UserError: If it does; the message names the classes and the nearest known one.
     """
-    unknown = [name for name in classes if name not in set(trained)]
+    unknown = [name for name in classes if name not in set(train_classes)]
     if unknown:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise UserError(
             f"dataset.root: '{folder}' has classes that train lacks: {', '.join(unknown[:5])}{more}."
-            f"{did_you_mean(unknown[0], trained)} Expected the {len(trained)} classes of train, spelled alike. "
-            "Rename or remove those folders, or add training images."
+            f"{did_you_mean(unknown[0], train_classes)} Expected the {len(train_classes)} classes of train, spelled "
+            "alike. Rename or remove those folders, or add training images."
         )
 
 
@@ -131,10 +131,10 @@ def _sub_folders(folder: Path) -> list[str]:
         return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
 
 
-def _is_divided(root: Path, folders: set[str], parts: Mapping[str, str]) -> bool:
+def _has_splits(root: Path, folders: set[str], split_folders: Mapping[str, str]) -> bool:
     """A class may be called 'train': its folder holds images, and other classes lie beside it."""
-    if not parts:
+    if not split_folders:
         return False
-    if any(_sub_folders(root / name) for name in parts.values()):
+    if any(_sub_folders(root / name) for name in split_folders.values()):
         return True
-    return folders == set(parts.values())
+    return folders == set(split_folders.values())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
-from visionkit.data.sources.folder.layout import Layout, check_known, find_layout, list_classes
+from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
 from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
 from visionkit.errors import UserError
 
@@ -56,9 +56,9 @@ class Folder(Source):
         layout = self._layout()
         classes, _ = self._classes(layout, strict=strict)
         self.describe(self._display_names(classes), in_channels=self.in_channels)
-        if "val" not in layout.parts:
-            parts = self._parts(layout)
-            sizes = {name: len(layout.list_files("train", name, limit=len(parts) + 1)) for name in classes}
+        if "val" not in layout.split_folders:
+            fractions = self._held_out_fractions(layout)
+            sizes = {name: len(layout.list_files("train", name, limit=len(fractions) + 1)) for name in classes}
             self._check_sizes(sizes, layout)
 
     def info(self) -> DataInfo:
@@ -73,26 +73,32 @@ class Folder(Source):
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         layout = self._layout()
         classes, notes = self._classes(layout, strict=strict)
-        files = {split: self._list(layout, split, classes) for split in layout.parts}
-        record = None
-        if "val" not in layout.parts:
+        files = {split: self._list_files(layout, split, classes) for split in layout.split_folders}
+        saved_splits = None
+        if "val" not in layout.split_folders:
             if saved is None:
-                divided = self._divide(layout, classes, files["train"], seed=seed)
+                generated = self._random_splits(layout, classes, files["train"], seed=seed)
             else:
-                names, newer = restore_splits(saved, files["train"], dataset=self.name, root=str(self.root))
-                divided = {split: {name: files["train"][name] for name in listed} for split, listed in names.items()}
-                notes += newer
-            files |= divided
-            record = {split: list(divided[split]) for split in divided}
-            what = "all images" if layout.parts["train"] == "" else "train"
+                names, restore_notes = restore_splits(saved, files["train"], dataset=self.name, root=str(self.root))
+                generated = {
+                    split: {name: files["train"][name] for name in split_names} for split, split_names in names.items()
+                }
+                notes += restore_notes
+            files |= generated
+            saved_splits = {split: list(generated[split]) for split in generated}
+            origin = "all images" if layout.split_folders["train"] == "" else "train"
             for split in ("val", "test"):
-                if split in divided:
-                    total = sum(map(len, divided.values()))
-                    notes.append(f"{split} held out of {what}: {len(divided[split])} of {total}")
-        return self._splits(layout, files, record, notes)
+                if split in generated:
+                    total = sum(map(len, generated.values()))
+                    notes.append(f"{split} held out of {origin}: {len(generated[split])} of {total}")
+        return self._make_splits(layout, files, saved_splits, notes)
 
-    def _splits(
-        self, layout: Layout, files: Mapping[str, Mapping[str, int]], record: dict[str, Any] | None, notes: list[str]
+    def _make_splits(
+        self,
+        layout: Layout,
+        files: Mapping[str, Mapping[str, int]],
+        saved_splits: dict[str, Any] | None,
+        notes: list[str],
     ) -> Splits:
         import torch
 
@@ -108,7 +114,7 @@ class Folder(Source):
             for split in ("train", "val", "test")
             if split in files
         }
-        return Splits(samples, record, notes)
+        return Splits(samples, saved_splits, notes)
 
     def _layout(self) -> Layout:
         return find_layout(existing_root(self.root, name=self.name, expected=self.expected))
@@ -124,12 +130,12 @@ class Folder(Source):
                 f"dataset.root: '{layout.path('train')}' has {len(classes)} class folder(s) with images"
                 f"{f' ({classes[0]})' if classes else ''}; at least 2 are needed. Expected {self.expected}."
             )
-        for split in layout.parts:
+        for split in layout.split_folders:
             if split == "train":
                 continue
-            found, _ = list_classes(layout.path(split), strict=strict)
-            check_known(found, classes, folder=layout.path(split))
-            if not found:
+            split_classes, _ = list_classes(layout.path(split), strict=strict)
+            check_class_names(split_classes, classes, folder=layout.path(split))
+            if not split_classes:
                 raise UserError(
                     f"dataset.root: no images in '{layout.path(split)}'. Fill it, or remove it and let "
                     "visionkit hold images out of train."
@@ -139,7 +145,7 @@ class Folder(Source):
     def _display_names(self, classes: list[str]) -> tuple[str, ...]:
         return tuple(classes)
 
-    def _list(self, layout: Layout, split: str, classes: list[str]) -> dict[str, int]:
+    def _list_files(self, layout: Layout, split: str, classes: list[str]) -> dict[str, int]:
         """File names relative to the root, each with its class id."""
         return {
             name: label
@@ -148,20 +154,20 @@ class Folder(Source):
             for name in layout.list_files(split, folder)
         }
 
-    def _parts(self, layout: Layout) -> dict[str, float]:
+    def _held_out_fractions(self, layout: Layout) -> dict[str, float]:
         parts = {"val": self.val_fraction}
-        if layout.parts["train"] == "" or "test" not in layout.parts:
+        if layout.split_folders["train"] == "" or "test" not in layout.split_folders:
             parts = {"test": self.test_fraction, **parts}
         return {name: fraction for name, fraction in parts.items() if fraction > 0}
 
     def _check_sizes(self, sizes: Mapping[str, int], layout: Layout) -> None:
-        parts = list(self._parts(layout))
+        parts = list(self._held_out_fractions(layout))
         advice = "Add images, remove the class, or divide them yourself into train/, val/ and test/."
         if "test" in parts:
             advice += " Or make no test split: dataset.test_fraction=0"
         check_class_sizes(sizes, parts, where=f"dataset.root '{layout.path('train')}'", advice=advice)
 
-    def _divide(
+    def _random_splits(
         self, layout: Layout, classes: list[str], files: Mapping[str, int], *, seed: int
     ) -> dict[str, dict[str, int]]:
         import numpy
@@ -169,7 +175,9 @@ class Folder(Source):
         counts = Counter(files.values())
         self._check_sizes({name: counts[label] for label, name in enumerate(classes)}, layout)
         names = list(files)
-        parts = {part: round(fraction * len(names)) for part, fraction in self._parts(layout).items()}
+        parts = {part: round(fraction * len(names)) for part, fraction in self._held_out_fractions(layout).items()}
         seed = seed if self.split_seed is None else self.split_seed
-        chosen = hold_out(numpy.array(list(files.values())), parts, seed=seed)
-        return {split: {names[i]: files[names[i]] for i in positions} for split, positions in chosen.items()}
+        positions_by_split = hold_out(numpy.array(list(files.values())), parts, seed=seed)
+        return {
+            split: {names[i]: files[names[i]] for i in positions} for split, positions in positions_by_split.items()
+        }

@@ -21,10 +21,11 @@ class ImageNet(Folder):
 
     def _layout(self) -> Layout:
         layout = super()._layout()
-        if not {"train", "val"} <= set(layout.parts):
+        if not {"train", "val"} <= set(layout.split_folders):
+            missing = "train" if layout.split_folders["train"] == "" else "val"
             raise UserError(
-                f"dataset.root: '{self.root}' has no {'train' if layout.parts['train'] == '' else 'val'} folder. "
-                f"Expected {self.expected}. For another layout: dataset=folder"
+                f"dataset.root: '{self.root}' has no {missing} folder. Expected {self.expected}. "
+                "For another layout: dataset=folder"
             )
         return layout
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from visionkit.data.mask_values import ValueTable, code_of, colour_of
+from visionkit.data.mask_values import ValueTable, encode_colour, format_colour
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
 __all__ = ["ClassMap", "MaskClasses", "describe_values", "resolve_classes"]
 
-_SHOWN = 12
+_MAX_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ClassMap:
     """What each value of masks means, as ``dataset.class_map`` says.
 
     Attributes:
-        names: The class of each id or `code_of` a colour; None where it is ignored.
+        names: The class of each id or `encode_colour` a colour; None where it is ignored.
         coloured: Whether values are colours.
     """
 
@@ -37,10 +37,10 @@ class ClassMap:
         ids = {int(key): name for key, name in class_map.items() if key.strip().isdecimal() and int(key) < 1 << 16}
         colours = {code: name for key, name in class_map.items() if (code := _colour(key)) is not None}
         if len(ids) + len(colours) < len(class_map) or (ids and colours):
-            odd = next((key for key in class_map if not key.strip().isdecimal() and _colour(key) is None), None)
+            invalid = next((key for key in class_map if not key.strip().isdecimal() and _colour(key) is None), None)
             raise UserError(
                 f"dataset.class_map: expected ids or colours as keys, all of one kind, found "
-                f"{describe(odd if odd is not None else list(class_map))}. "
+                f"{describe(invalid if invalid is not None else list(class_map))}. "
                 "Try: dataset.class_map={0: sky, 1: road} or dataset.class_map={'128,64,128': road}"
             )
         return cls(colours or ids, bool(colours))
@@ -53,22 +53,22 @@ class MaskClasses:
     Attributes:
         names: In the order of the class ids.
         table: Which class each value means.
-        silent: Values that are ignored because somebody says so; others without a class are odd.
+        ignored: Values that are ignored because somebody says so; others without a class are odd.
         notes: What a person should know.
     """
 
     names: tuple[str, ...]
     table: ValueTable
-    silent: frozenset[int]
+    ignored: frozenset[int]
     notes: tuple[str, ...] = ()
 
-    def odd(self, values: Collection[int]) -> list[int]:
+    def unknown_values(self, values: Collection[int]) -> list[int]:
         """The values that have no class and are not ignored on purpose."""
-        return sorted(set(values) - set(self.table.classes) - self.silent)
+        return sorted(set(values) - set(self.table.classes) - self.ignored)
 
 
 def resolve_classes(
-    found: Collection[int],
+    train_values: Collection[int],
     *,
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
@@ -87,66 +87,68 @@ def resolve_classes(
         UserError: If the names, the map and the values do not go together, no value is one of a class, or there are
             more classes than one byte holds, or fewer than two.
     """
-    silent = frozenset({IGNORE_INDEX, *ignore_ids})
+    ignored = frozenset({IGNORE_INDEX, *ignore_ids})
     notes: tuple[str, ...] = ()
-    binary = set(found) == {0, IGNORE_INDEX} and IGNORE_INDEX not in ignore_ids
+    binary = set(train_values) == {0, IGNORE_INDEX} and IGNORE_INDEX not in ignore_ids
     if class_map is not None:
         _check_binary(class_map, binary=binary)
-        names, meanings = _mapped(class_map, classes)
-        silent |= {value for value, name in class_map.names.items() if name is None}
-        silent -= set(meanings)
+        names, class_ids = _names_from_map(class_map, classes)
+        ignored |= {value for value, name in class_map.names.items() if name is None}
+        ignored -= set(class_ids)
     elif binary:
-        names, notes = _binary(classes)
-        meanings = {0: 0, IGNORE_INDEX: 1}
+        names, notes = _binary_names(classes)
+        class_ids = {0: 0, IGNORE_INDEX: 1}
     elif classes is not None:
         _check_ignored(classes, ignore_ids)
-        places = [value for value, name in enumerate(classes) if name is not None]
+        class_values = [value for value, name in enumerate(classes) if name is not None]
         names = tuple(name for name in classes if name is not None)
-        meanings = {value: label for label, value in enumerate(places)}
-        silent |= set(range(len(classes))) - set(places)
+        class_ids = {value: label for label, value in enumerate(class_values)}
+        ignored |= set(range(len(classes))) - set(class_values)
     else:
-        places = sorted(set(found) - silent)
-        names, meanings = tuple(map(str, places)), {value: label for label, value in enumerate(places)}
+        class_values = sorted(set(train_values) - ignored)
+        names, class_ids = tuple(map(str, class_values)), {value: label for label, value in enumerate(class_values)}
     _check_names(names)
     coloured = class_map is not None and class_map.coloured
-    seen = {meanings[value] for value in found if value in meanings}
-    if not seen:
+    present = {class_ids[value] for value in train_values if value in class_ids}
+    if not present:
         raise UserError(
             f"dataset.masks: nothing to train on: the training masks hold "
-            f"{describe_values(sorted(found), coloured=coloured)}, and none of that is a class. Expected "
-            f"{describe_values(list(meanings), coloured=coloured)} in some. With dataset=masks, "
+            f"{describe_values(sorted(train_values), coloured=coloured)}, and none of that is a class. Expected "
+            f"{describe_values(list(class_ids), coloured=coloured)} in some. With dataset=masks, "
             "dataset.class_map={VALUE: NAME} says what each value means."
         )
-    unseen = [name for label, name in enumerate(names) if label not in seen]
-    if unseen:
-        notes = (*notes, f"{len(unseen)} class(es) without a pixel in any training mask: {_some(unseen)}")
-    return MaskClasses(names, ValueTable(meanings, coloured), silent, notes)
+    absent = [name for label, name in enumerate(names) if label not in present]
+    if absent:
+        notes = (*notes, f"{len(absent)} class(es) without a pixel in any training mask: {_shorten(absent)}")
+    return MaskClasses(names, ValueTable(class_ids, coloured), ignored, notes)
 
 
-def _mapped(class_map: ClassMap, classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], dict[int, int]]:
+def _names_from_map(
+    class_map: ClassMap, classes: Sequence[str | None] | None
+) -> tuple[tuple[str, ...], dict[int, int]]:
     named = [name for name in dict.fromkeys(class_map.names.values()) if name is not None]
     names = tuple(name for name in classes if name is not None) if classes is not None else tuple(named)
     unknown = [name for name in named if name not in names]
     if unknown:
         raise UserError(
-            f"dataset.class_map: '{unknown[0]}' is none of dataset.classes ({_some(names)})."
+            f"dataset.class_map: '{unknown[0]}' is none of dataset.classes ({_shorten(names)})."
             f"{did_you_mean(unknown[0], names)}"
         )
-    lost = [name for name in names if name not in named]
-    if lost:
+    unmapped = [name for name in names if name not in named]
+    if unmapped:
         raise UserError(
-            f"dataset.class_map: no value means '{lost[0]}', one of dataset.classes. Expected a value for each class. "
-            f"Try: dataset.classes=null"
+            f"dataset.class_map: no value means '{unmapped[0]}', one of dataset.classes. Expected a value for each "
+            f"class. Try: dataset.classes=null"
         )
     return names, {value: names.index(name) for value, name in class_map.names.items() if name is not None}
 
 
-def _binary(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _binary_names(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = tuple(name for name in classes if name is not None) if classes is not None else ("background", "foreground")
     if len(names) != 2:
         raise UserError(
             f"dataset.classes: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
-            f"{len(names)} classes are given: {_some(names)}. Expected two. "
+            f"{len(names)} classes are given: {_shorten(names)}. Expected two. "
             "Try: dataset.classes=[background,object]"
         )
     return names, (f"masks hold 0 and 255: read as {names[0]} and {names[1]}",)
@@ -177,9 +179,9 @@ def _check_names(names: Sequence[str]) -> None:
             f"dataset.classes: {len(names)} classes, but a mask has room for {MAX_CLASSES} and the ignored pixels. "
             "Expected fewer: join some with dataset.class_map. Masks saved as JPEG have such values by accident."
         )
-    twice = next((name for row, name in enumerate(names) if name in names[:row]), None)
-    if twice is not None:
-        raise UserError(f"dataset.classes: '{twice}' is there twice. Expected a name of its own for each class.")
+    duplicate = next((name for row, name in enumerate(names) if name in names[:row]), None)
+    if duplicate is not None:
+        raise UserError(f"dataset.classes: '{duplicate}' is there twice. Expected a name of its own for each class.")
     if len(names) < 2:
         raise UserError(
             f"dataset.classes: found {len(names)} class(es) in the training masks{f' ({names[0]})' if names else ''}, "
@@ -196,15 +198,15 @@ def _colour(key: str) -> int | None:
             return None
     parts = [part.strip() for part in text.strip("()[]").split(",")]
     if len(parts) == 3 and all(part.isdecimal() and int(part) < 256 for part in parts):
-        return code_of(*map(int, parts))
+        return encode_colour(*map(int, parts))
     return None
 
 
 def describe_values(values: Sequence[int], *, coloured: bool) -> str:
     """Values as a person would write them, the first ones of many."""
-    return _some([f"'{colour_of(value)}'" if coloured else str(value) for value in values])
+    return _shorten([f"'{format_colour(value)}'" if coloured else str(value) for value in values])
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
+def _shorten(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+    return f"{', '.join(names[:_MAX_SHOWN])}{more}"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.images import read_size
-from visionkit.data.mask_values import found_values, is_coloured
-from visionkit.data.sources.annotations import ParsedDataset, existing_images
+from visionkit.data.mask_values import is_coloured, unique_values
+from visionkit.data.sources.annotations import ParsedDataset, list_images
 from visionkit.data.sources.masks.classes import MaskClasses, describe_values
 from visionkit.errors import UserError
 
@@ -32,20 +32,20 @@ class MaskedImages:
     Attributes:
         names: Of the images, relative to the root, with ``/`` between the parts.
         masks: Of their masks, in the same order.
-        classed: bool (N,), which masks have a pixel of a class at all.
+        has_class: bool (N,), which masks have a pixel of a class at all.
     """
 
     names: Sequence[str]
     masks: Sequence[str]
-    classed: NDArray[Any]
+    has_class: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def select(self, positions: NDArray[Any]) -> MaskedImages:
         """The images at these positions, int64 (M,), in this order."""
-        names, masks = ([each[i] for i in positions] for each in (self.names, self.masks))
-        return MaskedImages(names, masks, self.classed[positions])
+        names, masks = ([column[i] for i in positions] for column in (self.names, self.masks))
+        return MaskedImages(names, masks, self.has_class[positions])
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,28 @@ def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, 
     Raises:
         UserError: If a folder is empty, or there is no pair at all.
     """
-    found, there = (_by_stem(root, folder, findings) for folder in (images, masks))
-    for folder, files, what in ((images, found, "images"), (masks, there, "masks")):
+    image_files, mask_files = (_by_stem(root, folder, findings) for folder in (images, masks))
+    for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
         if not files:
-            raise UserError(f"dataset.{what}: no {what} in '{root / folder}'. Expected image files there.")
-    cut = {stem.removesuffix(mask_suffix): name for stem, name in there.items() if stem.endswith(mask_suffix)}
-    paired = [stem for stem in found if stem in cut]
-    if not paired:
+            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.")
+    masks_by_stem = {
+        stem.removesuffix(mask_suffix): name for stem, name in mask_files.items() if stem.endswith(mask_suffix)
+    }
+    common_stems = [stem for stem in image_files if stem in masks_by_stem]
+    if not common_stems:
         raise UserError(
-            f"dataset.masks: none of the {len(found)} images in '{root / images}' has a mask of its own name in "
-            f"'{root / masks}': found the image '{next(iter(found.values()))}' and the mask "
-            f"'{next(iter(there.values()))}'. Expected the same names, but for the ending; what masks have "
+            f"dataset.masks: none of the {len(image_files)} images in '{root / images}' has a mask of its own name in "
+            f"'{root / masks}': found the image '{next(iter(image_files.values()))}' and the mask "
+            f"'{next(iter(mask_files.values()))}'. Expected the same names, but for the ending; what masks have "
             "more is said by dataset.mask_suffix=_mask"
         )
-    findings += Finding.of("image(s) without a mask", [name for stem, name in found.items() if stem not in cut])
-    findings += Finding.of("mask(s) for a missing image", [name for stem, name in cut.items() if stem not in found])
-    return [(found[stem], cut[stem]) for stem in paired]
+    findings += Finding.of(
+        "image(s) without a mask", [name for stem, name in image_files.items() if stem not in masks_by_stem]
+    )
+    findings += Finding.of(
+        "mask(s) for a missing image", [name for stem, name in masks_by_stem.items() if stem not in image_files]
+    )
+    return [(image_files[stem], masks_by_stem[stem]) for stem in common_stems]
 
 
 def read_pairs(
@@ -96,7 +102,7 @@ def read_pairs(
     findings: list[Finding],
     *,
     coloured: bool,
-    settle: Callable[[Collection[int]], MaskClasses],
+    resolve: Callable[[Collection[int]], MaskClasses],
 ) -> ParsedMasks:
     """Look through all masks.
 
@@ -105,45 +111,45 @@ def read_pairs(
         pairs: Images and masks of each split.
         findings: What was odd so far.
         coloured: Whether the masks' values are colours.
-        settle: Makes classes of the values that the training masks hold.
+        resolve: Makes classes of the values that the training masks hold.
 
     Raises:
-        UserError: If no pair of a split is left, or as ``settle``.
+        UserError: If no pair of a split is left, or as ``resolve``.
     """
-    kept: dict[str, list[Pair]] = {}
+    readable: dict[str, list[Pair]] = {}
     values: dict[str, frozenset[int]] = {}
-    for split, some in pairs.items():
-        looks = _look_at_all(root, some, coloured=coloured)
-        good = [pair for pair, look in zip(some, looks, strict=True) if not look.problem]
-        problems = dict.fromkeys(look.problem for look in looks if look.problem)
-        odd = [
+    for split, split_pairs in pairs.items():
+        contents = _read_all(root, split_pairs, coloured=coloured)
+        readable_pairs = [pair for pair, content in zip(split_pairs, contents, strict=True) if not content.problem]
+        problems = dict.fromkeys(content.problem for content in contents if content.problem)
+        split_findings = [
             finding
             for problem in problems
-            for finding in Finding.of(problem, [look.place for look in looks if look.problem == problem])
+            for finding in Finding.of(problem, [content.location for content in contents if content.problem == problem])
         ]
-        findings += odd
-        if not good:
+        findings += split_findings
+        if not readable_pairs:
             raise UserError(
-                f"dataset.masks: nothing is left of the {len(some)} images of {split}:"
-                f"{''.join(f' {finding.note}.' for finding in odd)} {_remedy(problems)}".rstrip()
+                f"dataset.masks: nothing is left of the {len(split_pairs)} images of {split}:"
+                f"{''.join(f' {finding.note}.' for finding in split_findings)} {_remedy(problems)}".rstrip()
             )
-        kept[split] = good
-        values |= {pair[1]: look.values for pair, look in zip(some, looks, strict=True)}
-    classes = settle(frozenset().union(*(values[mask] for _, mask in kept["train"])))
-    outside = [
-        f"{mask} ({describe_values(strange, coloured=coloured)})"
-        for good in kept.values()
-        for _, mask in good
-        if (strange := classes.odd(values[mask]))
+        readable[split] = readable_pairs
+        values |= {pair[1]: content.values for pair, content in zip(split_pairs, contents, strict=True)}
+    classes = resolve(frozenset().union(*(values[mask] for _, mask in readable["train"])))
+    outside_classes = [
+        f"{mask} ({describe_values(unknown, coloured=coloured)})"
+        for readable_pairs in readable.values()
+        for _, mask in readable_pairs
+        if (unknown := classes.unknown_values(values[mask]))
     ]
-    findings += Finding.of("mask(s) with values outside the classes", outside, remedy="ignored there")
+    findings += Finding.of("mask(s) with values outside the classes", outside_classes, remedy="ignored there")
     splits = {
         split: MaskedImages(
-            [image for image, _ in good],
-            [mask for _, mask in good],
-            numpy.array([not classes.table.classes.keys().isdisjoint(values[mask]) for _, mask in good]),
+            [image for image, _ in readable_pairs],
+            [mask for _, mask in readable_pairs],
+            numpy.array([not classes.table.classes.keys().isdisjoint(values[mask]) for _, mask in readable_pairs]),
         )
-        for split, good in kept.items()
+        for split, readable_pairs in readable.items()
     }
     return ParsedMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)
 
@@ -155,33 +161,33 @@ _INDEXED = "index mask(s) where colours are expected"
 
 
 @dataclass(frozen=True)
-class _Look:
+class _PairContent:
     """What a glance at a pair shows: the mask's values, or what is wrong and where."""
 
     values: frozenset[int] = frozenset()
     problem: str = ""
-    place: str = ""
+    location: str = ""
 
 
-def _look_at_all(root: Path, pairs: Sequence[Pair], *, coloured: bool) -> list[_Look]:
+def _read_all(root: Path, pairs: Sequence[Pair], *, coloured: bool) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda pair: _look(root, *pair, coloured=coloured), pairs))
+        return list(pool.map(lambda pair: _read_pair(root, *pair, coloured=coloured), pairs))
 
 
-def _look(root: Path, image: str, mask: str, *, coloured: bool) -> _Look:
+def _read_pair(root: Path, image: str, mask: str, *, coloured: bool) -> _PairContent:
     try:
         height, width = read_size(root / image)
         kind = is_coloured(root / mask)
-        size, values = found_values(root / mask, coloured=bool(kind) or (coloured and kind is None))
+        size, values = unique_values(root / mask, coloured=bool(kind) or (coloured and kind is None))
     except UserError as error:
-        return _Look(problem=_UNREADABLE, place=f"{mask} ({error})")
+        return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
     if kind is not None and kind != coloured:
-        few = describe_values(sorted(values)[:4], coloured=kind)
-        return _Look(problem=_COLOURED if kind else _INDEXED, place=f"{mask} (values {few})")
+        examples = describe_values(sorted(values)[:4], coloured=kind)
+        return _PairContent(problem=_COLOURED if kind else _INDEXED, location=f"{mask} (values {examples})")
     if size != (height, width):
-        place = f"{mask} is {size[1]}x{size[0]}, {image} {width}x{height} (width x height)"
-        return _Look(problem=_SIZES, place=place)
-    return _Look(values)
+        location = f"{mask} is {size[1]}x{size[0]}, {image} {width}x{height} (width x height)"
+        return _PairContent(problem=_SIZES, location=location)
+    return _PairContent(values)
 
 
 def _remedy(problems: Collection[str]) -> str:
@@ -195,9 +201,9 @@ def _remedy(problems: Collection[str]) -> str:
 def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
     """The images below a folder: the path in the folder without its ending, to the path from the root."""
     stems: dict[str, str] = {}
-    twice = []
-    for inner, name in existing_images(root, folder).items():
+    duplicates = []
+    for inner, name in list_images(root, folder).items():
         if stems.setdefault(os.path.splitext(inner)[0], name) != name:
-            twice.append(name)
-    findings += Finding.of("file(s) named like another but for the ending", twice)
+            duplicates.append(name)
+    findings += Finding.of("file(s) named like another but for the ending", duplicates)
     return stems

@@ -54,7 +54,7 @@ class MaskSource(SplitFiles):
     class_map: dict[str, str | None] | None = None
     ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...] = ()
 
-    gives: ClassVar[frozenset[str]] = frozenset({"mask"})
+    targets: ClassVar[frozenset[str]] = frozenset({"mask"})
 
     @abstractmethod
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
@@ -67,13 +67,13 @@ class MaskSource(SplitFiles):
     def read(self) -> ParsedMasks:
         findings: list[Finding] = []
         root, pairs = self.pairs(findings)
-        class_map = self.meanings
+        class_map = self.parsed_class_map
         return read_pairs(
             root,
             pairs,
             findings,
             coloured=class_map is not None and class_map.coloured,
-            settle=lambda values: resolve_classes(
+            resolve=lambda values: resolve_classes(
                 values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
             ),
         )
@@ -81,21 +81,21 @@ class MaskSource(SplitFiles):
     def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
         """Where no pixel counts, nothing is learnt from train, and no epoch is better than another in val."""
         for split in ("train", "val"):
-            if not splits[split].classed.any():
+            if not splits[split].has_class.any():
                 raise UserError(
                     f"dataset '{self.name}': no pixel of any class in the {len(splits[split])} mask(s) of {split} in "
                     f"'{self.root}': all are ignored. Expected some in train and in val. {remedy}"
                 )
-        if "test" in splits and not splits["test"].classed.any():
+        if "test" in splits and not splits["test"].has_class.any():
             return ["no pixel of any class in the masks of test: all are ignored, and nothing can be scored"]
         return []
 
-    def make_dataset(self, found: Any, images: MaskedImages) -> FileDataset:
+    def make_dataset(self, parsed: Any, images: MaskedImages) -> FileDataset:
         from visionkit.data.class_masks import MaskFiles
         from visionkit.data.dataset import FileDataset
 
-        masks = MaskFiles(found.root, images.masks, found.classes.table)
-        return FileDataset(found.root, images.names, in_channels=self.in_channels, masks=masks)
+        masks = MaskFiles(parsed.root, images.masks, parsed.classes.table)
+        return FileDataset(parsed.root, images.names, in_channels=self.in_channels, masks=masks)
 
     @property
     def names(self) -> tuple[str | None, ...] | None:
@@ -103,7 +103,7 @@ class MaskSource(SplitFiles):
         return self.classes
 
     @cached_property
-    def meanings(self) -> ClassMap | None:
+    def parsed_class_map(self) -> ClassMap | None:
         """What each value of the masks means, as ``class_map`` says.
 
         Raises:
@@ -130,7 +130,7 @@ class Masks(MaskSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.meanings  # a mistake in it is found now
+        _ = self.parsed_class_map  # a mistake in it is found now
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
         root = existing_root(self.root, name=self.name, expected=self.expected)
@@ -143,19 +143,25 @@ class Masks(MaskSource):
     def _folders(self, root: Path) -> dict[str, tuple[str, str]]:
         """The folders of images and masks of each split, relative to the root."""
         if isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths):
-            return self._given(root)
+            return self._configured_folders(root)
         images, masks = (
-            _base(root, given, names, key=key)
+            _find_folder(root, given, names, key=key)
             for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
         )
         if images is None and masks is None:
-            found = {split: f for split, names in SPLIT_FOLDERS.items() for f in names if (root / f).is_dir()}
-            inside = {
-                split: (_base(root / f, None, _IMAGES, key="images"), _base(root / f, None, _MASKS, key="masks"))
-                for split, f in found.items()
+            split_folders = {split: f for split, names in SPLIT_FOLDERS.items() for f in names if (root / f).is_dir()}
+            nested = {
+                split: (
+                    _find_folder(root / f, None, _IMAGES, key="images"),
+                    _find_folder(root / f, None, _MASKS, key="masks"),
+                )
+                for split, f in split_folders.items()
             }
-            if "train" in inside and all(image and mask for image, mask in inside.values()):
-                return {split: (f"{found[split]}/{a}", f"{found[split]}/{b}") for split, (a, b) in inside.items()}
+            if "train" in nested and all(image and mask for image, mask in nested.values()):
+                return {
+                    split: (f"{split_folders[split]}/{a}", f"{split_folders[split]}/{b}")
+                    for split, (a, b) in nested.items()
+                }
         if images is None or masks is None:
             missing, names = ("images", _IMAGES) if images is None else ("masks", _MASKS)
             raise UserError(
@@ -164,7 +170,7 @@ class Masks(MaskSource):
             )
         return _splits_in(root, images, masks)
 
-    def _given(self, root: Path) -> dict[str, tuple[str, str]]:
+    def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
         folders: dict[str, tuple[str, str]] = {}
         for split in SPLIT_FOLDERS:
             pair = tuple(
@@ -182,7 +188,7 @@ class Masks(MaskSource):
         return folders
 
 
-def _base(root: Path, given: str | None, names: tuple[str, ...], *, key: str) -> str | None:
+def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: str) -> str | None:
     """The folder of all images or of all masks, relative to the root, if there is one."""
     if given is None:
         return next((name for name in names if (root / name).is_dir()), None)
@@ -205,9 +211,9 @@ def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]
         if pair == [None, None]:
             continue
         if None in pair:
-            there = pair[0] or pair[1]
+            existing = pair[0] or pair[1]
             raise UserError(
-                f"dataset.root: there is a folder '{there}', but no such folder in "
+                f"dataset.root: there is a folder '{existing}', but no such folder in "
                 f"'{root / (masks if pair[0] else images)}'. Expected {split} in both."
             )
         folders[split] = (str(pair[0]), str(pair[1]))

@@ -27,7 +27,7 @@ __all__ = ["Cifar10", "Cifar100", "FashionMnist", "Mnist"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionSet(Source):
+class TorchvisionSource(Source):
     """A set that torchvision downloads and reads.
 
     Attributes:
@@ -44,7 +44,7 @@ class TorchvisionSet(Source):
     split_seed: Annotated[int, Field(ge=0)] = 0
     fit: Literal["pad", "resize"] = "resize"
 
-    class_in_torchvision: ClassVar[str]
+    torchvision_class: ClassVar[str]
     folder: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
     archive: ClassVar[str] = ""
@@ -62,41 +62,41 @@ class TorchvisionSet(Source):
 
     def check(self, *, strict: bool = False) -> None:
         self.info()
-        missing = self._missing()
+        missing = self._missing_files()
         if not missing or self.download:
             return
-        home = self._home
-        packed = [name for name in missing if home.joinpath(f"{name}.gz").is_file()]
+        folder = self._folder_path
+        packed = [name for name in missing if folder.joinpath(f"{name}.gz").is_file()]
         if packed and len(packed) == len(missing):
             raise UserError(
-                f"dataset '{self.name}': the files in '{home}' are still packed: found {packed[0]}.gz, expected "
-                f"{packed[0]}. Unpack them: gunzip -k {home}/*.gz (in a copy of the folder if it is read-only)"
+                f"dataset '{self.name}': the files in '{folder}' are still packed: found {packed[0]}.gz, expected "
+                f"{packed[0]}. Unpack them: gunzip -k {folder}/*.gz (in a copy of the folder if it is read-only)"
             )
-        beside = f" (or {self.archive}, unpacked, in '{self._root}')" if self.archive else ""
+        archive_hint = f" (or {self.archive}, unpacked, in '{self._root}')" if self.archive else ""
         raise UserError(
-            f"dataset '{self.name}' is not in '{self._root}': '{home}' lacks {', '.join(missing)}{beside}. "
+            f"dataset '{self.name}' is not in '{self._root}': '{folder}' lacks {', '.join(missing)}{archive_hint}. "
             "Let it be downloaded: dataset.download=true. Or say where it is: dataset.root=path"
         )
 
     def prepare(self) -> None:
-        if not self._missing() or not self.download:
+        if not self._missing_files() or not self.download:
             return
         from torchvision import datasets
 
         try:
             with contextlib.redirect_stdout(sys.stderr):
-                getattr(datasets, self.class_in_torchvision)(str(self._root), download=True)
+                getattr(datasets, self.torchvision_class)(str(self._root), download=True)
         except Exception as error:
             raise UserError(
                 f"dataset '{self.name}' could not be downloaded into '{self._root}': {error}. Without a network, put "
-                f"the files there by hand: '{self._home}' must hold {', '.join(self.files)}"
+                f"the files there by hand: '{self._folder_path}' must hold {', '.join(self.files)}"
                 f"{f', unpacked from {self.archive}' if self.archive else ''}."
             ) from None
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         from visionkit.data.dataset import ImageDataset, TensorDataset
 
-        if self._missing():
+        if self._missing_files():
             self.check()
             self.prepare()
         images, labels = self._read(train=True)
@@ -108,9 +108,9 @@ class TorchvisionSet(Source):
             )
         import torch
 
-        chosen = hold_out(labels.numpy(), {"val": self.val_size}, seed=self.split_seed)
+        positions = hold_out(labels.numpy(), {"val": self.val_size}, seed=self.split_seed)
         samples: dict[str, ImageDataset] = {
-            split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="train")
+            split: TensorDataset(images, labels, torch.from_numpy(positions[split]), prefix="train")
             for split in ("train", "val")
         }
         samples["test"] = TensorDataset(test_images, test_labels, torch.arange(len(test_labels)), prefix="test")
@@ -126,16 +126,16 @@ class TorchvisionSet(Source):
         return Path(self.root).expanduser()
 
     @property
-    def _home(self) -> Path:
+    def _folder_path(self) -> Path:
         return self._root / self.folder
 
-    def _missing(self) -> list[str]:
+    def _missing_files(self) -> list[str]:
         if self._root.is_file():
             raise UserError(
                 f"dataset.root: '{self.root}' is a file, not a folder. Expected the folder that holds "
                 f"'{self.folder}'. Try: dataset.root=data"
             )
-        return [name for name in self.files if not (self._home / name).is_file()]
+        return [name for name in self.files if not (self._folder_path / name).is_file()]
 
     def _read(self, *, train: bool) -> tuple[Tensor, Tensor]:
         """Images uint8 (N, C, H, W) and labels int64 (N,)."""
@@ -143,14 +143,14 @@ class TorchvisionSet(Source):
         from torchvision import datasets
 
         try:
-            found = getattr(datasets, self.class_in_torchvision)(str(self._root), train=train)
-            images = torch.as_tensor(found.data, dtype=torch.uint8)
-            labels = torch.as_tensor(found.targets, dtype=torch.int64)
+            dataset = getattr(datasets, self.torchvision_class)(str(self._root), train=train)
+            images = torch.as_tensor(dataset.data, dtype=torch.uint8)
+            labels = torch.as_tensor(dataset.targets, dtype=torch.int64)
         except Exception as error:
             reason = str(error).replace(" You can use download=True to download it", "") or type(error).__name__
             raise UserError(
-                f"dataset '{self.name}': the files in '{self._home}' cannot be read: {reason}. Remove the folder and "
-                "fetch it again: dataset.download=true"
+                f"dataset '{self.name}': the files in '{self._folder_path}' cannot be read: {reason}. Remove the "
+                "folder and fetch it again: dataset.download=true"
             ) from None
         images = images[:, None] if self.in_channels == 1 else images.permute(0, 3, 1, 2)
         return images.contiguous(), labels
@@ -165,10 +165,10 @@ _IDX_FILES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mnist(TorchvisionSet):
+class Mnist(TorchvisionSource):
     """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun et al. 1998)."""
 
-    class_in_torchvision: ClassVar[str] = "MNIST"
+    torchvision_class: ClassVar[str] = "MNIST"
     folder: ClassVar[str] = "MNIST/raw"
     files: ClassVar[tuple[str, ...]] = _IDX_FILES
     native: ClassVar[tuple[int, int]] = (28, 28)
@@ -177,10 +177,10 @@ class Mnist(TorchvisionSet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FashionMnist(TorchvisionSet):
+class FashionMnist(TorchvisionSource):
     """60,000 + 10,000 pictures of clothes, 28x28, grey (Xiao et al. 2017)."""
 
-    class_in_torchvision: ClassVar[str] = "FashionMNIST"
+    torchvision_class: ClassVar[str] = "FashionMNIST"
     folder: ClassVar[str] = "FashionMNIST/raw"
     files: ClassVar[tuple[str, ...]] = _IDX_FILES
     native: ClassVar[tuple[int, int]] = (28, 28)
@@ -191,10 +191,10 @@ class FashionMnist(TorchvisionSet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar10(TorchvisionSet):
+class Cifar10(TorchvisionSource):
     """50,000 + 10,000 colour images, 32x32 (Krizhevsky 2009)."""
 
-    class_in_torchvision: ClassVar[str] = "CIFAR10"
+    torchvision_class: ClassVar[str] = "CIFAR10"
     folder: ClassVar[str] = "cifar-10-batches-py"
     files: ClassVar[tuple[str, ...]] = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta")
     archive: ClassVar[str] = "cifar-10-python.tar.gz"
@@ -206,10 +206,10 @@ class Cifar10(TorchvisionSet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar100(TorchvisionSet):
+class Cifar100(TorchvisionSource):
     """50,000 + 10,000 colour images of 100 classes, 32x32 (Krizhevsky 2009)."""
 
-    class_in_torchvision: ClassVar[str] = "CIFAR100"
+    torchvision_class: ClassVar[str] = "CIFAR100"
     folder: ClassVar[str] = "cifar-100-python"
     files: ClassVar[tuple[str, ...]] = ("train", "test", "meta")
     archive: ClassVar[str] = "cifar-100-python.tar.gz"

@@ -13,7 +13,7 @@ from visionkit.errors import UserError
 __all__ = ["image_folder", "mask_parent", "split_lists", "xml_folders"]
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
-_DEPTH = 3
+_MAX_DEPTH = 3
 
 
 def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
@@ -38,34 +38,34 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
                 "all. Expected one XML file per image."
             )
         return {"train": annotations}
-    found = [folder for folder in _folders(root, "", _DEPTH) if _holds_xml(root / folder)]
-    if not found:
+    folders = [folder for folder in _folders(root, "", _MAX_DEPTH) if _holds_xml(root / folder)]
+    if not folders:
         raise UserError(
             f"dataset.root: no annotation at all: no XML file in '{root}' or its folders. "
             "Expected Annotations/*.xml and JPEGImages/*.jpg."
         )
-    if len(found) == 1:
-        return {"train": found[0]}
+    if len(folders) == 1:
+        return {"train": folders[0]}
     splits = {
         split: folder
-        for folder in found
+        for folder in folders
         for split, names in SPLIT_FOLDERS.items()
         if folder.split("/")[0].lower() in names
     }
-    if len(splits) < len(found) or "train" not in splits:
+    if len(splits) < len(folders) or "train" not in splits:
         raise UserError(
-            f"dataset.root: several folders below '{root}' hold XML files: {', '.join(found)}. Expected one, or "
-            f"one in each of train, valid and test. Try: dataset.annotations={found[0]}"
+            f"dataset.root: several folders below '{root}' hold XML files: {', '.join(folders)}. Expected one, or "
+            f"one in each of train, valid and test. Try: dataset.annotations={folders[0]}"
         )
     return splits
 
 
-def image_folder(root: Path, other_folder: str, images: str | None) -> str:
+def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:
     """The folder of the images that belong to XML files or masks, relative to the root.
 
     Args:
         root: The data set's folder.
-        other_folder: That of the XML files or masks, relative to the root.
+        annotation_folder: That of the XML files or masks, relative to the root.
         images: The folder, where it was given.
 
     Raises:
@@ -78,42 +78,42 @@ def image_folder(root: Path, other_folder: str, images: str | None) -> str:
                 "images, relative to dataset.root. Try: dataset.images=JPEGImages"
             )
         return images
-    parent = os.path.dirname(other_folder)
-    beside = [f"{parent}/{name}" if parent else name for name in _IMAGE_FOLDERS]
-    for folder in (*beside, other_folder, parent):
+    parent = os.path.dirname(annotation_folder)
+    candidates = [f"{parent}/{name}" if parent else name for name in _IMAGE_FOLDERS]
+    for folder in (*candidates, annotation_folder, parent):
         if (root / folder).is_dir() and next(walk_images(root / folder), None) is not None:
             return folder
     raise UserError(
-        f"dataset.root: no images beside '{root / other_folder}'. Expected them in {', '.join(beside)}. "
+        f"dataset.root: no images beside '{root / annotation_folder}'. Expected them in {', '.join(candidates)}. "
         "Or say where they are: dataset.images=folder"
     )
 
 
-def split_lists(home: Path, kind: str) -> Mapping[str, Path] | None:
+def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
     """The files that say which image belongs to which split, if there are any.
 
     Args:
-        home: The folder that holds ``ImageSets``.
+        base: The folder that holds ``ImageSets``.
         kind: ``Main`` or ``Segmentation``.
 
     Raises:
         UserError: If there are lists, but none of the training images.
     """
-    for folder in (home / "ImageSets" / kind, home / "ImageSets"):
+    for folder in (base / "ImageSets" / kind, base / "ImageSets"):
         files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
-        found = {name: file for name, file in files.items() if file.is_file()}
-        everything = found.pop("trainval", None)
-        if "train" not in found and everything is not None:
-            found = {**found, "train": everything}
-            found.pop("val", None)
-        if not found:
+        lists = {name: file for name, file in files.items() if file.is_file()}
+        trainval = lists.pop("trainval", None)
+        if "train" not in lists and trainval is not None:
+            lists = {**lists, "train": trainval}
+            lists.pop("val", None)
+        if not lists:
             continue
-        if "train" not in found:
+        if "train" not in lists:
             raise UserError(
-                f"dataset.root: '{folder}' has {', '.join(file.name for file in found.values())} but no train.txt. "
+                f"dataset.root: '{folder}' has {', '.join(file.name for file in lists.values())} but no train.txt. "
                 "Expected a list of the training images. Remove the folder to let visionkit divide them."
             )
-        return found
+        return lists
     return None
 
 
@@ -123,7 +123,7 @@ def mask_parent(root: Path) -> str:
     Raises:
         UserError: If there is no such folder.
     """
-    inner = next((f for f in _folders(root, "", _DEPTH) if (root / f / "SegmentationClass").is_dir()), None)
+    inner = next((f for f in _folders(root, "", _MAX_DEPTH) if (root / f / "SegmentationClass").is_dir()), None)
     if inner is None:
         raise UserError(
             f"dataset.root: no folder SegmentationClass in '{root}' or its folders. Expected masks there, "

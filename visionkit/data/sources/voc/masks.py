@@ -16,9 +16,9 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.mask_values import ValueTable, code_of, is_coloured, read_mask
+from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, existing_images
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, list_images
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
@@ -37,7 +37,7 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
-_NO_OBJECT = frozenset({0, IGNORE_INDEX, code_of(224, 224, 192)})  # ground, void, and void's colour
+_NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # ground, void, and void's colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,49 +67,50 @@ class VocMasks(MaskSource):
         return root, mask_parent(root)
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
-        root, home = self.parent
-        images = _stems(root, image_folder(root, home + _CLASS_FOLDER, self.images))
-        masks = _stems(root, home + _CLASS_FOLDER)
+        root, base = self.parent
+        images = _stems(root, image_folder(root, base + _CLASS_FOLDER, self.images))
+        masks = _stems(root, base + _CLASS_FOLDER)
         if not masks:
             raise UserError(
-                f"dataset.root: no masks in '{root / home / _CLASS_FOLDER}'. Expected a PNG file for each image."
+                f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
             )
-        lists = split_lists(root / home, "Segmentation")
+        lists = split_lists(root / base, "Segmentation")
         listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
         pairs = {
             split: [(images[stem], masks[stem]) for stem in stems if stem in images and stem in masks]
             for split, stems in listed.items()
         }
-        everything = [stem for stems in listed.values() for stem in stems]
+        listed_stems = [stem for stems in listed.values() for stem in stems]
         findings += Finding.of(
-            "mask(s) for a missing image", [masks[stem] for stem in everything if stem in masks and stem not in images]
+            "mask(s) for a missing image",
+            [masks[stem] for stem in listed_stems if stem in masks and stem not in images],
         )
         findings += Finding.of(
-            "listed image(s) without a mask", [images.get(stem, stem) for stem in everything if stem not in masks]
+            "listed image(s) without a mask", [images.get(stem, stem) for stem in listed_stems if stem not in masks]
         )
-        empty = next((split for split, some in pairs.items() if not some), None)
+        empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
         if empty is not None:
-            lost = "".join(f" {finding.note}." for finding in findings)
-            raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{lost}")
+            details = "".join(f" {finding.note}." for finding in findings)
+            raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{details}")
         return root, pairs
 
     @cached_property
-    def meanings(self) -> ClassMap | None:
-        root, home = self.parent
-        file = next((f for f in (root / home / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
+    def parsed_class_map(self) -> ClassMap | None:
+        root, base = self.parent
+        file = next((f for f in (root / base / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
         return None if file is None else ClassMap.parse(_label_map(file))
 
     @property
     def names(self) -> tuple[str | None, ...] | None:
         if self.object_classes is not None:
             return (BACKGROUND, *self.object_classes)
-        if self.meanings is None:
+        if self.parsed_class_map is None:
             return VOC_CLASSES
-        named = dict.fromkeys(name for name in self.meanings.names.values() if name is not None)
-        return tuple(sorted(named, key=lambda name: name.lower() != BACKGROUND))  # the background first
+        class_names = dict.fromkeys(name for name in self.parsed_class_map.names.values() if name is not None)
+        return tuple(sorted(class_names, key=lambda name: name.lower() != BACKGROUND))  # the background first
 
 
-def read_voc_objects(source: VocMasks, found: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
+def read_voc_objects(source: VocMasks, parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
     """Objects whose pixels ``SegmentationObject`` tells and whose class ``SegmentationClass``.
 
     Args:
@@ -119,27 +120,27 @@ def read_voc_objects(source: VocMasks, found: ParsedMasks) -> ParsedDataset[Anno
     Raises:
         UserError: If there are no masks of objects.
     """
-    home = source.parent[1]
-    there = _stems(found.root, home + _OBJECT_FOLDER)
-    if not there:
+    base = source.parent[1]
+    object_masks = _stems(parsed.root, base + _OBJECT_FOLDER)
+    if not object_masks:
         raise UserError(
-            f"dataset.root: no masks of objects in '{found.root / home / _OBJECT_FOLDER}', which task=instance needs "
+            f"dataset.root: no masks of objects in '{parsed.root / base / _OBJECT_FOLDER}', which task=instance needs "
             f"beside {_CLASS_FOLDER}. Expected a PNG file for each image. For classes alone: task=segment"
         )
-    findings = list(found.findings)
-    table = found.classes.table if found.classes is not None else ValueTable({})
+    findings = list(parsed.findings)
+    table = parsed.classes.table if parsed.classes is not None else ValueTable({})
     splits: dict[str, AnnotatedImages] = {}
-    for split, images in found.splits.items():
-        files = [there.get(os.path.splitext(os.path.basename(mask))[0]) for mask in images.masks]
-        alone = [name for name, file in zip(images.names, files, strict=True) if file is None]
-        findings += Finding.of("image(s) without a mask of objects", alone)
+    for split, images in parsed.splits.items():
+        files = [object_masks.get(os.path.splitext(os.path.basename(mask))[0]) for mask in images.masks]
+        without_mask = [name for name, file in zip(images.names, files, strict=True) if file is None]
+        findings += Finding.of("image(s) without a mask of objects", without_mask)
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
-        splits[split] = _read_split(found.root, images.select(rows), [f for f in files if f], table, findings)
-    return ParsedDataset(found.root, splits, found.class_names[1:], findings, notes=found.notes)
+        splits[split] = _read_split(parsed.root, images.select(rows), [f for f in files if f], table, findings)
+    return ParsedDataset(parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _ImageObjects:
     """The objects of one image, or what is wrong with its files."""
 
     size: tuple[int, int] = (0, 0)
@@ -147,56 +148,60 @@ class _Seen:
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     runs: tuple[NDArray[Any], ...] = ()
     unclassed: tuple[str, ...] = ()
-    broken: str = ""
+    problem: str = ""
 
 
 def _read_split(
     root: Path, images: MaskedImages, files: list[str], table: ValueTable, findings: list[Finding]
 ) -> AnnotatedImages:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        seen = list(pool.map(lambda mask, file: _look(root, mask, file, table), images.masks, files))
-    findings += Finding.of("mask(s) of objects that do not fit", [look.broken for look in seen if look.broken])
-    findings += Finding.of("object(s) without a class", [place for look in seen for place in look.unclassed])
-    good = [(name, look) for name, look in zip(images.names, seen, strict=True) if not look.broken]
-    objects = Objects.of(
-        [row for row, (_, look) in enumerate(good) for _ in look.labels],
-        [box for _, look in good for box in look.boxes],
-        [label for _, look in good for label in look.labels],
-        shapes=Polygons.of([runs for _, look in good for runs in look.runs], is_runs=True),
+        contents = list(pool.map(lambda mask, file: _read_objects(root, mask, file, table), images.masks, files))
+    findings += Finding.of(
+        "mask(s) of objects that do not fit", [content.problem for content in contents if content.problem]
     )
-    areas = numpy.array([runs[1::2].sum() for _, look in good for runs in look.runs], dtype=numpy.float64)
-    sizes = numpy.array([look.size for _, look in good], dtype=numpy.int64).reshape(-1, 2)
-    objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.shapes)
-    return AnnotatedImages([name for name, _ in good], sizes, objects)
+    findings += Finding.of(
+        "object(s) without a class", [location for content in contents for location in content.unclassed]
+    )
+    readable = [(name, content) for name, content in zip(images.names, contents, strict=True) if not content.problem]
+    objects = Objects.from_lists(
+        [row for row, (_, content) in enumerate(readable) for _ in content.labels],
+        [box for _, content in readable for box in content.boxes],
+        [label for _, content in readable for label in content.labels],
+        segmentations=Polygons.from_list([runs for _, content in readable for runs in content.runs], is_rle=True),
+    )
+    areas = numpy.array([runs[1::2].sum() for _, content in readable for runs in content.runs], dtype=numpy.float64)
+    sizes = numpy.array([content.size for _, content in readable], dtype=numpy.int64).reshape(-1, 2)
+    objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.segmentations)
+    return AnnotatedImages([name for name, _ in readable], sizes, objects)
 
 
-def _look(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _Seen:
+def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _ImageObjects:
     try:
         classes = table.translate(read_mask(root / class_mask, coloured=table.coloured))
         objects = read_mask(root / object_mask, coloured=bool(is_coloured(root / object_mask)))
     except UserError as error:
-        return _Seen(broken=f"{object_mask} ({error})")
+        return _ImageObjects(problem=f"{object_mask} ({error})")
     if objects.shape != classes.shape:
         sizes = " and ".join(f"{mask.shape[1]}x{mask.shape[0]}" for mask in (objects, classes))
-        return _Seen(broken=f"{object_mask} ({sizes} of classes, width x height)")
+        return _ImageObjects(problem=f"{object_mask} ({sizes} of classes, width x height)")
     labels, boxes, runs, unclassed = [], [], [], []
     for value in sorted(set(numpy.unique(objects).tolist()) - _NO_OBJECT):
-        bits = objects == value
-        ids = classes[bits]
+        object_pixels = objects == value
+        ids = classes[object_pixels]
         ids = ids[(ids > 0) & (ids < IGNORE_INDEX)]
         if not len(ids):
             unclassed.append(f"{object_mask} object {value}")
             continue
         labels.append(int(numpy.bincount(ids).argmax()) - 1)
-        y, x = (numpy.flatnonzero(bits.any(axis=axis)) for axis in (1, 0))
+        y, x = (numpy.flatnonzero(object_pixels.any(axis=axis)) for axis in (1, 0))
         boxes.append((float(x[0]), float(y[0]), float(x[-1] + 1), float(y[-1] + 1)))
-        runs.append(run_lengths(bits))
+        runs.append(run_lengths(object_pixels))
     size = (classes.shape[0], classes.shape[1])
-    return _Seen(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
+    return _ImageObjects(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 
 
 def _stems(root: Path, folder: str) -> dict[str, str]:
-    return {os.path.splitext(inner)[0]: name for inner, name in existing_images(root, folder).items()}
+    return {os.path.splitext(inner)[0]: name for inner, name in list_images(root, folder).items()}
 
 
 def _label_map(file: Path) -> dict[str, str | None]:
@@ -205,8 +210,8 @@ def _label_map(file: Path) -> dict[str, str | None]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected lines name:r,g,b::") from None
-    found = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
-    odd = next((":".join(parts) for parts in found if len(parts) < 2), None)
-    if odd is not None:
-        raise UserError(f"dataset.root: '{file}' has the line '{odd}'. Expected name:r,g,b::")
-    return {parts[1]: parts[0] for parts in found}
+    entries = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+    invalid = next((":".join(parts) for parts in entries if len(parts) < 2), None)
+    if invalid is not None:
+        raise UserError(f"dataset.root: '{file}' has the line '{invalid}'. Expected name:r,g,b::")
+    return {parts[1]: parts[0] for parts in entries}

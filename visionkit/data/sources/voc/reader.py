@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 import numpy
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, existing_images
+from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, list_images
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["read_list", "read_voc"]
 
 
 @dataclass
-class _Gathered:
+class _ParsedFolder:
     """What the XML files of one folder say, object by object."""
 
     names: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class _Gathered:
     boxes: list[list[float]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
     stems: dict[str, int] = field(default_factory=dict)
 
 
@@ -55,100 +55,102 @@ def read_voc(
     """
     findings: list[Finding] = []
     listed = None if lists is None else {split: read_list(file) for split, file in lists.items()}
-    gathered: dict[str, _Gathered] = {}
+    parsed: dict[str, _ParsedFolder] = {}
     for split, (xml_folder, image_folder) in folders.items():
-        wanted = None if listed is None else {stem for stems in listed.values() for stem in stems}
-        gathered[split] = _gather(root, xml_folder, image_folder, wanted, findings)
-    found = {name for files in gathered.values() for name in files.classes if name}
-    names = tuple(classes) if classes is not None else tuple(sorted(found))
-    whole = {
-        split: _marked(files, names, findings, ignore_difficult=ignore_difficult, first_pixel=first_pixel)
-        for split, files in gathered.items()
+        requested = None if listed is None else {stem for stems in listed.values() for stem in stems}
+        parsed[split] = _parse_folder(root, xml_folder, image_folder, requested, findings)
+    found_classes = {name for files in parsed.values() for name in files.classes if name}
+    names = tuple(classes) if classes is not None else tuple(sorted(found_classes))
+    annotated = {
+        split: _annotated_images(files, names, findings, ignore_difficult=ignore_difficult, first_pixel=first_pixel)
+        for split, files in parsed.items()
     }
     if listed is None:
-        return ParsedDataset(root, whole, names, findings)
-    stems = gathered["train"].stems
+        return ParsedDataset(root, annotated, names, findings)
+    stems = parsed["train"].stems
     splits = {
-        split: whole["train"].select(numpy.array([stems[stem] for stem in some if stem in stems], dtype=numpy.int64))
-        for split, some in listed.items()
+        split: annotated["train"].select(
+            numpy.array([stems[stem] for stem in split_stems if stem in stems], dtype=numpy.int64)
+        )
+        for split, split_stems in listed.items()
     }
     return ParsedDataset(root, splits, names, findings)
 
 
-def _gather(
-    root: Path, xml_folder: str, image_folder: str, wanted: set[str] | None, findings: list[Finding]
-) -> _Gathered:
-    images = {os.path.splitext(name)[0]: path for name, path in existing_images(root, image_folder).items()}
-    result = _Gathered()
+def _parse_folder(
+    root: Path, xml_folder: str, image_folder: str, requested: set[str] | None, findings: list[Finding]
+) -> _ParsedFolder:
+    images = {os.path.splitext(name)[0]: path for name, path in list_images(root, image_folder).items()}
+    result = _ParsedFolder()
     files = sorted(name for name in os.listdir(root / xml_folder) if name.lower().endswith(".xml") and name[0] != ".")
     paired: set[str] = set()
     broken: list[str] = []
     missing: list[str] = []
     for file in files:
         stem = os.path.splitext(file)[0]
-        if wanted is not None and stem not in wanted:
+        if requested is not None and stem not in requested:
             continue
-        place = os.path.join(xml_folder, file).replace(os.sep, "/")
+        location = os.path.join(xml_folder, file).replace(os.sep, "/")
         try:
             tree = ElementTree.parse(root / xml_folder / file).getroot()
         except (ElementTree.ParseError, UnicodeError, OSError, ValueError) as error:
-            broken.append(f"{place} ({error})")
+            broken.append(f"{location} ({error})")
             paired.add(stem)
             continue
         key = stem if stem in images else os.path.splitext(os.path.basename(tree.findtext("filename") or ""))[0]
         if key not in images:
-            missing.append(place)
+            missing.append(location)
             paired.add(stem)
             continue
         paired |= {key, stem}
         result.stems[stem] = len(result.names)
         result.names.append(images[key])
-        result.sizes.append((_whole(tree.findtext("size/height")), _whole(tree.findtext("size/width"))))
-        _gather_objects(tree, place, result)
-    alone = sorted((wanted if wanted is not None else set(images)) - paired)
+        result.sizes.append((_positive_int(tree.findtext("size/height")), _positive_int(tree.findtext("size/width"))))
+        _parse_objects(tree, location, result)
+    without_xml = sorted((requested if requested is not None else set(images)) - paired)
     findings += Finding.of("XML file(s) that cannot be parsed", broken)
     findings += Finding.of("annotation(s) for a missing image", missing)
-    findings += Finding.of("image(s) without an XML file", [images.get(stem, stem) for stem in alone])
+    findings += Finding.of("image(s) without an XML file", [images.get(stem, stem) for stem in without_xml])
     return result
 
 
-def _gather_objects(tree: ElementTree.Element, file: str, result: _Gathered) -> None:
-    for number, marked in enumerate(tree.findall("object"), start=1):
-        box = marked.find("bndbox")
+def _parse_objects(tree: ElementTree.Element, file: str, result: _ParsedFolder) -> None:
+    for number, element in enumerate(tree.findall("object"), start=1):
+        box = element.find("bndbox")
         corners = (box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax"))
         result.image.append(len(result.names) - 1)
         result.boxes.append([_number(corner) for corner in corners])
-        result.classes.append((marked.findtext("name") or "").strip())
-        result.difficult.append((marked.findtext("difficult") or "0").strip() == "1")
-        result.places.append(f"{file} object {number}")
+        result.classes.append((element.findtext("name") or "").strip())
+        result.difficult.append((element.findtext("difficult") or "0").strip() == "1")
+        result.locations.append(f"{file} object {number}")
 
 
-def _marked(
-    files: _Gathered, classes: Sequence[str], findings: list[Finding], *, ignore_difficult: bool, first_pixel: int
+def _annotated_images(
+    files: _ParsedFolder, classes: Sequence[str], findings: list[Finding], *, ignore_difficult: bool, first_pixel: int
 ) -> AnnotatedImages:
     ids = {name: number for number, name in enumerate(classes)}
     labels = numpy.array([ids.get(name, -1) for name in files.classes], dtype=numpy.int64)
     unknown = [
-        f"{files.places[row]} is a '{files.classes[row]}'.{did_you_mean(files.classes[row], classes)}".rstrip(".")
+        f"{files.locations[row]} is a '{files.classes[row]}'.{did_you_mean(files.classes[row], classes)}".rstrip(".")
         for row in numpy.flatnonzero(labels < 0)
         if files.classes[row]
     ]
-    nameless = [place for place, name in zip(files.places, files.classes, strict=True) if not name]
+    nameless = [location for location, name in zip(files.locations, files.classes, strict=True) if not name]
     findings += Finding.of("object(s) without a name", nameless)
     findings += Finding.of("object(s) of a class that dataset.classes does not list", unknown)
-    objects = Objects.of(files.image, files.boxes, labels.tolist())
-    known = numpy.flatnonzero(labels >= 0)
+    objects = Objects.from_lists(files.image, files.boxes, labels.tolist())
+    labelled = numpy.flatnonzero(labels >= 0)
     crowd = numpy.array(files.difficult, dtype=bool) if ignore_difficult else objects.crowd
     boxes = objects.boxes.copy()
     # counted inclusively a single pixel has two equal corners, but in the files at hand these are slips of the mouse
-    good = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    boxes[good, :2] -= first_pixel
+    valid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes[valid, :2] -= first_pixel
     sizes = numpy.array(files.sizes, dtype=numpy.int64).reshape(-1, 2)
-    kept, odd = clean_boxes(
-        replace(objects, boxes=boxes, crowd=crowd).select(known), sizes, lambda row: files.places[known[row]]
+    cleaned, box_findings = clean_boxes(
+        replace(objects, boxes=boxes, crowd=crowd).select(labelled), sizes, lambda row: files.locations[labelled[row]]
     )
-    findings += odd
-    return AnnotatedImages(files.names, sizes, kept)
+    findings += box_findings
+    return AnnotatedImages(files.names, sizes, cleaned)
 
 
 def read_list(file: Path) -> list[str]:
@@ -175,6 +177,6 @@ def _number(text: str | None) -> float:
         return float("nan")
 
 
-def _whole(text: str | None) -> int:
+def _positive_int(text: str | None) -> int:
     number = _number(text)
     return int(number) if number == number and 0 < number < 2**31 else 0

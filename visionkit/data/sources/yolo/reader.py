@@ -17,96 +17,96 @@ from visionkit.errors import UserError
 
 __all__ = ["read_yolo"]
 
-_NO_LABELS = ("classes.txt", "labels.txt", "train.txt", "val.txt", "test.txt")
+_NON_LABEL_FILES = ("classes.txt", "labels.txt", "train.txt", "val.txt", "test.txt")
 
 
 @dataclass
-class _Lines:
+class _ObjectLines:
     """The objects of one split, line by line."""
 
-    with_shapes: bool
+    with_masks: bool
     image: list[int] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
     outlines: list[Sequence[float]] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
     no_outline: list[str] = field(default_factory=list)
 
 
 def read_yolo(
-    home: Path, places: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_shapes: bool = False
+    root: Path, split_entries: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_masks: bool = False
 ) -> ParsedDataset[AnnotatedImages]:
     """Read the text files of all images; an image without one has no object.
 
     Args:
-        home: The data set's folder.
-        places: For each split its folders, or files that list images.
+        root: The data set's folder.
+        split_entries: For each split its folders, or files that list images.
         names: The classes.
-        with_shapes: Whether outlines are wanted; lines that hold none are then odd.
+        with_masks: Whether outlines are wanted; lines that hold none are then odd.
 
     Raises:
         UserError: If a class id is none of the classes, or there are no images.
     """
     findings: list[Finding] = []
     splits: dict[str, AnnotatedImages] = {}
-    for split, entries in places.items():
-        images = sorted({image for entry in entries for image in _images(entry, home)})
-        there = [image for image in images if os.path.isfile(image)]
+    for split, entries in split_entries.items():
+        images = sorted({image for entry in entries for image in _images(entry, root)})
+        existing = [image for image in images if os.path.isfile(image)]
         findings += Finding.of(
             f"listed image(s) of {split} that do not exist", [image for image in images if not os.path.isfile(image)]
         )
-        if not there:
+        if not existing:
             raise UserError(
                 f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
                 "Expected a folder of images, or a text file with one image path per line."
             )
-        splits[split] = _read_split(there, home, names, findings, with_shapes=with_shapes)
-    return ParsedDataset(home, splits, tuple(names), findings)
+        splits[split] = _read_split(existing, root, names, findings, with_masks=with_masks)
+    return ParsedDataset(root, splits, tuple(names), findings)
 
 
 def _read_split(
-    images: Sequence[str], home: Path, names: Sequence[str], findings: list[Finding], *, with_shapes: bool
+    images: Sequence[str], root: Path, names: Sequence[str], findings: list[Finding], *, with_masks: bool
 ) -> AnnotatedImages:
-    lines = _Lines(with_shapes)
+    lines = _ObjectLines(with_masks)
     label_files = [_label_file(image) for image in images]
     for number, file in enumerate(label_files):
         _read_lines(file, number, lines, len(names))
-    findings += Finding.of("label file(s) for a missing image", _alone(images, label_files))
-    form = "class x y x y x y ..." if with_shapes else "class x y width height"
-    findings += Finding.of(f"line(s) that are not '{form}'", lines.odd)
+    findings += Finding.of("label file(s) for a missing image", _orphan_label_files(images, label_files))
+    form = "class x y x y x y ..." if with_masks else "class x y width height"
+    findings += Finding.of(f"line(s) that are not '{form}'", lines.malformed)
     findings += Finding.of("line(s) with fewer than three points, no outline", lines.no_outline)
     sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
-    shapes = Polygons.of(lines.outlines, is_runs=False) if with_shapes else None
-    objects, odd = clean_boxes(
-        Objects.of(lines.image, lines.boxes, lines.labels, shapes=shapes),
+    outlines = Polygons.from_list(lines.outlines, is_rle=False) if with_masks else None
+    objects, box_findings = clean_boxes(
+        Objects.from_lists(lines.image, lines.boxes, lines.labels, segmentations=outlines),
         sizes,
-        lines.places.__getitem__,
+        lines.locations.__getitem__,
         relative=True,
     )
-    findings += odd
-    relative = [os.path.relpath(image, home).replace(os.sep, "/") for image in images]
+    findings += box_findings
+    relative = [os.path.relpath(image, root).replace(os.sep, "/") for image in images]
     return AnnotatedImages(relative, sizes, objects, relative=True)
 
 
-def _alone(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
+def _orphan_label_files(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
     """The label files that lie among those of the images, but whose own image is not among the images."""
-    beside: dict[str, set[str]] = {}
+    image_folders_of: dict[str, set[str]] = {}
     for image, file in zip(images, label_files, strict=True):
-        beside.setdefault(os.path.dirname(file), set()).add(os.path.dirname(image))
-    alone = []
-    for folder, image_folders in sorted(beside.items()):
+        image_folders_of.setdefault(os.path.dirname(file), set()).add(os.path.dirname(image))
+    orphans = []
+    for folder, image_folders in sorted(image_folders_of.items()):
         stems = {os.path.splitext(n)[0] for f in image_folders for n in os.listdir(f) if is_image_name(n)}
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        alone += [
+        orphans += [
             os.path.join(folder, name)
             for name in names
-            if name.endswith(".txt") and name not in _NO_LABELS and os.path.splitext(name)[0] not in stems
+            if name.endswith(".txt") and name not in _NON_LABEL_FILES and os.path.splitext(name)[0] not in stems
         ]
-    return alone
+    return orphans
 
 
-def _images(entry: Path, home: Path) -> list[str]:
+def _images(entry: Path, root: Path) -> list[str]:
     if entry.is_dir():
         return [str(entry / name) for name in walk_images(entry)]
     if is_image_name(entry.name):
@@ -117,59 +117,59 @@ def _images(entry: Path, home: Path) -> list[str]:
         raise UserError(
             f"dataset.file: the list '{entry}' cannot be read: {error}. Expected one path a line."
         ) from None
-    found = []
+    paths = []
     for line in filter(None, lines):
-        beside, below = entry.parent / line, home / line
-        found.append(os.path.normpath(beside if beside.is_file() or not below.is_file() else below))
-    return found
+        beside_list, below_root = entry.parent / line, root / line
+        paths.append(os.path.normpath(beside_list if beside_list.is_file() or not below_root.is_file() else below_root))
+    return paths
 
 
 def _label_file(image: str) -> str:
     """``.../images/a.jpg`` has ``.../labels/a.txt``; where there is none, ``a.txt`` beside the image."""
     stem = os.path.splitext(image)[0] + ".txt"
-    before, middle, after = stem.rpartition(f"{os.sep}images{os.sep}")
-    if middle:
-        beside = f"{before}{os.sep}labels{os.sep}{after}"
-        if os.path.isfile(beside) or not os.path.isfile(stem):
-            return beside
+    prefix, separator, suffix = stem.rpartition(f"{os.sep}images{os.sep}")
+    if separator:
+        in_labels = f"{prefix}{os.sep}labels{os.sep}{suffix}"
+        if os.path.isfile(in_labels) or not os.path.isfile(stem):
+            return in_labels
     return stem
 
 
-def _read_lines(file: str, image: int, lines: _Lines, count: int) -> None:
+def _read_lines(file: str, image: int, lines: _ObjectLines, num_classes: int) -> None:
     try:
-        with open(file, encoding="utf-8") as opened:
-            text = opened.read()
+        with open(file, encoding="utf-8") as stream:
+            text = stream.read()
     except FileNotFoundError:
         return  # no object in this image
     except (OSError, UnicodeError) as error:
-        lines.odd.append(f"{file} ({error})")
+        lines.malformed.append(f"{file} ({error})")
         return
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue
-        place = f"{file} line {number}"
+        location = f"{file} line {number}"
         try:
             label, values = float(words[0]), [float(word) for word in words[1:]]
         except ValueError:
-            lines.odd.append(place)
+            lines.malformed.append(location)
             continue
         if len(values) < 4 or (len(values) > 5 and len(values) % 2) or not label.is_integer():
-            lines.odd.append(place)
+            lines.malformed.append(location)
             continue
-        if not 0 <= label < count:
+        if not 0 <= label < num_classes:
             raise UserError(
-                f"dataset.root: {place}: class id {words[0]} is out of range: there are {count} names. "
-                f"Expected 0 to {count - 1}. Mend the file, or add the class to names."
+                f"dataset.root: {location}: class id {words[0]} is out of range: there are {num_classes} names. "
+                f"Expected 0 to {num_classes - 1}. Mend the file, or add the class to names."
             )
-        if lines.with_shapes and len(values) < 6:
-            lines.no_outline.append(place)
+        if lines.with_masks and len(values) < 6:
+            lines.no_outline.append(location)
             continue
         lines.image.append(image)
         lines.boxes.append(_box(values))
         lines.labels.append(int(label))
         lines.outlines.append(values)
-        lines.places.append(place)
+        lines.locations.append(location)
 
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:

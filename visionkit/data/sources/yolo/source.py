@@ -44,19 +44,19 @@ class Yolo(DetectionSource):
 
         file, values = self._yaml()
         names = _names(values.get("names"), values.get("nc"), file)
-        home = _home(values.get("path"), file)
-        places: dict[str, list[Path]] = {}
+        root = _dataset_root(values.get("path"), file)
+        split_entries: dict[str, list[Path]] = {}
         for split, keys in SPLIT_FOLDERS.items():
             value = next((values[key] for key in keys if values.get(key)), None)
             if value is not None:
                 entries = value if isinstance(value, list) else [value]
-                places[split] = [_place(entry, home, file, split) for entry in entries]
-        if "train" not in places:
+                split_entries[split] = [_resolve_entry(entry, root, file, split) for entry in entries]
+        if "train" not in split_entries:
             raise UserError(
                 f"dataset.file: '{file}' does not say where the training images are; found the keys "
                 f"{', '.join(map(str, values))}. Expected train: a folder, such as train: images/train"
             )
-        return read_yolo(home, places, names, with_shapes=self.target != "boxes")
+        return read_yolo(root, split_entries, names, with_masks=self.target != "boxes")
 
     def _yaml(self) -> tuple[Path, Mapping[str, Any]]:
         given = Path(self.root).expanduser() if self.root else None
@@ -71,12 +71,12 @@ class Yolo(DetectionSource):
                 )
             return root / self.file, _mapping(root / self.file)
         files = sorted(path for path in root.iterdir() if path.suffix.lower() in (".yaml", ".yml") and path.is_file())
-        found = [(path, values) for path in files if "names" in (values := _mapping(path))]
-        if len(found) == 1:
-            return found[0]
-        seen = ", ".join(path.name for path, _ in found) or ", ".join(path.name for path in files) or "none"
+        candidates = [(path, values) for path in files if "names" in (values := _mapping(path))]
+        if len(candidates) == 1:
+            return candidates[0]
+        listed = ", ".join(path.name for path, _ in candidates) or ", ".join(path.name for path in files) or "none"
         raise UserError(
-            f"dataset.root: expected one YAML file with names in '{root}', found {seen}. Try: dataset.file=data.yaml"
+            f"dataset.root: expected one YAML file with names in '{root}', found {listed}. Try: dataset.file=data.yaml"
         )
 
 
@@ -90,7 +90,7 @@ def _mapping(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _names(names: Any, count: Any, file: Path) -> tuple[str, ...]:
+def _names(names: Any, num_classes: Any, file: Path) -> tuple[str, ...]:
     """The class names in the order of their ids."""
     if isinstance(names, Mapping):
         ids = {str(key): str(name) for key, name in names.items()}
@@ -101,12 +101,12 @@ def _names(names: Any, count: Any, file: Path) -> tuple[str, ...]:
             f"dataset.file: names in '{file}' should be a list, or a mapping of the class ids 0, 1, 2 ... without a "
             f"gap; found {describe(names)}. Try: names: [cat, dog]"
         )
-    if isinstance(count, int) and count != len(names):
-        raise UserError(f"dataset.file: '{file}' has nc: {count}, but {len(names)} names. Expected as many.")
+    if isinstance(num_classes, int) and num_classes != len(names):
+        raise UserError(f"dataset.file: '{file}' has nc: {num_classes}, but {len(names)} names. Expected as many.")
     return tuple(str(name) for name in names)
 
 
-def _home(path: Any, file: Path) -> Path:
+def _dataset_root(path: Any, file: Path) -> Path:
     """The folder that the places of the splits are relative to."""
     if path:
         given = Path(str(path)).expanduser()
@@ -116,16 +116,16 @@ def _home(path: Any, file: Path) -> Path:
     return file.parent
 
 
-def _place(entry: Any, home: Path, file: Path, split: str) -> Path:
+def _resolve_entry(entry: Any, root: Path, file: Path, split: str) -> Path:
     """A folder of images or a list of them; exports of some tools write ``../train/images`` for ``train/images``."""
     text = str(entry)
-    plain = text
-    while plain.startswith("../"):
-        plain = plain[3:]
-    for candidate in (home / text, file.parent / text, home / plain, file.parent / plain):
+    stripped = text
+    while stripped.startswith("../"):
+        stripped = stripped[3:]
+    for candidate in (root / text, file.parent / text, root / stripped, file.parent / stripped):
         if candidate.exists():
             return candidate
     raise UserError(
-        f"dataset.file: '{file}' has {split}: {text}, but there is no such folder or file in '{home}'. "
+        f"dataset.file: '{file}' has {split}: {text}, but there is no such folder or file in '{root}'. "
         "Expected a folder of images, or a text file with one image path per line."
     )
