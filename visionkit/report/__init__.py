@@ -1,1 +1,1 @@
-"""Pictures of a run."""
+"""The plots of a run, and the writers of result files of predictions."""

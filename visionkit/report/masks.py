@@ -1,4 +1,4 @@
-"""Masks of classes: as files of ids with a palette, and laid over images."""
+"""Masks of class ids: as indexed PNG files, and as overlays on images."""
 
 import io
 import math
@@ -12,46 +12,46 @@ from PIL import Image, ImageColor
 
 from visionkit.files import write_atomic
 from visionkit.report.boxes import class_colour
-from visionkit.report.sheet import PANEL, as_picture, write_sheet
+from visionkit.report.sheet import PANEL_SIZE, to_pil_image, write_sheet
 
 __all__ = ["mask_colours", "plot_masks", "write_mask", "write_overlay"]
 
 BACKGROUND = "background"
-SMALLEST = 400
+MIN_SIZE = 400
 
 
 def mask_colours(class_names: Sequence[str]) -> list[str]:
-    """A colour for each class; a class called "background" is black, and left clear where it lies over an image."""
-    return ["#000000" if name == BACKGROUND else class_colour(number) for number, name in enumerate(class_names)]
+    """The colour of each class; a class named "background" is black, and transparent in overlays."""
+    return ["#000000" if name == BACKGROUND else class_colour(class_id) for class_id, name in enumerate(class_names)]
 
 
 def write_mask(mask: Any, colours: Mapping[int, str], path: Path) -> None:
-    """Write class ids as a PNG file of 8 bits whose palette gives each its colour.
+    """Write class ids as an indexed PNG file of 8 bits with a palette.
 
     Args:
         mask: (H, W) uint8, a tensor or an array.
-        colours: Of the ids; others are white.
-        path: Where the file goes.
+        colours: The colour of each id; other ids are white.
+        path: The PNG file.
     """
     image = Image.fromarray(np.asarray(mask))
     image.putpalette(_palette(colours).tobytes())
-    _write(image, path, kind="PNG")
+    _write(image, path, file_format="PNG")
 
 
 def write_overlay(image: Any, mask: Any, class_names: Sequence[str], path: Path) -> None:
-    """Write an image tinted by its classes in its own size; a tiny one is enlarged by a whole factor.
+    """Write an image tinted by its classes at its original size; a small image is enlarged by an integer factor.
 
     Args:
-        image: (C, H, W) uint8, a tensor or an array; the first channel alone is grey, the first three are colours.
+        image: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
         mask: (H, W) uint8 class ids.
         class_names: The classes.
         path: A PNG or JPEG file, by its suffix.
     """
-    drawn = _overlay(image, mask, class_names)
-    factor = math.ceil(SMALLEST / max(drawn.size))
+    overlay = _overlay(image, mask, class_names)
+    factor = math.ceil(MIN_SIZE / max(overlay.size))
     if factor > 1:
-        drawn = drawn.resize((drawn.width * factor, drawn.height * factor), Image.Resampling.NEAREST)
-    _write(drawn, path, kind="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG")
+        overlay = overlay.resize((overlay.width * factor, overlay.height * factor), Image.Resampling.NEAREST)
+    _write(overlay, path, file_format="JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG")
 
 
 def plot_masks(
@@ -63,50 +63,50 @@ def plot_masks(
     columns: int = 4,
     headings: Sequence[str] = (),
 ) -> None:
-    """Draw images tinted by their classes in rows, and the colours of those that occur below.
+    """Write images tinted by their classes in rows as one PNG, with a legend of the classes that occur.
 
     Args:
         panels: Images (C, H, W) uint8 of any sizes, each with a mask (H, W) uint8, or None for the image alone.
         class_names: The classes.
-        path: Where the PNG goes.
-        title: The line above.
-        columns: Images in a row.
-        headings: Words above the columns.
+        path: The PNG file.
+        title: The line above the images.
+        columns: The number of images in a row.
+        headings: The headings of the columns.
     """
-    drawn, there = [], np.zeros(256, dtype=bool)
+    pictures, present = [], np.zeros(256, dtype=bool)
     for image, mask in panels:
-        picture = as_picture(image) if mask is None else _overlay(image, mask, class_names)
-        scale = PANEL / max(picture.size)
+        picture = to_pil_image(image) if mask is None else _overlay(image, mask, class_names)
+        scale = PANEL_SIZE / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        drawn.append(picture.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS))
-        there[np.unique(np.asarray(mask)) if mask is not None else []] = True
+        pictures.append(picture.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS))
+        present[np.unique(np.asarray(mask)) if mask is not None else []] = True
     legend = [
         (name, colour)
-        for number, (name, colour) in enumerate(zip(class_names, mask_colours(class_names), strict=True))
-        if there[number]
+        for class_id, (name, colour) in enumerate(zip(class_names, mask_colours(class_names), strict=True))
+        if present[class_id]
     ]
-    write_sheet(drawn, path, title=title, columns=columns, headings=headings, legend=legend)
+    write_sheet(pictures, path, title=title, columns=columns, headings=headings, legend=legend)
 
 
 def _overlay(image: Any, mask: Any, class_names: Sequence[str]) -> Image.Image:
-    """An image, half of whose colours are those of its classes, but where there is background or an ignored pixel."""
+    """An image blended half and half with the colours of its classes, except for background and ignored pixels."""
     ids = np.asarray(mask)
-    plain = np.asarray(as_picture(image))  # (H, W, 3)
+    rgb = np.asarray(to_pil_image(image))  # (H, W, 3)
     colours = _palette(dict(enumerate(mask_colours(class_names))))
     tinted = np.zeros((256, 1), dtype=bool)
     tinted[: len(class_names), 0] = [name != BACKGROUND for name in class_names]
-    return Image.fromarray(np.where(tinted[ids], plain // 2 + colours[ids] // 2, plain))
+    return Image.fromarray(np.where(tinted[ids], rgb // 2 + colours[ids] // 2, rgb))
 
 
 def _palette(colours: Mapping[int, str]) -> NDArray[np.uint8]:
     """Red, green and blue of each id, (256, 3)."""
     palette = np.full((256, 3), 255, dtype=np.uint8)
-    for number, colour in colours.items():
-        palette[number] = ImageColor.getrgb(colour)[:3]
+    for class_id, colour in colours.items():
+        palette[class_id] = ImageColor.getrgb(colour)[:3]
     return palette
 
 
-def _write(image: Image.Image, path: Path, *, kind: str) -> None:
+def _write(image: Image.Image, path: Path, *, file_format: str) -> None:
     buffer = io.BytesIO()
-    image.save(buffer, format=kind, quality=92)
+    image.save(buffer, format=file_format, quality=92)
     write_atomic(path, buffer.getvalue())

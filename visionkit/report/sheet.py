@@ -1,4 +1,4 @@
-"""Pictures with Pillow: images as they are, and sheets of many."""
+"""Conversion of image arrays to Pillow images, and sheets of many images in rows."""
 
 import io
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from visionkit.files import write_atomic
-from visionkit.report.style import INK, short
+from visionkit.report.style import INK, shorten
 
-__all__ = ["PANEL", "as_picture", "write_sheet"]
+__all__ = ["PANEL_SIZE", "to_pil_image", "write_sheet"]
 
-PANEL, GAP, TOP, LINE = 320, 8, 34, 22
+PANEL_SIZE, GAP, TITLE_HEIGHT, LINE_HEIGHT = 320, 8, 34, 22
 
 
-def as_picture(pixels: Any, *, scale: float = 1.0) -> Image.Image:
-    """An image (C, H, W) uint8 to be drawn on, in colour; its first channel alone is grey, its first three are colours.
+def to_pil_image(pixels: Any, *, scale: float = 1.0) -> Image.Image:
+    """Convert an image to a Pillow image in RGB.
 
     Args:
-        pixels: A tensor or an array.
-        scale: What its sides are multiplied by; from 2 on, its pixels stay squares.
+        pixels: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
+        scale: The factor of its sides; from 2 on, with nearest neighbours.
     """
     array = np.asarray(pixels)
-    plain = array[0] if array.shape[0] == 1 else np.ascontiguousarray(np.moveaxis(array[:3], 0, -1))
-    image = Image.fromarray(plain).convert("RGB")
+    channels_last = array[0] if array.shape[0] == 1 else np.ascontiguousarray(np.moveaxis(array[:3], 0, -1))
+    image = Image.fromarray(channels_last).convert("RGB")
     if scale == 1:
         return image
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -33,7 +33,7 @@ def as_picture(pixels: Any, *, scale: float = 1.0) -> Image.Image:
 
 
 def write_sheet(
-    drawn: Sequence[Image.Image],
+    pictures: Sequence[Image.Image],
     path: Path,
     *,
     title: str,
@@ -41,52 +41,52 @@ def write_sheet(
     headings: Sequence[str] = (),
     legend: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Lay pictures in rows.
+    """Write images in rows as one PNG.
 
     Args:
-        drawn: At most `PANEL` pixels wide and high.
-        path: Where the PNG goes.
-        title: The line above.
-        columns: Pictures in a row.
-        headings: Words above the columns.
-        legend: Words and their colours, below.
+        pictures: At most `PANEL_SIZE` pixels wide and high.
+        path: The PNG file.
+        title: The line above the images.
+        columns: The number of images in a row.
+        headings: The headings of the columns.
+        legend: Labels and their colours, below the images.
     """
-    columns = min(columns, len(drawn))
-    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
+    columns = min(columns, len(pictures))
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(panel.height for panel in row) for row in rows]
-    top, width = TOP + (TOP - 12 if headings else 0), GAP + columns * (PANEL + GAP)
-    below = _legend_lines(legend, width)
-    sheet = Image.new("RGB", (width, top + sum(heights) + GAP * len(rows) + LINE * len(below)), "white")
-    pen = ImageDraw.Draw(sheet)
-    pen.text((GAP, TOP / 2), title, fill=INK, font=ImageFont.load_default(16), anchor="lm")
+    top, width = TITLE_HEIGHT + (TITLE_HEIGHT - 12 if headings else 0), GAP + columns * (PANEL_SIZE + GAP)
+    legend_lines = _legend_lines(legend, width)
+    sheet = Image.new("RGB", (width, top + sum(heights) + GAP * len(rows) + LINE_HEIGHT * len(legend_lines)), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, TITLE_HEIGHT / 2), title, fill=INK, font=ImageFont.load_default(16), anchor="lm")
     for column, heading in enumerate(headings[:columns]):
-        place = (GAP + column * (PANEL + GAP), TOP + 6)
-        pen.text(place, heading, fill=INK, font=ImageFont.load_default(13), anchor="lm")
-    for row, tall in zip(rows, heights, strict=True):
+        position = (GAP + column * (PANEL_SIZE + GAP), TITLE_HEIGHT + 6)
+        draw.text(position, heading, fill=INK, font=ImageFont.load_default(13), anchor="lm")
+    for row, height in zip(rows, heights, strict=True):
         for column, panel in enumerate(row):
-            sheet.paste(panel, (GAP + column * (PANEL + GAP), top))
-        top += tall + GAP
-    for line in below:
+            sheet.paste(panel, (GAP + column * (PANEL_SIZE + GAP), top))
+        top += height + GAP
+    for line in legend_lines:
         for left, text, colour in line:
-            pen.rectangle((left, top + 4, left + 11, top + 15), fill=colour, outline=INK)
-            pen.text((left + 17, top + 10), text, fill=INK, font=ImageFont.load_default(13), anchor="lm")
-        top += LINE
+            draw.rectangle((left, top + 4, left + 11, top + 15), fill=colour, outline=INK)
+            draw.text((left + 17, top + 10), text, fill=INK, font=ImageFont.load_default(13), anchor="lm")
+        top += LINE_HEIGHT
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG")
     write_atomic(path, buffer.getvalue())
 
 
 def _legend_lines(legend: Sequence[tuple[str, str]], width: int) -> list[list[tuple[float, str, str]]]:
-    """Words and colours in lines that fit: left edge, word, colour."""
+    """Legend entries broken into lines of at most ``width`` pixels: left edge, label, colour."""
     font = ImageFont.load_default(13)
     lines: list[list[tuple[float, str, str]]] = []
     left = float(width)
     for name, colour in legend:
-        text = short(name, 24)
-        wide = font.getlength(text) + 17 + 2 * GAP
-        if not lines or left + wide > width:
+        text = shorten(name, 24)
+        entry_width = font.getlength(text) + 17 + 2 * GAP
+        if not lines or left + entry_width > width:
             lines.append([])
             left = GAP
         lines[-1].append((left, text, colour))
-        left += wide
+        left += entry_width
     return lines

@@ -1,15 +1,15 @@
-"""What all pictures share: a few colours, and names cut to a length."""
+"""Colours and text helpers shared by all plots."""
 
-__all__ = ["FAINT", "INK", "TRAIN", "VALIDATION", "WRONG", "short", "words"]
+__all__ = ["FAINT", "INK", "TRAIN", "VALIDATION", "WRONG", "shorten", "metric_title"]
 
 TRAIN, VALIDATION, INK, FAINT, WRONG = "#8a94a6", "#1f5fbf", "#22262e", "#d9dde4", "#c8321f"
 
 
-def words(name: str) -> str:
-    """A metric's name as a person writes it."""
+def metric_title(name: str) -> str:
+    """A metric's name for a plot's title."""
     return name.replace("_", " ")
 
 
-def short(name: str, limit: int = 18) -> str:
-    """Cut in the middle: names of one data set often begin alike."""
+def shorten(name: str, limit: int = 18) -> str:
+    """Cut a name in the middle to a length: names of one data set often begin alike."""
     return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"

@@ -1,4 +1,4 @@
-"""The pictures of a run that differ by its task."""
+"""The base class of the plots that depend on a run's task."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Drawing"]
 
 
 class Drawing(ABC):
-    """Draws plain arrays and dicts; tensors count as arrays."""
+    """Draws the plots of a run from arrays or tensors, and dicts."""
 
     num_examples: ClassVar[int]
-    """How many images `examples` shows."""
+    """The number of images that `examples` draws."""
 
     @abstractmethod
     def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
@@ -22,14 +22,14 @@ class Drawing(ABC):
 
     @abstractmethod
     def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path) -> None:
-        """Draw what the test has said beyond single numbers: `visionkit.metrics.table.Table` by name."""
+        """Draw the metric tables of the test, each a `visionkit.metrics.table.Table`, into the folder ``plots``."""
 
     @abstractmethod
     def examples(self, examples: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path) -> None:
-        """Draw predictions beside the truth; nothing where there are none.
+        """Draw predictions beside the ground truth; without examples, draw nothing.
 
         Args:
-            examples: ``image`` uint8 (C, H, W), ``truth`` and ``prediction``, as the task's inference gives them.
+            examples: ``image`` uint8 (C, H, W), ``truth`` and ``prediction``, as yielded by the task's inference.
             class_names: The classes.
-            path: Where the PNG goes.
+            path: The PNG file.
         """

@@ -1,4 +1,4 @@
-"""Pictures of classification: images with their classes, and the confusion matrix."""
+"""Plots of classification: images with their classes, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ClassifyDrawing"]
 
 
 class ClassifyDrawing(Drawing):
-    """A class under each image."""
+    """Images with a class below each, and the confusion matrix."""
 
     num_examples = 32
 

@@ -1,4 +1,4 @@
-"""Pictures of detection: boxes on images, with masks if there are some, and precision over recall."""
+"""Plots of detection: images with boxes and, if present, masks; precision over recall."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ MIN_SCORE = 0.3
 MIN_IOU = 0.5
 
 Objects = Mapping[str, Any]
-"""Of one image: ``boxes`` (n, 4) xyxy in its pixels, ``labels`` (n,), of predictions ``scores`` (n,), and where there
-are masks, ``masks``, n of `visionkit.structures.rle.RunLengths`."""
+"""The objects of one image: ``boxes`` (n, 4) xyxy in its pixels, ``labels`` (n,), in predictions ``scores`` (n,), and
+optionally ``masks``, n `visionkit.structures.rle.RunLengths`."""
 
 
 class DetectDrawing(Drawing):
-    """Truth beside prediction, coloured by whether each finds the other."""
+    """Ground truth beside predictions, coloured by whether they match; precision over recall."""
 
     num_examples = 12
     objects: ClassVar[str] = "boxes"
-    """What overlaps, in words."""
+    """What the IoU is computed of, for titles."""
 
     def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
         panels = []
@@ -47,8 +47,8 @@ class DetectDrawing(Drawing):
         from visionkit.report.plots.precision_recall import plot_precision_recall
 
         if "precision_recall" in tables:
-            recall, mean, *lines = cast(Any, zip(*tables["precision_recall"].rows, strict=True))
-            classes = dict(zip(class_names, lines, strict=True))
+            recall, mean, *curves = cast(Any, zip(*tables["precision_recall"].rows, strict=True))
+            classes = dict(zip(class_names, curves, strict=True))
             title = f"precision over recall, {self.objects} that overlap by half"
             plot_precision_recall(recall, mean, classes, plots / "precision_recall.png", title=title)
 
@@ -70,7 +70,7 @@ class DetectDrawing(Drawing):
 
 
 def select(objects: Objects, keep: Tensor) -> dict[str, Any]:
-    """The objects that a mask, bool (n,), chooses."""
+    """The objects selected by a bool tensor (n,)."""
     return {
         name: value[keep] if isinstance(value, Tensor) else list(compress(value, keep.tolist()))
         for name, value in objects.items()
@@ -80,12 +80,12 @@ def select(objects: Objects, keep: Tensor) -> dict[str, Any]:
 def drawn_boxes(
     objects: Objects, class_names: Sequence[str], *, correct: Sequence[bool] | None = None
 ) -> list[DrawnBox]:
-    """Boxes with class and score, the best on top; coloured by class, or by whether they are ``correct``."""
+    """Boxes labelled with class and score, the highest on top; coloured by class, or by ``correct`` if given."""
     labels = objects["labels"].tolist()
     scores = [f" {score:.0%}" for score in objects["scores"].tolist()] if "scores" in objects else [""] * len(labels)
     colours = [class_colour(label) for label in labels]
     if correct is not None:
-        colours = [VALIDATION if hit else WRONG for hit in correct]
+        colours = [VALIDATION if is_correct else WRONG for is_correct in correct]
     boxes, masks = objects["boxes"].tolist(), objects.get("masks", [None] * len(labels))
     drawn = [
         DrawnBox(box, f"{class_names[label]}{score}", colour, mask)
@@ -95,7 +95,11 @@ def drawn_boxes(
 
 
 def _matches(prediction: Objects, truth: Objects) -> tuple[list[bool], list[bool]]:
-    """Which predictions are correct, which objects detected: the best first, each takes the object it covers most."""
+    """Which predictions are correct and which objects detected.
+
+    In their order, highest score first, predictions are matched to the free object of their class with the largest IoU,
+    at least `MIN_IOU`.
+    """
     correct, detected = [False] * len(prediction["labels"]), [False] * len(truth["labels"])
     if "masks" in prediction:
         iou = mask_iou(prediction["masks"], truth["masks"])
@@ -103,7 +107,7 @@ def _matches(prediction: Objects, truth: Objects) -> tuple[list[bool], list[bool
         iou = box_iou(prediction["boxes"], truth["boxes"])
     overlaps = torch.where(prediction["labels"][:, None] == truth["labels"], iou, 0.0).tolist()
     for position, row in enumerate(overlaps):
-        free = [(overlap, number) for number, overlap in enumerate(row) if overlap >= MIN_IOU and not detected[number]]
+        free = [(overlap, index) for index, overlap in enumerate(row) if overlap >= MIN_IOU and not detected[index]]
         if free:
             correct[position] = detected[max(free)[1]] = True
     return correct, detected

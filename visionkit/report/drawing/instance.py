@@ -1,4 +1,4 @@
-"""Pictures of instance segmentation: as of detection, with a mask for each box."""
+"""Plots of instance segmentation: as for detection, with masks."""
 
 from visionkit.report.drawing.detect import DetectDrawing
 
@@ -6,6 +6,6 @@ __all__ = ["InstanceDrawing"]
 
 
 class InstanceDrawing(DetectDrawing):
-    """Masks on images; what overlaps are masks."""
+    """As `DetectDrawing`, with IoU of masks."""
 
     objects = "masks"

@@ -1,4 +1,4 @@
-"""Pictures of semantic segmentation: masks laid over images, and the confusion matrix of pixels."""
+"""Plots of semantic segmentation: overlays of masks on images, and the confusion matrix of pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SegmentDrawing"]
 
 
 class SegmentDrawing(Drawing):
-    """Image, truth and prediction beside each other."""
+    """Image, ground truth and prediction side by side, and the confusion matrix."""
 
     num_examples = 8
 

@@ -1,0 +1,1 @@
+"""Plots drawn with matplotlib: curves, confusion matrix, precision over recall, grids of images."""

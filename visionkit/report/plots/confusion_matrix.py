@@ -1,4 +1,4 @@
-"""The confusion matrix."""
+"""The plot of a confusion matrix."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from visionkit.report.plots.figure import are_long, save_figure
-from visionkit.report.style import FAINT, INK, WRONG, short
+from visionkit.report.plots.figure import has_long_names, save_figure
+from visionkit.report.style import FAINT, INK, WRONG, shorten
 
 __all__ = ["plot_confusion_matrix", "read_counts"]
 
@@ -22,44 +22,44 @@ BLUES = LinearSegmentedColormap.from_list("visionkit", ["#ffffff", "#cfe0f7", "#
 def plot_confusion_matrix(
     counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path, *, unit: str = "images"
 ) -> None:
-    """Draw how often each class was taken for each other, as a share of what is of the true class.
+    """Draw a confusion matrix, coloured by fractions of the true class.
 
-    Up to 20 classes the counts are written into the cells, or of pixels the shares. With more, the diagonal would hide
-    the rest, so the mistakes alone set the colour scale, and the most frequent ones are listed beside the matrix.
+    Up to 20 classes, cells show the counts, of pixels the fractions. With more classes the diagonal would dominate: it
+    is left out, and the most frequent confusions are listed beside the matrix.
 
     Args:
-        counts: K rows (true class) of K numbers (predicted class).
-        class_names: The K names.
-        path: Where the PNG goes.
-        unit: What was counted: ``images`` or ``pixels``.
+        counts: (K, K), a row per true class, a column per predicted class.
+        class_names: The K classes.
+        path: The PNG file.
+        unit: What the counts are of: ``images`` or ``pixels``.
     """
     matrix = np.asarray(counts, dtype=np.int64)  # (K, K)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    number = len(class_names)
-    names = [short(name) for name in class_names]
-    figure, axes, beside = _matrix_axes(number)
-    if number <= 20:
-        axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
-        size = 9.5 if number <= 12 else 7
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    num_classes = len(class_names)
+    names = [shorten(name) for name in class_names]
+    figure, axes, list_axes = _matrix_axes(num_classes)
+    if num_classes <= 20:
+        axes.imshow(fractions, cmap=BLUES, vmin=0, vmax=1)
+        font_size = 9.5 if num_classes <= 12 else 7
         for row, column in zip(*np.nonzero(matrix), strict=True):
-            dark = shares[row, column] > 0.5
-            text = f"{matrix[row, column]}" if unit == "images" else f"{shares[row, column]:.0%}".removeprefix("0%")
+            dark = fractions[row, column] > 0.5
+            text = f"{matrix[row, column]}" if unit == "images" else f"{fractions[row, column]:.0%}".removeprefix("0%")
             axes.text(
-                column, row, text, ha="center", va="center", fontsize=size,
+                column, row, text, ha="center", va="center", fontsize=font_size,
                 color="white" if dark else INK if row == column else WRONG,
             )  # fmt: skip
-        ticks = range(number)
+        ticks = range(num_classes)
     else:
-        mistakes = np.where(np.eye(number, dtype=bool), np.nan, shares)
-        image = axes.imshow(mistakes, cmap=BLUES, vmin=0, vmax=max(float(np.nanmax(mistakes)), 1e-9))
-        bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{value:.0%}")
-        bar.outline.set_visible(False)
-        bar.set_label("share of the true class (diagonal left out)", color=INK)
-        ticks = range(0, number, math.ceil(number / 100))
-        _list_mistakes(beside, matrix, shares, names)
-    axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if number > 10 or are_long(names) else 0)
+        confusions = np.where(np.eye(num_classes, dtype=bool), np.nan, fractions)
+        image = axes.imshow(confusions, cmap=BLUES, vmin=0, vmax=max(float(np.nanmax(confusions)), 1e-9))
+        colorbar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{value:.0%}")
+        colorbar.outline.set_visible(False)
+        colorbar.set_label("share of the true class (diagonal left out)", color=INK)
+        ticks = range(0, num_classes, math.ceil(num_classes / 100))
+        _list_confusions(list_axes, matrix, fractions, names)
+    axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if num_classes > 10 or has_long_names(names) else 0)
     axes.set_yticks(ticks, [names[i] for i in ticks])
-    axes.tick_params(length=0, labelsize=9 if number <= 20 else 5.5, colors=INK)
+    axes.tick_params(length=0, labelsize=9 if num_classes <= 20 else 5.5, colors=INK)
     axes.set_xlabel("predicted", color=INK)
     axes.set_ylabel("true", color=INK)
     for spine in axes.spines.values():
@@ -69,30 +69,30 @@ def plot_confusion_matrix(
     save_figure(figure, path)
 
 
-def _matrix_axes(number: int) -> tuple[Figure, Axes, Axes | None]:
-    if number <= 20:
-        side = 2.2 + 0.46 * max(number, 4)
+def _matrix_axes(num_classes: int) -> tuple[Figure, Axes, Axes | None]:
+    if num_classes <= 20:
+        side = 2.2 + 0.46 * max(num_classes, 4)
         figure = Figure(figsize=(side, side), layout="constrained")
         return figure, figure.subplots(), None
     figure = Figure(figsize=(15, 10), layout="constrained")
-    axes, beside = figure.subplots(1, 2, width_ratios=[5, 1.6])
-    return figure, axes, beside
+    axes, list_axes = figure.subplots(1, 2, width_ratios=[5, 1.6])
+    return figure, axes, list_axes
 
 
-def _list_mistakes(axes: Axes | None, matrix: Any, shares: Any, names: Sequence[str]) -> None:
+def _list_confusions(axes: Axes | None, matrix: Any, fractions: Any, names: Sequence[str]) -> None:
     if axes is None:
         return
     axes.set_axis_off()
     axes.set_title("most frequent mistakes", loc="left", color=INK, fontsize=11)
     off_diagonal = matrix * (1 - np.eye(len(names), dtype=np.int64))
     order = np.argsort(-off_diagonal, axis=None, kind="stable")[:25]
-    for line, (row, column) in enumerate(zip(*np.unravel_index(order, matrix.shape), strict=True)):
+    for index, (row, column) in enumerate(zip(*np.unravel_index(order, matrix.shape), strict=True)):
         if off_diagonal[row, column] == 0:
             break
-        text = f"{names[row]} → {names[column]}   {matrix[row, column]} ({shares[row, column]:.0%})"
-        axes.text(0, 0.98 - line * 0.036, text, fontsize=9, color=INK, va="top", transform=axes.transAxes)
+        text = f"{names[row]} → {names[column]}   {matrix[row, column]} ({fractions[row, column]:.0%})"
+        axes.text(0, 0.98 - index * 0.036, text, fontsize=9, color=INK, va="top", transform=axes.transAxes)
 
 
 def read_counts(table: Any) -> list[list[int]]:
-    """The counts in a table of a confusion matrix, whose rows begin with the name of the true class."""
+    """The counts (K, K) of a confusion matrix table, whose rows begin with the name of the true class."""
     return [[int(cell or 0) for cell in row[1:]] for row in table.rows]

@@ -1,4 +1,4 @@
-"""What figures share. They are made of matplotlib's objects; no global state is touched."""
+"""Helpers of matplotlib figures, without pyplot and its global state."""
 
 import io
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from visionkit.files import write_atomic
 from visionkit.report.style import FAINT, INK
 
-__all__ = ["are_long", "save_figure", "style_axes"]
+__all__ = ["has_long_names", "save_figure", "style_axes"]
 
 
 def style_axes(axes: Axes) -> None:
+    """Apply the style of all plots to axes: colours, horizontal grid, no upper and right spine."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, color=FAINT, labelsize=9)
@@ -22,11 +23,13 @@ def style_axes(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def are_long(names: Sequence[str]) -> bool:
+def has_long_names(names: Sequence[str]) -> bool:
+    """Whether any name has more than 4 characters."""
     return max(len(name) for name in names) > 4
 
 
 def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png")

@@ -1,4 +1,4 @@
-"""Images with a caption each."""
+"""Grids of images with captions."""
 
 import math
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from visionkit.report.plots.figure import save_figure
-from visionkit.report.style import FAINT, INK, WRONG, short
+from visionkit.report.style import FAINT, INK, WRONG, shorten
 
 __all__ = ["plot_images", "plot_predictions"]
 
 
 def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], path: Path, *, title: str) -> None:
-    """Draw images with the class each of them has.
+    """Draw images with their classes.
 
     Args:
         images: (N, C, H, W) uint8, a tensor or an array.
         labels: N class ids.
-        class_names: Their names.
-        path: Where the PNG goes.
-        title: The line above.
+        class_names: The classes.
+        path: The PNG file.
+        title: The line above the images.
     """
-    captions = [(short(class_names[label], 16), INK) for label in labels]
+    captions = [(shorten(class_names[label], 16), INK) for label in labels]
     save_figure(_grid(images, captions, title), path)
 
 
@@ -39,47 +39,52 @@ def plot_predictions(
     *,
     title: str,
 ) -> None:
-    """Draw images with the predicted class and its probability; a wrong one is framed and names the true class.
+    """Draw images with predicted class and probability; wrong predictions are framed and show the true class.
 
     Args:
         images: (N, C, H, W) uint8, a tensor or an array.
         labels: N true class ids.
         predicted: N predicted class ids.
         scores: N probabilities of the predicted class, 0..1.
-        class_names: The names of the classes.
-        path: Where the PNG goes.
-        title: The line above.
+        class_names: The classes.
+        path: The PNG file.
+        title: The line above the images.
     """
     captions = []
-    for label, guess, score in zip(labels, predicted, scores, strict=True):
-        right = label == guess
-        text = f"{short(class_names[guess], 12)}  {score:.0%}"
-        captions.append((text if right else f"{text}\nis {short(class_names[label], 12)}", INK if right else WRONG))
-    wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
-    save_figure(_grid(images, captions, f"{title}: {wrong} of {len(labels)} wrong"), path)
+    for label, prediction, score in zip(labels, predicted, scores, strict=True):
+        is_correct = label == prediction
+        text = f"{shorten(class_names[prediction], 12)}  {score:.0%}"
+        if not is_correct:
+            text += f"\nis {shorten(class_names[label], 12)}"
+        captions.append((text, INK if is_correct else WRONG))
+    num_wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
+    save_figure(_grid(images, captions, f"{title}: {num_wrong} of {len(labels)} wrong"), path)
 
 
 def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figure:
-    """Images in rows of eight, laid out here in inches: axes for each would cost more than training a small net."""
+    """Images in rows of eight, laid out in inches on a single pair of axes: one pair per image is much slower."""
     pixels = np.asarray(images)  # (N, C, H, W)
     columns = min(8, len(pixels))
     rows = math.ceil(len(pixels) / columns)
-    across, gap, top = 1.2, 0.1, 0.4
-    tall = across * pixels.shape[2] / pixels.shape[3]
-    below = 0.42 if any("\n" in text for text, _ in captions) else 0.26
-    width, height = (across + gap) * columns + gap, top + (tall + below) * rows
+    image_width, gap, title_height = 1.2, 0.1, 0.4
+    image_height = image_width * pixels.shape[2] / pixels.shape[3]
+    caption_height = 0.42 if any("\n" in text for text, _ in captions) else 0.26
+    width, height = (image_width + gap) * columns + gap, title_height + (image_height + caption_height) * rows
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.text(gap, height - top / 2, title, va="center", color=INK, fontsize=11)
-    for place, (image, (text, colour)) in enumerate(zip(pixels, captions, strict=True)):
-        left, upper = gap + place % columns * (across + gap), height - top - place // columns * (tall + below)
+    axes.text(gap, height - title_height / 2, title, va="center", color=INK, fontsize=11)
+    for index, (image, (text, colour)) in enumerate(zip(pixels, captions, strict=True)):
+        row, column = divmod(index, columns)
+        left, upper = gap + column * (image_width + gap), height - title_height - row * (image_height + caption_height)
+        lower, center = upper - image_height, left + image_width / 2
         shown = image[0] if image.shape[0] == 1 else np.moveaxis(image[:3], 0, -1)
-        smooth = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
-        extent = (left, left + across, upper - tall, upper)
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent)
-        line, thick = (colour, 2.2) if colour == WRONG else (FAINT, 0.8)
-        axes.add_patch(Rectangle((left, upper - tall), across, tall, fill=False, color=line, linewidth=thick))
-        axes.text(left + across / 2, upper - tall - 0.05, text, ha="center", va="top", color=colour, fontsize=8)
+        interpolation = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
+        extent = (left, left + image_width, lower, upper)
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=interpolation, extent=extent)
+        edge_colour, line_width = (colour, 2.2) if colour == WRONG else (FAINT, 0.8)
+        frame = Rectangle((left, lower), image_width, image_height, fill=False, color=edge_colour, linewidth=line_width)
+        axes.add_patch(frame)
+        axes.text(center, lower - 0.05, text, ha="center", va="top", color=colour, fontsize=8)
     axes.set(xlim=(0, width), ylim=(0, height), aspect="auto")
     return figure

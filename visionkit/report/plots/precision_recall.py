@@ -1,4 +1,4 @@
-"""Precision over recall."""
+"""The plot of precision over recall."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visionkit.report.plots.figure import save_figure, style_axes
-from visionkit.report.style import FAINT, INK, short
+from visionkit.report.style import FAINT, INK, shorten
 
 __all__ = ["plot_precision_recall"]
 
@@ -24,22 +24,22 @@ def plot_precision_recall(
     *,
     title: str,
 ) -> None:
-    """Draw precision over recall, a line per class and a thick one for their mean.
+    """Draw precision over recall, with a line per class and a thick one for their mean.
 
     Args:
         recall: 0..1, increasing.
-        mean: As many values in 0..1; None where no class has objects.
-        classes: The same for each class; None where it has no objects.
-        path: Where the PNG goes.
-        title: The line above.
+        mean: Precision in 0..1 at each recall; None if no class has objects.
+        classes: The same for each class; None if it has no objects.
+        path: The PNG file.
+        title: The line above the plot.
     """
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
-    there = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
-    for place, (name, values) in enumerate(there.items()):
-        colour, label = (COLOURS(place), short(name)) if len(there) <= 10 else (FAINT, None)
+    curves = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
+    for index, (name, values) in enumerate(curves.items()):
+        colour, label = (COLOURS(index), shorten(name)) if len(curves) <= 10 else (FAINT, None)
         axes.plot(recall, values, color=colour, linewidth=1.2, label=label)
-    if there:
+    if curves:
         axes.plot(recall, np.asarray(mean, dtype=float), color=INK, linewidth=2.4, label="mean")
         axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
     else:

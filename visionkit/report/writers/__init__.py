@@ -1,0 +1,1 @@
+"""The writers of result files of predictions, one per task."""

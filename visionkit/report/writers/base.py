@@ -1,4 +1,4 @@
-"""The files that predictions become."""
+"""The base class of the writers of result files."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["SHOWN", "ResultWriter", "common_folder", "picture_name"]
+__all__ = ["MAX_SUMMARY_ROWS", "ResultWriter", "common_folder", "picture_name"]
 
-SHOWN = 20
-"""How many images are named in a summary."""
+MAX_SUMMARY_ROWS = 20
+"""The maximum number of images listed in a summary."""
 
 
 class ResultWriter(ABC):
     """Writes the results of one ``predict``, image by image.
 
     Args:
-        folder: Where they go, perhaps not there yet.
-        data: What the run's ``data.json`` says.
-        paths: All images, some of which may prove unreadable.
-        min_score: Objects with a lower score are not drawn; None for the usual one.
+        folder: The folder of results; it is created if necessary.
+        data: The content of the run's ``data.json``.
+        paths: All images, even those that may turn out to be unreadable.
+        min_score: Objects with a lower score are not drawn; None for the default.
 
     Attributes:
-        rows: What the JSON document holds.
+        rows: The entries of the JSON file.
     """
 
     files: ClassVar[tuple[str, ...]]
-    """What is in the folder in the end."""
+    """The files and folders that are written."""
 
     def __init__(
         self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
@@ -39,25 +39,25 @@ class ResultWriter(ABC):
 
     @abstractmethod
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
-        """Take an image, uint8 (C, H, W) as it was decoded, and what a model says of it."""
+        """Add an image, uint8 (C, H, W) as it was decoded, and its prediction."""
 
     @abstractmethod
     def write(self) -> None:
-        """Write everything that is not written yet."""
+        """Write the files that are not written by `add`."""
 
     @abstractmethod
     def summary(self) -> list[str]:
-        """Lines for a person."""
+        """Lines to print."""
 
-    def _more(self) -> list[str]:
-        return [f"... and {len(self.rows) - SHOWN:,} more"] if len(self.rows) > SHOWN else []
+    def _remaining_line(self) -> list[str]:
+        return [f"... and {len(self.rows) - MAX_SUMMARY_ROWS:,} more"] if len(self.rows) > MAX_SUMMARY_ROWS else []
 
 
 def common_folder(paths: Sequence[Path]) -> Path:
-    """The folder that all files share."""
+    """The deepest folder that contains all files."""
     return Path(os.path.commonpath([path.absolute().parent for path in paths]))
 
 
 def picture_name(name: Path) -> Path:
-    """A picture's name: as it is for a JPEG or PNG file, else with ``.png`` behind it."""
+    """The file name of an annotated image: unchanged for JPEG and PNG, else with ``.png`` appended."""
     return name if name.suffix.lower() in (".jpg", ".jpeg", ".png") else name.with_name(f"{name.name}.png")

@@ -1,4 +1,4 @@
-"""Result files of classification: a table of probabilities."""
+"""Result files of classification: probabilities as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.files import write_atomic
-from visionkit.report.writers.base import SHOWN, ResultWriter
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
 
 __all__ = ["ClassifyWriter"]
 
 
 class ClassifyWriter(ResultWriter):
-    """A row per image: its class and the probability of each."""
+    """A row per image: predicted class, and the probability of each class."""
 
     files = ("predictions.csv", "predictions.json")
 
@@ -44,7 +44,7 @@ class ClassifyWriter(ResultWriter):
     def summary(self) -> list[str]:
         counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}
         return [
-            *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:SHOWN]),
-            *self._more(),
+            *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:MAX_SUMMARY_ROWS]),
+            *self._remaining_line(),
             f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         ]

@@ -1,4 +1,4 @@
-"""Result files of detection: annotated images, and boxes as in COCO's results files."""
+"""Result files of detection: annotated images, and boxes in COCO's results format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 from visionkit.files import write_atomic
 from visionkit.report.boxes import write_boxes
 from visionkit.report.drawing.detect import MIN_SCORE, drawn_boxes, select
-from visionkit.report.writers.base import SHOWN, ResultWriter, common_folder, picture_name
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name
 
 __all__ = ["DetectWriter"]
 
 
 class DetectWriter(ResultWriter):
-    """A row per box, and a picture per image, in which boxes with a low score are left out."""
+    """A row per box, and an annotated image without the boxes of low score."""
 
     files = ("predictions.json", "images")
     objects: ClassVar[str] = "boxes"
@@ -44,10 +44,10 @@ class DetectWriter(ResultWriter):
     def summary(self) -> list[str]:
         total: Counter[str] = sum(self.counts.values(), Counter())
         return [
-            *(f"{path}: {_in_words(counts)}" for path, counts in list(self.counts.items())[:SHOWN]),
-            *([f"... and {len(self.counts) - SHOWN:,} more"] if len(self.counts) > SHOWN else []),
+            *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
+            *([f"... and {len(self.counts) - MAX_SUMMARY_ROWS:,} more"] if len(self.counts) > MAX_SUMMARY_ROWS else []),
             f"{len(self.counts):,} images, {self.objects} with a score of {self.min_score:g} or more: "
-            f"{_in_words(total)}",
+            f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
         ]
 
@@ -72,12 +72,12 @@ class DetectWriter(ResultWriter):
 
 
 def _image_ids(paths: Sequence[Path]) -> dict[Path, int]:
-    """COCO's own images are named by their ids; others are counted from 1."""
+    """Image ids: the file names if all are distinct numbers, as in COCO, else numbers from 1."""
     stems = [path.stem for path in paths]
     if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
         return {path: int(path.stem) for path in paths}
     return {path: number for number, path in enumerate(paths, start=1)}
 
 
-def _in_words(counts: Counter[str]) -> str:
+def _format_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.most_common()) or "none"

@@ -1,4 +1,4 @@
-"""Result files of instance segmentation: as of detection, with run lengths for each box."""
+"""Result files of instance segmentation: as for detection, with run-length encoded masks."""
 
 from visionkit.report.writers.detect import DetectWriter
 
@@ -6,6 +6,6 @@ __all__ = ["InstanceWriter"]
 
 
 class InstanceWriter(DetectWriter):
-    """A row per mask, and a picture per image."""
+    """A row per mask, and an annotated image."""
 
     objects = "masks"

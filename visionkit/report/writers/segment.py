@@ -1,4 +1,4 @@
-"""Result files of semantic segmentation: masks of ids, overlays, and a file that says what the ids mean."""
+"""Result files of semantic segmentation: masks of ids, overlays, and a JSON file with the classes of the ids."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from visionkit.files import write_atomic
 from visionkit.report.masks import mask_colours, write_mask, write_overlay
-from visionkit.report.writers.base import SHOWN, ResultWriter, common_folder, picture_name
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["SegmentWriter"]
 
 
 class SegmentWriter(ResultWriter):
-    """For each image a mask, a picture, and a row with the pixels of each class."""
+    """For each image a mask, an overlay, and a row with the number of pixels of each class."""
 
     files = ("predictions.json", "masks", "images")
 
@@ -48,8 +48,8 @@ class SegmentWriter(ResultWriter):
     def write(self) -> None:
         colours = mask_colours(self.class_names)
         classes = [
-            {"id": number, "name": name, "colour": colour}
-            for number, name, colour in zip(self.ids.tolist(), self.class_names, colours, strict=False)
+            {"id": class_id, "name": name, "colour": colour}
+            for class_id, name, colour in zip(self.ids.tolist(), self.class_names, colours, strict=False)
         ]
         rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
         text = f'{{"classes": {json.dumps(classes, ensure_ascii=False)},\n"images": [\n{rows}\n]}}\n'
@@ -60,24 +60,28 @@ class SegmentWriter(ResultWriter):
         for row in self.rows:
             total.update(row["pixels"])
         return [
-            *(f"{row['file_name']}: {_shares(row['pixels'])}" for row in self.rows[:SHOWN]),
-            *self._more(),
-            f"{len(self.rows):,} images: {_shares(total)}",
+            *(f"{row['file_name']}: {_format_fractions(row['pixels'])}" for row in self.rows[:MAX_SUMMARY_ROWS]),
+            *self._remaining_line(),
+            f"{len(self.rows):,} images: {_format_fractions(total)}",
         ]
 
 
 def _mask_ids(category_ids: Sequence[int] | None, count: int) -> NDArray[np.uint8]:
-    """What stands in a mask's file for each class: the data set's own numbers where they fit, and 255 as it is."""
+    """The id of each class in mask files, (256,): the data set's category ids if all fit in 0..254; 255 stays 255."""
     ids = np.arange(256, dtype=np.uint8)
-    if category_ids is not None and len(category_ids) == count and all(0 <= own < IGNORE_INDEX for own in category_ids):
+    if (
+        category_ids is not None
+        and len(category_ids) == count
+        and all(0 <= category_id < IGNORE_INDEX for category_id in category_ids)
+    ):
         ids[:count] = category_ids
     return ids
 
 
 def _file_names(paths: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, Path]]:
-    """Of pictures and masks: as images lie below the folder that all share; masks by their stems alone."""
-    shared = common_folder(paths)
-    names = {path: path.absolute().relative_to(shared) for path in paths}
+    """Names of overlays and masks, relative to the images' common folder; masks have the suffix ``.png``."""
+    root = common_folder(paths)
+    names = {path: path.absolute().relative_to(root) for path in paths}
     stems = Counter(name.with_suffix("") for name in names.values())
     pictures = {path: picture_name(name) for path, name in names.items()}
     masks = {
@@ -87,7 +91,7 @@ def _file_names(paths: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, Pat
     return pictures, masks
 
 
-def _shares(pixels: Mapping[str, int]) -> str:
+def _format_fractions(pixels: Mapping[str, int]) -> str:
     total = sum(pixels.values())
-    most = sorted(pixels.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {count / total:.1%}" for name, count in most)
+    ordered = sorted(pixels.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in ordered)
