@@ -1,4 +1,4 @@
-"""What a sliding window does to size and view, in formulas (Araujo, Norris & Sim 2019)."""
+"""Formulas of size, receptive field, jump and offset of a sliding window (Araujo, Norris & Sim 2019)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["geometry_lines"]
 
 
 def geometry_lines(record: LayerRecord) -> Sequence[tuple[str, str]]:
-    """Size, receptive field, jump and offset behind a record whose node has ``windows()``.
+    """Lines for size, receptive field, jump and offset of a record whose node has ``windows()``.
 
-    Height and width are told apart where they differ.
+    There are separate lines for height and width where they differ.
     """
     node: Any = record.node
     windows: tuple[Window, Window] = node.windows()
-    height = _axis(windows[0], record.before.height, record.after.height)
-    width = _axis(windows[1], record.before.width, record.after.width)
+    height = _axis_lines(windows[0], record.before.height, record.after.height)
+    width = _axis_lines(windows[1], record.before.width, record.after.width)
     if height == width:
         return width
     return [
@@ -27,7 +27,7 @@ def geometry_lines(record: LayerRecord) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _axis(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
+def _axis_lines(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
     fraction = "1 + ceil((W + 2P - F)/S)" if window.ceil_mode else "1 + (W + 2P - F)/S"
     if window.dilation > 1:
         fraction = fraction.replace("- F", "- D(F - 1) - 1")
@@ -38,8 +38,8 @@ def _axis(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
     if before.receptive_field is None:
         lines.append(("sees", "the whole image, as what comes in does"))
     else:
-        view = f"{before.receptive_field} + ({window.extent} - 1)*{before.jump} = {after.receptive_field}"
-        lines.append(("sees", f"{view} {_pixels(after.receptive_field)} (receptive field)"))
+        formula = f"{before.receptive_field} + ({window.extent} - 1)*{before.jump} = {after.receptive_field}"
+        lines.append(("sees", f"{formula} {_pixels(after.receptive_field)} (receptive field)"))
     lines.append(
         ("jump", f"{before.jump}*{window.stride} = {after.jump} {_pixels(after.jump)} from one cell to the next")
     )
@@ -52,9 +52,9 @@ def _axis(window: Window, before: Axis, after: Axis) -> list[tuple[str, str]]:
 
 
 def _remainder(window: Window, before: Axis) -> int:
-    end = window.padding if window.padding_end is None else window.padding_end
-    return (before.size + window.padding + end - window.extent) % window.stride
+    padding_end = window.padding if window.padding_end is None else window.padding_end
+    return (before.size + window.padding + padding_end - window.extent) % window.stride
 
 
-def _pixels(number: int | None) -> str:
-    return "pixel" if number == 1 else "pixels"
+def _pixels(count: int | None) -> str:
+    return "pixel" if count == 1 else "pixels"

@@ -1,4 +1,4 @@
-"""All that arithmetic says of one network."""
+"""The inspection of one network: layers, totals, explanations and warnings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from visionkit.blocks.shapes import pair
 from visionkit.heads import parse_head
 from visionkit.inspection.explanations import Explanation, explain
 from visionkit.inspection.layers import LayerRow, layer_rows
-from visionkit.inspection.network import Network, network
-from visionkit.inspection.stages import shares
+from visionkit.inspection.network import Network, trace_network
+from visionkit.inspection.stages import stage_shares
 from visionkit.inspection.totals import Totals, totals
 from visionkit.inspection.warnings import warnings
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["InspectOptions", "Inspection", "inspect_network"]
 
-Count = Annotated[int, Field(gt=0, le=65_536)]
+PositiveInt = Annotated[int, Field(gt=0, le=65_536)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
-    """The verb's own keys; None leaves the choice to the backbone's file or the data set."""
+    """The options of the command ``inspect``; None stands for the value of the backbone file or the data set."""
 
-    image_size: Count | tuple[Count, Count] | None = None
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     in_channels: Annotated[int, Field(gt=0, le=4096)] | None = None
-    num_classes: Count | None = None
-    batch_size: Count = 1
-    depth: Count = 2
+    num_classes: PositiveInt | None = None
+    batch_size: PositiveInt = 1
+    depth: PositiveInt = 2
     by: Literal["layer", "stage"] = "layer"
     explain: bool = False
     format: Literal["text", "json", "csv", "markdown"] = "text"
@@ -42,7 +42,16 @@ class InspectOptions:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that arithmetic says of one network, which serves a task."""
+    """The results of inspecting one network.
+
+    Attributes:
+        task: Name of the task.
+        net: The traced network.
+        totals: Sums and peaks over the network.
+        layers: One row per layer, or per block below the chosen depth.
+        explanations: One per kind of layer; empty unless requested.
+        warnings: Problems of the design; empty unless requested.
+    """
 
     task: str
     net: Network
@@ -51,19 +60,19 @@ class Inspection:
     explanations: list[Explanation]
     warnings: list[str]
 
-    def to_json(self, *, by: str, explained: bool) -> dict[str, Any]:
-        """As plain values: ``layers`` or ``stages``, ``totals``, and explanations where wanted."""
+    def to_json(self, *, by: str, with_explanations: bool) -> dict[str, Any]:
+        """Plain values: ``layers`` or ``stages``, ``totals``, and explanations and warnings if requested."""
         document: dict[str, Any] = {
             "backbone": self.net.name,
             "input": list(self.net.input),
             "num_classes": self.net.num_classes,
         }
         if by == "stage":
-            document["stages"] = shares(self.net)
+            document["stages"] = stage_shares(self.net)
         else:
             document["layers"] = [row.to_json() for row in self.layers]
         document["totals"] = self.totals.to_json()
-        if explained:
+        if with_explanations:
             document["explanations"] = [explanation.to_json() for explanation in self.explanations]
             document["warnings"] = self.warnings
         return document
@@ -73,9 +82,9 @@ def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: 
     """Inspect the network of a run.
 
     Args:
-        config: Of which backbone, head and optimizer count.
-        options: The verb's own keys.
-        use_dataset: Whether channels, size and classes come from the data set.
+        config: The run's configuration, of which task, backbone, head and optimizer matter.
+        options: The options of the command.
+        use_dataset: Whether channels, image size and classes default to those of the data set.
 
     Raises:
         UserError: If a layer does not fit into its input, or anything else that ``train`` refuses.
@@ -83,11 +92,11 @@ def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: 
     check_weights(config.backbone, config.weights)
     head = parse_head(config.head, task=config.task.name)
     info = config.source.info() if use_dataset else None
-    if info is None and options.num_classes is None:  # what the default data set would make of it, train refuses
+    if info is None and options.num_classes is None:  # rejected by train, so rejected here
         head.check(num_classes=config.source.info().num_classes)
     in_channels = options.in_channels or (info.in_channels if info else None)
     backbone = head.adapt_backbone(read_backbone(config.plain["backbone"], in_channels=in_channels))
-    net = network(
+    net = trace_network(
         backbone,
         image_size=pair(options.image_size or (info.image_size if info else backbone.image_size)),
         head=head,

@@ -1,4 +1,4 @@
-"""The maps that are alive while parts run forward and backward, in the order that `memory` says."""
+"""Liveness of feature maps and gradients by reference counting, by the rules of `visionkit.inspection.memory`."""
 
 from __future__ import annotations
 
@@ -6,123 +6,135 @@ from collections.abc import Callable, Sequence
 
 from visionkit.blocks.shapes import BYTES
 from visionkit.blocks.trace import Join, LayerRecord
-from visionkit.blocks.tree import Concat, Gate, Primitive, Residual
-from visionkit.blocks.tree import Sequential as InTurn
+from visionkit.blocks.tree import Concat, Gate, Primitive, Residual, Sequential
 
-__all__ = ["Backward", "Liveness", "LiveMap", "Share"]
+__all__ = ["Backward", "LiveMap", "Liveness", "JoinBackward"]
 
 Path = tuple[str, ...]
 
 
 class LiveMap:
-    """Memory that is held by so many."""
+    """A block of memory with its size in bytes, the path of the part that made it, and a reference count."""
 
-    def __init__(self, size: int, maker: Path, *, needs_gradient: bool) -> None:
-        self.size, self.maker, self.needs_gradient = size, maker, needs_gradient
-        self.holders = 1
+    def __init__(self, size: int, producer: Path, *, needs_gradient: bool) -> None:
+        self.size, self.producer, self.needs_gradient = size, producer, needs_gradient
+        self.references = 1
 
 
 Backward = Callable[[LiveMap], "LiveMap | None"]
-"""Takes over the gradient of a part's output and gives that of its input, or None where nobody wants it."""
+"""From the gradient of a part's output, which it releases, to that of its input, or None if that needs none."""
 
-Share = Callable[[LiveMap], "list[LiveMap | None]"]
-"""Takes over the gradient of a joined map and gives that of each map that was joined, or None where nobody wants it."""
+JoinBackward = Callable[[LiveMap], "list[LiveMap | None]"]
+"""From the gradient of a joined map, which it releases, to that of each source, or None if that needs none."""
 
 
 class Liveness:
-    """Counts what is alive; ``times`` is how often the part that runs is done for one image."""
+    """Tracks the live memory of one pass.
+
+    Attributes:
+        training: Whether maps are saved for backward.
+        live: Bytes that are alive now.
+        peak: The maximum of ``live`` so far.
+        runs: How often the current part runs for one image.
+        saved: The maps saved for backward, with how many layers save each.
+    """
 
     def __init__(self, *, training: bool) -> None:
         self.training = training
         self.live = self.peak = 0
-        self.times = 1
-        self.waiting: dict[LiveMap, int] = {}
+        self.runs = 1
+        self.saved: dict[LiveMap, int] = {}
 
     def forward(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
-        """The output, held once for the caller, who holds ``x`` as well."""
+        """Run a part forward.
+
+        The caller holds a reference to ``x`` and receives one to the output.
+        """
         node = record.node
-        if isinstance(node, InTurn):
+        if isinstance(node, Sequential):
             return self._sequence(record, x)
         if isinstance(node, Residual | Concat):
-            return self._joined(record, x)
+            return self._merge(record, x)
         if isinstance(node, Gate):
             return self._gate(record, x)
         assert isinstance(node, Primitive)
         return self._primitive(record, node, x)
 
-    def meet(self, record: LayerRecord, join: Join, sources: Sequence[LiveMap]) -> tuple[LiveMap, Share]:
-        """The map that a part joins of others, held once for the caller, who holds these as well."""
+    def join_maps(self, record: LayerRecord, join: Join, sources: Sequence[LiveMap]) -> tuple[LiveMap, JoinBackward]:
+        """Combine several maps into the input of a part.
+
+        The caller holds references to the sources and receives one to the result.
+        """
         size = record.before.chw[1:]
-        kept_as_they_are = [join.how == "pool" or shape.chw[1:] == size for shape in join.sources]
+        unchanged = [join.mode == "pool" or shape.chw[1:] == size for shape in join.sources]
         inputs = [
-            self.hold(source) if as_it_is else self.make(
+            self.retain(source) if is_unchanged else self.allocate(
                 BYTES * shape.channels * size[0] * size[1], record.path, needs_gradient=source.needs_gradient)
-            for shape, source, as_it_is in zip(join.sources, sources, kept_as_they_are, strict=True)
+            for shape, source, is_unchanged in zip(join.sources, sources, unchanged, strict=True)
         ]  # fmt: skip
         needs_gradient = any(source.needs_gradient for source in sources)
-        joined = inputs[0]
-        if len(inputs) > 1 or join.how == "pool":
-            for _ in inputs[1:] if join.how == "sum" else [None]:
-                new = self.make(self.times * record.before.nbytes, record.path, needs_gradient=needs_gradient)
-                if joined is not inputs[0]:
-                    self.release(joined)
-                joined = new
-            for one in inputs:
-                self.release(one)
+        joined_map = inputs[0]
+        if len(inputs) > 1 or join.mode == "pool":
+            for _ in inputs[1:] if join.mode == "sum" else [None]:
+                result = self.allocate(self.runs * record.before.nbytes, record.path, needs_gradient=needs_gradient)
+                if joined_map is not inputs[0]:
+                    self.release(joined_map)
+                joined_map = result
+            for source in inputs:
+                self.release(source)
 
-        def share(gradient: LiveMap) -> list[LiveMap | None]:
-            passed: list[LiveMap | None] = []
-            for source, as_it_is in zip(sources, kept_as_they_are, strict=True):
+        def backward(gradient: LiveMap) -> list[LiveMap | None]:
+            input_gradients: list[LiveMap | None] = []
+            for source, is_unchanged in zip(sources, unchanged, strict=True):
                 if not source.needs_gradient:
-                    passed.append(None)
-                elif as_it_is and join.how != "pool":  # of a stack, a slice
-                    passed.append(self.hold(gradient))
+                    input_gradients.append(None)
+                elif is_unchanged and join.mode != "pool":  # of a concatenation, a slice of its gradient
+                    input_gradients.append(self.retain(gradient))
                 else:
-                    passed.append(self.make(source.size, (), needs_gradient=False))
+                    input_gradients.append(self.allocate(source.size, (), needs_gradient=False))
             self.release(gradient)
-            return passed
+            return input_gradients
 
-        return joined, share
+        return joined_map, backward
 
     def _primitive(self, record: LayerRecord, layer: Primitive, x: LiveMap) -> tuple[LiveMap, Backward]:
         needs_gradient = record.parameters > 0 or x.needs_gradient
-        kept: list[LiveMap] = []
+        saved: list[LiveMap] = []
         if self.training and needs_gradient:
-            kept.append(self.make(self.times * layer.kept_bytes(record.before), record.path, needs_gradient=False))
-            if (
-                record.in_place and layer.saved_for_backward == "input"
-            ):  # torch copies what is overwritten and still needed
-                kept.append(self.make(x.size, record.path, needs_gradient=False))
+            saved.append(self.allocate(self.runs * layer.saved_bytes(record.before), record.path, needs_gradient=False))
+            if record.in_place and layer.saved_for_backward == "input":
+                # torch copies an input that is overwritten but needed for backward
+                saved.append(self.allocate(x.size, record.path, needs_gradient=False))
             elif layer.saved_for_backward == "input":
-                kept.append(self.hold(x))
-        beside = 0 if kept and kept[0].size else self.times * layer.scratch_bytes(record.before)
-        scratch = self.make(beside, (), needs_gradient=False)
+                saved.append(self.retain(x))
+        scratch_size = 0 if saved and saved[0].size else self.runs * layer.scratch_bytes(record.before)
+        scratch = self.allocate(scratch_size, (), needs_gradient=False)
         if record.in_place or layer.is_view:
-            y = self.hold(x)
+            y = self.retain(x)
         else:
-            y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=needs_gradient)
+            y = self.allocate(self.runs * record.after.nbytes, record.path, needs_gradient=needs_gradient)
         self.release(scratch)
         if self.training and needs_gradient and layer.saved_for_backward == "output":
-            kept.append(self.hold(y))
-        self._wait(kept)
-        passes_on = layer.is_view and record.before.numel == record.after.numel
+            saved.append(self.retain(y))
+        self._save(saved)
+        passes_gradient = layer.is_view and record.before.numel == record.after.numel
 
         def backward(gradient: LiveMap) -> LiveMap | None:
-            passed = None
-            if x.needs_gradient and passes_on:
-                passed = self.hold(gradient)
+            input_gradient = None
+            if x.needs_gradient and passes_gradient:
+                input_gradient = self.retain(gradient)
             elif x.needs_gradient:
-                passed = self.make(self.times * record.before.nbytes, (), needs_gradient=False)
-            beside = self.times * layer.scratch_bytes(record.before, backward=True)
-            self.release(self.make(beside, (), needs_gradient=False))
-            self._done(kept)
+                input_gradient = self.allocate(self.runs * record.before.nbytes, (), needs_gradient=False)
+            scratch_size = self.runs * layer.scratch_bytes(record.before, backward=True)
+            self.release(self.allocate(scratch_size, (), needs_gradient=False))
+            self._release_all(saved)
             self.release(gradient)
-            return passed
+            return input_gradient
 
         return y, backward
 
     def _sequence(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
-        current, steps = self.hold(x), []
+        current, steps = self.retain(x), []
         for child in record.children:
             y, step = self.forward(child, current)
             steps.append(step)
@@ -130,43 +142,45 @@ class Liveness:
             current = y
 
         def backward(gradient: LiveMap) -> LiveMap | None:
-            passed: LiveMap | None = gradient
+            current_gradient: LiveMap | None = gradient
             for step in reversed(steps):
-                if passed is None:
+                if current_gradient is None:
                     break
-                passed = step(passed)
-            return passed
+                current_gradient = step(current_gradient)
+            return current_gradient
 
         return current, backward
 
-    def _joined(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
-        outputs, steps = self._branches(record, x)
-        needs_gradient = any(map.needs_gradient for map in outputs)
-        y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=needs_gradient)
+    def _merge(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
+        outputs, steps = self._forward_branches(record, x)
+        needs_gradient = any(live_map.needs_gradient for live_map in outputs)
+        y = self.allocate(self.runs * record.after.nbytes, record.path, needs_gradient=needs_gradient)
         for output in outputs:
             self.release(output)
-        return y, lambda gradient: self._join(gradient, steps)
+        return y, lambda gradient: self._backward_branches(gradient, steps)
 
     def _gate(self, record: LayerRecord, x: LiveMap) -> tuple[LiveMap, Backward]:
-        (weights,), (step,) = self._branches(record, x)
-        y = self.make(self.times * record.after.nbytes, record.path, needs_gradient=True)
-        kept = [self.hold(x), self.hold(weights)] if self.training else []
-        self._wait(kept)
+        (weights,), (step,) = self._forward_branches(record, x)
+        y = self.allocate(self.runs * record.after.nbytes, record.path, needs_gradient=True)
+        saved = [self.retain(x), self.retain(weights)] if self.training else []
+        self._save(saved)
         self.release(weights)
 
         def backward(gradient: LiveMap) -> LiveMap | None:
-            direct = self.make(x.size, (), needs_gradient=False) if x.needs_gradient else None
-            product = self.make(x.size, (), needs_gradient=False)
-            of_weights = self.make(weights.size, (), needs_gradient=False)
+            direct_gradient = self.allocate(x.size, (), needs_gradient=False) if x.needs_gradient else None
+            product = self.allocate(x.size, (), needs_gradient=False)
+            weights_gradient = self.allocate(weights.size, (), needs_gradient=False)
             self.release(product)
-            self._done(kept)
+            self._release_all(saved)
             self.release(gradient)
-            through = step(of_weights)
-            return through if direct is None or through is None else self.add(direct, through)
+            body_gradient = step(weights_gradient)
+            if direct_gradient is None or body_gradient is None:
+                return body_gradient
+            return self.add(direct_gradient, body_gradient)
 
         return y, backward
 
-    def _branches(self, record: LayerRecord, x: LiveMap) -> tuple[list[LiveMap], list[Backward]]:
+    def _forward_branches(self, record: LayerRecord, x: LiveMap) -> tuple[list[LiveMap], list[Backward]]:
         outputs, steps = [], []
         for child in record.children:
             y, backward = self.forward(child, x)
@@ -174,45 +188,48 @@ class Liveness:
             steps.append(backward)
         return outputs, steps
 
-    def _join(self, gradient: LiveMap, steps: list[Backward]) -> LiveMap | None:
-        """Give each branch the gradient, the last one first, and add up what comes back."""
-        total: LiveMap | None = None
+    def _backward_branches(self, gradient: LiveMap, steps: list[Backward]) -> LiveMap | None:
+        """Run the branches backward, the last one first, and sum the gradients of their inputs."""
+        input_gradient: LiveMap | None = None
         for _ in steps:
-            self.hold(gradient)
+            self.retain(gradient)
         self.release(gradient)
         for step in reversed(steps):
-            passed = step(gradient)
-            total = passed if total is None or passed is None else self.add(total, passed)
+            branch_gradient = step(gradient)
+            if input_gradient is None or branch_gradient is None:
+                input_gradient = branch_gradient
+            else:
+                input_gradient = self.add(input_gradient, branch_gradient)
+        return input_gradient
+
+    def add(self, first: LiveMap, second: LiveMap, *, size: int | None = None) -> LiveMap:
+        """Sum two gradients, in the memory of the first unless it is shared or a slice of a larger map."""
+        if first.references == 1 and size in (None, first.size):
+            self.release(second)
+            return first
+        total = self.allocate(size or max(first.size, second.size), (), needs_gradient=False)
+        self.release(first)
+        self.release(second)
         return total
 
-    def add(self, one: LiveMap, other: LiveMap, *, size: int | None = None) -> LiveMap:
-        """The sum of two gradients, in the first's memory unless somebody else holds it or it is a slice of more."""
-        if one.holders == 1 and size in (None, one.size):
-            self.release(other)
-            return one
-        total = self.make(size or max(one.size, other.size), (), needs_gradient=False)
-        self.release(one)
-        self.release(other)
-        return total
-
-    def make(self, size: int, maker: Path, *, needs_gradient: bool) -> LiveMap:
+    def allocate(self, size: int, producer: Path, *, needs_gradient: bool) -> LiveMap:
         self.live += size
         self.peak = max(self.peak, self.live)
-        return LiveMap(size, maker, needs_gradient=needs_gradient)
+        return LiveMap(size, producer, needs_gradient=needs_gradient)
 
-    def hold(self, map: LiveMap) -> LiveMap:
-        map.holders += 1
-        return map
+    def retain(self, live_map: LiveMap) -> LiveMap:
+        live_map.references += 1
+        return live_map
 
-    def release(self, map: LiveMap) -> None:
-        map.holders -= 1
-        if not map.holders:
-            self.live -= map.size
+    def release(self, live_map: LiveMap) -> None:
+        live_map.references -= 1
+        if not live_map.references:
+            self.live -= live_map.size
 
-    def _wait(self, kept: list[LiveMap]) -> None:
-        for map in kept:
-            self.waiting[map] = self.waiting.get(map, 0) + 1
+    def _save(self, saved: list[LiveMap]) -> None:
+        for live_map in saved:
+            self.saved[live_map] = self.saved.get(live_map, 0) + 1
 
-    def _done(self, kept: list[LiveMap]) -> None:
-        for map in kept:
-            self.release(map)
+    def _release_all(self, saved: list[LiveMap]) -> None:
+        for live_map in saved:
+            self.release(live_map)

@@ -1,18 +1,18 @@
-"""The walk that follows the life of every map, forward and backward, without one being made.
+"""Peak memory of feature maps, by simulating a forward and a backward pass with reference counts.
 
-A map lives from the layer that makes it until nobody holds it any more. Held are, as in torch:
+A map is alive from the layer that makes it until its last reference is dropped. References are, as in torch:
 
-- the input of a layer, block or branch, by its caller, until the part returns;
-- the maps of the stages that are given out, until neck or else head has returned, and those that the neck gives out
-  until the head has; what others read within stages, neck or head, until its last reader has returned; what comes out;
-- while maps are joined, those that were brought to the same size;
-- in training, what backward needs, from forward until that layer's turn in backward: the input of a layer with
-  weights, the output of a ReLU, the places of the maxima of a pool, both factors of a gate;
-- in backward, the gradients of a layer's output and input while it computes the one from the other.
+- the input of a layer, block or branch, until it returns;
+- the maps that the backbone returns, until the neck (or else the head) returns, and those of the neck until the head
+  does; other maps that are read within stages, neck or head, until their last reader returns; the final outputs;
+- while maps are joined, their resized copies;
+- in training, what is saved for backward, until that layer's backward: the input of a layer with weights, the output
+  of a ReLU, the indices of max pooling, both factors of a gate;
+- in backward, the gradients of a layer's output and input while the layer runs.
 
-A view lives in its input's memory, and so does the output of an activation that overwrites its input.
-Weights, their gradients, the optimizer's state, the loss, a library's workspace, and what is made of a detector's last
-maps (one list of all places, proposals, boxes) are not counted.
+A view shares the memory of its input, and so does the output of an activation that runs in place.
+Not counted are weights, their gradients, the optimizer's state, the loss, library workspaces, and what a detector
+computes from its last maps (flattened predictions, proposals, boxes).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.trace import LayerRecord
-from visionkit.inspection.liveness import Backward, LiveMap, Liveness, Share
+from visionkit.inspection.liveness import Backward, JoinBackward, LiveMap, Liveness
 
 __all__ = ["MemoryEstimate", "estimate_memory"]
 
@@ -31,43 +31,44 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """What the maps of one image take, in bytes.
+    """Memory of the maps of one image, in bytes of float32.
 
     Attributes:
-        inference: The most at any time, without gradients.
-        training: The most at any time of one forward and one backward pass.
-        kept: What each primitive or join, by its path, makes of the maps that wait for backward, and what comes out.
+        inference: Peak of a forward pass without gradients.
+        training: Peak of a forward and a backward pass.
+        saved: Bytes alive at the end of the forward pass in training (saved for backward, and the outputs), by the
+            path of the primitive or join that made them.
     """
 
     inference: int
     training: int
-    kept: Mapping[Path, int]
+    saved: Mapping[Path, int]
 
 
-def estimate_memory(parts: Iterable[LayerRecord], *, given: Collection[str] | None = None) -> MemoryEstimate:
-    """Follow the maps through stages, neck and head.
+def estimate_memory(parts: Iterable[LayerRecord], *, out_features: Collection[str] | None = None) -> MemoryEstimate:
+    """Simulate the passes through stages, neck and head.
 
     Args:
-        parts: Their records. Each reads the maps that it joins, else the one that was traced into it, or the
-            latest of that size.
-        given: The stages whose maps the backbone gives out; all of them unless given.
+        parts: Their records. Each reads the maps that it joins, else the map that was its input in the trace, or
+            the latest one of that shape.
+        out_features: The stages whose maps the backbone returns; all by default.
     """
-    parts = _in_order(parts)
-    inference = _Pass([part for part in parts if part.runs], given, training=False)
-    training = _Pass(parts, given, training=True)
-    return MemoryEstimate(inference.life.peak, training.life.peak, training.kept)
+    parts = _execution_order(parts)
+    inference = _Pass([part for part in parts if part.runs], out_features, training=False)
+    training = _Pass(parts, out_features, training=True)
+    return MemoryEstimate(inference.liveness.peak, training.liveness.peak, training.saved)
 
 
-def _in_order(parts: Iterable[LayerRecord]) -> list[LayerRecord]:
-    """Each part behind those whose maps it joins; else as given."""
+def _execution_order(parts: Iterable[LayerRecord]) -> list[LayerRecord]:
+    """Sort parts so that each follows those whose maps it joins, otherwise in the given order."""
     parts = list(parts)
-    makers = {id(part.before): part for part in parts if part.join} | {id(part.after): part for part in parts}
+    producers = {id(part.before): part for part in parts if part.join} | {id(part.after): part for part in parts}
     ordered: dict[int, LayerRecord] = {}
 
     def visit(part: LayerRecord) -> None:
         for shape in part.join.sources if part.join else ():
-            if id(shape) in makers and id(makers[id(shape)]) not in ordered:
-                visit(makers[id(shape)])
+            if id(shape) in producers and id(producers[id(shape)]) not in ordered:
+                visit(producers[id(shape)])
         ordered[id(part)] = part
 
     for part in parts:
@@ -77,104 +78,106 @@ def _in_order(parts: Iterable[LayerRecord]) -> list[LayerRecord]:
 
 
 class _Pass:
-    """One forward pass, in training with a backward pass behind it.
+    """A simulated forward pass, followed by a backward pass in training.
 
-    Maps have numbers: 0 is the image, then of each part the map that it joins, if it does, and its output.
+    Maps are indexed: 0 is the image, then for each part its joined input, if it has one, and its output.
     """
 
-    def __init__(self, parts: list[LayerRecord], given: Collection[str] | None, *, training: bool) -> None:
+    def __init__(self, parts: list[LayerRecord], out_features: Collection[str] | None, *, training: bool) -> None:
         self.parts, self.training = parts, training
-        self.life = Liveness(training=training)
-        self.signals: list[FeatureShape] = [parts[0].before]
-        self.makers = [-1]
-        self.read: list[list[int]] = []
+        self.liveness = Liveness(training=training)
+        self.shapes: list[FeatureShape] = [parts[0].before]
+        self.producers = [-1]
+        self.inputs: list[list[int]] = []
         self.outputs: list[int] = []
-        for number, part in enumerate(parts):
-            self.read.append([self._find(shape) for shape in (part.join.sources if part.join else [part.before])])
-            made = [part.before, part.after] if part.join else [part.after]
-            self.signals += made
-            self.makers += [number] * len(made)
-            self.outputs.append(len(self.signals) - 1)
-        self.ends = [self._end(number, given) for number in range(len(self.signals))]
-        self.kept = self._run()
+        for index, part in enumerate(parts):
+            self.inputs.append([self._find_map(shape) for shape in (part.join.sources if part.join else [part.before])])
+            produced = [part.before, part.after] if part.join else [part.after]
+            self.shapes += produced
+            self.producers += [index] * len(produced)
+            self.outputs.append(len(self.shapes) - 1)
+        self.last_uses = [self._last_use(index, out_features) for index in range(len(self.shapes))]
+        self.saved = self._run()
 
-    def _find(self, wanted: FeatureShape) -> int:
-        numbers = range(len(self.signals) - 1, -1, -1)
-        same = [i for i in numbers if self.signals[i] is wanted]
-        equal = [i for i in numbers if self.signals[i] == wanted]
-        alike = [i for i in numbers if self.signals[i].chw == wanted.chw]
-        return [*same, *equal, *alike, numbers[0]][0]
+    def _find_map(self, shape: FeatureShape) -> int:
+        indices = range(len(self.shapes) - 1, -1, -1)
+        identical = [i for i in indices if self.shapes[i] is shape]
+        equal = [i for i in indices if self.shapes[i] == shape]
+        same_size = [i for i in indices if self.shapes[i].chw == shape.chw]
+        return [*identical, *equal, *same_size, indices[0]][0]
 
-    def _end(self, number: int, given: Collection[str] | None) -> int:
-        """The part with which the map's last holder lets go of it; one behind the last for what comes out."""
-        last, maker = len(self.parts), self.makers[number]
-        readers = [i for i, read in enumerate(self.read) if number in read]
-        if maker < 0:
+    def _last_use(self, index: int, out_features: Collection[str] | None) -> int:
+        """Index of the part after which a map is released; ``len(self.parts)`` for the image and the outputs."""
+        last, producer = len(self.parts), self.producers[index]
+        readers = [i for i, inputs in enumerate(self.inputs) if index in inputs]
+        if producer < 0:
             return last
-        if number != self.outputs[maker]:  # joined for one part, and perhaps others
-            return max([maker, *readers])
-        room = _room(self.parts[maker])
-        if room == "stage" and (given is None or self.parts[maker].path[0] in given):
-            return max((i for i, part in enumerate(self.parts) if _room(part) == "neck"), default=last)
-        leaves = any(_room(self.parts[i]) != room for i in readers)
-        return last if leaves or not readers else max(readers)
+        if index != self.outputs[producer]:  # the joined input of a part
+            return max([producer, *readers])
+        component = _component(self.parts[producer])
+        if component == "stage" and (out_features is None or self.parts[producer].path[0] in out_features):
+            return max((i for i, part in enumerate(self.parts) if _component(part) == "neck"), default=last)
+        leaves_component = any(_component(self.parts[i]) != component for i in readers)
+        return last if leaves_component or not readers else max(readers)
 
     def _run(self) -> Mapping[Path, int]:
-        """Run all parts; what waits for backward at the end of forward, by maker."""
-        life = self.life
-        maps = [life.make(self.signals[0].nbytes, (), needs_gradient=False)]
-        steps: list[tuple[int, Share | None, Backward]] = []
-        for number, part in enumerate(self.parts):
-            life.times = self._times(part)
-            share = None
+        """Simulate the pass; bytes alive at the end of forward, by the path of their producer."""
+        liveness = self.liveness
+        maps = [liveness.allocate(self.shapes[0].nbytes, (), needs_gradient=False)]
+        steps: list[tuple[int, JoinBackward | None, Backward]] = []
+        for index, part in enumerate(self.parts):
+            liveness.runs = self._num_runs(part)
+            join_backward = None
             if part.join:
-                joined, share = life.meet(part, part.join, [maps[i] for i in self.read[number]])
-                maps.append(joined)
-            output, backward = life.forward(part, maps[-1] if part.join else maps[self.read[number][0]])
+                joined_map, join_backward = liveness.join_maps(part, part.join, [maps[i] for i in self.inputs[index]])
+                maps.append(joined_map)
+            output, backward = liveness.forward(part, maps[-1] if part.join else maps[self.inputs[index][0]])
             maps.append(output)
-            steps.append((number, share, backward))
-            for i, end in enumerate(self.ends[: len(maps)]):
-                if end == number:
-                    life.release(maps[i])
+            steps.append((index, join_backward, backward))
+            for i, last_use in enumerate(self.last_uses[: len(maps)]):
+                if last_use == index:
+                    liveness.release(maps[i])
         last = len(self.parts)
-        results = [i for i in self.outputs if self.ends[i] == last and not any(i in read for read in self.read)]
-        left = {*life.waiting, *(maps[i] for i in results)} - {maps[0]}
-        kept = {map.maker: 0 for map in left}
-        for map in left:
-            kept[map.maker] += map.size
-        for i, end in enumerate(self.ends):
-            if end == last and i not in results:
-                life.release(maps[i])
+        read = {i for inputs in self.inputs for i in inputs}
+        final = [i for i in self.outputs if self.last_uses[i] == last and i not in read]
+        remaining = {*liveness.saved, *(maps[i] for i in final)} - {maps[0]}
+        saved = {live_map.producer: 0 for live_map in remaining}
+        for live_map in remaining:
+            saved[live_map.producer] += live_map.size
+        for i, last_use in enumerate(self.last_uses):
+            if last_use == last and i not in final:
+                liveness.release(maps[i])
         if self.training:
-            self._backward(maps, steps, results)
-        return kept
+            self._backward(maps, steps, final)
+        return saved
 
     def _backward(
-        self, maps: list[LiveMap], steps: list[tuple[int, Share | None, Backward]], results: list[int]
+        self, maps: list[LiveMap], steps: list[tuple[int, JoinBackward | None, Backward]], final: list[int]
     ) -> None:
-        life = self.life
-        gradients = {maps[i]: life.make(maps[i].size, (), needs_gradient=False) for i in results}
+        liveness = self.liveness
+        gradients = {maps[i]: liveness.allocate(maps[i].size, (), needs_gradient=False) for i in final}
 
-        def pass_on(map: LiveMap, gradient: LiveMap | None) -> None:
+        def accumulate(live_map: LiveMap, gradient: LiveMap | None) -> None:
+            if gradient is not None and live_map in gradients:
+                gradient = liveness.add(gradients[live_map], gradient, size=live_map.size)
             if gradient is not None:
-                known = gradients.get(map)
-                gradients[map] = gradient if known is None else life.add(known, gradient, size=map.size)
+                gradients[live_map] = gradient
 
-        for number, share, backward in reversed(steps):
-            output = self.outputs[number]
+        for index, join_backward, backward in reversed(steps):
+            output = self.outputs[index]
             if maps[output] not in gradients:
                 continue
-            life.times = self._times(self.parts[number])
-            sources = [maps[i] for i in self.read[number]]
-            joined = maps[output - 1] if share else sources[0]
-            pass_on(joined, backward(gradients.pop(maps[output])))
-            if share and joined in gradients:
-                for source, gradient in zip(sources, share(gradients.pop(joined)), strict=True):
-                    pass_on(source, gradient)
+            liveness.runs = self._num_runs(self.parts[index])
+            sources = [maps[i] for i in self.inputs[index]]
+            joined_map = maps[output - 1] if join_backward else sources[0]
+            accumulate(joined_map, backward(gradients.pop(maps[output])))
+            if join_backward and joined_map in gradients:
+                for source, gradient in zip(sources, join_backward(gradients.pop(joined_map)), strict=True):
+                    accumulate(source, gradient)
 
-    def _times(self, part: LayerRecord) -> int:
+    def _num_runs(self, part: LayerRecord) -> int:
         return part.runs if not self.training or part.training_runs is None else part.training_runs
 
 
-def _room(part: LayerRecord) -> str:
+def _component(part: LayerRecord) -> str:
     return part.path[0] if part.path[1:] else "stage"

@@ -1,4 +1,4 @@
-"""What is looked at: the records of stages, neck and head for one image size."""
+"""The traced network: records of stages, neck and head for one image size."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
 from visionkit.inspection.memory import MemoryEstimate, estimate_memory
 
-__all__ = ["Network", "fold", "network"]
+__all__ = ["Network", "fold", "trace_network"]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A backbone, perhaps with a head, at one image size.
+    """A backbone, optionally with a head, traced at one image size.
 
     Attributes:
-        backbone: Its specification.
+        backbone: Specification of the backbone.
         image_size: Height and width in pixels.
         parts: The records of all stages, then those of neck and head.
-        num_classes: How many the head tells apart, or None without a head.
-        given: The stages that neck or head read; those behind the last of them are left out.
+        num_classes: Number of classes of the head, or None without a head.
+        out_features: The stages that neck or head read, or None without a head; later stages are not in ``parts``.
     """
 
     backbone: BackboneSpec
     image_size: tuple[int, int]
     parts: tuple[LayerRecord, ...]
     num_classes: int | None = None
-    given: tuple[str, ...] | None = None
+    out_features: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -45,20 +45,20 @@ class Network:
 
     @property
     def stages(self) -> tuple[LayerRecord, ...]:
-        """The backbone's own parts."""
+        """The records of the backbone's stages."""
         return tuple(part for part in self.parts if part.path[0] in self.backbone.stages and not part.path[1:])
 
     @property
     def primitives(self) -> Iterator[LayerRecord]:
-        """All layers in the order of execution."""
+        """The records of all layers, in the order of execution."""
         for part in self.parts:
             yield from part.primitives
 
     @property
     def weighted_layers(self) -> int | None:
-        """Layers with weights on the longest way through, gates left out, as names such as ResNet-50 count them.
+        """Layers with weights on the longest path, without gates, as counted in names such as ResNet-50.
 
-        None where they are not known, and where neck or head have several ways.
+        None where they are unknown, and where neck or head have several parallel parts.
         """
         if self.is_opaque or any(part.path[1:] for part in self.parts):
             return None
@@ -66,45 +66,51 @@ class Network:
 
     @property
     def is_opaque(self) -> bool:
-        """Whether of some part only the whole is known, as of timm's models."""
+        """Whether a part is opaque, as a stage of a timm model is."""
         return any(getattr(record.node, "is_opaque", False) for record in self.primitives)
 
     @cached_property
-    def kept(self) -> Mapping[tuple[str, ...], int] | None:
-        """What all primitives below a path make that training keeps for backward, in bytes for one image."""
+    def saved_memory(self) -> Mapping[tuple[str, ...], int] | None:
+        """Bytes per image that training saves for backward, by path with all parts below it; None if unknown."""
         if self.memory is None:
             return None
-        below: dict[tuple[str, ...], int] = {}
-        for path, size in self.memory.kept.items():
+        sizes: dict[tuple[str, ...], int] = {}
+        for path, size in self.memory.saved.items():
             for end in range(1, len(path) + 1):
-                below[path[:end]] = below.get(path[:end], 0) + size
-        return below
+                sizes[path[:end]] = sizes.get(path[:end], 0) + size
+        return sizes
 
     @cached_property
     def memory(self) -> MemoryEstimate | None:
-        """The life of its maps, or None where it is not known."""
-        return None if self.is_opaque else estimate_memory(self.parts, given=self.given)
+        """The memory of the feature maps; None if unknown."""
+        return None if self.is_opaque else estimate_memory(self.parts, out_features=self.out_features)
 
 
-def network(
+def trace_network(
     backbone: BackboneSpec, *, image_size: tuple[int, int], head: HeadSpec | None = None, num_classes: int | None = None
 ) -> Network:
-    """Send an image through a backbone and, where ``num_classes`` is given, through a head.
+    """Trace a backbone and, if ``num_classes`` is not None, a head.
+
+    Args:
+        backbone: Specification of the backbone.
+        image_size: Height and width in pixels.
+        head: Specification of the head, or None.
+        num_classes: Number of classes of the head, or None for the backbone alone.
 
     Raises:
-        UserError: If a layer does not fit into its input, or the head does not fit so many classes.
+        UserError: If a layer does not fit into its input, or the head does not take ``num_classes``.
     """
-    given = None
+    out_features = None
     try:
         parts = [*backbone.trace(image_size).children]
         if head is not None and num_classes is not None:
             head.check(num_classes=num_classes)
-            given = tuple(head.out_features(backbone))
-            del parts[1 + max(list(backbone.stages).index(name) for name in given) :]
+            out_features = tuple(head.out_features(backbone))
+            del parts[1 + max(list(backbone.stages).index(name) for name in out_features) :]
             parts += head.trace(backbone, num_classes=num_classes, image_size=image_size)
     except UserError as error:
         raise UserError(str(error).replace("dataset.image_size=", "image_size=")) from None
-    return Network(backbone, image_size, tuple(parts), num_classes if head is not None else None, given)
+    return Network(backbone, image_size, tuple(parts), num_classes if head is not None else None, out_features)
 
 
 def _weighted_layers(record: LayerRecord) -> int:
@@ -117,7 +123,7 @@ def _weighted_layers(record: LayerRecord) -> int:
 
 
 def fold(record: LayerRecord, depth: int) -> Iterator[LayerRecord]:
-    """The parts of a record, none deeper than ``depth`` names."""
+    """Split a record into its parts, down to paths of ``depth`` names."""
     if record.children and len(record.path) < depth:
         for part in record.parts:
             yield from fold(part, depth)

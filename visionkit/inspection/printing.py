@@ -1,4 +1,4 @@
-"""Inspections on the screen: a table, totals, explanations, or several networks side by side."""
+"""Printing of inspections: a table, totals and explanations, or a comparison of several networks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rich.markup import escape
 from visionkit.console import print_json, stdout_console
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.inspection import Inspection, InspectOptions
-from visionkit.inspection.stages import shares, stage_bars
+from visionkit.inspection.stages import stage_bars, stage_shares
 from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
 
 __all__ = ["print_inspections"]
 
 
 def print_inspections(inspections: Sequence[Inspection], options: InspectOptions) -> None:
-    """Print what arithmetic knows of one network, or of several side by side."""
+    """Print the inspection of one network, or the comparison of several."""
     if len(inspections) > 1 and options.by == "layer":
         _print_comparison(inspections, options)
     elif options.format == "json":
-        documents = [inspection.to_json(by=options.by, explained=options.explain) for inspection in inspections]
+        documents = [inspection.to_json(by=options.by, with_explanations=options.explain) for inspection in inspections]
         print_json(documents[0] if len(documents) == 1 else {"backbones": documents})
     else:
         for inspection in inspections:
@@ -36,15 +36,15 @@ def _print_table(inspection: Inspection, options: InspectOptions) -> None:
     if options.format == "csv" and options.by == "layer":
         grid = Grid.of_mappings([row.to_json() for row in inspection.layers])
     elif options.format == "csv":
-        grid = Grid.of_mappings(shares(inspection.net))
+        grid = Grid.of_mappings(stage_shares(inspection.net))
     print_grid(grid, options.format)
     if options.format == "text":
         console = stdout_console()
         for line in total_lines(inspection.totals):
             console.print(line, soft_wrap=True)
         if inspection.net.num_classes is None:
-            more = "a classifier" if inspection.task == "classify" else "what stands on it"
-            console.print(f"The backbone alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
+            addition = "a classifier" if inspection.task == "classify" else "what stands on it"
+            console.print(f"The backbone alone; num_classes=1000 adds {addition}.", style="dim", soft_wrap=True)
         _print_explanations(inspection)
     elif options.format == "markdown":
         print("\n".join(["", *(f"- {line}" for line in total_lines(inspection.totals))]))
@@ -68,7 +68,7 @@ def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions
     if options.format == "json":
         documents = []
         for inspection in inspections:
-            document = inspection.to_json(by=options.by, explained=options.explain)
+            document = inspection.to_json(by=options.by, with_explanations=options.explain)
             del document["layers"]
             documents.append(document)
         print_json({"backbones": documents, "ratios": ratios(pairs)})
@@ -77,8 +77,8 @@ def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions
     if options.format == "csv":
         return
     if all(net.num_classes is None for net, _ in pairs):
-        more = "classifiers" if inspections[0].task == "classify" else "what stands on them"
-        stdout_console().print(f"The backbones alone; num_classes=1000 adds {more}.", style="dim", soft_wrap=True)
+        addition = "classifiers" if inspections[0].task == "classify" else "what stands on them"
+        stdout_console().print(f"The backbones alone; num_classes=1000 adds {addition}.", style="dim", soft_wrap=True)
     for inspection in inspections:
         if inspection.explanations or inspection.warnings:
             stdout_console().print()

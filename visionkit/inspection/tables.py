@@ -1,4 +1,4 @@
-"""How numbers become tables: on a terminal of any width, in Markdown, and as CSV."""
+"""Tables of an inspection: as text for a terminal of any width, as Markdown, and as CSV."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
 from visionkit.inspection.totals import Totals
 
-__all__ = ["Grid", "in_bytes", "layer_grid", "print_grid", "times", "total_lines"]
+__all__ = ["Grid", "format_bytes", "layer_grid", "print_grid", "format_shape", "total_lines"]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of words; its first column names the rows.
+    """A table of strings; its first column names the rows.
 
     Attributes:
-        title: What stands above it.
+        title: The line above the table.
         headings: One per column.
-        rows: Cells, one per column; a new line in a cell is one on the terminal.
-        right: Whether each column is aligned there.
-        footer: The last row, set apart, or None.
-        notes: What a reader must know.
+        rows: Cells, one per column; a newline in a cell is kept on the terminal.
+        right_aligned: Whether each column is aligned to the right.
+        footer: A last row of sums, or None.
+        notes: Lines below the table.
     """
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
-    right: Sequence[bool]
+    right_aligned: Sequence[bool]
     footer: Sequence[str] | None = None
     notes: Sequence[str] = ()
 
     @classmethod
     def of_mappings(cls, rows: Sequence[Mapping[str, Any]]) -> Grid:
-        """The values as they are, for another program to read."""
+        """A grid of plain values under the keys of the mappings, for CSV."""
         headings = list(rows[0])
-        return cls("", headings, [[_plain(row[key]) for key in headings] for row in rows], [False] * len(headings))
+        return cls("", headings, [[_csv_value(row[key]) for key in headings] for row in rows], [False] * len(headings))
 
 
 def print_grid(grid: Grid, format: str) -> None:
@@ -58,7 +58,7 @@ def print_grid(grid: Grid, format: str) -> None:
 
 
 def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid:
-    """A row per layer, the sums below."""
+    """The table of layers, with the totals as footer."""
     footer = dict.fromkeys(_LAYER_COLUMNS, "") | {
         "layer": "total",
         "neurons": f"{totals.neurons:,}",
@@ -66,13 +66,13 @@ def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid
         "parameters": f"{totals.parameters:,}",
         "MACs": f"{totals.macs:,}",
         "kept in training": ""
-        if net.kept is None
-        else in_bytes(sum(net.kept[name] for name in net.kept if len(name) == 1)),
+        if net.saved_memory is None
+        else format_bytes(sum(net.saved_memory[name] for name in net.saved_memory if len(name) == 1)),
     }
     classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
     notes = ["In a size, / rounds down."] if any(row.size_formula for row in layers) else []
     return Grid(
-        f"{net.name}, {times(net.input)} image{classes}",
+        f"{net.name}, {format_shape(net.input)} image{classes}",
         list(_LAYER_COLUMNS),
         [[cell(row) for cell in _LAYER_COLUMNS.values()] for row in layers],
         [heading not in ("layer", "type", "size") for heading in _LAYER_COLUMNS],
@@ -82,7 +82,7 @@ def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid
 
 
 def total_lines(totals: Totals) -> list[str]:
-    """The totals in words."""
+    """The totals as lines of text."""
     trainable = "all" if totals.trainable_parameters == totals.parameters else f"{totals.trainable_parameters:,}"
     images = "1 image" if totals.batch_size == 1 else f"{totals.batch_size:,} images"
     lines = [
@@ -92,23 +92,23 @@ def total_lines(totals: Totals) -> list[str]:
     ]
     if totals.peak_inference_memory is not None and totals.peak_training_memory is not None:
         lines.append(
-            f"peak activation memory of {images} in float32: {in_bytes(totals.peak_inference_memory)} in inference, "
-            f"{in_bytes(totals.peak_training_memory)} in training"
+            f"peak activation memory of {images} in float32: {format_bytes(totals.peak_inference_memory)} in "
+            f"inference, {format_bytes(totals.peak_training_memory)} in training"
         )
     lines.append(
-        f"checkpoint: {in_bytes(totals.weights_size)} of weights, {in_bytes(totals.checkpoint_size)} with the "
+        f"checkpoint: {format_bytes(totals.weights_size)} of weights, {format_bytes(totals.checkpoint_size)} with the "
         "optimizer's state"
     )
     return lines
 
 
-def times(numbers: Sequence[int]) -> str:
-    """Such as ``3x224x224``."""
-    return "x".join(str(n) for n in numbers)
+def format_shape(sizes: Sequence[int]) -> str:
+    """Format sizes such as ``3x224x224``."""
+    return "x".join(str(size) for size in sizes)
 
 
-def in_bytes(size: int) -> str:
-    """A size to three or four digits, such as ``1.21 MiB``."""
+def format_bytes(size: int) -> str:
+    """Format a size in bytes with three or four digits, such as ``1.21 MiB``."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < 1024:
@@ -117,14 +117,14 @@ def in_bytes(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{value:,.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
 
 
-def _once(numbers: Sequence[int] | None) -> str:
-    """Both axes in one number where they agree."""
-    if numbers is None:
+def _format_pair(pair: Sequence[int] | None) -> str:
+    """Format (height, width), as one number where they are equal."""
+    if pair is None:
         return ""
-    return str(numbers[0]) if numbers[0] == numbers[1] else times(numbers)
+    return str(pair[0]) if pair[0] == pair[1] else format_shape(pair)
 
 
-def _grid_of_cells(row: LayerRow, value: Any, unit: str = "") -> str:
+def _format_per_axis(row: LayerRow, value: Any, unit: str = "") -> str:
     if row.opaque:
         return "?"
     if value is None:
@@ -132,38 +132,38 @@ def _grid_of_cells(row: LayerRow, value: Any, unit: str = "") -> str:
     return " x ".join("all" if n is None else f"{n}{unit}" for n in (value if isinstance(value, list) else [value]))
 
 
-def _how_often(row: LayerRow) -> str:
+def _runs_suffix(row: LayerRow) -> str:
     if row.runs == 1:
         return ""
     return f", {row.runs} times" if row.runs else ", in training"
 
 
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""
+def _format_count(count: int) -> str:
+    return f"{count:,}" if count else ""
 
 
 _LAYER_COLUMNS: Mapping[str, Callable[[LayerRow], str]] = {
     "layer": lambda row: row.name,
-    "type": lambda row: f"{row.type}{_how_often(row)}",
-    "kernel": lambda row: times(row.kernel_size or ()),
-    "stride": lambda row: _once(row.stride),
-    "padding": lambda row: _once(row.padding),
-    "output\nHxWxC": lambda row: times([*row.output[1:], row.output[0]]),
+    "type": lambda row: f"{row.type}{_runs_suffix(row)}",
+    "kernel": lambda row: format_shape(row.kernel_size or ()),
+    "stride": lambda row: _format_pair(row.stride),
+    "padding": lambda row: _format_pair(row.padding),
+    "output\nHxWxC": lambda row: format_shape([*row.output[1:], row.output[0]]),
     "size": lambda row: row.size_formula.replace("; ", "\n"),
     "weights per neuron": lambda row: row.weights_formula,
-    "neurons": lambda row: _count(row.neurons),
-    "connections": lambda row: _count(row.connections),
+    "neurons": lambda row: _format_count(row.neurons),
+    "connections": lambda row: _format_count(row.connections),
     "parameters": lambda row: f"{row.parameters:,}",
-    "MACs": lambda row: _count(row.macs),
-    "activation memory": lambda row: in_bytes(row.activation_memory),
-    "kept in training": lambda row: "?" if row.training_memory is None else in_bytes(row.training_memory),
-    "receptive field": lambda row: _grid_of_cells(row, row.receptive_field, " px"),
-    "jump": lambda row: _grid_of_cells(row, row.jump),
-    "offset": lambda row: _grid_of_cells(row, row.offset),
+    "MACs": lambda row: _format_count(row.macs),
+    "activation memory": lambda row: format_bytes(row.activation_memory),
+    "kept in training": lambda row: "?" if row.training_memory is None else format_bytes(row.training_memory),
+    "receptive field": lambda row: _format_per_axis(row, row.receptive_field, " px"),
+    "jump": lambda row: _format_per_axis(row, row.jump),
+    "offset": lambda row: _format_per_axis(row, row.offset),
 }
 
 
-def _plain(value: Any) -> str:
+def _csv_value(value: Any) -> str:
     if isinstance(value, list):
         return "x".join("" if item is None else str(item) for item in value)
     return "" if value is None else str(value)
@@ -171,7 +171,7 @@ def _plain(value: Any) -> str:
 
 def _print_markdown(grid: Grid) -> None:
     print(f"{grid.title}\n")
-    rules = ["---:" if right else "---" for right in grid.right]
+    rules = ["---:" if right else "---" for right in grid.right_aligned]
     footer = [] if grid.footer is None else [[f"**{cell}**" if cell else "" for cell in grid.footer]]
     lines = [[_one_line(cell) for cell in cells] for cells in (grid.headings, *grid.rows)]
     for cells in (lines[0], rules, *lines[1:], *footer):
@@ -181,37 +181,37 @@ def _print_markdown(grid: Grid) -> None:
 
 
 def _one_line(cell: str) -> str:
-    """A cell of Markdown: formulas are code, since ``*`` would mean something there."""
+    """Format a cell for Markdown: on one line, and as code if it contains ``*``."""
     text = cell.replace("\n", "; " if "=" in cell else " ")
     return f"`{text}`" if "*" in text else text
 
 
 def _print_text(grid: Grid) -> None:
-    """As few tables below each other as the terminal is wide enough for, each with the first column."""
+    """Print as few tables below each other as fit the width of the terminal, each with the first column."""
     console = stdout_console()
-    widths = _widths(grid)
-    tables = _pack(widths, console.width)
+    widths = _column_widths(grid)
+    tables = _balance_tables(widths, console.width)
     for columns in tables:
-        console.print(_table(grid, columns, widths, room=console.width))
+        console.print(_table(grid, columns, widths, width=console.width))
     for note in grid.notes:
         console.print(note, style="dim", soft_wrap=True)
     if len(tables) > 1:
         console.print(
-            f"All columns side by side need a terminal {_width(widths)} wide, or format=markdown, csv or json.",
+            f"All columns side by side need a terminal {_table_width(widths)} wide, or format=markdown, csv or json.",
             style="dim",
             soft_wrap=True,
         )
 
 
-def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int], *, room: int) -> Table:
-    table_fits = _width([widths[column] for column in columns]) <= room
+def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int], *, width: int) -> Table:
+    fits = _table_width([widths[column] for column in columns]) <= width
     title = Text(grid.title, style="bold") if 1 in columns else None
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for column in columns:
-        align: Literal["left", "right"] = "right" if grid.right[column] else "left"
+        align: Literal["left", "right"] = "right" if grid.right_aligned[column] else "left"
         table.add_column(grid.headings[column], justify=align, width=widths[column], vertical="top")
     rows = [[row[column] for column in columns] for row in grid.rows]
-    for cells in _stacked(rows) if table_fits else rows:
+    for cells in _merge_rows(rows) if fits else rows:
         table.add_row(*map(Text, cells))
     if grid.footer is not None and any(grid.footer[column] for column in columns[1:]):
         table.add_section()
@@ -219,8 +219,8 @@ def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int], *, room: i
     return table
 
 
-def _stacked(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """All rows as one, a line below the other: Rich takes its time over each cell."""
+def _merge_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Merge all rows into one of multi-line cells, since Rich is slow per cell."""
     stacks: list[list[str]] = [[] for _ in rows[0]]
     for row in rows:
         height = 1 + max(cell.count("\n") for cell in row)
@@ -229,8 +229,8 @@ def _stacked(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     return [["\n".join(stack) for stack in stacks]]
 
 
-def _widths(grid: Grid) -> list[int]:
-    """The narrowest each column can be: headings may break between words, cells may not."""
+def _column_widths(grid: Grid) -> list[int]:
+    """The minimal width of each column: headings may wrap between words, cells may not."""
     widths = []
     for column, heading in enumerate(grid.headings):
         cells = [row[column] for row in grid.rows] + ([grid.footer[column]] if grid.footer else [])
@@ -239,26 +239,26 @@ def _widths(grid: Grid) -> list[int]:
     return widths
 
 
-def _width(widths: Sequence[int]) -> int:
-    """Of a table of such columns, one sign between two and at both edges."""
+def _table_width(widths: Sequence[int]) -> int:
+    """Width of a table with columns of these widths, with one character between them and at both edges."""
     return sum(widths) + len(widths) + 1
 
 
-def _pack(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Columns for each of as few tables as there is room for, of about the same width."""
-    needed = len(_fill(widths, room))
-    narrowest = min(room, _width(widths))
-    while narrowest > 1 and len(_fill(widths, narrowest - 1)) == needed:
-        narrowest -= 1
-    return _fill(widths, narrowest)
+def _balance_tables(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Distribute columns over the minimal number of tables, of about equal width."""
+    num_tables = len(_fill_tables(widths, width))
+    narrowest_width = min(width, _table_width(widths))
+    while narrowest_width > 1 and len(_fill_tables(widths, narrowest_width - 1)) == num_tables:
+        narrowest_width -= 1
+    return _fill_tables(widths, narrowest_width)
 
 
-def _fill(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Columns in their order, the first one in every table."""
+def _fill_tables(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Distribute columns in order over tables of at most ``width``, with the first column in every table."""
     tables = [[0]]
     for column in range(1, len(widths)):
-        last = tables[-1]
-        if len(last) > 1 and _width([widths[i] for i in (*last, column)]) > room:
+        current = tables[-1]
+        if len(current) > 1 and _table_width([widths[i] for i in (*current, column)]) > width:
             tables.append([0])
         tables[-1].append(column)
     return tables

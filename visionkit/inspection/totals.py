@@ -1,4 +1,4 @@
-"""What is known of the whole."""
+"""Sums and peaks over a whole network."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Totals", "totals"]
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """The sums and peaks of a network.
+    """The totals of a network.
 
     Attributes:
-        parameters: Independent trainable numbers.
-        trainable_parameters: Those of them that train with the given configuration.
-        neurons: Numbers that are weighted sums.
-        connections: Weights and biases of all neurons, shared ones counted each time.
+        parameters: Trainable parameters of all layers.
+        trainable_parameters: Those that are trained, all at present.
+        neurons: Outputs that are weighted sums.
+        connections: Weights and biases summed over all neurons, shared ones counted each time.
         macs: Multiplications with a weight for one image.
-        peak_inference_memory: Bytes of the maps of a batch in float32 at the worst moment of inference;
-            `visionkit.inspection.memory` says which maps live when. None where a part is known as a whole alone.
-        peak_training_memory: The same of one forward and one backward pass.
+        peak_inference_memory: Peak bytes of the maps of a batch in float32 in inference, by the rules of
+            `visionkit.inspection.memory`; None if unknown.
+        peak_training_memory: The same for a forward and a backward pass.
         batch_size: Images in the batch.
         weights_size: Bytes of the numbers in ``model.safetensors``: parameters and the norms' running statistics.
-        checkpoint_size: Bytes of the numbers in ``checkpoints/last.ckpt``: these and the optimizer's state. A file
-            adds some hundred bytes per tensor for names.
+        checkpoint_size: Bytes of the numbers in ``checkpoints/last.ckpt``: these and the optimizer's state. The
+            file is larger by some hundred bytes per tensor.
     """
 
     parameters: int
@@ -44,7 +44,7 @@ class Totals:
     checkpoint_size: int
 
     def to_json(self) -> dict[str, Any]:
-        """All of them by name."""
+        """Plain values of all fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -52,9 +52,9 @@ def totals(net: Network, *, batch_size: int, optimizer: Optimizer) -> Totals:
     """Add up a network's layers.
 
     Args:
-        net: The network.
-        batch_size: Images that are looked at together.
-        optimizer: Whose state a checkpoint holds.
+        net: The traced network.
+        batch_size: Images in a batch.
+        optimizer: The optimizer whose state a checkpoint contains.
     """
     parameters = sum(part.parameters for part in net.parts)
     buffers = sum(
@@ -76,7 +76,7 @@ def totals(net: Network, *, batch_size: int, optimizer: Optimizer) -> Totals:
 
 
 def _state_per_parameter(optimizer: Optimizer) -> int:
-    """Numbers the optimizer keeps of each parameter: its momentum; of Adam, the mean gradient and its square."""
+    """Numbers in the optimizer's state per parameter: a momentum buffer for SGD, two moments for Adam."""
     if isinstance(optimizer, Adam):
         return 2
     return 1 if isinstance(optimizer, Sgd) and optimizer.momentum else 0
