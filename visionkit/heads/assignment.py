@@ -115,7 +115,7 @@ def assign_anchors(
     foreground_iou: float,
     background_iou: float,
 ) -> Tensor:
-    """RetinaNet's assignment (Lin et al. 2017, arXiv:1708.02002, section 4, "Anchors"): each anchor's box of highest IoU.
+    """RetinaNet's assignment (Lin et al. 2017, arXiv:1708.02002, section 4, "Anchors"): the box of highest IoU.
 
     The anchors of highest IoU with a box are foreground however low that is, as in Faster R-CNN (Ren et al. 2015,
     arXiv:1506.01497, section 3.1.2). Intersections along each axis are computed once per row and column of anchors;

@@ -12,7 +12,7 @@ from visionkit.heads.spec import HeadSpec
 __all__ = ["Head", "Predictions"]
 
 Predictions = dict[str, Tensor]
-"""Tensors with a row per image, by name: ``labels``, ``scores``, ``probabilities``, ``boxes``, ``mask``, ``mask_logits``."""
+"""Tensors with a row per image, by names such as ``labels``, ``scores``, ``probabilities``, ``boxes`` and ``mask``."""
 
 
 class Head(nn.Module, ABC):

@@ -1,4 +1,4 @@
-"""The classification head."""
+"""The module of all classification heads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["ClassificationHead"]
 
 
 class ClassificationHead(Head):
-    """Layers from the last map to one number per class, trained by cross-entropy.
+    """Layers from the last feature map to a logit per class, trained with cross-entropy.
 
     Args:
-        layers: (B, C, H, W) to (B, K).
-        input_size: Height and width of the last map, where the layers flatten it.
-        label_smoothing: Share of each target spread evenly over all classes.
-        class_weights: One factor per class on the loss of its samples.
+        layers: A module from (B, C, H, W) to (B, K).
+        input_size: Height and width of the last map where the layers flatten it; None where any size will do.
+        label_smoothing: Fraction of each target spread evenly over all classes.
+        class_weights: A factor per class on the loss of its samples.
     """
 
     class_weights: Tensor | None
@@ -67,7 +67,7 @@ class ClassificationHead(Head):
         return {"loss": loss}
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
-        """``probabilities`` (B, K) that add up to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""
+        """``probabilities`` (B, K) float32 in 0..1 that sum to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""
         probabilities = outputs["logits"].float().softmax(dim=1)
         scores, labels = probabilities.max(dim=1)
         return {"labels": labels, "scores": scores, "probabilities": probabilities}

@@ -128,7 +128,7 @@ class MlpSpec(ClassificationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec(ClassificationSpec):
-    """1x1 convolutions to a map per class and global average pooling (Lin et al. 2014, arXiv:1312.4400, section 3.2)."""
+    """1x1 convolutions to a map per class, averaged over the map (Lin et al. 2014, arXiv:1312.4400, section 3.2)."""
 
     hidden: tuple[Count, ...] = ()
     activation: ActivationField = Activation("relu")

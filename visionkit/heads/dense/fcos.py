@@ -1,4 +1,4 @@
-"""FCOS: every place near an object's centre says how far the object's edges are."""
+"""FCOS: anchor points near an object's centre predict their distances to the object's edges."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["FcosHead"]
 
 
 class FcosHead(DenseHead):
-    """FCOS (Tian et al. 2020, arXiv:2006.09214, section 2), without the scales it learns for each level.
+    """FCOS (Tian et al. 2020, arXiv:2006.09214, section 2), without the learned scale of each level.
 
-    Besides ``logits`` its outputs are ``distances`` (B, A, 4): left, top, right, bottom, in strides, and ``quality``
-    (B, A), the logit of how much a place's box is to be trusted.
+    Outputs are, in addition to ``logits``, ``distances`` (B, A, 4) to the left, top, right and bottom edge in strides,
+    and ``quality`` (B, A), the logit of a box's centerness or IoU.
 
     Args:
-        layers: Those of `DenseHead`, ``distances`` and ``quality``.
-        quality: What weighs the scores: ``centerness``, how central a point is in its object, or ``iou``.
-        center_radius: How far from an object's centre a point may be to count, in strides.
+        layers: The layers of `DenseHead`, and ``distances`` and ``quality``.
+        quality: The target of ``quality``: ``centerness`` of the point (section 2.4), or ``iou`` of the predicted box.
+        center_radius: The radius around an object's centre in which points are positive, in strides.
         **dense: As for `DenseHead`.
     """
 
@@ -48,17 +48,17 @@ class FcosHead(DenseHead):
         }
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Focal loss, generalised IoU and the quality's cross-entropy, each divided by the batch's matched places.
+        """Focal loss, GIoU loss and the quality's cross-entropy, each divided by the batch's number of positive points.
 
-        As in torchvision, so among several processes each divides by its own, and a loss depends a little on how images
-        fall into batches.
+        The divisor is that of the local batch, as in torchvision: each process divides by its own, and the loss
+        depends slightly on how images are batched.
 
         Args:
-            outputs: What `forward` returned.
-            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 where there is none.
+            outputs: The return value of `forward`.
+            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding.
 
         Returns:
-            ``classification``, ``boxes``, and ``centerness`` or ``iou``.
+            Scalars ``classification``, ``boxes``, and ``centerness`` or ``iou``.
         """
         matched = self.assign(outputs, targets)
         points, strides = self._points(outputs)
@@ -77,7 +77,7 @@ class FcosHead(DenseHead):
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-        """The object of each place: (B, A) int64 index into the boxes, -1 for background."""
+        """The target of each anchor point: (B, A) int64 index into the boxes, -1 for background."""
         return assign_points(
             targets["boxes"],
             targets["labels"],
@@ -88,30 +88,31 @@ class FcosHead(DenseHead):
         )
 
     def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """The geometric mean of both probabilities."""
+        """The geometric mean of the probabilities of class and quality."""
         quality = outputs["quality"].float().sigmoid()
         return (outputs["logits"].float().sigmoid() * quality[..., None]).sqrt()
 
-    def decode(self, outputs: Mapping[str, Tensor], places: Tensor) -> Tensor:
+    def decode(self, outputs: Mapping[str, Tensor], indices: Tensor) -> Tensor:
         points, strides = self._points(outputs)
-        distances = outputs["distances"].float().gather(1, places[..., None].expand(-1, -1, 4))
-        return _boxes(points[places], strides[places], distances)
+        distances = outputs["distances"].float().gather(1, indices[..., None].expand(-1, -1, 4))
+        return _boxes(points[indices], strides[indices], distances)
 
     def _points(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The middles of all places (A, 2) and their strides (A,), in pixels."""
+        """All anchor points (A, 2) and their strides (A,), in pixels."""
         points = [level.flatten(0, 1) for level in self.centers(outputs)]
         strides = [
-            torch.full_like(one[:, 0], level.stride) for one, level in zip(points, self.levels.values(), strict=True)
+            torch.full_like(x[:, 0], level.stride) for x, level in zip(points, self.levels.values(), strict=True)
         ]
         return torch.cat(points), torch.cat(strides)
 
 
 def _boxes(points: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
+    """Boxes (..., 4) xyxy in pixels of distances (..., 4) in strides from points (..., 2)."""
     pixels = distances * strides[..., None]
     return torch.cat([points - pixels[..., :2], points + pixels[..., 2:]], dim=-1)
 
 
 def _centerness(points: Tensor, boxes: Tensor) -> Tensor:
-    """1 in the middle of a box, 0 at its edges (section 2.4); (A, 2) and (B, A, 4) to (B, A)."""
+    """1 at the centre of a box, 0 at its edges (section 2.4); points (A, 2) and boxes (B, A, 4) to (B, A)."""
     near, far = points - boxes[..., :2], boxes[..., 2:] - points  # (B, A, 2)
     return (torch.minimum(near, far) / torch.maximum(near, far)).prod(dim=-1).clamp(min=0).sqrt()

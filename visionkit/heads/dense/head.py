@@ -1,4 +1,4 @@
-"""What dense detectors share: the same layers on every level, and the best of all places as detections."""
+"""The base of dense detectors: shared layers on every level, and selection of detections among all anchors."""
 
 from __future__ import annotations
 
@@ -14,32 +14,29 @@ from visionkit.heads.anchors import anchor_points
 from visionkit.heads.base import Head, Predictions
 from visionkit.structures.boxes import batched_nms, clip_boxes
 
-__all__ = [
-    "DenseHead",
-    "matched_targets",
-]
+__all__ = ["DenseHead", "matched_targets"]
 
 _CENTERS = "centers_"
 
 
 class DenseHead(Head):
-    """Layers that judge every place of every level, A in all.
+    """Predicts a class and a box for each of the A anchors of all levels.
 
-    Outputs hold ``logits`` (B, A, K), what else the layers say (B, A, ...), and for each level ``centers_LEVEL``
-    (H, W, 2): x and y in pixels of the middle of each place, float32. Of images of 64x64 pixels the levels
-    ``stride8`` and ``stride16`` of a head with one anchor per place have ``A = 8 * 8 + 4 * 4``.
+    Outputs are ``logits`` (B, A, K), those of the subclass (B, A, ...), and for each level ``centers_LEVEL``
+    (H, W, 2) float32: x and y of its anchor points in pixels. For images of 64x64 pixels, the levels ``stride8`` and
+    ``stride16`` of a head with one anchor per point have ``A = 8 * 8 + 4 * 4``.
 
     Args:
-        layers: The torch modules: ``classification``, ``regression``, ``logits``, and what the head has beside them.
-        levels: What each level gives, fine to coarse.
-        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
-        num_anchors: Of each point.
+        layers: The torch modules: ``classification``, ``regression``, ``logits``, and those of the subclass.
+        levels: The declared channels, stride and offset of each level, fine to coarse.
+        corner: Where anchor points lie, see `visionkit.heads.anchors.anchor_points`.
+        num_anchors: Anchors per point.
         alpha: The focal loss's weight of objects.
-        gamma: How much the focal loss weights easy points down.
-        score_threshold: Boxes that score no more are not given.
-        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
-        candidates: How many boxes of each level are looked at, at most.
-        max_detections: How many boxes are given per image, at most.
+        gamma: The focal loss's focusing parameter.
+        score_threshold: Boxes with scores up to this are discarded.
+        nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
+        candidates: The largest number of boxes per level before suppression.
+        max_detections: The largest number of boxes predicted per image.
     """
 
     def __init__(
@@ -70,89 +67,88 @@ class DenseHead(Head):
 
     @abstractmethod
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
-        """What the layers say of one level's map (B, C, H, W): each (B, H * W * anchors, ...), ``logits`` first."""
+        """The outputs for one level's map (B, C, H, W), each (B, H * W * num_anchors, ...), ``logits`` first."""
 
     @abstractmethod
     def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """How sure each place is of each class: (B, A, K) in 0..1, float32."""
+        """The scores of all anchors and classes: (B, A, K) float32 in 0..1."""
 
     @abstractmethod
-    def decode(self, outputs: Mapping[str, Tensor], places: Tensor) -> Tensor:
-        """The boxes (B, N, 4), xyxy in pixels, that the chosen places (B, N) int64 say."""
+    def decode(self, outputs: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        """The boxes (B, N, 4) float32, xyxy in pixels, predicted by the anchors at ``indices`` (B, N) int64."""
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
-        """Raw outputs of all places; see the class.
+        """Raw outputs of all anchors; see the class.
 
         Args:
             features: The levels (B, C, H, W), fine to coarse.
             image_size: Height and width in pixels of the batch's images.
         """
         maps = [features[level] for level in self.levels]
-        said = [self.forward_level(x) for x in maps]
-        outputs = {name: torch.cat([one[name] for one in said], dim=1) for name in said[0]}
+        per_level = [self.forward_level(x) for x in maps]
+        outputs = {name: torch.cat([level[name] for level in per_level], dim=1) for name in per_level[0]}
         for level, x in zip(self.levels.values(), maps, strict=True):
             outputs[_CENTERS + level.name] = anchor_points(level, x, image_size, corner=self.corner)
         return outputs
 
     def centers(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """The middles of the places, per level (H, W, 2): x and y in pixels."""
+        """The anchor points of each level, (H, W, 2) float32: x and y in pixels."""
         return [outputs[_CENTERS + level] for level in self.levels]
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
-        """The best boxes of each image, the surest first.
+        """The detections of each image, by descending score.
 
         Args:
-            outputs: What `forward` returned.
-            image_sizes: (B, 2) int64 heights and widths without padding; boxes are cut off there.
+            outputs: The return value of `forward`.
+            image_sizes: (B, 2) int64 heights and widths without padding; boxes are clipped to them.
 
         Returns:
-            ``boxes`` (B, D, 4) float32 xyxy in pixels of the batch, ``scores`` (B, D) and ``labels`` (B, D) int64,
-            -1 and zeros where an image has fewer than ``max_detections`` = D.
+            ``boxes`` (B, D, 4) float32 xyxy in pixels of the batch, ``scores`` (B, D) float32 in 0..1 and ``labels``
+            (B, D) int64 with D = ``max_detections``; an image with fewer is padded with labels -1 and zeros.
         """
-        scores, places, labels = self._candidates(self.scores(outputs), self.centers(outputs))
-        boxes = self.decode(outputs, places)
+        scores, indices, labels = self._top_candidates(self.scores(outputs), self.centers(outputs))
+        boxes = self.decode(outputs, indices)
         if image_sizes is not None:
             boxes = clip_boxes(boxes, image_sizes)
         labels = torch.where(scores > self.score_threshold, labels, -1)
-        stays = batched_nms(boxes, scores, labels, iou_threshold=self.nms_threshold)
-        wanted = self.max_detections
-        scores, best = scores.masked_fill(~stays, 0).topk(min(wanted, scores.shape[1]))
-        there = stays.gather(1, best)
-        boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * there[..., None]
-        labels = torch.where(there, labels.gather(1, best), -1)
-        room = wanted - scores.shape[1]
+        keep = batched_nms(boxes, scores, labels, iou_threshold=self.nms_threshold)
+        scores, best = scores.masked_fill(~keep, 0).topk(min(self.max_detections, scores.shape[1]))
+        present = keep.gather(1, best)
+        boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * present[..., None]
+        labels = torch.where(present, labels.gather(1, best), -1)
+        padding = self.max_detections - scores.shape[1]
         return {
-            "boxes": F.pad(boxes, (0, 0, 0, room)),
-            "scores": F.pad(scores, (0, room)),
-            "labels": F.pad(labels, (0, room), value=-1),
+            "boxes": F.pad(boxes, (0, 0, 0, padding)),
+            "scores": F.pad(scores, (0, padding)),
+            "labels": F.pad(labels, (0, padding), value=-1),
         }
 
-    def _candidates(self, scores: Tensor, centers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The best pairs of place and class of each level: scores, places and labels, each (B, N)."""
-        found = []
+    def _top_candidates(self, scores: Tensor, centers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The best pairs of anchor and class of each level: scores, anchor indices and labels, each (B, N)."""
+        candidates = []
         start = 0
-        sizes = [len(one.flatten(0, 1)) * self.num_anchors for one in centers]
+        sizes = [points.shape[0] * points.shape[1] * self.num_anchors for points in centers]
         for level in torch.split(scores, sizes, dim=1):  # type: ignore[no-untyped-call]
             best = level.amax(dim=2).topk(min(self.candidates, level.shape[1]), sorted=False).indices  # (B, P)
-            few = level.gather(1, best[..., None].expand(-1, -1, level.shape[2])).flatten(1)  # (B, P * K)
-            top, pairs = few.topk(min(self.candidates, few.shape[1]))
-            places = best.gather(1, pairs // level.shape[2])
-            found.append((top, start + places, pairs % level.shape[2]))
+            pairs = level.gather(1, best[..., None].expand(-1, -1, level.shape[2])).flatten(1)  # (B, P * K)
+            top, pair_indices = pairs.topk(min(self.candidates, pairs.shape[1]))
+            indices = best.gather(1, pair_indices // level.shape[2])
+            candidates.append((top, start + indices, pair_indices % level.shape[2]))
             start += level.shape[1]
-        return tuple(torch.cat(parts, dim=1) for parts in zip(*found, strict=True))  # type: ignore[return-value]
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))  # type: ignore[return-value]
 
 
 def matched_targets(targets: Mapping[str, Tensor], matched: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """What each place is to say.
+    """The target box and label of each anchor.
 
     Args:
-        targets: ``boxes`` (B, M, 4) and ``labels`` (B, M) int64.
-        matched: (B, A) int64 index of each place's object, below 0 where it has none.
-        anchors: (A, 4), given as the box where there is no object, so that no arithmetic on it fails.
+        targets: ``boxes`` (B, M, 4) xyxy in pixels and ``labels`` (B, M) int64.
+        matched: (B, A) int64, the index of each anchor's box, below 0 where it has none.
+        anchors: (A, 4), the boxes of anchors without a target: any valid box, so that losses of it are finite.
 
     Returns:
-        Boxes (B, A, 4) float32, and labels (B, A) int64 with ``matched`` itself where there is no object.
+        Boxes (B, A, 4) float32, and labels (B, A) int64; the label of an anchor without a target is ``matched``.
     """
     index = matched.clamp(min=0)
     boxes = targets["boxes"].float().gather(1, index[..., None].expand(-1, -1, 4))

@@ -1,4 +1,4 @@
-"""RetinaNet: every anchor says whether it is an object, and how to move it."""
+"""RetinaNet: every anchor predicts class scores and the deltas to its object's box."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["RetinaNetHead"]
 
 
 class RetinaNetHead(DenseHead):
-    """RetinaNet (Lin et al. 2017, arXiv:1708.02002, section 4): A counts every anchor of every place.
+    """RetinaNet (Lin et al. 2017, arXiv:1708.02002, section 4); A counts all anchors of all levels.
 
-    Besides ``logits`` its outputs are ``deltas`` (B, A, 4): see `visionkit.structures.boxes.box_deltas`.
+    Outputs are, in addition to ``logits``, ``deltas`` (B, A, 4); see `visionkit.structures.boxes.box_deltas`.
 
     Args:
-        layers: Those of `DenseHead`, and ``deltas``.
+        layers: The layers of `DenseHead`, and ``deltas``.
         anchor_shapes: Width and height in pixels of each level's anchors.
-        box_loss: On the anchors' deltas (``l1``), or on the boxes they mean (``giou``).
-        foreground_iou: An anchor that overlaps an object by so much is that object's.
-        background_iou: One that overlaps all by less is background.
+        box_loss: ``l1`` of the deltas, or ``giou`` of the decoded boxes.
+        foreground_iou: Anchors of at least this IoU with an object are positive.
+        background_iou: Anchors below this IoU with all objects are background.
         **dense: As for `DenseHead`.
     """
 
@@ -50,7 +50,7 @@ class RetinaNetHead(DenseHead):
         self.register_buffer("shapes", torch.tensor(self._shapes), persistent=False)  # (L, n, 2): width, height
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RetinaNetHead:
-        """Keep the anchors' sides exact when the dtype changes."""
+        """Keep the sides of anchors in float32 when the module's dtype changes."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if not self.shapes.is_meta:
             self.shapes = torch.tensor(self._shapes, device=self.shapes.device)
@@ -64,14 +64,14 @@ class RetinaNetHead(DenseHead):
         }
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Focal loss and the boxes' loss, each divided by an image's matched anchors; the mean over the images.
+        """Focal loss and box loss, each divided by an image's number of positive anchors; the mean over the images.
 
         Args:
-            outputs: What `forward` returned.
-            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 where there is none.
+            outputs: The return value of `forward`.
+            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding.
 
         Returns:
-            ``classification`` and ``boxes``.
+            Scalars ``classification`` and ``boxes``.
         """
         matched = self.assign(outputs, targets)
         anchors = self.anchors(outputs)
@@ -80,17 +80,17 @@ class RetinaNetHead(DenseHead):
         counts = foreground.sum(dim=1).clamp(min=1)  # (B,)
         deltas = outputs["deltas"].float()
         if self.box_loss == "l1":
-            distance = (deltas - box_deltas(boxes, anchors)).abs().sum(dim=-1)
+            box_loss = (deltas - box_deltas(boxes, anchors)).abs().sum(dim=-1)
         else:
-            distance = 1 - generalized_iou(apply_deltas(deltas, anchors), boxes)[1]
+            box_loss = 1 - generalized_iou(apply_deltas(deltas, anchors), boxes)[1]
         classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
             "classification": (classification / counts).mean(),
-            "boxes": (torch.where(foreground, distance, 0).sum(dim=1) / counts).mean(),
+            "boxes": (torch.where(foreground, box_loss, 0).sum(dim=1) / counts).mean(),
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-        """The object of each anchor: (B, A) int64 index into the boxes, -1 for background, -2 between."""
+        """The target of each anchor: (B, A) int64 index into the boxes, -1 for background, -2 for ignored."""
         return assign_anchors(
             targets["boxes"],
             targets["labels"],
@@ -104,13 +104,13 @@ class RetinaNetHead(DenseHead):
         """All anchors, (A, 4) xyxy in pixels."""
         anchors = []
         for centers, shapes in zip(self.centers(outputs), self.shapes, strict=True):
-            middle, half = centers[:, :, None], shapes / 2  # (H, W, 1, 2), (n, 2)
-            anchors.append(torch.cat([middle - half, middle + half], dim=-1).flatten(0, 2))
+            points, half = centers[:, :, None], shapes / 2  # (H, W, 1, 2), (n, 2)
+            anchors.append(torch.cat([points - half, points + half], dim=-1).flatten(0, 2))
         return torch.cat(anchors)
 
     def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:
         return outputs["logits"].float().sigmoid()
 
-    def decode(self, outputs: Mapping[str, Tensor], places: Tensor) -> Tensor:
-        deltas = outputs["deltas"].float().gather(1, places[..., None].expand(-1, -1, 4))
-        return apply_deltas(deltas, self.anchors(outputs)[places])
+    def decode(self, outputs: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        deltas = outputs["deltas"].float().gather(1, indices[..., None].expand(-1, -1, 4))
+        return apply_deltas(deltas, self.anchors(outputs)[indices])

@@ -1,4 +1,4 @@
-"""Heads that find objects: what they are, checked and counted without torch."""
+"""Specifications of dense detection heads, validated, traced and counted without torch."""
 
 from __future__ import annotations
 
@@ -27,35 +27,30 @@ from visionkit.blocks.base import Count
 from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
 from visionkit.necks import FPNSpec
 
-__all__ = [
-    "DenseSpec",
-    "FcosSpec",
-    "RetinaNetSpec",
-]
-
+__all__ = ["DenseSpec", "FcosSpec", "RetinaNetSpec"]
 
 _INIT = Init("normal", std=0.01)
-_RARE = Init("normal", std=0.01, bias=-math.log(99))
-"""Every sigmoid begins at 0.01, so that the many places of background don't drown the few others (Lin et al. 2017,
+_PRIOR_INIT = Init("normal", std=0.01, bias=-math.log(99))
+"""Probabilities start at the prior 0.01, so that background does not dominate the first losses (Lin et al. 2017,
 section 4.1)."""
-_MIDDLING = Init("normal", std=0.01, bias=4.0)
-"""Distances begin at half of the 8 strides that a level is for; from 0, half of the ReLUs behind them never move."""
+_DISTANCE_INIT = Init("normal", std=0.01, bias=4.0)
+"""Distances start at half of a level's 8 strides; from 0, half of the ReLUs after them would stay inactive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseSpec(DetectionSpec):
-    """Towers of convolutions, the same on every level, that judge each place of each level.
+    """Towers of convolutions that share their weights over all levels.
 
     Attributes:
-        num_convs: Layers of each tower.
-        norm: Behind each of them. The default counts on no batch, so it trains at any batch size.
-        centers: What a cell judges is centred on its ``receptive_field``; ``corner`` is torchvision's way: cell i
-            stands at i times the whole number of image pixels per cell (and anchors have whole sides).
-        alpha: The focal loss's weight of objects; background's is ``1 - alpha``.
-        gamma: How much the focal loss weights easy places down.
-        score_threshold: Boxes that score no more are not given.
-        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
-        candidates: How many boxes of each level are looked at, at most.
+        num_convs: Convolutions in each tower.
+        norm: The norm after each of them. The default is independent of the batch size.
+        centers: Anchor points are the centres of each cell's ``receptive_field``, or, with ``corner``, torchvision's:
+            that of cell i is i times the whole number of image pixels per cell (and anchors have whole sides).
+        alpha: The focal loss's weight of objects; that of background is ``1 - alpha``.
+        gamma: The focal loss's focusing parameter.
+        score_threshold: Boxes with scores up to this are discarded.
+        nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
+        candidates: The largest number of boxes per level before suppression.
     """
 
     num_convs: Annotated[int, Field(ge=0, le=16)] = 4
@@ -69,16 +64,16 @@ class DenseSpec(DetectionSpec):
 
     @abstractmethod
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
-        """The parts by name: each stands on another one's maps, or on the level itself (None)."""
+        """The branches by name, each with the branch whose output it takes, or None for the level itself."""
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """The neck's parts, then each part of the head on each level; its weights are counted on the first."""
+        """The neck's records, then those of each branch on each level; parameters are counted on the first level."""
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
         return records + trace_levels(self.branches(num_classes), levels, level_by_level=True)
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """The layers by the names of `branches`, and what `visionkit.heads.dense.head.DenseHead` takes beside them."""
+        """The arguments of `visionkit.heads.dense.head.DenseHead`; layers have the names of `branches`."""
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         return {
             "layers": {
@@ -112,11 +107,11 @@ class DenseSpec(DetectionSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class FcosSpec(DenseSpec):
-    """FCOS (Tian et al. 2020, arXiv:2006.09214): each place near an object's centre gives its distances to the edges.
+    """FCOS (Tian et al. 2020, arXiv:2006.09214): points near an object's centre predict distances to its edges.
 
     Attributes:
-        quality: What weighs the scores: how central a place is in its object, or how well its box fits.
-        center_radius: How far from an object's centre a place may be to count, in strides.
+        quality: The factor of the scores: ``centerness`` of a point in its object, or ``iou`` of the predicted box.
+        center_radius: The radius around an object's centre in which points are positive, in strides.
     """
 
     quality: Literal["centerness", "iou"] = "centerness"
@@ -127,9 +122,9 @@ class FcosSpec(DenseSpec):
         return {
             "classification": (None, self._tower(bias=True)),
             "regression": (None, self._tower(bias=True)),
-            "distances": ("regression", _predictor(4, init=_MIDDLING)),
+            "distances": ("regression", _predictor(4, init=_DISTANCE_INIT)),
             "quality": ("regression", _predictor(1)),
-            "logits": ("classification", _predictor(num_classes, init=_RARE)),
+            "logits": ("classification", _predictor(num_classes, init=_PRIOR_INIT)),
         }
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
@@ -145,15 +140,15 @@ class FcosSpec(DenseSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class RetinaNetSpec(DenseSpec):
-    """RetinaNet (Lin et al. 2017, arXiv:1708.02002): each place says which of its anchors are objects, moved how.
+    """RetinaNet (Lin et al. 2017, arXiv:1708.02002): classes and box deltas of several anchors per point.
 
     Attributes:
-        box_loss: On the anchors' deltas (``l1``), or on the boxes they mean (``giou``).
-        anchor_size: Side of the smallest anchor in strides.
+        box_loss: ``l1`` of the deltas, or ``giou`` of the decoded boxes.
+        anchor_size: Side of the smallest square anchor in strides.
         scales: Sizes of anchors per octave.
-        aspect_ratios: Heights divided by widths.
-        foreground_iou: An anchor that overlaps an object by so much is that object's.
-        background_iou: One that overlaps all by less is background; between both, it does not count.
+        aspect_ratios: Height divided by width of the anchors.
+        foreground_iou: Anchors of at least this IoU with an object are positive.
+        background_iou: Anchors below this IoU with all objects are background; those in between are ignored.
     """
 
     box_loss: Literal["l1", "giou"] = "l1"
@@ -174,7 +169,7 @@ class RetinaNetSpec(DenseSpec):
         return self.scales * len(self.aspect_ratios)
 
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
-        """Width and height in pixels of the anchors at each place of a level, of the same area for each scale."""
+        """Width and height in pixels of the anchors at each point of a level with this stride."""
         sizes = [self.anchor_size * stride * 2 ** (i / self.scales) for i in range(self.scales)]
         return anchor_shapes(sizes, self.aspect_ratios, whole=self.centers == "corner")
 
@@ -183,7 +178,7 @@ class RetinaNetSpec(DenseSpec):
             "classification": (None, self._tower()),
             "regression": (None, self._tower()),
             "deltas": ("regression", _predictor(4 * self.num_anchors)),
-            "logits": ("classification", _predictor(num_classes * self.num_anchors, init=_RARE)),
+            "logits": ("classification", _predictor(num_classes * self.num_anchors, init=_PRIOR_INIT)),
         }
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
@@ -192,8 +187,8 @@ class RetinaNetSpec(DenseSpec):
             return None
         if self.norm is None and self.neck == FPNSpec():
             return "retinanet_resnet50_fpn"
-        same = self.norm == GroupNorm() and self.neck == FPNSpec(extra_from="stage")
-        return "retinanet_resnet50_fpn_v2" if same else None
+        is_v2 = self.norm == GroupNorm() and self.neck == FPNSpec(extra_from="stage")
+        return "retinanet_resnet50_fpn_v2" if is_v2 else None
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
         arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
@@ -206,4 +201,5 @@ class RetinaNetSpec(DenseSpec):
 
 
 def _predictor(channels: int, *, init: Init = _INIT) -> Node:
+    """A 3x3 convolution that keeps the size, without norm and activation."""
     return Conv2d(out_channels=channels, kernel_size=(3, 3), padding=(1, 1), init=init)

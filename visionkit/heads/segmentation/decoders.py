@@ -1,4 +1,4 @@
-"""Heads that give each pixel a class: what they are, checked and counted without torch."""
+"""Specifications of semantic segmentation heads, validated, traced and counted without torch."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["DeepLabV3Spec", "DeepLabV3PlusSpec", "FcnSpec", "PanopticFpnSpec", "
 
 @dataclass(frozen=True, kw_only=True)
 class FcnSpec(SegmentationSpec):
-    """One convolution on the last map (Long et al. 2015, arXiv:1411.4038), dilated as in torchvision.
+    """One convolution on the last map (Long et al. 2015, arXiv:1411.4038) of a dilated backbone, as in torchvision.
 
     Attributes:
-        channels: Of the convolution; a quarter of the map's unless given.
-        dropout: Behind it.
+        channels: Output channels of the convolution; None for a quarter of the map's.
+        dropout: Probability of dropout after it.
     """
 
     output_stride: OutputStride | None = 8
@@ -33,8 +33,8 @@ class FcnSpec(SegmentationSpec):
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
-        usual = self.channels in (None, list(backbone.feature_info.values())[-1].channels // 4)
-        return f"fcn_{model}" if model and usual else None
+        is_default = self.channels in (None, list(backbone.feature_info.values())[-1].channels // 4)
+        return f"fcn_{model}" if model and is_default else None
 
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
@@ -47,25 +47,25 @@ class FcnSpec(SegmentationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class _PyramidPoolingSpec(SegmentationSpec):
-    """Atrous spatial pyramid pooling: the last map seen at several scales (Chen et al. 2017, arXiv:1706.05587)."""
+    """Atrous spatial pyramid pooling (ASPP) on the last map (Chen et al. 2017, arXiv:1706.05587, section 3.3)."""
 
     channels: Count = 256
     rates: Annotated[tuple[Count, ...], Field(min_length=1)] = (12, 24, 36)
     dropout: Fraction = 0.5
 
-    def pooled(self, last: FeatureInfo, *, separable: bool) -> dict[str, DecoderPart]:
-        """The parts up to ``project``."""
+    def pyramid_pooling(self, last: FeatureInfo, *, separable: bool) -> dict[str, DecoderPart]:
+        """The parts of ASPP: ``scale0``, ``scale1``, ..., ``image`` and their projection ``project``."""
         nodes: dict[str, Node] = {"scale0": self.conv(self.channels, 1)}
         for i, rate in enumerate(self.rates, start=1):
-            plain = self.conv(self.channels, 3, dilation=rate)
-            nodes[f"scale{i}"] = self.separable(last.channels, dilation=rate) if separable else plain
+            conv = self.conv(self.channels, 3, dilation=rate)
+            nodes[f"scale{i}"] = self.separable(last.channels, dilation=rate) if separable else conv
         nodes["image"] = Sequential({"pool": AdaptivePool(size=1), "conv": self.conv(self.channels, 1)})
         parts = {name: DecoderPart(sources=(last.name,), stride=last.stride, node=node) for name, node in nodes.items()}
         project = with_dropout(self.conv(self.channels, 1), self.dropout)
         return {**parts, "project": DecoderPart(sources=tuple(nodes), stride=last.stride, node=project)}
 
     def separable(self, in_channels: int, *, dilation: int = 1) -> Node:
-        """A 3x3 convolution of each channel alone, and a 1x1 one with norm and ReLU."""
+        """A depthwise 3x3 convolution, and a pointwise one with norm and ReLU."""
         depthwise = Conv2d(
             out_channels=in_channels,
             kernel_size=(3, 3),
@@ -80,25 +80,25 @@ class _PyramidPoolingSpec(SegmentationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLabV3Spec(_PyramidPoolingSpec):
-    """DeepLabv3 (Chen et al. 2017, arXiv:1706.05587, section 3.3): the last map seen at several scales.
+    """DeepLabv3 (Chen et al. 2017, arXiv:1706.05587, section 3.3): ASPP and one convolution.
 
     Attributes:
-        channels: Of every convolution.
-        rates: Dilations of the 3x3 convolutions beside each other; the paper's for an output stride of 8.
-        dropout: Behind their projection.
+        channels: Output channels of every convolution.
+        rates: Dilations of the parallel 3x3 convolutions; by default the paper's for an output stride of 8.
+        dropout: Probability of dropout after the projection.
     """
 
     output_stride: OutputStride | None = 8
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
-        usual = (self.channels, self.rates) == (256, (12, 24, 36))
-        return f"deeplabv3_{model}" if model and usual else None
+        is_default = (self.channels, self.rates) == (256, (12, 24, 36))
+        return f"deeplabv3_{model}" if model and is_default else None
 
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
         return {
-            **self.pooled(last, separable=False),
+            **self.pyramid_pooling(last, separable=False),
             "hidden": DecoderPart(sources=("project",), stride=last.stride, node=self.conv(self.channels, 3)),
             "logits": DecoderPart(sources=("hidden",), stride=last.stride, node=output_layer(num_classes)),
         }
@@ -106,15 +106,15 @@ class DeepLabV3Spec(_PyramidPoolingSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLabV3PlusSpec(_PyramidPoolingSpec):
-    """DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611, section 3.1): DeepLabv3's map refined by one of stride 4.
+    """DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611, section 3.1): ASPP refined by a map of stride 4.
 
-    Of the two 3x3 convolutions that refine it, one stands before the map is enlarged, where it costs a sixteenth.
+    Unlike the paper, one of the two 3x3 convolutions that refine it runs before upsampling, at a sixteenth of the cost.
 
     Attributes:
-        channels: Of every convolution but the detail's.
-        detail_channels: What the map of stride 4 is reduced to.
-        rates: Dilations of the 3x3 convolutions beside each other; the paper's for an output stride of 16.
-        dropout: Behind their projection.
+        channels: Output channels of every convolution but that on the map of stride 4.
+        detail_channels: Channels that the map of stride 4 is reduced to.
+        rates: Dilations of the parallel 3x3 convolutions; by default the paper's for an output stride of 16.
+        dropout: Probability of dropout after the projection.
     """
 
     output_stride: OutputStride | None = 16
@@ -124,7 +124,7 @@ class DeepLabV3PlusSpec(_PyramidPoolingSpec):
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
         parts = {
-            **self.pooled(last, separable=True),
+            **self.pyramid_pooling(last, separable=True),
             "hidden": DecoderPart(sources=("project",), stride=last.stride, node=self.separable(self.channels)),
         }
         finer = {info.stride: info for info in maps.values() if info.stride < last.stride}
@@ -146,13 +146,13 @@ class DeepLabV3PlusSpec(_PyramidPoolingSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class UnetSpec(SegmentationSpec):
-    """U-Net (Ronneberger et al. 2015, arXiv:1505.04597): from the coarsest stage up, past each finer one, to the image.
+    """U-Net (Ronneberger et al. 2015, arXiv:1505.04597): upsampling with skip connections from the coarsest stage on.
 
-    Of each stride the last stage is a skip. A backbone whose finest stride is above 1 is followed by steps without.
+    The last stage of each stride is a skip connection. Below the backbone's finest stride, steps have none.
 
     Attributes:
-        channels: Widths of the steps; the last is the image's. A backbone with fewer steps leaves the first widths out,
-            one with more repeats the first.
+        channels: Output channels of the steps, the last at the image's size. Backbones with fewer steps use the last of
+            these, those with more repeat the first.
     """
 
     channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 128, 64, 32, 16)
@@ -166,15 +166,15 @@ class UnetSpec(SegmentationSpec):
             finer.append(stride)
         widths = (self.channels[:1] * len(finer) + self.channels)[-len(finer) :] if finer else ()
         parts: dict[str, DecoderPart] = {}
-        below = skips[coarsest]
+        previous = skips[coarsest]
         for stride, width in zip(finer, widths, strict=True):
-            sources = (below, skips[stride]) if stride in skips else (below,)
-            below = f"up{stride}"
+            sources = (previous, skips[stride]) if stride in skips else (previous,)
+            previous = f"up{stride}"
             node = Sequential({"conv1": self.conv(width, 3), "conv2": self.conv(width, 3)})
-            parts[below] = DecoderPart(sources=sources, stride=stride, node=node, resize="nearest")
+            parts[previous] = DecoderPart(sources=sources, stride=stride, node=node, resize="nearest")
         return {
             **parts,
-            "logits": DecoderPart(sources=(below,), stride=1, node=output_layer(num_classes, kernel_size=3)),
+            "logits": DecoderPart(sources=(previous,), stride=1, node=output_layer(num_classes, kernel_size=3)),
         }
 
 
@@ -182,11 +182,11 @@ class UnetSpec(SegmentationSpec):
 class PanopticFpnSpec(SegmentationSpec):
     """The semantic branch of Panoptic FPN (Kirillov et al. 2019, arXiv:1901.02446, section 3.1).
 
-    Every level is brought to the finest one in steps of a 3x3 convolution and a doubling; the levels are then added.
+    Every level is upsampled to the finest one in steps of a 3x3 convolution and a factor of 2; the levels are added.
 
     Attributes:
-        neck: The pyramid.
-        channels: Of the convolutions.
+        neck: The feature pyramid.
+        channels: Output channels of the convolutions.
     """
 
     norm: NormField = GroupNorm()
@@ -200,7 +200,7 @@ class PanopticFpnSpec(SegmentationSpec):
         return [stage.name for stage in self.neck.stages(backbone).values()]
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """The neck's parts, then the decoder's."""
+        """The neck's records, then those of the decoder's parts."""
         records = self.neck.trace(backbone, image_size=image_size)
         parts = self.parts(backbone, num_classes=num_classes)
         return records + trace_parts(parts, self.neck.levels(records), image_size)
@@ -208,13 +208,13 @@ class PanopticFpnSpec(SegmentationSpec):
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         strides = [info.stride for info in maps.values()]
         parts: dict[str, DecoderPart] = {}
-        ends = []
+        outputs = []
         for i, level in enumerate(maps.values()):
             source = level.name
             for stride in [strides[0]] if i == 0 else strides[i:0:-1]:
                 name = f"from{level.stride}_at{stride}"
                 parts[name] = DecoderPart(sources=(source,), stride=stride, node=self.conv(self.channels, 3))
                 source = name
-            ends.append(source)
-        logits = DecoderPart(sources=tuple(ends), stride=strides[0], node=output_layer(num_classes), join="sum")
+            outputs.append(source)
+        logits = DecoderPart(sources=tuple(outputs), stride=strides[0], node=output_layer(num_classes), join="sum")
         return {**parts, "logits": logits}

@@ -1,4 +1,4 @@
-"""The module of every head that gives each pixel a class."""
+"""The module of all semantic segmentation heads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.base import Head, Predictions
-from visionkit.heads.segmentation.parts import DecoderPart, cells
+from visionkit.heads.segmentation.parts import DecoderPart, map_size
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import pixels_inside
@@ -19,20 +19,20 @@ __all__ = ["SegmentationHead"]
 
 
 class SegmentationHead(Head):
-    """The parts of a decoder, run one after the other; see `SegmentationSpec`.
+    """Runs the parts of a decoder in order; see `visionkit.heads.segmentation.spec.SegmentationSpec`.
 
-    ``forward`` gives ``logits`` (B, K, H, W) in pixels of the batch, whose images may have any size, and in training,
-    where the spec has an auxiliary head, ``auxiliary`` of the same shape.
+    Outputs are ``logits`` (B, K, H, W) in the size of the images, which may be any, and in training with an auxiliary
+    head ``auxiliary`` of the same shape.
 
     Args:
-        parts: Each part by its name, those it joins before it.
-        layers: The torch modules of the parts.
-        maps: What each map declares that the head is given, fine to coarse.
-        loss_weights: What ``cross_entropy``, ``dice`` and ``focal`` are multiplied by; 0 leaves a term out.
-        focal_gamma: How much the focal loss weights easy pixels down.
-        label_smoothing: Share of each pixel's target spread evenly over all classes, in the cross-entropy.
-        class_weights: One factor per class in cross-entropy and focal loss.
-        auxiliary_weight: What the auxiliary head's loss is multiplied by; None without such a head.
+        parts: The parts by name, each after its sources.
+        layers: The torch modules of the parts by name.
+        maps: The declared channels, stride and offset of each input map, fine to coarse.
+        loss_weights: The factors of ``cross_entropy``, ``dice`` and ``focal``; 0 leaves a term out.
+        focal_gamma: The focal loss's focusing parameter.
+        label_smoothing: Fraction of each pixel's target spread evenly over all classes, in the cross-entropy.
+        class_weights: A factor per class in cross-entropy and focal loss.
+        auxiliary_weight: The factor of the auxiliary head's loss; None without such a head.
     """
 
     class_weights: Tensor | None
@@ -56,44 +56,39 @@ class SegmentationHead(Head):
         self._last_use = {source: name for name, part in parts.items() for source in part.sources}
         for name, layer in layers.items():
             self.add_module(name, layer)
-        factors = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("class_weights", factors, persistent=False)
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
         """Raw outputs; see the class.
 
         Args:
-            features: The maps (B, C, H, W) that the head was built on, fine to coarse.
+            features: The input maps (B, C, H, W) by name.
             image_size: Height and width in pixels of the batch's images.
         """
-        maps = {
-            name: _pad_to_image(features[name], info, image_size)
-            for name, info in self.maps.items()
-            if name in self._last_use
-        }
+        used = {name: info for name, info in self.maps.items() if name in self._last_use}
+        maps = {name: _pad_to_image(features[name], info, image_size) for name, info in used.items()}
         for name, part in self.parts.items():
             if part.training_only and not self.training:
                 continue
             sources = [maps[source] for source in part.sources]
             for source in part.sources:
-                if self._last_use[source] == name:  # its memory is free while the next part is made
+                if self._last_use[source] == name:  # frees its memory before the part runs
                     del maps[source]
-            maps[name] = self.get_submodule(name)(_join(part, sources, cells(image_size, part.stride)))
+            maps[name] = self.get_submodule(name)(_join(part, sources, map_size(image_size, part.stride)))
             del sources
         return {name: _resize(maps[name], image_size) for name in ("logits", "auxiliary") if name in maps}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The terms that the spec weighs, and ``auxiliary``: theirs for the auxiliary head.
-
-        They are called ``cross_entropy``, ``dice_loss`` (``dice`` is a score) and ``focal``.
+        """The weighted terms ``cross_entropy``, ``dice_loss`` and ``focal``, and the auxiliary head's ``auxiliary``.
 
         Args:
-            outputs: What `forward` returned.
-            targets: ``mask`` (B, H, W) uint8, 255 where a pixel does not count.
+            outputs: The return value of `forward`.
+            targets: ``mask`` (B, H, W) uint8, 255 for ignored pixels.
         """
-        losses = self._terms(outputs["logits"], targets["mask"])
+        losses = self._loss_terms(outputs["logits"], targets["mask"])
         if self.auxiliary_weight is not None and "auxiliary" in outputs:
-            terms = self._terms(outputs["auxiliary"], targets["mask"])
+            terms = self._loss_terms(outputs["auxiliary"], targets["mask"])
             losses["auxiliary"] = self.auxiliary_weight * torch.stack(list(terms.values())).sum()
         return losses
 
@@ -102,12 +97,12 @@ class SegmentationHead(Head):
         """The class of each pixel.
 
         Args:
-            outputs: What `forward` returned.
+            outputs: The return value of `forward`.
             image_sizes: (B, 2) int64 heights and widths without padding.
 
         Returns:
-            ``mask`` (B, H, W) uint8 in pixels of the batch, and ``scores`` (B, H, W), the classes' probabilities;
-            outside the images 255 and 0.
+            ``mask`` (B, H, W) uint8 class ids in pixels of the batch, and ``scores`` (B, H, W) float32, the
+            probabilities of these classes; 255 and 0 in the padding of images.
         """
         logits = outputs["logits"]
         scores, mask = logits.float().softmax(dim=1).max(dim=1)
@@ -117,32 +112,32 @@ class SegmentationHead(Head):
             mask, scores = mask.masked_fill(~inside, IGNORE_INDEX), scores.masked_fill(~inside, 0)
         return {"mask": mask, "scores": scores}
 
-    def _terms(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        weights, classes = self.loss_weights, self.class_weights
+    def _loss_terms(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        weights, class_weights = self.loss_weights, self.class_weights
         terms = {}
         if weights["cross_entropy"]:
-            loss = pixel_cross_entropy(logits, mask, class_weights=classes, label_smoothing=self.label_smoothing)
+            loss = pixel_cross_entropy(logits, mask, class_weights=class_weights, label_smoothing=self.label_smoothing)
             terms["cross_entropy"] = weights["cross_entropy"] * loss
         if weights["dice"]:
             terms["dice_loss"] = weights["dice"] * dice_loss(logits, mask)
         if weights["focal"]:
-            loss = pixel_focal_loss(logits, mask, class_weights=classes, gamma=self.focal_gamma)
+            loss = pixel_focal_loss(logits, mask, class_weights=class_weights, gamma=self.focal_gamma)
             terms["focal"] = weights["focal"] * loss
         return terms
 
 
 def _pad_to_image(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:
-    """A map with its outermost cells repeated where, for want of padding, it does not reach the image's edges.
+    """Replicates the border of a map that, after unpadded convolutions, does not reach the edges of the image.
 
-    Resized as it is, what an unpadded net such as LeNet sees in the middle would be drawn out over the whole image.
+    Resized without that, the map of a net such as LeNet, which covers the middle, would be stretched over the image.
     """
-    before = round((info.offset - (info.stride - 1) / 2) / info.stride)
-    margins: list[int] = []
-    for size, wanted in zip(x.shape[:1:-1], cells(image_size, info.stride)[::-1], strict=True):  # width, then height
-        missing = max(wanted - size, 0)
-        first = min(max(before, 0), missing)
-        margins += [first, missing - first]
-    return F.pad(x, margins, mode="replicate") if any(margins) else x
+    start = round((info.offset - (info.stride - 1) / 2) / info.stride)
+    padding: list[int] = []
+    for size, target in zip(x.shape[:1:-1], map_size(image_size, info.stride)[::-1], strict=True):  # width, then height
+        missing = max(target - size, 0)
+        leading = min(max(start, 0), missing)
+        padding += [leading, missing - leading]
+    return F.pad(x, padding, mode="replicate") if any(padding) else x
 
 
 def _join(part: DecoderPart, sources: Sequence[Tensor], size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What heads that give each pixel a class share: parts, losses, weights of classes; known without torch."""
+"""Shared by all specifications of segmentation heads: parts, losses and class weights; no torch."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ Factor = Annotated[float, Field(ge=0)]
 OutputStride = Literal[8, 16, 32]
 
 HIDDEN_INIT = Init("kaiming_uniform", mode="fan_in", nonlinearity="relu")
-"""Of convolutions before a ReLU (He et al. 2015, arXiv:1502.01852)."""
+"""The initialisation of convolutions before a ReLU (He et al. 2015, arXiv:1502.01852)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTerms:
-    """How much each loss counts; their weighted sum is minimised.
+    """The factors of the losses, whose weighted sum is minimised.
 
     Attributes:
-        cross_entropy: Mean over the pixels.
-        dice: Soft Dice, which weighs classes alike (Milletari et al. 2016, arXiv:1606.04797, section 3).
+        cross_entropy: Mean cross-entropy of the pixels.
+        dice: Soft Dice loss, which weighs all classes equally (Milletari et al. 2016, arXiv:1606.04797, section 3).
         focal: Cross-entropy with easy pixels weighted down (Lin et al. 2017, arXiv:1708.02002, section 3.2).
     """
 
@@ -57,16 +57,16 @@ class LossTerms:
 
     def __post_init__(self) -> None:
         if not any(vars(self).values()):
-            known = ", ".join(field.name for field in fields(self))
-            raise ValueError(f"all factors are 0, so there is nothing to minimise. Expected one above 0 of: {known}")
+            names = ", ".join(field.name for field in fields(self))
+            raise ValueError(f"all factors are 0, so there is nothing to minimise. Expected one above 0 of: {names}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Auxiliary:
-    """A second, small head on the last map but one, for training (Zhao et al. 2017, arXiv:1612.01105, section 3.3).
+    """A second, small head on the last but one map, for training (Zhao et al. 2017, arXiv:1612.01105, section 3.3).
 
     Attributes:
-        weight: What its loss is multiplied by.
+        weight: The factor of its loss.
     """
 
     __pydantic_config__ = STRICT
@@ -76,17 +76,17 @@ class Auxiliary:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSpec(HeadSpec):
-    """A decoder: named parts that join maps and give, at the end, ``logits`` for each pixel.
+    """A decoder: named parts that join maps, the last of which is ``logits``.
 
     Attributes:
-        norm: Behind the convolutions.
-        output_stride: What the backbone's last stages are held at, where the backbone does not say so itself.
-        auxiliary: A second head for training, or none.
-        loss: What is minimised.
-        focal_gamma: How much the focal loss weights easy pixels down.
-        label_smoothing: Share of each pixel's target spread evenly over all classes, in the cross-entropy.
-        class_weights: A number per class, ``balanced`` (inverse to the classes' pixels in the training data), or
-            none; they count in cross-entropy and focal loss.
+        norm: The norm after each convolution.
+        output_stride: The output stride of the backbone, by dilation, where the backbone does not set its own.
+        auxiliary: A second head for training, or None.
+        loss: The factors of the losses.
+        focal_gamma: The focal loss's focusing parameter.
+        label_smoothing: Fraction of each pixel's target spread evenly over all classes, in the cross-entropy.
+        class_weights: A factor per class in cross-entropy and focal loss, ``balanced`` (inverse to the classes' pixels
+            in the training data), or None.
     """
 
     task: ClassVar[str] = "segment"
@@ -101,10 +101,10 @@ class SegmentationSpec(HeadSpec):
 
     @abstractmethod
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
-        """The parts on the given maps, fine to coarse; the last one is ``logits``."""
+        """The decoder's parts on input maps, fine to coarse; the last part is ``logits``."""
 
     def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
-        """The maps the decoder may choose from, fine to coarse."""
+        """The maps that the decoder may take as sources, fine to coarse."""
         return backbone.feature_info
 
     def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
@@ -113,7 +113,7 @@ class SegmentationSpec(HeadSpec):
         return backbone.with_output_stride(self.output_stride)
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> dict[str, DecoderPart]:
-        """The decoder's parts, and those of the auxiliary head."""
+        """The parts of the decoder and of the auxiliary head."""
         maps = self.maps(backbone)
         parts = self.decoder(maps, num_classes=num_classes)
         if self.auxiliary is not None:
@@ -125,7 +125,11 @@ class SegmentationSpec(HeadSpec):
         return [name for name in backbone.stages if name in used]
 
     def check(self, *, num_classes: int) -> None:
-        """There are at most 255 classes, and class weights need one number per class."""
+        """Check that a mask can hold the classes, and that there is one class weight per class.
+
+        Raises:
+            UserError: If not, or if all class weights are 0.
+        """
         if num_classes > MAX_CLASSES:
             raise UserError(
                 f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "
@@ -141,12 +145,16 @@ class SegmentationSpec(HeadSpec):
             raise UserError("head.class_weights: all are 0, so no pixel would count. Expected one above 0.")
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """What each part does to its joined maps."""
+        """The records of all parts; see `visionkit.heads.segmentation.parts.trace_parts`."""
         parts = self.parts(backbone, num_classes=num_classes)
         return trace_parts(parts, backbone.feature_shapes(image_size), image_size)
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """The parts with their layers, and what `visionkit.heads.segmentation.head` takes beside them."""
+        """The arguments of `visionkit.heads.segmentation.head.SegmentationHead`, with freshly initialised layers.
+
+        Raises:
+            UserError: If class weights are still ``balanced``, or the image is too small for the backbone.
+        """
         if self.class_weights == "balanced":
             raise UserError("head.class_weights=balanced needs a data set to count in; give the numbers themselves.")
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
@@ -168,7 +176,7 @@ class SegmentationSpec(HeadSpec):
         }
 
     def conv(self, out_channels: int, kernel_size: int, *, dilation: int = 1) -> Conv:
-        """A convolution that keeps the size, with norm and ReLU."""
+        """A convolution that keeps the size, a norm and ReLU."""
         return Conv(
             out_channels=out_channels,
             kernel_size=kernel_size,
@@ -180,7 +188,7 @@ class SegmentationSpec(HeadSpec):
         )
 
     def _dilated_resnet(self, backbone: BackboneSpec) -> str | None:
-        """The name of the backbone of torchvision's networks, or None where this is no such backbone."""
+        """The backbone's name in torchvision's segmentation models, or None where they do not have it."""
         model = (backbone.torchvision or {}).get("model")
         if model not in ("resnet50", "resnet101") or self.norm != BatchNorm():
             return None
@@ -198,7 +206,7 @@ class SegmentationSpec(HeadSpec):
 
 
 def output_layer(num_classes: int, *, kernel_size: int = 1) -> Node:
-    """The last layer: one map per class."""
+    """The output layer: a convolution to a map of logits per class."""
     padding = kernel_size // 2
     return Conv2d(
         out_channels=num_classes,
@@ -209,5 +217,5 @@ def output_layer(num_classes: int, *, kernel_size: int = 1) -> Node:
 
 
 def with_dropout(conv: Node, p: float) -> Node:
-    """A convolution, and where ``p`` is above 0 dropout behind it."""
+    """A convolution, followed by dropout where ``p`` is above 0."""
     return Sequential({"conv": conv, "dropout": Dropout(p=p)} if p else {"conv": conv})

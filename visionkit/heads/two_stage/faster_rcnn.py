@@ -1,4 +1,4 @@
-"""Faster R-CNN: torchvision's two stages on our layers and levels, behind our contract."""
+"""Faster R-CNN: torchvision's two stages with visionkit's layers, levels and interface of heads."""
 
 from __future__ import annotations
 
@@ -17,24 +17,22 @@ from visionkit.heads.anchors import anchor_points, flatten_predictions
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.two_stage.pooling import RoiPooling
 
-__all__ = [
-    "SampledProposals",
-    "FasterRcnnHead",
-]
+__all__ = ["FasterRcnnHead", "SampledProposals", "Sizes"]
 
 _LEVEL = "level_"
+
 Sizes = list[tuple[int, int]]
-"""Height and width of each image, as torchvision wants them."""
+"""Height and width of each image in pixels, as torchvision takes them."""
 
 
 @dataclass(frozen=True)
 class SampledProposals:
-    """The proposals that the second stage's losses draw.
+    """The proposals sampled for the second stage's losses.
 
     Attributes:
-        boxes: Per image (n, 4) xyxy pixels.
-        matched: Per image (n,) int64, which of the image's objects each is nearest to; 0 where there are none.
-        labels: Per image (n,) int64, that object's class + 1, or 0 for background.
+        boxes: Per image (n, 4) xyxy in pixels.
+        matched: Per image (n,) int64, the index of the object of highest IoU; 0 where the image has none.
+        labels: Per image (n,) int64, the class of that object plus 1, or 0 for background.
         sizes: Height and width of the images.
     """
 
@@ -45,29 +43,31 @@ class SampledProposals:
 
 
 class FasterRcnnHead(Head):
-    """Boxes proposed on every level, and a second look at each (Ren et al. 2015; Lin et al. 2017, section 4).
+    """A region proposal network on every level, and a second stage on its proposals.
 
-    torchvision's region proposal network and RoI heads assign, sample, decode and suppress, one image after the
-    other. What is ours is the layers, where anchors stand and from where features are pooled, and the border: to
-    torchvision class 0 is the background, so class ids are shifted by one on the way in and out.
+    Ren et al. 2015 (arXiv:1506.01497), with a feature pyramid as in Lin et al. 2017 (arXiv:1612.03144, section 4).
 
-    `forward` ends with the first stage; `loss` and `predict` run the second one, on the maps among the outputs.
+    torchvision's region proposal network and RoI heads assign, sample, decode and suppress, image by image; layers,
+    anchor points and pooling are visionkit's. torchvision's class 0 is the background, so class ids are shifted by one
+    on the way in and out.
+
+    `forward` runs the first stage; `loss` and `predict` run the second one, on the maps among the outputs.
 
     Args:
         layers: The torch modules: ``tower``, ``objectness`` and ``deltas`` of the first stage, ``hidden``, ``classes``
             and ``boxes`` of the second.
-        levels: What each level gives, fine to coarse.
-        num_pooled: From how many of the levels, the finest first, the second stage pools.
-        pooled_size: Rows and columns that are pooled for each proposal.
-        corner: Whether cell i stands at i times the whole number of image pixels per cell, as in torchvision.
+        levels: The declared channels, stride and offset of each level, fine to coarse.
+        num_pooled: The number of levels, the finest first, that the second stage pools from.
+        pooled_size: Rows and columns pooled for each proposal.
+        corner: Where anchor points lie, see `visionkit.heads.anchors.anchor_points`.
         anchor_shapes: Width and height in pixels of each level's anchors.
-        proposals: How many the first stage makes per image, at most.
+        proposals: The largest number of proposals per image.
         training_proposals: The same in training.
-        sampled_anchors: How many of an image's anchors the first stage's loss draws.
-        sampled_proposals: How many of an image's proposals the second stage's loss draws.
-        score_threshold: Boxes that score no more are not given.
-        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
-        max_detections: How many boxes are given per image, at most.
+        sampled_anchors: Anchors per image sampled for the first stage's losses.
+        sampled_proposals: Proposals per image sampled for the second stage's losses.
+        score_threshold: Boxes with scores up to this are discarded.
+        nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
+        max_detections: The largest number of boxes predicted per image.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class FasterRcnnHead(Head):
         super().__init__()
         self.levels, self.max_detections = dict(levels), max_detections
         self.num_anchors = len(anchor_shapes[0])
-        kept = {"training": training_proposals, "testing": proposals}
+        num_proposals = {"training": training_proposals, "testing": proposals}
         self.rpn = RegionProposalNetwork(
             _Anchors(self.levels, anchor_shapes, corner=corner),
             _ProposalLayers(layers["tower"], layers["objectness"], layers["deltas"]),
@@ -98,8 +98,8 @@ class FasterRcnnHead(Head):
             bg_iou_thresh=0.3,
             batch_size_per_image=sampled_anchors,
             positive_fraction=0.5,
-            pre_nms_top_n=kept,
-            post_nms_top_n=kept,
+            pre_nms_top_n=num_proposals,
+            post_nms_top_n=num_proposals,
             nms_thresh=0.7,
         )
         self.roi_heads = RoIHeads(
@@ -117,15 +117,15 @@ class FasterRcnnHead(Head):
         )
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
-        """The first stage; A counts all anchors of all levels.
+        """The outputs of the first stage; A counts all anchors of all levels.
 
         Args:
             features: The levels (B, C, H, W), fine to coarse.
             image_size: Height and width in pixels of the batch's images.
 
         Returns:
-            ``logits`` (B, A, 1) that there is any object, ``deltas`` (B, A, 4), ``anchors`` (A, 4) float32 xyxy
-            pixels, ``image_size`` (2,) int64, and for each level ``level_NAME`` (B, C, H, W), the map that came in.
+            ``logits`` (B, A, 1) of any object, ``deltas`` (B, A, 4), ``anchors`` (A, 4) float32 xyxy in pixels,
+            ``image_size`` (2,) int64, and for each level ``level_NAME`` (B, C, H, W), its input map.
         """
         maps = [features[level] for level in self.levels]
         logits, deltas = self.rpn.head(maps)
@@ -138,73 +138,78 @@ class FasterRcnnHead(Head):
         }
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of the first stage ``objectness`` and ``proposals``, of the second one ``classification`` and ``boxes``.
+        """Losses ``objectness`` and ``proposals`` of the first stage, ``classification`` and ``boxes`` of the second.
 
-        Anchors and proposals are drawn at random (Ren et al. 2015, section 3.1.3); outside training always in the
-        same way, so that two validations of one model agree.
+        Anchors and proposals are sampled at random (Ren et al. 2015, section 3.1.3), outside training with a fixed
+        seed, so that validations of one model agree.
 
         Args:
-            outputs: What `forward` returned.
-            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 where there is none,
+            outputs: The return value of `forward`.
+            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding,
                 and ``image_sizes`` (B, 2) int64 where some images are padded.
         """
-        truth = [
+        objects = [
             {"boxes": boxes[labels >= 0], "labels": labels[labels >= 0] + 1}
             for boxes, labels in zip(targets["boxes"], targets["labels"], strict=True)
         ]
         logits, deltas, anchors = _first_stage(outputs)
         sizes = _sizes(outputs, targets.get("image_sizes"))
-        with _same_draws(on=logits.device, wanted=not self.training):
-            labels, matched = self.rpn.assign_targets_to_anchors(anchors, truth)
-            moves = self.rpn.box_coder.encode(matched, anchors)
-            objectness, proposed = self.rpn.compute_loss(logits, deltas.flatten(0, 1), labels, moves)
+        with _fixed_seed(device=logits.device, enabled=not self.training):
+            labels, matched = self.rpn.assign_targets_to_anchors(anchors, objects)
+            target_deltas = self.rpn.box_coder.encode(matched, anchors)
+            objectness, proposal_loss = self.rpn.compute_loss(logits, deltas.flatten(0, 1), labels, target_deltas)
             proposals = self._proposals(outputs, sizes)
-            chosen, matched, labels, moves = self.roi_heads.select_training_samples(proposals, truth)
-        classification, boxes = fastrcnn_loss(*self._second_stage(outputs, chosen, sizes), labels, moves)
-        losses = {"objectness": objectness, "proposals": proposed, "classification": classification, "boxes": boxes}
-        return losses | self.more_losses(outputs, targets, SampledProposals(chosen, matched, labels, sizes))
+            sampled, matched, labels, target_deltas = self.roi_heads.select_training_samples(proposals, objects)
+        classification, box_loss = fastrcnn_loss(*self._second_stage(outputs, sampled, sizes), labels, target_deltas)
+        losses = {
+            "objectness": objectness,
+            "proposals": proposal_loss,
+            "classification": classification,
+            "boxes": box_loss,
+        }
+        return losses | self.extra_losses(outputs, targets, SampledProposals(sampled, matched, labels, sizes))
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
-        """The best boxes of each image, the surest first.
+        """The detections of each image, by descending score.
 
         Args:
-            outputs: What `forward` returned.
-            image_sizes: (B, 2) int64 heights and widths without padding; boxes are cut off there.
+            outputs: The return value of `forward`.
+            image_sizes: (B, 2) int64 heights and widths without padding; boxes are clipped to them.
 
         Returns:
-            ``boxes`` (B, D, 4) float32 xyxy in pixels of the batch, ``scores`` (B, D) and ``labels`` (B, D) int64,
-            -1 and zeros where an image has fewer than ``max_detections`` = D.
+            ``boxes`` (B, D, 4) float32 xyxy in pixels of the batch, ``scores`` (B, D) float32 in 0..1 and ``labels``
+            (B, D) int64 with D = ``max_detections``; an image with fewer is padded with labels -1 and zeros.
         """
         sizes = _sizes(outputs, image_sizes)
         proposals = self._proposals(outputs, sizes)
-        found = self.roi_heads.postprocess_detections(*self._second_stage(outputs, proposals, sizes), proposals, sizes)
-        boxes, scores, labels = (self._padded(values) for values in found)
-        predictions = {"boxes": boxes, "scores": scores, "labels": labels - 1}
-        more = self.more_predictions(outputs, found[0], found[2], sizes)
-        return predictions | {name: self._padded(values) for name, values in more.items()}
+        refined = self._second_stage(outputs, proposals, sizes)
+        boxes, scores, labels = self.roi_heads.postprocess_detections(*refined, proposals, sizes)
+        extra = self.extra_predictions(outputs, boxes, labels, sizes)
+        predictions = {"boxes": self._pad(boxes), "scores": self._pad(scores), "labels": self._pad(labels) - 1}
+        return predictions | {name: self._pad(values) for name, values in extra.items()}
 
     def maps(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         """The levels (B, C, H, W) among the outputs, fine to coarse."""
         return [outputs[_LEVEL + name] for name in self.levels]
 
-    def more_losses(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: SampledProposals
+    def extra_losses(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sampled: SampledProposals
     ) -> dict[str, Tensor]:
-        """What a head that says more than boxes of a proposal is to learn of it; nothing here."""
+        """Losses of a subclass with further branches on the sampled proposals; empty here."""
         return {}
 
-    def more_predictions(
+    def extra_predictions(
         self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes
     ) -> dict[str, list[Tensor]]:
-        """What such a head says of the boxes found, (n, 4) per image, of class ``labels - 1``: rows per image."""
+        """Predictions of a subclass for the detected boxes (n, 4) of class ``labels - 1``: rows per image by name."""
         return {}
 
     def _proposals(self, outputs: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
         logits, deltas, anchors = _first_stage(outputs)
         decoded = self.rpn.box_coder.decode(deltas.detach().flatten(0, 1), anchors).view(len(sizes), -1, 4)
-        numbers = [self.num_anchors * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
-        proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, numbers)[0]
+        anchors_per_level = [self.num_anchors * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
+        proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, anchors_per_level)[0]
         return proposals
 
     def _second_stage(
@@ -214,14 +219,14 @@ class FasterRcnnHead(Head):
         logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
         return logits.float(), deltas.float()
 
-    def _padded(self, values: list[Tensor]) -> Tensor:
-        """Rows of differing length as one tensor (B, D, ...), zeros behind each."""
-        room = values[0].new_zeros(self.max_detections, *values[0].shape[1:])
-        return pad_sequence([*values, room], batch_first=True)[:-1]
+    def _pad(self, values: list[Tensor]) -> Tensor:
+        """A tensor (B, D, ...) of the rows of each image, padded with zeros."""
+        longest = values[0].new_zeros(self.max_detections, *values[0].shape[1:])
+        return pad_sequence([*values, longest], batch_first=True)[:-1]
 
 
 class _Anchors(nn.Module):
-    """The anchors of all places of all levels, (A, 4) float32 xyxy in pixels."""
+    """The anchors of all levels, (A, 4) float32 xyxy in pixels."""
 
     def __init__(
         self,
@@ -236,22 +241,22 @@ class _Anchors(nn.Module):
     def forward(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> Tensor:
         anchors = []
         for level, shapes, x in zip(self.levels, self.shapes, maps, strict=True):
-            middle = anchor_points(level, x, image_size, corner=self.corner)[:, :, None]  # (H, W, 1, 2)
+            points = anchor_points(level, x, image_size, corner=self.corner)[:, :, None]  # (H, W, 1, 2)
             half = torch.tensor(shapes, device=x.device) / 2  # (n, 2)
-            anchors.append(torch.cat([middle - half, middle + half], dim=-1).flatten(0, 2))
+            anchors.append(torch.cat([points - half, points + half], dim=-1).flatten(0, 2))
         return torch.cat(anchors)
 
 
 class _ProposalLayers(nn.Module):
-    """The first stage's layers, the same on every level."""
+    """The first stage's layers, shared by all levels."""
 
     def __init__(self, tower: nn.Module, objectness: nn.Module, deltas: nn.Module) -> None:
         super().__init__()
         self.tower, self.objectness, self.deltas = tower, objectness, deltas
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        seen = [self.tower(x) for x in maps]
-        return [self.objectness(x) for x in seen], [self.deltas(x) for x in seen]
+        hidden = [self.tower(x) for x in maps]
+        return [self.objectness(x) for x in hidden], [self.deltas(x) for x in hidden]
 
 
 class _BoxLayers(nn.Module):
@@ -266,7 +271,7 @@ class _BoxLayers(nn.Module):
 
 
 def _first_stage(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Logits (B, A, 1), deltas (B, A, 4), and the anchors once per image."""
+    """Logits (B, A, 1), deltas (B, A, 4), and the anchors (A, 4) repeated for each image."""
     logits, deltas = outputs["logits"].float(), outputs["deltas"].float()
     return logits, deltas, [outputs["anchors"]] * len(logits)
 
@@ -278,11 +283,11 @@ def _sizes(outputs: Mapping[str, Tensor], image_sizes: Tensor | None) -> Sizes:
 
 
 @contextmanager
-def _same_draws(*, on: torch.device, wanted: bool) -> Iterator[None]:
-    """Draw the same random numbers each time, and leave the generators as they were."""
-    if not wanted:
+def _fixed_seed(*, device: torch.device, enabled: bool) -> Iterator[None]:
+    """Draw the same random numbers each time, and restore the generators' states afterwards."""
+    if not enabled:
         yield
         return
-    with torch.random.fork_rng([on] if on.type == "cuda" else []):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         yield

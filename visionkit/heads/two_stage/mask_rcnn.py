@@ -1,4 +1,4 @@
-"""Mask R-CNN: a mask for each box that Faster R-CNN finds."""
+"""Mask R-CNN: Faster R-CNN with a mask for each box."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["MaskRcnnHead"]
 
 
 class MaskRcnnHead(FasterRcnnHead):
-    """Boxes, and for each the mask of its class (He et al. 2017, arXiv:1703.06870, section 3).
+    """Faster R-CNN with a mask branch (He et al. 2017, arXiv:1703.06870, section 3).
 
-    Classes do not compete: each box and class has a mask of its own, and only that of the right class learns.
-    `predict` adds ``mask_logits`` (B, D, 28, 28): float32, stretched over its box, above 0 where the object is; see
+    The branch predicts a mask for each class, and only that of the target class is trained. `predict` adds
+    ``mask_logits`` (B, D, 28, 28) float32, a mask in the frame of each box, above 0 inside the object; see
     `visionkit.structures.rle.paste_masks`.
 
     Args:
-        layers: Those of `FasterRcnnHead`, and ``masks``.
-        mask_pooled_size: Rows and columns that are pooled for a mask, which has twice as many.
+        layers: The layers of `FasterRcnnHead`, and ``masks``.
+        mask_pooled_size: Rows and columns pooled for a mask, which has twice as many.
         levels: As for `FasterRcnnHead`.
         num_pooled: As for `FasterRcnnHead`.
         corner: As for `FasterRcnnHead`.
-        **two_stage: The rest, as for `FasterRcnnHead`.
+        **two_stage: The other arguments of `FasterRcnnHead`.
     """
 
     def __init__(
@@ -48,49 +48,49 @@ class MaskRcnnHead(FasterRcnnHead):
         self.mask_pool = RoiPooling(list(levels.values())[:num_pooled], corner=corner, size=mask_pooled_size)
         self.masks = layers["masks"]
 
-    def more_losses(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], drawn: SampledProposals
+    def extra_losses(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sampled: SampledProposals
     ) -> dict[str, Tensor]:
-        """``masks``: binary cross-entropy of the drawn proposals that are objects, in the mask of the object's class.
+        """``masks``: binary cross-entropy of the positive sampled proposals, in the mask of the target class.
 
         Args:
-            outputs: What `forward` returned.
-            targets: ``masks`` (B, M, H, W) bool beside ``labels`` (B, M).
-            drawn: The proposals.
+            outputs: The return value of `forward`.
+            targets: ``masks`` (B, M, H, W) bool and ``labels`` (B, M) int64, -1 for padding.
+            sampled: The sampled proposals.
         """
-        objects = [labels > 0 for labels in drawn.labels]
+        positive = [labels > 0 for labels in sampled.labels]
         boxes, matched, labels = (
-            [rows[keep] for rows, keep in zip(each, objects, strict=True)]
-            for each in (drawn.boxes, drawn.matched, drawn.labels)
+            [rows[keep] for rows, keep in zip(values, positive, strict=True)]
+            for values in (sampled.boxes, sampled.matched, sampled.labels)
         )
-        logits = _of_class(self._logits(outputs, boxes, drawn.sizes), labels)
+        logits = _select_class(self._mask_logits(outputs, boxes, sampled.sizes), labels)
         if not len(logits):
             return {"masks": logits.sum()}
-        each = zip(targets["masks"], targets["labels"], boxes, matched, strict=True)
-        wanted = [self._wanted(masks[there >= 0], *regions) for masks, there, *regions in each]
-        return {"masks": F.binary_cross_entropy_with_logits(logits, torch.cat(wanted))}
+        images = zip(targets["masks"], targets["labels"], boxes, matched, strict=True)
+        mask_targets = [self._mask_targets(masks[ids >= 0], *regions) for masks, ids, *regions in images]
+        return {"masks": F.binary_cross_entropy_with_logits(logits, torch.cat(mask_targets))}
 
-    def more_predictions(
+    def extra_predictions(
         self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes
     ) -> dict[str, list[Tensor]]:
-        """``mask_logits`` (n, 28, 28) of each image's boxes."""
-        logits = _of_class(self._logits(outputs, boxes, sizes), labels)
-        of_images = torch.split(logits, [len(one) for one in boxes])  # type: ignore[no-untyped-call]
-        return {"mask_logits": list(of_images)}
+        """``mask_logits`` (n, 28, 28) of each image's n boxes."""
+        logits = _select_class(self._mask_logits(outputs, boxes, sizes), labels)
+        per_image = torch.split(logits, [len(rows) for rows in boxes])  # type: ignore[no-untyped-call]
+        return {"mask_logits": list(per_image)}
 
-    def _logits(self, outputs: Mapping[str, Tensor], boxes: list[Tensor], sizes: Sizes) -> Tensor:
-        """Of all boxes, (N, K + 1, 28, 28); the first class is torchvision's background."""
+    def _mask_logits(self, outputs: Mapping[str, Tensor], boxes: list[Tensor], sizes: Sizes) -> Tensor:
+        """Mask logits of all N boxes, (N, K + 1, 28, 28) float32; class 0 is torchvision's background."""
         logits: Tensor = self.masks(self.mask_pool(self.maps(outputs), boxes, sizes))
         return logits.float()
 
-    def _wanted(self, masks: Tensor, boxes: Tensor, matched: Tensor) -> Tensor:
-        """What of its object lies in each cell of a box: (n, 28, 28) in 0..1, from masks (m, H, W) of one image."""
+    def _mask_targets(self, masks: Tensor, boxes: Tensor, matched: Tensor) -> Tensor:
+        """The masks (m, H, W) of one image's objects resampled in the frames of n boxes: (n, 28, 28) in 0..1."""
         regions = torch.cat([matched[:, None].to(boxes.dtype), boxes], dim=1)
-        # torchvision's pixels are centred on whole numbers, as its cells are
-        wanted: Tensor = roi_align(masks[:, None].to(boxes.dtype), regions, self.mask_size, aligned=not self.corner)
-        return wanted[:, 0]
+        # with ``corner``, pixels are centred on whole numbers, as in torchvision
+        resampled: Tensor = roi_align(masks[:, None].to(boxes.dtype), regions, self.mask_size, aligned=not self.corner)
+        return resampled[:, 0]
 
 
-def _of_class(logits: Tensor, labels: list[Tensor]) -> Tensor:
-    """Of each row (N, K + 1, S, S) the map of its class: (N, S, S)."""
+def _select_class(logits: Tensor, labels: list[Tensor]) -> Tensor:
+    """The map of each row's class, (N, S, S), of logits (N, K + 1, S, S)."""
     return logits[torch.arange(len(logits), device=logits.device), torch.cat(labels)]

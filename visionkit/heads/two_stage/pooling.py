@@ -1,4 +1,4 @@
-"""RoIAlign on the level that fits a box."""
+"""RoIAlign on a feature pyramid."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["RoiPooling"]
 
 
 class RoiPooling(nn.Module):
-    """RoIAlign on the level that fits a box's size (He et al. 2017, arXiv:1703.06870, section 3).
+    """RoIAlign (He et al. 2017, arXiv:1703.06870, section 3) on the pyramid level that fits a box's size.
 
-    torchvision's own takes strides to be powers of two, guessed from the first images it sees.
+    Unlike torchvision's ``MultiScaleRoIAlign``, it uses declared strides, which need not be powers of two.
 
     Args:
-        levels: What the levels give, fine to coarse.
-        corner: Whether the first cell of a level stands at pixel 0, and not where the level declares it.
-        size: Rows and columns that a box becomes.
+        levels: The declared stride and offset of each level, fine to coarse.
+        corner: Put the first cell of a level at pixel 0, as torchvision does, not at its declared offset.
+        size: Rows and columns of the pooled map of a box.
     """
 
     def __init__(self, levels: Sequence[FeatureInfo], *, corner: bool, size: int) -> None:
@@ -34,22 +34,22 @@ class RoiPooling(nn.Module):
         """Pool each box.
 
         Args:
-            maps: (B, C, H, W), fine to coarse; those behind the last pooled level are passed over.
+            maps: (B, C, H, W) per level, fine to coarse; maps after the last pooled level are ignored.
             boxes: Per image (n, 4) xyxy in pixels.
-            image_shapes: What torchvision's pooling wants to know.
+            image_shapes: Unused; an argument of torchvision's pooling.
 
         Returns:
-            (n of all images, C, size, size).
+            (N, C, size, size) for the N boxes of all images.
         """
         corners = torch.cat(boxes)  # (N, 4)
-        images = torch.cat([one.new_full((len(one), 1), i) for i, one in enumerate(boxes)])
+        images = torch.cat([rows.new_full((len(rows), 1), i) for i, rows in enumerate(boxes)])
         sides = (corners[:, 2:] - corners[:, :2]).prod(dim=1).sqrt()
-        # Lin et al. 2017, equation 1: an object of 224 pixels is one of stride 16
+        # Lin et al. 2017, equation 1: a box of 224 pixels belongs to stride 16
         limits = sides.new_tensor([stride * 224 / 16 for stride in self.strides[1:]])
-        fitting = torch.bucketize(sides * (1 + 1e-6), limits, right=True)
+        box_levels = torch.bucketize(sides * (1 + 1e-6), limits, right=True)
         pooled = corners.new_zeros(len(corners), maps[0].shape[1], self.size, self.size)
         for i, (stride, shift) in enumerate(zip(self.strides, self.shifts, strict=True)):
-            here = torch.where(fitting == i)[0]
-            regions = torch.cat([images[here], corners[here] - shift], dim=1)
-            pooled[here] = roi_align(maps[i].float(), regions, self.size, spatial_scale=1 / stride, sampling_ratio=2)
+            indices = torch.where(box_levels == i)[0]
+            regions = torch.cat([images[indices], corners[indices] - shift], dim=1)
+            pooled[indices] = roi_align(maps[i].float(), regions, self.size, spatial_scale=1 / stride, sampling_ratio=2)
         return pooled.to(maps[0].dtype)

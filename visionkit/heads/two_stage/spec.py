@@ -1,4 +1,4 @@
-"""The head that looks twice: what it is, checked and counted without torch."""
+"""Specifications of two-stage detection heads, validated, traced and counted without torch."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from visionkit.necks import FPNSpec
 __all__ = ["FasterRcnnSpec", "MaskRcnnSpec"]
 
 POOLED_SIZE = 7
-"""Rows and columns that are pooled for each proposal (Lin et al. 2017, arXiv:1612.03144, section 4.2)."""
+"""Rows and columns pooled for each proposal (Lin et al. 2017, arXiv:1612.03144, section 4.2)."""
 
 MASK_POOLED_SIZE = 14
-"""The same for a mask, which has twice as many (He et al. 2017, arXiv:1703.06870, figure 4)."""
+"""Rows and columns pooled for each mask, which has twice as many (He et al. 2017, arXiv:1703.06870, figure 4)."""
 
 _INIT = Init("normal", std=0.01)
 _MASK_INIT = Init("kaiming_normal", mode="fan_out", nonlinearity="relu")
@@ -48,22 +48,22 @@ _MASK_INIT = Init("kaiming_normal", mode="fan_out", nonlinearity="relu")
 class FasterRcnnSpec(DetectionSpec):
     """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) on a pyramid (Lin et al. 2017, arXiv:1612.03144, section 4).
 
-    The first stage proposes boxes on every level; the second one looks at each of them once more, on the levels that
-    stand on stages of the backbone.
+    The first stage proposes boxes on every level; the second classifies and refines them, with features pooled from
+    the levels that come from stages of the backbone.
 
     Attributes:
-        norm: Behind the first stage's convolution.
-        centers: A cell stands at the centre of its ``receptive_field``; ``corner`` is torchvision's way: cell i
-            stands at i times the whole number of image pixels per cell (and anchors have whole sides).
-        anchor_size: Side of the anchors in strides of their level.
-        aspect_ratios: Heights divided by widths.
-        hidden: Widths of the fully connected layers that look at a proposal.
-        proposals: How many the first stage makes per image, at most.
+        norm: The norm after the first stage's convolution.
+        centers: Anchor points are the centres of each cell's ``receptive_field``, or, with ``corner``, torchvision's:
+            that of cell i is i times the whole number of image pixels per cell (and anchors have whole sides).
+        anchor_size: Side of the square anchor in strides of its level.
+        aspect_ratios: Height divided by width of the anchors.
+        hidden: Output features of the second stage's fully connected layers.
+        proposals: The largest number of proposals per image.
         training_proposals: The same in training.
-        sampled_anchors: How many of an image's anchors the first stage's loss draws.
-        sampled_proposals: How many of an image's proposals the second stage's loss draws.
-        score_threshold: Boxes that score no more are not given.
-        nms_threshold: Of two boxes of a class that overlap by more, the worse is not given.
+        sampled_anchors: Anchors per image sampled for the first stage's losses.
+        sampled_proposals: Proposals per image sampled for the second stage's losses.
+        score_threshold: Boxes with scores up to this are discarded.
+        nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
     """
 
     neck: FPNSpec = FPNSpec(finest_stride=4, extra="max_pool")
@@ -80,7 +80,7 @@ class FasterRcnnSpec(DetectionSpec):
     nms_threshold: Probability = 0.5
 
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
-        """Width and height in pixels of the anchors at each place of a level, all of one area."""
+        """Width and height in pixels of the anchors at each point of a level with this stride, all of one area."""
         return anchor_shapes([self.anchor_size * stride], self.aspect_ratios, whole=self.centers == "corner")
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
@@ -89,23 +89,24 @@ class FasterRcnnSpec(DetectionSpec):
         return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """The neck's parts, the first stage's on each level, and the second stage's for all proposals of an image.
+        """The neck's records, the first stage's on each level, and the second stage's for all proposals of an image.
 
-        In training, for those that the loss draws.
+        In training, the second stage runs on the sampled proposals.
         """
         records = self.neck.trace(backbone, image_size=image_size)
         records += trace_levels(self._first_stage(), self.neck.levels(records), level_by_level=False)
         pooled = self._pooled("pooled", POOLED_SIZE, backbone, records)
         before = pooled.after
-        looked = [pooled]
+        second_stage = [pooled]
         for name, node in self._second_stage(num_classes).items():
-            looked.append(trace(expand(node, before)[0], before, path=("head", name)))
+            second_stage.append(trace(expand(node, before)[0], before, path=("head", name)))
             if name == "hidden":
-                before = looked[-1].after
-        return records + [replace(one, runs=self.proposals, training_runs=self.sampled_proposals) for one in looked]
+                before = second_stage[-1].after
+        runs, training_runs = self.proposals, self.sampled_proposals
+        return records + [replace(record, runs=runs, training_runs=training_runs) for record in second_stage]
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """The layers by the names of `trace`, and what `visionkit.heads.two_stage.faster_rcnn` takes beside them."""
+        """The arguments of `visionkit.heads.two_stage.faster_rcnn.FasterRcnnHead`; layers have the names of `trace`."""
         records = self.trace(backbone, num_classes=num_classes, image_size=image_size)
         layers = {
             record.path[1]: build(record.node, record.before)[0]
@@ -130,7 +131,7 @@ class FasterRcnnSpec(DetectionSpec):
         }
 
     def _pooled(self, name: str, size: int, backbone: BackboneSpec, records: list[LayerRecord]) -> LayerRecord:
-        """What is pooled for a box: of the image, its cells see what their box does."""
+        """The record of RoIAlign for one box; its shape has no receptive field, as that depends on the box."""
         axis = Axis(size, None, None, None)
         pooled = FeatureShape(self.neck.out_channels, axis, axis)
         levels = tuple(self.neck.levels(records).values())[: len(self.neck.stages(backbone))]
@@ -170,8 +171,8 @@ class MaskRcnnSpec(FasterRcnnSpec):
     """Mask R-CNN (He et al. 2017, arXiv:1703.06870): Faster R-CNN, and a mask for each box and class.
 
     Attributes:
-        mask_convs: Convolutions that look at a box before its mask is drawn.
-        mask_channels: Of each.
+        mask_convs: Convolutions of the mask branch before upsampling.
+        mask_channels: Output channels of each.
     """
 
     task: ClassVar[str] = "instance"
@@ -180,24 +181,27 @@ class MaskRcnnSpec(FasterRcnnSpec):
     mask_channels: Count = 256
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
-        same = super().torchvision_model(backbone) is not None and (self.mask_convs, self.mask_channels) == (4, 256)
-        return "maskrcnn_resnet50_fpn" if same else None
+        is_default = super().torchvision_model(backbone) is not None and (self.mask_convs, self.mask_channels) == (
+            4,
+            256,
+        )
+        return "maskrcnn_resnet50_fpn" if is_default else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
-        """As of Faster R-CNN, and then the masks of all boxes that are given; in training, of all that may be drawn."""
+        """Faster R-CNN's records, and the mask branch's for all detections; in training, for all positive samples."""
         records = super().trace(backbone, num_classes=num_classes, image_size=image_size)
         neck = [record for record in records if record.path[0] == "neck"]
         pooled = self._pooled("pooled_for_masks", MASK_POOLED_SIZE, backbone, neck)
         masks = trace(expand(self._masks(num_classes), pooled.after)[0], pooled.after, path=("head", "masks"))
-        objects = max(self.sampled_proposals // 4, 1)  # of what is drawn, at most (Ren et al. 2015, section 3.1.3)
-        return records + [replace(one, runs=self.max_detections, training_runs=objects) for one in (pooled, masks)]
+        positives = max(self.sampled_proposals // 4, 1)  # at most (Ren et al. 2015, section 3.1.3)
+        return records + [replace(r, runs=self.max_detections, training_runs=positives) for r in (pooled, masks)]
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
         arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
         return arguments | {"mask_pooled_size": MASK_POOLED_SIZE}
 
     def _masks(self, num_classes: int) -> Node:
-        """Four convolutions, twice the rows and columns, and a mask for each class (He et al. 2017, figure 4)."""
+        """Convolutions, upsampling by 2, and a mask for each class (He et al. 2017, figure 4)."""
         conv = Conv(
             out_channels=self.mask_channels,
             kernel_size=3,
