@@ -99,6 +99,8 @@ def type_of(node: Node) -> str:
             return kinds[0] if len(kinds) == 1 and name == "Sequential" else f"{len(kinds)} x {kinds[0]}"
         if kinds and len(kinds) <= _MAX_LISTED_TYPES:
             return " + ".join(kinds)
+    if name == "Sequential":
+        return "sequence"
     registered = {BLOCKS.get(block).__name__: block for block in BLOCKS.names()}
     return registered.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 

@@ -200,7 +200,7 @@ def adapt_input_conv(
 
     Args:
         state: The tensors to be loaded; modified.
-        own: The network's own tensors under the same names.
+        own_state: The network's tensors under the same names.
         in_channels: Channels of the images.
         source: Name of the weights, for the note.
 
