@@ -1,4 +1,4 @@
-"""Whole models: preprocessing, backbone and head as one torch module, usable without Lightning."""
+"""Whole models: normalisation, backbone, neck and head as one torch module, usable without Lightning."""
 
 from visionkit.models.create import create_model
 from visionkit.models.folding import fold_norms

@@ -1,4 +1,4 @@
-"""From what was read to a whole model."""
+"""Assembling a whole model from the specifications of its backbone and head."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def assemble(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> VisionModel:
-    """The model of a backbone and a head that were read, freshly initialised; the rest is as for `create_model`.
+    """Build the model of a backbone and a head, freshly initialised; other arguments as for `create_model`.
 
     Raises:
         UserError: If the parts do not fit together.

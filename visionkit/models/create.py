@@ -1,4 +1,4 @@
-"""From names to a whole model."""
+"""Creating a whole model from the names of its parts."""
 
 from __future__ import annotations
 
@@ -35,25 +35,26 @@ def create_model(
 
     Args:
         task: ``"classify"``, ``"detect"``, ``"segment"`` or ``"instance"``.
-        backbone: A name, a path to a YAML file, such a file's content, or one already read.
-        num_classes: How many classes.
-        head: A name or mapping; else the paper's own, ``fcos``, ``unet`` or ``mask_rcnn``, as the task is.
-        in_channels: Channels of the images; the backbone file's unless given.
-        image_size: Pixels, one number or (height, width); only a head that flattens depends on it.
-            The backbone file's unless given.
-        mean: Per channel on the scale 0..1. Unless given, that of the weights if they come with one, else
-            ImageNet's for three channels and 0.5 otherwise.
-        std: As ``mean``.
-        weights: What the whole model starts from: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
-            and ``imagenet_v2`` name one of two), for detection and segmentation ``coco``, a file in our layout or
-            torchvision's (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or another number
-            of classes are made to fit, and the logger ``visionkit`` warns of it.
+        backbone: A name, a path to a YAML file, the content of such a file, or a specification.
+        num_classes: The number of classes, without a background class.
+        head: A name or mapping; the task's default unless given: ``auto`` (the classifier of the backbone's paper),
+            ``fcos``, ``unet`` or ``mask_rcnn``.
+        in_channels: Channels of the images; those of the backbone's file unless given.
+        image_size: Pixels, one number or (height, width); only a head that flattens depends on it. That of the
+            backbone's file unless given.
+        mean: Per channel on the scale 0..1. Unless given, that of the weights if it is known, else ImageNet's for
+            three channels and 0.5 otherwise.
+        std: Per channel on the scale 0..1; defaults as for ``mean``.
+        weights: Initial weights of the whole model: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
+            and ``imagenet_v2`` select one of two), for detection and segmentation ``coco``, a file in visionkit's or
+            torchvision's layout (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or
+            another number of classes are adapted, with a warning of the logger ``visionkit``.
 
     Returns:
         The model, initialised from torch's global generator, in training mode.
 
     Raises:
-        UserError: If anything is unknown or does not fit together.
+        UserError: If a name or key is unknown, or the parts do not fit together.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, found {num_classes}.")
@@ -73,9 +74,9 @@ def create_model(
     if weights is not None or spec.weights is not None:
         from visionkit.models.weights.load import load_initial_weights
 
-        start = load_initial_weights(model, weights=weights, backbone_weights=spec.weights)
-        for note in start.notes:
+        loaded = load_initial_weights(model, weights=weights, backbone_weights=spec.weights)
+        for note in loaded.notes:
             logging.getLogger("visionkit").warning(note)
-        if start.mean_std is not None and (mean or std):
-            model.normalize = Normalize(mean or start.mean_std[0], std or start.mean_std[1])
+        if loaded.mean_std is not None and (mean or std):
+            model.normalize = Normalize(mean or loaded.mean_std[0], std or loaded.mean_std[1])
     return model

@@ -1,4 +1,4 @@
-"""Batch norms folded into convolutions, for models that only predict."""
+"""Folding batch norms into convolutions, for inference."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def fold_norms(model: Model) -> Model:
-    """Let each convolution do the work of the batch norm right behind it (Jacob et al. 2018, arXiv:1712.05877, 3.2).
+    """Fold each batch norm into the convolution directly before it (Jacob et al. 2018, arXiv:1712.05877, section 3.2).
 
-    In evaluation a batch norm multiplies and adds a number per channel, as a convolution's weights and biases can.
-    Outputs stay the same up to rounding, and a pass over each map is saved. The model is changed in place: it is in
-    evaluation mode, has other state-dict keys, and is not to be trained any more.
+    In evaluation mode a batch norm is a factor and an offset per channel, which weights and biases can take up.
+    Outputs are equal up to rounding, with one pass less over each map. The model is changed in place: afterwards it
+    is in evaluation mode, has other state-dict keys, and must not be trained.
 
     Args:
-        model: Any module; only neighbours in an ``nn.Sequential`` that are used nowhere else are folded.
+        model: Any module; only neighbours in an ``nn.Sequential`` that are not shared with other modules are folded.
 
     Returns:
-        The model.
+        The same model.
     """
     model.eval()
     uses = Counter(module for _, module in model.named_modules(remove_duplicate=False))

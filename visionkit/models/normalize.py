@@ -1,4 +1,4 @@
-"""The first layer of every model: bytes to normalised numbers."""
+"""The first layer of every model: normalises uint8 images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Normalize(nn.Module):
         self.register_buffer("shift", torch.tensor(self._shift), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Normalize:
-        """Keep both numbers exact when the dtype changes, so that ``model.double()`` is double throughout."""
+        """Recompute scale and shift when the dtype changes, so that those of ``model.double()`` are not rounded."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if not self.scale.is_meta:
             self.scale = torch.tensor(self._scale, dtype=self.scale.dtype, device=self.scale.device)
@@ -43,7 +43,7 @@ class Normalize(nn.Module):
 
         Args:
             images: (B, C, H, W) uint8.
-            image_sizes: (B, 2) int64 height and width of each image without its padding.
+            image_sizes: (B, 2) int64 height and width of each image without padding; None where no image is padded.
 
         Returns:
             (B, C, H, W) in the model's floating dtype.

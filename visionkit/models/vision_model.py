@@ -16,17 +16,17 @@ __all__ = ["VisionModel"]
 
 
 class VisionModel(nn.Module):
-    """Preprocessing, backbone, neck and head: plain images in, raw outputs out.
+    """Normalisation, backbone, neck and head: from uint8 images to raw outputs.
 
-    ``model(images)`` takes (B, C, H, W) uint8 and gives, for classification, ``{"logits": (B, K)}``, for
-    detection logits (B, A, K) of all places first;
-    `loss` and `predict` turn these into what training and people want. Usable without Lightning.
+    ``model(images)`` takes (B, C, H, W) uint8 and returns the raw outputs of the head: ``{"logits": (B, K)}`` for
+    classification, logits (B, A, K) of all anchors and more for detection, logits (B, K, H, W) for segmentation.
+    `loss` and `predict` compute losses and predictions from them. Usable without Lightning.
 
     Args:
-        normalize: Bytes to normalised numbers.
-        backbone: Images to feature maps.
-        head: Feature maps to raw outputs.
-        neck: Feature maps to those that the head takes; None where it takes the backbone's.
+        normalize: From uint8 images to normalised ones.
+        backbone: From images to feature maps.
+        head: From feature maps to raw outputs.
+        neck: From the backbone's feature maps to the head's; None where the head takes the backbone's.
     """
 
     def __init__(self, normalize: Normalize, backbone: Backbone, head: Head, *, neck: Neck | None = None) -> None:
@@ -42,7 +42,7 @@ class VisionModel(nn.Module):
 
         Args:
             images: (B, C, H, W) uint8.
-            image_sizes: (B, 2) int64 height and width of each image, where some are padded.
+            image_sizes: (B, 2) int64 height and width of each image without padding; None where no image is padded.
         """
         height, width = images.shape[-2:]
         x = self.normalize(images, image_sizes)
@@ -55,14 +55,14 @@ class VisionModel(nn.Module):
         return outputs
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Named scalars that add up to what is minimised; see `Head.loss`."""
+        """Named scalars whose sum is minimised; see `Head.loss`."""
         return self.head.loss(outputs, targets)
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
-        """What a person wants; see `Head.predict`."""
+        """Predictions of each image; see `Head.predict`."""
         return self.head.predict(outputs, image_sizes)
 
     def use_channels_last(self) -> VisionModel:
-        """Keep weights and maps in the channels-last layout, which convolutions on most hardware prefer."""
+        """Keep weights and feature maps in the channels-last layout, which is faster on most hardware."""
         self.memory_format = torch.channels_last
         return self.to(memory_format=torch.channels_last)

@@ -69,9 +69,8 @@ def _resize_record(name: str, part: DecoderPart, logits: FeatureShape, image_siz
     height, width = (replace(axis, size=size, jump=1, offset=0.0) for axis, size in
                      zip((logits.height, logits.width), image_size, strict=True))  # fmt: skip
     resized = FeatureShape(logits.channels, height, width)
-    record = LayerRecord(
-        ("head", f"{name}_per_pixel"), Nodes({}, made_by="Resize"), resized, resized, join=Join((logits,))
-    )
+    path, node = ("head", f"{name}_per_pixel"), Nodes({}, made_by="Resize")
+    record = LayerRecord(path, node, resized, resized, join=Join((logits,)))
     return _mark_training_only(part, record)
 
 

@@ -181,11 +181,9 @@ class MaskRcnnSpec(FasterRcnnSpec):
     mask_channels: Count = 256
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
-        is_default = super().torchvision_model(backbone) is not None and (self.mask_convs, self.mask_channels) == (
-            4,
-            256,
-        )
-        return "maskrcnn_resnet50_fpn" if is_default else None
+        if (self.mask_convs, self.mask_channels) != (4, 256) or super().torchvision_model(backbone) is None:
+            return None
+        return "maskrcnn_resnet50_fpn"
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """Faster R-CNN's records, and the mask branch's for all detections; in training, for all positive samples."""

@@ -1,4 +1,4 @@
-"""Weights of whole models: our own files, and other libraries' names for the same tensors."""
+"""Loading the weights of whole models, and converting state dicts between visionkit's and torchvision's layouts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from visionkit.backbones import read_backbone
 from visionkit.backbones.weights.load import (
     adapt_input_conv,
+    clean_torchvision_state,
     load_backbone_weights,
     load_strictly,
     read_weights,
-    clean_torchvision_state,
 )
 from visionkit.backbones.weights.sources import LoadedWeights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
@@ -33,14 +33,14 @@ from visionkit.models.vision_model import VisionModel
 from visionkit.models.weights.torchvision_detectors import (
     detector_names,
     fit_classes,
-    modern_state,
     read_detector_weights,
+    update_names,
 )
 from visionkit.models.weights.torchvision_segmenters import (
     CLASS_LAYERS,
+    drop_unused_auxiliary,
     read_segmenter_weights,
     segmenter_names,
-    wanted_state,
 )
 
 __all__ = ["convert_state_dict", "load_model_weights", "load_initial_weights"]
@@ -57,20 +57,20 @@ def convert_state_dict(
     source: Layout = "torchvision",
     target: Layout = "visionkit",
 ) -> dict[str, Tensor]:
-    """Give the tensors of a whole model the names they have in another library.
+    """Rename the tensors of a whole model to those of another library.
 
     Args:
-        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are left out where
+        state_dict: Names to tensors, in the layout ``source``; torchvision's auxiliary classifiers are dropped where
             the head has none.
-        backbone: The backbone they belong to; its file names the family in torchvision.
+        backbone: The backbone of the model; its file names the family in torchvision.
         task: The task of the model.
-        head: The head of the model; the paper's own unless given.
+        head: The head of the model; the task's default unless given.
         source: The layout of ``state_dict``.
-        target: The layout wanted.
+        target: The layout of the result.
 
     Returns:
         The same tensors under the names of ``create_model(task, backbone, head=head).state_dict()``,
-        or of torchvision's model.
+        or those of torchvision's model.
 
     Raises:
         UserError: If the backbone has no counterpart, or names are missing or left over.
@@ -81,14 +81,14 @@ def convert_state_dict(
     if source == target:
         return dict(state_dict)
     head_spec = parse_head(head or default_head(task), task=task)
-    ours_to_theirs = _names(backbone, head_spec)
+    to_torchvision = _names(backbone, head_spec)
     if source == "torchvision" and isinstance(head_spec, DetectionSpec):
-        state_dict = modern_state(state_dict, head_spec, ours_to_theirs.values())
+        state_dict = update_names(state_dict, head_spec, to_torchvision.values())
     elif source == "torchvision" and isinstance(head_spec, SegmentationSpec):
-        state_dict = wanted_state(state_dict, head_spec)
+        state_dict = drop_unused_auxiliary(state_dict, head_spec)
     elif source == "torchvision":
         state_dict = clean_torchvision_state(state_dict)
-    renaming = ours_to_theirs if source == "visionkit" else {v: k for k, v in ours_to_theirs.items()}
+    renaming = to_torchvision if source == "visionkit" else {new: old for old, new in to_torchvision.items()}
     missing = [name for name in renaming if name not in state_dict]
     extra = [name for name in state_dict if name not in renaming]
     if missing or extra:
@@ -106,81 +106,87 @@ def convert_state_dict(
 def load_initial_weights(
     model: VisionModel, *, weights: str | Path | None, backbone_weights: str | Path | None
 ) -> LoadedWeights:
-    """Start a model, or else its backbone alone, from weights, and normalise images as these want it.
+    """Load weights into a model or into its backbone alone, and take over their mean and std.
+
+    Args:
+        model: The model.
+        weights: The source of the whole model's weights, or None.
+        backbone_weights: The source of the backbone's weights, used where ``weights`` is None.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    start = LoadedWeights()
+    loaded = LoadedWeights()
     if weights is not None:
-        start = load_model_weights(model, weights)
+        loaded = load_model_weights(model, weights)
     elif backbone_weights is not None:
-        start = load_backbone_weights(model.backbone, backbone_weights)
-    if start.mean_std is not None:
-        model.normalize = Normalize(*start.mean_std)
-    return start
+        loaded = load_backbone_weights(model.backbone, backbone_weights)
+    if loaded.mean_std is not None:
+        model.normalize = Normalize(*loaded.mean_std)
+    return loaded
 
 
 def load_model_weights(model: VisionModel, source: str | Path) -> LoadedWeights:
-    """Start a whole model from weights of the same model.
+    """Load weights of the same architecture into a whole model.
 
-    Where the weights are for other channels, the first filters are summed or repeated; where they are for
-    another number of classes, the output layer keeps its own. The notes say so. The mean and std that came with
-    the weights are returned, not applied.
+    Where the weights are for other channels, the filters of the first convolution are summed or repeated; where they
+    are for another number of classes, the output layer keeps its initial values. The notes of the result say so. The
+    mean and std of the weights are returned, not applied.
 
     Args:
         model: The model.
         source: ``imagenet`` (or ``imagenet_v1``, ``imagenet_v2``), for detection and segmentation ``coco``, a file in
-            our layout or torchvision's, or ``run:FOLDER``.
+            visionkit's or torchvision's layout, or ``run:FOLDER``.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    own, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
+    model_state, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
     if isinstance(head, DetectionSpec):
-        weights = read_detector_weights(source, spec, head, own)
-        state, notes = fit_classes(weights.state, own, head, source=str(source))
+        weights = read_detector_weights(source, spec, head, model_state)
+        state, notes = fit_classes(weights.state, model_state, head, source=str(source))
     elif isinstance(head, SegmentationSpec):
-        weights = read_segmenter_weights(source, spec, head, own)
-        layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in own]
-        state, notes = _keep_output_layers(weights.state, own, layers, source=str(source))
+        weights = read_segmenter_weights(source, spec, head, model_state)
+        layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in model_state]
+        state, notes = _keep_output_layers(weights.state, model_state, layers, source=str(source))
     else:
-        weights = read_weights(source, spec, own)
-        state, notes = _keep_output_layers(weights.state, own, [list(own)[-1].rpartition(".")[0]], source=str(source))
-    notes = adapt_input_conv(state, own, spec.in_channels, source=str(source)) + notes
+        weights = read_weights(source, spec, model_state)
+        layers = [list(model_state)[-1].rpartition(".")[0]]
+        state, notes = _keep_output_layers(weights.state, model_state, layers, source=str(source))
+    notes = adapt_input_conv(state, model_state, spec.in_channels, source=str(source)) + notes
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:
-        if not state.keys() & own.keys() or any(name.startswith("head.") for name in state):
+        if not state.keys() & model_state.keys() or any(name.startswith("head.") for name in state):
             raise
         raise UserError(f"{error} There is no head in it; for the backbone alone: backbone.weights={source}") from None
     return LoadedWeights(weights.mean_std, notes)
 
 
 def _keep_output_layers(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], layers: list[str], *, source: str
+    state: Mapping[str, Tensor], model_state: Mapping[str, Tensor], layers: list[str], *, source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Where the last layers differ in the number of classes alone, our own in the place of the file's, and a note."""
-    names = [name for name in own if name.rpartition(".")[0] in layers]
-    if any(name not in state or state[name].shape[1:] != own[name].shape[1:] for name in names):
+    """Where output layers differ in the number of classes alone, replace the file's by the model's, with a note."""
+    names = [name for name in model_state if name.rpartition(".")[0] in layers]
+    if any(name not in state or state[name].shape[1:] != model_state[name].shape[1:] for name in names):
         return dict(state), ()
-    found, wanted = (tensors[names[0]].shape[0] for tensors in (state, own))
-    if found == wanted:
+    file_classes, model_classes = (tensors[names[0]].shape[0] for tensors in (state, model_state))
+    if file_classes == model_classes:
         return dict(state), ()
     note = (
-        f"weights: '{source}' tells {found} classes apart, and here are {wanted}: "
+        f"weights: '{source}' tells {file_classes} classes apart, and here are {model_classes}: "
         f"the output layer ({', '.join(layers)}) is left out and starts afresh"
     )
-    return {**state, **{name: own[name] for name in names}}, (note,)
+    return {**state, **{name: model_state[name] for name in names}}, (note,)
 
 
 def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str, str]:
-    """Our names to torchvision's, for every tensor of the model."""
+    """The name in torchvision of each tensor of the model."""
     spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
-        ours = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
+        state = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
     if isinstance(head, DetectionSpec):
-        return detector_names(ours, spec, head)
+        return detector_names(state, spec, head)
     if isinstance(head, SegmentationSpec):
-        return segmenter_names(ours, spec, head)
-    return torchvision_names(ours, spec)
+        return segmenter_names(state, spec, head)
+    return torchvision_names(state, spec)

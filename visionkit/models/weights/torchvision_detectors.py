@@ -1,4 +1,4 @@
-"""Torchvision's detectors: their names for the tensors of ours, and their weights trained on COCO."""
+"""Torchvision's detectors: names of their tensors, and their weights trained on COCO."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from visionkit.heads.detection import DetectionSpec
 from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
-__all__ = ["DETECTORS", "Detector", "detector_names", "fit_classes", "modern_state", "read_detector_weights"]
+__all__ = ["DETECTORS", "Detector", "detector_names", "fit_classes", "update_names", "read_detector_weights"]
 
-_COCO_NUMBERS = 91
-"""Rows of torchvision's weights: COCO's own numbers for its 80 classes, which have gaps, and 0 for background."""
+_NUM_COCO_ROWS = 91
+"""Rows of the class layers of torchvision's weights: background, and COCO's category ids, which have gaps."""
 
 _EPS = 1e-5
-_WITHOUT_EPS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
+_MODELS_WITHOUT_EPS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
 
 Row = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 @dataclass(frozen=True)
 class Detector:
-    """How a head's tensors are named in torchvision.
+    """The names of a head's tensors in torchvision.
 
     Attributes:
-        table: Patterns of our names, from their beginning, and what replaces them; the first match counts.
-        old_names: Patterns of names in files older than torchvision's present layout, and what replaces them.
-        class_layers: Our layers with rows for each class, and how many lie together for one; where there are anchors,
-            the rows of one follow those of another.
-        background: Whether their first class is background.
+        table: Patterns of visionkit's names, anchored at the start, and their replacements; the first match counts.
+        old_names: Patterns of names in older torchvision files, and their replacements.
+        class_layers: Visionkit's layers with rows per class, and the number of consecutive rows of a class; rows of
+            all classes are repeated for each anchor.
+        background: Whether the first class is background.
     """
 
     table: tuple[Row, ...]
@@ -51,9 +51,9 @@ class Detector:
     background: bool = False
 
 
-def _layer(each: int) -> Callable[[re.Match[str]], str]:
-    """The place in torchvision's towers, which take ``each`` numbers for a convolution, its norm and activation."""
-    return lambda m: f"head.{m[1]}_head.conv.{each * int(m[2]) + (m[3] == 'norm')}."
+def _tower_layer(stride: int) -> Callable[[re.Match[str]], str]:
+    """The name in torchvision's towers, whose indices grow by ``stride`` per convolution, norm and activation."""
+    return lambda m: f"head.{m[1]}_head.conv.{stride * int(m[2]) + (m[3] == 'norm')}."
 
 
 _TOWER = r"head\.(classification|regression)\.(\d+)\.(conv|norm)\."
@@ -78,7 +78,7 @@ DETECTORS: dict[str, Detector] = {
     "faster_rcnn": _FASTER_RCNN,
     "fcos": Detector(
         table=(
-            (_TOWER, _layer(3)),
+            (_TOWER, _tower_layer(3)),
             (r"head\.logits\.", "head.classification_head.cls_logits."),
             (r"head\.distances\.", "head.regression_head.bbox_reg."),
             (r"head\.quality\.", "head.regression_head.bbox_ctrness."),
@@ -110,15 +110,15 @@ DETECTORS: dict[str, Detector] = {
         old_names=(_OLD_FPN, _OLD_TOWER),
     ),
 }
-"""By the head's name."""
+"""Torchvision's names by the name of the head."""
 
 
 def detector_names(names: Iterable[str], spec: BackboneSpec, head: DetectionSpec) -> dict[str, str]:
-    """Our names to torchvision's.
+    """The names in torchvision by visionkit's names.
 
     Args:
-        names: Keys of a state dict.
-        spec: The backbone they belong to.
+        names: Keys of a visionkit state dict.
+        spec: The backbone of the model.
         head: The head, with its neck.
 
     Raises:
@@ -126,113 +126,113 @@ def detector_names(names: Iterable[str], spec: BackboneSpec, head: DetectionSpec
     """
     names = list(names)
     body = torchvision_names([name for name in names if name.startswith("backbone.")], spec)
-    renamed = {ours: f"backbone.body.{theirs}" for ours, theirs in body.items()}
+    renamed = {name: f"backbone.body.{new}" for name, new in body.items()}
     table = (*_neck_table(spec, head), *_detector(head).table)
     for name in names:
         if name not in renamed:
-            new = _replace(name, table)
+            new = _rename(name, table)
             if new is None:
                 raise UserError(f"head {HEADS.name_of(type(head))}: torchvision has no counterpart of '{name}'.")
             renamed[name] = new
     return {name: renamed[name] for name in names}
 
 
-def modern_state(state: Mapping[str, Tensor], head: DetectionSpec, names: Iterable[str]) -> dict[str, Tensor]:
-    """A state dict of torchvision's under the names that its detectors have today.
+def update_names(state: Mapping[str, Tensor], head: DetectionSpec, names: Iterable[str]) -> dict[str, Tensor]:
+    """Rename a torchvision state dict of any version to the current names.
 
     Args:
-        state: As a file of any age has it.
-        head: The head it is for.
-        names: Torchvision's names today. Norms that were frozen don't say how many batches they have seen; that
-            count then starts at zero.
+        state: The state dict of a file.
+        head: The head of the model.
+        names: Torchvision's current names. ``num_batches_tracked``, which frozen norms lack, is filled with zeros.
     """
     old = _detector(head).old_names
     counts = {name: torch.zeros((), dtype=torch.int64) for name in names if name.endswith(".num_batches_tracked")}
-    return counts | {_replace(name, old) or name: value for name, value in state.items()}
+    return counts | {_rename(name, old) or name: value for name, value in state.items()}
 
 
 def read_detector_weights(
-    source: str | Path, spec: BackboneSpec, head: DetectionSpec, own: Mapping[str, Tensor]
+    source: str | Path, spec: BackboneSpec, head: DetectionSpec, model_state: Mapping[str, Tensor]
 ) -> Weights:
-    """Read weights of a whole detector and give them our names.
+    """Read the weights of a whole detector, renamed to visionkit's layout.
 
     Args:
-        source: ``coco``, a file in our layout or torchvision's, or ``run:FOLDER``.
-        spec: The backbone they are for.
-        head: The head they are for.
-        own: The model's own tensors.
+        source: ``coco``, a file in visionkit's or torchvision's layout, or ``run:FOLDER``.
+        spec: The backbone of the model.
+        head: The head of the model.
+        model_state: The state dict of the model.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or the model has no counterpart.
     """
     if str(source) == COCO:
         published = published_model(spec, head)
-        origin = WeightSource(COCO, file=fetch(str(_entry(published).url), COCO, published))
+        origin = WeightSource(COCO, file=fetch(str(_published_weights(published).url), COCO, published))
     else:
         origin = find_weights(source, spec)
     assert origin.file is not None
     state = read_state_dict(origin.file)
     mean_std = origin.mean_std
-    if not state.keys() & own.keys() and (str(source) == COCO or spec.torchvision):
-        theirs = detector_names(own, spec, head)
-        ours = {their_name: our_name for our_name, their_name in theirs.items()}
-        state = _with_usual_eps(modern_state(state, head, ours), origin.file, head.torchvision_model(spec))
-        state = {ours.get(name, name): value for name, value in state.items()}
+    if not state.keys() & model_state.keys() and (str(source) == COCO or spec.torchvision):
+        names = {new: name for name, new in detector_names(model_state, spec, head).items()}
+        state = _add_eps(update_names(state, head, names), origin.file, head.torchvision_model(spec))
+        state = {names.get(name, name): value for name, value in state.items()}
         mean_std = mean_std or (IMAGENET_MEAN, IMAGENET_STD)
     return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
 
 
 def fit_classes(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: DetectionSpec, *, source: str
+    state: Mapping[str, Tensor], model_state: Mapping[str, Tensor], head: DetectionSpec, *, source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Make the layers with rows for each class fit: other classes' give way to the model's own.
+    """Adapt the class layers: reduce COCO's rows to its classes, and keep the model's layers for other classes.
 
     Args:
-        state: What is about to be loaded, under our names.
-        own: The model's own tensors.
+        state: The weights to load, in visionkit's layout.
+        model_state: The state dict of the model.
         head: The head, with its neck.
-        source: For the note.
+        source: The source of the weights, for the note.
 
     Returns:
-        The state, and a note if the layers are left out.
+        The adapted weights, and a note if the model's class layers are kept.
     """
     state = dict(state)
     detector = DETECTORS.get(HEADS.name_of(type(head)))
     if detector is None:
         return state, ()
-    different = None
-    for layer, together in detector.class_layers.items():
-        for name in [name for name in own if name.rpartition(".")[0] == layer]:
-            value, wanted = state.get(name), len(own[name]) // (head.num_anchors * together)
-            if value is None or value.shape[1:] != own[name].shape[1:] or len(value) % (head.num_anchors * together):
-                return state, ()  # which loading will say
-            value = torch.unflatten(value, 0, (head.num_anchors, -1, together))
-            if value.shape[1] == _COCO_NUMBERS != wanted:
+    class_counts = None
+    for layer, rows_per_class in detector.class_layers.items():
+        for name in [name for name in model_state if name.rpartition(".")[0] == layer]:
+            value, target = state.get(name), model_state[name]
+            divisor = head.num_anchors * rows_per_class
+            num_classes = len(target) // divisor
+            if value is None or value.shape[1:] != target.shape[1:] or len(value) % divisor:
+                return state, ()  # load_strictly reports it
+            value = torch.unflatten(value, 0, (head.num_anchors, -1, rows_per_class))
+            if value.shape[1] == _NUM_COCO_ROWS != num_classes:
                 value = value[:, _coco_rows(background=detector.background)]
-            if value.shape[1] != wanted:
-                different = value.shape[1] - detector.background, wanted - detector.background
-            state[name] = own[name] if value.shape[1] != wanted else value.flatten(0, 2)
-    if different is None:
+            if value.shape[1] != num_classes:
+                class_counts = value.shape[1] - detector.background, num_classes - detector.background
+            state[name] = target if value.shape[1] != num_classes else value.flatten(0, 2)
+    if class_counts is None:
         return state, ()
     layers = ", ".join(detector.class_layers)
     return state, (
-        f"weights: '{source}' tells {different[0]} classes apart, and here are {different[1]}: "
+        f"weights: '{source}' tells {class_counts[0]} classes apart, and here are {class_counts[1]}: "
         f"the output layer ({layers}) is left out and starts afresh",
     )
 
 
-def _with_usual_eps(state: dict[str, Tensor], file: Path, model: str | None) -> dict[str, Tensor]:
-    """The weights for norms that add 1e-5 to a variance, of a file whose norms add nothing.
+def _add_eps(state: dict[str, Tensor], file: Path, model: str | None) -> dict[str, Tensor]:
+    """Adapt weights trained with eps = 0 in their norms to norms with eps = 1e-5, by scaling the norms' weights.
 
-    Such are those of torchvision's first RetinaNet, whose norms were frozen; their factors take up the difference.
+    The frozen norms of `_MODELS_WITHOUT_EPS` in torchvision have eps = 0.
     """
-    if model not in _WITHOUT_EPS or file.name != str(_entry(model).url).rpartition("/")[2]:
+    if model not in _MODELS_WITHOUT_EPS or file.name != str(_published_weights(model).url).rpartition("/")[2]:
         return state
     state = dict(state)
     for name in [name for name in state if name.endswith(".running_var")]:
-        factor = name.replace("running_var", "weight")
-        rise = (1 + _EPS / state[name].double().clamp(min=1e-30)).sqrt()
-        state[factor] = (state[factor] * rise).to(state[factor].dtype)
+        weight = name.replace("running_var", "weight")
+        scale = (1 + _EPS / state[name].double().clamp(min=1e-30)).sqrt()
+        state[weight] = (state[weight] * scale).to(state[weight].dtype)
     return state
 
 
@@ -247,13 +247,13 @@ def _detector(head: DetectionSpec) -> Detector:
 
 
 def _neck_table(spec: BackboneSpec, head: DetectionSpec) -> tuple[Row, ...]:
-    """Torchvision numbers the levels, from the finest stage on, and then from 6 on those beyond the last."""
+    """Names of the neck: torchvision numbers levels of stages from 0, the finest, and extra levels from 6."""
     stages, levels = list(head.neck.stages(spec)), list(head.neck.feature_info(spec))
     part = r"\.(conv|norm)\."
     rows: list[Row] = []
     for i, level in enumerate(stages):
-        for ours, theirs in (("lateral", "inner"), ("output", "layer")):
-            rows.append((rf"neck\.{ours}\.{level}{part}", _fpn_layer(f"backbone.fpn.{theirs}_blocks.{i}.")))
+        for name, new in (("lateral", "inner"), ("output", "layer")):
+            rows.append((rf"neck\.{name}\.{level}{part}", _fpn_layer(f"backbone.fpn.{new}_blocks.{i}.")))
     for i, level in enumerate(levels[len(stages) :], start=6):
         rows.append((rf"neck\.extra\.{level}\.conv\.", f"backbone.fpn.extra_blocks.p{i}."))
     return tuple(rows)
@@ -263,7 +263,7 @@ def _fpn_layer(name: str) -> Callable[[re.Match[str]], str]:
     return lambda m: f"{name}{int(m[1] == 'norm')}."
 
 
-def _replace(name: str, table: Iterable[Row]) -> str | None:
+def _rename(name: str, table: Iterable[Row]) -> str | None:
     for pattern, replacement in table:
         new, count = re.subn(f"^{pattern}", replacement, name)
         if count:
@@ -271,14 +271,14 @@ def _replace(name: str, table: Iterable[Row]) -> str | None:
     return None
 
 
-def _entry(model: str) -> Any:
-    """Torchvision's entry for the weights trained on COCO."""
+def _published_weights(model: str) -> Any:
+    """Torchvision's ``WeightsEnum`` entry of a model's weights trained on COCO."""
     from torchvision.models import get_model_weights
 
     return get_model_weights(model).DEFAULT
 
 
 def _coco_rows(*, background: bool) -> list[int]:
-    """The rows that stand for one of COCO's classes, in the order of their numbers."""
-    names = _entry("fcos_resnet50_fpn").meta["categories"]
+    """The rows of COCO's classes in their order, and that of the background."""
+    names = _published_weights("fcos_resnet50_fpn").meta["categories"]
     return [i for i, name in enumerate(names) if name != "N/A" and (background or i > 0)]

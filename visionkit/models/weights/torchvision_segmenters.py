@@ -1,4 +1,4 @@
-"""Torchvision's semantic segmentation: its names for the tensors of ours, and its weights trained on COCO."""
+"""Torchvision's semantic segmentation models: names of their tensors, and their weights trained on COCO."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from visionkit.heads import HEADS, DeepLabV3Spec, FcnSpec, SegmentationSpec
 from visionkit.heads.published import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
-__all__ = ["CLASS_LAYERS", "read_segmenter_weights", "segmenter_names", "wanted_state"]
+__all__ = ["CLASS_LAYERS", "read_segmenter_weights", "segmenter_names", "drop_unused_auxiliary"]
 
 CLASS_LAYERS = ("head.logits", "head.auxiliary")
-"""Our layers with a row for each class."""
+"""Visionkit's layers with a row per class."""
 
-_THEIR_AUXILIARY, _OUR_AUXILIARY = "aux_classifier.", "head.auxiliary"
+_AUXILIARY = ("aux_classifier.", "head.auxiliary")
+"""Prefixes of the auxiliary head's tensors, in torchvision and in visionkit."""
 
 
 def segmenter_names(names: Iterable[str], spec: BackboneSpec, head: SegmentationSpec) -> dict[str, str]:
-    """Our names to torchvision's.
+    """The names in torchvision by visionkit's names.
 
     Args:
-        names: Keys of a state dict.
-        spec: The backbone they belong to.
-        head: The head.
+        names: Keys of a visionkit state dict.
+        spec: The backbone of the model.
+        head: The head of the model.
 
     Raises:
         UserError: If backbone or head has no counterpart in torchvision, or one of the names has none.
@@ -39,30 +40,30 @@ def segmenter_names(names: Iterable[str], spec: BackboneSpec, head: Segmentation
     names = list(names)
     table = _table(head)
     body = torchvision_names([name for name in names if name.startswith("backbone.")], spec)
-    renamed = {ours: f"backbone.{theirs}" for ours, theirs in body.items()}
+    renamed = {name: f"backbone.{new}" for name, new in body.items()}
     for name in names:
         if name not in renamed:
-            layer, _, last = name.rpartition(".")
-            renamed[name] = f"{table[layer]}.{last}"
+            layer, _, tensor = name.rpartition(".")
+            renamed[name] = f"{table[layer]}.{tensor}"
     return {name: renamed[name] for name in names}
 
 
-def wanted_state(state: Mapping[str, Tensor], head: SegmentationSpec) -> dict[str, Tensor]:
-    """A state dict of torchvision's or ours, without an auxiliary head where the model has none."""
-    unwanted = () if head.auxiliary is not None else (_THEIR_AUXILIARY, _OUR_AUXILIARY)
-    return {name: value for name, value in state.items() if not name.startswith(unwanted)}
+def drop_unused_auxiliary(state: Mapping[str, Tensor], head: SegmentationSpec) -> dict[str, Tensor]:
+    """Drop the auxiliary head from a state dict of either layout where the model has none."""
+    dropped = () if head.auxiliary is not None else _AUXILIARY
+    return {name: value for name, value in state.items() if not name.startswith(dropped)}
 
 
 def read_segmenter_weights(
-    source: str | Path, spec: BackboneSpec, head: SegmentationSpec, own: Mapping[str, Tensor]
+    source: str | Path, spec: BackboneSpec, head: SegmentationSpec, model_state: Mapping[str, Tensor]
 ) -> Weights:
-    """Read weights of a whole model and give them our names.
+    """Read the weights of a whole segmentation model, renamed to visionkit's layout.
 
     Args:
-        source: ``coco``, a file in our layout or torchvision's, or ``run:FOLDER``.
-        spec: The backbone they are for.
-        head: The head they are for.
-        own: The model's own tensors.
+        source: ``coco``, a file in visionkit's or torchvision's layout, or ``run:FOLDER``.
+        spec: The backbone of the model.
+        head: The head of the model.
+        model_state: The state dict of the model.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or the model has no counterpart.
@@ -73,17 +74,17 @@ def read_segmenter_weights(
     else:
         origin = find_weights(source, spec)
     assert origin.file is not None
-    state = wanted_state(read_state_dict(origin.file), head)
+    state = drop_unused_auxiliary(read_state_dict(origin.file), head)
     mean_std = origin.mean_std
-    if not state.keys() & own.keys() and spec.torchvision:
-        theirs = {their_name: our_name for our_name, their_name in segmenter_names(own, spec, head).items()}
-        state = {theirs.get(name, name): value for name, value in state.items()}
+    if not state.keys() & model_state.keys() and spec.torchvision:
+        names = {new: name for name, new in segmenter_names(model_state, spec, head).items()}
+        state = {names.get(name, name): value for name, value in state.items()}
         mean_std = mean_std or (IMAGENET_MEAN, IMAGENET_STD)
     return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
 
 
 def _table(head: SegmentationSpec) -> dict[str, str]:
-    """Our layers of a head to torchvision's."""
+    """The names in torchvision by the names of a head's layers."""
     auxiliary = {
         **_conv("head.auxiliary_hidden.conv", "aux_classifier", 0),
         "head.auxiliary": "aux_classifier.4",
@@ -91,13 +92,13 @@ def _table(head: SegmentationSpec) -> dict[str, str]:
     if isinstance(head, FcnSpec):
         return {**_conv("head.hidden.conv", "classifier", 0), "head.logits": "classifier.4", **auxiliary}
     if isinstance(head, DeepLabV3Spec):
-        scales = len(head.rates) + 1
+        num_scales = len(head.rates) + 1
         layers: dict[str, str] = {}
-        for i in range(scales):
+        for i in range(num_scales):
             layers |= _conv(f"head.scale{i}", f"classifier.0.convs.{i}", 0)
         return {
             **layers,
-            **_conv("head.image.conv", f"classifier.0.convs.{scales}", 1),
+            **_conv("head.image.conv", f"classifier.0.convs.{num_scales}", 1),
             **_conv("head.project.conv", "classifier.0.project", 0),
             **_conv("head.hidden", "classifier", 1),
             "head.logits": "classifier.4",
@@ -109,13 +110,13 @@ def _table(head: SegmentationSpec) -> dict[str, str]:
     )
 
 
-def _conv(ours: str, theirs: str, place: int) -> dict[str, str]:
-    """A convolution and the norm behind it, which torchvision numbers."""
-    return {f"{ours}.conv": f"{theirs}.{place}", f"{ours}.norm": f"{theirs}.{place + 1}"}
+def _conv(name: str, torchvision_name: str, index: int) -> dict[str, str]:
+    """A convolution and the norm after it, which torchvision numbers."""
+    return {f"{name}.conv": f"{torchvision_name}.{index}", f"{name}.norm": f"{torchvision_name}.{index + 1}"}
 
 
 def _url(model: str) -> str:
-    """Where torchvision's weights of a model lie that were trained on COCO's images of Pascal VOC's classes."""
+    """The URL of torchvision's weights of a model, trained on COCO images with Pascal VOC's classes."""
     from torchvision.models import get_model_weights
 
     return str(get_model_weights(model).DEFAULT.url)
