@@ -122,8 +122,8 @@ def decode_originals(
         return numpy.array([fit.fitted_size(*size) if size[0] else (0, 0) for size in originals.tolist()])
 
     probe = range(0, count, max(1, count // 64))
-    num_pixels = fitted_sizes(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
-    if channels * int(num_pixels.sum()) / max(1, len(num_pixels)) * count > 1.5 * budget:
+    areas = fitted_sizes(read_sizes(samples, probe, strict=False)[0][list(probe)]).prod(axis=1)
+    if channels * int(areas.sum()) / max(1, len(areas)) * count > 1.5 * budget:
         return None
     originals, problems = read_sizes(samples, range(count), strict=strict)
     sizes = fitted_sizes(originals)

@@ -183,11 +183,7 @@ class VisionDataModule(LightningDataModule):
         return self._loader("val", training=False)
 
     def test_dataloader(self) -> BatchLoader:
-        """Batches of the test split, in order.
-
-        Raises:
-            UserError: If there is no test split.
-        """
+        """Batches of the test split, in order; a `UserError` if there is none."""
         return self._loader("test", training=False)
 
     def loader(self, split: str) -> BatchLoader:
@@ -237,11 +233,10 @@ class VisionDataModule(LightningDataModule):
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
-        keep_sizes = not prepared or self.target in _READERS
         transform = self.source.input_transform()
 
         def decode() -> ImageCache | None:
-            if keep_sizes:
+            if not prepared or self.target in _READERS:
                 fit = transform if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, transform, budget=budget, strict=self.strict)
@@ -263,11 +258,9 @@ class VisionDataModule(LightningDataModule):
     def _loader(self, split: str, *, training: bool) -> BatchLoader:
         reader = self._reader(split)
         if training:
-            evaluation_reader = reader
-            reader = self._make_reader(
-                evaluation_reader.samples, evaluation_reader.cache, evaluation_reader.prepared, training=True
-            )
-            reader.unreadable = evaluation_reader.unreadable
+            base = reader
+            reader = self._make_reader(base.samples, base.cache, base.prepared, training=True)
+            reader.unreadable = base.unreadable
         sampler = BatchSampler(
             len(reader.samples),
             self.batch_size,

@@ -68,9 +68,8 @@ class BatchLoader:
         self._state = {"epoch": epoch, "batches": start}
         self.sampler.start_at(start)
         any_read = start > 0
-        for position, batch in enumerate(
-            self._iterate_workers() if self.num_workers else self._iterate_in_process(), start=start
-        ):
+        batches = self._iterate_workers() if self.num_workers else self._iterate_in_process()
+        for position, batch in enumerate(batches, start=start):
             self._state["batches"] += 1
             usable = self._is_usable(batch)
             any_read = any_read or usable

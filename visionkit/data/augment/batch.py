@@ -1,6 +1,6 @@
-"""The commonest random changes for a whole batch at once, each image with a draw of its own.
+"""Augmentations applied to a whole batch at once, with random parameters per image; torch-free at import.
 
-They do what the classes of the same name in ``torchvision.transforms.v2`` do to one image. Torch-free at import.
+Each is equivalent to the class of ``torchvision.transforms.v2`` that `visionkit.data.augment.table` names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_TRANSFORMS", "warp"]
 
 BatchStep = Callable[["Tensor"], "Tensor"]
-"""uint8 (B, C, H, W) to the same."""
+"""Maps images uint8 (B, C, H, W) to augmented images of the same shape and dtype."""
 
 
 def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
@@ -87,7 +87,7 @@ def _affine(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep
 
 def _rotation(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
     low, high = _symmetric(arguments["degrees"])[:2]
-    # torchvision turns anticlockwise in RandomRotation, clockwise in RandomAffine
+    # torchvision rotates counter-clockwise in RandomRotation, clockwise in RandomAffine
     return _affine({"degrees": (-high, -low), "fill": arguments.get("fill")}, image_size)
 
 
@@ -101,16 +101,16 @@ BATCH_TRANSFORMS: dict[str, Callable[[dict[str, Any], tuple[int, int]], BatchSte
 
 
 def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor, fill: float = 0.0) -> Tensor:
-    """Turn, shear, enlarge and shift each image of a batch about its centre, bilinearly.
+    """Rotate, shear, scale and translate each image of a batch about its centre, with bilinear interpolation.
 
     The matrix is that of torchvision's ``functional.affine``.
 
     Args:
         images: uint8 (B, C, H, W).
-        angle: Clockwise, in degrees (B,).
-        shift: To the right and down, in pixels (B, 2).
-        scale: Factor (B,).
-        shear: Along x and y, in degrees (B, 2).
+        angle: float32 (B,), clockwise, in degrees.
+        shift: float32 (B, 2), to the right and down, in pixels.
+        scale: float32 (B,), the factor of enlargement.
+        shear: float32 (B, 2), along x and y, in degrees.
         fill: The value outside the image, 0..255.
 
     Returns:
@@ -135,5 +135,5 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: 
 
 
 def _symmetric(value: float | Sequence[float]) -> Sequence[float]:
-    """A single number means plus or minus so much."""
+    """The range of a random parameter; a single number x means -x to x."""
     return (-value, value) if isinstance(value, (int, float)) else value

@@ -1,8 +1,7 @@
-"""Random changes of training images: a table of plain names over ``torchvision.transforms.v2``.
+"""Augmentation of labelled images by ``torchvision.transforms.v2``; for the names see `visionkit.data.augment.table`.
 
-The table holds the names of the arguments too, so that a mistyped configuration is answered without torch.
-Flips, crops and affine changes, which come in nearly every recipe, act on the whole batch at once, with one draw per
-image (`visionkit.data.augment.batch`): torchvision would need a millisecond per image.
+Flips, crops and affine transforms, which nearly every recipe has, are applied to the whole batch at once, with random
+parameters per image (`visionkit.data.augment.batch`): torchvision needs a millisecond per image.
 """
 
 from __future__ import annotations
@@ -23,13 +22,16 @@ __all__ = ["Augment", "build_transform", "seeded"]
 
 
 class Augment:
-    """Draws random changes for training images, for each image its own.
+    """Augments batches of training images, with random parameters per image.
 
-    ``random_resized_crop`` starts from the image as it was decoded; all others from the preprocessed one.
+    ``random_resized_crop``, and what precedes it, is applied to decoded images; all others to preprocessed ones.
 
     Args:
-        augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
+        augment: ``{name: {argument: value}}`` in the order of application; names with a null value are skipped.
         image_size: Height and width of the result, in pixels.
+
+    Attributes:
+        wants_original: Whether images must be decoded originals; else they are preprocessed.
 
     Raises:
         UserError: If torchvision refuses a value.
@@ -56,11 +58,11 @@ class Augment:
         return bool(self._before or self._steps)
 
     def __call__(self, images: Tensor | Sequence[Tensor], *, seed: int) -> Tensor:
-        """Change a batch.
+        """Augment a batch.
 
         Args:
-            images: uint8, either (B, C, H, W) or, where `wants_original`, B images (C, H, W) of any sizes.
-            seed: Of every draw; torch's own random state is left as it was.
+            images: uint8, (B, C, H, W) or, if `wants_original`, B images (C, h, w) of any sizes.
+            seed: The seed of all random parameters; torch's random state is restored.
 
         Returns:
             uint8 (B, C, H, W) of the given size.
@@ -78,7 +80,7 @@ class Augment:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from torch's default generator as from a fresh one, and leave its state as it was."""
+    """Seed torch's default generator inside the context, and restore its state afterwards."""
     import torch
 
     state = torch.get_rng_state()
@@ -92,11 +94,11 @@ def seeded(seed: int) -> Iterator[None]:
 def build_transform(
     name: str, arguments: Mapping[str, Any], image_size: tuple[int, int], *, mask_fill: int = 0
 ) -> Callable[..., Any]:
-    """The torchvision transform of a row of the table.
+    """Build the torchvision transform of an augmentation.
 
     Args:
         name: A key of `AUGMENTATIONS`.
-        arguments: Checked by `check_augment`.
+        arguments: Its arguments, checked by `visionkit.data.augment.table.check_augment`.
         image_size: Height and width of the images, in pixels.
         mask_fill: The value of masks outside the image.
 

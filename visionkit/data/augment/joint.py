@@ -1,4 +1,4 @@
-"""Random changes of training images together with the boxes and masks in them, by ``torchvision.transforms.v2``."""
+"""Augmentation of images together with their boxes and masks, by ``torchvision.transforms.v2``."""
 
 from __future__ import annotations
 
@@ -17,31 +17,30 @@ from visionkit.data.transforms import InputTransform
 __all__ = ["JointAugment", "Sample", "sanitize_boxes"]
 
 _MIN_SIDE = 1.0  # pixels of the batch; v2.SanitizeBoundingBoxes has the same limit
-_MIN_VISIBLE = 0.2  # share of a box that a cut must leave of it
+_MIN_VISIBLE = 0.2  # fraction of a box's area that must remain after a crop
 
 _ON_ORIGINALS = ("iou_crop", "zoom_out", "random_resized_crop")
 
 Sample = dict[str, Tensor]
-"""An image and what is known of it: ``image`` uint8 (C, h, w) and, where there are any, ``boxes`` float32 (n, 4) xyxy
-in its pixels, ``labels`` int64 (n,), ``masks`` uint8 (n, h, w) of objects, ``mask`` uint8 (h, w) of classes."""
+"""An image and its targets: ``image`` uint8 (C, h, w) and, depending on the task, ``boxes`` float32 (n, 4) xyxy in its
+pixels, ``labels`` int64 (n,), ``masks`` uint8 (n, h, w) of objects, ``mask`` uint8 (h, w) of class ids."""
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class JointAugment:
-    """Draws random changes for images with boxes or masks, for each image its own.
+    """Augments images with boxes or masks, with random parameters per image.
 
-    What cuts or extends an image (``iou_crop``, ``zoom_out``, ``random_resized_crop``), and what is listed before it,
-    acts on the image as it was decoded; then it is fitted to its size in the batch, by ``scale_jitter`` to a random
-    one; the rest follows.
+    ``iou_crop``, ``zoom_out``, ``random_resized_crop`` and what precedes them are applied to the decoded image. Then
+    the image is resized to its size in the batch (with ``scale_jitter`` to a random size), then the others follow.
 
     Args:
-        augment: ``{name: {argument: value}}`` in the order of application; null values are left out.
-        transform: Fits an image to its size.
+        augment: ``{name: {argument: value}}`` in the order of application; names with a null value are skipped.
+        transform: Resizes an image to its size in the batch.
         mask_fill: The value of masks outside the image.
 
     Attributes:
-        wants_original: Whether images should come as they were decoded; else fitted ones will do.
+        wants_original: Whether images must be decoded originals; else they may already be resized.
 
     Raises:
         UserError: If torchvision refuses a value.
@@ -67,15 +66,15 @@ class JointAugment:
         return self._has_steps
 
     def __call__(self, samples: Iterable[Sample], *, seed: int) -> list[Sample]:
-        """Change images and what is known of them.
+        """Augment samples.
 
         Args:
-            samples: In pixels of the images as they come.
-            seed: Of every draw; torch's own random state is left as it was.
+            samples: Images with targets in pixels of these images.
+            seed: The seed of all random parameters; torch's random state is restored.
 
         Returns:
-            The same, with images of the size that they have in a batch. Boxes are as torchvision leaves them: those of
-            objects that vanished are empty or lie outside.
+            The samples at their size in the batch. Boxes of objects that are no longer visible are empty or lie
+            outside the image, see `sanitize_boxes`.
         """
         with seeded(seed):
             return [self._change(sample) for sample in samples]
@@ -88,7 +87,7 @@ class JointAugment:
 
 
 def sanitize_boxes(sample: Sample) -> Sample:
-    """Cut boxes to their image and leave out the objects of whose box less than a pixel's side remains."""
+    """Clip boxes to the image and drop objects whose box is then narrower or lower than one pixel."""
     height, width = sample["image"].shape[-2:]
     limits = sample["boxes"].new_tensor([width, height, width, height])
     boxes = torch.minimum(sample["boxes"].clamp(min=0), limits)
@@ -105,7 +104,7 @@ def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
 
 
 class _Fit:
-    """To the size that every image of these dimensions has in a batch."""
+    """Resizes a sample to its size in the batch."""
 
     def __init__(self, transform: InputTransform) -> None:
         self.transform = transform
@@ -115,7 +114,10 @@ class _Fit:
 
 
 class _ScaleJitter:
-    """To a random multiple of that size; what is then too large for the batch is cut at random (Ghiasi et al. 2021)."""
+    """Resizes a sample to a random multiple of its size in the batch, and crops it at random if it is too large.
+
+    Large scale jittering (Ghiasi et al. 2021, Simple Copy-Paste).
+    """
 
     def __init__(self, transform: InputTransform, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
         self.transform, self.scale_range = transform, scale_range
@@ -129,7 +131,7 @@ class _ScaleJitter:
         height, width = (min(side, maximum) for side, maximum in zip(size, limit, strict=True))
         top = int(torch.randint(size[0] - height + 1, ()))
         left = int(torch.randint(size[1] - width + 1, ()))
-        # torchvision clamps the boxes to what is left of the image
+        # torchvision clamps boxes to the cropped image
         cropped = {
             name: functional.crop(value, top, left, height, width) if isinstance(value, tv_tensors.TVTensor) else value
             for name, value in sample.items()

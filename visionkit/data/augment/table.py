@@ -1,4 +1,4 @@
-"""The random changes there are, by plain names over ``torchvision.transforms.v2``; checked without torch."""
+"""The table of augmentations, short names for classes of ``torchvision.transforms.v2``; checked without torch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Augmentation", "AUGMENTATIONS", "check_augment"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One row of the table.
+    """One augmentation.
 
     Attributes:
         transform: The class in ``torchvision.transforms.v2``.
-        arguments: Argument names and their kinds: probability, number, whole, numbers (one or a list), pair, word;
-            angles and shears (degrees), shares (0 to 1) and range (low and high, above 0) are checked as torchvision
-            does, because the whole-batch forms never build its classes.
-        required: Those without a default.
-        smooth: Whether pixels are interpolated (bilinear instead of torchvision's nearest).
-        targets: What may be known of the images; boxes and masks are moved along.
+        arguments: The kind of each argument: probability, number, whole (an integer from 0), numbers (one or a list),
+            pair, word; angles and shears (degrees), shares (0 to 1), range (low and high, above 0) and enlargement
+            (low and high, from 1) are checked as torchvision does, because the batch forms do not build its classes.
+        required: The arguments without a default.
+        smooth: Whether to interpolate bilinearly instead of by torchvision's default, nearest.
+        targets: The kinds of target it supports; boxes and masks are transformed with the image.
     """
 
     transform: str
@@ -104,15 +104,15 @@ _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 def check_augment(
     augment: Mapping[str, Mapping[str, Any] | None], *, where: str, targets: Collection[str] = ("label", "boxes")
 ) -> None:
-    """Check names and arguments against the table, without torch.
+    """Check names and arguments of augmentations against the table, without torch.
 
     Args:
-        augment: ``{name: {argument: value}}``; a null value is fine.
-        where: The place that an error names first.
-        targets: What the data set may give; a change must fit one of them.
+        augment: ``{name: {argument: value}}``; null values are allowed.
+        where: The configuration key, for messages.
+        targets: The targets of the data set; each augmentation must support one of them.
 
     Raises:
-        UserError: If a name or an argument is unknown, missing or of the wrong kind, or a change does not fit.
+        UserError: If a name or argument is unknown, an argument is missing or invalid, or a target is not supported.
     """
     applicable = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
     for name, arguments in augment.items():
@@ -147,7 +147,7 @@ def check_augment(
 
 
 def _expected_instead(argument: str, kind: str, value: Any) -> str:
-    """What was expected, or nothing if the value will do."""
+    """What was expected instead of the value; empty if the value is valid."""
     if kind == "probability":
         return "" if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
     if kind == "number":

@@ -1,4 +1,4 @@
-"""What batches have in common whose images are of different sizes, with boxes or masks in them."""
+"""The base class of readers for batches of images of different sizes, with boxes or masks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ T = TypeVar("T")
 
 
 class PaddedBatchReader(BatchReader, Generic[T]):
-    """Makes one batch of a split; a kind of target says what is known of an image (T) and how it becomes tensors.
+    """Reads padded batches of a split; subclasses define the target of an image (T) and its tensors.
 
     Args:
         samples: The split.
-        transform: Brings each image to a size of its own and fills a batch up.
-        training: Whether to leave the truth in original pixels out.
-        augment: Random changes; None or empty for evaluation.
+        transform: Resizes each image and pads a batch.
+        training: Whether to omit the ground truth in pixels of the original images.
+        augment: The augmentation; None or empty for evaluation.
         cache: The decoded images of the split; None where they are decoded on demand.
-        prepared: Whether ``cache`` holds fitted images.
-        strict: Whether an unreadable image ends the run.
+        prepared: Whether ``cache`` holds resized images.
+        strict: Whether an unreadable image is an error.
     """
 
     augment: JointAugment | None  # type: ignore[assignment]
@@ -53,7 +53,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
 
     @abstractmethod
     def load_target(self, index: int) -> T:
-        """What is known of an image, in its original pixels.
+        """The target of an image, in pixels of the original image.
 
         Raises:
             UserError: If its file cannot be read.
@@ -61,32 +61,41 @@ class PaddedBatchReader(BatchReader, Generic[T]):
 
     @abstractmethod
     def transform_target(self, target: T, size: Tensor, image: Tensor) -> Sample:
-        """An image with what is known of it.
+        """Scale a target to the size of its image.
 
         Args:
-            known: In original pixels.
+            target: In pixels of the original image.
             size: The original height and width, int64 (2,).
-            image: uint8 (C, h, w) of any size.
+            image: The image, resized or not, uint8 (C, h, w).
+
+        Returns:
+            The image and its targets, in pixels of ``image``.
         """
 
     @abstractmethod
     def drop_invisible(self, sample: Sample) -> Sample:
-        """Leave out what is no longer there after an image has got its size in the batch."""
+        """Drop objects that are no longer visible after augmentation and resizing."""
 
     @abstractmethod
     def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        """``images``, ``image_sizes`` and the targets, in pixels of the batch."""
+        """Stack samples to a batch: ``images``, ``image_sizes`` and the targets, in pixels of the batch."""
 
     @abstractmethod
     def original_target(self, targets: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
-        """The truth in original pixels, ``sizes`` int64 (B, 2) of them."""
+        """The ground truth in pixels of the original images, whose height and width are ``sizes``, int64 (B, 2)."""
 
     @abstractmethod
     def empty_target(self, height: int, width: int) -> T:
-        """What is known of a black image of this size."""
+        """The target of an image without objects or classes, of this size in pixels."""
 
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
-        """Make a batch; images that cannot be read are missing and marked in ``broken``.
+        """Read a batch, without unreadable images, which are marked in ``unreadable``.
+
+        Args:
+            batch_indices: Indices of samples in the split, and a seed.
+
+        Returns:
+            The dict of tensors of the subclass's module.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set.
@@ -97,10 +106,8 @@ class PaddedBatchReader(BatchReader, Generic[T]):
             return self.dummy_batch()
         sizes = self._original_sizes(images, indices)
         if self.augment is not None:
-            untransformed = (
-                self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True)
-            )
-            samples = self.augment(untransformed, seed=batch_indices[1])
+            originals = (self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True))
+            samples = self.augment(originals, seed=batch_indices[1])
         else:
             fitted = [self.transform.fit(image) for image in images]
             samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
@@ -108,7 +115,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
 
     def dummy_batch(self) -> dict[str, Tensor]:
-        """Two black images that stand for no sample; see `BatchReader.dummy_batch`."""
+        """Two black images with empty targets, see `BatchReader.dummy_batch`."""
         height, width = self.transform.padded_size(*self.transform.image_size)
         image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
         sizes = torch.tensor([[height, width]] * 2)
@@ -120,7 +127,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
 
     def _with_targets(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
-        """Images and what is known of them, without those of which it cannot be read."""
+        """The images with readable targets, their targets and their indices."""
         loaded: list[tuple[Tensor, T, int]] = []
         for image, index in zip(images, indices.tolist(), strict=True):
             try:
@@ -133,7 +140,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         return [image for image, _, _ in loaded], [target for _, target, _ in loaded], readable
 
     def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
-        """Height and width before any fitting, int64 (B, 2)."""
+        """Height and width of the original images, int64 (B, 2)."""
         if self.cache is not None and self.cache.sizes is not None:
             return self.cache.sizes[indices]
         return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Batches of images of one size with a label each."""
+"""Batches of images of one size with a class label each."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ __all__ = ["BatchReader"]
 
 
 class BatchReader:
-    """Makes one batch of a split.
+    """Reads batches of a split.
 
     Args:
         samples: The split.
-        transform: Applied where the images are not prepared yet.
-        augment: Random changes; None or empty for evaluation.
+        transform: Preprocesses the images, unless they are ``prepared``.
+        augment: The augmentation; None or empty for evaluation.
         cache: The decoded images of the split; None where they are decoded on demand.
         prepared: Whether ``cache`` holds preprocessed images.
         target: The key of the labels in a batch.
-        strict: Whether an unreadable image ends the run.
+        strict: Whether an unreadable image is an error.
+
+    Attributes:
+        unreadable: uint8 (N,), 1 for images that could not be read, in shared memory after `share`; (0,) if no file
+            is opened.
     """
 
     def __init__(
@@ -48,29 +52,28 @@ class BatchReader:
 
     @property
     def in_memory(self) -> bool:
-        """Whether no file has to be opened for a batch."""
+        """Whether the images are in memory, so that no file is opened."""
         return self.cache is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
-        """Make ready for workers: what they mark is seen here, and those not forked find the images."""
+        """Move ``unreadable``, which workers write, to shared memory; the images too, if workers are spawned."""
         if len(self.unreadable):
             self.unreadable.share_memory_()  # type: ignore[no-untyped-call]
         if multiprocessing.get_start_method() == "fork":
-            return  # forked workers see all memory; shared memory is often small
+            return  # forked workers see the images, and shared memory is often small
         if self.cache is not None:
             self.cache.share()
         elif isinstance(self.samples, TensorDataset):
             self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
-        """Make a batch.
+        """Read a batch, without unreadable images, which are marked in ``unreadable``.
 
         Args:
-            plan: Positions in the split and a seed.
+            batch_indices: Indices of samples in the split, and a seed.
 
         Returns:
-            ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the positions. Images that
-            cannot be read are missing and marked in ``broken``.
+            ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the indices in the split.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set.
@@ -88,17 +91,16 @@ class BatchReader:
         return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
 
     def dummy_batch(self) -> dict[str, Tensor]:
-        """Two black images that stand for no sample, as the empty ``index`` says.
+        """Two black images with an empty ``index``, for a process without images in a distributed step.
 
-        A process takes part in a step with them where it has no image of its own, so that the others do not wait;
-        the task keeps them out of the loss, the metrics and the statistics of batch norm.
+        The task excludes them from loss, metrics and batch norm statistics.
         """
         images = torch.zeros((2, self.samples.in_channels, *self.transform.image_size), dtype=torch.uint8)
         labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
         return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
 
     def _fetch(self, indices: Tensor) -> tuple[Tensor | list[Tensor], Tensor]:
-        """Images as they lie in memory or in files, and the positions of those that can be read."""
+        """The readable images, from memory or files, and their indices."""
         if isinstance(self.samples, TensorDataset):
             return self.samples.batch(indices), indices
         if self.cache is not None and self.cache.shapes is None:

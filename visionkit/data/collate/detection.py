@@ -1,22 +1,22 @@
-"""Batches of images of different sizes with the objects marked in them.
+"""Batches of images of different sizes with annotated objects.
 
-A batch is a flat dict (B images, M objects at most in one, T with crowds; M and T multiples of 8, so that compiled
-steps see few shapes)::
+A batch is a dict of tensors for B images. M is the maximum number of objects in an image, T the same with crowds, both
+rounded up to multiples of 8, so that compiled steps see few shapes::
 
-    images       uint8   (B, C, H, W)  content at the top left, zeros beside and below
-    image_sizes  int64   (B, 2)        height and width of the content
-    boxes        float32 (B, M, 4)     xyxy in pixels of the batch, zeros behind the last
-    labels       int64   (B, M)        class ids from 0, -1 behind the last
-    index        int64   (B,)          positions in the split
+    images       uint8   (B, C, H, W)  padded with zeros on the right and below
+    image_sizes  int64   (B, 2)        height and width before padding
+    boxes        float32 (B, M, 4)     xyxy in pixels of the batch, padded with zeros
+    labels       int64   (B, M)        class ids from 0, padded with -1
+    index        int64   (B,)          indices in the split
 
-and, for evaluation, the truth in pixels of the image as it was decoded, which no resizing has touched::
+For evaluation it also has the ground truth in pixels of the decoded images, before any resizing::
 
-    original_sizes int64 (B, 2)   truth_boxes float32 (B, T, 4)   truth_labels int64 (B, T), -1 behind the last
+    original_sizes int64 (B, 2)   truth_boxes float32 (B, T, 4)   truth_labels int64 (B, T), padded with -1
     truth_crowd bool (B, T)       truth_area float32 (B, T)
 
-Where the pixels of each object are wanted too, there are ``masks`` bool (B, M, H, W) and, for evaluation,
-``truth_runs`` uint8 (B, L): each image's masks packed by `visionkit.structures.rle.pack_masks`, zeros behind. Bits of
-large images would be gigabytes.
+Batches for instance segmentation also have ``masks`` bool (B, M, H, W) and, for evaluation, ``truth_runs`` uint8
+(B, L): each image's masks packed by `visionkit.structures.rle.pack_masks`, padded with zeros. Binary masks of the
+original images would take gigabytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MULTIPLE = 8
 
 
 class DetectionBatchReader(PaddedBatchReader[Annotation]):
-    """Makes one batch of a split whose images have annotations: boxes and labels."""
+    """Reads batches with boxes and labels."""
 
     def load_target(self, index: int) -> Annotation:
         return self.samples.annotation(index)
@@ -77,7 +77,7 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
 
 
 class InstanceBatchReader(DetectionBatchReader):
-    """Makes one batch of a split whose images have annotations with shapes: boxes, labels and masks."""
+    """Reads batches with boxes, labels and instance masks."""
 
     def transform_target(self, target: Annotation, size: Tensor, image: Tensor) -> Sample:
         masks = target.select(~target.crowd).masks(*size.tolist())
@@ -85,7 +85,7 @@ class InstanceBatchReader(DetectionBatchReader):
         return super().transform_target(target, size, image) | {"masks": resize_mask(masks, (height, width))}
 
     def drop_invisible(self, sample: Sample) -> Sample:
-        """As without masks; also leave out objects of which no pixel remains."""
+        """Also drop objects without a pixel in their mask."""
         sample = super().drop_invisible(sample)
         keep = sample["masks"].flatten(1).any(dim=1).bool()  # of uint8, any() is uint8
         return {name: value if name == "image" else value[keep] for name, value in sample.items()}
@@ -101,7 +101,7 @@ class InstanceBatchReader(DetectionBatchReader):
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
-    """Rows (n, ...) of different lengths as one tensor (B, M, ...), M a multiple of 8 and at least 8."""
+    """Pad tensors (n, ...) to the same length and stack them, (B, M, ...), M a multiple of 8 and at least 8."""
     longest = max(1, max(len(row) for row in rows))
     length = -(-longest // _MULTIPLE) * _MULTIPLE
     result = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), value)
@@ -111,7 +111,7 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
 
 
 def _pad_masks(masks: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Masks of each image, uint8 (n, h, w), at the front and top left of bool (B, M, H, W)."""
+    """Pad the masks of each image, uint8 (n, h, w), with False at the end, on the right and below to (B, M, H, W)."""
     result = torch.zeros(shape, dtype=torch.bool)
     for destination, image_masks in zip(result, masks, strict=True):
         count, height, width = image_masks.shape

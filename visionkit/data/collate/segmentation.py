@@ -1,15 +1,15 @@
-"""Batches of images of different sizes with the class of each pixel.
+"""Batches of images of different sizes with a class mask each.
 
-A batch is a flat dict (B images)::
+A batch is a dict of tensors for B images::
 
-    images       uint8 (B, C, H, W)  content at the top left, zeros beside and below
-    image_sizes  int64 (B, 2)        height and width of the content
-    mask         uint8 (B, H, W)     class ids from 0, 255 where it is ignored and beside and below the content
-    index        int64 (B,)          positions in the split
+    images       uint8 (B, C, H, W)  padded with zeros on the right and below
+    image_sizes  int64 (B, 2)        height and width before padding
+    mask         uint8 (B, H, W)     class ids from 0, 255 is ignored, padded with 255
+    index        int64 (B,)          indices in the split
 
-and, for evaluation, the truth in pixels of the image as it was decoded, which no resizing has touched::
+For evaluation it also has the ground truth in pixels of the decoded images, before any resizing::
 
-    original_sizes int64 (B, 2)   truth_mask uint8 (B, Ho, Wo), 255 where it is ignored and outside the image
+    original_sizes int64 (B, 2)   truth_mask uint8 (B, Ho, Wo), padded with 255
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["SegmentationBatchReader"]
 
 
 class SegmentationBatchReader(PaddedBatchReader[Tensor]):
-    """Makes one batch of a split whose images have class masks."""
+    """Reads batches with class masks."""
 
     def load_target(self, index: int) -> Tensor:
         return self.samples.mask(index)
@@ -53,7 +53,7 @@ class SegmentationBatchReader(PaddedBatchReader[Tensor]):
 
 
 def _pad(masks: Sequence[Tensor], size: tuple[int, ...]) -> Tensor:
-    """Masks (h, w) at the top left of uint8 (B, H, W)."""
+    """Pad masks, uint8 (h, w), with `IGNORE_INDEX` on the right and below, and stack them, (B, H, W)."""
     batch = torch.full((len(masks), *size), IGNORE_INDEX, dtype=torch.uint8)
     for row, mask in zip(batch, masks, strict=True):
         row[: mask.shape[0], : mask.shape[1]] = mask

@@ -1,6 +1,6 @@
 """The data sets: a folder per family, each a frozen dataclass whose fields are its schema.
 
-A data set of your own is one class decorated with ``@SOURCES.register("name")`` in a module named in ``plugins=[...]``.
+A custom data set is a class decorated with ``@SOURCES.register("name")`` in a module listed in ``plugins=[...]``.
 """
 
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits

@@ -1,4 +1,4 @@
-"""Images with marked objects as a data set's files tell of them: read without torch, odd entries found and named."""
+"""Annotated images as parsed from a data set's files, with invalid entries reported as findings; without torch."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = [
     "list_images",
 ]
 
-_CLIP_TOLERANCE = 1.0  # pixels: annotation tools round, and some count pixels from 1
+_CLIP_TOLERANCE = 1.0  # pixels clipped without a finding: annotation tools round, and some count pixels from 1
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Marked objects, one row each.
+    """Annotated objects, one row each.
 
     Attributes:
-        image: int64 (n,), the number of the image that each lies in.
-        boxes: float64 (n, 4), xyxy, in pixels or as shares of the image's sides.
+        image: int64 (n,), the index of each object's image.
+        boxes: float64 (n, 4), xyxy, in pixels or as fractions of the image's sides.
         labels: int64 (n,), class ids from 0.
-        crowd: bool (n,), regions with many objects.
-        area: float64 (n,), in square pixels; NaN where it is that of the box.
+        crowd: bool (n,), regions of many objects.
+        area: float64 (n,), in square pixels; NaN stands for the area of the box.
         segmentations: The outline or run lengths of each object; None where only boxes are needed.
     """
 
@@ -54,7 +54,7 @@ class Objects:
         *,
         segmentations: Polygons | None = None,
     ) -> Objects:
-        """Single objects, whose area is that of the box."""
+        """Build objects that are no crowds and whose area is that of the box."""
         num_objects = len(labels)
         return cls(
             numpy.array(image, dtype=numpy.int64),
@@ -69,20 +69,20 @@ class Objects:
         return len(self.labels)
 
     def select(self, indices: NDArray[Any]) -> Objects:
-        """The objects that a mask or positions choose."""
+        """The objects selected by a mask, bool (n,), or by indices, int64 (m,)."""
         values = (getattr(self, field.name) for field in fields(self))
         return Objects(*(None if value is None else value[indices] for value in values))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class AnnotatedImages:
-    """The images of a split, or of a whole set.
+    """The images of a split or of a data set without splits, with their objects.
 
     Attributes:
-        names: Relative to the root, with ``/`` between the parts.
-        sizes: int64 (N, 2), height and width, 0 where the files don't say.
-        objects: Those of all images, in the order of the images.
-        relative: Whether boxes are shares of the image's sides, not pixels.
+        names: Paths of the images relative to the root, separated by ``/``.
+        sizes: int64 (N, 2), height and width in pixels, 0 where unknown.
+        objects: The objects of all images, in the order of the images.
+        relative: Whether boxes are fractions of the image's sides, not pixels.
     """
 
     names: Sequence[str]
@@ -104,7 +104,7 @@ class AnnotatedImages:
 
 
 class ImageList(Protocol):
-    """Images of a split that can be divided further."""
+    """Images of a split, of which subsets can be selected."""
 
     @property
     def names(self) -> Sequence[str]: ...
@@ -117,15 +117,15 @@ ImagesT = TypeVar("ImagesT", bound=ImageList)
 
 @dataclass(frozen=True)
 class ParsedDataset(Generic[ImagesT]):
-    """What reading a data set's files gave.
+    """The contents of a data set's files.
 
     Attributes:
         root: The folder that image names are relative to.
-        splits: ``train`` and what else there is; only ``train`` where the set came undivided.
-        class_names: In the order of the class ids.
-        findings: What is odd.
-        category_ids: The files' own number of each class, where they have any.
-        notes: What a person should know that is not odd.
+        splits: ``train``, and ``val`` and ``test`` if the files define them.
+        class_names: One per class, in the order of the class ids.
+        findings: Problems that were found and handled.
+        category_ids: The id of each class in the data set's files; None if they have none.
+        notes: Messages for the user that are no problems.
     """
 
     root: Path
@@ -139,17 +139,17 @@ class ParsedDataset(Generic[ImagesT]):
 def clean_boxes(
     objects: Objects, sizes: NDArray[Any], locate: Callable[[int], str], *, relative: bool = False
 ) -> tuple[Objects, list[Finding]]:
-    """Clip boxes to their images and drop those that are none.
+    """Clip boxes to their images and drop invalid ones.
 
     Args:
-        objects: As they were read.
-        sizes: int64 (N, 2), height and width of each image, 0 where unknown: nothing is clipped on the right and
-            below there.
-        place: Where an object, by its row, stands in the files.
-        relative: Whether boxes are shares of the image's sides.
+        objects: The objects as parsed.
+        sizes: int64 (N, 2), height and width of each image; where 0, unknown, boxes are not clipped on the right and
+            below.
+        locate: Maps an object's row to its location in the files, for findings.
+        relative: Whether boxes are fractions of the image's sides.
 
     Returns:
-        The good objects, and what was odd about the others.
+        The valid objects, and findings on the others.
     """
     boxes = objects.boxes
     finite = numpy.isfinite(boxes).all(axis=1)
@@ -176,7 +176,7 @@ def clean_boxes(
 
 
 def list_images(root: Path, folder: str) -> dict[str, str]:
-    """The images below a folder: its path in the folder, to its path from the root; both with ``/``."""
+    """Map the path of each image below a folder to its path from the root; both separated by ``/``."""
     prefix = f"{folder}/" if folder else ""
     path = root / folder
     return {name: prefix + name for name in sorted(walk_images(path))} if path.is_dir() else {}

@@ -1,7 +1,7 @@
-"""What every data set says about itself: its settings, its classes, and its samples per split.
+"""The base class of data sets: settings, classes, and the samples of each split.
 
-A source is a frozen dataclass without torch: its fields are the schema of ``conf/dataset/NAME.yaml``.
-Whatever needs torch, scikit-learn or Pillow is imported inside the methods that need it::
+A source is a frozen dataclass whose fields are the schema of ``conf/dataset/NAME.yaml``. Its module loads without
+torch, scikit-learn and Pillow, which are imported inside the methods that need them::
 
     @SOURCES.register("my_set")
     @dataclass(frozen=True, kw_only=True)
@@ -36,16 +36,16 @@ __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What models and reports need to know of a data set before any image is read.
+    """The properties of a data set that models and reports need, available before any image is read.
 
     Attributes:
         name: The data set's name.
         class_names: One per class, in the order of the class ids.
         in_channels: 1 for grey images, 3 for colour.
         image_size: Height and width of a batch, in pixels.
-        mean: Per channel, on the scale where a white pixel is 1.
-        std: Per channel, on the same scale.
-        category_ids: For each class the number that the data set's own files know it by, where they do.
+        mean: Per channel, for pixels scaled to 0..1.
+        std: Per channel, for pixels scaled to 0..1.
+        category_ids: The id of each class in the data set's files; None if they have none.
     """
 
     name: str
@@ -58,19 +58,19 @@ class DataInfo:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_names)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The samples of each split, disjoint.
+    """The samples of each split; splits are disjoint.
 
     Attributes:
-        samples: ``"train"`` and ``"val"``, and ``"test"`` where there is one.
-        saved: What reproduces a division which the source made by itself, as plain lists and words; None where
-            the data set came divided or the division follows from the settings alone.
-        notes: What a person should know: what was held out, what was dropped.
+        samples: ``"train"``, ``"val"`` and, if there is a test split, ``"test"``.
+        saved: The names of each split's samples, which reproduce a random split, as JSON values; None if the data
+            set's files or the settings alone determine the splits.
+        notes: Messages for the user on what was held out or dropped.
     """
 
     samples: dict[str, ImageDataset]
@@ -80,16 +80,18 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """A data set and how its images are brought to one size.
+    """A data set, and how its images are resized and augmented.
 
     Attributes:
-        image_size: Side of a square, or ``[height, width]``, in pixels; null takes the data set's own, if it has one.
-        augment: Random changes of training images in order, ``{name: {argument: value}}``; a name whose value is
-            null is left out. See `visionkit.data.augment.image`.
-        num_workers: Processes that prepare batches; null chooses (none where the data lies in memory).
-        cache_mb: Images are decoded once and kept in memory where they fit into so many MiB.
-        mean: Per channel on the 0..1 scale; null takes the data set's own.
+        image_size: Side of a square, or ``[height, width]``, in pixels; null takes ``default_image_size``.
+        augment: Augmentations of training images in order, ``{name: {argument: value}}``; names with a null value are
+            skipped. See `visionkit.data.augment.table`.
+        num_workers: The number of worker processes; null chooses, see `visionkit.data.loader.choose_num_workers`.
+        cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
+        mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
+        targets: The kinds of target that the data set provides: ``label``, ``boxes``, ``instances``, ``mask``.
+        default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
     image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
@@ -122,29 +124,29 @@ class Source(ABC):
         return (size, size) if isinstance(size, int) else size
 
     def for_target(self, target: str) -> Source:
-        """The source that gives one kind of target; another one where the images themselves differ.
+        """The source for one kind of target, which may have other images.
 
         Args:
-            target: One of ``gives``.
+            target: One of ``targets``.
         """
         return self
 
     def check(self, *, strict: bool = False) -> None:
-        """Look, without torch and within a moment, whether the files are where they should be.
+        """Check quickly, and without torch, that the files are present.
 
         Args:
             strict: Whether an empty class folder is an error.
 
         Raises:
-            UserError: If something is missing; the message says what to type.
+            UserError: If something is missing; the message says how to fix it.
         """
         self.info()
 
     def prepare(self) -> None:  # noqa: B027 - most sources have nothing to fetch
-        """Fetch what is missing, where the user allowed it. Called by one process per machine.
+        """Download missing files, if the user allowed it. Called by one process per machine.
 
         Raises:
-            UserError: If it cannot be fetched.
+            UserError: If the download fails.
         """
 
     @abstractmethod
@@ -152,24 +154,24 @@ class Source(ABC):
         """Names, sizes and normalisation.
 
         Raises:
-            UserError: If the classes are read from a folder that is not as it should be.
+            UserError: If the classes are read from files, and these are invalid.
         """
 
     @abstractmethod
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
-        """The samples, divided.
+        """The samples of each split.
 
         Args:
-            seed: Of a random division, where the settings fix none.
-            saved: The ``Splits.saved`` of an earlier call; the same division is made again, whatever the seed.
-            strict: Whether something broken is an error instead of a note.
+            seed: The seed of random splits, unless the settings have one.
+            saved: The ``Splits.saved`` of an earlier call, to restore these splits whatever the seed.
+            strict: Whether invalid data are an error instead of a note.
 
         Raises:
-            UserError: If the data are missing, broken or too few.
+            UserError: If the data are missing, invalid or too few.
         """
 
     def input_transform(self) -> InputTransform:
-        """The deterministic way from a decoded image to one of ``image_size``, for evaluation and prediction."""
+        """The resizing of decoded images to ``image_size``, for training, evaluation and prediction."""
         from visionkit.data.transforms import InputTransform
 
         return InputTransform(self.size, "resize")
@@ -180,7 +182,7 @@ class Source(ABC):
         """A `DataInfo` with this source's size and normalisation.
 
         Raises:
-            UserError: If ``mean`` or ``std`` has not one value per channel.
+            UserError: If the number of values in ``mean`` or ``std`` is not ``in_channels``.
         """
         default_mean, default_std = default_mean_std(in_channels)
         mean, std = self.mean or default_mean, self.std or default_std
@@ -193,36 +195,36 @@ class Source(ABC):
         return DataInfo(self.name, class_names, in_channels, self.size, tuple(mean), tuple(std), category_ids)
 
 
-_HERE = "visionkit.data.sources"
+_PACKAGE = "visionkit.data.sources"
 
 SOURCES: Registry[Source] = Registry(
     "dataset",
     {
-        "cifar10": Row(f"{_HERE}.torchvision.source:Cifar10"),
-        "cifar100": Row(f"{_HERE}.torchvision.source:Cifar100"),
-        "coco": Row(f"{_HERE}.coco.source:Coco"),
-        "digits": Row(f"{_HERE}.digits.source:Digits"),
-        "fashion_mnist": Row(f"{_HERE}.torchvision.source:FashionMnist"),
-        "folder": Row(f"{_HERE}.folder.source:Folder"),
-        "imagenet": Row(f"{_HERE}.imagenet.source:ImageNet"),
-        "masks": Row(f"{_HERE}.masks.source:Masks"),
-        "mnist": Row(f"{_HERE}.torchvision.source:Mnist"),
-        "voc": Row(f"{_HERE}.voc.source:Voc"),
-        "yolo": Row(f"{_HERE}.yolo.source:Yolo"),
+        "cifar10": Row(f"{_PACKAGE}.torchvision.source:Cifar10"),
+        "cifar100": Row(f"{_PACKAGE}.torchvision.source:Cifar100"),
+        "coco": Row(f"{_PACKAGE}.coco.source:Coco"),
+        "digits": Row(f"{_PACKAGE}.digits.source:Digits"),
+        "fashion_mnist": Row(f"{_PACKAGE}.torchvision.source:FashionMnist"),
+        "folder": Row(f"{_PACKAGE}.folder.source:Folder"),
+        "imagenet": Row(f"{_PACKAGE}.imagenet.source:ImageNet"),
+        "masks": Row(f"{_PACKAGE}.masks.source:Masks"),
+        "mnist": Row(f"{_PACKAGE}.torchvision.source:Mnist"),
+        "voc": Row(f"{_PACKAGE}.voc.source:Voc"),
+        "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },
 )
 
 
 def existing_root(root: str | None, *, name: str, expected: str) -> Path:
-    """The folder that ``dataset.root`` names.
+    """The folder of ``dataset.root``, checked to exist and to hold something.
 
     Args:
-        root: What was given.
-        name: The data set, for the message.
-        expected: What the folder should hold, for the message.
+        root: The value of ``dataset.root``.
+        name: The data set's name, for messages.
+        expected: The expected contents of the folder, for messages.
 
     Raises:
-        UserError: If none was given, or it does not exist, is a file or is empty.
+        UserError: If no folder is given, or it does not exist, is a file or is empty.
     """
     if not root:
         raise UserError(

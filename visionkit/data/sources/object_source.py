@@ -1,4 +1,4 @@
-"""Data sets of images with marked objects: their boxes, the pixels of each, or the class of each pixel."""
+"""The base class of data sets with annotated objects, for detection, instance and semantic segmentation."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionSource(SplitFiles):
-    """Image files, and other files that say where objects are.
+    """Image files, and annotation files with objects.
 
     Attributes:
-        target: What is told of them, set by `serving`: ``boxes``; ``instances``, also the pixels of each object;
-            ``mask``, the class of each pixel, where class 0 is the background.
+        target: The kind of target, set by `for_target`: ``boxes``; ``instances``, boxes and masks of objects;
+            ``mask``, class masks, in which class 0 is the background.
     """
 
     target: str = field(default="boxes", init=False)
@@ -54,7 +54,11 @@ class DetectionSource(SplitFiles):
         )
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
-        """Refuse a data set in which nothing is marked."""
+        """Check that the data set has annotated objects.
+
+        Raises:
+            UserError: If there are none.
+        """
         if any(len(images.objects) for images in parsed.splits.values()):
             return
         details = "".join(f" {finding.note}." for finding in parsed.findings)
@@ -65,7 +69,14 @@ class DetectionSource(SplitFiles):
         )
 
     def check_splits(self, splits: Mapping[str, AnnotatedImages], *, remedy: str) -> list[str]:
-        """Without objects nothing is learnt from train, and no epoch is better than another in val."""
+        """Check that train and val have objects: else nothing is learnt, and no epoch is better than another.
+
+        Returns:
+            A note if test has none.
+
+        Raises:
+            UserError: If train or val has no objects other than crowds.
+        """
         for split in ("train", "val"):
             if splits[split].objects.crowd.all():
                 raise UserError(
@@ -96,14 +107,14 @@ class DetectionSource(SplitFiles):
         box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
         area = torch.from_numpy(objects.area)
         starts = torch.searchsorted(torch.from_numpy(objects.image), torch.arange(len(images) + 1))
-        objects_of_all = Annotation(
+        annotation = Annotation(
             boxes.float(),
             torch.from_numpy(objects.labels),
             torch.from_numpy(objects.crowd),
             torch.where(area.isnan(), box_areas, area).float(),
             segmentations,
         )
-        annotations = Annotations(starts, objects_of_all)
+        annotations = Annotations(starts, annotation)
         as_class_masks = self.target == "mask"
         return FileDataset(
             parsed.root,
@@ -116,7 +127,7 @@ class DetectionSource(SplitFiles):
 
 
 def _read_sizes(samples: FileDataset) -> Tensor:
-    """Height and width of each file from its header, int64 (N, 2); 1 and 1 where it cannot be read."""
+    """Height and width of each file from its header, int64 (N, 2), in pixels; 1 and 1 for unreadable files."""
     import torch
 
     from visionkit.data.cache import read_sizes

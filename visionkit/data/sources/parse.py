@@ -1,4 +1,4 @@
-"""From a ``dataset`` section to its source, and whether it serves a task."""
+"""Parsing the ``dataset`` section of a configuration, and checking its targets against the task's."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def parse_source(mapping: Any) -> Source:
 
 
 def check_target(source_name: str, task_name: str, target: str) -> None:
-    """Make sure that a data set gives the targets which a task needs.
+    """Check that a data set provides the target which a task needs.
 
     Args:
         source_name: A name in `SOURCES`.
-        task_name: The task, for the message.
+        task_name: The task's name, for the message.
         target: ``"label"``, ``"boxes"``, ``"instances"`` or ``"mask"``.
 
     Raises:
-        UserError: If it does not; the message lists the data sets that fit.
+        UserError: If it does not; the message lists the data sets that do.
     """
     targets = SOURCES.get(source_name).targets
     if target in targets:

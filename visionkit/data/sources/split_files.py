@@ -1,4 +1,4 @@
-"""What data sets have in common whose targets lie in files of their own: division, preprocessing, strictness."""
+"""The base class of data sets with annotation or mask files: random splits, resizing, strictness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["SplitFiles", "SplitPaths"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPaths:
-    """A path, relative to the root, for each split; null looks for it."""
+    """The path of each split, relative to the root; null searches for it."""
 
     train: str | None = None
     val: str | None = None
@@ -36,16 +36,16 @@ class SplitPaths:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles(Source):
-    """Image files, and other files that say what is in them.
+    """Image files, and files with their targets.
 
     Attributes:
         root: The folder of the data set.
-        in_channels: 3 reads images in colour, 1 in grey.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
-        max_size: For ``fit: resize_pad``, the longest side allowed, in pixels; null allows any.
-        val_fraction: Share of the training images held out where there are none for validation.
-        test_fraction: Share held out where the set came undivided; 0 makes no test split.
-        split_seed: Of that choice; null takes the run's seed.
+        in_channels: 3 decodes images as RGB, 1 as grey.
+        fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
+        max_size: For ``fit: resize_pad``, the maximum of the longer side, in pixels; null for no limit.
+        val_fraction: The fraction of the training images held out for validation if there is no val split.
+        test_fraction: The fraction held out for test if there is neither val nor test split; 0 makes no test split.
+        split_seed: The seed of these random splits; null takes the run's seed.
     """
 
     root: str | None = None
@@ -58,10 +58,10 @@ class SplitFiles(Source):
 
     @abstractmethod
     def read(self) -> ParsedDataset[Any]:
-        """Images, what is in them, classes, and what is odd, from the files and without torch.
+        """Parse images, targets and classes from the files, without torch.
 
         Raises:
-            UserError: If the files are missing, cannot be read, or nothing is left of them.
+            UserError: If the files are missing, cannot be read, or hold nothing valid.
         """
 
     @abstractmethod
@@ -69,12 +69,12 @@ class SplitFiles(Source):
         """The samples of a split.
 
         Args:
-            found: What was read.
-            images: One of its splits, or a part of one.
+            parsed: The data set, as `read`.
+            images: One of its splits, or a subset of one.
         """
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
-        """Look at all that was read, before it is divided.
+        """Check the annotations of the whole data set, before it is split.
 
         Raises:
             UserError: If there is nothing to learn from.
@@ -82,29 +82,29 @@ class SplitFiles(Source):
         return
 
     def check_splits(self, splits: Mapping[str, Any], *, remedy: str) -> list[str]:
-        """Look whether the splits can be learnt from and judged by.
+        """Check that each split has targets to train on or to evaluate with.
 
         Args:
-            splits: What each split has, train and val among them.
-            remedy: What to do where they cannot.
+            splits: The images of each split, train and val among them.
+            remedy: What the user can do if a split has none, for the message.
 
         Returns:
-            What a person should know of them.
+            Notes for the user.
 
         Raises:
-            UserError: If they cannot.
+            UserError: If train or val has no targets.
         """
         return []
 
     def check(self, *, strict: bool = False) -> None:
-        """Read everything but the images.
+        """Read all files but the images.
 
         Args:
-            strict: Whether anything odd is an error.
+            strict: Whether a finding is an error.
 
         Raises:
-            UserError: As `read`; also if no object is marked in train or in val, splits overlap, or there are too few
-                images to divide.
+            UserError: As `read`, `check_annotations` and `check_splits`; also if splits overlap, or there are too few
+                images to split.
         """
         parsed = self._parsed
         if strict:
@@ -158,17 +158,17 @@ class SplitFiles(Source):
         return parsed
 
     def _held_out_sizes(self, parsed: ParsedDataset[Any]) -> dict[str, int]:
-        """How many images each part that is held out gets."""
-        shares = {"val": self.val_fraction}
+        """The number of images of each split that is held out of train."""
+        fractions = {"val": self.val_fraction}
         if "test" not in parsed.splits and self.test_fraction:
-            shares = {"test": self.test_fraction, **shares}
+            fractions = {"test": self.test_fraction, **fractions}
         total = len(parsed.splits["train"])
-        if total <= len(shares):
+        if total <= len(fractions):
             raise UserError(
                 f"dataset.root: '{self.root}' has {total} image(s), too few to divide in train and "
-                f"{' and '.join(shares)}. Expected at least {len(shares) + 1}."
+                f"{' and '.join(fractions)}. Expected at least {len(fractions) + 1}."
             )
-        return {part: max(1, round(share * total)) for part, share in shares.items()}
+        return {part: max(1, round(fraction * total)) for part, fraction in fractions.items()}
 
     def _random_or_saved_splits(
         self, parsed: ParsedDataset[Any], images: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
@@ -177,19 +177,21 @@ class SplitFiles(Source):
 
         if saved is None:
             parts = self._held_out_sizes(parsed)
-            one_class = numpy.zeros(len(images), dtype=numpy.int64)
-            chosen = hold_out(one_class, parts, seed=seed if self.split_seed is None else self.split_seed)
+            labels = numpy.zeros(len(images), dtype=numpy.int64)
+            positions_by_split = hold_out(labels, parts, seed=seed if self.split_seed is None else self.split_seed)
         else:
             names, restore_notes = restore_splits(saved, set(images.names), dataset=self.name, root=str(self.root))
             notes += restore_notes
             positions_by_name = {name: position for position, name in enumerate(images.names)}
-            chosen = {
+            positions_by_split = {
                 split: numpy.array([positions_by_name[name] for name in split_names], dtype=numpy.int64)
                 for split, split_names in names.items()
             }
         origin = "train" if "test" in parsed.splits else "all images"
-        total = sum(map(len, chosen.values()))
+        total = sum(map(len, positions_by_split.values()))
         notes += [
-            f"{split} held out of {origin}: {len(chosen[split])} of {total}" for split in chosen if split != "train"
+            f"{split} held out of {origin}: {len(positions_by_split[split])} of {total}"
+            for split in positions_by_split
+            if split != "train"
         ]
-        return {split: images.select(positions) for split, positions in chosen.items()}
+        return {split: images.select(positions) for split, positions in positions_by_split.items()}

@@ -1,4 +1,4 @@
-"""The shapes of objects in COCO's JSON files: outlines, run lengths and their compressed form."""
+"""The segmentations of objects in COCO's JSON files: polygons, run lengths and compressed run lengths."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def read_segmentations(
     """Read the ``segmentation`` of objects.
 
     Args:
-        entries: As JSON gave them: ``[[x, y, ...], ...]`` or ``{"size": [h, w], "counts": [...] or "..."}``.
-        sizes: int64 (n, 2), height and width of the image of each, 0 where unknown.
-        places: Where each stands in the files.
+        entries: The JSON values: ``[[x, y, ...], ...]`` or ``{"size": [h, w], "counts": [...] or "..."}``.
+        sizes: int64 (n, 2), height and width of each object's image, 0 where unknown.
+        locations: The location of each object in the files, for findings.
 
     Returns:
-        The shapes of the good ones, their positions int64 (m,), and what was odd. An object of several outlines is good
-        as long as one of them is.
+        The valid segmentations, the indices of their objects, int64 (m,), and findings on the others. Of several
+        polygons of an object, one must be valid.
     """
     values: list[NDArray[Any]] = []
     is_rle: list[bool] = []
@@ -52,7 +52,7 @@ def read_segmentations(
 
 
 def _outline(entry: Any) -> tuple[NDArray[Any] | None, str]:
-    """The rings of an object, parted by pairs of NaN, and what is wrong with one of them."""
+    """The valid polygons of an object, separated by pairs of NaN, or None, and a problem or an empty text."""
     if not entry:
         return None, _NOTHING
     rings: list[NDArray[Any]] = []
@@ -73,7 +73,7 @@ def _outline(entry: Any) -> tuple[NDArray[Any] | None, str]:
 
 
 def _runs(entry: dict[str, Any], size: list[int]) -> tuple[NDArray[Any] | None, str]:
-    """Run lengths, which fill the image, or what is wrong with them."""
+    """The run lengths of an object, whose sum is the image's area, or None, and a problem or an empty text."""
     counts = entry.get("counts")
     try:
         runs = numpy.array(_decompressed(counts) if isinstance(counts, str) else counts, dtype=numpy.int64)
@@ -88,10 +88,10 @@ def _runs(entry: dict[str, Any], size: list[int]) -> tuple[NDArray[Any] | None, 
 
 
 def _decompressed(text: str) -> list[int]:
-    """Run lengths of COCO's compressed form: groups of 5 bits, least first, from the fourth on as differences.
+    """Decompress COCO's run lengths: groups of 5 bits, least significant first, from the fourth run on differences.
 
     Raises:
-        ValueError: If the text ends within a number or holds another character.
+        ValueError: If the text ends within a number or has an invalid character.
     """
     runs: list[int] = []
     value = shift = 0

@@ -23,12 +23,12 @@ _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "pano
 
 @dataclass(frozen=True, kw_only=True)
 class Coco(DetectionSource):
-    """Images and a JSON file per split; one file alone is divided here.
+    """Images and a JSON file per split; a single file is split at random.
 
     Attributes:
-        annotations: The JSON files; null looks for names with train, val and test in ``annotations/``, in the root and
-            in the folders of the splits.
-        images: The folders that ``file_name`` is relative to; null looks for them.
+        annotations: The JSON files; null searches ``annotations/``, the root and the folders of the splits for names
+            with train, val and test.
+        images: The folders that ``file_name`` is relative to; null searches for them.
     """
 
     annotations: SplitPaths = field(default_factory=SplitPaths)
@@ -71,7 +71,7 @@ class Coco(DetectionSource):
 
 
 def _find_files(root: Path) -> dict[str, Path]:
-    """The JSON file of each split; one that names no split is ``train``."""
+    """The JSON file of each split; a single file without a split in its name is that of ``train``."""
     splits = [name for names in SPLIT_FOLDERS.values() for name in names]
     folders = [root / "annotations", root, *(root / name for name in splits)]
     files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.json"))]
@@ -95,8 +95,8 @@ def _find_files(root: Path) -> dict[str, Path]:
 
 
 def _image_folders(root: Path, split: str, file: Path) -> list[str]:
-    """Where the images of a file may lie, relative to the root, the likeliest first."""
+    """The existing folders in which a file's images may be, relative to the root, the likeliest first."""
     names = [file.stem.rpartition("_")[2], *SPLIT_FOLDERS[split]]
-    inner = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
-    folders = [*names, *(f"images/{name}" for name in names), inner, "images", "data", "."]
+    annotation_folder = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
+    folders = [*names, *(f"images/{name}" for name in names), annotation_folder, "images", "data", "."]
     return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

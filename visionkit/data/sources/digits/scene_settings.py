@@ -1,4 +1,4 @@
-"""How scenes of digits are composed: the key ``scenes`` of ``conf/dataset/digits.yaml``."""
+"""The settings of composed scenes of digits: the key ``scenes`` of ``conf/dataset/digits.yaml``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from visionkit.schema import STRICT
 __all__ = ["SCENE_SIZES", "Scenes"]
 
 SCENE_SIZES = {"boxes": 128, "instances": 128, "mask": 96}
-"""The targets for which there are scenes, and their side in pixels; a class for each pixel costs the most time."""
+"""The targets of scenes, and their default side in pixels; smaller for masks, which take the most computation."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -24,17 +24,17 @@ class Scenes:
     """How scenes are composed.
 
     Attributes:
-        train: How many there are for training.
-        val: For validation.
-        test: For the test.
-        digit_size: Height of the smallest and the largest digit, as shares of the scene's shorter side.
-        count: The fewest and the most digits in one scene; where no place is left, there are fewer.
-        overlap: The share of the smaller of two boxes that the other may cover at most.
-        clutter: The most scraps of ink, smaller than any digit, in one scene.
-        seed: Of the composition; scene 7 is the same one whatever the number of scenes.
-        augment: Random changes of training scenes.
-        mean: Of the training scenes, on the scale where white is 1.
-        std: As ``mean``.
+        train: The number of scenes for training.
+        val: The number for validation.
+        test: The number for test.
+        digit_size: The minimum and maximum height of a digit, as fractions of the scene's shorter side.
+        count: The minimum and maximum number of digits in a scene; there are fewer if no free position is found.
+        overlap: The maximum intersection of two boxes, as a fraction of the smaller box.
+        clutter: The maximum number of distractors in a scene: pieces of digits, smaller than any digit.
+        seed: The seed of the composition; a scene depends on its index, not on the number of scenes.
+        augment: Augmentations of training scenes.
+        mean: The mean of the training scenes, for pixels scaled to 0..1.
+        std: The standard deviation, likewise.
     """
 
     train: Annotated[int, Field(gt=0)] = 1000

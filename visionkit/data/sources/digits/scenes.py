@@ -1,4 +1,4 @@
-"""Scenes composed of handwritten digits: image, box of each digit, and which digit each pixel belongs to."""
+"""Scenes composed of handwritten digits, with boxes, instance masks and class masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scene", "compose", "compose_split"]
 
-_MIN_INK = 64  # of 255: weaker pixels are the blur at a stroke's edge
+_MIN_INK = 64  # of 255: darker pixels are the blur at a stroke's edge
 _MAX_ATTEMPTS = 20
 _SPLITS = ("train", "val", "test")
 
@@ -27,8 +27,8 @@ class Scene:
     """One scene.
 
     Attributes:
-        image: uint8 (H, W), bright ink on a dark ground.
-        instances: uint8 (H, W), the number of the digit that each pixel belongs to, from 1; 0 is the ground.
+        image: uint8 (H, W), bright ink on a dark background.
+        instances: uint8 (H, W), the digit that each pixel belongs to, counted from 1; 0 is the background.
         boxes: float32 (n, 4), xyxy in pixels, tight around the ink of each digit.
         labels: int64 (n,), the digits.
     """
@@ -46,11 +46,11 @@ def compose_split(
 
     Args:
         pixels: The split's digits, uint8 (N, 8, 8).
-        digits: What they are, int64 (N,).
-        scenes: How many there are, and how they are composed.
+        digits: Their labels, int64 (N,).
+        scenes: The settings of scenes.
         split: ``train``, ``val`` or ``test``.
         size: Height and width of a scene, in pixels.
-        target: What is told of them: ``boxes``, ``instances`` or ``mask``.
+        target: ``boxes``, ``instances`` or ``mask``.
     """
     import torch
 
@@ -61,7 +61,7 @@ def compose_split(
     images = torch.from_numpy(numpy.stack([scene.image for scene in composed]))[:, None]
     positions, prefix = torch.arange(len(composed)), f"scenes/{split}"
     if target == "mask":
-        # class 0 is the ground, a digit's own number of instance leads to its class
+        # instance 0 is the background, class 0; instance k has the label of digit k, plus 1
         masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in composed]
         class_masks = TensorMasks(torch.from_numpy(numpy.stack(masks)))
         return TensorDataset(images, None, positions, prefix=prefix, masks=class_masks)
@@ -78,7 +78,7 @@ def _annotation(scene: Scene, *, with_masks: bool) -> Annotation:
     area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     segmentations = None
     if with_masks:
-        instance_masks = [scene.instances == number for number in range(1, len(boxes) + 1)]
+        instance_masks = [scene.instances == instance for instance in range(1, len(boxes) + 1)]
         segmentations = Polygons.from_list(
             [run_lengths(instance_mask) for instance_mask in instance_masks], is_rle=True
         )
@@ -90,17 +90,19 @@ def _annotation(scene: Scene, *, with_masks: bool) -> Annotation:
 def compose(
     pixels: NDArray[Any], digits: NDArray[Any], scenes: Scenes, *, split: str, index: int, size: tuple[int, int]
 ) -> Scene:
-    """One scene, which depends on the settings, its split and its index alone.
+    """Compose one scene, determined by the settings, its split and its index.
 
     Args:
         pixels: The split's digits, uint8 (N, 8, 8).
-        digits: What they are, int64 (N,).
-        scenes: How it is composed.
+        digits: Their labels, int64 (N,).
+        scenes: The settings of scenes.
         split: ``train``, ``val`` or ``test``.
-        index: Its number in the split.
-        size: Height and width, in pixels.
+        index: The index of the scene in the split.
+        size: Height and width of the scene, in pixels.
     """
-    random = numpy.random.RandomState([scenes.seed, _SPLITS.index(split), index])  # a stream fixed for all versions
+    random = numpy.random.RandomState(
+        [scenes.seed, _SPLITS.index(split), index]
+    )  # the same stream in all versions of NumPy
     image = numpy.zeros(size)
     instances = numpy.zeros(size, dtype=numpy.uint8)
     boxes: list[tuple[int, int, int, int]] = []
@@ -131,7 +133,7 @@ def compose(
 def _draw_digit(
     digit: NDArray[Any], random: numpy.random.RandomState, digit_size: tuple[float, float], size: tuple[int, int]
 ) -> NDArray[Any]:
-    """The ink of a digit, enlarged and cut to where there is any, float (h, w)."""
+    """A digit resized and cropped to its ink, float64 (h, w), 0..255."""
     height = random.uniform(*digit_size) * min(size)
     width = height * random.uniform(0.85, 1.15)
     brightness = random.uniform(0.7, 1.0)
@@ -148,7 +150,7 @@ def _free_position(
     overlap: float,
     size: tuple[int, int],
 ) -> tuple[int, int, int, int] | None:
-    """Top, left, bottom and right of a free place; None where none was found."""
+    """Top, left, bottom and right of a free position, in pixels; None if none was found."""
     height, width = shape
     placed = numpy.array(boxes, dtype=numpy.float64).reshape(-1, 4)
     areas = (placed[:, 2:] - placed[:, :2]).prod(axis=1)
@@ -169,7 +171,7 @@ def _add_clutter(
     random: numpy.random.RandomState,
     smallest: float,
 ) -> None:
-    """Lay a quarter of a digit, at most half as high as the smallest whole one, where no digit is."""
+    """Add a quarter of a digit, at most half as high as the smallest digit, outside the digits."""
     side = max(2, round(random.uniform(0.25, 0.5) * smallest * min(image.shape)))
     row, column = random.randint(5, size=2)
     scrap = _enlarge(digit[row : row + 4, column : column + 4], side, side) * random.uniform(0.3, 0.8)
@@ -180,7 +182,7 @@ def _add_clutter(
 
 
 def _enlarge(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Bilinear, with half-pixel centres, float (height, width)."""
+    """Resize bilinearly, with half-pixel centres, float64 (height, width)."""
     down, across = (
         _weights(in_size, out_size) for in_size, out_size in zip(pixels.shape, (height, width), strict=True)
     )
@@ -189,7 +191,7 @@ def _enlarge(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
 
 def _weights(in_size: int, out_size: int) -> NDArray[Any]:
-    """The share of each old position in each new one, (after, before)."""
+    """The matrix of linear interpolation from in_size to out_size positions, float64 (out_size, in_size)."""
     source = numpy.clip((numpy.arange(out_size) + 0.5) * in_size / out_size - 0.5, 0, in_size - 1)
     weights: NDArray[Any] = numpy.maximum(0, 1 - numpy.abs(source[:, None] - numpy.arange(in_size)))
     return weights

@@ -1,7 +1,7 @@
 """The 1,797 handwritten digits that scikit-learn ships: real data without any download.
 
-Single digits for labels; scenes composed from them for boxes and masks, the digits of each split in scenes of that
-split alone.
+Single digits for classification; scenes composed of them for boxes and masks. A split's scenes have only digits of
+that split.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Digits(Source):
     """8x8 grey digits (Alpaydin & Kaynak 1998, UCI), values 0..16 stretched to 0..255, enlarged to ``image_size``.
 
     Attributes:
-        split_seed: Of the stratified division; it has its own, so that runs with different seeds compare.
-        val_fraction: Share of the samples held for validation.
-        test_fraction: Share held for the test.
-        scenes: What is composed of the digits where boxes or masks are wanted.
+        split_seed: The seed of the stratified splits, not the run's, so that runs with different seeds are comparable.
+        val_fraction: The fraction of the samples for validation.
+        test_fraction: The fraction for test.
+        scenes: The settings of the scenes, for boxes and masks.
     """
 
     split_seed: Annotated[int, Field(ge=0)] = 0
@@ -78,7 +78,7 @@ class Digits(Source):
         return Splits(samples)
 
     def load_split(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
-        """Images uint8 (1797, 8, 8), their digits int64 (1797,), and the positions of each split, int64."""
+        """Images, uint8 (1797, 8, 8), labels, int64 (1797,), and the positions of each split's samples, int64."""
         import numpy
         from sklearn.datasets import load_digits
 
@@ -93,12 +93,11 @@ class Digits(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class DigitScenes(Source):
-    """Grey scenes in which digits lie on a dark ground; made by `Digits.for_target`.
+    """Grey scenes of digits on a dark background; created by `Digits.for_target`.
 
     Attributes:
-        digits: The single digits and how scenes are composed of them.
-        target: What is told of them: ``boxes``; ``instances``, also the pixels of each digit, without those that others
-            cover; ``mask``, the class of each pixel.
+        digits: The single digits and the settings of scenes.
+        target: ``boxes``; ``instances``, boxes and masks of the visible pixels of each digit; ``mask``, class masks.
     """
 
     digits: Digits

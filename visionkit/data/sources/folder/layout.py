@@ -1,4 +1,4 @@
-"""What lies in a folder of images with one sub-folder per class: which splits, which classes, which files."""
+"""The splits, classes and files of a folder with one sub-folder of images per class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """The splits that a folder has.
+    """The splits of a folder.
 
     Attributes:
         root: The folder.
@@ -38,16 +38,16 @@ class Layout:
         return self.root / self.split_folders[split]
 
     def list_files(self, split: str, class_folder: str, *, limit: int | None = None) -> list[str]:
-        """The images of one class, sorted, relative to the root with ``/`` between the parts."""
+        """The images of one class, sorted, as paths relative to the root, separated by ``/``; at most ``limit``."""
         prefix = "/".join(part for part in (self.split_folders[split], class_folder) if part)
         return [f"{prefix}/{name}" for name in sorted(islice(walk_images(self.root / prefix), limit))]
 
 
 def find_layout(root: Path) -> Layout:
-    """Tell folders of splits from a single tree of classes.
+    """Find out whether a folder holds splits or classes.
 
     Raises:
-        UserError: If there is a validation or test folder without a training folder, a split has two folders or two
+        UserError: If there is a validation or test folder without a training folder, a split has two folders, or two
             splits share one.
     """
     folders = set(_sub_folders(root))
@@ -80,14 +80,14 @@ def find_layout(root: Path) -> Layout:
 
 
 def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
-    """The class folders that hold an image, and those that hold none.
+    """The class folders with images, and those without.
 
     Args:
         folder: The folder that holds the class folders.
-        strict: Whether an empty one is an error.
+        strict: Whether an empty class folder is an error.
 
     Returns:
-        Two sorted lists of names.
+        Two sorted lists of folder names.
 
     Raises:
         UserError: If there are no class folders, or an empty one and ``strict`` is set.
@@ -111,10 +111,10 @@ def list_classes(folder: Path, *, strict: bool) -> tuple[list[str], list[str]]:
 
 
 def check_class_names(classes: list[str], train_classes: list[str], *, folder: Path) -> None:
-    """Make sure that a split holds no class which the training split lacks.
+    """Check that a split has no class that the training split lacks.
 
     Raises:
-        UserError: If it does; the message names the classes and the nearest known one.
+        UserError: If it has; the message names the classes and the nearest training class.
     """
     unknown = [name for name in classes if name not in set(train_classes)]
     if unknown:
@@ -132,7 +132,7 @@ def _sub_folders(folder: Path) -> list[str]:
 
 
 def _has_splits(root: Path, folders: set[str], split_folders: Mapping[str, str]) -> bool:
-    """A class may be called 'train': its folder holds images, and other classes lie beside it."""
+    """Whether folders are splits: a class may be called 'train', with images inside and other classes next to it."""
     if not split_folders:
         return False
     if any(_sub_folders(root / name) for name in split_folders.values()):

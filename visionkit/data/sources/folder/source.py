@@ -1,11 +1,11 @@
-"""Images of one's own, a sub-folder per class.
+"""Image folders with one sub-folder per class.
 
-Four layouts are understood::
+Four layouts are supported::
 
-    root/train/CLASS/  root/val/CLASS/  root/test/CLASS/     as it is
-    root/train/CLASS/  root/test/CLASS/                      validation is held out of train
-    root/train/CLASS/  root/val/CLASS/                       no test split; validation numbers are reported
-    root/CLASS/                                              divided here, stratified, and the division is saved
+    root/train/CLASS/  root/val/CLASS/  root/test/CLASS/     as they are
+    root/train/CLASS/  root/test/CLASS/                      val is held out of train
+    root/train/CLASS/  root/val/CLASS/                       no test split; validation metrics are reported
+    root/CLASS/                                              random stratified splits, which are saved
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Folder(Source):
 
     Attributes:
         root: The folder.
-        in_channels: 3 reads images in colour, 1 in grey.
-        val_fraction: Share of the training images held out where there is no ``val/``.
-        test_fraction: Share held out of a single tree; 0 makes no test split.
-        split_seed: Of that choice; null takes the run's seed.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
-        crop_ratio: For ``fit: resize_crop``, the part of the shorter side that is kept.
+        in_channels: 3 decodes images as RGB, 1 as grey.
+        val_fraction: The fraction of the training images held out for validation if there is no ``val/``.
+        test_fraction: The fraction held out for test if there is no ``val/`` and no ``test/``; 0 makes no test split.
+        split_seed: The seed of these random splits; null takes the run's seed.
+        fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
+        crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
     """
 
     root: str | None = None
@@ -120,7 +120,7 @@ class Folder(Source):
         return find_layout(existing_root(self.root, name=self.name, expected=self.expected))
 
     def _classes(self, layout: Layout, *, strict: bool) -> tuple[list[str], list[str]]:
-        """The class folders of train, and notes on what was dropped."""
+        """The class folders of train, and notes on dropped ones."""
         classes, empty = list_classes(layout.path("train"), strict=strict)
         notes = []
         if empty:
@@ -146,7 +146,7 @@ class Folder(Source):
         return tuple(classes)
 
     def _list_files(self, layout: Layout, split: str, classes: list[str]) -> dict[str, int]:
-        """File names relative to the root, each with its class id."""
+        """The class id of each image of a split, by path relative to the root."""
         return {
             name: label
             for label, folder in enumerate(classes)

@@ -1,4 +1,4 @@
-"""ImageNet-1k as it is usually unpacked: ``train/n01440764/``, ``val/n01440764/``, with readable class names."""
+"""ImageNet-1k in its usual layout, ``train/n01440764/`` and ``val/n01440764/``, with readable class names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ImageNet"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNet(Folder):
-    """A `Folder` whose classes get their names from WordNet ids, if all of them are among ImageNet's 1000."""
+    """A `Folder` whose WordNet ids are displayed as class names, if all of them are among ImageNet's 1000."""
 
     expected: ClassVar[str] = "train/n01440764/ and val/n01440764/, a folder per WordNet id"
 

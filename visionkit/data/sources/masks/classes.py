@@ -1,4 +1,4 @@
-"""Which classes masks have: as the configuration says, else as the masks of the training images show."""
+"""The classes of mask files, from the configuration or from the values in the training masks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MAX_SHOWN = 12
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What each value of masks means, as ``dataset.class_map`` says.
+    """The parsed ``dataset.class_map``.
 
     Attributes:
-        names: The class of each id or `encode_colour` a colour; None where it is ignored.
+        names: The class name of each value, an id or the `encode_colour` of a colour; None if it is ignored.
         coloured: Whether values are colours.
     """
 
@@ -29,10 +29,10 @@ class ClassMap:
 
     @classmethod
     def parse(cls, class_map: Mapping[str, str | None]) -> ClassMap:
-        """Read ``{"7": road}`` or ``{"128,64,128": road}``.
+        """Parse ``{"7": road}`` or ``{"128,64,128": road}``.
 
         Raises:
-            UserError: If a key is neither an id nor a colour, or there are both.
+            UserError: If a key is neither an id nor a colour, or both kinds are mixed.
         """
         ids = {int(key): name for key, name in class_map.items() if key.strip().isdecimal() and int(key) < 1 << 16}
         colours = {code: name for key, name in class_map.items() if (code := _colour(key)) is not None}
@@ -51,10 +51,10 @@ class MaskClasses:
     """The classes of a data set with masks.
 
     Attributes:
-        names: In the order of the class ids.
-        table: Which class each value means.
-        ignored: Values that are ignored because somebody says so; others without a class are odd.
-        notes: What a person should know.
+        names: One per class, in the order of the class ids.
+        table: Maps the values of mask files to class ids.
+        ignored: The values that are ignored on purpose; other values without a class are reported.
+        notes: Messages for the user.
     """
 
     names: tuple[str, ...]
@@ -63,7 +63,7 @@ class MaskClasses:
     notes: tuple[str, ...] = ()
 
     def unknown_values(self, values: Collection[int]) -> list[int]:
-        """The values that have no class and are not ignored on purpose."""
+        """The sorted values that have no class and are not ignored on purpose."""
         return sorted(set(values) - set(self.table.classes) - self.ignored)
 
 
@@ -74,18 +74,18 @@ def resolve_classes(
     class_map: ClassMap | None,
     ignore_ids: Collection[int],
 ) -> MaskClasses:
-    """Decide which classes there are.
+    """Determine classes and the class id of each value.
 
     Args:
-        found: The values of the training masks.
-        classes: With a map, the names in the order of the class ids; without, the name of each id from 0, None where
-            it is ignored. None for the names of the map, else the ids found.
-        class_map: What each value means; None where the place among the classes says it.
-        ignore_ids: Values of pixels that never count, beside 255.
+        train_values: The values in the training masks.
+        classes: With ``class_map``, the names in the order of the class ids; without, the name of each id from 0, None
+            if it is ignored. None takes the names of the map, else the values in the training masks.
+        class_map: The class of each value; None if values are indices of ``classes``.
+        ignore_ids: Values that are ignored, besides 255.
 
     Raises:
-        UserError: If the names, the map and the values do not go together, no value is one of a class, or there are
-            more classes than one byte holds, or fewer than two.
+        UserError: If names, map and values contradict each other, no value has a class, or there are fewer than two
+            classes or more than `MAX_CLASSES`.
     """
     ignored = frozenset({IGNORE_INDEX, *ignore_ids})
     notes: tuple[str, ...] = ()
@@ -203,7 +203,7 @@ def _colour(key: str) -> int | None:
 
 
 def describe_values(values: Sequence[int], *, coloured: bool) -> str:
-    """Values as a person would write them, the first ones of many."""
+    """Format values for a message, as in configurations, at most the first `_MAX_SHOWN`."""
     return _shorten([f"'{format_colour(value)}'" if coloured else str(value) for value in values])
 
 

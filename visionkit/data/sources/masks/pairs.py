@@ -1,4 +1,4 @@
-"""Images and their mask files: paired, looked through without torch, odd ones found and named."""
+"""Pairing images with mask files and reading the values of masks, without torch; problems are reported as findings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class MaskedImages:
-    """The images of a split, or of a whole set, with their masks.
+    """The images of a split, or of a data set without splits, with their masks.
 
     Attributes:
-        names: Of the images, relative to the root, with ``/`` between the parts.
-        masks: Of their masks, in the same order.
-        has_class: bool (N,), which masks have a pixel of a class at all.
+        names: Paths of the images relative to the root, separated by ``/``.
+        masks: Paths of their masks, in the same order.
+        has_class: bool (N,), which masks have a pixel that is not ignored.
     """
 
     names: Sequence[str]
@@ -50,27 +50,27 @@ class MaskedImages:
 
 @dataclass(frozen=True)
 class ParsedMasks(ParsedDataset[MaskedImages]):
-    """What reading a data set's files gave, with the meaning of the masks' values.
+    """The contents of a data set's files, with the classes of the masks.
 
     Attributes:
-        classes: Names and values.
+        classes: Class names, and the class id of each value.
     """
 
     classes: MaskClasses | None = None
 
 
 def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, mask_suffix: str = "") -> list[Pair]:
-    """Pair the images below one folder with the masks below another that have the same name, but for the suffix.
+    """Pair the images below one folder with the masks of the same name below another.
 
     Args:
         root: The data set's folder.
         images: The folder of the images, relative to the root.
-        masks: That of the masks.
-        findings: Grows by what has no partner.
-        mask_suffix: What the names of masks have behind those of their images.
+        masks: The folder of the masks, relative to the root.
+        findings: A list to which files without a partner are appended.
+        mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
 
     Raises:
-        UserError: If a folder is empty, or there is no pair at all.
+        UserError: If a folder is empty, or there is no pair.
     """
     image_files, mask_files = (_by_stem(root, folder, findings) for folder in (images, masks))
     for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
@@ -104,17 +104,17 @@ def read_pairs(
     coloured: bool,
     resolve: Callable[[Collection[int]], MaskClasses],
 ) -> ParsedMasks:
-    """Look through all masks.
+    """Read the values of all masks and determine the classes.
 
     Args:
         root: The data set's folder.
         pairs: Images and masks of each split.
-        findings: What was odd so far.
+        findings: Earlier findings; those on masks are appended.
         coloured: Whether the masks' values are colours.
-        resolve: Makes classes of the values that the training masks hold.
+        resolve: Determines the classes from the values in the training masks.
 
     Raises:
-        UserError: If no pair of a split is left, or as ``resolve``.
+        UserError: If a split has no valid pair, or as ``resolve``.
     """
     readable: dict[str, list[Pair]] = {}
     values: dict[str, frozenset[int]] = {}
@@ -162,7 +162,7 @@ _INDEXED = "index mask(s) where colours are expected"
 
 @dataclass(frozen=True)
 class _PairContent:
-    """What a glance at a pair shows: the mask's values, or what is wrong and where."""
+    """The values of a pair's mask, or a problem and its location."""
 
     values: frozenset[int] = frozenset()
     problem: str = ""
@@ -199,7 +199,7 @@ def _remedy(problems: Collection[str]) -> str:
 
 
 def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
-    """The images below a folder: the path in the folder without its ending, to the path from the root."""
+    """Map the path of each image below a folder, without its suffix, to its path from the root."""
     stems: dict[str, str] = {}
     duplicates = []
     for inner, name in list_images(root, folder).items():

@@ -1,12 +1,12 @@
-"""Images with a mask file each, whose pixels say the class.
+"""Images with a mask file each, whose pixel values are classes.
 
-Three layouts are understood; other names of ``images`` and ``masks`` are given in the configuration::
+Three layouts are supported; other names of ``images`` and ``masks`` can be set in the configuration::
 
-    root/images/{train,val,test}/NAME.jpg  root/masks/{train,val,test}/NAME.png   as it is
-    root/{train,val,test}/images/NAME.jpg  root/{train,val,test}/masks/NAME.png   as it is
-    root/images/NAME.jpg  root/masks/NAME.png                                     divided here, the division is saved
+    root/images/{train,val,test}/NAME.jpg  root/masks/{train,val,test}/NAME.png   as they are
+    root/{train,val,test}/images/NAME.jpg  root/{train,val,test}/masks/NAME.png   as they are
+    root/images/NAME.jpg  root/masks/NAME.png                                     random splits, which are saved
 
-What is missing of ``val`` is held out of ``train``.
+Without a val split, images are held out of train.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class MaskSource(SplitFiles):
     """Image files, and a mask file for each.
 
     Attributes:
-        classes: The name of each id from 0, null where the id is ignored; with ``class_map``, the names in the order of
-            the class ids. null takes those of the map, else the ids in the training masks, where 0 and 255 alone are
-            background and foreground.
+        classes: The name of each id from 0, null if the id is ignored; with ``class_map``, the names in the order of
+            the class ids. null takes those of the map, else the ids in the training masks; if these are 0 and 255, the
+            classes are background and foreground.
         class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
-            where it is ignored; null takes the ids as they are.
-        ignore_ids: Ids whose pixels never count, beside 255.
+            if it is ignored; null takes the ids as they are.
+        ignore_ids: Ids that are ignored, besides 255.
     """
 
     classes: tuple[str | None, ...] | None = None
@@ -58,10 +58,10 @@ class MaskSource(SplitFiles):
 
     @abstractmethod
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
-        """The root, and the images with masks of each split; ``findings`` grows by what is odd.
+        """The root, and the pairs of image and mask of each split; problems are appended to ``findings``.
 
         Raises:
-            UserError: If there are none.
+            UserError: If there are no pairs.
         """
 
     def read(self) -> ParsedMasks:
@@ -79,7 +79,14 @@ class MaskSource(SplitFiles):
         )
 
     def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
-        """Where no pixel counts, nothing is learnt from train, and no epoch is better than another in val."""
+        """Check that train and val have pixels of classes: else nothing is learnt, or no epoch is the best.
+
+        Returns:
+            A note if test has none.
+
+        Raises:
+            UserError: If all pixels of train or of val are ignored.
+        """
         for split in ("train", "val"):
             if not splits[split].has_class.any():
                 raise UserError(
@@ -99,15 +106,15 @@ class MaskSource(SplitFiles):
 
     @property
     def names(self) -> tuple[str | None, ...] | None:
-        """The classes, as ``classes`` says."""
+        """The names to give to `resolve_classes`: those of ``classes``."""
         return self.classes
 
     @cached_property
     def parsed_class_map(self) -> ClassMap | None:
-        """What each value of the masks means, as ``class_map`` says.
+        """The parsed ``class_map``.
 
         Raises:
-            UserError: If that is no map of ids or colours.
+            UserError: If its keys are neither ids nor colours.
         """
         return ClassMap.parse(self.class_map) if self.class_map else None
 
@@ -117,9 +124,9 @@ class Masks(MaskSource):
     """Folders of images and of masks.
 
     Attributes:
-        images: The folder of the images, relative to ``root``, or one for each split; null looks for it.
-        masks: That of the masks.
-        mask_suffix: What the names of masks have behind those of their images, such as ``_mask``.
+        images: The folder of the images, relative to ``root``, or one for each split; null searches for it.
+        masks: The folder of the masks, or one for each split; null searches for it.
+        mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
     """
 
     images: str | SplitPaths | None = None
@@ -130,7 +137,7 @@ class Masks(MaskSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.parsed_class_map  # a mistake in it is found now
+        _ = self.parsed_class_map  # reports a mistake at once
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
         root = existing_root(self.root, name=self.name, expected=self.expected)
@@ -189,7 +196,11 @@ class Masks(MaskSource):
 
 
 def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: str) -> str | None:
-    """The folder of all images or of all masks, relative to the root, if there is one."""
+    """The folder of all images or of all masks, relative to the root; None if there is none.
+
+    Raises:
+        UserError: If the folder is given but does not exist.
+    """
     if given is None:
         return next((name for name in names if (root / name).is_dir()), None)
     if not (root / given).is_dir():
@@ -201,7 +212,11 @@ def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: 
 
 
 def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]]:
-    """The folders of splits inside those of images and masks; ``train`` alone where there are none."""
+    """The folders of splits inside those of images and masks; only ``train`` if there are none.
+
+    Raises:
+        UserError: If a split has only images or only masks, or there are splits without train.
+    """
     folders: dict[str, tuple[str, str]] = {}
     for split, names in SPLIT_FOLDERS.items():
         pair = [

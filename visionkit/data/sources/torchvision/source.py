@@ -1,6 +1,6 @@
-"""The small classic sets, read by torchvision.datasets: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+"""MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100, read by torchvision.datasets.
 
-Validation is held out of their training set, stratified and by a seed of its own; their test set is left as it is.
+The validation split is a stratified random part of the training set, with a seed of its own.
 """
 
 from __future__ import annotations
@@ -28,14 +28,21 @@ __all__ = ["Cifar10", "Cifar100", "FashionMnist", "Mnist"]
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionSource(Source):
-    """A set that torchvision downloads and reads.
+    """A data set that torchvision downloads and reads.
 
     Attributes:
-        root: The folder that holds the set's own folder, as torchvision means it.
-        download: Whether missing files may be fetched into ``root``.
-        val_size: How many training samples are held out for validation.
-        split_seed: Of that choice; its own, so that runs with different seeds compare.
-        fit: How images are brought to ``image_size``, see `visionkit.data.transforms.InputTransform`.
+        root: The ``root`` of the torchvision data set, which holds the data set's folder.
+        download: Whether missing files may be downloaded into ``root``.
+        val_size: The number of training samples held out for validation.
+        split_seed: The seed of this random split, not the run's, so that runs with different seeds are comparable.
+        fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
+        torchvision_class: The class in ``torchvision.datasets``.
+        folder: The folder of the data set's files, relative to ``root``.
+        files: The required files, relative to ``folder``.
+        archive: The name of the downloaded archive, for messages; empty if there are single files.
+        native: Height and width of the images, in pixels.
+        in_channels: 1 for grey images, 3 for colour.
+        class_names: One per class, in the order of the class ids.
     """
 
     root: str | None = None

@@ -1,4 +1,4 @@
-"""Where a VOC folder (Everingham et al. 2010, development kit) keeps XML files, images, lists of splits and masks."""
+"""The layout of Pascal VOC folders (Everingham et al. 2010, development kit): XML files, images, split lists, masks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_DEPTH = 3
 
 
 def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
-    """The folder of the XML files, relative to the root, of each split; ``train`` alone where there is one.
+    """The folder of the XML files of each split, relative to the root; only ``train`` if there is one folder.
 
     Args:
         root: The data set's folder.
-        annotations: The folder, where it was given.
+        annotations: The folder relative to the root; None searches for it.
 
     Raises:
-        UserError: If there is none, it holds no XML file, or several cannot be told apart.
+        UserError: If there is no folder with XML files, or several that are not named after splits.
     """
     if annotations is not None:
         if not (root / annotations).is_dir():
@@ -65,11 +65,11 @@ def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:
 
     Args:
         root: The data set's folder.
-        annotation_folder: That of the XML files or masks, relative to the root.
-        images: The folder, where it was given.
+        annotation_folder: The folder of the XML files or masks, relative to the root.
+        images: The folder of the images, relative to the root; None searches for it.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no folder with images.
     """
     if images is not None:
         if not (root / images).is_dir():
@@ -90,14 +90,14 @@ def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:
 
 
 def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
-    """The files that say which image belongs to which split, if there are any.
+    """The text files that list the images of each split; None if there are none.
 
     Args:
         base: The folder that holds ``ImageSets``.
         kind: ``Main`` or ``Segmentation``.
 
     Raises:
-        UserError: If there are lists, but none of the training images.
+        UserError: If there are lists, but none for train.
     """
     for folder in (base / "ImageSets" / kind, base / "ImageSets"):
         files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
@@ -118,7 +118,7 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
 
 
 def mask_parent(root: Path) -> str:
-    """The path from the root to what lies above ``SegmentationClass``, ending in a slash or empty.
+    """The path from the root to the parent of ``SegmentationClass``, empty or ending in a slash.
 
     Raises:
         UserError: If there is no such folder.
@@ -133,7 +133,7 @@ def mask_parent(root: Path) -> str:
 
 
 def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:
-    """The folders of a tree, relative to its root, those above before those below."""
+    """The folders of a tree, relative to its root, parents before their children."""
     yield inner
     if depth:
         for name in sorted(os.listdir(root / inner)):

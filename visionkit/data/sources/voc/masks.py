@@ -1,6 +1,6 @@
 """Pascal VOC's masks (Everingham et al. 2010, development kit): ``SegmentationClass/`` and ``SegmentationObject/``.
 
-Tools that export this form write ``labelmap.txt`` beside the folders, with a line ``name:r,g,b::`` for each colour.
+Annotation tools that export this format add ``labelmap.txt`` next to the folders, a line ``name:r,g,b::`` per colour.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
-_NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # ground, void, and void's colour
+_NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # background, void, and the colour of void
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class VocMasks(MaskSource):
     """The class masks of a VOC folder; made by `visionkit.data.sources.voc.source.Voc.for_target`.
 
     Attributes:
-        images: The folder of the images, relative to ``root``; null looks for it.
-        object_classes: The classes without the background; null takes those of ``labelmap.txt``, or VOC's own 20.
+        images: The folder of the images, relative to ``root``; null searches for it.
+        object_classes: The classes without the background; null takes those of ``labelmap.txt``, else VOC's 20.
     """
 
     images: str | None = None
@@ -58,7 +58,7 @@ class VocMasks(MaskSource):
 
     @property
     def parent(self) -> tuple[Path, str]:
-        """The root, and the path from there to what lies above ``SegmentationClass``, ending in a slash or empty.
+        """The root, and the path from there to the parent of ``SegmentationClass``, empty or ending in a slash.
 
         Raises:
             UserError: If there is no such folder.
@@ -111,14 +111,14 @@ class VocMasks(MaskSource):
 
 
 def read_voc_objects(source: VocMasks, parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
-    """Objects whose pixels ``SegmentationObject`` tells and whose class ``SegmentationClass``.
+    """Read objects: their pixels from ``SegmentationObject``, their classes from ``SegmentationClass``.
 
     Args:
-        source: Of the class masks.
-        found: What it read.
+        source: The source of the class masks.
+        parsed: The class masks that it read.
 
     Raises:
-        UserError: If there are no masks of objects.
+        UserError: If there are no object masks.
     """
     base = source.parent[1]
     object_masks = _stems(parsed.root, base + _OBJECT_FOLDER)
@@ -141,7 +141,7 @@ def read_voc_objects(source: VocMasks, parsed: ParsedMasks) -> ParsedDataset[Ann
 
 @dataclass(frozen=True)
 class _ImageObjects:
-    """The objects of one image, or what is wrong with its files."""
+    """The objects of one image, or the problem of its files."""
 
     size: tuple[int, int] = (0, 0)
     labels: tuple[int, ...] = ()
@@ -205,7 +205,7 @@ def _stems(root: Path, folder: str) -> dict[str, str]:
 
 
 def _label_map(file: Path) -> dict[str, str | None]:
-    """Colours and names of the lines ``name:r,g,b::``."""
+    """The class name of each colour, from lines ``name:r,g,b::``."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:

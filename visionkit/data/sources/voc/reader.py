@@ -1,4 +1,4 @@
-"""The reading of Pascal VOC's XML files."""
+"""Reader of Pascal VOC's XML files (Everingham et al. 2010, development kit)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["read_list", "read_voc"]
 
 @dataclass
 class _ParsedFolder:
-    """What the XML files of one folder say, object by object."""
+    """The images and objects of one folder of XML files; lists from ``image`` on have one entry per object."""
 
     names: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -40,18 +40,18 @@ def read_voc(
     ignore_difficult: bool,
     first_pixel: int,
 ) -> ParsedDataset[AnnotatedImages]:
-    """Read all XML files, or those that the lists name.
+    """Read all XML files, or those of listed images.
 
     Args:
         root: The data set's folder.
-        folders: For each split the folder of its XML files and that of its images, relative to the root.
-        lists: For each split the file that lists its images, where one folder holds all of them.
-        classes: Class names in the order of their ids; None takes those found, sorted.
-        ignore_difficult: Whether difficult objects count as crowds.
-        first_pixel: The coordinate of the first pixel.
+        folders: For each split the folders of its XML files and of its images, relative to the root.
+        lists: For each split the file that lists its images; None if each split has a folder, or there are no splits.
+        classes: Class names in the order of their ids; None takes those in the files, sorted.
+        ignore_difficult: Whether difficult objects become crowds, which are ignored.
+        first_pixel: The coordinate of the first pixel, 0 or 1.
 
     Raises:
-        UserError: If a list cannot be read, or names an image that another one names too.
+        UserError: If a list cannot be read.
     """
     findings: list[Finding] = []
     listed = None if lists is None else {split: read_list(file) for split, file in lists.items()}
@@ -142,7 +142,7 @@ def _annotated_images(
     labelled = numpy.flatnonzero(labels >= 0)
     crowd = numpy.array(files.difficult, dtype=bool) if ignore_difficult else objects.crowd
     boxes = objects.boxes.copy()
-    # counted inclusively a single pixel has two equal corners, but in the files at hand these are slips of the mouse
+    # with inclusive corners a box of one pixel has equal corners, but in real files these are accidental clicks
     valid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes[valid, :2] -= first_pixel
     sizes = numpy.array(files.sizes, dtype=numpy.int64).reshape(-1, 2)
@@ -154,7 +154,7 @@ def _annotated_images(
 
 
 def read_list(file: Path) -> list[str]:
-    """The names, without their endings, of the images that a file lists.
+    """The names, without suffix and repetitions, of the images that a file lists.
 
     Raises:
         UserError: If it cannot be read.

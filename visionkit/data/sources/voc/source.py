@@ -1,8 +1,8 @@
 """Pascal VOC: an XML file per image (Everingham et al. 2010, development kit).
 
-Understood are ``Annotations/`` and ``JPEGImages/`` with or without ``ImageSets/Main/{train,val,test}.txt``, other names
-of these folders, and ``train/``, ``valid/``, ``test/`` with images and XML files in each. Masks are read from
-``SegmentationClass/`` and ``SegmentationObject/``, divided by ``ImageSets/Segmentation/``.
+Supported layouts are ``Annotations/`` and ``JPEGImages/``, with or without ``ImageSets/Main/{train,val,test}.txt``,
+other names of these folders, and ``train/``, ``valid/``, ``test/`` with images and XML files in each. Masks are read
+from ``SegmentationClass/`` and ``SegmentationObject/``, their splits from ``ImageSets/Segmentation/``.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["Voc"]
 
 @dataclass(frozen=True, kw_only=True)
 class Voc(DetectionSource):
-    """Images with an XML file each, or with a mask of classes and one of objects.
+    """Images with an XML file each, or with a class mask and an object mask each.
 
     Attributes:
-        annotations: The folder of the XML files, relative to ``root``; null looks for it.
-        images: The folder of the images; null looks for it.
-        classes: Class names in the order of their ids; null takes those found in the files, sorted, and for masks those
-            of ``labelmap.txt`` or the 20 of VOC; there the background, which is not named here, comes first.
-        difficult: ``keep`` takes objects marked as difficult as any other; ``ignore`` neither trains on them nor counts
-            them as hit or missed, as the VOC challenge does.
+        annotations: The folder of the XML files, relative to ``root``; null searches for it.
+        images: The folder of the images, relative to ``root``; null searches for it.
+        classes: Class names in the order of their ids, without the background. null takes those in the XML files,
+            sorted; for masks those of ``labelmap.txt``, else VOC's 20.
+        difficult: ``keep`` uses difficult objects like others; ``ignore`` excludes them from training and evaluation,
+            as the VOC challenge does.
         first_pixel: The coordinate of the first pixel; VOC and labelImg count from 1 and include the last pixel.
     """
 

@@ -1,4 +1,4 @@
-"""The reading of YOLO's text files."""
+"""Reader of YOLO's text files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NON_LABEL_FILES = ("classes.txt", "labels.txt", "train.txt", "val.txt", "test.t
 
 @dataclass
 class _ObjectLines:
-    """The objects of one split, line by line."""
+    """The valid lines of one split's text files, one object each, and the locations of invalid lines."""
 
     with_masks: bool
     image: list[int] = field(default_factory=list)
@@ -37,16 +37,16 @@ class _ObjectLines:
 def read_yolo(
     root: Path, split_entries: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_masks: bool = False
 ) -> ParsedDataset[AnnotatedImages]:
-    """Read the text files of all images; an image without one has no object.
+    """Read the text files of all images; an image without a text file has no objects.
 
     Args:
         root: The data set's folder.
-        split_entries: For each split its folders, or files that list images.
-        names: The classes.
-        with_masks: Whether outlines are wanted; lines that hold none are then odd.
+        split_entries: For each split its folders of images, or files that list images.
+        names: The class names.
+        with_masks: Whether to read outlines; lines without one are then dropped with a finding.
 
     Raises:
-        UserError: If a class id is none of the classes, or there are no images.
+        UserError: If a class id is out of range, or a split has no images.
     """
     findings: list[Finding] = []
     splits: dict[str, AnnotatedImages] = {}
@@ -70,8 +70,8 @@ def _read_split(
 ) -> AnnotatedImages:
     lines = _ObjectLines(with_masks)
     label_files = [_label_file(image) for image in images]
-    for number, file in enumerate(label_files):
-        _read_lines(file, number, lines, len(names))
+    for index, file in enumerate(label_files):
+        _read_lines(file, index, lines, len(names))
     findings += Finding.of("label file(s) for a missing image", _orphan_label_files(images, label_files))
     form = "class x y x y x y ..." if with_masks else "class x y width height"
     findings += Finding.of(f"line(s) that are not '{form}'", lines.malformed)
@@ -90,7 +90,7 @@ def _read_split(
 
 
 def _orphan_label_files(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
-    """The label files that lie among those of the images, but whose own image is not among the images."""
+    """The label files in the folders of label files whose image is missing."""
     image_folders_of: dict[str, set[str]] = {}
     for image, file in zip(images, label_files, strict=True):
         image_folders_of.setdefault(os.path.dirname(file), set()).add(os.path.dirname(image))
@@ -125,7 +125,7 @@ def _images(entry: Path, root: Path) -> list[str]:
 
 
 def _label_file(image: str) -> str:
-    """``.../images/a.jpg`` has ``.../labels/a.txt``; where there is none, ``a.txt`` beside the image."""
+    """The label file of an image: ``.../labels/a.txt`` for ``.../images/a.jpg``, else ``a.txt`` next to the image."""
     stem = os.path.splitext(image)[0] + ".txt"
     prefix, separator, suffix = stem.rpartition(f"{os.sep}images{os.sep}")
     if separator:
@@ -140,7 +140,7 @@ def _read_lines(file: str, image: int, lines: _ObjectLines, num_classes: int) ->
         with open(file, encoding="utf-8") as stream:
             text = stream.read()
     except FileNotFoundError:
-        return  # no object in this image
+        return  # an image without objects
     except (OSError, UnicodeError) as error:
         lines.malformed.append(f"{file} ({error})")
         return
@@ -173,8 +173,8 @@ def _read_lines(file: str, image: int, lines: _ObjectLines, num_classes: int) ->
 
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """Corners of a box given by centre and size, or around an outline ``x y x y x y ...``."""
+    """Convert ``x_center y_center width height`` to xyxy, or an outline ``x y x y x y ...`` to its bounding box."""
     if len(values) > 5:
         return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
-    x, y, width, height = values[:4]  # a fifth is a confidence
+    x, y, width, height = values[:4]  # a fifth value is a confidence
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2

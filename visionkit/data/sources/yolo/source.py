@@ -1,7 +1,7 @@
 """YOLO: a text file per image with a line per object, and a YAML file with the class names.
 
-The YAML file is called what it likes; it names ``train``, ``val`` and ``test`` (a folder, a list of image paths, or
-several of them) and ``names`` (a list, or a mapping from class ids).
+The YAML file, of any name, has the keys ``train``, ``val`` and ``test`` (a folder of images, a file that lists images,
+or a list of these) and ``names`` (a list, or a mapping from class ids).
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ __all__ = ["Yolo"]
 
 @dataclass(frozen=True, kw_only=True)
 class Yolo(DetectionSource):
-    """Images with a text file each, with shares of the image's sides: ``class x_center y_center width height``, or an
-    outline ``class x y x y x y ...``, which masks need.
+    """Images with a text file each, a line per object.
+
+    A line is ``class x_center y_center width height``, or an outline ``class x y x y x y ...``, which masks need; in
+    fractions of the image's sides.
 
     Attributes:
-        root: The folder that holds the YAML file, or that file itself.
-        file: The YAML file, relative to ``root``; null takes the only one that has ``names``.
+        root: The folder of the YAML file, or the file itself.
+        file: The YAML file, relative to ``root``; null takes the only one with ``names``.
     """
 
     file: str | None = None
@@ -94,8 +96,8 @@ def _names(names: Any, num_classes: Any, file: Path) -> tuple[str, ...]:
     """The class names in the order of their ids."""
     if isinstance(names, Mapping):
         ids = {str(key): str(name) for key, name in names.items()}
-        if names and set(ids) == {str(number) for number in range(len(ids))}:
-            names = [ids[str(number)] for number in range(len(ids))]
+        if names and set(ids) == {str(class_id) for class_id in range(len(ids))}:
+            names = [ids[str(class_id)] for class_id in range(len(ids))]
     if not isinstance(names, list) or not names:
         raise UserError(
             f"dataset.file: names in '{file}' should be a list, or a mapping of the class ids 0, 1, 2 ... without a "
@@ -107,7 +109,7 @@ def _names(names: Any, num_classes: Any, file: Path) -> tuple[str, ...]:
 
 
 def _dataset_root(path: Any, file: Path) -> Path:
-    """The folder that the places of the splits are relative to."""
+    """The folder that the paths of the splits are relative to."""
     if path:
         given = Path(str(path)).expanduser()
         for folder in (file.parent / given, file.parent / given.name):
@@ -117,7 +119,7 @@ def _dataset_root(path: Any, file: Path) -> Path:
 
 
 def _resolve_entry(entry: Any, root: Path, file: Path, split: str) -> Path:
-    """A folder of images or a list of them; exports of some tools write ``../train/images`` for ``train/images``."""
+    """The path of a folder or list of images; some tools export ``../train/images`` for ``train/images``."""
     text = str(entry)
     stripped = text
     while stripped.startswith("../"):
