@@ -36,7 +36,7 @@ class Optimizer:
     """Settings that all optimizers share.
 
     Attributes:
-        weight_decay: L2 decay of parameters with two or more dimensions; not applied to norms and biases.
+        weight_decay: Weight decay of parameters with two or more dimensions; not applied to norms and biases.
     """
 
     weight_decay: NonNegative

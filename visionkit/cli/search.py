@@ -126,9 +126,9 @@ def _parse_settings(arguments: Sequence[str], choices: Mapping[str, Sequence[str
             choice = override.text
         else:
             changes.append(override)
-    known = choices["sweep"]
-    if choice not in known:
-        raise UserError(f"no sweep is called '{choice}'.{did_you_mean(choice, known)} Known: {', '.join(known)}.")
+    names = choices["sweep"]
+    if choice not in names:
+        raise UserError(f"no sweep is called '{choice}'.{did_you_mean(choice, names)} Known: {', '.join(names)}.")
     return choice, changes
 
 

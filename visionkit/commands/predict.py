@@ -42,7 +42,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     config = RunConfig.from_plain(plain, check_data=False)
 
     from visionkit.distributed.devices import choose_accelerator, torch_device
-    from visionkit.inference.files import predict_files
+    from visionkit.inference.predict_files import predict_files
     from visionkit.models import fold_norms
     from visionkit.models.prepare import prepare_model
     from visionkit.runs.checkpoint import load_run_model, read_data_info

@@ -79,7 +79,7 @@ class SweepFolder:
         folder = cls(RunFolder(Path(run_dir).expanduser()), overrides)
         try:
             stored = yaml.safe_load(folder.sweep_file.read_text(encoding="utf-8"))
-            stored_overrides, folder.search = [str(word) for word in stored["overrides"]], stored.get("search")
+            stored_overrides, folder.search = [str(override) for override in stored["overrides"]], stored.get("search")
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
@@ -215,9 +215,12 @@ class SweepFolder:
     def _check_overrides(self, stored: Sequence[str]) -> None:
         if list(stored) == self.overrides:
             return
-        missing = [word for word in stored if word not in self.overrides]
-        added = [word for word in self.overrides if word not in stored]
-        differences = [*(f"'{word}' is not typed" for word in missing), *(f"'{word}' is new" for word in added)]
+        missing = [override for override in stored if override not in self.overrides]
+        added = [override for override in self.overrides if override not in stored]
+        differences = [
+            *(f"'{override}' is not typed" for override in missing),
+            *(f"'{override}' is new" for override in added),
+        ]
         raise UserError(
             f"resume: '{self.path}' holds another sweep: "
             f"{', '.join(differences) or 'its words stand in another order'}. "

@@ -137,7 +137,7 @@ class _Search:
         elapsed = self.folder.clear_or_resume(job)
         callbacks = []
         if _num_processes(job) == 1:
-            from visionkit.training.callbacks.watch import ScoreCallback
+            from visionkit.training.callbacks.score import ScoreCallback
 
             callbacks.append(ScoreCallback(self.info.monitor, on_score=trial.on_score, stop=_raise_pruned))
         should_prune = False

@@ -182,8 +182,8 @@ class SweepSummary:
             commands.append(f"python -m visionkit {self.command} {run_dir} resume=true")
         if best is not None:
             run = f"run={shlex.quote(self.folder.run_dir(best.number))}"
-            plugins = [word for word in shlex.split(self.command) if word.startswith("plugins=")]
-            words = " ".join([run, *map(shlex.quote, plugins)])
-            commands.append(f"python -m visionkit evaluate {words}")
-            commands.append(f"python -m visionkit predict {words} source=IMAGE_OR_FOLDER")
+            plugins = [text for text in shlex.split(self.command) if text.startswith("plugins=")]
+            arguments = " ".join([run, *map(shlex.quote, plugins)])
+            commands.append(f"python -m visionkit evaluate {arguments}")
+            commands.append(f"python -m visionkit predict {arguments} source=IMAGE_OR_FOLDER")
         return commands
