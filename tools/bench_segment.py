@@ -13,25 +13,22 @@ counting.
 """
 
 import argparse
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import paired_bench as bench
 import torch
-from bench_backbones import Step, describe, keep_memory, summary, take_turns
-from rich.console import Console
-from rich.table import Table
+from paired_bench import Row, Step
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.metrics.segmentation import SegmentationMetrics
 from visionkit.models import VisionModel, convert_state_dict, create_model
-from visionkit.runs.environment import describe_environment
 from visionkit.structures.masks import restore_masks
 
-CLASSES = 12
+NUM_CLASSES = 12
 CASES = {
     "fcn": ("torchvision", "resnet50"),
     "deeplabv3": ("torchvision", "resnet50"),
@@ -55,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.device == "cpu":
-        keep_memory()
+        bench.keep_memory()
     rows = []
     for head in options.heads:
         library, backbone = CASES[head]
@@ -63,115 +60,107 @@ def main() -> None:
             print(f"{head} is left out: {library} is not installed", file=sys.stderr)
             continue
         rows += compare(head, backbone, options)
-    figures = {
-        "rows": rows,
-        "options": {key: value for key, value in vars(options).items() if key not in ("json", "heads")},
-        "environment": describe_environment(),
-    }
-    if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    report(figures)
+    report(bench.make_figures(rows, options, without=("json", "heads")))
 
 
-def compare(head: str, backbone: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def compare(head: str, backbone: str, options: argparse.Namespace) -> list[Row]:
     """The figures of one model, a row for each pass.
 
     Raises:
-        SystemExit: If the two are not of the same work.
+        SystemExit: If the two models are not equal.
     """
-    theirs, ours = (model.to(options.device) for model in networks(head, backbone))
+    reference, model = (network.to(options.device) for network in networks(head, backbone))
     generator = torch.Generator().manual_seed(1)
     size = (options.size, options.size)
     images = torch.randn(options.batch, 3, *size, generator=generator).to(options.device)
-    mask = torch.randint(0, CLASSES, (options.batch, *size), generator=generator, dtype=torch.uint8).to(options.device)
+    mask = torch.randint(0, NUM_CLASSES, (options.batch, *size), generator=generator, dtype=torch.uint8).to(
+        options.device
+    )
     mask[:, :9] = 255
 
     def our_outputs() -> dict[str, Tensor]:
-        outputs: dict[str, Tensor] = ours.head(ours.backbone(images), size)
+        outputs: dict[str, Tensor] = model.head(model.backbone(images), size)
         return outputs
 
-    def their_logits() -> Tensor:
-        outputs = theirs(images)
+    def reference_logits() -> Tensor:
+        outputs = reference(images)
         logits: Tensor = outputs["out"] if isinstance(outputs, dict) else outputs
         return logits
 
-    check_alike(head, ours, theirs, our_outputs, their_logits)
+    check_equal(head, model, reference, our_outputs, reference_logits)
     losses = (
-        lambda: ours.loss(our_outputs(), {"mask": mask})["cross_entropy"],
-        lambda: F.cross_entropy(their_logits(), mask.long(), ignore_index=255),
+        lambda: model.loss(our_outputs(), {"mask": mask})["cross_entropy"],
+        lambda: F.cross_entropy(reference_logits(), mask.long(), ignore_index=255),
     )
     steps = {
-        "inference": (inference(ours, our_outputs), inference(theirs, their_logits)),
-        "training step": (training_step(ours, losses[0]), training_step(theirs, losses[1])),
+        "inference": (inference(our_outputs), inference(reference_logits)),
+        "training step": (training_step(model, losses[0]), training_step(reference, losses[1])),
     }
     rows = []
-    for timed in PASSES:
-        for model in (ours, theirs):
-            model.train(timed == "training step")
-        rounds = take_turns(*(synchronised(step, options.device) for step in steps[timed]),
-                            rounds=options.rounds, seconds=options.seconds)  # fmt: skip
-        rows.append(row_of(f"{head} {backbone}", timed, CASES[head][0], rounds))
-    rounds = take_turns(
-        synchronised(scoring(our_outputs()["logits"].detach(), mask), options.device),
-        synchronised(steps["training step"][0], options.device),
-        rounds=options.rounds,
-        seconds=options.seconds,
-    )
-    rows.append(row_of(f"{head} {backbone}", "metric update", "our training step", rounds))
+    name = f"{head} {backbone}"
+    for pass_name in PASSES:
+        for network in (model, reference):
+            network.train(pass_name == "training step")
+        rows.append(make_row(name, pass_name, CASES[head][0], *steps[pass_name], options))
+    scoring = metric_update(our_outputs()["logits"].detach(), mask)
+    rows.append(make_row(name, "metric update", "our training step", scoring, steps["training step"][0], options))
     return rows
 
 
-def row_of(name: str, timed: str, beside: str, rounds: list[Any]) -> dict[str, Any]:
-    """A row of the table, printed at once."""
-    row = {"name": name, "memory_format": "contiguous", "pass": timed, "beside": beside, **summary(rounds)}
-    print(describe(row), file=sys.stderr, flush=True)
+def make_row(name: str, pass_name: str, beside: str, ours: Step, theirs: Step, options: argparse.Namespace) -> Row:
+    """Time two steps; the row of the table is printed at once."""
+    steps = (synchronized(step, options.device) for step in (ours, theirs))
+    costs = bench.time_pair(*steps, rounds=options.rounds, seconds=options.seconds)
+    names = {"name": name, "memory_format": "contiguous", "pass": pass_name, "beside": beside}
+    row = {**names, **bench.summarize(costs)}
+    print(bench.describe_row(row), file=sys.stderr, flush=True)
     return row
 
 
 def networks(head: str, backbone: str) -> tuple[nn.Module, VisionModel]:
-    """The other library's model and ours, nothing in them left to chance."""
+    """The other library's model and ours, without dropout."""
     torch.manual_seed(0)
-    theirs: Any
+    reference: Any
     if CASES[head][0] == "torchvision":
         from torchvision.models import get_model
 
-        theirs = get_model(f"{head}_{backbone}", weights=None, weights_backbone=None, num_classes=CLASSES)
+        reference = get_model(f"{head}_{backbone}", weights=None, weights_backbone=None, num_classes=NUM_CLASSES)
     else:
         import segmentation_models_pytorch as smp
 
-        make = {"unet": smp.Unet, "deeplabv3plus": smp.DeepLabV3Plus}[head]
+        model_class = {"unet": smp.Unet, "deeplabv3plus": smp.DeepLabV3Plus}[head]
         rates = {"decoder_atrous_rates": (6, 12, 18)} if head == "deeplabv3plus" else {}
-        theirs = make(backbone, encoder_weights=None, classes=CLASSES, **rates)
-    ours = create_model("segment", backbone, num_classes=CLASSES, head=head)
+        reference = model_class(backbone, encoder_weights=None, classes=NUM_CLASSES, **rates)
+    model = create_model("segment", backbone, num_classes=NUM_CLASSES, head=head)
     if CASES[head][0] == "torchvision":
-        ours.load_state_dict(convert_state_dict(theirs.state_dict(), backbone, task="segment", head=head))
-    for module in (*theirs.modules(), *ours.modules()):
+        model.load_state_dict(convert_state_dict(reference.state_dict(), backbone, task="segment", head=head))
+    for module in (*reference.modules(), *model.modules()):
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    return theirs, ours
+    return reference, model
 
 
-def check_alike(head: str, ours: VisionModel, theirs: nn.Module, our_outputs: Any, their_logits: Any) -> None:
-    """Stop where the work is not the same: other logits with the same weights, or another number of parameters."""
-    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
+def check_equal(head: str, model: VisionModel, reference: nn.Module, our_outputs: Any, reference_logits: Any) -> None:
+    """Exit where the networks differ in the number of parameters, or in logits with the same weights."""
+    counts = [sum(p.numel() for p in network.parameters()) for network in (model, reference)]
     if counts[0] != counts[1]:
         sys.exit(f"{head}: ours has {counts[0]} parameters, the other {counts[1]}; these are not the same networks")
     if CASES[head][0] != "torchvision":
         return
-    ours.eval(), theirs.eval()
+    model.eval(), reference.eval()
     with torch.no_grad():
-        expected = their_logits()
+        expected = reference_logits()
         distance = (our_outputs()["logits"] - expected).abs().max() / expected.std()
     if not distance < 1e-3:
         sys.exit(f"{head}: the logits differ by {distance:.1e} of their spread; these are not the same networks")
 
 
-def inference(model: nn.Module, outputs: Any) -> Step:
+def inference(forward: Step) -> Step:
     """A forward pass without gradients."""
 
     def step() -> None:
         with torch.no_grad():
-            outputs()
+            forward()
 
     return step
 
@@ -188,9 +177,9 @@ def training_step(model: nn.Module, loss: Any) -> Step:
     return step
 
 
-def scoring(logits: Tensor, mask: Tensor) -> Step:
-    """What the task does with the outputs of a batch that is scored."""
-    metrics = SegmentationMetrics([str(number) for number in range(CLASSES)]).to(logits.device)
+def metric_update(logits: Tensor, mask: Tensor) -> Step:
+    """The update of the task's metrics by a batch."""
+    metrics = SegmentationMetrics([str(index) for index in range(NUM_CLASSES)]).to(logits.device)
     sizes = torch.tensor([mask.shape[1:]] * len(mask), device=logits.device)
 
     def step() -> None:
@@ -199,41 +188,29 @@ def scoring(logits: Tensor, mask: Tensor) -> Step:
     return step
 
 
-def synchronised(step: Step, device: str) -> Step:
-    """The step, and on an accelerator the wait for its end."""
+def synchronized(step: Step, device: str) -> Step:
+    """A step that waits for the accelerator at its end."""
     if device == "cpu":
         return step
 
-    def wait() -> None:
+    def run() -> None:
         step()
         torch.accelerator.synchronize()
 
-    return wait
+    return run
 
 
 def report(figures: dict[str, Any]) -> None:
     """Print the figures for a person."""
-    options, environment = figures["options"], figures["environment"]
-    table = Table(title="ours / what stands beside it, medians", title_justify="left")
-    for heading in ("model", "beside", "pass"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("ours", "theirs", "wall ratio", "quartiles", "CPU ratio", "quartiles"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in figures["rows"]:
-        cells = [row["name"], row["beside"], row["pass"]]
-        cells += [f"{row['wall'][side]:.1f} ms" for side in ("ours_ms", "theirs_ms")]
-        for kind in ("wall", "cpu"):
-            low, high = row[kind]["quartiles"]
-            cells += [f"{row[kind]['ratio']:.3f}", f"{low:.3f} {high:.3f}"]
-        table.add_row(*cells)
-    console = Console(highlight=False, width=150)
-    console.print(table)
-    console.print(
-        f"{options['batch']} images of {options['size']}x{options['size']} on {options['device']}, "
-        f"threads: {options['threads']}"
+    options = figures["options"]
+    bench.print_report(
+        figures,
+        title="ours / what stands beside it, medians",
+        labels=[("model", bench.value("name")), ("beside", bench.value("beside")), ("pass", bench.value("pass"))],
+        numbers=[*bench.time_columns("ours", "theirs"), *bench.ratio_columns("wall"), *bench.ratio_columns("cpu")],
+        note=f"{options['batch']} images of {options['size']}x{options['size']} on {options['device']}, "
+        f"threads: {options['threads']}",
     )
-    console.print(", ".join(f"{name} {number}" for name, number in environment["versions"].items()))
-    console.print(f"{environment['cpu']}, {environment['cpu_cores']} cores")
 
 
 if __name__ == "__main__":

@@ -40,11 +40,10 @@ def create_model(
         head: A name or mapping; the task's default unless given: ``auto`` (the classifier of the backbone's paper),
             ``fcos``, ``unet`` or ``mask_rcnn``.
         in_channels: Channels of the images; those of the backbone's file unless given.
-        image_size: Pixels, one number or (height, width); only a head that flattens depends on it. That of the
-            backbone's file unless given.
-        mean: Per channel on the scale 0..1. Unless given, that of the weights if it is known, else ImageNet's for
-            three channels and 0.5 otherwise.
-        std: Per channel on the scale 0..1; defaults as for ``mean``.
+        image_size: Pixels, one number or (height, width), by default the backbone file's; for heads that flatten.
+        mean: Per channel in 0..1; that of the weights unless given, or else ImageNet's for three channels and 0.5
+            otherwise.
+        std: Per channel in 0..1; defaults as for ``mean``.
         weights: Initial weights of the whole model: ``imagenet`` (torchvision's published weights; ``imagenet_v1``
             and ``imagenet_v2`` select one of two), for detection and segmentation ``coco``, a file in visionkit's or
             torchvision's layout (.safetensors, .ckpt, .pth), or ``run:FOLDER``. Weights for other channels or
