@@ -54,9 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is not fresh")
     arguments = parser.parse_args()
-    found = PAGE.read_text(encoding="utf-8")
-    fresh = refreshed(found)
-    if fresh == found:
+    page = PAGE.read_text(encoding="utf-8")
+    fresh = refreshed(page)
+    if fresh == page:
         return
     if arguments.check:
         sys.exit("docs/backbones.md is not fresh. Run: python tools/backbone_guide.py")
@@ -64,10 +64,10 @@ def main() -> None:
 
 
 def refreshed(page: str) -> str:
-    """The page with every generated part made anew.
+    """The page with every generated part regenerated.
 
     Raises:
-        SystemExit: If a part has no place on the page.
+        SystemExit: If the page lacks a part's markers.
     """
     for name, make in PARTS.items():
         begin, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
@@ -82,11 +82,11 @@ def refreshed(page: str) -> str:
 def backbone_tables() -> str:
     """A heading and a table for each family, the smallest network first."""
     equality: Mapping[str, Mapping[str, float]] = json.loads(EQUALITY.read_text(encoding="utf-8"))["backbones"]
-    left = set(list_backbones())
+    remaining = set(list_backbones())
     text = []
     for family, patterns in FAMILIES.items():
-        names = {name for name in left if any(fnmatch(name, pattern) for pattern in patterns.split())}
-        left -= names
+        names = {name for name in remaining if any(fnmatch(name, pattern) for pattern in patterns.split())}
+        remaining -= names
         ordered = sorted(names, key=lambda name: (macs(name), name))
         headings = (
             "backbone",
@@ -102,15 +102,15 @@ def backbone_tables() -> str:
         )
         table = markdown(headings, [backbone_row(name, equality.get(name)) for name in ordered], right=(1, 2, 3, 4))
         text.append(f"### {family}\n\n{table}")
-    if left:
-        sys.exit(f"tools/backbone_guide.py: no family of FAMILIES has {', '.join(sorted(left))}")
+    if remaining:
+        sys.exit(f"tools/backbone_guide.py: no family of FAMILIES has {', '.join(sorted(remaining))}")
     return "\n".join(text)
 
 
 def backbone_row(name: str, equality: Mapping[str, float] | None) -> list[str]:
     """The cells of one backbone."""
     spec = read(name)
-    held = [stride for stride in (8, 16) if last_stride(name, output_stride=stride) == stride < last_stride(name)]
+    strides = [stride for stride in (8, 16) if last_stride(name, output_stride=stride) == stride < last_stride(name)]
     reference = backbone_file(name).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
     return [
         f"`{name}`",
@@ -120,7 +120,7 @@ def backbone_row(name: str, equality: Mapping[str, float] | None) -> list[str]:
         sees(name),
         " ".join(f"{info.channels}@{info.stride}" for info in spec.feature_info.values()),
         f"stride {last_stride(name, stem='small')}" if "small" in spec.stems else "-",
-        ", ".join(map(str, held)) or "-",
+        ", ".join(map(str, strides)) or "-",
         measured(spec, equality),
         linked(reference),
     ]
@@ -133,7 +133,7 @@ def read(name: str, **overrides: Any) -> BackboneSpec:
 
 @cache
 def content(name: str) -> dict[str, Any]:
-    """What a backbone's file says."""
+    """The content of a backbone's file."""
     return load_backbone_file(backbone_file(name))
 
 
@@ -144,7 +144,7 @@ def macs(name: str) -> int:
 
 @cache
 def inspected(name: str) -> Network:
-    """What ``inspect`` looks at, the paper's classifier included: 1000 classes, or 10 for nets of 32-pixel images."""
+    """The network with the paper's classifier: 1000 classes, or 10 for networks of 32-pixel images."""
     spec = read(name)
     size = pair(spec.image_size)
     num_classes = 10 if size == (32, 32) else 1000
@@ -152,13 +152,13 @@ def inspected(name: str) -> Network:
 
 
 def sees(name: str) -> str:
-    """What a cell of the last map sees."""
+    """The receptive field of the last map's cells."""
     view = inspected(name).stages[-1].after.height.receptive_field
     return "all" if view is None else f"{view:,} px"
 
 
 def peak(name: str) -> str:
-    """The most that the maps of one image take in training."""
+    """The peak memory of one image's feature maps in training."""
     memory = inspected(name).memory
     return "?" if memory is None else format_bytes(memory.training)
 
@@ -184,7 +184,7 @@ def block_table() -> str:
     """All blocks with their keys."""
     rows = []
     for name, cls in shipped(BLOCKS):
-        cells = (", ".join(found) for found in keys(cls))
+        cells = (", ".join(names) for names in keys(cls))
         rows.append([f"`{name}`", *cells, plain(cls.__doc__)])
     headings = ("`type`", "must be given", "may be given", "else from `layer_defaults`", "what it is")
     return markdown(headings, rows)
@@ -192,8 +192,8 @@ def block_table() -> str:
 
 def shipped(registry: Registry[Any]) -> list[tuple[str, type]]:
     """Names and classes of visionkit's own; somebody else's plugins may have added to them in this process."""
-    known = [(name, registry.get(name)) for name in registry.names()]
-    return [(name, cls) for name, cls in known if cls.__module__.startswith("visionkit.")]
+    types = [(name, registry.get(name)) for name in registry.names()]
+    return [(name, cls) for name, cls in types if cls.__module__.startswith("visionkit.")]
 
 
 def keys(cls: type) -> tuple[list[str], list[str], list[str]]:
@@ -253,7 +253,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "blocks": block_table,
     "choices": choice_list,
 }
-"""What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``."""
+"""The functions that generate the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``."""
 
 
 if __name__ == "__main__":

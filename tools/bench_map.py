@@ -33,7 +33,7 @@ STATS = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
     *("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large"),
 )
-IMAGE_SIZE, BATCH, MOST_OBJECTS = 640, 16, 15
+IMAGE_SIZE, BATCH, MAX_OBJECTS = 640, 16, 15
 
 Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Predictions and truth of some images, padded."""
@@ -57,9 +57,9 @@ def main() -> None:
     numbers: dict[str, dict[str, float]] = {}
     for _ in range(options.rounds):
         for name, side in sides.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             numbers[name] = side()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     difference = max(abs(numbers["ours"][name] - numbers["pycocotools"][name]) for name in STATS)
     environment = describe_environment()
@@ -91,11 +91,11 @@ def make_batches(options: argparse.Namespace) -> list[Batch]:
 def make_batch(first: int, images: int, options: argparse.Namespace, random: torch.Generator) -> Batch:
     """Some images."""
     detections, classes = options.detections, options.classes
-    truth_boxes = random_boxes((images, MOST_OBJECTS), random)
-    truth_labels = torch.randint(classes, (images, MOST_OBJECTS), generator=random)
-    counts = torch.randint(1 + MOST_OBJECTS, (images, 1), generator=random)
-    absent = torch.arange(MOST_OBJECTS) >= counts
-    chosen = torch.randint(MOST_OBJECTS, (images, detections // 2), generator=random).minimum((counts - 1).clamp(min=0))
+    truth_boxes = random_boxes((images, MAX_OBJECTS), random)
+    truth_labels = torch.randint(classes, (images, MAX_OBJECTS), generator=random)
+    counts = torch.randint(1 + MAX_OBJECTS, (images, 1), generator=random)
+    absent = torch.arange(MAX_OBJECTS) >= counts
+    chosen = torch.randint(MAX_OBJECTS, (images, detections // 2), generator=random).minimum((counts - 1).clamp(min=0))
     rows = torch.arange(images)[:, None]
     near = truth_boxes[rows, chosen] + 5 * torch.randn(images, detections // 2, 4, generator=random)
     near[..., 2:] = near[..., 2:].maximum(near[..., :2] + 1)
@@ -138,19 +138,20 @@ def by_pycocotools(batches: list[Batch], classes: int) -> dict[str, float]:
     results: list[dict[str, Any]] = []
     images: list[int] = []
     for predictions, truth in batches:
-        found = [as_xywh(predictions["boxes"]), predictions["labels"].tolist(), predictions["scores"].tolist()]
-        there = [as_xywh(truth["truth_boxes"])]
-        there += [truth[name].tolist() for name in ("truth_labels", "truth_crowd", "truth_area")]
+        prediction_columns = [as_xywh(predictions["boxes"])]
+        prediction_columns += [predictions[name].tolist() for name in ("labels", "scores")]
+        truth_columns = [as_xywh(truth["truth_boxes"])]
+        truth_columns += [truth[name].tolist() for name in ("truth_labels", "truth_crowd", "truth_area")]
         for row, image in enumerate(truth["index"].tolist()):
             images.append(image)
             results += [
                 {"image_id": image, "bbox": box, "category_id": label, "score": score}
-                for box, label, score in zip(*(column[row] for column in found), strict=True)
+                for box, label, score in zip(*(column[row] for column in prediction_columns), strict=True)
                 if label >= 0
             ]
             annotations += [
                 {"image_id": image, "bbox": box, "category_id": label, "iscrowd": int(crowd), "area": area}
-                for box, label, crowd, area in zip(*(column[row] for column in there), strict=True)
+                for box, label, crowd, area in zip(*(column[row] for column in truth_columns), strict=True)
                 if label >= 0
             ]
     for number, annotation in enumerate(annotations, start=1):

@@ -18,11 +18,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+import yaml
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from visionkit.config_files import conf_folder
 from visionkit.console import Printer
 from visionkit.models import create_model
 from visionkit.models.prepare import prepare_model
@@ -185,7 +187,8 @@ def run_toolkit(
     folder: RunFolder, train: Batches, val: Batches, recipe: Recipe, accelerator: str, turns: Turns
 ) -> None:
     """Train as the command does, on a terminal that nobody sees."""
-    hardware = Hardware(accelerator="auto", devices=1, num_nodes=1, precision="32", compile=False, channels_last=True)
+    hardware_file = conf_folder() / "hardware" / "auto.yaml"
+    hardware = Hardware.from_config(yaml.safe_load(hardware_file.read_text(encoding="utf-8")))
     model = prepare_model(create_model("classify", "lenet", num_classes=10, image_size=32), hardware)
     names = tuple(str(digit) for digit in range(10))
     task = ClassifyTask(
@@ -196,7 +199,7 @@ def run_toolkit(
     )
     printer = Printer(console=Console(file=io.StringIO(), force_terminal=True, width=120))
     progress = Progress(ProgressDisplay(printer, epochs=recipe.epochs))
-    interrupt = Interrupt(folder.last_checkpoint, printer.say)
+    interrupt = Interrupt(folder.last_checkpoint, printer.announce)
     recorder = Recorder(folder, TASKS["classify"], progress)
     with quiet(), interrupt:
         trainer = make_trainer(

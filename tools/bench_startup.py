@@ -37,16 +37,16 @@ COMMANDS = {
 
 def seconds(command: str, expected: int, folder: str) -> tuple[float, float]:
     """The wall and processor time of one process; its exit code must be the expected one."""
-    began, worked = time.perf_counter(), processor_seconds()
+    start, cpu_start = time.perf_counter(), processor_seconds()
     result = subprocess.run([sys.executable, "-m", "visionkit", *command.split()], capture_output=True, cwd=folder)
-    took = time.perf_counter() - began
+    elapsed = time.perf_counter() - start
     if result.returncode != expected:
         sys.exit(f"'{command}' ended with {result.returncode}, expected {expected}: {result.stderr.decode()}")
-    return took, processor_seconds() - worked
+    return elapsed, processor_seconds() - cpu_start
 
 
 def processor_seconds() -> float:
-    """What all processes that have ended have used."""
+    """User and system time of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -59,22 +59,22 @@ def main() -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
     commands = {f"inspect backbone={name}": 0 for name in list_backbones()} if arguments.backbones else COMMANDS
-    taken: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
+    costs: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(arguments.rounds + 1):
+        for round_index in range(arguments.rounds + 1):
             for command, expected in commands.items():
-                took = seconds(command, expected, folder)
-                if turn:
-                    taken[command].append(took)
+                elapsed = seconds(command, expected, folder)
+                if round_index:
+                    costs[command].append(elapsed)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rows = [
         {
             "command": command,
             "median_s": statistics.median(wall for wall, _ in times),
             "slowest_s": max(wall for wall, _ in times),
-            "processor_s": statistics.median(worked for _, worked in times),
+            "processor_s": statistics.median(cpu for _, cpu in times),
         }
-        for command, times in taken.items()
+        for command, times in costs.items()
     ]
     machine = {"python": platform.python_version(), "processor": platform.machine(), "peak_memory_mib": round(peak)}
     if arguments.format == "json":

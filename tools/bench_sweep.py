@@ -22,13 +22,13 @@ COMMON = ("backbone=lenet", "dataset=digits", "recipe.epochs=1", "hardware=cpu")
 LIMIT = 0.4
 
 
-def seconds(words: list[str], folder: str) -> float:
+def seconds(overrides: list[str], folder: str) -> float:
     """The wall time of one command, which must succeed."""
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "visionkit", *words], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"'{' '.join(words)}' ended with {done.returncode}: {done.stderr}")
-    return time.perf_counter() - began
+    start = time.perf_counter()
+    result = subprocess.run([sys.executable, "-m", "visionkit", *overrides], cwd=folder, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"'{' '.join(overrides)}' ended with {result.returncode}: {result.stderr}")
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -39,17 +39,17 @@ def main() -> None:
     options = parser.parse_args()
     seeds = range(options.runs)
     with tempfile.TemporaryDirectory() as folder:
-        half = [seconds([*COMMON, f"seed={seed}", f"run_dir=single/{seed}"], folder) for seed in seeds[::2]]
+        separate = [seconds([*COMMON, f"seed={seed}", f"run_dir=single/{seed}"], folder) for seed in seeds[::2]]
         values = ",".join(map(str, seeds))
         sweep = seconds(["-m", *COMMON, f"seed={values}", "run_dir=sweep"], folder)
-        half += [seconds([*COMMON, f"seed={seed}", f"run_dir=single/{seed}"], folder) for seed in seeds[1::2]]
+        separate += [seconds([*COMMON, f"seed={seed}", f"run_dir=single/{seed}"], folder) for seed in seeds[1::2]]
         same = all(_numbers(Path(folder, "single", str(s))) == _numbers(Path(folder, "sweep", str(s))) for s in seeds)
         files = all(_files(Path(folder, "single", str(s))) == _files(Path(folder, "sweep", str(s))) for s in seeds)
     figures = {
         "runs": options.runs,
-        "separate_s": round(sum(half), 2),
+        "separate_s": round(sum(separate), 2),
         "sweep_s": round(sweep, 2),
-        "ratio": round(sweep / sum(half), 3),
+        "ratio": round(sweep / sum(separate), 3),
         "limit": LIMIT,
         "same_numbers": same,
         "same_files": files,
@@ -62,7 +62,7 @@ def main() -> None:
     table = Table(title=f"{options.runs} one-epoch LeNet runs on digits", title_justify="left")
     for column in ("", "seconds", "per run"):
         table.add_column(column, justify="right" if column else "left")
-    for name, total in (("separate commands", sum(half)), ("one sweep", sweep)):
+    for name, total in (("separate commands", sum(separate)), ("one sweep", sweep)):
         table.add_row(name, f"{total:.1f}", f"{total / options.runs:.2f}")
     console = Console(highlight=False)
     console.print(table)

@@ -22,27 +22,32 @@ TASKS = {
     "segment": ("test/mean_iou", 0.80, 300),
     "instance": ("test/map_50", 0.60, 600),
 }
-"""Of each task: the score, the least that is wanted of it, and the most seconds."""
+"""For each task: the metric, the smallest accepted score, and the largest accepted time in seconds."""
 
 
-def measure(task: str, others: list[str]) -> dict[str, object]:
-    """One default run; ``others`` are overrides beside the task."""
-    name, least, most = TASKS[task]
-    words = [f"task={task}", *others]
+def measure(task: str, overrides: list[str]) -> dict[str, object]:
+    """Run a task with its defaults and further overrides; the row of the report."""
+    name, min_score, limit = TASKS[task]
+    words = [f"task={task}", *overrides]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "visionkit", *words, "run_dir=run"]
-        began = time.perf_counter()
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        seconds = time.perf_counter() - began
-        if done.returncode:
-            sys.exit(f"'{' '.join(words)}' ended with {done.returncode}: {done.stderr}")
+        start = time.perf_counter()
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+        if result.returncode:
+            sys.exit(f"'{' '.join(words)}' ended with {result.returncode}: {result.stderr}")
         metrics = json.loads(Path(folder, "run", "metrics.json").read_text())
     scores = {key: round(value, 4) for key, value in metrics.items() if key.startswith("test/")}
     return {
-        "command": f"python -m visionkit {' '.join(words)}", "score": name, "reached": scores[name], "wanted": least,
-        "seconds": round(seconds, 1), "limit": most, "holds": scores[name] >= least and seconds <= most,
+        "command": f"python -m visionkit {' '.join(words)}",
+        "score": name,
+        "reached": scores[name],
+        "wanted": min_score,
+        "seconds": round(seconds, 1),
+        "limit": limit,
+        "holds": scores[name] >= min_score and seconds <= limit,
         "scores": scores,
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -64,11 +64,11 @@ def randomly_initialised(name: str) -> nn.Module:
     return model.eval()
 
 
-def ours_with_weights_of(theirs: nn.Module, name: str) -> VisionModel:
-    """Our network of that name with the weights of theirs."""
-    ours = create_model("classify", name, num_classes=1000).double().eval()
-    ours.load_state_dict(convert_state_dict(theirs.state_dict(), name))
-    return ours
+def model_with_weights_of(reference: nn.Module, name: str) -> VisionModel:
+    """Our network of that name with the weights of torchvision's."""
+    model = create_model("classify", name, num_classes=1000).double().eval()
+    model.load_state_dict(convert_state_dict(reference.state_dict(), name))
+    return model
 
 
 def images(name: str) -> Tensor:
@@ -83,26 +83,26 @@ def normalised(pictures: Tensor) -> Tensor:
     return (pictures.double() / 255 - mean) / std
 
 
-def distances(ours: VisionModel, theirs: nn.Module, name: str) -> tuple[float, float]:
-    """How far apart two networks are.
+def distances(model: VisionModel, reference: nn.Module, name: str) -> tuple[float, float]:
+    """The differences of two networks' logits and gradients.
 
     Returns:
         The largest difference of logits in units of their spread over images, and the largest relative
         difference of a parameter's gradient for one scalar loss.
     """
     pictures = images(name)
-    expected = theirs(normalised(pictures))
-    found = ours(pictures)["logits"]
+    expected = reference(normalised(pictures))
+    outputs = model(pictures)["logits"]
     direction = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    for logits in (expected, found):
+    for logits in (expected, outputs):
         (logits * direction).mean().backward()
-    names = torchvision_names(ours.state_dict(), ours.backbone.spec)
-    counterpart = dict(theirs.named_parameters())
+    names = torchvision_names(model.state_dict(), model.backbone.spec)
+    reference_parameters = dict(reference.named_parameters())
     gradients = []
-    for key, parameter in ours.named_parameters():
-        reference = counterpart[names[key]].grad
-        gradients.append((parameter.grad - reference).norm() / reference.norm())
-    logits = (found - expected).abs().max() / expected.std(dim=0).mean()
+    for key, parameter in model.named_parameters():
+        expected_gradient = reference_parameters[names[key]].grad
+        gradients.append((parameter.grad - expected_gradient).norm() / expected_gradient.norm())
+    logits = (outputs - expected).abs().max() / expected.std(dim=0).mean()
     return logits.item(), torch.stack(gradients).max().item()  # unlike max(), keeps a nan
 
 
@@ -114,12 +114,12 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {}
     for name in arguments.names or counterparts():
-        began = time.perf_counter()
-        theirs = randomly_initialised(name)
-        logits, gradients = distances(ours_with_weights_of(theirs, name), theirs, name)
+        start = time.perf_counter()
+        reference = randomly_initialised(name)
+        logits, gradients = distances(model_with_weights_of(reference, name), reference, name)
         figures[name] = {"logits": float(f"{logits:.1e}"), "gradients": float(f"{gradients:.1e}")}
         print(
-            f"{name:24} logits {logits:.1e}  gradients {gradients:.1e}  {time.perf_counter() - began:5.1f} s",
+            f"{name:24} logits {logits:.1e}  gradients {gradients:.1e}  {time.perf_counter() - start:5.1f} s",
             flush=True,
         )
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}

@@ -17,10 +17,10 @@ def named_command(name: str) -> str:
     Raises:
         SystemExit: If README.md has none of that name.
     """
-    found = re.search(rf"<!-- command: {re.escape(name)} -->\n```\w*\n(.+)\n```", README.read_text(encoding="utf-8"))
-    if found is None:
+    match = re.search(rf"<!-- command: {re.escape(name)} -->\n```\w*\n(.+)\n```", README.read_text(encoding="utf-8"))
+    if match is None:
         sys.exit(f"README.md has no command named '{name}'")
-    return found.group(1)
+    return match.group(1)
 
 
 def visionkit_commands() -> list[str]:

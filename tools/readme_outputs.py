@@ -37,9 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is not fresh")
     arguments = parser.parse_args()
-    found = README.read_text(encoding="utf-8")
-    fresh = refreshed(found)
-    if fresh != found and arguments.check:
+    page = README.read_text(encoding="utf-8")
+    fresh = refreshed(page)
+    if fresh != page and arguments.check:
         sys.exit("README.md is not fresh. Run: python tools/readme_outputs.py")
     README.write_text(fresh, encoding="utf-8")
 

@@ -118,45 +118,45 @@ def train(model: nn.Module, data: Split, val: Split, options: argparse.Namespace
     else:
         optimizer = torch.optim.SGD(model.parameters(), lr=options.lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
     count = len(data.images)
-    began, skipped = time.perf_counter(), count % options.batch
+    start, skipped = time.perf_counter(), count % options.batch
     best: dict[str, Any] = {"mean_iou": -1.0}
     weights: dict[str, Tensor] = {}
     epoch = images = 0
-    passed = 0.0
-    while passed < 1:
+    progress = 0.0
+    while progress < 1:
         model.train()
         epoch += 1
         losses = []
-        for chosen in torch.split(torch.randperm(count)[skipped:], options.batch):
-            seconds = time.perf_counter() - began
-            passed = images / options.images if options.images else seconds / (60 * options.minutes)
-            if passed >= 1:
+        for indices in torch.split(torch.randperm(count)[skipped:], options.batch):
+            seconds = time.perf_counter() - start
+            progress = images / options.images if options.images else seconds / (60 * options.minutes)
+            if progress >= 1:
                 break
             for group in optimizer.param_groups:
-                group["lr"] = options.lr * share_of_rate(passed, options.warmup)
-            pixels, truth = augmented(data.images[chosen], data.masks[chosen], tuple(options.scales))
+                group["lr"] = options.lr * share_of_rate(progress, options.warmup)
+            pixels, truth = augmented(data.images[indices], data.masks[indices], tuple(options.scales))
             loss = loss_of(model(prepared(pixels)), truth, options.dice)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-            images += len(chosen)
-        if passed < 1 and epoch % options.validate_every:
+            images += len(indices)
+        if progress < 1 and epoch % options.validate_every:
             continue
-        reached = {"epoch": epoch, "seconds": round(time.perf_counter() - began, 1), "images": images}
-        reached |= {"loss": round(sum(losses) / max(len(losses), 1), 4), "mean_iou": score(model, val)["mean_iou"]}
-        print(json.dumps(reached), file=sys.stderr, flush=True)
-        if reached["mean_iou"] > best["mean_iou"]:
-            best, weights = reached, copy.deepcopy(model.state_dict())
+        record = {"epoch": epoch, "seconds": round(time.perf_counter() - start, 1), "images": images}
+        record |= {"loss": round(sum(losses) / max(len(losses), 1), 4), "mean_iou": score(model, val)["mean_iou"]}
+        print(json.dumps(record), file=sys.stderr, flush=True)
+        if record["mean_iou"] > best["mean_iou"]:
+            best, weights = record, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     return {"images_seen": images, "best_on_validation": best}
 
 
-def share_of_rate(passed: float, warmup: float) -> float:
+def share_of_rate(progress: float, warmup: float) -> float:
     """The learning rate after a share of the time, as a share of its highest: linear up, then half a cosine."""
-    if passed < warmup:
-        return passed / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (passed - warmup) / (1 - warmup))))
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
 def augmented(images: Tensor, masks: Tensor, scales: tuple[float, ...]) -> tuple[Tensor, Tensor]:
@@ -189,34 +189,34 @@ def loss_of(logits: Tensor, masks: Tensor, dice: float) -> Tensor:
     loss = F.cross_entropy(logits, masks.long(), ignore_index=VOID)
     if not dice:
         return loss
-    there = (masks != VOID)[:, None]
-    shares = logits.softmax(dim=1) * there
+    valid = (masks != VOID)[:, None]
+    probabilities = logits.softmax(dim=1) * valid
     truth = F.one_hot(masks.long().clamp(max=len(CLASSES)), len(CLASSES) + 1)[..., :-1].permute(0, 3, 1, 2)
-    common, both = ((shares * truth).sum(dim=(0, 2, 3)), (shares + truth).sum(dim=(0, 2, 3)))
-    occurs = truth.sum(dim=(0, 2, 3)) > 0
-    return loss + dice * (1 - 2 * common[occurs] / both[occurs]).mean()
+    intersection, total = ((probabilities * truth).sum(dim=(0, 2, 3)), (probabilities + truth).sum(dim=(0, 2, 3)))
+    present = truth.sum(dim=(0, 2, 3)) > 0
+    return loss + dice * (1 - 2 * intersection[present] / total[present]).mean()
 
 
 def score(model: nn.Module, data: Split, batch: int = 8) -> dict[str, Any]:
     """Mean IoU, IoU of each class and pixel accuracy at the original size."""
     model.eval()
-    number = len(CLASSES)
-    counts = np.zeros((number, number), dtype=np.int64)  # rows: truth
+    num_classes = len(CLASSES)
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)  # rows: truth
     with torch.inference_mode():
         for start in range(0, len(data.images), batch):
             truth = data.truth[start : start + batch]
             logits = model(prepared(data.images[start : start + batch]))
             logits = F.interpolate(logits, tuple(truth.shape[1:]), mode="bilinear", align_corners=False)
-            there = (truth != VOID).numpy()
-            pairs = truth.numpy()[there].astype(np.int64) * number + logits.argmax(dim=1).numpy()[there]
-            counts += np.bincount(pairs, minlength=number**2).reshape(number, number)
-    right = np.diag(counts)
-    union = counts.sum(axis=0) + counts.sum(axis=1) - right
-    overlaps = {name: right[i] / union[i] for i, name in enumerate(CLASSES) if union[i]}
+            valid = (truth != VOID).numpy()
+            pairs = truth.numpy()[valid].astype(np.int64) * num_classes + logits.argmax(dim=1).numpy()[valid]
+            counts += np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    correct = np.diag(counts)
+    union = counts.sum(axis=0) + counts.sum(axis=1) - correct
+    iou = {name: correct[i] / union[i] for i, name in enumerate(CLASSES) if union[i]}
     return {
-        "mean_iou": round(float(np.mean(list(overlaps.values()))), 4),
-        "pixel_accuracy": round(float(right.sum() / counts.sum()), 4),
-        "iou": {name: round(float(value), 4) for name, value in overlaps.items()},
+        "mean_iou": round(float(np.mean(list(iou.values()))), 4),
+        "pixel_accuracy": round(float(correct.sum() / counts.sum()), 4),
+        "iou": {name: round(float(value), 4) for name, value in iou.items()},
     }
 
 

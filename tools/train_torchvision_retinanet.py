@@ -119,14 +119,14 @@ def read_sample(root: Path, stem: str, size: int) -> Sample:
 
 def make_model(options: argparse.Namespace) -> RetinaNet:
     """As torchvision builds retinanet_resnet50_fpn (levels P3 to P7), from scratch, for this trunk."""
-    trunk = resnet_fpn_backbone(
+    backbone = resnet_fpn_backbone(
         backbone_name=f"resnet{options.depth}", weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d,
         returned_layers=[2, 3, 4], extra_blocks=LastLevelP6P7(256, 256),
     )  # fmt: skip
     sides = [options.anchors * 2**level for level in range(5)]
     sizes = tuple((side, int(side * 2 ** (1 / 3)), int(side * 2 ** (2 / 3))) for side in sides)
     model = RetinaNet(
-        trunk, num_classes=1 + len(CLASSES), min_size=options.size, max_size=options.size, detections_per_img=100,
+        backbone, num_classes=1 + len(CLASSES), min_size=options.size, max_size=options.size, detections_per_img=100,
         anchor_generator=AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
     )  # fmt: skip
     return model.to(memory_format=torch.channels_last)  # the quicker layout on a CPU
@@ -139,45 +139,45 @@ def train(model: RetinaNet, samples: list[Sample], val: list[Sample], options: a
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=0.05)
     else:
         optimizer = torch.optim.SGD(parameters, lr=options.lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    began, skipped = time.perf_counter(), len(samples) % options.batch
+    start, skipped = time.perf_counter(), len(samples) % options.batch
     best: dict[str, Any] = {"map": -1.0}
     weights: dict[str, Tensor] = {}
     epoch = images = 0
-    passed = 0.0
-    while passed < 1:
+    progress = 0.0
+    while progress < 1:
         model.train()
         epoch += 1
         losses = []
-        for chosen in torch.split(torch.randperm(len(samples))[skipped:], options.batch):
-            seconds = time.perf_counter() - began
-            passed = images / options.images if options.images else seconds / (60 * options.minutes)
-            if passed >= 1:
+        for indices in torch.split(torch.randperm(len(samples))[skipped:], options.batch):
+            seconds = time.perf_counter() - start
+            progress = images / options.images if options.images else seconds / (60 * options.minutes)
+            if progress >= 1:
                 break
             for group in optimizer.param_groups:
-                group["lr"] = options.lr * share_of_rate(passed, options.warmup)
-            loss = sum(model(*make_batch([samples[index] for index in chosen])).values())
+                group["lr"] = options.lr * share_of_rate(progress, options.warmup)
+            loss = sum(model(*make_batch([samples[index] for index in indices])).values())
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, options.clip_norm)
             optimizer.step()
             losses.append(loss.item())
-            images += len(chosen)
-        if passed < 1 and epoch % options.validate_every:
+            images += len(indices)
+        if progress < 1 and epoch % options.validate_every:
             continue
-        reached = {"epoch": epoch, "seconds": round(time.perf_counter() - began, 1), "images": images}
-        reached |= {"loss": round(sum(losses) / max(len(losses), 1), 4), **score(model, val)}
-        print(json.dumps(reached), file=sys.stderr, flush=True)
-        if reached["map"] > best["map"]:
-            best, weights = reached, copy.deepcopy(model.state_dict())
+        record = {"epoch": epoch, "seconds": round(time.perf_counter() - start, 1), "images": images}
+        record |= {"loss": round(sum(losses) / max(len(losses), 1), 4), **score(model, val)}
+        print(json.dumps(record), file=sys.stderr, flush=True)
+        if record["map"] > best["map"]:
+            best, weights = record, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     return {"images_seen": images, "best_on_validation": best}
 
 
-def share_of_rate(passed: float, warmup: float) -> float:
+def share_of_rate(progress: float, warmup: float) -> float:
     """The learning rate after a share of the time, as a share of its highest: linear up, then half a cosine."""
-    if passed < warmup:
-        return passed / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (passed - warmup) / (1 - warmup))))
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
 def make_batch(samples: list[Sample]) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
@@ -198,13 +198,13 @@ def make_batch(samples: list[Sample]) -> tuple[list[Tensor], list[dict[str, Tens
 def score(model: RetinaNet, samples: list[Sample], batch: int = 8) -> dict[str, float]:
     """COCO's mAP, AP50 and AP75 of a split, by pycocotools."""
     model.eval()
-    found: list[dict[str, Tensor]] = []
+    predictions: list[dict[str, Tensor]] = []
     with torch.inference_mode():
         for start in range(0, len(samples), batch):
-            found += model([sample.image.float() / 255 for sample in samples[start : start + batch]])
+            predictions += model([sample.image.float() / 255 for sample in samples[start : start + batch]])
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    for index, (sample, detections) in enumerate(zip(samples, found, strict=True), start=1):
+    for index, (sample, detections) in enumerate(zip(samples, predictions, strict=True), start=1):
         for box, label in zip(as_xywh(sample.boxes), sample.labels.tolist(), strict=True):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": index, "category_id": label, "bbox": box,
@@ -227,13 +227,13 @@ def score(model: RetinaNet, samples: list[Sample], batch: int = 8) -> dict[str, 
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {name: round(float(evaluation.stats[place]), 4) for place, name in enumerate(("map", "map_50", "map_75"))}
+    return {name: round(float(evaluation.stats[i]), 4) for i, name in enumerate(("map", "map_50", "map_75"))}
 
 
 def as_xywh(boxes: Tensor) -> list[list[float]]:
     """(n, 4) xyxy as lists of x, y, width, height."""
-    numbers: list[list[float]] = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
-    return numbers
+    rows: list[list[float]] = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+    return rows
 
 
 if __name__ == "__main__":
