@@ -1,14 +1,26 @@
 """What tests of several rooms share."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does, before torch is imported
+# Before torch is imported: a worker per core leaves no core for a second thread, and tiny models gain nothing from
+# one; GOMP_SPINCOUNT as the command line sets it. Processes that tests start inherit both.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-REPOSITORY = Path(__file__).parents[1]
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+from tests.helpers.budget import BudgetPlugin
+from tests.helpers.paths import REPOSITORY
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-budget", action="store_true", help="write the measured seconds of a whole run to tests/budget.json"
+    )
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(BudgetPlugin(config, REPOSITORY / "tests" / "budget.json"))
 
 
 @pytest.fixture
@@ -18,57 +30,43 @@ def in_empty_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-class Published:
-    """The folder where torch keeps published weights, to be filled with stand-ins that are random."""
+@pytest.fixture(scope="session")
+def shared_runs(tmp_path_factory, worker_id):
+    """Folders that are made once for all tests, in whichever worker asks first."""
+    from tests.helpers.shared_runs import SharedRuns
 
-    def __init__(self, folder):
-        self.folder = folder
-
-    def file(self, model, entry="DEFAULT"):
-        """Where the published file of a torchvision model belongs."""
-        from torchvision.models import get_model_weights
-
-        return self.folder / getattr(get_model_weights(model), entry).url.rpartition("/")[2]
-
-    def network(self, model, **arguments):
-        """A torchvision network whose norms do something, and its weights under the published name."""
-        import torch
-        from torch import nn
-        from torchvision.models import get_model
-
-        torch.manual_seed(0)
-        net = get_model(model, weights=None, **arguments)
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.weight, 0.8, 1.2)
-                nn.init.uniform_(module.bias, -0.2, 0.2)
-                nn.init.uniform_(module.running_mean, -0.1, 0.1)
-                nn.init.uniform_(module.running_var, 0.8, 1.2)
-        torch.save(net.state_dict(), self.file(model))
-        return net.eval()
+    root = tmp_path_factory.getbasetemp()
+    return SharedRuns((root if worker_id == "master" else root.parent) / "shared")
 
 
 @pytest.fixture
 def published(tmp_path_factory, monkeypatch):
-    """A `Published` folder that torch takes for its own; an attempt to download fails the test."""
+    """A `PublishedWeights` folder that torch takes for its own; an attempt to download fails the test."""
     import torch
+
+    from tests.helpers.published_weights import PublishedWeights
 
     home = tmp_path_factory.mktemp("torch")
     monkeypatch.setenv("TORCH_HOME", str(home))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("a download was tried"))
     folder = home / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    return Published(folder)
+    return PublishedWeights(folder)
 
 
 @pytest.fixture
 def cli(capfd):
-    """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors."""
+    """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors.
+
+    The pictures of its runs are blank.
+    """
+    from tests.helpers.pictures import blank_pictures
     from visionkit.cli.main import main
 
     def run(*arguments):
         capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
+        with blank_pictures():
+            code = main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 

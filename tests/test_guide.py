@@ -4,14 +4,11 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-sys.path.insert(0, str(REPOSITORY / "tools"))
-
-import backbone_guide  # noqa: E402
+from tests.helpers.paths import REPOSITORY
+from tools import backbone_guide
 
 PAGE = backbone_guide.PAGE.read_text(encoding="utf-8")
 EQUALITY = json.loads(backbone_guide.EQUALITY.read_text(encoding="utf-8"))["backbones"]
@@ -62,6 +59,7 @@ def test_a_page_without_a_place_for_a_table_is_refused():
         backbone_guide.refreshed(PAGE.replace("<!-- generated: blocks -->", ""))
 
 
+@pytest.mark.slow
 def test_the_check_needs_no_torch():
     program = (
         "import runpy, sys; sys.argv = ['x', '--check']; runpy.run_path('tools/backbone_guide.py', "
@@ -111,8 +109,8 @@ def test_the_branches_of_the_page_are_a_backbone(in_empty_folder):
     key = "stages.mix.a.branches.wide.conv.kernel_size"
     for overrides, view in (({}, 3), ({key: 5}, 5)):
         spec = read_backbone("branches.yaml", overrides=overrides)
-        assert spec.features(32)["mix"].shape == (35, 32, 32)
-        assert spec.features(32)["mix"].height.receptive_field == view
+        assert spec.feature_shapes(32)["mix"].shape == (35, 32, 32)
+        assert spec.feature_shapes(32)["mix"].height.receptive_field == view
 
 
 def test_the_net_of_the_page_has_twelve_lines_and_is_what_the_page_prints(cli, in_empty_folder):

@@ -4,6 +4,12 @@ import pytest
 import torch
 import torchvision
 
+from tests.helpers.backbones import (
+    SMALLEST_OF_EACH_FAMILY,
+    shipped_spec,
+    slow_unless_smallest,
+    torchvision_counterparts,
+)
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.errors import UserError
 from visionkit.heads import parse_head
@@ -11,13 +17,7 @@ from visionkit.layers import Residual
 from visionkit.models import create_model
 
 ALL = list_backbones()
-SMALLEST_OF_EACH_FAMILY = [
-    "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
-    "efficientnet_v2_s", "googlenet", "inception_v3", "lenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
-    "plain20", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet20", "resnext50_32x4d", "shufflenet_v2_x0_5",
-    "squeezenet1_0", "squeezenet1_1", "vgg11", "wide_resnet50_2",
-]  # fmt: skip
-EVERY = [name if name in SMALLEST_OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
+EVERY = [slow_unless_smallest(name) for name in ALL]
 
 PUBLISHED_PARAMETERS = {
     ("lenet", 10): 61_706,  # LeCun et al. 1998, every map connected
@@ -110,26 +110,26 @@ def test_every_backbone_has_a_published_number_of_parameters():
     assert {name for name, _ in PUBLISHED_PARAMETERS} == set(ALL)
 
 
-@pytest.mark.parametrize(("name", "num_classes"), PUBLISHED_PARAMETERS)
+@pytest.mark.parametrize(("name", "num_classes"), [slow_unless_smallest(*case) for case in PUBLISHED_PARAMETERS])
 def test_parameters_with_the_papers_classifier_are_the_published_ones(name, num_classes):
     with torch.device("meta"):
         model = create_model("classify", name, num_classes=num_classes)
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED_PARAMETERS[name, num_classes]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(name):
     with torch.device("meta"):
         backbone = create_backbone(name).eval()
     for height, width in sizes_of(name):
         features = backbone(torch.zeros(1, backbone.spec.in_channels, height, width, device="meta"))
-        declared = backbone.spec.features((height, width))
+        declared = backbone.spec.feature_shapes((height, width))
         assert list(features) == list(backbone.feature_info)
         for stage, feature in features.items():
             info = backbone.feature_info[stage]
             assert tuple(feature.shape[1:]) == declared[stage].shape
             assert feature.shape[1] == info.channels
-    near, far = (backbone.spec.features((256 + k * 32 * 4, 256)) for k in (0, 1))
+    near, far = (backbone.spec.feature_shapes((256 + k * 32 * 4, 256)) for k in (0, 1))
     for stage, info in backbone.feature_info.items():
         assert far[stage].height.size - near[stage].height.size == 128 // info.stride
 
@@ -141,8 +141,8 @@ NOT_LINEAR = (
 
 
 def _stages_and_views(name):
-    spec = read_backbone(name)
-    return [(stage, spec.features(32_768)[stage].height.receptive_field) for stage in spec.stages]
+    features = shipped_spec(name).feature_shapes(32_768)
+    return [(stage, feature.height.receptive_field) for stage, feature in features.items()]
 
 
 STAGES = [
@@ -160,7 +160,7 @@ def test_declared_offset_is_the_centre_of_what_a_cell_sees(name, stage):
     backbone = create_backbone(name, out_features=[stage]).eval().double()
     _make_linear(backbone)
     info = backbone.feature_info[stage]
-    view = spec.features(32_768)[stage].height.receptive_field
+    view = spec.feature_shapes(32_768)[stage].height.receptive_field
     first = -(-view // info.stride)
     size = int(info.offset + (first + 1) * info.stride + view + info.stride)
     for cell, pixels in ((first, size), (first + 1, size + info.stride)):
@@ -188,13 +188,13 @@ def _make_linear(backbone):
 def test_a_gate_changes_neither_stride_nor_offset(size):
     """Squeeze-and-excitation sees the whole image, so its receptive field is not declared; the grid of cells is."""
     with_gates, without = (read_backbone(f"regnet_{kind}_{size}") for kind in "yx")
-    assert with_gates.features(224)["block4"].height.receptive_field is None
+    assert with_gates.feature_shapes(224)["block4"].height.receptive_field is None
     for stage, info in without.feature_info.items():
         other = with_gates.feature_info[stage]
         assert (info.stride, info.offset) == (other.stride, other.offset)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if read_backbone(name).torchvision])
+@pytest.mark.parametrize("name", [slow_unless_smallest(name) for name in torchvision_counterparts()])
 def test_multiplications_are_those_that_torchvision_publishes(name):
     """Its figures are in units of 1e9, rounded to three digits, at the size its weights are evaluated at."""
     weights = torchvision.models.get_model_weights(name).DEFAULT
@@ -240,19 +240,21 @@ def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
         assert torch.equal(one.forward_features(x), other.forward_features(x))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_any_number_of_image_channels_is_taken(name):
     size = max(32, read_backbone(name).smallest_image())
     for channels in (1, 5):
         with torch.device("meta"):
             backbone = create_backbone(name, in_channels=channels).eval()
         last = backbone.forward_features(torch.zeros(1, channels, size, size, device="meta"))
-        assert tuple(last.shape[1:]) == list(backbone.spec.features(size).values())[-1].shape
+        assert tuple(last.shape[1:]) == list(backbone.spec.feature_shapes(size).values())[-1].shape
 
 
 TRAVELLERS = [
-    "lenet", "resnet18", "densenet121", "shufflenet_v2_x0_5", "regnet_y_400mf",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "efficientnet_b0", "squeezenet1_1")),
+    "lenet", "resnet18",
+    *(pytest.param(name, marks=pytest.mark.slow)
+      for name in ("convnext_tiny", "densenet121", "efficientnet_b0", "regnet_y_400mf", "shufflenet_v2_x0_5",
+                   "squeezenet1_1")),
 ]  # fmt: skip
 
 
@@ -276,15 +278,15 @@ def test_torch_export_takes_any_batch_size(name):
 
 
 HOLDABLE = [
-    name for name in ALL
-    if (read_backbone(name).torchvision or {}).get("family")
+    name for name in torchvision_counterparts()
+    if shipped_spec(name).torchvision["family"]
     in ("resnet", "densenet", "mobilenet_v2", "mobilenet_v3", "mnasnet", "shufflenet_v2", "efficientnet", "regnet",
         "convnext")
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", HOLDABLE)
+@pytest.mark.parametrize("name", [slow_unless_smallest(name) for name in HOLDABLE])
 def test_output_stride_holds_the_last_stages_back(name, output_stride):
     with torch.device("meta"):
         backbone = create_backbone(name, output_stride=output_stride).eval()
@@ -301,7 +303,7 @@ def test_output_stride_keeps_the_branches_of_an_unpadded_net_together():
         backbone = create_backbone("inception_v3", output_stride=8).eval()
     features = backbone(torch.zeros(1, 3, 139, 139, device="meta"))
     assert {name: feature.shape[-1] for name, feature in features.items()} == {
-        name: signal.shape[-1] for name, signal in backbone.spec.features(139).items()
+        name: signal.chw[-1] for name, signal in backbone.spec.feature_shapes(139).items()
     }
     assert [info.stride for info in backbone.feature_info.values()] == [2, 4, 8, 8, 8]
 
@@ -352,7 +354,7 @@ def test_output_stride_equals_torchvisions_dilated_resnet50():
 
 
 @pytest.mark.parametrize("size", [28, 32])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_backbone_takes_small_images_at_a_sensible_stride(name, size):
     stem = {"stem": "small"} if "small" in read_backbone(name).stems else {}
     with torch.device("meta"):
@@ -363,7 +365,7 @@ def test_every_backbone_takes_small_images_at_a_sensible_stride(name, size):
     assert min(backbone.forward_features(images).shape[-2:]) >= 2
 
 
-@pytest.mark.parametrize("name", [name for name in SMALLEST_OF_EACH_FAMILY if "small" in read_backbone(name).stems])
+@pytest.mark.parametrize("name", [name for name in SMALLEST_OF_EACH_FAMILY if "small" in shipped_spec(name).stems])
 def test_the_small_stem_learns_on_small_images(name):
     torch.manual_seed(0)
     model = create_model("classify", {**_content(name), "stem": "small"}, num_classes=2, image_size=28)

@@ -173,13 +173,13 @@ def test_a_backbone_that_does_not_hold_together_says_where(change, message):
 def test_a_kernel_larger_than_its_input_names_layer_sizes_and_smallest_image():
     spec = read_backbone("lenet", overrides={"stages.c3.conv.kernel_size": 25})
     with pytest.raises(UserError) as error:
-        spec.features(32)
+        spec.feature_shapes(32)
     message = str(error.value)
     assert "stages.c3.conv: its 25x25 kernel does not fit into its 14x14x6 input" in message
     assert "smallest image that works is 56x56" in message
-    assert [signal.shape for signal in spec.features(56).values()][-1] == (16, 1, 1)
+    assert [signal.chw for signal in spec.feature_shapes(56).values()][-1] == (16, 1, 1)
     with pytest.raises(UserError):
-        spec.features(55)
+        spec.feature_shapes(55)
 
 
 def test_what_is_overridden_in_a_layer_of_the_stem_wins_over_the_stem():

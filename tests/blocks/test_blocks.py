@@ -22,9 +22,9 @@ from visionkit.blocks import (
     Sequential,
     build,
     expand,
-    hold_stride,
     parse_block,
     primitives,
+    replace_stride_with_dilation,
     trace,
 )
 from visionkit.blocks.pooling import AdaptivePool
@@ -94,7 +94,7 @@ def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
     module, built = build(tree, image)
     record = trace(tree, image)
     output = module.eval()(torch.zeros(2, 6, *size))
-    assert tuple(output.shape[1:]) == declared.shape == built.shape == record.after.shape
+    assert tuple(output.shape[1:]) == declared.shape == built.shape == record.after.chw
     assert sum(p.numel() for p in module.parameters()) == record.parameters
 
 
@@ -157,7 +157,7 @@ def test_norm_follows_conv_without_a_bias_of_its_own():
 def test_repeat_gives_the_stride_to_the_first_block_alone():
     block = parse_block({"type": "basic", "out_channels": 8, "stride": 2, "repeat": 3}, where="t", defaults=DEFAULTS)
     _, signal = expand(block, FeatureShape.image(8, 32))
-    assert signal.shape == (8, 16, 16)
+    assert signal.chw == (8, 16, 16)
 
 
 @pytest.mark.parametrize(("groups", "base_width", "width"), [(1, 64, 64), (32, 4, 128), (1, 128, 128), (32, 8, 256)])
@@ -197,7 +197,7 @@ def test_concat_adds_channels_and_gate_keeps_the_shape():
     for tree, shape in ((concat, (7, 8, 8)), (gate, (3, 8, 8))):
         opened, signal = expand(tree, FeatureShape.image(3, 8))
         module, _ = build(opened, FeatureShape.image(3, 8))
-        assert signal.shape == shape == tuple(module(torch.zeros(1, 3, 8, 8)).shape[1:])
+        assert signal.chw == shape == tuple(module(torch.zeros(1, 3, 8, 8)).shape[1:])
 
 
 def test_held_stride_dilates_what_follows_and_removes_pools():
@@ -210,12 +210,12 @@ def test_held_stride_dilates_what_follows_and_removes_pools():
         }),
         FeatureShape.image(1, 64),
     )  # fmt: skip
-    held, stride, dilation = hold_stride(tree, 2)
+    held, stride, dilation = replace_stride_with_dilation(tree, 2)
     layers = list(primitives(held))
     assert (stride, dilation) == (2, 4)
     assert [getattr(layer, "dilation", None) for layer in layers] == [(1, 1), (1, 1), None, (4, 4)]
     assert isinstance(layers[2], Identity)
-    assert trace(held, FeatureShape.image(1, 64)).after.shape == (2, 32, 32)
+    assert trace(held, FeatureShape.image(1, 64)).after.chw == (2, 32, 32)
 
 
 CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
@@ -264,7 +264,7 @@ def test_a_composite_says_only_what_it_is_made_of():
             return Sequential({"a": Conv(out_channels=in_channels * 2, kernel_size=1), "b": Identity()})
 
     tree, signal = expand(Twice(), FeatureShape.image(3, 8))
-    assert (signal.shape, tree.made_by) == ((6, 8, 8), "Twice")
+    assert (signal.chw, tree.made_by) == ((6, 8, 8), "Twice")
 
 
 def _norm(name):

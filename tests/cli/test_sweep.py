@@ -3,7 +3,7 @@
 import pytest
 
 from visionkit.cli.expand import Interval, combinations, sweep_values
-from visionkit.cli.sweep import parse_sweep_words
+from visionkit.cli.sweep import parse_sweep_arguments
 from visionkit.errors import UserError
 
 GROUPS = {"backbone": ["lenet", "resnet18", "resnet20", "vgg11"], "head": ["auto", "linear"]}
@@ -81,7 +81,7 @@ def test_what_makes_no_sensible_sweep_is_refused(words, message):
 
 
 def test_words_of_the_sweep_itself_are_no_part_of_its_runs():
-    words = parse_sweep_words(
+    words = parse_sweep_arguments(
         ["seed=0,1", "run_dir=a", "hydra/launcher=joblib", "hardware=cpu", "hardware.precision=32,bf16"], GROUPS
     )
     assert words.runs == ["seed=0,1", "hardware=cpu", "hardware.precision=32,bf16"]
@@ -91,4 +91,4 @@ def test_words_of_the_sweep_itself_are_no_part_of_its_runs():
 
 def test_a_key_of_hydras_that_would_do_nothing_is_refused():
     with pytest.raises(UserError, match=r"does nothing here\. Of Hydra's keys, a sweep knows hydra/launcher"):
-        parse_sweep_words(["hydra.sweep.dir=x"], GROUPS)
+        parse_sweep_arguments(["hydra.sweep.dir=x"], GROUPS)

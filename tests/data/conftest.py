@@ -12,7 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-CONF = Path(__file__).parents[2] / "conf" / "dataset"
+from tests.helpers.paths import CONF
+
+CONF = CONF / "dataset"
 
 
 @pytest.fixture

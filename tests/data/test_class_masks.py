@@ -2,7 +2,7 @@ import numpy
 import torch
 
 from visionkit.data.annotations import Annotation, Annotations
-from visionkit.data.class_masks import PaintedMasks, TensorMasks, resize_mask
+from visionkit.data.class_masks import RasterizedMasks, TensorMasks, resize_mask
 from visionkit.data.polygons import Polygons
 
 
@@ -12,7 +12,7 @@ def rectangle(left, top, right, bottom) -> list[float]:
 
 def annotation(rectangles, labels, crowd) -> Annotation:
     boxes = torch.tensor(rectangles, dtype=torch.float32).reshape(-1, 4)
-    shapes = Polygons.of([rectangle(*each) for each in rectangles], is_runs=False)
+    shapes = Polygons.from_list([rectangle(*each) for each in rectangles], is_rle=False)
     crowds = torch.tensor(crowd, dtype=torch.bool)
     return Annotation(boxes, torch.tensor(labels, dtype=torch.int64), crowds, torch.ones(len(labels)), shapes)
 
@@ -20,7 +20,7 @@ def annotation(rectangles, labels, crowd) -> Annotation:
 def test_objects_are_painted_the_smallest_on_top_and_crowds_below_are_ignored():
     small, large, crowd = (2, 2, 4, 4), (0, 0, 6, 8), (3, 0, 10, 8)
     objects = annotation([small, large, crowd], [4, 1, 0], [False, False, True])
-    (mask,) = PaintedMasks(Annotations.join([objects]), torch.tensor([[8, 12]]))
+    (mask,) = RasterizedMasks(Annotations.join([objects]), torch.tensor([[8, 12]]))
     expected = numpy.zeros((8, 12), dtype=numpy.uint8)
     expected[0:8, 3:10] = 255
     expected[0:8, 0:6] = 2
@@ -30,13 +30,15 @@ def test_objects_are_painted_the_smallest_on_top_and_crowds_below_are_ignored():
 
 def test_painted_masks_are_chosen_with_their_sizes():
     several = [annotation([(0, 0, 1, 1)], [number], [False]) for number in range(3)]
-    masks = PaintedMasks(Annotations.join(several), torch.tensor([[4, 5], [6, 7], [8, 9]])).select(torch.tensor([2, 0]))
+    masks = RasterizedMasks(Annotations.join(several), torch.tensor([[4, 5], [6, 7], [8, 9]])).select(
+        torch.tensor([2, 0])
+    )
     assert [tuple(mask.shape) for mask in (masks[0], masks[1])] == [(8, 9), (4, 5)]
     assert [int(mask.max()) for mask in (masks[0], masks[1])] == [3, 1]
 
 
 def test_an_image_without_objects_is_all_background():
-    (mask,) = PaintedMasks(Annotations.join([annotation([], [], [])]), torch.tensor([[3, 4]]))
+    (mask,) = RasterizedMasks(Annotations.join([annotation([], [], [])]), torch.tensor([[3, 4]]))
     assert mask.tolist() == [[0] * 4] * 3
 
 

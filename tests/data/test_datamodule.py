@@ -6,12 +6,13 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from tests.helpers.paths import SHARED_DATA
 from visionkit.data.datamodule import VisionDataModule
 from visionkit.data.images import load_image
 from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = SHARED_DATA
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_evaluation_and_prediction_see_the_same_pixels_of_files(make_module, tre
 def test_files_that_fit_lie_in_memory_as_one_tensor(make_module, tree):
     module = make_module("folder", root=str(tree), image_size=8)
     module.setup("fit")
-    decoded = module._reader("train").decoded
+    decoded = module._reader("train").cache
     assert decoded.images.shape == (11, 3, 8, 8)
     assert module.train_dataloader().num_workers == 0
 
@@ -110,7 +111,7 @@ def test_files_that_fit_lie_in_memory_as_one_tensor(make_module, tree):
 def test_files_that_do_not_fit_are_decoded_by_workers(make_module, tree):
     module = make_module("folder", root=str(tree), image_size=8, cache_mb=0)
     module.setup("fit")
-    assert module._reader("train").decoded is None
+    assert module._reader("train").cache is None
     assert module.train_dataloader().num_workers >= 1
 
 
@@ -119,7 +120,7 @@ def test_resized_crops_are_cut_from_the_original_pixels(make_module, make_tree):
     crop = {"random_resized_crop": {"scale": [0.16, 0.16], "ratio": [1.0, 1.0]}}
     module = make_module("folder", root=str(root), image_size=8, augment=crop)
     module.setup("fit")
-    assert module._reader("train").decoded.images.shape == (8, 3, 20, 20)
+    assert module._reader("train").cache.images.shape == (8, 3, 20, 20)
     batch = next(iter(module.train_dataloader()))
     original = module.dataset("train").image(int(batch["index"][0]))
     windows = original.unfold(1, 8, 1).unfold(2, 8, 1)  # (3, 13, 13, 8, 8)
@@ -186,7 +187,7 @@ def test_a_division_is_written_once_and_read_back_whatever_the_seed(make_module,
     again.setup()
     assert file.read_text() == written
     assert set(json.loads(written)) == {"train", "val", "test"}
-    test_names = [[m.dataset("test").name(i) for i in range(3)] for m in (first, again)]
+    test_names = [[m.samples("test").name(i) for i in range(3)] for m in (first, again)]
     assert test_names[0] == test_names[1]
     assert [path.name for path in file.parent.iterdir()] == ["splits.json"]
 
@@ -268,4 +269,4 @@ def test_the_real_cifar_files_are_read_by_folder(make_module, tmp_path):
     module.setup()
     assert module.info.num_classes == 10
     assert module.sizes == {"train": 102, "val": 18, "test": 120}
-    assert module._reader("train").decoded.images.shape == (102, 3, 32, 32)
+    assert module._reader("train").cache.images.shape == (102, 3, 32, 32)

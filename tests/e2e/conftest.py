@@ -1,7 +1,5 @@
 """What end-to-end tests of several files share."""
 
-import os
-
 import pytest
 
 # 7 and 2 are primes; in three processes the last one has no validation sample.
@@ -23,21 +21,3 @@ def photos(tmp_path_factory):
                 )
                 image.save(folder / split / name / f"{i}.png")
     return folder
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Trains once for the tests of a file: ``trained(name, *words)`` gives the run's folder."""
-    from visionkit.cli.main import main
-
-    def train(name, *words):
-        folder = tmp_path_factory.mktemp(name) / "run"
-        before = os.getcwd()
-        os.chdir(folder.parent)
-        try:
-            assert main([*words, f"run_dir={folder}"]) == 0
-        finally:
-            os.chdir(before)
-        return folder
-
-    return train

@@ -18,9 +18,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(trained):
+def run(shared_runs):
     """A run that has learnt a little."""
-    return trained("detect", *TINY, "dataset.scenes.train=160", "recipe.epochs=4")
+    return shared_runs.train("detect", *TINY, "dataset.scenes.train=96", "recipe.epochs=4")
 
 
 @pytest.fixture(scope="module")

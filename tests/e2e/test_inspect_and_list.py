@@ -4,14 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.backbones import slow_unless_smallest
+from tests.helpers.paths import CONF
 from visionkit.backbones import list_backbones
 from visionkit.tasks.info import TASKS
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_inspect_prints_lenet_as_the_paper_has_it(cli):
@@ -38,7 +37,7 @@ def test_inspect_prints_lenet_as_the_paper_has_it(cli):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", list_backbones())
+@pytest.mark.parametrize("name", [slow_unless_smallest(name) for name in list_backbones()])
 def test_inspect_knows_every_backbone(cli, name):
     code, out, _ = cli("inspect", f"backbone={name}", "format=json")
     assert code == 0

@@ -23,9 +23,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(trained):
+def run(shared_runs):
     """A run that has learnt a little."""
-    return trained("instance", *TINY, "dataset.scenes.train=128", "recipe.epochs=5")
+    return shared_runs.train("instance", *TINY, "dataset.scenes.train=64", "recipe.epochs=5")
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +120,10 @@ def test_a_detectors_head_says_which_ones_draw_masks(cli, in_empty_folder):
     assert "head 'fcos' serves task 'detect', not 'instance'. Heads for 'instance': mask_rcnn" in err
 
 
-def test_a_classifiers_backbone_starts_masks(cli, in_empty_folder):
-    assert cli("hardware=cpu", "debug=fast", "run_dir=first")[0] == 0
-    assert cli(*TINY, "dataset.scenes.train=16", "debug=fast", "backbone.weights=run:first", "run_dir=second")[0] == 0
+def test_a_classifiers_backbone_starts_masks(cli, shared_runs, in_empty_folder):
+    first = shared_runs.train("classify_fast", "hardware=cpu", "debug=fast")
+    words = ("dataset.scenes.train=16", "debug=fast", f"backbone.weights=run:{first}", "run_dir=second")
+    assert cli(*TINY, *words)[0] == 0
     assert "in the backbone alone" in (in_empty_folder / "second" / "log.txt").read_text()
 
 

@@ -4,17 +4,13 @@ import csv
 import json
 import shutil
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import outside
+from tests.helpers import commands
 
 CPU = ("hardware=cpu", "recipe.epochs=1")
 PLUGIN = """
@@ -47,7 +43,7 @@ Preprocess.__call__ = call
 def trained(photos, tmp_path_factory):
     """A run in two processes, and what it printed."""
     folder = tmp_path_factory.mktemp("two")
-    code, out, err = outside.run(folder, *outside.words(photos), "hardware.devices=2", "run_dir=run")
+    code, out, err = commands.run(folder, *commands.overrides(photos), "hardware.devices=2", "run_dir=run")
     assert code == 0, out + err
     return folder / "run", out
 
@@ -61,7 +57,7 @@ def test_a_run_in_two_processes_is_one_folder_one_log_and_says_how_the_batch_is_
     assert {"config.yaml", "metrics.json", "metrics.csv", "model.safetensors"} <= {p.name for p in run.iterdir()}
     assert len(list(csv.DictReader((run / "metrics.csv").open()))) == 1
     assert yaml.safe_load((run / "config.yaml").read_text())["hardware"]["devices"] == 2
-    assert outside.left_behind(run.parent) == []
+    assert commands.still_running(run.parent) == []
 
 
 @pytest.mark.slow
@@ -74,7 +70,7 @@ def test_every_number_is_the_same_in_one_two_and_three_processes(trained, split,
     assert code == 0
     one = json.loads(out)["metrics"]
     for devices in (2, 3) if split == "test" else (3,):
-        code, out, err = outside.run(run.parent, *words, f"hardware.devices={devices}")
+        code, out, err = commands.run(run.parent, *words, f"hardware.devices={devices}")
         assert code == 0, err
         assert json.loads(out)["metrics"] == pytest.approx(one, rel=0, abs=1e-7)
 
@@ -96,9 +92,9 @@ def test_weights_after_twenty_steps_are_those_of_one_process(tmp_path, norm, cli
         "hardware.channels_last=false", *CPU,
     )  # fmt: skip
     assert cli(*words, f"run_dir={tmp_path / 'one'}")[0] == 0
-    code, out, err = outside.run(tmp_path, *words, "hardware.devices=2", "run_dir=two")
+    code, out, err = commands.run(tmp_path, *words, "hardware.devices=2", "run_dir=two")
     assert code == 0, out + err
-    one, two = outside.weights(tmp_path / "one"), outside.weights(tmp_path / "two")
+    one, two = commands.checkpoint_weights(tmp_path / "one"), commands.checkpoint_weights(tmp_path / "two")
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
     row = [next(csv.DictReader((tmp_path / which / "metrics.csv").open())) for which in ("one", "two")]
     assert row[0]["step"] == row[1]["step"] == "20"
@@ -109,19 +105,19 @@ def test_weights_after_twenty_steps_are_those_of_one_process(tmp_path, norm, cli
 def test_processes_without_a_sample_change_nothing_in_training_and_validation(photos, tmp_path, cli):
     """Of 24 training images the last batch has three, which two of the processes lack; validation has two images."""
     words = (
-        *outside.words(photos), "recipe.batch_size=21", "recipe.epochs=2", "recipe.lr=0.01",
+        *commands.overrides(photos), "recipe.batch_size=21", "recipe.epochs=2", "recipe.lr=0.01",
         "backbone.layer_defaults.norm=batch", "hardware.channels_last=false",
     )  # fmt: skip
     assert cli(*words, f"run_dir={tmp_path / 'one'}")[0] == 0
-    code, out, err = outside.run(tmp_path, *words, "hardware.devices=3", "run_dir=three")
+    code, out, err = commands.run(tmp_path, *words, "hardware.devices=3", "run_dir=three")
     assert code == 0, out + err
     one, three = (list(csv.DictReader((tmp_path / name / "metrics.csv").open())) for name in ("one", "three"))
     assert [row["step"] for row in three] == [row["step"] for row in one] == ["2", "4"]
     for column in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
         assert [float(row[column]) for row in three] == pytest.approx([float(row[column]) for row in one], abs=1e-5)
-    one, three = outside.weights(tmp_path / "one"), outside.weights(tmp_path / "three")
+    one, three = commands.checkpoint_weights(tmp_path / "one"), commands.checkpoint_weights(tmp_path / "three")
     assert max((one[name] - three[name]).abs().max().item() for name in one) < 1e-5
-    assert outside.left_behind(tmp_path) == []
+    assert commands.still_running(tmp_path) == []
 
 
 @pytest.mark.slow
@@ -131,8 +127,8 @@ def test_files_that_one_process_cannot_read_are_left_out_counted_and_named(photo
     broken = [tmp_path / "photos" / name for name in ("val/dog/0.png", "train/cat/3.png", "train/dog/5.png")]
     for file in broken:
         file.write_bytes(b"broken")
-    words = (*outside.words(tmp_path / "photos"), "dataset.cache_mb=0", "hardware.devices=2", "run_dir=run")
-    code, out, err = outside.run(tmp_path, *words)
+    words = (*commands.overrides(tmp_path / "photos"), "dataset.cache_mb=0", "hardware.devices=2", "run_dir=run")
+    code, out, err = commands.run(tmp_path, *words)
     assert code == 0, out + err
     assert "2 unreadable image(s) of train dropped" in out
     assert "1 unreadable image(s) of val dropped" in out
@@ -144,11 +140,11 @@ def test_files_that_one_process_cannot_read_are_left_out_counted_and_named(photo
 def test_a_sharded_model_learns_as_a_whole_one_and_goes_on_in_one_process(trained, photos, cli):
     whole, _ = trained
     run = whole.parent / "sharded"
-    code, out, err = outside.run(
-        run.parent, *outside.words(photos), "hardware.devices=2", "hardware.strategy=fsdp", f"run_dir={run}"
+    code, out, err = commands.run(
+        run.parent, *commands.overrides(photos), "hardware.devices=2", "hardware.strategy=fsdp", f"run_dir={run}"
     )
     assert code == 0, out + err
-    one, other = outside.weights(whole), outside.weights(run)
+    one, other = commands.checkpoint_weights(whole), commands.checkpoint_weights(run)
     assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-5
     code, out, err = cli("train", f"run={run}", "resume=true", "recipe.epochs=2", "hardware.devices=1")
     assert code == 0, out + err
@@ -168,21 +164,22 @@ def test_a_sharded_model_learns_as_a_whole_one_and_goes_on_in_one_process(traine
 )
 def test_a_worker_that_dies_ends_the_run_with_its_own_words_and_code(photos, tmp_path, how, code, words):
     (tmp_path / "dying.py").write_text(PLUGIN)
-    found, out, err = outside.run(
-        tmp_path, *outside.words(photos), "hardware.devices=2", "plugins=[dying]", "run_dir=run", HOW=how, WHO="1"
+    found, out, err = commands.run(
+        tmp_path, *commands.overrides(photos), "hardware.devices=2", "plugins=[dying]", "run_dir=run", HOW=how, WHO="1"
     )
     assert found == code, out + err
     assert words in err
     assert err.count("Traceback") == (code == 1)
-    assert outside.left_behind(tmp_path) == []
+    assert commands.still_running(tmp_path) == []
 
 
 @pytest.mark.slow
 def test_a_mistake_found_by_the_first_process_leaves_no_folder(photos, tmp_path):
     (tmp_path / "dying.py").write_text(PLUGIN)
-    code, _, err = outside.run(
-        tmp_path, *outside.words(photos), "hardware.devices=2", "plugins=[dying]", "run_dir=run", HOW="mistake", WHO="0"
-    )
+    code, _, err = commands.run(
+        tmp_path, *commands.overrides(photos), "hardware.devices=2", "plugins=[dying]", "run_dir=run", HOW="mistake",
+        WHO="0",
+    )  # fmt: skip
     assert code == 2
     assert err.startswith("visionkit: ")
     assert err.endswith("this is for you to mend\n")
@@ -193,8 +190,8 @@ def test_a_mistake_found_by_the_first_process_leaves_no_folder(photos, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_and_goes_on_in_one_process(photos, tmp_path, number, cli):
-    words = [word for word in outside.words(photos) if word != "recipe.epochs=1"]
-    process = outside.start(tmp_path, *words, "recipe.epochs=5000", "hardware.devices=2", "run_dir=run")
+    words = [word for word in commands.overrides(photos) if word != "recipe.epochs=1"]
+    process = commands.start(tmp_path, *words, "recipe.epochs=5000", "hardware.devices=2", "run_dir=run")
     history = tmp_path / "run" / "metrics.csv"
     deadline = time.monotonic() + 90
     while not history.exists() and time.monotonic() < deadline:
@@ -203,7 +200,7 @@ def test_an_interrupted_run_saves_and_goes_on_in_one_process(photos, tmp_path, n
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "Interrupted" in out
-    assert outside.left_behind(tmp_path) == []
+    assert commands.still_running(tmp_path) == []
     behind = len(list(csv.DictReader(history.open())))
     saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["global_step"] >= 4 * behind

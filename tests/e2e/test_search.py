@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from visionkit.training.callbacks.watch import ScoreCallback
+from visionkit.training.callbacks.score import ScoreCallback
 
 pytest.importorskip("optuna")
 
@@ -33,13 +33,9 @@ def drawn(folder):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+def searched(shared_runs):
     """A search of three trials."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("search") / "b"
-    assert main([*SEARCH, f"run_dir={folder}"]) == 0
-    return folder
+    return shared_runs.train("search", *SEARCH)
 
 
 def test_each_trial_is_a_run_with_values_of_the_space(searched):
@@ -87,11 +83,13 @@ def kill():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [kill, lambda: os.kill(os.getpid(), signal.SIGTERM)])
-def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(cli, in_empty_folder, monkeypatch, blow):
+def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(
+    cli, shared_runs, in_empty_folder, monkeypatch, blow
+):
     """Twelve trials: Optuna's TPE draws from those before it from the eleventh on."""
     words = ("sweep=optuna", "sweep.trials=12", "backbone=lenet", "hardware=cpu", "debug.limit_batches=2",
              "recipe.epochs=2", "sweep.prune_after=1", "sweep.space.recipe.lr={low: 0.001, high: 0.3}")  # fmt: skip
-    assert cli(*words, "run_dir=whole")[0] == 0
+    uncut = shared_runs.train("search_of_twelve", *words)
     real = ScoreCallback.on_train_epoch_start
 
     def struck(self, trainer, task):
@@ -106,7 +104,7 @@ def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(c
     before = (in_empty_folder / "cut" / "9" / "metrics.csv").read_text()
     assert cli(*words, "run_dir=cut", "resume=true")[0] == 0
     assert (in_empty_folder / "cut" / "9" / "metrics.csv").read_text().startswith(before)
-    whole, cut = ([without_times(row) for row in table(in_empty_folder / name)] for name in ("whole", "cut"))
+    whole, cut = ([without_times(row) for row in table(folder)] for folder in (uncut, in_empty_folder / "cut"))
     assert len(whole) == 12
     assert cut == whole
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+from tests.helpers.paths import SHARED_DATA
+
 SCENES = ("dataset.image_size=64", "dataset.scenes.count=[1,2]", "dataset.scenes.val=16", "dataset.scenes.test=24")
 TINY = ("task=segment", "backbone=lenet", "hardware=cpu", "recipe.batch_size=8", "head.channels=[16,16]", *SCENES)
 NAMES = ["background", *map(str, range(10))]
@@ -21,9 +22,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def run(trained):
+def run(shared_runs):
     """A run that has learnt a little."""
-    return trained("segment", *TINY, "dataset.scenes.train=80", "recipe.epochs=3")
+    return shared_runs.train("segment", *TINY, "dataset.scenes.train=80", "recipe.epochs=3")
 
 
 @pytest.fixture(scope="module")

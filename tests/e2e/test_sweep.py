@@ -34,54 +34,46 @@ def weights(run):
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """Four runs, of which two cannot be: exit code and folder."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("sweep") / "a"
-    return main([*KERNELS, f"run_dir={folder}"]), folder
+def swept(shared_runs):
+    """A sweep of four runs, of which two cannot be: that is what its exit code says."""
+    return shared_runs.train("sweep", *KERNELS, code=2)
 
 
 @pytest.fixture
 def again(swept, tmp_path):
     """A copy of that sweep, to go on with."""
-    return shutil.copytree(swept[1], tmp_path / "a")
+    return shutil.copytree(swept, tmp_path / "a")
 
 
 def test_runs_that_cannot_be_do_not_stop_the_others_and_the_exit_code_tells(swept):
-    code, folder = swept
-    rows = table(folder)
-    assert code == 2
+    rows = table(swept)
     assert [rows[number]["status"] for number in range(4)] == ["done", "done", "failed", "failed"]
     assert "its 99x99 kernel does not fit" in rows[2]["reason"]
-    assert sorted(path.name for path in folder.iterdir()) == ["0", "1", "sweep.csv", "sweep.yaml"]
+    assert sorted(path.name for path in swept.iterdir()) == ["0", "1", "sweep.csv", "sweep.yaml"]
 
 
 def test_a_row_holds_overrides_metrics_parameters_and_time(swept):
-    _, folder = swept
-    row = table(folder)[1]
-    numbers = metrics(folder / "1")
+    row = table(swept)[1]
+    numbers = metrics(swept / "1")
     assert (row["backbone.stages.c1.conv.kernel_size"], row["seed"]) == ("3", "1")
     assert float(row["val/accuracy"]) == pytest.approx(numbers["val/accuracy"], rel=1e-7)
     assert float(row["test/loss"]) == pytest.approx(numbers["test/loss"], rel=1e-7)
-    assert int(row["parameters"]) == sum(value.numel() for value in weights(folder / "1").values())
+    assert int(row["parameters"]) == sum(value.numel() for value in weights(swept / "1").values())
     assert 0 < float(row["seconds"]) < 60
 
 
 def test_each_run_has_a_whole_folder_of_its_own(swept):
-    _, folder = swept
     for number in (0, 1):
-        names = {path.name for path in (folder / str(number)).iterdir()}
+        names = {path.name for path in (swept / str(number)).iterdir()}
         assert names >= {"config.yaml", "metrics.json", "metrics.csv", "checkpoints", "log.txt", "plots"}
-        assert "Go on with" in (folder / str(number) / "log.txt").read_text()
-        assert f"seed: {number}" in (folder / str(number) / "config.yaml").read_text()
+        assert "Go on with" in (swept / str(number) / "log.txt").read_text()
+        assert f"seed: {number}" in (swept / str(number) / "config.yaml").read_text()
 
 
 def test_a_run_in_a_sweep_equals_the_same_run_by_itself_bit_for_bit(cli, swept, tmp_path):
-    _, folder = swept
     assert cli(*FAST, "backbone.stages.c1.conv.kernel_size=3", "seed=1", f"run_dir={tmp_path / 'alone'}")[0] == 0
-    assert metrics(tmp_path / "alone") == metrics(folder / "1")
-    alone, inside = weights(tmp_path / "alone"), weights(folder / "1")
+    assert metrics(tmp_path / "alone") == metrics(swept / "1")
+    alone, inside = weights(tmp_path / "alone"), weights(swept / "1")
     assert alone
     assert all(torch.equal(alone[name], inside[name]) for name in alone)
 
@@ -140,7 +132,7 @@ def test_a_run_whose_process_was_killed_goes_on_or_starts_anew_where_its_checkpo
     damage(again / "1" / "checkpoints" / "last.ckpt")
     cli(*KERNELS, f"run_dir={again}", "resume=true")
     assert table(again)[1]["status"] == "done"
-    assert metrics(again / "1") == pytest.approx(metrics(swept[1] / "1"), rel=1e-6)  # metrics.csv keeps 8 digits
+    assert metrics(again / "1") == pytest.approx(metrics(swept / "1"), rel=1e-6)  # metrics.csv keeps 8 digits
 
 
 def test_the_seconds_of_a_run_that_goes_on_are_those_of_all_its_parts(cli, again):
@@ -196,16 +188,15 @@ def test_an_interrupted_run_does_not_go_on_with_another_configuration(cli, again
 
 
 def test_a_folder_with_a_sweep_is_not_written_over(cli, swept):
-    code, _, err = cli(*KERNELS, f"run_dir={swept[1]}")
+    code, _, err = cli(*KERNELS, f"run_dir={swept}")
     assert code == 2
     assert "already holds a sweep" in err
     assert "resume=true" in err
 
 
 def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
-    _, folder = swept
-    assert cli("-m", f"run={folder / '0'}", "seed=1,2", "run_dir=b")[0] == 0
-    assert metrics(in_empty_folder / "b" / "0") == metrics(folder / "1")
+    assert cli("-m", f"run={swept / '0'}", "seed=1,2", "run_dir=b")[0] == 0
+    assert metrics(in_empty_folder / "b" / "0") == metrics(swept / "1")
 
 
 def test_a_comma_that_belongs_to_a_folders_name_is_quoted(cli, in_empty_folder):

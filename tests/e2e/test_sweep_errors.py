@@ -96,7 +96,7 @@ def test_side_by_side_all_gpus_are_one_for_each_run(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     job = Job(0, {}, RunComposer(["hardware=multi_gpu", "recipe.batch_size=63"], []).config({}))
-    assert check_devices([job], side_by_side=True) == [job]
+    assert check_devices([job], parallel=True) == [job]
     with pytest.raises(UserError, match="cannot be shared equally by 2 processes"):
         check_devices([job])
 

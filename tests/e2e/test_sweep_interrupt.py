@@ -113,13 +113,13 @@ def test_ctrl_c_reaches_runs_side_by_side_and_no_process_stays(tmp_path, number)
 def test_ctrl_c_while_the_row_of_a_run_side_by_side_is_written_loses_none(cli, in_empty_folder, monkeypatch):
     from visionkit.sweeps.folder import SweepFolder
 
-    real = SweepFolder.put
+    real = SweepFolder.add_row
 
     def struck(self, row):
         os.kill(os.getpid(), signal.SIGINT)
         real(self, row)
 
-    monkeypatch.setattr(SweepFolder, "put", struck)
+    monkeypatch.setattr(SweepFolder, "add_row", struck)
     words = ("seed=0,1,2", "run_dir=a", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
     assert cli("-m", *FAST, *words)[0] == 130
     assert {number: row["status"] for number, row in table(in_empty_folder / "a").items()} == {0: "done"}

@@ -3,15 +3,11 @@
 import csv
 import json
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import outside
+from tests.helpers import commands
 
 SWEEP = ("backbone=lenet", "-m", "seed=0,1", "hardware=cpu", "hardware.devices=2", "debug=fast", "run_dir=a")
 PLUGIN = """
@@ -52,7 +48,7 @@ def _statuses(folder):
 
 @pytest.mark.slow
 def test_each_run_of_a_sweep_may_take_several_processes_and_says_as_little_as_any_other(tmp_path):
-    code, out, err = outside.run(tmp_path, *SWEEP)
+    code, out, err = commands.run(tmp_path, *SWEEP)
     assert code == 0, out + err
     assert _statuses(tmp_path) == ["done", "done"]
     assert out.count("epoch 1/") == 2
@@ -66,7 +62,7 @@ def test_each_run_of_a_sweep_may_take_several_processes_and_says_as_little_as_an
 @pytest.mark.slow
 def test_a_worker_that_falls_is_the_reason_of_its_row_and_the_next_run_is_made(tmp_path):
     (tmp_path / "falling.py").write_text(FALLING)
-    code, out, err = outside.run(tmp_path, *SWEEP, "plugins=[falling]")
+    code, out, err = commands.run(tmp_path, *SWEEP, "plugins=[falling]")
     assert code == 2, out + err
     assert [(row["status"], row["reason"]) for row in _rows(tmp_path)] == [
         ("failed", "ZeroDivisionError: worker one fell"), ("done", "")
@@ -76,13 +72,13 @@ def test_a_worker_that_falls_is_the_reason_of_its_row_and_the_next_run_is_made(t
     assert log.count("Traceback") == 1
     assert "ZeroDivisionError: worker one fell" in log
     assert "Traceback" not in out + err
-    assert outside.left_behind(tmp_path) == []
+    assert commands.still_running(tmp_path) == []
 
 
 @pytest.mark.slow
 def test_ctrl_c_while_two_processes_test_ends_the_sweep_with_130(tmp_path):
     (tmp_path / "waiting.py").write_text(PLUGIN)
-    process = outside.start(tmp_path, *SWEEP, "plugins=[waiting]")
+    process = commands.start(tmp_path, *SWEEP, "plugins=[waiting]")
     deadline = time.monotonic() + 90
     while len(list(tmp_path.glob("testing-*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -91,4 +87,4 @@ def test_ctrl_c_while_two_processes_test_ends_the_sweep_with_130(tmp_path):
     assert process.returncode == 130, out + err
     assert _statuses(tmp_path) == ["interrupted"]
     assert "Traceback" not in err
-    assert outside.left_behind(tmp_path) == []
+    assert commands.still_running(tmp_path) == []

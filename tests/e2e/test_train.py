@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -20,19 +19,10 @@ FILES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture
+def run(shared_runs):
     """A finished run of the main job."""
-    from visionkit.cli.main import main
-
-    folder = tmp_path_factory.mktemp("main") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    try:
-        assert main([*FAST, "recipe.epochs=6", f"run_dir={folder}"]) == 0
-    finally:
-        os.chdir(before)
-    return folder
+    return shared_runs.train("classify", *FAST, "recipe.epochs=6")
 
 
 def test_the_run_folder_holds_what_the_design_lists(run):
@@ -206,14 +196,15 @@ def test_a_checkpoint_of_another_net_does_not_fit_and_says_which_keys(cli, run, 
     assert not (in_empty_folder / "runs").exists()
 
 
-def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(tmp_path):
-    command = [sys.executable, "-m", "visionkit", "recipe.epochs=400", "hardware=cpu", f"run_dir={tmp_path / 'run'}"]
+def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(cli, tmp_path):
+    words = ("recipe.epochs=5000", "debug.limit_batches=2", "hardware=cpu", f"run_dir={tmp_path / 'run'}")
+    command = [sys.executable, "-m", "visionkit", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         deadline = time.monotonic() + 120
         history = tmp_path / "run" / "metrics.csv"
         while not history.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     finally:
@@ -222,17 +213,8 @@ def test_ctrl_c_saves_a_checkpoint_from_which_the_run_goes_on(tmp_path):
     assert "Traceback" not in output
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     done = len(history.read_text().splitlines()) - 1
-    again = [
-        sys.executable,
-        "-m",
-        "visionkit",
-        "train",
-        f"run={tmp_path / 'run'}",
-        "resume=true",
-        f"recipe.epochs={done + 2}",
-    ]
-    result = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
+    code, out, err = cli("train", f"run={tmp_path / 'run'}", "resume=true", f"recipe.epochs={done + 2}")
+    assert code == 0, out + err
     assert len(history.read_text().splitlines()) - 1 == done + 2
 
 
@@ -303,8 +285,10 @@ def test_a_damaged_checkpoint_cannot_be_resumed_and_says_so(cli, run, tmp_path):
     assert "last.ckpt' is damaged and cannot be read" in err
 
 
+@pytest.mark.slow
 def test_training_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
-    command = [sys.executable, "-m", "visionkit", "recipe.epochs=2", "hardware=cpu", f"run_dir={tmp_path / 'run'}"]
+    words = ("debug=fast", "recipe.epochs=2", "hardware=cpu", f"run_dir={tmp_path / 'run'}")
+    command = [sys.executable, "-m", "visionkit", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.stdout.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.helpers.paths import REPOSITORY
 
 
 def run(command, cwd, **variables):
@@ -27,9 +27,10 @@ def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, REPOSITORY], folder)
     (wheel,) = folder.glob("visionkit-*.whl")
-    venv.create(folder / "env", with_pip=True)
+    venv.create(folder / "env", with_pip=False)
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], folder)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    run([*pip, wheel], folder)
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"], folder).strip()
     parents = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"], *site.getsitepackages()}
     # A folder named in a .pth file joins the path, but the .pth files in it (the editable install's) do not count.
@@ -51,17 +52,13 @@ def test_list_and_inspect_answer_from_another_folder(installed, tmp_path):
     assert "visionkit" in run([script, "--version"], tmp_path)
 
 
-def test_one_epoch_trains_from_another_folder(installed, tmp_path):
-    out = run([installed, "-m", "visionkit", "recipe.epochs=1", "format=json", "hardware=cpu"], tmp_path)
-    result = json.loads(out)
-    assert 0 < result["metrics"]["test/accuracy"] <= 1
-    assert (tmp_path / result["run"] / "model.safetensors").is_file()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"]
-
-
-def test_a_config_folder_of_the_users_own_joins_the_installed_one(installed, tmp_path):
+def test_a_run_trains_from_another_folder_with_a_config_folder_of_the_users_own(installed, tmp_path):
     (tmp_path / "mine" / "recipe").mkdir(parents=True)
     shipped = (REPOSITORY / "conf" / "recipe" / "sgd.yaml").read_text()
-    (tmp_path / "mine" / "recipe" / "short.yaml").write_text(shipped.replace("epochs: 20", "epochs: 1"))
-    out = run([installed, "-m", "visionkit", "--config-dir", "mine", "recipe=short", "format=json"], tmp_path)
-    assert json.loads(out)["metrics"]["epochs"] == 1
+    (tmp_path / "mine" / "recipe" / "short.yaml").write_text(shipped.replace("epochs: 20", "epochs: 2"))
+    words = ["--config-dir", "mine", "recipe=short", "debug.limit_batches=4", "hardware=cpu", "format=json"]
+    result = json.loads(run([installed, "-m", "visionkit", *words], tmp_path))
+    assert result["metrics"]["epochs"] == 2
+    assert 0 < result["metrics"]["test/accuracy"] <= 1
+    assert (tmp_path / result["run"] / "model.safetensors").is_file()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "runs"]

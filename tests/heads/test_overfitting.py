@@ -1,19 +1,16 @@
 """A model that cannot learn a few scenes by heart has a fault."""
 
-from pathlib import Path
-
 import numpy
 import pytest
 import torch
 import yaml
 
+from tests.helpers.paths import CONF
 from visionkit import create_model
 from visionkit.data.collate.detection import DetectionBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.sources import parse_source
 from visionkit.metrics.detection import DetectionMetrics
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.mark.slow

@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +10,9 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tests.helpers.process_group import run_in_group
 from visionkit.metrics import detection
 from visionkit.metrics.detection import DetectionMetrics
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from group import in_group
 
 NAMES = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
@@ -245,7 +240,7 @@ def test_the_order_and_size_of_batches_change_nothing(monkeypatch):
     expected = _expected(cases)
     shuffled = [cases[place] for place in np.random.default_rng(0).permutation(len(cases))]
     assert _numbers(_measured(shuffled, batch=7)) == pytest.approx(expected, abs=1e-12)
-    monkeypatch.setattr(detection, "BUFFERED_BYTES", 1)
+    monkeypatch.setattr(detection, "MAX_BUFFERED_BYTES", 1)
     assert _numbers(_measured(cases, batch=24)) == pytest.approx(expected, abs=1e-12)
 
 
@@ -267,9 +262,9 @@ def _share(rank, cases, count):
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_processes_have_the_numbers_of_one(tmp_path, count):
     cases = _case(30)
-    assert in_group(count, _share, cases, count, folder=tmp_path)[0] == _numbers(_measured(cases))
+    assert run_in_group(count, _share, cases, count, folder=tmp_path)[0] == _numbers(_measured(cases))
 
 
 def test_a_process_that_has_seen_no_image_takes_part(tmp_path):
     cases = _case(31, images=1)
-    assert in_group(3, _share, cases, 3, folder=tmp_path)[0] == _numbers(_measured(cases))
+    assert run_in_group(3, _share, cases, 3, folder=tmp_path)[0] == _numbers(_measured(cases))

@@ -1,18 +1,12 @@
 """Numbers of segmentation against scikit-learn, sets of pixels, and the formulas written out."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
+from tests.helpers.process_group import run_in_group
 from visionkit.metrics.segmentation import SegmentationMetrics
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from group import in_group
 
 
 def _case(classes, seed, *, unseen=0, images=6, size=(23, 17)):
@@ -134,4 +128,4 @@ def test_several_processes_have_the_numbers_of_one(tmp_path, count):
     """Of seven processes, one has seen none of six images."""
     masks, truth = _case(8, seed=6)
     whole = _measured(masks, truth, 8)
-    assert in_group(count, _share, masks, truth, count, folder=tmp_path)[0] == (_scalars(whole), whole.tables())
+    assert run_in_group(count, _share, masks, truth, count, folder=tmp_path)[0] == (_scalars(whole), whole.tables())

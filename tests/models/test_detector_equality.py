@@ -1,16 +1,10 @@
 """Our detectors against torchvision's of the same name: same weights, same images, padded in one batch."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests.helpers.torchvision_detectors import CLASSES, HEADS, images, matched_by, objects, of_torchvision
 from visionkit.models import convert_state_dict, create_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from detectors import CLASSES, HEADS, images, matched_by, objects, of_torchvision
 
 CASES = [pytest.param(name, "resnet18", id=f"{name}-resnet18") for name in HEADS] + [
     pytest.param(name, "resnet50", id=f"{name}-resnet50", marks=pytest.mark.slow) for name in HEADS

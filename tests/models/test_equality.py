@@ -1,18 +1,13 @@
 """Our networks against torchvision's, with torchvision's own weights renamed; see tools/measure_equality.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 import torchvision
 
+from tests.helpers.backbones import torchvision_counterparts
+from tools.measure_equality import counterparts, distances, ours_with_weights_of, randomly_initialised
 from visionkit.errors import UserError
 from visionkit.models import convert_state_dict, create_model
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-from measure_equality import counterparts, distances, ours_with_weights_of, randomly_initialised
 
 SMALLEST_OF_EACH_FAMILY = [
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
@@ -20,7 +15,8 @@ SMALLEST_OF_EACH_FAMILY = [
     "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "squeezenet1_1", "vgg11_bn", "wide_resnet50_2",
 ]  # fmt: skip
 ALL = [
-    name if name in SMALLEST_OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.slow) for name in counterparts()
+    name if name in SMALLEST_OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.slow)
+    for name in torchvision_counterparts()
 ]
 
 
@@ -34,12 +30,14 @@ def test_logits_and_gradients_equal_torchvisions(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_state_dict_goes_to_torchvision_and_back_unchanged(name):
-    ours = create_model("classify", name, num_classes=1000).state_dict()
-    theirs = convert_state_dict(ours, name, source="visionkit", target="torchvision")
+    """On the meta device: names and shapes are compared, and which tensor goes where."""
     options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    counterpart = getattr(torchvision.models, name)(weights=None, **options)
+    with torch.device("meta"):
+        ours = create_model("classify", name, num_classes=1000).state_dict()
+        counterpart = getattr(torchvision.models, name)(weights=None, **options)
+    theirs = convert_state_dict(ours, name, source="visionkit", target="torchvision")
     assert set(theirs) == set(counterpart.state_dict())
-    counterpart.load_state_dict(theirs)
+    counterpart.load_state_dict(theirs, assign=True)
     back = convert_state_dict(theirs, name)
     assert list(back) == list(ours)
     assert all(back[key] is ours[key] for key in ours)

@@ -69,7 +69,7 @@ def test_declared_sizes_and_counts_are_the_modules(name, norm):
     records = spec.trace(backbone, image_size=size)
     features = create_backbone(name)(torch.zeros(1, backbone.in_channels, *size))
     shapes = {level: tuple(x.shape[1:]) for level, x in neck(features).items()}
-    assert shapes == {level: signal.shape for level, signal in spec.levels(records).items()}
+    assert shapes == {level: signal.chw for level, signal in spec.levels(records).items()}
     assert list(shapes) == list(neck.feature_info)
     assert sum(record.parameters for record in records) == sum(p.numel() for p in neck.parameters())
 
@@ -78,7 +78,7 @@ def test_a_level_sees_as_far_as_the_coarsest_stage():
     backbone = read_backbone("resnet18")
     spec = FPNSpec()
     levels = spec.levels(spec.trace(backbone, image_size=(256, 256)))
-    last = backbone.features(256)["layer4"].height.receptive_field
+    last = backbone.feature_shapes(256)["layer4"].height.receptive_field
     assert levels["stride8"].height.receptive_field == last + 2 * 8
     assert levels["stride8"].height.jump == 8
 

@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visionkit.report.plots import (
-    plot_confusion_matrix,
-    plot_curves,
-    plot_images,
-    plot_precision_recall,
-    plot_predictions,
-)
+from visionkit.report.plots.confusion_matrix import plot_confusion_matrix
+from visionkit.report.plots.curves import plot_curves
+from visionkit.report.plots.images import plot_images, plot_predictions
+from visionkit.report.plots.precision_recall import plot_precision_recall
 
 
 def _picture(path):

@@ -1,12 +1,10 @@
 """The step under every task."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch import distributed, nn
 
+from tests.helpers.process_group import run_in_group
 from visionkit.data.collate.classification import BatchReader
 from visionkit.data.dataset import TensorDataset
 from visionkit.data.loader import BatchLoader
@@ -14,10 +12,6 @@ from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.distributed.sync_batch_norm import convert_batch_norm
 from visionkit.tasks.classify import ClassifyTask
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from group import in_group
 
 BATCH = {"images": torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "label": torch.tensor([0, 1])}
 
@@ -106,7 +100,7 @@ def _epochs(rank, world_size):
 @pytest.mark.parametrize("world_size", [2, 3, 6])
 def test_the_gradient_is_the_mean_over_the_global_batch_whatever_part_a_process_has(tmp_path, world_size):
     """Float64 in another order of the sums; the loss weighs parts in float32."""
-    found = in_group(world_size, _epochs, world_size, folder=tmp_path)
+    found = run_in_group(world_size, _epochs, world_size, folder=tmp_path)
     for number, (steps, statistics, loss) in enumerate(_epochs(0, 1)):
         assert found[0][number][2]["loss"] == pytest.approx(loss["loss"], abs=1e-12)
         for theirs, buffers, _ in (epochs[number] for epochs in found):

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from visionkit.tasks.info import TASKS, TaskInfo
+from visionkit.tasks.info import TASKS
 
 
 def test_classification_is_judged_by_validation_accuracy():
@@ -25,7 +26,7 @@ def test_classification_is_judged_by_validation_accuracy():
     ],
 )
 def test_better_follows_the_mode(mode, new, old, better):
-    assert TaskInfo("t", "label", "val/x", mode).better(new, old) is better
+    assert replace(TASKS["classify"], mode=mode).better(new, old) is better
 
 
 def test_tasks_and_settings_are_known_without_torch():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from visionkit.registry import load
 from visionkit.structures.rle import encode_masks, pack_masks
-from visionkit.tasks.create import TASK_CLASSES
 from visionkit.tasks.info import TASKS
 from visionkit.tasks.instance import InstanceTask
 
@@ -58,7 +58,7 @@ def _score(box, **changes):
 def test_instances_are_judged_by_the_validation_map_of_masks():
     info = TASKS["instance"]
     assert (info.name, info.target, info.monitor, info.mode) == ("instance", "instances", "val/map", "max")
-    assert TASK_CLASSES["instance"] is InstanceTask
+    assert load(TASKS["instance"].module) is InstanceTask
 
 
 def test_masks_and_boxes_are_scored_in_pixels_of_the_original_image():

@@ -7,11 +7,10 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.data import VisionDataModule
 from visionkit.data.sources import parse_source
 from visionkit.training.callbacks.interrupt import Interrupted
-
-from .stand_ins import Batches, Fitted, TinyModel
 
 BATCHES = 5  # of 300 images, out of 1,257
 

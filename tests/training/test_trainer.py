@@ -14,14 +14,13 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from tests.helpers.tiny_training import HARDWARE, Batches, Fitted, TinyModel, recipe
 from visionkit.console import Printer
 from visionkit.settings import EarlyStopping
 from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.training.optimizers import make_optimizer
 from visionkit.training.schedules import make_schedule
 from visionkit.training.trainer import seed
-
-from .stand_ins import HARDWARE, Batches, Fitted, TinyModel, recipe
 
 
 class Watch(pl.Callback):

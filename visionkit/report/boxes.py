@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from visionkit.files import write_atomic
-from visionkit.report.sheet import PANEL_SIZE, to_pil_image, write_sheet
+from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_sheet
 from visionkit.report.style import INK, shorten
 from visionkit.structures.rle import RunLengths, decode_mask
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 
 from visionkit.files import write_atomic
 from visionkit.report.boxes import class_colour
-from visionkit.report.sheet import PANEL_SIZE, to_pil_image, write_sheet
+from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_sheet
 
 __all__ = ["mask_colours", "plot_masks", "write_mask", "write_overlay"]
 

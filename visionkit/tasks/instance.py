@@ -1,7 +1,7 @@
 """The task of instance segmentation."""
 
 from visionkit.metrics.base import NoMetrics
-from visionkit.metrics.instances import InstanceMetrics
+from visionkit.metrics.instance import InstanceMetrics
 from visionkit.tasks.detect import DetectTask
 
 __all__ = ["InstanceTask"]

@@ -17,7 +17,7 @@ def test_every_source_is_made_from_its_yaml_file_and_carries_its_name(settings, 
     assert next(iter(values.items())) == ("type", name)
     source = parse_source(values)
     assert source.name == name
-    assert source.gives == GIVES.get(name, {"label"})
+    assert source.targets == GIVES.get(name, {"label"})
 
 
 @pytest.mark.parametrize(("name", "classes", "channels"), [("digits", 10, 1), ("mnist", 10, 1), ("cifar100", 100, 3)])

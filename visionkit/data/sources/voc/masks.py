@@ -23,7 +23,7 @@ from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
 from visionkit.data.sources.masks.source import MaskSource
-from visionkit.data.sources.object_source import BACKGROUND
+from visionkit.data.sources.detection_source import BACKGROUND
 from visionkit.data.sources.voc.layout import image_folder, mask_parent, split_lists
 from visionkit.data.sources.voc.reader import read_list
 from visionkit.errors import UserError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.base import Source, existing_root
-from visionkit.data.sources.object_source import DetectionSource
+from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.data.sources.voc.layout import image_folder, split_lists, xml_folders
 

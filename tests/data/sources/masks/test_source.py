@@ -1,0 +1,472 @@
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from tests.helpers.paths import SHARED_DATA
+from visionkit.data import VisionDataModule
+from visionkit.data.sources import parse_source
+from visionkit.errors import UserError
+
+CAMVID = SHARED_DATA / "camvid"
+SIZE = (6, 9)
+
+
+def values(number: int, among=(0, 1, 2)) -> numpy.ndarray:
+    """A mask, seeded, whose first row holds each of the values."""
+    pixels = numpy.random.RandomState(number).choice(among, SIZE).astype(numpy.uint8)
+    pixels[0, : len(among)] = among
+    return pixels
+
+
+def palette(pixels: numpy.ndarray) -> Image.Image:
+    """An index image in the colours of Pascal VOC's first classes."""
+    image = Image.fromarray(pixels).convert("P")
+    image.putdata(pixels.ravel().tolist())
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + [0] * 756)
+    return image
+
+
+def save(path: Path, image) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (Image.fromarray(image) if isinstance(image, numpy.ndarray) else image).save(path)
+    return path
+
+
+@pytest.fixture
+def make_masks(tmp_path, save_image):
+    """A folder with images and masks; ``splits`` says how many each has, "" stands for no folders of splits."""
+
+    def make(splits=None, *, among=(0, 1, 2), images="images", masks="masks", suffix="", paint=lambda pixels: pixels):
+        root = tmp_path / "scenes"
+        for split, count in (splits or {"train": 4, "val": 2, "test": 2}).items():
+            for index in range(count):
+                name = f"{split}{index}"
+                save_image(root / images / split / f"{name}.jpg", size=SIZE, seed=index)
+                save(root / masks / split / f"{name}{suffix}.png", paint(values(index, among)))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_source(settings):
+    return lambda root, **changes: parse_source(settings("masks", root=str(root), image_size=16, **changes))
+
+
+def masks(source, split="train") -> list[numpy.ndarray]:
+    samples = source.splits(seed=0).samples[split]
+    return [samples.mask(index).numpy() for index in range(len(samples))]
+
+
+def test_masks_are_read_as_they_are_and_paired_with_their_images(make_source, make_masks):
+    source = make_source(make_masks(), classes=["sky", "road", "car"])
+    splits = source.splits(seed=0, strict=True)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 4, "val": 2, "test": 2}
+    assert (splits.saved, splits.notes) == (None, [])
+    samples = splits.samples["train"]
+    for index in range(4):
+        assert Path(samples.name(index)).name == f"train{index}.jpg"
+        assert numpy.array_equal(samples.mask(index), values(index))
+        assert samples.mask(index).dtype == torch.uint8
+    assert source.info().class_names == ("sky", "road", "car")
+
+
+@pytest.mark.parametrize("paint", [palette, lambda v: Image.fromarray(v).convert("RGB"), lambda v: v])
+def test_ids_are_read_from_palette_grey_and_grey_rgb_files_alike(make_source, make_masks, paint):
+    assert numpy.array_equal(masks(make_source(make_masks(paint=paint)))[1], values(1))
+
+
+def test_masks_of_sixteen_bits_are_read_too(make_source, make_masks):
+    root = make_masks(paint=lambda pixels: Image.fromarray(pixels.astype(numpy.uint16) * 400))
+    source = make_source(root)
+    assert source.info().class_names == ("0", "400", "800")
+    assert numpy.array_equal(masks(source)[1], values(1))
+
+
+def test_without_names_the_classes_are_the_ids_in_the_training_masks_gaps_allowed(make_source, make_masks):
+    source = make_source(make_masks(among=(3, 7, 40, 255)))
+    assert source.info().class_names == ("3", "7", "40")
+    for index, mask in enumerate(masks(source)):
+        truth = values(index, (3, 7, 40, 255))
+        for label, value in enumerate((3, 7, 40)):
+            assert numpy.array_equal(mask == label, truth == value)
+        assert numpy.array_equal(mask == 255, truth == 255)
+
+
+def test_ids_that_no_training_mask_has_are_ignored_and_named(make_source, make_masks):
+    root = make_masks()
+    save(root / "masks/val/val1.png", values(1, (0, 2, 9)))
+    source = make_source(root)
+    splits = source.splits(seed=0)
+    assert source.info().num_classes == 3
+    assert splits.notes == ["1 mask(s) with values outside the classes ignored there: masks/val/val1.png (9)"]
+    assert numpy.array_equal(splits.samples["val"].mask(1) == 255, values(1, (0, 2, 9)) == 9)
+
+
+def test_values_outside_the_classes_name_file_and_values_and_end_a_strict_run(make_source, make_masks):
+    source = make_source(make_masks({"train": 2, "val": 1}, among=(0, 1, 2, 5)), classes=["a", "b"])
+    assert source.splits(seed=0).notes[0] == (
+        "3 mask(s) with values outside the classes ignored there: masks/train/train0.png (2, 5), "
+        "masks/train/train1.png (2, 5), masks/val/val0.png (2, 5)"
+    )
+    with pytest.raises(UserError, match=r"outside the classes: masks/train/train0.png \(2, 5\) \(and 2 more\). Mend"):
+        source.check(strict=True)
+
+
+def test_an_ignored_id_counts_as_no_class_and_is_nothing_odd(make_source, make_masks):
+    source = make_source(make_masks(among=(0, 1, 11)), ignore_ids=[11])
+    assert source.splits(seed=0, strict=True).notes == []
+    assert source.info().class_names == ("0", "1")
+    assert numpy.array_equal(masks(source)[0] == 255, values(0, (0, 1, 11)) == 11)
+
+
+def test_null_in_the_place_of_a_name_ignores_the_id(make_source, make_masks):
+    source = make_source(make_masks(), classes=[None, "road", "car"])
+    assert source.splits(seed=0, strict=True).notes == []
+    assert source.info().class_names == ("road", "car")
+    assert numpy.array_equal(masks(source)[0], numpy.where(values(0) == 0, 255, values(0).astype(int) - 1))
+
+
+def test_an_id_that_is_ignored_and_named_is_an_error(make_source, make_masks):
+    with pytest.raises(UserError, match=r"ignore_ids: the id 0 is ignored, but dataset.classes calls it 'sky'"):
+        make_source(make_masks(), classes=["sky", "road", "car"], ignore_ids=[0]).check()
+
+
+@pytest.mark.parametrize("classes", [None, ["ground", "cell"]])
+def test_0_and_255_alone_are_two_classes(make_source, make_masks, classes):
+    source = make_source(make_masks(among=(0, 255)), classes=classes)
+    names = tuple(classes or ("background", "foreground"))
+    assert source.info().class_names == names
+    assert source.splits(seed=0, strict=True).notes == [f"masks hold 0 and 255: read as {names[0]} and {names[1]}"]
+    assert numpy.array_equal(masks(source)[0], values(0, (0, 255)) // 255)
+
+
+def test_0_and_255_under_more_names_say_what_they_look_like(make_source, make_masks):
+    with pytest.raises(UserError, match=r"hold 0 and 255 only, .* 3 classes are given: a, b, c. Expected two. Try:"):
+        make_source(make_masks(among=(0, 255)), classes=["a", "b", "c"]).check()
+
+
+def test_0_and_255_under_a_map_without_255_say_what_they_look_like(make_source, make_masks):
+    root = make_masks(among=(0, 255))
+    with pytest.raises(UserError, match=r"hold 0 and 255 only, .*nothing of 255.* Try: .*={0: ground, 255: object}"):
+        make_source(root, class_map={"0": "ground", "1": "cell"}).check()
+    source = make_source(root, class_map={"0": "ground", "255": "cell"})
+    assert numpy.array_equal(masks(source)[0], values(0, (0, 255)) // 255)
+    assert make_source(root, class_map={"0": "ground", "1": "cell", "255": None}).info().num_classes == 2
+
+
+@pytest.mark.parametrize("changes", [{"classes": ["a", "b"]}, {"class_map": {"0": "a", "1": "b"}}])
+def test_training_masks_without_any_of_the_classes_are_an_error(make_source, make_masks, changes):
+    source = make_source(make_masks(among=(5, 6, 255)), **changes)
+    with pytest.raises(UserError, match=r"nothing to train on: the training masks hold 5, 6, 255, .*Expected 0, 1 in"):
+        source.check()
+
+
+def test_masks_of_ignored_pixels_alone_are_an_error(make_source, make_masks):
+    with pytest.raises(UserError, match=r"found 0 class\(es\) in the training masks, beside ignored pixels"):
+        make_source(make_masks(among=(255,))).check()
+
+
+def test_a_split_without_a_pixel_that_counts_is_an_error_and_in_test_a_note(make_source, make_masks):
+    root = make_masks()
+    for index in range(2):
+        save(root / f"masks/test/test{index}.png", values(index, (7, 255)))
+    notes = make_source(root).splits(seed=0).notes
+    assert "no pixel of any class in the masks of test: all are ignored, and nothing can be scored" in notes
+    for index in range(2):
+        save(root / f"masks/val/val{index}.png", values(index, (7, 255)))
+    with pytest.raises(
+        UserError, match=r"dataset 'masks': no pixel of any class in the 2 mask\(s\) of val in .*scenes'"
+    ):
+        make_source(root).check()
+
+
+def test_a_val_that_is_held_out_without_a_pixel_that_counts_asks_for_another_division(make_source, make_masks):
+    root = make_masks({"": 9})
+    for index in range(1, 9):
+        save(root / f"masks/{index}.png", values(index, (255,)))
+    with pytest.raises(UserError, match=r"no pixel of any class .* Try another division: dataset.split_seed=1"):
+        make_source(root).splits(seed=0)
+
+
+def test_a_map_joins_and_ignores_ids(make_source, make_masks):
+    class_map = {"0": "ground", "1": "thing", "2": "thing", "3": None}
+    source = make_source(make_masks(among=(0, 1, 2, 3)), class_map=class_map)
+    assert source.info().class_names == ("ground", "thing")
+    expected = numpy.array([0, 1, 1, 255])[values(0, (0, 1, 2, 3))]
+    assert numpy.array_equal(masks(source)[0], expected)
+    assert source.splits(seed=0, strict=True).notes == []
+
+
+COLOURS = {"0,0,0": "ground", "#800000": "road", " 0, 128, 0 ": None}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_are_classes_by_the_map_in_rgb_and_palette_files(make_source, make_masks, mode):
+    root = make_masks(paint=lambda pixels: palette(pixels).convert(mode))
+    source = make_source(root, class_map=COLOURS)
+    assert source.info().class_names == ("ground", "road")
+    assert numpy.array_equal(masks(source)[0], numpy.array([0, 1, 255])[values(0)])
+    assert source.splits(seed=0, strict=True).notes == []
+
+
+def test_a_colour_without_a_class_is_named(make_source, make_masks):
+    root = make_masks({"train": 2, "val": 1}, among=(0, 1, 3), paint=lambda pixels: palette(pixels).convert("RGB"))
+    note = make_source(root, class_map=COLOURS).splits(seed=0).notes[0]
+    assert note.startswith(
+        "3 mask(s) with values outside the classes ignored there: masks/train/train0.png ('128,128,0')"
+    )
+
+
+def test_the_order_of_classes_may_be_given_beside_the_map(make_source, make_masks):
+    source = make_source(make_masks(), class_map={"0": "a", "1": "b", "2": "c"}, classes=["c", "b", "a"])
+    assert source.info().class_names == ("c", "b", "a")
+    assert numpy.array_equal(masks(source)[0], 2 - values(0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_map": {"sky": "0"}}, r"class_map: expected ids or colours as keys, all of one kind, found \"sky\""),
+        ({"class_map": {"0": "a", "1,2,3": "b"}}, r"class_map: expected ids or colours as keys, all of one kind"),
+        ({"class_map": {"1,2,300": "b"}}, r"class_map: expected ids or colours as keys.*found \"1,2,300\""),
+        ({"class_map": {"#12345x": "b"}}, r"class_map: expected ids or colours as keys"),
+    ],
+)
+def test_a_map_of_another_form_is_named_at_once(make_source, changes, message):
+    with pytest.raises(UserError, match=message):
+        make_source("nowhere", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_map": {"0": "a", "1": "bb"}, "classes": ["a", "b"]}, r"'bb' is none of dataset.classes \(a, b\)"),
+        (
+            {"class_map": {"0": "a", "1": "b"}, "classes": ["a", "b", "c"]},
+            r"no value means 'c', one of dataset.classes",
+        ),
+        ({"classes": ["a", "b", "a"]}, r"dataset.classes: 'a' is there twice"),
+        ({"ignore_ids": [0, 1]}, r"found 1 class\(es\) in the training masks \(2\), beside ignored pixels"),
+        ({"classes": [str(n) for n in range(256)]}, r"256 classes, but a mask has room for 255 and the ignored"),
+        (
+            {"images": "pictures"},
+            r"dataset.images: there is no folder 'pictures' in '.*scenes'. Expected.*images=images",
+        ),
+        ({"masks": "segs"}, r"dataset.masks: there is no folder 'segs' in '.*scenes'"),
+        (
+            {"masks": {"train": "masks/train"}},
+            r"dataset.images.train: there is no folder '' in '.*scenes'. Expected one",
+        ),
+        ({"mask_suffix": "_m"}, r"none of the 4 images in '.*train' has a mask of its own name .*mask_suffix=_mask"),
+    ],
+)
+def test_what_does_not_go_together_is_an_error(make_source, make_masks, changes, message):
+    with pytest.raises(UserError, match=message):
+        make_source(make_masks(), **changes).check()
+
+
+def test_a_class_that_no_training_mask_has_is_a_note(make_source, make_masks):
+    splits = make_source(make_masks(), classes=["a", "b", "c", "d"]).splits(seed=0, strict=True)
+    assert splits.notes == ["1 class(es) without a pixel in any training mask: d"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "changes"),
+    [
+        (("pictures", "truth"), {"images": "pictures", "masks": "truth"}),
+        (("imgs", "labels"), {}),
+        (("images", "masks"), {"images": {"train": "images/train"}, "masks": {"train": "masks/train"}}),
+    ],
+)
+def test_folders_of_other_names_are_found_or_given(make_source, make_masks, folders, changes):
+    source = make_source(make_masks(images=folders[0], masks=folders[1]), **changes)
+    assert source.splits(seed=0).samples["train"].mask(0).shape == SIZE
+
+
+def test_a_folder_of_images_and_one_of_masks_in_each_split_are_understood(make_source, make_masks, tmp_path):
+    root = make_masks()
+    for kind in ("images", "masks"):
+        for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
+            (tmp_path / "other" / name).mkdir(parents=True, exist_ok=True)
+            (root / kind / split).rename(tmp_path / "other" / name / kind)
+    splits = make_source(tmp_path / "other").splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 4, "val": 2, "test": 2}
+
+
+def test_an_undivided_set_is_divided_and_the_division_saved(make_source, make_masks):
+    source = make_source(make_masks({"": 20}))
+    splits = source.splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 14, "val": 3, "test": 3}
+    again = source.splits(seed=5, saved=splits.saved).samples["val"]
+    for index in range(3):
+        assert again.name(index) == splits.samples["val"].name(index)
+        assert numpy.array_equal(again.mask(index), values(int(Path(again.name(index)).stem)))
+
+
+def test_names_of_masks_may_have_a_suffix(make_source, make_masks):
+    source = make_source(make_masks(suffix="_mask"), mask_suffix="_mask")
+    assert numpy.array_equal(masks(source)[3], values(3))
+
+
+def spoil_sizes(root: Path) -> None:
+    save(root / "masks/train/train2.png", numpy.zeros((9, 6), numpy.uint8))
+
+
+def spoil_colour(root: Path) -> None:
+    save(root / "masks/train/train2.png", palette(values(2)).convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "place"),
+    [
+        (lambda root: (root / "masks/train/train2.png").unlink(), "image(s) without a mask", "images/train/train2.jpg"),
+        (
+            lambda root: (root / "images/train/train2.jpg").unlink(),
+            "mask(s) for a missing image",
+            "masks/train/train2.png",
+        ),
+        (spoil_sizes, "mask(s) of another size than their image", "train2.png is 6x9, images/train/train2.jpg 9x6"),
+        (spoil_colour, "RGB mask(s) where ids are expected", "train2.png (values '0,0,0', '0,128,0', '128,0,0')"),
+        (lambda root: (root / "masks/train/train2.png").write_bytes(b"x"), "that cannot be read", "train2.png"),
+        (lambda root: (root / "images/train/train2.jpg").write_bytes(b"x"), "that cannot be read", "train2.jpg"),
+    ],
+)
+def test_what_is_broken_or_unpaired_is_dropped_counted_and_named(make_source, make_masks, spoil, words, place):
+    root = make_masks()
+    spoil(root)
+    source = make_source(root)
+    splits = source.splits(seed=0)
+    (note,) = splits.notes
+    assert note.startswith("1 ")
+    assert f"{words} dropped: " in note
+    assert place in note
+    assert [Path(splits.samples["train"].name(i)).stem for i in range(3)] == ["train0", "train1", "train3"]
+    with pytest.raises(UserError, match=r"dataset 'masks': .*train2.* Mend or remove it"):
+        source.check(strict=True)
+
+
+def test_an_index_mask_where_colours_are_expected_is_dropped_and_named(make_source, make_masks):
+    root = make_masks(paint=lambda pixels: palette(pixels).convert("RGB"))
+    save(root / "masks/train/train2.png", values(2))
+    (note,) = make_source(root, class_map=COLOURS).splits(seed=0).notes
+    assert note == "1 index mask(s) where colours are expected dropped: masks/train/train2.png (values 0, 1, 2)"
+
+
+@pytest.mark.parametrize(
+    ("paint", "changes", "message"),
+    [
+        (
+            lambda v: palette(v).convert("RGB"),
+            {},
+            r"nothing is left of the 4 images of train: 4 RGB mask\(s\) where ids ",
+        ),
+        (
+            lambda v: palette(v).convert("RGB"),
+            {},
+            r"Say what each colour means: dataset.class_map={'0,0,0': background",
+        ),
+        (
+            lambda v: v,
+            {"class_map": COLOURS},
+            r"4 index mask\(s\) where colours .* Say what each id means: dataset.cla",
+        ),
+        (
+            lambda v: v[:3],
+            {},
+            r"nothing is left of the 4 images of train: 4 mask\(s\) of another size than their image",
+        ),
+    ],
+)
+def test_nothing_left_is_an_error_that_says_why(make_source, make_masks, paint, changes, message):
+    with pytest.raises(UserError, match=message):
+        make_source(make_masks(paint=paint), **changes).check()
+
+
+def test_files_of_one_name_but_for_the_ending_are_told_apart(make_source, make_masks, save_image):
+    root = make_masks()
+    save_image(root / "images/train/train0.png", size=SIZE)
+    assert make_source(root).splits(seed=0).notes == [
+        "1 file(s) named like another but for the ending dropped: images/train/train0.png"
+    ]
+
+
+@pytest.mark.parametrize("what", ["images", "masks"])
+def test_an_empty_folder_is_an_error(make_source, make_masks, what):
+    root = make_masks()
+    for file in (root / what / "val").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match=rf"dataset.{what}: no {what} in '.*val'. Expected image files there"):
+        make_source(root).check()
+
+
+@pytest.mark.parametrize("what", ["images", "masks"])
+def test_a_folder_that_is_missing_is_named(make_source, make_masks, what):
+    root = make_masks()
+    (root / what / "val").rename(root / "elsewhere")
+    with pytest.raises(UserError, match=r"there is a folder '.*/val', but no such folder in .* Expected val in both"):
+        make_source(root).check()
+    (root / what).rename(root / "nowhere")
+    with pytest.raises(
+        UserError, match=rf"dataset.{what}: no folder of {what} in '.*Say where they are: dataset.{what}"
+    ):
+        make_source(root).check()
+
+
+def test_splits_without_train_are_an_error(make_source, make_masks):
+    with pytest.raises(UserError, match=r"images' has val and test, but no train"):
+        make_source(make_masks({"val": 2, "test": 2})).check()
+
+
+def test_checking_needs_no_torch(make_masks):
+    import json
+    import subprocess
+    import sys
+
+    settings = json.dumps({"type": "masks", "root": str(make_masks()), "image_size": 32})
+    code = (
+        "import json, sys; from visionkit.data.sources import parse_source\n"
+        f"parse_source(json.loads({settings!r})).check()\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+
+
+def test_the_pixels_of_each_class_are_counted_in_the_training_masks(make_source, make_masks):
+    source = make_source(make_masks(among=(0, 1, 2, 255)))
+    module = VisionDataModule(source, target="mask", batch_size=2, seed=0)
+    everything = numpy.concatenate([values(index, (0, 1, 2, 255)).ravel() for index in range(4)])
+    assert module.class_counts().tolist() == [int((everything == value).sum()) for value in (0, 1, 2)]
+
+
+def test_camvid_loads_with_eleven_classes_and_no_odd_entry(settings):
+    if not CAMVID.is_dir():
+        pytest.skip("../shared/data/camvid is absent")
+    source = parse_source(settings("camvid", root=str(CAMVID)))
+    splits = source.splits(seed=0, strict=True)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 367, "val": 101, "test": 233}
+    assert splits.notes == []
+    assert source.info().class_names[3::5] == ("road", "car")
+    samples = splits.samples["test"]
+    raw = numpy.array(Image.open(CAMVID / "masks" / "test" / f"{Path(samples.name(7)).stem}.png"))
+    assert numpy.array_equal(samples.mask(7), numpy.where(raw == 11, 255, raw))
+
+
+@pytest.mark.parametrize("augment", [{"horizontal_flip": {}}, {"scale_jitter": {}}, {"random_resized_crop": {}}])
+def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_workers(make_source, make_masks, augment):
+    root, made = make_masks({"train": 9, "val": 4}), []
+    for cache_mb, num_workers in ((64, 0), (0, 0), (0, 2)):
+        source = make_source(root, cache_mb=cache_mb, num_workers=num_workers, augment=augment)
+        module = VisionDataModule(source, target="mask", batch_size=4, seed=0)
+        module.setup("fit")
+        made.append([*module.train_dataloader(), *module.val_dataloader()])
+    assert sum(len(batch["index"]) for batch in made[0]) == 13
+    assert "truth_mask" in made[0][-1]
+    for other in made[1:]:
+        for one, two in zip(made[0], other, strict=True):
+            assert set(one) == set(two)
+            assert all(torch.equal(one[key], two[key]) for key in one)

@@ -1,0 +1,300 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.paths import SHARED_DATA
+from visionkit.data.sources import parse_source
+from visionkit.errors import UserError
+
+BCCD = SHARED_DATA / "bccd"
+
+
+@pytest.fixture
+def make_source(settings):
+    return lambda root, **changes: parse_source(settings("voc", root=str(root), image_size=32, **changes))
+
+
+def sizes(splits) -> dict[str, int]:
+    return {name: len(samples) for name, samples in splits.samples.items()}
+
+
+def stems(samples) -> list[int]:
+    return [int(Path(samples.name(index)).stem) for index in range(len(samples))]
+
+
+def test_the_lists_of_image_sets_are_followed_in_their_order(make_source, make_voc):
+    root = make_voc(8, lists={"train": [5, 1, 2], "val": [0, 3], "test": [7], "trainval": [0, 1, 2, 3, 5]})
+    splits = make_source(root).splits(seed=0)
+    assert {name: stems(samples) for name, samples in splits.samples.items()} == {
+        "train": [5, 1, 2],
+        "val": [0, 3],
+        "test": [7],
+    }
+    assert splits.saved is None
+    assert splits.notes == []
+
+
+def test_pixels_counted_from_one_become_corners_counted_from_zero(make_source, make_voc):
+    root = make_voc(2, lists={"train": [1], "val": [0]})
+    found = make_source(root).splits(seed=0).samples["train"].annotation(0)
+    assert found.boxes.tolist() == [[1, 2, 20, 25], [10, 0, 40, 30]]
+    assert found.boxes.dtype == torch.float32
+    assert found.labels.tolist() == [0, 1]
+    assert found.area.tolist() == [19 * 23, 30 * 30]
+    again = make_source(root, first_pixel=0).splits(seed=0).samples["train"].annotation(0)
+    assert again.boxes.tolist() == [[2, 3, 20, 25], [11, 1, 40, 30]]
+
+
+def test_without_image_sets_the_images_are_divided_and_the_division_saved(make_source, make_voc):
+    source = make_source(make_voc(20))
+    splits = source.splits(seed=0)
+    assert sizes(splits) == {"train": 14, "val": 3, "test": 3}
+    assert splits.notes == ["test held out of all images: 3 of 20", "val held out of all images: 3 of 20"]
+    everything = [name for names in splits.saved.values() for name in names]
+    assert sorted(everything) == [f"JPEGImages/{index:03}.jpg" for index in range(20)]
+    again = source.splits(seed=9, saved=splits.saved)
+    assert [stems(again.samples[s]) for s in ("train", "val", "test")] == [
+        stems(splits.samples[s]) for s in ("train", "val", "test")
+    ]
+    assert source.splits(seed=9).saved != splits.saved
+
+
+def test_each_image_keeps_its_own_objects_when_divided(make_source, make_voc):
+    for samples in make_source(make_voc(20)).splits(seed=3).samples.values():
+        for index, stem in enumerate(stems(samples)):
+            assert samples.annotation(index).labels.tolist() == ([0, 1] if stem % 2 else [0])
+
+
+@pytest.mark.parametrize(("lists", "parts"), [({"trainval": [0, 1, 2, 3, 4, 5], "test": [6, 7]}, (5, 1, 2))])
+def test_train_and_validation_in_one_list_are_divided(make_source, make_voc, lists, parts):
+    splits = make_source(make_voc(8, lists=lists)).splits(seed=0)
+    assert tuple(sizes(splits).values()) == parts
+    assert set(splits.saved) == {"train", "val"}
+
+
+@pytest.mark.parametrize("folders", [("xml", "images"), ("labels/all", "labels/images"), ("mixed", "mixed")])
+def test_folders_of_other_names_are_found(make_source, make_voc, folders):
+    root = make_voc(4, annotations=folders[0], images=folders[1])
+    assert sum(sizes(make_source(root).splits(seed=0)).values()) == 4
+
+
+def test_folders_may_be_given(make_source, make_voc):
+    root = make_voc(4, annotations="a/marks", images="b/pictures")
+    with pytest.raises(
+        UserError, match=r"no images beside '.*a/marks'. Expected them in a/JPEGImages.*dataset.images="
+    ):
+        make_source(root).check()
+    assert make_source(root, annotations="a/marks", images="b/pictures").check() is None
+
+
+def test_folders_of_splits_with_images_and_xml_files_are_understood(make_source, save_image, write_xml, tmp_path):
+    for number, split in enumerate(("train", "valid", "test")):
+        save_image(tmp_path / split / f"{number}.jpg", size=(30, 40))
+        write_xml(tmp_path / split / f"{number}.xml", [("cat", (2, 3, 20, 25))])
+    splits = make_source(tmp_path).splits(seed=0)
+    assert sizes(splits) == {"train": 1, "val": 1, "test": 1}
+    assert stems(splits.samples["val"]) == [1]
+
+
+def test_class_names_come_from_the_files_unless_given(make_source, make_voc):
+    root = make_voc(4)
+    assert make_source(root).info().class_names == ("cat", "dog")
+    source = make_source(root, classes=["dog", "cat", "cow"])
+    assert source.info().class_names == ("dog", "cat", "cow")
+    objects = source.splits(seed=0).samples["train"].annotations.objects
+    assert set(objects.labels.tolist()) == {0, 1}
+    assert source.info().category_ids is None
+
+
+def test_objects_of_other_classes_than_given_are_dropped_and_named(make_source, make_voc):
+    source = make_source(make_voc(4), classes=["cat", "dogs"])
+    note = source.splits(seed=0).notes[0]
+    assert note.startswith(
+        "2 object(s) of a class that dataset.classes does not list dropped: Annotations/001.xml object 2 is a 'dog'"
+    )
+    assert "Did you mean 'dogs'?" in note
+    with pytest.raises(UserError, match=r"does not list: .*/001.xml object 2 is a 'dog'.* strict=false it is dropped"):
+        source.check(strict=True)
+
+
+def test_difficult_objects_are_ordinary_or_ignored(make_source, make_voc, write_xml):
+    root = make_voc(4)
+    write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 20, 25))], extra="<difficult>1</difficult>")
+    crowds = [
+        int(
+            sum(
+                s.annotations.objects.crowd.sum()
+                for s in make_source(root, difficult=d).splits(seed=0).samples.values()
+            )
+        )
+        for d in ("keep", "ignore")
+    ]
+    assert crowds == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("box", "words", "remains"),
+    [
+        ((9, 9, 9, 20), "1 box(es) of no width or height dropped", None),
+        ((20, 9, 5, 20), "1 box(es) of no width or height dropped", None),
+        ((50, 5, 60, 20), "1 box(es) outside the image dropped", None),
+        ((31, 5, 60, 20), "1 box(es) that reach out of the image clipped", [30, 4, 40, 20]),
+        ((-9, 5, 20, 20), "1 box(es) that reach out of the image clipped", [0, 4, 20, 20]),
+        (("nan", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
+        (("inf", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
+        (("x", 5, 20, 20), "1 box(es) whose coordinates are no numbers dropped", None),
+        ((31, 5, 41, 20), None, [30, 4, 40, 20]),
+    ],
+)
+def test_odd_boxes_are_mended_or_dropped_counted_and_named(make_source, make_voc, write_xml, box, words, remains):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 20, 25)), ("dog", box)])
+    source = make_source(root)
+    splits = source.splits(seed=0)
+    assert splits.notes == ([f"{words}: Annotations/000.xml object 2"] if words else [])
+    found = splits.samples["train"].annotation(0)
+    assert found.boxes[1:].tolist() == ([remains] if remains else [])
+    assert bool(found.boxes.isfinite().all())
+    if words:
+        with pytest.raises(UserError, match=r"dataset 'voc': box\(es\) .*/000.xml object 2. Mend or remove it"):
+            source.splits(seed=0, strict=True)
+
+
+def test_an_image_without_objects_is_kept_as_background(make_source, make_voc, write_xml):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    write_xml(root / "Annotations" / "000.xml", [])
+    samples = make_source(root).splits(seed=0).samples["train"]
+    assert len(samples) == 2
+    assert samples.annotation(0).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            lambda root: (root / "Annotations/002.xml").write_text("<annotation>"),
+            r"XML file\(s\) that cannot be parsed",
+        ),
+        (lambda root: (root / "JPEGImages/002.jpg").unlink(), r"annotation\(s\) for a missing image"),
+        (lambda root: (root / "Annotations/002.xml").unlink(), r"image\(s\) without an XML file"),
+    ],
+)
+def test_what_is_broken_or_unpaired_is_dropped_counted_and_named(make_source, make_voc, spoil, words):
+    root = make_voc(9)
+    spoil(root)
+    source = make_source(root)
+    splits = source.splits(seed=0)
+    assert sum(sizes(splits).values()) == 8
+    assert [note for note in splits.notes if note.startswith("1 ") and "002." in note and "dropped" in note]
+    with pytest.raises(UserError, match=rf"dataset 'voc': {words}: .*002"):
+        source.check(strict=True)
+
+
+def test_an_object_without_a_name_is_dropped_and_makes_no_class(make_source, make_voc, write_xml):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 20, 25)), (" ", (2, 3, 20, 25))])
+    source = make_source(root)
+    assert source.info().class_names == ("cat", "dog")
+    splits = source.splits(seed=0)
+    assert splits.notes == ["1 object(s) without a name dropped: Annotations/000.xml object 2"]
+    assert len(splits.samples["train"].annotation(0)) == 1
+
+
+def test_an_image_that_its_xml_file_calls_by_another_name_is_not_missed(make_source, make_voc):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    (root / "JPEGImages" / "000.jpg").rename(root / "JPEGImages" / "other.jpg")
+    file = root / "Annotations" / "000.xml"
+    file.write_text(re.sub("<filename>.*</filename>", "<filename>other.jpg</filename>", file.read_text()))
+    splits = make_source(root).splits(seed=0)
+    assert (sizes(splits), splits.notes) == ({"train": 2, "val": 1}, [])
+
+
+def test_many_findings_of_a_kind_are_one_note_with_the_first_names(make_source, make_voc, write_xml):
+    root = make_voc(20)
+    for index in range(15):
+        write_xml(root / "Annotations" / f"{index:03}.xml", [("cat", (5, 5, 5, 5))])
+    (note, *_) = make_source(root).splits(seed=0).notes
+    assert note.startswith("15 box(es) of no width or height dropped: Annotations/000.xml object 1, Annotations")
+    assert note.endswith("009.xml object 1 and 5 more")
+
+
+def test_a_set_without_any_object_is_an_error_that_says_what_was_lost(make_source, make_voc, write_xml):
+    root = make_voc(4)
+    for index in range(4):
+        write_xml(root / "Annotations" / f"{index:03}.xml", [("cat", (5, 5, 5, 5))])
+    with pytest.raises(UserError, match=r"no annotation at all: no object .* 4 images .*4 box\(es\) of no width"):
+        make_source(root).check()
+
+
+def test_no_xml_file_at_all_is_an_error(make_source, make_tree):
+    with pytest.raises(UserError, match=r"no annotation at all: no XML file in '.*' or its folders. Expected Annot"):
+        make_source(make_tree({"JPEGImages": 2})).check()
+
+
+def test_an_image_in_two_lists_is_an_error(make_source, make_voc):
+    root = make_voc(4, lists={"train": [0, 1], "val": [1, 2]})
+    with pytest.raises(UserError, match=r"'JPEGImages/001.jpg' is listed for train and for val, but splits must not"):
+        make_source(root).check()
+
+
+def test_lists_without_train_are_an_error(make_source, make_voc):
+    with pytest.raises(UserError, match=r"Main' has val.txt but no train.txt. Expected"):
+        make_source(make_voc(4, lists={"val": [1, 2]})).check()
+
+
+def test_too_few_images_to_divide_are_an_error(make_source, make_voc):
+    with pytest.raises(UserError, match=r"has 2 image\(s\), too few to divide in train and test and val. Expected at"):
+        make_source(make_voc(2)).check()
+
+
+@pytest.mark.parametrize("key", ["annotations", "images"])
+def test_a_given_folder_that_is_missing_is_named(make_source, make_voc, key):
+    with pytest.raises(
+        UserError, match=rf"dataset.{key}: there is no folder 'nowhere' in '.*voc'. Expected the folder"
+    ):
+        make_source(make_voc(3), **{key: "nowhere"}).check()
+
+
+def test_a_given_folder_without_xml_files_is_named(make_source, make_voc):
+    with pytest.raises(UserError, match=r"dataset.annotations: the folder '.*JPEGImages' holds no XML file"):
+        make_source(make_voc(3), annotations="JPEGImages").check()
+
+
+def test_several_folders_of_xml_files_ask_for_one(make_source, make_voc):
+    root = make_voc(3, annotations="a/Annotations", images="a/JPEGImages")
+    make_voc(3, annotations="b/Annotations", images="b/JPEGImages")
+    with pytest.raises(
+        UserError, match=r"several folders .* hold XML files: a/Annotations, b/Annotations.*Try: dataset.an"
+    ):
+        make_source(root).check()
+
+
+def test_a_list_that_cannot_be_read_is_named(make_source, make_voc):
+    root = make_voc(3, lists={"train": [0], "val": [1]})
+    (root / "ImageSets/Main/val.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"val.txt' cannot be read: .*Expected an image's name per line"):
+        make_source(root).check()
+
+
+def test_a_file_of_another_size_than_its_annotation_says_is_no_sample(make_source, make_voc, save_image):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    save_image(root / "JPEGImages" / "001.jpg", size=(60, 80))
+    samples = make_source(root).splits(seed=0).samples["train"]
+    with pytest.raises(UserError, match=r"001.jpg' is 80x60, but its annotation was made for 40x30"):
+        samples.image(1)
+
+
+def test_bccd_loads_with_its_odd_entries(make_source):
+    if not BCCD.is_dir():
+        pytest.skip("../shared/data/bccd is absent")
+    source = make_source(BCCD)
+    splits = source.splits(seed=0)
+    assert sizes(splits) == {"train": 205, "val": 87, "test": 72}
+    assert source.info().class_names == ("Platelets", "RBC", "WBC")
+    (note,) = splits.notes
+    assert note.startswith("2 box(es) of no width or height dropped: Annotations/BloodImage_00338.xml object 13, ")
+    # the numbers of objects that the XML files hold, by grep
+    counts = sum(torch.bincount(s.annotations.objects.labels, minlength=3) for s in splits.samples.values())
+    assert counts.tolist() == [361, 4155 - 2, 372]

@@ -1,0 +1,166 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.process_group import run_in_group
+from visionkit.data.augment.image import Augment
+from visionkit.data.collate.classification import BatchReader
+from visionkit.data.dataset import FileDataset, TensorDataset
+from visionkit.data.loader import BatchLoader
+from visionkit.data.sampler import BatchSampler
+from visionkit.data.transforms import InputTransform
+from visionkit.errors import UserError
+
+
+@pytest.fixture
+def samples() -> TensorDataset:
+    images = torch.randint(0, 256, (21, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return TensorDataset(images, torch.arange(21) % 3, torch.arange(21), prefix="train")
+
+
+@pytest.fixture
+def files(tmp_path: Path, save_image) -> FileDataset:
+    for index in range(6):
+        save_image(tmp_path / f"{index}.png", size=(6 + index, 7), seed=index)
+    return FileDataset(tmp_path, [f"{index}.png" for index in range(6)], torch.arange(6), in_channels=3)
+
+
+def test_a_process_without_a_sample_has_a_batch_that_counts_nothing(samples):
+    order = BatchSampler(2, 1, training=False, seed=0, rank=2, world_size=3)
+    (batch,) = BatchLoader(BatchReader(samples, InputTransform((8, 8), "pad")), order, split="val")
+    assert batch["index"].tolist() == []
+    assert batch["images"].shape == (2, 1, 8, 8)
+    assert batch["label"].shape == (2,)
+
+
+def test_parts_of_training_batches_have_the_weight_of_their_samples(samples):
+    reader = BatchReader(samples, InputTransform((6, 6)))
+
+    def weights(**place):
+        loader = BatchLoader(reader, BatchSampler(21, 6, training=True, seed=0, **place), split="train")
+        return [batch["weight"].item() if "weight" in batch else None for batch in loader]
+
+    assert weights() == [None] * 4
+    shares = [weights(rank=rank, world_size=3) for rank in range(3)]
+    assert [sum(weights) for weights in zip(*shares, strict=True)] == [3.0] * 4
+    assert [share[-1] for share in shares] == [3.0, 0.0, 0.0]  # the last batch has three samples
+
+
+def _epoch(rank, files, training):
+    order = BatchSampler(len(files), 4, training=training, seed=0, rank=rank, world_size=2)
+    reader = BatchReader(files, InputTransform((5, 5)))
+    try:
+        found = [
+            (batch["index"].tolist(), len(batch["images"]), batch["weight"].item() if training else None)
+            for batch in BatchLoader(reader, order, split="val")
+        ]
+    except UserError as error:
+        return str(error)
+    return found, reader.unreadable.tolist()
+
+
+def _break(files, indices):
+    for index in indices:
+        Path(files.name(index)).write_bytes(b"broken")
+
+
+def test_files_that_one_process_alone_cannot_read_leave_the_others_in_step_and_become_known_to_all(files, tmp_path):
+    _break(files, (1, 3, 5))
+    shares = run_in_group(2, _epoch, files, False, folder=tmp_path)
+    assert shares == [
+        ([([0, 2], 2, None), ([4], 1, None)], [0, 1, 0, 1, 0, 1]),
+        ([([], 2, None), ([], 2, None)], [0, 1, 0, 1, 0, 1]),
+    ]
+
+
+def test_unreadable_files_change_the_weights_so_that_the_mean_is_that_of_what_was_read(files, tmp_path):
+    plan = [batch.tolist() for batch, _ in BatchSampler(6, 4, training=True, seed=0)]
+    broken = plan[0][1::2] + plan[1][:1]  # all of the second process's first batch; the last batch keeps one image
+    _break(files, broken)
+    (first, marks), (second, others) = run_in_group(2, _epoch, files, True, folder=tmp_path)
+    assert marks == others == [int(index in broken) for index in range(6)]
+    assert first == [(plan[0][0::2], 2, 2.0), ([], 2, 0.0)]
+    assert second == [([], 2, 0.0), ([], 2, 0.0)]
+
+
+def test_a_split_that_no_process_can_read_is_an_error_in_all(files, tmp_path):
+    _break(files, range(6))
+    said = run_in_group(2, _epoch, files, False, folder=tmp_path)
+    assert said[0] == said[1]
+    assert said[0].startswith("none of the 6 images of the val split can be read")
+
+
+def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
+    reader = BatchReader(samples, InputTransform((8, 8), "pad"))
+    batch = next(iter(BatchLoader(reader, BatchSampler(21, 4, training=False, seed=0), split="val")))
+    assert batch["images"].shape == (4, 1, 8, 8)
+    assert batch["images"].dtype == torch.uint8
+    assert torch.equal(batch["images"][:, :, 1:7, 1:7], samples.images[:4])
+    assert batch["label"].tolist() == [0, 1, 2, 0]
+    assert batch["index"].tolist() == [0, 1, 2, 3]
+    assert batch["label"].dtype == batch["index"].dtype == torch.int64
+
+
+def test_workers_make_the_same_batches_as_this_process(samples):
+    augment = Augment({"affine": {"degrees": 20}, "color_jitter": {"brightness": 0.5}}, (6, 6))
+    reader = BatchReader(samples, InputTransform((6, 6)), augment=augment)
+    here, there = (
+        BatchLoader(reader, BatchSampler(21, 4, training=True, seed=0), num_workers=workers, split="train")
+        for workers in (0, 2)
+    )
+    for _ in range(2):
+        for one, other in zip(here, there, strict=True):
+            assert all(torch.equal(one[key], other[key]) for key in ("images", "label", "index"))
+
+
+def test_files_are_preprocessed_one_by_one(files):
+    transform = InputTransform((5, 5))
+    batches = list(BatchLoader(BatchReader(files, transform), BatchSampler(6, 4, training=False, seed=0), split="val"))
+    assert [len(batch["label"]) for batch in batches] == [4, 2]
+    assert torch.equal(batches[1]["images"][1], transform(files.image(5)))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_unreadable_files_are_left_out_and_marked(files, num_workers):
+    for index in (0, 1, 4):
+        Path(files.name(index)).write_bytes(b"broken")
+    reader = BatchReader(files, InputTransform((5, 5)))
+    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    assert [batch["index"].tolist() for batch in loader] == [[2, 3], [5]]
+    assert reader.unreadable.tolist() == [1, 1, 0, 0, 1, 0]
+
+
+def test_what_is_left_of_a_training_batch_is_no_batch_of_one(files):
+    Path(files.name(3)).write_bytes(b"broken")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=True, seed=0), split="train"
+    )
+    assert [len(batch["index"]) for batch in loader] == [2, 2]
+
+
+def test_batches_of_one_that_were_asked_for_are_kept_beside_unreadable_files(files):
+    Path(files.name(3)).write_bytes(b"broken")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 1, training=True, seed=0), split="train"
+    )
+    assert sorted(batch["index"].item() for batch in loader) == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_unreadable_file_is_an_error_when_strict(files, num_workers):
+    Path(files.name(3)).write_bytes(b"broken")
+    reader = BatchReader(files, InputTransform((5, 5)), strict=True)
+    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    with pytest.raises(UserError, match=r"^image '.*3.png' cannot be read.*strict=false$"):
+        list(loader)
+
+
+def test_a_split_without_any_readable_file_is_an_error(files):
+    for index in range(6):
+        Path(files.name(index)).write_bytes(b"broken")
+    loader = BatchLoader(
+        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=False, seed=0), split="val"
+    )
+    with pytest.raises(UserError, match=r"none of the 6 images of the val split can be read, the first .*0.png"):
+        list(loader)

@@ -1,0 +1,30 @@
+"""The shipped backbones, each read once per process: several files choose their cases by what is in them."""
+
+from functools import cache
+
+import pytest
+
+from visionkit.backbones import BackboneSpec, list_backbones, read_backbone
+
+SMALLEST_OF_EACH_FAMILY = [
+    "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
+    "efficientnet_v2_s", "googlenet", "inception_v3", "lenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
+    "plain20", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet20", "resnext50_32x4d", "shufflenet_v2_x0_5",
+    "squeezenet1_0", "squeezenet1_1", "vgg11", "wide_resnet50_2",
+]  # fmt: skip
+
+
+@cache
+def shipped_spec(name: str) -> BackboneSpec:
+    """The specification in the file of a shipped backbone."""
+    return read_backbone(name)
+
+
+def torchvision_counterparts() -> list[str]:
+    """The backbones that torchvision has too."""
+    return [name for name in list_backbones() if shipped_spec(name).torchvision]
+
+
+def slow_unless_smallest(name: str, *others: object) -> object:
+    """A case of a parametrised test that is slow unless its backbone is the smallest of a family."""
+    return pytest.param(name, *others, marks=[] if name in SMALLEST_OF_EACH_FAMILY else pytest.mark.slow)

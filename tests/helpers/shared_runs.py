@@ -1,0 +1,59 @@
+"""Trained runs that many tests only look at, made once for all workers of a test session."""
+
+import os
+import shutil
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.helpers.pictures import blank_pictures
+
+
+class SharedRuns:
+    """Folders below the temporary root of the session, one per name.
+
+    Attributes:
+        root: A folder that all workers of the session see.
+    """
+
+    def __init__(self, root):
+        self.root = Path(root)
+
+    def make(self, name, create):
+        """The folder of this name, filled by ``create(folder)`` unless a worker has done so; for reading only.
+
+        A second worker that asks meanwhile waits. The folder is alone in its parent, which is the working directory
+        while it is filled.
+        """
+        folder = self.root / name / "run"
+        marks = self.root / "marks"
+        marks.mkdir(parents=True, exist_ok=True)
+        with FileLock(marks / f"{name}.lock"):
+            if not (marks / name).exists():
+                shutil.rmtree(folder.parent, ignore_errors=True)
+                folder.parent.mkdir()
+                before = os.getcwd()
+                os.chdir(folder.parent)
+                try:
+                    create(folder)
+                finally:
+                    os.chdir(before)
+                (marks / name).touch()
+        return folder
+
+    def train(self, name, *overrides, code=0):
+        """The folder of a finished run, sweep or search with these overrides, for which a name always stands.
+
+        Args:
+            name: Of the folder.
+            overrides: Words of the command line.
+            code: What the command line exits with.
+        """
+
+        def create(folder):
+            from visionkit.cli.main import main
+
+            with blank_pictures(False):
+                assert main([*overrides, f"run_dir={folder}"]) == code
+
+        return self.make(name, create)

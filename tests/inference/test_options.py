@@ -1,0 +1,57 @@
+"""What may be typed behind ``predict``, and what is said of the rest."""
+
+import pytest
+
+from visionkit.errors import UserError
+from visionkit.inference.options import PredictOptions
+
+
+def test_what_is_not_typed_is_left_to_the_task():
+    assert PredictOptions.read({"split": "val"}) == PredictOptions(min_score=None, window=None, overlap=None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "window"), [(512, (512, 512)), ([300, 400], (300, 400)), ("auto", "auto"), (None, None)]
+)
+def test_a_window_is_a_side_two_sides_or_that_of_the_run(typed, window):
+    assert PredictOptions.read({"window": typed}).window == window
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [(0, "'0'"), (-3, "'-3'"), (1.5, "'1.5'"), ("big", "'big'"), ([1, 2, 3], "'[1, 2, 3]'"),
+                         (True, "'true'"), ([4, 0], "'[4, 0]'")]
+)  # fmt: skip
+def test_a_window_that_is_none_says_what_to_type(typed, shown):
+    with pytest.raises(UserError) as error:
+        PredictOptions.read({"window": typed})
+    assert str(error.value) == (
+        f"window: expected a number of pixels, [height, width] or auto, found {shown}. "
+        "Try: window=512, or window=auto for the size that the run was trained at"
+    )
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.95, "half", True])
+def test_an_overlap_out_of_range_says_what_to_type(value):
+    with pytest.raises(UserError, match=r"overlap: expected a number from 0 to 0\.9, found '.*'\. Try: overlap=0\.25"):
+        PredictOptions.read({"overlap": value, "window": 512})
+
+
+def test_an_overlap_without_windows_says_what_is_missing():
+    message = r"overlap: found 0\.5, but there are no windows .* Try: window=512 overlap=0\.5"
+    with pytest.raises(UserError, match=message):
+        PredictOptions.read({"overlap": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"min_score": 0.5}, "min_score: found 0.5, but this run sleeps. min_score is for runs that find objects"),
+        ({"window": "auto"}, "window: found auto, but this run sleeps. window is for runs of task=segment. Leave it"),
+        ({"window": (8, 9)}, "window: found [8, 9], but this run sleeps."),
+    ],
+)
+def test_an_option_of_another_task_is_refused(options, said):
+    with pytest.raises(UserError) as error:
+        PredictOptions(**options).allow("overlap", reason="this run sleeps.")
+    assert str(error.value).startswith(said)
+    PredictOptions(**options).allow(*options, reason="this run sleeps.")

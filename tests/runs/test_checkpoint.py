@@ -1,0 +1,111 @@
+"""Weights out of a run and back into a model."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from tests.helpers.tiny_training import Fitted, TinyModel
+from visionkit.errors import UserError
+from visionkit.runs.checkpoint import (
+    export_best,
+    load_best,
+    load_weights,
+    model_arguments,
+    read_data_info,
+    save_weights,
+)
+from visionkit.runs.folder import RunFolder
+
+DATA = {
+    "class_names": ["a", "b"], "in_channels": 1, "image_size": [8, 9], "mean": [0.5], "std": [0.2],
+    "class_weights": None,
+}  # fmt: skip
+PLAIN = {
+    "task": {"name": "classify"}, "backbone": {"name": "x", "weights": "w.pth"}, "head": {"type": "auto"},
+    "weights": "whole.pth",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return Fitted(tmp_path_factory.mktemp("run")).fit()
+
+
+def test_the_best_weights_are_exported_under_the_models_own_names(run):
+    assert export_best(run.folder)
+    exported = load_file(run.folder.weights_file)
+    saved = torch.load(run.folder.best_checkpoint, weights_only=True)["state_dict"]
+    assert set(exported) == {"linear.weight", "linear.bias"}
+    assert torch.equal(exported["linear.weight"], saved["model.linear.weight"])
+
+
+def test_best_and_exported_weights_make_the_same_model(run):
+    export_best(run.folder)
+    first, second = TinyModel(), TinyModel()
+    assert load_best(first, run.folder) == run.recorder.best_epoch
+    load_weights(second, run.folder)
+    images = torch.arange(36, dtype=torch.uint8).view(1, 1, 6, 6)
+    assert torch.equal(first(images)["logits"], second(images)["logits"])
+
+
+def test_a_run_without_an_epoch_has_nothing_to_export(tmp_path):
+    folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
+    assert not export_best(folder)
+    with pytest.raises(UserError, match=r"has neither model.safetensors nor checkpoints/best.ckpt.*resume=true"):
+        load_weights(TinyModel(), folder)
+
+
+def test_weights_in_channels_last_layout_are_written_plainly(tmp_path):
+    conv = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+    save_weights(conv.state_dict(), tmp_path / "m.safetensors")
+    assert torch.equal(load_file(tmp_path / "m.safetensors")["weight"], conv.weight)
+
+
+def test_weights_of_another_model_are_refused(run):
+    export_best(run.folder)
+    with pytest.raises(UserError, match=r"do not fit its config.yaml.*size mismatch"):
+        load_weights(nn.ModuleDict({"linear": nn.Linear(5, 3)}), run.folder)
+
+
+def test_a_broken_weights_file_is_named(tmp_path):
+    folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
+    folder.weights_file.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"model.safetensors' is no readable safetensors file"):
+        load_weights(TinyModel(), folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "has no data.json"),
+        ("{", "is no JSON document"),
+        ("[]", "holds no mapping"),
+        ("{}", "lacks class_names, in_channels, image_size, mean, std"),
+        ('{"mean": [0]}', "lacks class_names"),
+    ],
+)
+def test_facts_of_the_data_that_cannot_be_read_are_named(tmp_path, text, words):
+    folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
+    if text is not None:
+        folder.data_file.write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_data_info(folder)
+
+
+def test_a_model_is_sized_from_the_facts_of_its_data():
+    arguments = model_arguments(PLAIN, DATA)
+    assert (arguments["num_classes"], arguments["in_channels"], arguments["image_size"]) == (2, 1, (8, 9))
+    assert (arguments["mean"], arguments["std"]) == ((0.5,), (0.2,))
+
+
+def test_a_model_made_again_needs_none_of_the_weights_it_started_from():
+    arguments = model_arguments(PLAIN, DATA)
+    assert arguments.get("weights") is None
+    assert "weights" not in arguments["backbone"]
+
+
+def test_counted_class_weights_take_the_place_of_the_word():
+    plain = {**PLAIN, "head": {"type": "auto", "class_weights": "balanced"}}
+    assert model_arguments(plain, {**DATA, "class_weights": [1.0, 3.0]})["head"]["class_weights"] == [1.0, 3.0]
+    assert plain["head"]["class_weights"] == "balanced"

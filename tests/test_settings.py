@@ -1,0 +1,100 @@
+"""The groups recipe, hardware, logger and debug, and their error messages."""
+
+import importlib.util
+
+import pytest
+import yaml
+
+from tests.helpers.paths import CONF
+from visionkit.errors import UserError
+from visionkit.settings import Adam, AdamW, Debug, Hardware, Logger, Recipe, Sgd
+
+
+def _read(group, name):
+    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _with(values, dotted, value):
+    *path, last = dotted.split(".")
+    inner = values
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    return values
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", Sgd), ("adam", Adam), ("adamw", AdamW)])
+def test_every_recipe_file_is_a_recipe(name, kind):
+    recipe = Recipe.from_config(_read("recipe", name))
+    assert type(recipe.optimizer) is kind
+    assert (recipe.epochs, recipe.batch_size) == (20, 64)
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "gpu", "multi_gpu"])
+def test_every_hardware_file_is_read(name):
+    expected = {"auto": ("auto", 1), "cpu": ("cpu", 1), "gpu": ("gpu", 1), "multi_gpu": ("gpu", "auto")}
+    hardware = Hardware.from_config(_read("hardware", name))
+    assert (hardware.accelerator, hardware.devices) == expected[name]
+
+
+def test_debug_files_are_read():
+    assert Debug.from_config(_read("debug", "none")) == Debug(limit_batches=None, epochs=None)
+    assert Debug.from_config(_read("debug", "fast")) == Debug(limit_batches=4, epochs=1)
+
+
+def test_precision_may_be_typed_as_a_number():
+    assert Hardware.from_config({**_read("hardware", "auto"), "precision": 16}).precision == "16"
+
+
+@pytest.mark.parametrize("kind", ["constant", "cosine", "step", "one_cycle"])
+def test_the_kind_of_schedule_alone_can_be_changed(kind):
+    values = _with(_read("recipe", "sgd"), "schedule.type", kind)
+    assert Recipe.from_config(values).schedule.type == kind
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("epochz", 3, "recipe: unknown key 'epochz'. Did you mean 'epochs'?"),
+        ("epochs", "many", "recipe.epochs: expected a"),
+        ("epochs", 0, "recipe.epochs: expected a number greater than 0, found 0"),
+        ("lr", -1.0, "recipe.lr: expected a number greater than 0, found -1.0"),
+        ("schedule.type", "cosin", "recipe.schedule.type: expected 'constant', 'cosine', 'step' or 'one_cycle'"),
+        ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number less than or equal to 1"),
+        ("optimizer.type", "sdg", "Did you mean 'sgd'?"),
+        ("optimizer.momentum", 1.5, "recipe.optimizer.momentum: expected a number less than 1, found 1.5"),
+        ("optimizer.type", "adam", "The whole set of adam: recipe=adam"),
+        ("optimizer.momentum", 0, "recipe.optimizer.nesterov: found true with momentum 0"),
+        ("early_stopping", {"patience": 0}, "patience: expected a number greater than 0"),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_named(key, value, words):
+    with pytest.raises(UserError) as error:
+        Recipe.from_config(_with(_read("recipe", "sgd"), key, value))
+    assert words in str(error.value)
+
+
+def test_a_recipe_without_an_optimizer_says_so():
+    values = _read("recipe", "sgd")
+    del values["optimizer"]
+    with pytest.raises(UserError, match=r"recipe\.optimizer: this key is required"):
+        Recipe.from_config(values)
+
+
+def test_an_unknown_accelerator_is_named():
+    with pytest.raises(
+        UserError, match=r"hardware\.accelerator: expected 'auto', 'cpu', 'gpu' or 'mps', found \"tpu\""
+    ):
+        Hardware.from_config({**_read("hardware", "auto"), "accelerator": "tpu"})
+
+
+def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install tensorboard, or logger=none"):
+        Logger.from_config(_read("logger", "tensorboard"))
+    assert Logger.from_config(_read("logger", "none")).type == "none"
+
+
+def test_a_negative_limit_is_refused():
+    with pytest.raises(UserError, match=r"debug\.limit_batches: expected a number greater than 0, found -1"):
+        Debug.from_config({"limit_batches": -1, "epochs": None})
