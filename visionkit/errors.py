@@ -2,18 +2,18 @@
 
 import difflib
 from collections.abc import Iterable
-from enum import IntEnum
+from typing import Final
 
 __all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean"]
 
 
-class ExitCode(IntEnum):
+class ExitCode:
     """Exit codes of the command line."""
 
-    DONE = 0
-    INTERNAL_ERROR = 1
-    USER_ERROR = 2
-    INTERRUPTED = 130
+    DONE: Final = 0
+    INTERNAL_ERROR: Final = 1
+    USER_ERROR: Final = 2
+    INTERRUPTED: Final = 130
 
 
 class UserError(Exception):

@@ -127,7 +127,7 @@ def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(name
         assert list(features) == list(backbone.feature_info)
         for stage, feature in features.items():
             info = backbone.feature_info[stage]
-            assert tuple(feature.shape[1:]) == declared[stage].shape
+            assert tuple(feature.shape[1:]) == declared[stage].chw
             assert feature.shape[1] == info.channels
     near, far = (backbone.spec.feature_shapes((256 + k * 32 * 4, 256)) for k in (0, 1))
     for stage, info in backbone.feature_info.items():
@@ -247,7 +247,7 @@ def test_any_number_of_image_channels_is_taken(name):
         with torch.device("meta"):
             backbone = create_backbone(name, in_channels=channels).eval()
         last = backbone.forward_features(torch.zeros(1, channels, size, size, device="meta"))
-        assert tuple(last.shape[1:]) == list(backbone.spec.feature_shapes(size).values())[-1].shape
+        assert tuple(last.shape[1:]) == list(backbone.spec.feature_shapes(size).values())[-1].chw
 
 
 TRAVELLERS = [

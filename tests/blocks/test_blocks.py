@@ -94,7 +94,7 @@ def test_declared_shape_and_parameters_equal_the_executed_ones(values, size):
     module, built = build(tree, image)
     record = trace(tree, image)
     output = module.eval()(torch.zeros(2, 6, *size))
-    assert tuple(output.shape[1:]) == declared.shape == built.shape == record.after.chw
+    assert tuple(output.shape[1:]) == declared.chw == built.chw == record.after.chw
     assert sum(p.numel() for p in module.parameters()) == record.parameters
 
 

@@ -164,7 +164,7 @@ def test_what_is_no_block_is_refused_by_name_and_place(values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"type": "shuffle_unit", "out_channels": 10}, "saved_for_backward its 8 channels, but out_channels is 10"),
+        ({"type": "shuffle_unit", "out_channels": 10}, "keeps its 8 channels, but out_channels is 10"),
         ({"type": "shuffle_unit", "out_channels": 7, "stride": 2}, "out_channels must be even, found 7"),
         ({"type": "channel_shuffle", "groups": 3}, "groups=3 does not divide the 8 channels"),
         ({"type": "x_block", "out_channels": 12, "group_width": 5}, "group_width 5 does not divide out_channels 12"),

@@ -15,7 +15,7 @@ def test_sizes_and_counts_are_those_of_the_layer(factor, bias):
     record = trace(part, before)
     with FlopCounterMode(display=False) as counter:
         after = layer(torch.zeros(1, 4, 6, 7))
-    assert record.after.chw == tuple(after.chw[1:])
+    assert record.after.chw == tuple(after.shape[1:])
     assert record.parameters == sum(p.numel() for p in layer.parameters())
     assert 2 * record.macs == counter.get_total_flops()
     assert record.connections == record.neurons * (4 + bias)

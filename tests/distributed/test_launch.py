@@ -9,9 +9,9 @@ import pytest
 from torch.distributed import DistNetworkError
 
 from tests.helpers.tiny_training import HARDWARE
+from visionkit.distributed import launch
 from visionkit.distributed.processes import Processes
 from visionkit.errors import ProcessError
-from visionkit.distributed import launch
 
 
 def _threads(tmp_path, number):

@@ -87,6 +87,7 @@ def test_a_layer_of_somebody_else_is_explained_by_its_own_words(monkeypatch):
     from dataclasses import dataclass
 
     from visionkit.blocks import Primitive
+    from visionkit.registry import Row
 
     @dataclass(frozen=True)
     class Twice(Primitive):
@@ -95,6 +96,6 @@ def test_a_layer_of_somebody_else_is_explained_by_its_own_words(monkeypatch):
         def build(self, signal):
             raise NotImplementedError
 
-    monkeypatch.setitem(BLOCKS._classes, "twice", Twice)
+    monkeypatch.setitem(BLOCKS._rows, "twice", Row(Twice))
     net = {"name": "net", "image_size": 8, "stages": {"a": {"it": {"type": "twice"}}}}
     assert explained(net)["twice"]["what"] == "Every number times two."

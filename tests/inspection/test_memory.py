@@ -183,7 +183,7 @@ def executed_whole(model, in_channels, size):
 def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, training, kept=0.02):
     size = (96, 96)
     spec = parse_head(head, task=task)
-    settled = spec.settle(read_backbone(backbone))
+    settled = spec.adapt_backbone(read_backbone(backbone))
     parts = spec.trace(settled, num_classes=21, image_size=size)
     first_stage = [part for part in parts if part.runs <= 1]  # what comes behind depends on what is found
     memory = estimate_memory([*settled.trace(size).children, *first_stage], out_features=spec.out_features(settled))

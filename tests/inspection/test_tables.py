@@ -30,7 +30,7 @@ def grid_of(name):
 
 def printed(grid, monkeypatch, *, width):
     out = io.StringIO()
-    monkeypatch.setattr(tables, "output", lambda: PipeSafeConsole(file=out, width=width, highlight=False))
+    monkeypatch.setattr(tables, "stdout_console", lambda: PipeSafeConsole(file=out, width=width, highlight=False))
     tables.print_grid(grid, "text")
     return out.getvalue()
 

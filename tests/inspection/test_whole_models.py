@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import read_backbone
+from visionkit.backbones.build import build_backbone
 from visionkit.heads import parse_head
 from visionkit.inspection.explanations import explain
 from visionkit.inspection.layers import layer_rows
@@ -50,7 +51,7 @@ def test_every_layer_of_a_segmenter_is_that_of_the_module(head, backbone):
     with counter, torch.no_grad():
         logits = model.head(maps_of(model), SIZE)["logits"]
     flops = {path: sum(counts.values()) for path, counts in counter.get_flop_counts().items()}
-    names = {"backbone": "Backbone", "neck": "FeaturePyramid", "head": "Segmenter"}
+    names = {"backbone": "Backbone", "neck": "FPN", "head": "SegmentationHead"}
     layers = layer_rows(net, depth=99)
     assert tuple(layers[-1].output) == tuple(logits.shape[1:]) == (7, *SIZE)
     for row in layers:
@@ -128,7 +129,7 @@ def test_behind_a_norm_over_space_a_cell_depends_on_every_pixel(norm):
     assert (row.type, row.receptive_field, row.jump) == (f"{norm}_norm", None, 1)
     torch.manual_seed(0)
     image = torch.rand(1, 3, 32, 32, dtype=torch.float64, requires_grad=True)
-    spec.build(["stem"]).double()(image)["stem"][0, :, 0, 0].square().sum().backward()
+    build_backbone(spec, ["stem"]).double()(image)["stem"][0, :, 0, 0].square().sum().backward()
     assert (image.grad != 0).all()
     words = {one.kind: dict(one.lines) for one in explain(trace_network(spec, image_size=(32, 32)))}
     assert words[f"{norm} norm"]["sees"].startswith("the whole image from here on")

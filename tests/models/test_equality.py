@@ -12,7 +12,7 @@ from visionkit.models import convert_state_dict, create_model
 SMALLEST_OF_EACH_FAMILY = [
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
     "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18",
-    "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "squeezenet1_1", "vgg11_bn", "wide_resnet50_2",
+    "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "vgg11_bn",
 ]  # fmt: skip
 ALL = [
     name if name in SMALLEST_OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.slow)

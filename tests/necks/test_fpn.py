@@ -9,6 +9,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.blocks import GroupNorm
 from visionkit.necks import FPNSpec
+from visionkit.necks.build import build_neck
 
 CHANNELS = {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 
@@ -25,7 +26,7 @@ def maps(sizes, seed=0):
 def test_levels_equal_torchvisions_with_the_same_weights(extra):
     options = {"extra": "max_pool"} if extra == "max_pool" else {"extra_from": extra}
     spec = FPNSpec(out_channels=16, num_levels=4 if extra == "max_pool" else 5, **options)
-    ours = spec.build(read_backbone("resnet18"), image_size=(64, 64))
+    ours = build_neck(spec, read_backbone("resnet18"), image_size=(64, 64))
     blocks = LastLevelMaxPool() if extra == "max_pool" else LastLevelP6P7(16 if extra == "level" else 512, 16)
     theirs = FeaturePyramidNetwork([128, 256, 512], 16, extra_blocks=blocks)
     values = list(ours.state_dict().values())
@@ -65,7 +66,7 @@ def test_stages_beyond_the_last_level_are_not_built():
 def test_declared_sizes_and_counts_are_the_modules(name, norm):
     backbone, size = read_backbone(name), (96, 128)
     spec = FPNSpec(out_channels=32, finest_stride=4, norm=norm)
-    neck = spec.build(backbone, image_size=size)
+    neck = build_neck(spec, backbone, image_size=size)
     records = spec.trace(backbone, image_size=size)
     features = create_backbone(name)(torch.zeros(1, backbone.in_channels, *size))
     shapes = {level: tuple(x.shape[1:]) for level, x in neck(features).items()}

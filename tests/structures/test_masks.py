@@ -54,7 +54,7 @@ def test_padding_has_no_part_in_what_is_restored():
 def test_restored_masks_are_the_most_likely_classes_however_little_is_held_at_once(
     monkeypatch, largest, image_sizes, original_sizes
 ):
-    monkeypatch.setattr(masks, "_LARGEST", largest)
+    monkeypatch.setattr(masks, "_MAX_ELEMENTS", largest)
     logits = torch.randn(len(image_sizes), 5, 16, 20, generator=torch.Generator().manual_seed(0))
     restored = restore_masks(logits, torch.tensor(image_sizes), torch.tensor(original_sizes))
     assert (restored.dtype, tuple(restored.shape)) == (torch.uint8, (len(logits), 37, 41))

@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from tests.helpers.paths import CONF
+from tests.helpers.pictures import blank_pictures
 from visionkit.commands.evaluate import evaluate
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
@@ -36,6 +37,13 @@ def _config(run_dir, **changes):
         else:
             plain[key] = value
     return RunConfig.from_plain(plain)
+
+
+@pytest.fixture(autouse=True)
+def _blank():
+    """Only the run that the tests share has its pictures rendered."""
+    with blank_pictures():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
-    folder = RunFolder.open(parsed.options["run"]) if "run" in parsed.options else None
+    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
     if resume:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
 from visionkit.blocks import LayerRecord
 from visionkit.errors import UserError, did_you_mean
+from visionkit.necks import FPNSpec
 from visionkit.registry import Registry, Row
 from visionkit.schema import parse_typed
-
-if TYPE_CHECKING:
-    from visionkit.necks import FPNSpec
 
 __all__ = ["HEADS", "HeadSpec", "default_head", "head", "parse_head"]
 

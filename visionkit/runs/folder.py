@@ -147,8 +147,7 @@ class RunFolder:
         if not folder.config_file.is_file():
             problem = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
         else:
-            values = folder.read_config()
-            if not all(isinstance(values.get(key), Mapping) for key in ("task", "backbone")):
+            if not _describes_run(folder.read_config()):
                 problem = "its config.yaml names no task and no backbone"
         if problem:
             raise UserError(
@@ -225,7 +224,7 @@ class RunFolder:
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
-        if version != FORMAT_VERSION:
+        if version != FORMAT_VERSION and _describes_run(values):
             problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
             raise UserError(
                 f"run: '{self.config_file}' has {problem}, and this version of visionkit reads {FORMAT_VERSION}. "
@@ -266,6 +265,10 @@ class RunFolder:
                 f"python -m visionkit train run={self.path}"
             ) from None
         return rows
+
+
+def _describes_run(values: Mapping[str, Any]) -> bool:
+    return all(isinstance(values.get(key), Mapping) for key in ("task", "backbone"))
 
 
 def _free_folder(parent: Path) -> Path:

@@ -35,7 +35,7 @@ def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(mode
         declared = backbone.spec.feature_shapes((height, width))
         assert list(maps) == list(backbone.feature_info) == list(declared)
         for stage, info in backbone.feature_info.items():
-            assert tuple(maps[stage].shape[1:]) == declared[stage].shape
+            assert tuple(maps[stage].shape[1:]) == declared[stage].chw
             assert maps[stage].shape[1] == info.channels
             assert maps[stage].shape[3] == width / info.stride
 
