@@ -99,7 +99,7 @@ class Fitted:
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.say)
+        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
         self.task = ClassifyTask(
             model or TinyModel(),
             class_names=class_names,
