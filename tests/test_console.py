@@ -14,7 +14,7 @@ def test_lines_go_to_the_screen_and_plain_into_the_file(tmp_path):
     printer.print("before there is a file")
     printer.log_to(tmp_path / "run" / "log.txt")
     printer.print("after")
-    printer.note("kept only")
+    printer.log("kept only")
     assert (tmp_path / "run" / "log.txt").read_text() == "before there is a file\nafter\nkept only\n"
     assert "before there is a file" in screen.getvalue()
     assert "kept only" not in screen.getvalue()

@@ -38,7 +38,7 @@ def test_a_block_of_somebody_else_does_not_change_the_page(monkeypatch):
     class Theirs(Dropout):
         __module__ = "their_blocks"
 
-    monkeypatch.setitem(BLOCKS._classes, "theirs", Theirs)
+    monkeypatch.setitem(BLOCKS._rows, "theirs", Row(Theirs))
     assert backbone_guide.refreshed(PAGE) == PAGE
 
 
@@ -109,7 +109,7 @@ def test_the_branches_of_the_page_are_a_backbone(in_empty_folder):
     key = "stages.mix.a.branches.wide.conv.kernel_size"
     for overrides, view in (({}, 3), ({key: 5}, 5)):
         spec = read_backbone("branches.yaml", overrides=overrides)
-        assert spec.feature_shapes(32)["mix"].shape == (35, 32, 32)
+        assert spec.feature_shapes(32)["mix"].chw == (35, 32, 32)
         assert spec.feature_shapes(32)["mix"].height.receptive_field == view
 
 

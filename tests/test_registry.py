@@ -57,7 +57,7 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
 def test_one_name_for_two_classes_is_refused_and_the_same_class_twice_is_not():
     table = Registry("thing", {"a": Row(f"{Spec.__module__}:Spec")})
     assert table.register("a")(Spec) is Spec
-    with pytest.raises(UserError, match="thing 'a' is defined twice: in .* Rename one"):
+    with pytest.raises(UserError, match=r"thing 'a' is defined twice: in .* Rename one"):
         table.register("a")(Module)
 
 

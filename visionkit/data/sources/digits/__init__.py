@@ -1,0 +1,1 @@
+"""The handwritten digits that scikit-learn ships, alone and in scenes."""

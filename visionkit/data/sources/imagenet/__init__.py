@@ -1,0 +1,1 @@
+"""ImageNet-1k, a folder per WordNet id."""

@@ -1,0 +1,1 @@
+"""Images with a mask file each."""
