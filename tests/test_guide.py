@@ -34,6 +34,7 @@ def test_every_generated_part_is_fresh():
 
 def test_a_block_of_somebody_else_does_not_change_the_page(monkeypatch):
     from visionkit.blocks import BLOCKS, Dropout
+    from visionkit.registry import Row
 
     class Theirs(Dropout):
         __module__ = "their_blocks"

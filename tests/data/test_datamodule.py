@@ -187,7 +187,7 @@ def test_a_division_is_written_once_and_read_back_whatever_the_seed(make_module,
     again.setup()
     assert file.read_text() == written
     assert set(json.loads(written)) == {"train", "val", "test"}
-    test_names = [[m.samples("test").name(i) for i in range(3)] for m in (first, again)]
+    test_names = [[m.dataset("test").name(i) for i in range(3)] for m in (first, again)]
     assert test_names[0] == test_names[1]
     assert [path.name for path in file.parent.iterdir()] == ["splits.json"]
 

@@ -142,4 +142,4 @@ def test_a_division_is_saved_and_read_back(make_module, boxes_root, tmp_path):
     again = make_module(splits_file=file, test_fraction=0, split_seed=4)
     again.setup()
     assert file.read_text() == written
-    assert [again.samples("val").name(0)] == [first.dataset("val").name(0)]
+    assert [again.dataset("val").name(0)] == [first.dataset("val").name(0)]

@@ -61,7 +61,7 @@ def test_a_seed_that_divides_otherwise_has_its_own_images_and_a_fixed_division_h
     shared = SharedCache()
     one, two = data(photos, shared, seed=0), data(photos, shared, seed=1)
     assert len(decoded) == 6
-    names = [{d.samples("val").name(i) for i in range(d.sizes["val"])} for d in (one, two)]
+    names = [{d.dataset("val").name(i) for i in range(d.sizes["val"])} for d in (one, two)]
     assert names[0] != names[1]
     decoded.clear()
     data(photos, shared, seed=2, split_seed=5)

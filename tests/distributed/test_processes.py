@@ -3,18 +3,13 @@
 import pytest
 import torch
 
+from tests.helpers.settings import hardware
 from visionkit.distributed.comm import all_reduce_sum, broadcast_object, gather_objects, rank, world_size
 from visionkit.distributed.processes import Processes, is_first_process
 from visionkit.errors import UserError
-from visionkit.settings import Hardware
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 SRUN = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2"}
-
-
-def _hardware(**changes):
-    values = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32", "compile": False}
-    return Hardware.from_config({**values, "channels_last": True, **changes})
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def environment(monkeypatch):
 
 
 def test_a_plain_command_is_alone():
-    plan = Processes.plan(_hardware())
+    plan = Processes.plan(hardware())
     assert (plan.count, plan.to_launch, is_first_process()) == (1, False, True)
     assert (rank(), world_size(), all_reduce_sum([3, 4]), gather_objects("a"), broadcast_object("b")) == (
         0,
@@ -45,13 +40,13 @@ def test_a_plain_command_is_alone():
 
 
 def test_several_devices_are_launched():
-    plan = Processes.plan(_hardware(devices=2, num_nodes=3, rendezvous="a.b:29500"))
+    plan = Processes.plan(hardware(devices=2, num_nodes=3, rendezvous="a.b:29500"))
     assert (plan.count, plan.per_node, plan.to_launch) == (6, 2, True)
 
 
 def test_what_torchrun_started_is_not_launched_again(environment):
     environment(TORCHRUN)
-    plan = Processes.plan(_hardware())
+    plan = Processes.plan(hardware())
     assert (plan.per_node, plan.num_nodes, plan.to_launch, is_first_process()) == (2, 2, False, False)
 
 
@@ -60,7 +55,7 @@ def test_what_srun_started_is_a_member_under_torchs_names(environment):
 
     environment(SRUN | {"SLURM_JOB_ID": "123456", "SLURM_STEP_NODELIST": "gpu[03-05,9],x1", "SLURM_LOCALID": "1"})
     assert not is_first_process()
-    plan = Processes.plan(_hardware())
+    plan = Processes.plan(hardware())
     assert (plan.per_node, plan.num_nodes, plan.to_launch) == (2, 2, False)
     assert (os.environ["RANK"], os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("1", "gpu03", "23456")
 
@@ -76,30 +71,30 @@ def test_what_srun_started_is_a_member_under_torchs_names(environment):
 )
 def test_variables_that_nobody_stands_behind_leave_a_command_alone(environment, values):
     environment(values)
-    assert Processes.plan(_hardware()).count == 1
+    assert Processes.plan(hardware()).count == 1
     assert is_first_process()
 
 
 def test_unequal_numbers_on_machines_are_refused(environment):
     environment(TORCHRUN | {"WORLD_SIZE": "5"})
     with pytest.raises(UserError, match=r"5 processes were started, 2 of them here: .* Try the same hardware.devices"):
-        Processes.plan(_hardware())
+        Processes.plan(hardware())
 
 
 def test_machines_must_be_told_where_they_meet():
     with pytest.raises(UserError, match=r"found 2, but not where they meet.*hardware\.rendezvous=HOST:PORT"):
-        Processes.plan(_hardware(num_nodes=2))
+        Processes.plan(hardware(num_nodes=2))
 
 
 @pytest.mark.parametrize("place", ["somewhere", "host:", ":29500", "host:port", "host:70000"])
 def test_a_meeting_place_is_a_host_and_a_port(place):
     with pytest.raises(UserError, match=r"hardware\.rendezvous: expected HOST:PORT .*found '" + place):
-        _hardware(num_nodes=2, rendezvous=place)
+        hardware(num_nodes=2, rendezvous=place)
 
 
 def test_a_machine_beyond_the_last_is_refused():
     with pytest.raises(UserError, match=r"hardware\.node_rank: found 2.*num_nodes=2.*Try: hardware\.num_nodes=3"):
-        _hardware(num_nodes=2, node_rank=2, rendezvous="a:1")
+        hardware(num_nodes=2, node_rank=2, rendezvous="a:1")
 
 
 def test_more_gpus_than_there_are_is_said_before_anything_starts(cli, monkeypatch, in_empty_folder):

@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from tests.helpers.backbones import torchvision_counterparts
-from tools.measure_equality import counterparts, distances, ours_with_weights_of, randomly_initialised
+from tools.measure_equality import counterparts, distances, model_with_weights_of, randomly_initialised
 from visionkit.errors import UserError
 from visionkit.models import convert_state_dict, create_model
 
@@ -23,7 +23,7 @@ ALL = [
 @pytest.mark.parametrize("name", ALL)
 def test_logits_and_gradients_equal_torchvisions(name):
     theirs = randomly_initialised(name)
-    logits, gradients = distances(ours_with_weights_of(theirs, name), theirs, name)
+    logits, gradients = distances(model_with_weights_of(theirs, name), theirs, name)
     assert logits < 1e-9
     assert gradients < 1e-7
 
@@ -53,7 +53,7 @@ def test_every_classification_cnn_of_torchvision_has_a_counterpart():
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
 def test_the_comparison_fails_for_a_net_that_ignores_its_input(name):
     theirs = randomly_initialised(name)
-    ours = ours_with_weights_of(theirs, name)
+    ours = model_with_weights_of(theirs, name)
     ours.register_forward_pre_hook(lambda module, inputs: (torch.full_like(inputs[0], 128),))
     logits, gradients = distances(ours, theirs, name)
     assert logits > 1e-2
@@ -62,7 +62,7 @@ def test_the_comparison_fails_for_a_net_that_ignores_its_input(name):
 
 def test_the_comparison_fails_for_one_swapped_layer():
     theirs = randomly_initialised("resnet18")
-    ours = ours_with_weights_of(theirs, "resnet18")
+    ours = model_with_weights_of(theirs, "resnet18")
     block = ours.backbone.layer4.blocks[1].residual.body
     block.conv1.conv.weight, block.conv2.conv.weight = block.conv2.conv.weight, block.conv1.conv.weight
     logits, _ = distances(ours, theirs, "resnet18")
@@ -71,7 +71,7 @@ def test_the_comparison_fails_for_one_swapped_layer():
 
 def test_the_comparison_fails_where_a_parameter_gets_no_gradient():
     theirs = randomly_initialised("mnasnet0_5")
-    ours = ours_with_weights_of(theirs, "mnasnet0_5")
+    ours = model_with_weights_of(theirs, "mnasnet0_5")
     ours.backbone.stem.conv.norm.bias.register_hook(torch.zeros_like)
     assert distances(ours, theirs, "mnasnet0_5")[1] > 0.9
 

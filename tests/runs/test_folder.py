@@ -22,7 +22,9 @@ def _here(tmp_path, monkeypatch):
 def test_a_new_run_lies_below_runs_and_holds_its_configuration():
     folder = RunFolder.create("classify-lenet-digits", None, {"seed": 3})
     assert folder.path.parent.as_posix() == "runs/classify-lenet-digits"
-    assert yaml.safe_load(folder.config_file.read_text()) == {"seed": 3} == folder.read_config()
+    document = yaml.safe_load(folder.config_file.read_text())
+    assert list(document.items()) == [("format_version", 1), ("seed", 3)]
+    assert folder.read_config() == {"seed": 3}
 
 
 def test_two_runs_in_one_second_get_two_folders():

@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def reopened(folder):
-    return SweepFolder.open(str(folder.path), folder.words)
+    return SweepFolder.open(str(folder.path), folder.overrides)
 
 
 def test_a_row_is_read_as_it_was_written(folder):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.helpers.paths import CONF
 from tests.helpers.pictures import blank_pictures
-from visionkit.commands.evaluate import evaluate
+from visionkit.training.evaluation import evaluate_run
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint import load_run_model
@@ -37,6 +37,10 @@ def _config(run_dir, **changes):
         else:
             plain[key] = value
     return RunConfig.from_plain(plain)
+
+
+def _evaluate(config, folder, **options):
+    return evaluate_run(config, folder, Processes.plan(config.hardware), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +119,7 @@ def test_evaluation_repeats_the_numbers_of_the_run_and_writes_nothing(run, capsy
     config, folder = run
     before = sorted(folder.path.rglob("*"))
     as_json = RunConfig.from_plain({**config.plain, "format": "json"})
-    assert evaluate(as_json, folder) == 0
+    assert _evaluate(as_json, folder) == 0
     document = json.loads(capsys.readouterr().out)
     kept = json.loads(folder.metrics_file.read_text())
     assert document["split"] == "test"
@@ -125,7 +129,7 @@ def test_evaluation_repeats_the_numbers_of_the_run_and_writes_nothing(run, capsy
 
 def test_any_split_can_be_evaluated(run, capsys):
     config, folder = run
-    assert evaluate(config, folder, split="train") == 0
+    assert _evaluate(config, folder, split="train") == 0
     assert "train/accuracy" in capsys.readouterr().out
 
 
@@ -134,7 +138,7 @@ def test_a_split_that_is_not_there_lists_those_that_are(run):
     with pytest.raises(
         UserError, match=r"split: found 'tset'.*Expected one of: train, val, test\. Did you mean 'test'"
     ):
-        evaluate(config, folder, split="tset")
+        _evaluate(config, folder, split="tset")
 
 
 def test_the_same_seed_gives_the_same_run(run, tmp_path):
@@ -247,7 +251,7 @@ def test_data_of_other_classes_are_refused(tmp_path, pictures, resume):
     with pytest.raises(
         UserError, match=r"dataset: class 0 is 'a' in the run \(2 classes\), but 'b' in data set"
     ) as stop:
-        train(config, resume_from=folder) if resume else evaluate(config, folder)
+        train(config, resume_from=folder) if resume else _evaluate(config, folder)
     assert "Try another dataset.root=" in str(stop.value)
     assert folder.data_file.read_text() == before
 
@@ -260,7 +264,7 @@ def test_data_of_another_size_or_colour_are_refused(tmp_path, pictures, key, val
     folder = RunFolder(tmp_path / "x")
     train(_folder_config(folder.path, pictures))
     with pytest.raises(UserError, match=words):
-        evaluate(_folder_config(folder.path, pictures, data={key: value}), folder)
+        _evaluate(_folder_config(folder.path, pictures, data={key: value}), folder)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -270,7 +274,7 @@ def test_a_lost_division_is_not_made_anew(tmp_path, pictures, resume):
     train(config)
     folder.splits_file.unlink()
     with pytest.raises(UserError, match=r"has lost its splits.json.*Put the file back, or train again"):
-        train(config, resume_from=folder) if resume else evaluate(config, folder)
+        train(config, resume_from=folder) if resume else _evaluate(config, folder)
     assert not folder.splits_file.exists()
 
 

@@ -91,7 +91,7 @@ def test_a_data_set_that_does_not_fit_lists_those_which_do():
 
 
 def test_a_third_party_adds_a_source_with_one_decorated_class(monkeypatch):
-    monkeypatch.setattr(SOURCES, "_classes", dict(SOURCES._classes))
+    monkeypatch.setattr(SOURCES, "_rows", dict(SOURCES._rows))
 
     @SOURCES.register("theirs")
     @dataclass(frozen=True, kw_only=True)

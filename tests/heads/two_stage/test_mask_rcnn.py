@@ -172,7 +172,7 @@ def test_masks_in_a_box_are_those_of_its_pixels():
     model = small_model()
     masks = torch.zeros(2, 64, 64, dtype=torch.bool)
     masks[1, 8:36, 10:24] = True
-    wanted = model.head._wanted(masks, torch.tensor([[10.0, 8.0, 38.0, 36.0]]), torch.tensor([1]))
+    wanted = model.head._mask_targets(masks, torch.tensor([[10.0, 8.0, 38.0, 36.0]]), torch.tensor([1]))
     assert wanted.shape == (1, 28, 28)
     assert wanted[0, :, :14].eq(1).all()
     assert wanted[0, :, 14:].eq(0).all()

@@ -42,7 +42,7 @@ class _Photos(pl.LightningDataModule):
         for number, batch in enumerate(Batches(48)):
             yield {**batch, "index": torch.arange(number * 8, number * 8 + len(batch["images"]))}
 
-    def samples(self, split):
+    def dataset(self, split):
         return SimpleNamespace(name=lambda number: f"{split}/{number}.jpg")
 
 

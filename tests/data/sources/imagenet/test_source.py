@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from visionkit.data.sources import imagenet, parse_source
 from visionkit.errors import UserError
+
+CLASSES_FILE = Path(imagenet.__file__).with_name("classes.txt")
 
 
 def test_wordnet_ids_get_their_names(settings, make_tree):
@@ -12,7 +16,7 @@ def test_wordnet_ids_get_their_names(settings, make_tree):
 
 
 def test_the_names_of_all_1000_classes_are_torchvisions(settings):
-    lines = imagenet.Path(imagenet.__file__).with_name("imagenet_classes.txt").read_text().splitlines()
+    lines = CLASSES_FILE.read_text().splitlines()
     ids = [line.split(" ", 1)[0] for line in lines]
     assert [line.split(" ", 1)[1] for line in lines] == list(_IMAGENET_CATEGORIES)
     assert ids == sorted(set(ids))
@@ -43,5 +47,5 @@ def test_a_root_that_is_not_given_says_what_to_type(settings):
 
 
 def test_no_two_of_the_1000_classes_share_a_name():
-    lines = imagenet.Path(imagenet.__file__).with_name("imagenet_classes.txt").read_text().splitlines()
+    lines = CLASSES_FILE.read_text().splitlines()
     assert len({line.split(" ", 1)[1] for line in lines}) == len(lines) == 1000
