@@ -11,7 +11,7 @@ from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.heads import default_head, parse_head
-from visionkit.heads.published import check_weights
+from visionkit.heads.published_weights import check_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel

@@ -19,7 +19,7 @@ from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
 from visionkit.heads import HEADS
 from visionkit.heads.detection import DetectionSpec
-from visionkit.heads.published import COCO, published_model
+from visionkit.heads.published_weights import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["DETECTORS", "Detector", "detector_names", "fit_classes", "update_names", "read_detector_weights"]

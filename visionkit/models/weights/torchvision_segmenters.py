@@ -14,7 +14,7 @@ from visionkit.backbones.weights.sources import WeightSource, find_weights
 from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.errors import UserError
 from visionkit.heads import HEADS, DeepLabV3Spec, FcnSpec, SegmentationSpec
-from visionkit.heads.published import COCO, published_model
+from visionkit.heads.published_weights import COCO, published_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["CLASS_LAYERS", "read_segmenter_weights", "segmenter_names", "drop_unused_auxiliary"]
