@@ -11,13 +11,13 @@ from PIL import Image
 
 from tests.helpers.paths import CONF
 from tests.helpers.pictures import blank_pictures
-from visionkit.training.evaluation import evaluate_run
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint import load_run_model
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 from visionkit.training import setup
+from visionkit.training.evaluation import evaluate_run
 from visionkit.training.fit import train
 
 FILES = {
