@@ -34,6 +34,8 @@ def test_state_dict_goes_to_torchvision_and_back_unchanged(name):
     options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
     with torch.device("meta"):
         ours = create_model("classify", name, num_classes=1000).state_dict()
+    # torchvision computes the widths of RegNets with tensors, which need values
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
         counterpart = getattr(torchvision.models, name)(weights=None, **options)
     theirs = convert_state_dict(ours, name, source="visionkit", target="torchvision")
     assert set(theirs) == set(counterpart.state_dict())

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
+from visionkit.errors import UserError
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, Row
-from visionkit.errors import UserError
 
 HEADER = "number,status,seed,val/accuracy,parameters,seconds,reason\n"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from visionkit.sweeps.space import Choices, NumberRange, SearchSettings
 from visionkit.errors import UserError
+from visionkit.sweeps.space import Choices, NumberRange, SearchSettings
 
 PLAIN = {"type": "optuna", "trials": 3, "sampler": "tpe", "seed": 0, "pruner": "none", "prune_after": 0}
 

@@ -1,13 +1,12 @@
 """Draws and what is kept of them."""
 
 import math
-
 from dataclasses import replace
 
 import pytest
 
-from visionkit.sweeps.space import SearchSettings, check_same
 from visionkit.errors import UserError
+from visionkit.sweeps.space import SearchSettings, check_same
 from visionkit.tasks.info import TASKS
 
 pytest.importorskip("optuna")

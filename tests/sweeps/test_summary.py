@@ -1,13 +1,12 @@
 """The numbers under a sweep's table."""
 
 import math
-
 from dataclasses import replace
 
 import pytest
 
 from visionkit.sweeps.job import Row
-from visionkit.sweeps.summary import best_run, shorten, confidence, group_runs
+from visionkit.sweeps.summary import best_run, confidence, group_runs, shorten
 from visionkit.tasks.info import TASKS
 
 ACCURACY = TASKS["classify"]
