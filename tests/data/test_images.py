@@ -1,9 +1,12 @@
 import os
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
+from PIL import Image
 
-from visionkit.data.images import ImageFiles, is_image_name, walk_images
+from visionkit.data.images import ImageFiles, is_image_name, load_image, read_size, walk_images
 from visionkit.errors import UserError
 
 
@@ -64,3 +67,81 @@ def test_a_folder_without_images_lists_the_suffixes(tmp_path: Path):
 def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"no images match '.*\*\.jpg'"):
         ImageFiles(str(tmp_path / "*.jpg"))
+
+
+def test_grey_images_are_read_in_colour_and_the_other_way_round(tmp_path: Path):
+    Image.fromarray(numpy.full((4, 6), 77, numpy.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(numpy.full((4, 6, 3), 99, numpy.uint8)).save(tmp_path / "color.png")
+    color, grey = load_image(tmp_path / "grey.png", 3), load_image(tmp_path / "color.png", 1)
+    assert color.shape == (3, 4, 6)
+    assert color.dtype == torch.uint8
+    assert color.unique().tolist() == [77]
+    assert grey.shape == (1, 4, 6)
+    assert grey.unique().tolist() == [99]
+
+
+def test_channels_are_in_the_order_red_green_blue(tmp_path: Path):
+    Image.new("RGB", (2, 2), (10, 20, 30)).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png")[:, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_palette_images_are_read_by_their_colors(tmp_path: Path):
+    Image.new("RGB", (2, 2), (250, 20, 30)).quantize(4).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png")[:, 1, 1].tolist() == [250, 20, 30]
+
+
+def test_cmyk_images_are_read_in_colour(tmp_path: Path):
+    Image.new("CMYK", (16, 16), (0, 0, 0, 0)).save(tmp_path / "a.jpg")
+    assert load_image(tmp_path / "a.jpg").unique().tolist() == [255]
+
+
+def test_what_is_transparent_lies_over_white(tmp_path: Path):
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png").unique().tolist() == [255]
+
+
+def test_16_bit_values_are_brought_to_8_bits(tmp_path: Path):
+    Image.fromarray(numpy.array([[0, 257, 65535]], numpy.uint16)).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png", 1).flatten().tolist() == [0, 1, 255]
+
+
+def test_floating_point_images_from_0_to_1_are_stretched(tmp_path: Path):
+    Image.fromarray(numpy.array([[0.0, 0.5, 1.0]], numpy.float32)).save(tmp_path / "a.tif")
+    assert load_image(tmp_path / "a.tif", 1).flatten().tolist() == [0, 128, 255]
+
+
+def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path: Path):
+    image = Image.new("RGB", (6, 4))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.jpg", exif=exif)
+    assert load_image(tmp_path / "a.jpg").shape == (3, 6, 4)
+    assert read_size(tmp_path / "a.jpg") == (6, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\xff\xd8\xff\xe0 cut off"])
+def test_an_unreadable_image_is_named(tmp_path: Path, content):
+    (tmp_path / "bad.jpg").write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"image '.*bad.jpg' cannot be read: .*Expected a whole JPEG.*Replace or remove"
+    ):
+        load_image(tmp_path / "bad.jpg")
+    with pytest.raises(UserError, match=r"bad.jpg' cannot be read"):
+        read_size(tmp_path / "bad.jpg")
+
+
+def test_a_truncated_image_is_named(tmp_path: Path, save_image):
+    whole = save_image(tmp_path / "a.png", size=(64, 64)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"cut.png' cannot be read"):
+        load_image(tmp_path / "cut.png")
+
+
+def test_a_missing_image_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"image '.*gone.png' does not exist"):
+        load_image(tmp_path / "gone.png")
+
+
+def test_another_number_of_channels_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"1 channel .* or 3 .*, not 4"):
+        load_image(tmp_path / "a.png", 4)

@@ -8,9 +8,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import box_convert
 
 from visionkit import create_model
-from visionkit.backbones import FeatureInfo, list_backbones, read_backbone
+from visionkit.backbones import list_backbones, read_backbone
 from visionkit.heads import parse_head
-from visionkit.heads.two_stage.pooling import RoiPooling
 from visionkit.models import convert_state_dict
 
 CLASSES = 6
@@ -191,26 +190,6 @@ def test_anchors_stand_where_the_levels_say():
     centers = (squares[:, :2] + squares[:, 2:]) / 2
     torch.testing.assert_close(centers[:3], torch.tensor([[8.0, 8.0], [12.0, 8.0], [16.0, 8.0]]))
     torch.testing.assert_close(squares[0, 2:] - squares[0, :2], torch.tensor([32.0, 32.0]))
-
-
-@pytest.mark.parametrize(("stride", "offset"), [(4, 1.5), (4, 6.5), (6, 0.0)])
-def test_pooling_finds_the_pixel_at_which_a_cell_stands(stride, offset):
-    # Each cell holds the x and y of its own centre, so the mean over a box is the box's centre.
-    index = torch.arange(40) * stride + offset + 0.5
-    ramp = torch.stack([index.expand(40, -1), index[:, None].expand(-1, 40)])[None]
-    box = torch.tensor([[50.0, 60.0, 90.0, 84.0]])
-    pooling = RoiPooling([FeatureInfo("level", 2, stride, offset)], corner=False, size=7)
-    torch.testing.assert_close(pooling([ramp], [box], None).mean(dim=(0, 2, 3)), torch.tensor([70.0, 72.0]))
-
-
-def test_larger_boxes_are_pooled_from_coarser_levels():
-    # Lin et al. 2017, equation 1 with k0 = 4: 224 pixels at stride 16, 112 at 8, half of that at 4
-    levels = [FeatureInfo(str(stride), 1, stride, 0.0) for stride in (4, 8, 16, 32)]
-    maps = [torch.full((1, 1, 1024 // level.stride, 1024 // level.stride), level.stride + 0.0) for level in levels]
-    sides = [20, 111, 112, 223, 224, 447, 448, 900]
-    boxes = torch.tensor([[10.0, 10.0, 10.0 + side, 10.0 + side] for side in sides])
-    pooled = RoiPooling(levels, corner=False, size=7)(maps, [boxes], None)
-    assert pooled.mean(dim=(1, 2, 3)).tolist() == [4, 4, 8, 8, 16, 16, 32, 32]
 
 
 def test_counted_parameters_are_those_of_the_module():
