@@ -1,0 +1,1 @@
+"""One run: its validated configuration, its folder, its weights, and the environment it was made in."""

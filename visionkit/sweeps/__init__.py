@@ -1,0 +1,1 @@
+"""Many runs: grids, searches, their folders, tables and processes."""
