@@ -18,8 +18,8 @@ from typing import Any, get_args, get_type_hints
 from visionkit.backbones import BackboneSpec, list_backbones, load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import BLOCKS, Activation, Init
-from visionkit.blocks.base import LAYER_DEFAULT_KEYS
 from visionkit.blocks.normalization import NORMS
+from visionkit.blocks.registry import LAYER_DEFAULT_KEYS
 from visionkit.blocks.shapes import pair
 from visionkit.heads import parse_head
 from visionkit.inspection.network import Network, trace_network

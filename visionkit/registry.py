@@ -85,7 +85,15 @@ class Registry(Generic[T]):
         """The class that a registered specification describes, by itself or by the nearest of its base classes.
 
         Raises:
-            UserError: If none of these was registered with a module.
+            UserError: As `check_module`.
+        """
+        return load(self.check_module(cls))
+
+    def check_module(self, cls: type[T]) -> str | type[Any]:
+        """The same without importing it.
+
+        Raises:
+            UserError: If neither the specification nor a base class of it was registered with a module.
         """
         modules = {_path(row.spec): row.module for row in self._rows.values() if row.module is not None}
         module = next((modules[_path(base)] for base in cls.__mro__ if _path(base) in modules), None)
@@ -94,7 +102,7 @@ class Registry(Generic[T]):
                 f"{self.kind} '{self.name_of(cls)}' does not say what it describes. "
                 f'Expected where it is registered: module="package.module:Class"'
             )
-        return load(module)
+        return module
 
 
 def load(path: str | type[Any]) -> type[Any]:

@@ -20,7 +20,7 @@ from visionkit.blocks import (
     NormField,
     Sequential,
 )
-from visionkit.blocks.base import Count, Fraction
+from visionkit.blocks.registry import Count, Fraction
 from visionkit.schema import parse
 
 __all__ = ["Classifier", "classifier_layers"]

@@ -30,7 +30,7 @@ from visionkit.blocks import (
     replace_stride_with_dilation,
     trace,
 )
-from visionkit.blocks.base import Fraction, check_layers
+from visionkit.blocks.registry import Fraction, check_layers
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.names import check_name

@@ -14,7 +14,6 @@ A custom block is one decorated class::
 """
 
 from visionkit.blocks.activation import Activation, ActivationField
-from visionkit.blocks.base import BLOCKS, Repeat, block, parse_block
 from visionkit.blocks.build import build
 from visionkit.blocks.convnext import ConvNext, LayerScale, Pointwise
 from visionkit.blocks.convolution import Conv, Conv2d, Flatten, Linear
@@ -33,6 +32,7 @@ from visionkit.blocks.normalization import (
     NormField,
 )
 from visionkit.blocks.pooling import AdaptivePool, AvgPool, Dropout, Identity, MaxPool, ZeroPadShortcut
+from visionkit.blocks.registry import BLOCKS, Repeat, block, parse_block
 from visionkit.blocks.residual import Basic, Bottleneck, XBlock
 from visionkit.blocks.rewrite import apply_stochastic_depth, count_residual_blocks, replace_stride_with_dilation
 from visionkit.blocks.shapes import Axis, DoesNotFitError, FeatureShape, Window

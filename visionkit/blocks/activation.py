@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import PlainValidator
 
-from visionkit.blocks.base import block
+from visionkit.blocks.registry import block
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.tree import Primitive, SavedForBackward
 from visionkit.errors import UserError, did_you_mean

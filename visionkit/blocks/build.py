@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.trace import joined_shape, writes_in_place
-from visionkit.blocks.tree import Block, Node, Primitive, Sequential
+from visionkit.blocks.tree import Block, Concat, Gate, Node, Primitive, Residual, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,4 +40,20 @@ def build(node: Node, shape: FeatureShape) -> tuple[nn.Module, FeatureShape]:
             layers.set_inplace(modules[name])
         outputs.append(after)
         previous = child
-    return layers.COMBINATORS[type(node).__name__](node, modules), joined_shape(node, shape, outputs, ())
+    return _combine(node, modules), joined_shape(node, shape, outputs, ())
+
+
+def _combine(node: Node, modules: dict[str, nn.Module]) -> nn.Module:
+    """The module of a combinator from those of its children."""
+    from torch import nn
+
+    from visionkit import layers
+
+    if isinstance(node, Sequential):
+        return nn.Sequential(OrderedDict(modules))
+    if isinstance(node, Residual):
+        return layers.Residual(**modules, drop_probability=node.drop_probability)
+    if isinstance(node, Concat):
+        return layers.Concat(modules)
+    assert isinstance(node, Gate)
+    return layers.Gate(**modules)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from visionkit.blocks.activation import ActivationField
-from visionkit.blocks.base import Count, Extent, block
 from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
 from visionkit.blocks.pooling import Identity
+from visionkit.blocks.registry import Count, Extent, block
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.tree import Composite, Node, Primitive, Residual, Sequential
 

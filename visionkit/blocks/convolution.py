@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from visionkit.blocks.activation import ActivationField
-from visionkit.blocks.base import Count, Padding, Size, block
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
+from visionkit.blocks.registry import Count, Padding, Size, block
 from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, FeatureShape, Window, pair
 from visionkit.blocks.tree import Composite, Node, Primitive, SavedForBackward, Sequential
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from visionkit.blocks.base import Count, Depth, Fraction, block
 from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.pooling import AvgPool, Dropout, Identity
+from visionkit.blocks.registry import Count, Depth, Fraction, block
 from visionkit.blocks.tree import Concat, Node, Sequential
 
 __all__ = ["Dense", "Transition"]

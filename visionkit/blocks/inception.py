@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
-from visionkit.blocks.base import Count, block, check_layers, parse_block
 from visionkit.blocks.convolution import ConvBlock
+from visionkit.blocks.registry import Count, block, check_layers, parse_block
 from visionkit.blocks.tree import Block, Composite, Concat, Node, Sequential
 from visionkit.errors import UserError
 from visionkit.names import check_name

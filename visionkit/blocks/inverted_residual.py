@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from visionkit.blocks.base import Count, Extent, block
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity
+from visionkit.blocks.registry import Count, Extent, block
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Node, Residual, Sequential
 

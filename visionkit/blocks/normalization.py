@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, PlainValidator
 
 from visionkit.blocks.activation import ActivationField
-from visionkit.blocks.base import Count, block
+from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import BYTES, FeatureShape
 from visionkit.blocks.tree import Composite, Node, Primitive, Sequential
 from visionkit.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from visionkit.blocks.base import Fraction, Padding, Size, block
+from visionkit.blocks.registry import Fraction, Padding, Size, block
 from visionkit.blocks.shapes import BYTES, DoesNotFitError, FeatureShape, Window, pair
 from visionkit.blocks.tree import Primitive, SavedForBackward
 

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity, ZeroPadShortcut
+from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import DoesNotFitError
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Node, Residual, Sequential

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv, ConvBlock
+from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import DoesNotFitError, FeatureShape
 from visionkit.blocks.tree import Concat, Node, Primitive, SavedForBackward, Sequential
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from visionkit.blocks.activation import Activation, ActivationField
-from visionkit.blocks.base import Count, block
 from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.pooling import AdaptivePool
+from visionkit.blocks.registry import Count, block
 from visionkit.blocks.tree import Composite, Gate, Node, Sequential
 from visionkit.schema import STRICT
 

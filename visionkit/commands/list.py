@@ -11,7 +11,7 @@ from rich.table import Table
 from visionkit.backbones.timm.spec import timm_models
 from visionkit.config_files import conf_folder
 from visionkit.console import print_json, stdout_console
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import ExitCode, UserError, did_you_mean
 
 __all__ = ["list_choices"]
 
@@ -57,7 +57,7 @@ def list_choices(
         raise UserError(f"list: no {what or 'choice'} matches '{pattern}'. Patterns are such as pattern='resnet*'.")
     if arguments.get("format") == "json":
         print_json(entries_of_group)
-        return 0
+        return ExitCode.DONE
     console = stdout_console()
     for group, entries in entries_of_group.items():
         table = Table(
@@ -70,7 +70,7 @@ def list_choices(
         console.print(table, "")
     if "backbone" in entries_of_group:
         console.print(_TIMM, style="dim", soft_wrap=True)
-    return 0
+    return ExitCode.DONE
 
 
 def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:

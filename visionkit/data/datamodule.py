@@ -19,9 +19,9 @@ from torch import Tensor
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
-from visionkit.data.collate.base import PaddedBatchReader
-from visionkit.data.collate.classification import BatchReader
+from visionkit.data.collate.base import BatchReader
 from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatchReader
+from visionkit.data.collate.padded import PaddedBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
 from visionkit.data.loader import BatchLoader, choose_num_workers

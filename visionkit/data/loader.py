@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from visionkit.data.collate.classification import BatchReader
+from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.distributed.comm import all_reduce_max, all_reduce_sum
 from visionkit.errors import UserError

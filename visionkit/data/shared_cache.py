@@ -14,7 +14,7 @@ from visionkit.data.sources import Source, Splits
 
 __all__ = ["SharedCache"]
 
-_SETTINGS_WITHOUT_EFFECT = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
+_NON_PIXEL_SETTINGS = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
 
 
 class SharedCache:
@@ -99,7 +99,7 @@ class SharedCache:
 def _source_key(source: Source) -> Hashable:
     """Class and settings that determine the images of a source before augmentation and normalisation."""
     settings = [(field.name, getattr(source, field.name)) for field in fields(source)]
-    return (type(source), repr([pair for pair in settings if pair[0] not in _SETTINGS_WITHOUT_EFFECT]))
+    return (type(source), repr([pair for pair in settings if pair[0] not in _NON_PIXEL_SETTINGS]))
 
 
 def _cache_bytes(source: Source) -> int:

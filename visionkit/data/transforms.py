@@ -103,9 +103,7 @@ class InputTransform:
         """Height and width of a batch whose largest image has this size, in pixels."""
         if self.mode != "resize_pad":
             return self.image_size
-        return -(-height // _SIZE_DIVISIBILITY) * _SIZE_DIVISIBILITY, -(
-            -width // _SIZE_DIVISIBILITY
-        ) * _SIZE_DIVISIBILITY
+        return _round_up(height), _round_up(width)
 
     def _pad_to_batch(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
@@ -156,3 +154,8 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
     resized: Tensor = functional.resize(images, list(size), antialias=True)
     return resized
+
+
+def _round_up(side: int) -> int:
+    """The next multiple of the divisor of padded sizes."""
+    return -(-side // _SIZE_DIVISIBILITY) * _SIZE_DIVISIBILITY

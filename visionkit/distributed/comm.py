@@ -92,7 +92,7 @@ def _broadcast_tensors(tensors: Sequence[Tensor]) -> None:
     if world_size() == 1:
         return
     for tensor in tensors:
-        contiguous = tensor.contiguous()  # a collective needs dense memory, which channels-last weights are not
+        contiguous = tensor.contiguous()  # collectives need contiguous tensors, which channels-last weights are not
         distributed.broadcast(contiguous, 0)
         if contiguous is not tensor:
             tensor.copy_(contiguous)

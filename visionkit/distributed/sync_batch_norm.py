@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from visionkit.distributed.comm import world_size
 
-__all__ = ["SyncBatchNorm", "convert_batch_norm", "count_foreign_batch_norms", "without_statistics"]
+__all__ = ["SyncBatchNorm", "convert_batch_norm", "count_unsupported_batch_norms", "without_statistics"]
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -136,7 +136,7 @@ def without_statistics(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def count_foreign_batch_norms(model: nn.Module) -> int:
+def count_unsupported_batch_norms(model: nn.Module) -> int:
     """The number of batch norms that `convert_batch_norm` does not replace: subclasses of torch's layers."""
     return sum(
         isinstance(module, _BATCH_NORMS) and type(module) not in (*_BATCH_NORMS, SyncBatchNorm)

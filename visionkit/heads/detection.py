@@ -17,7 +17,7 @@ from visionkit.blocks import (
     expand,
     trace,
 )
-from visionkit.blocks.base import Count
+from visionkit.blocks.registry import Count
 from visionkit.heads.spec import HeadSpec
 from visionkit.necks import FPNSpec
 

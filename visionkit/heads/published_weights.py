@@ -9,7 +9,7 @@ from visionkit.backbones.weights import sources
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
 
-__all__ = ["COCO", "check_weights", "published_model"]
+__all__ = ["COCO", "check_model_weights", "published_model"]
 
 COCO = "coco"
 """The value of ``weights`` that stands for torchvision's weights of a whole model, trained on COCO."""
@@ -37,7 +37,7 @@ def published_model(spec: BackboneSpec, head: HeadSpec) -> str:
     return name
 
 
-def check_weights(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) -> None:
+def check_model_weights(spec: BackboneSpec, head: HeadSpec, weights: str | Path | None) -> None:
     """Check that the initial weights of a model exist and fit its task.
 
     Args:

@@ -42,7 +42,7 @@ class HeadSpec(ABC):
         """The arguments of the head's module, with freshly initialised layers.
 
         Raises:
-            UserError: As `check` and `trace`.
+            UserError: As `trace`.
         """
 
     def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
@@ -112,9 +112,10 @@ def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
         task: The task of the head.
 
     Raises:
-        UserError: If there is no such head, a key is unknown or wrong, or it is for another task.
+        UserError: If there is no such head, a key is unknown or wrong, it is for another task, or it names no module.
     """
     spec = parse_typed(HEADS, values, where="head")
+    HEADS.check_module(type(spec))
     if spec.task != task:
         tasks = sorted({HEADS.get(name).task for name in HEADS.names()})
         if task not in tasks:

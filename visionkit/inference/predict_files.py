@@ -44,7 +44,7 @@ def predict_files(
     unreadable: dict[str, str] = {}
     num_read = 0
     size = 1 if inference.options.window else min(batch_size, inference.batch_limit)
-    for batch in _batches(files, size, inference, unreadable, strict=strict):
+    for batch in _batches(files, size, inference, unreadable, keep_images=writer.draws_images, strict=strict):
         predictions = inference.predict([prepared for _, _, prepared in batch])
         for (path, image, _), prediction in zip(batch, predictions, strict=True):
             writer.add(path, image, prediction)
@@ -57,8 +57,8 @@ def predict_files(
 
 
 def _batches(
-    files: ImageFiles, size: int, inference: Inference, unreadable: dict[str, str], *, strict: bool
-) -> Iterator[list[tuple[Path, Tensor, Any]]]:
+    files: ImageFiles, size: int, inference: Inference, unreadable: dict[str, str], *, keep_images: bool, strict: bool
+) -> Iterator[list[tuple[Path, Tensor | None, Any]]]:
     """Batches of (path, image as decoded, prepared image); unreadable files are added to ``unreadable``."""
     for start in range(0, len(files), size):
         batch = []
@@ -70,6 +70,6 @@ def _batches(
                     raise
                 unreadable[str(path)] = str(error)
                 continue
-            batch.append((path, image, inference.prepare(image)))
+            batch.append((path, image if keep_images else None, inference.prepare(image)))
         if batch:
             yield batch

@@ -10,7 +10,7 @@ from visionkit.inspection.tables import Grid, format_bytes, format_shape
 __all__ = ["stage_bars", "stage_shares"]
 
 _BAR_WIDTH = 12
-_EIGHTHS = " ▏▎▍▌▋▊▉"
+_BAR_CHARACTERS = " ▏▎▍▌▋▊▉"
 
 
 def stage_shares(net: Network) -> list[dict[str, Any]]:
@@ -61,5 +61,5 @@ def _bar(share: float | None) -> str:
     if share is None:
         return "?"
     eighths = round(share * _BAR_WIDTH * 8)
-    bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+    bar = "█" * (eighths // 8) + _BAR_CHARACTERS[eighths % 8].strip()
     return f"{bar:<{_BAR_WIDTH}} {100 * share:5.1f} %"

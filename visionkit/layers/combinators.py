@@ -1,14 +1,11 @@
 """Modules of the combinators of `visionkit.blocks`: residual sum, concatenation and gate."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "COMBINATORS",
     "Concat",
     "Gate",
     "Residual",
@@ -64,15 +61,6 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x * self.body(x)
         return out
-
-
-COMBINATORS: Mapping[str, Callable[[Any, dict[str, nn.Module]], nn.Module]] = {
-    "Sequential": lambda node, children: nn.Sequential(OrderedDict(children)),
-    "Residual": lambda node, children: Residual(**children, drop_probability=node.drop_probability),
-    "Concat": lambda node, children: Concat(children),
-    "Gate": lambda node, children: Gate(**children),
-}
-"""From a combinator of `visionkit.blocks`, by its class name, and its built children to its module."""
 
 
 def set_inplace(layer: nn.Module) -> None:

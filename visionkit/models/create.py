@@ -11,7 +11,7 @@ from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.heads import default_head, parse_head
-from visionkit.heads.published_weights import check_weights
+from visionkit.heads.published_weights import check_model_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
@@ -63,7 +63,7 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
-    check_weights(spec, head_spec, weights)
+    check_model_weights(spec, head_spec, weights)
     for name, values in (("mean", mean), ("std", std)):
         if values and len(values) != spec.in_channels:
             raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")

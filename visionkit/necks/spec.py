@@ -21,7 +21,7 @@ from visionkit.blocks import (
     expand,
     trace,
 )
-from visionkit.blocks.base import Count
+from visionkit.blocks.registry import Count
 from visionkit.blocks.trace import Join
 from visionkit.registry import Registry, Row
 from visionkit.schema import STRICT

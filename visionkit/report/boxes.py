@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from visionkit.files import write_atomic
-from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_sheet
-from visionkit.report.style import INK, shorten
+from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_image_grid
+from visionkit.report.style import TEXT_COLOUR, shorten
 from visionkit.structures.rle import RunLengths, decode_mask
 
 __all__ = ["DrawnBox", "class_colour", "plot_boxes", "write_boxes"]
@@ -79,7 +79,7 @@ def plot_boxes(
         headings: The headings of the columns.
     """
     pictures = [_draw_boxes(image, boxes, scale=PANEL_SIZE / max(image.shape[1:])) for image, boxes in panels]
-    write_sheet(pictures, path, title=title, columns=columns, headings=headings)
+    write_image_grid(pictures, path, title=title, columns=columns, headings=headings)
 
 
 def _draw_boxes(array: Any, boxes: Sequence[DrawnBox], *, scale: float) -> Image.Image:
@@ -109,7 +109,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, box: DrawnBox, font: Any, scale: floa
     left = max(0.0, min(left, size[0] - width))
     top = top - height if top >= height else min(top, size[1] - height)
     draw.rectangle((left, top, left + width - 1, top + height - 1), fill=box.colour)
-    draw.text((left + 2 - x0, top + 2 - y0), text, fill="white" if _is_dark(box.colour) else INK, font=font)
+    draw.text((left + 2 - x0, top + 2 - y0), text, fill="white" if _is_dark(box.colour) else TEXT_COLOUR, font=font)
 
 
 def _is_dark(colour: str) -> bool:

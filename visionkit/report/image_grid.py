@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from visionkit.files import write_atomic
-from visionkit.report.style import INK, shorten
+from visionkit.report.style import TEXT_COLOUR, shorten
 
-__all__ = ["PANEL_SIZE", "to_pil_image", "write_sheet"]
+__all__ = ["PANEL_SIZE", "to_pil_image", "write_image_grid"]
 
 PANEL_SIZE, GAP, TITLE_HEIGHT, LINE_HEIGHT = 320, 8, 34, 22
 
@@ -32,7 +32,7 @@ def to_pil_image(pixels: Any, *, scale: float = 1.0) -> Image.Image:
     return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
 
 
-def write_sheet(
+def write_image_grid(
     pictures: Sequence[Image.Image],
     path: Path,
     *,
@@ -58,18 +58,18 @@ def write_sheet(
     legend_lines = _legend_lines(legend, width)
     sheet = Image.new("RGB", (width, top + sum(heights) + GAP * len(rows) + LINE_HEIGHT * len(legend_lines)), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((GAP, TITLE_HEIGHT / 2), title, fill=INK, font=ImageFont.load_default(16), anchor="lm")
+    draw.text((GAP, TITLE_HEIGHT / 2), title, fill=TEXT_COLOUR, font=ImageFont.load_default(16), anchor="lm")
     for column, heading in enumerate(headings[:columns]):
         position = (GAP + column * (PANEL_SIZE + GAP), TITLE_HEIGHT + 6)
-        draw.text(position, heading, fill=INK, font=ImageFont.load_default(13), anchor="lm")
+        draw.text(position, heading, fill=TEXT_COLOUR, font=ImageFont.load_default(13), anchor="lm")
     for row, height in zip(rows, heights, strict=True):
         for column, panel in enumerate(row):
             sheet.paste(panel, (GAP + column * (PANEL_SIZE + GAP), top))
         top += height + GAP
     for line in legend_lines:
         for left, text, colour in line:
-            draw.rectangle((left, top + 4, left + 11, top + 15), fill=colour, outline=INK)
-            draw.text((left + 17, top + 10), text, fill=INK, font=ImageFont.load_default(13), anchor="lm")
+            draw.rectangle((left, top + 4, left + 11, top + 15), fill=colour, outline=TEXT_COLOUR)
+            draw.text((left + 17, top + 10), text, fill=TEXT_COLOUR, font=ImageFont.load_default(13), anchor="lm")
         top += LINE_HEIGHT
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG")

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 
 from visionkit.files import write_atomic
 from visionkit.report.boxes import class_colour
-from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_sheet
+from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_image_grid
 
 __all__ = ["mask_colours", "plot_masks", "write_mask", "write_overlay"]
 
@@ -85,7 +85,7 @@ def plot_masks(
         for class_id, (name, colour) in enumerate(zip(class_names, mask_colours(class_names), strict=True))
         if present[class_id]
     ]
-    write_sheet(pictures, path, title=title, columns=columns, headings=headings, legend=legend)
+    write_image_grid(pictures, path, title=title, columns=columns, headings=headings, legend=legend)
 
 
 def _overlay(image: Any, mask: Any, class_names: Sequence[str]) -> Image.Image:

@@ -1,8 +1,8 @@
 """Colours and text helpers shared by all plots."""
 
-__all__ = ["FAINT", "INK", "TRAIN", "VALIDATION", "WRONG", "shorten", "metric_title"]
+__all__ = ["GRID_COLOUR", "TEXT_COLOUR", "TRAIN", "VALIDATION", "ERROR_COLOUR", "shorten", "metric_title"]
 
-TRAIN, VALIDATION, INK, FAINT, WRONG = "#8a94a6", "#1f5fbf", "#22262e", "#d9dde4", "#c8321f"
+TRAIN, VALIDATION, TEXT_COLOUR, GRID_COLOUR, ERROR_COLOUR = "#8a94a6", "#1f5fbf", "#22262e", "#d9dde4", "#c8321f"
 
 
 def metric_title(name: str) -> str:

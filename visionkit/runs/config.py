@@ -14,7 +14,7 @@ from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import parse_head
-from visionkit.heads.published_weights import check_weights
+from visionkit.heads.published_weights import check_model_weights
 from visionkit.registry import load_plugins
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe, parse
@@ -96,7 +96,7 @@ class RunConfig:
         Raises:
             UserError: If they do not exist, or those of the backbone and of the whole model exclude each other.
         """
-        check_weights(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
+        check_model_weights(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
 
     @classmethod
     def from_plain(

@@ -17,7 +17,7 @@ import yaml
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.runs.folder import RunFolder
-from visionkit.sweeps.job import STATUSES, Job, Row, read_metrics
+from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
 
 __all__ = ["SweepFolder"]
 
@@ -49,7 +49,7 @@ class SweepFolder:
     def __init__(self, run_folder: RunFolder, overrides: Sequence[str]) -> None:
         self._folder = run_folder
         self.overrides = list(overrides)
-        self.rows: dict[int, Row] = {}
+        self.rows: dict[int, RunRow] = {}
         self.search: dict[str, Any] | None = None
         self._resumed = False
         self._stored_rows: dict[int, _StoredRow] = {}
@@ -138,7 +138,7 @@ class SweepFolder:
             self.rows[job.number] = self.read_row(job.number, job.overrides)
         return done
 
-    def read_row(self, number: int, overrides: Mapping[str, str], *, status: str = "interrupted") -> Row:
+    def read_row(self, number: int, overrides: Mapping[str, str], *, status: str = "interrupted") -> RunRow:
         """Read the row of a run of an earlier command, from its folder and the stored table.
 
         Args:
@@ -147,7 +147,7 @@ class SweepFolder:
             status: The status of a run that is not in the table, because the command was killed.
         """
         stored = self._stored_rows.get(number, _StoredRow(status, 0.0, ""))
-        row = Row(number, overrides, stored.status, seconds=stored.seconds, reason=stored.reason)
+        row = RunRow(number, overrides, stored.status, seconds=stored.seconds, reason=stored.reason)
         folder = RunFolder(Path(self.run_dir(number)))
         if folder.metrics_file.exists():
             row.status, row.reason = "done", ""
@@ -177,7 +177,7 @@ class SweepFolder:
         shutil.rmtree(folder.path)
         return None
 
-    def add_row(self, row: Row) -> None:
+    def add_row(self, row: RunRow) -> None:
         """Add or replace the row of a run, and write the whole table."""
         self.rows[row.number] = row
         rows = [self.rows[number] for number in sorted(self.rows)]

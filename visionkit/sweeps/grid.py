@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from visionkit.console import Printer
 from visionkit.errors import ExitCode, UserError
 from visionkit.sweeps.folder import SweepFolder
-from visionkit.sweeps.job import Job, Row, run_job
+from visionkit.sweeps.job import Job, RunRow, run_job
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
 from visionkit.training.setup import check_processes
@@ -124,7 +124,7 @@ def _heading(job: Job, jobs: Sequence[Job]) -> str:
     return f"run {job.number}  ({position} of {len(jobs)})  {values}"
 
 
-def status_line(row: Row, info: TaskInfo | None) -> str:
+def status_line(row: RunRow, info: TaskInfo | None) -> str:
     """The line that reports the result of a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
@@ -178,7 +178,7 @@ def _run_in_parallel(
     )
 
 
-def _record_row(folder: SweepFolder, printer: Printer, job: Job, row: Row) -> None:
+def _record_row(folder: SweepFolder, printer: Printer, job: Job, row: RunRow) -> None:
     folder.add_row(row)
     printer.print(f"run {row.number} {status_line(row, job.config.task if job.config is not None else None)}")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import ProcessError, UserError
+from visionkit.errors import ExitCode, ProcessError, UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
 from visionkit.training.fit import train
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
     from visionkit.runs.config import RunConfig
 
-__all__ = ["PRUNED_REASON", "STATUSES", "Job", "Pruned", "Row", "read_metrics", "run_job"]
+__all__ = ["PRUNED_REASON", "STATUSES", "Job", "Pruned", "RunRow", "read_metrics", "run_job"]
 
 STATUSES = ("done", "failed", "interrupted", "pruned")
 PRUNED_REASON = "worse than the others at this epoch"
@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass
-class Row:
+class RunRow:
     """The state and result of one run: a row of ``sweep.csv``.
 
     Attributes:
@@ -89,7 +89,7 @@ def run_job(
     shared: SharedCache | None = None,
     elapsed: float | None = None,
     callbacks: Sequence[Any] = (),
-) -> Row:
+) -> RunRow:
     """Train as a single command would; exceptions become the status and reason of the row.
 
     Args:
@@ -101,9 +101,9 @@ def run_job(
         callbacks: Additional Lightning callbacks.
     """
     if job.config is None:
-        return Row(job.number, job.overrides, "failed", reason=job.problem)
+        return RunRow(job.number, job.overrides, "failed", reason=job.problem)
     assert job.config.run_dir is not None
-    config, row = job.config, Row(job.number, job.overrides, "interrupted")
+    config, row = job.config, RunRow(job.number, job.overrides, "interrupted")
     folder = RunFolder(Path(job.config.run_dir).expanduser())
     resume_from = None if elapsed is None else folder
     start = time.perf_counter()
@@ -121,10 +121,10 @@ def run_job(
     return row
 
 
-def _train_and_record(row: Row, folder: RunFolder, train_fn: Callable[[], int]) -> None:
+def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int]) -> None:
     """Train the run and set status and result of its row; `KeyboardInterrupt` is not caught."""
     try:
-        if train_fn() == 0:
+        if train_fn() == ExitCode.DONE:
             _mark_done(row, folder)
     except Pruned:
         row.status, row.reason = "pruned", PRUNED_REASON
@@ -139,7 +139,7 @@ def _train_and_record(row: Row, folder: RunFolder, train_fn: Callable[[], int]) 
         _append_to_log(folder, traceback.format_exc())
 
 
-def _mark_done(row: Row, folder: RunFolder) -> None:
+def _mark_done(row: RunRow, folder: RunFolder) -> None:
     row.status, (row.metrics, row.parameters) = "done", read_metrics(folder)
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from visionkit.runs.config import RunConfig
-from visionkit.sweeps.job import Job, Row, run_job
+from visionkit.sweeps.job import Job, RunRow, run_job
 from visionkit.sweeps.signals import Signals
 
 __all__ = ["worker_environments", "run_parallel"]
@@ -53,7 +53,7 @@ def run_parallel(
     signals: Signals,
     clear_or_resume: Callable[[Job], float | None],
     on_start: Callable[[Job], None],
-    on_end: Callable[[Job, Row], None],
+    on_end: Callable[[Job, RunRow], None],
 ) -> bool:
     """Run jobs in parallel.
 
@@ -78,7 +78,7 @@ def run_parallel(
     workers = [
         _Worker(env) for env in worker_environments(n_jobs, jobs=len(waiting), gpus=gpus, cores=available_cores())
     ]
-    running: dict[Future[Row], _Worker] = {}
+    running: dict[Future[RunRow], _Worker] = {}
     forwarded, interrupted = 0, False
     try:
         while running or (waiting and not signals.count):
@@ -117,7 +117,7 @@ class _Worker:
         self._pool: Any = None
         self._pid: Future[int] | None = None
 
-    def start(self, job: Job, *, elapsed: float | None) -> Future[Row]:
+    def start(self, job: Job, *, elapsed: float | None) -> Future[RunRow]:
         """Start a run, or resume one that has been trained for ``elapsed`` seconds."""
         from joblib.externals.loky import ProcessPoolExecutor
 
@@ -127,21 +127,21 @@ class _Worker:
         self.job = job
         config = job.config
         plain = None if config is None else dict(config.plain)
-        future: Future[Row] = self._pool.submit(
+        future: Future[RunRow] = self._pool.submit(
             _run_in_worker, job.number, dict(job.overrides), plain, job.problem, elapsed
         )
         return future
 
-    def row(self, future: Future[Row]) -> Row:
+    def row(self, future: Future[RunRow]) -> RunRow:
         """The row of the run; that of a process that died is failed, and the next job gets a new process."""
         try:
             return future.result()
         except Exception as error:
             self.close()
             if self._killed:
-                return Row(self.job.number, self.job.overrides, "interrupted")
+                return RunRow(self.job.number, self.job.overrides, "interrupted")
             reason = f"its process died: {type(error).__name__}: {str(error).strip()}".split("\n")[0]
-            return Row(self.job.number, self.job.overrides, "failed", reason=reason)
+            return RunRow(self.job.number, self.job.overrides, "failed", reason=reason)
 
     def interrupt(self, *, kill: bool) -> None:
         """Send SIGINT, or SIGKILL, to the process."""
@@ -178,7 +178,9 @@ def _initialize_worker(parent: int) -> int:
     return os.getpid()
 
 
-def _run_in_worker(number: int, overrides: Mapping[str, str], plain: Any, problem: str, elapsed: float | None) -> Row:
+def _run_in_worker(
+    number: int, overrides: Mapping[str, str], plain: Any, problem: str, elapsed: float | None
+) -> RunRow:
     """Run a job in a worker process."""
     global _shared
     from visionkit.console import Printer

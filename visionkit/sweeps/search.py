@@ -15,7 +15,7 @@ from visionkit.errors import ExitCode, UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.grid import SweepOptions, check_devices, status_line, stdout_for_json
-from visionkit.sweeps.job import PRUNED_REASON, Job, Pruned, Row, run_job
+from visionkit.sweeps.job import PRUNED_REASON, Job, Pruned, RunRow, run_job
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.space import Choices, NumberRange, SearchSettings, check_same
 from visionkit.sweeps.summary import SweepSummary, best_run, shorten
@@ -130,7 +130,7 @@ class _Search:
             return replace(job, config=None, problem=str(error))
         return job.with_run_dir(self.folder.run_dir(trial.number))
 
-    def _run_trial(self, job: Job, trial: Trial, shared: SharedCache) -> Row:
+    def _run_trial(self, job: Job, trial: Trial, shared: SharedCache) -> RunRow:
         """Run or resume a trial; only read its row if it was finished just before the command was killed."""
         if self.folder.finished(job):
             return self.folder.rows[job.number]
@@ -144,7 +144,7 @@ class _Search:
         for epoch, score in _score_history(self.folder, job.number, self.info):
             should_prune = trial.on_score(epoch, score)
         if should_prune:
-            row = Row(job.number, job.overrides, "pruned", seconds=elapsed or 0.0, reason=PRUNED_REASON)
+            row = RunRow(job.number, job.overrides, "pruned", seconds=elapsed or 0.0, reason=PRUNED_REASON)
         else:
             row = run_job(
                 job,
@@ -214,7 +214,7 @@ def _integer_hint(key: str, values: Choices | NumberRange, chosen: Mapping[str, 
     return ""
 
 
-def _read_row(folder: SweepFolder, number: int, overrides: Mapping[str, str], status: str, info: TaskInfo) -> Row:
+def _read_row(folder: SweepFolder, number: int, overrides: Mapping[str, str], status: str, info: TaskInfo) -> RunRow:
     """The row of a trial of an earlier command."""
     row = folder.read_row(number, overrides, status=status)
     if status == "pruned":

@@ -7,18 +7,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from visionkit.console import Printer, print_json, print_next_steps, stdout_console
 from visionkit.sweeps.folder import SweepFolder
-from visionkit.sweeps.job import Row
+from visionkit.sweeps.job import RunRow
 from visionkit.tasks.info import TaskInfo
-
-if TYPE_CHECKING:
-    from visionkit.tasks.info import TaskInfo
 
 __all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_runs", "sweep_table", "SweepSummary"]
 
@@ -33,7 +30,7 @@ class Group:
     """
 
     overrides: Mapping[str, str]
-    rows: Sequence[Row]
+    rows: Sequence[RunRow]
 
     def mean(self, metric: str) -> tuple[float, float | None]:
         """Mean of a metric over the seeds, and half the width of its `confidence` interval."""
@@ -54,9 +51,9 @@ def confidence(values: Sequence[float]) -> float | None:
     return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
-def group_runs(rows: Sequence[Row], info: TaskInfo) -> list[Group]:
+def group_runs(rows: Sequence[RunRow], info: TaskInfo) -> list[Group]:
     """Group the finished runs over seeds, sorted by the mean of the task's validation metric, the best first."""
-    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[RunRow]] = {}
     for row in rows:
         if row.status == "done":
             groups.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
@@ -64,7 +61,7 @@ def group_runs(rows: Sequence[Row], info: TaskInfo) -> list[Group]:
     return sorted(grouped, key=lambda group: _sort_key(group.mean(info.monitor)[0], info))
 
 
-def best_run(rows: Sequence[Row], info: TaskInfo) -> Row | None:
+def best_run(rows: Sequence[RunRow], info: TaskInfo) -> RunRow | None:
     """The finished run with the best validation metric, the first of equal ones; None if no run is done."""
     done = [row for row in rows if row.status == "done"]
     return min(done, key=lambda row: _sort_key(row.metrics.get(info.monitor, math.nan), info)) if done else None
@@ -175,7 +172,7 @@ class SweepSummary:
                 }
             )
 
-    def _commands(self, best: Row | None, *, resumable: bool) -> list[str]:
+    def _commands(self, best: RunRow | None, *, resumable: bool) -> list[str]:
         commands = []
         run_dir = f"run_dir={shlex.quote(str(self.folder.path))}"
         if resumable:

@@ -78,7 +78,7 @@ def evaluate_split(
 
 
 def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
-    """As ``trainer.test``, but raise KeyboardInterrupt, which Lightning turns into SystemExit, and restore the handler."""
+    """As ``trainer.test``, but Ctrl-C stays a KeyboardInterrupt, which Lightning turns into SystemExit."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.test(task, dataloaders=loader, verbose=False)

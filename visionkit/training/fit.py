@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 
 from visionkit.errors import ExitCode
 from visionkit.registry import load
-from visionkit.training.messages import (
-    draw_results,
-    draw_training,
-    new_notes,
-    print_header,
-    print_interrupted,
-    print_results,
-)
+from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.model import build_model
+from visionkit.training.pictures import draw_results, draw_training
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from visionkit.registry import load
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.evaluation import Evaluation
     from visionkit.training.setup import RunSetup
 
-__all__ = ["draw_results", "draw_training", "new_notes", "print_header", "print_interrupted", "print_results"]
+__all__ = ["new_notes", "print_header", "print_interrupted", "print_results"]
 
 
 def print_header(run: RunSetup) -> None:
@@ -41,14 +38,14 @@ def print_header(run: RunSetup) -> None:
 
 def _parallelism_lines(run: RunSetup) -> list[str]:
     """Lines about the division of the batch over processes; none for a single process."""
-    from visionkit.distributed.sync_batch_norm import count_foreign_batch_norms
+    from visionkit.distributed.sync_batch_norm import count_unsupported_batch_norms
 
     processes, batch_size = run.processes, run.config.recipe.batch_size
     if processes.count == 1:
         return []
     machines = f"{processes.num_nodes} machines x " if processes.num_nodes > 1 else ""
     lines = [f"batch    {batch_size} = {machines}{processes.per_node} processes x {batch_size // processes.count}"]
-    num_foreign = count_foreign_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
+    num_foreign = count_unsupported_batch_norms(run.model) if run.config.hardware.sync_batch_norm else 0
     if num_foreign:
         lines.append(
             f"         {num_foreign} batch norms are no torch layers: each process has its own statistics of them"
@@ -87,24 +84,6 @@ def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, f
     print_next_steps(run.printer, commands)
     if run.config.format == "json":
         print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(metrics), "next": commands})
-
-
-def draw_training(run: RunSetup, recorder: Recorder, first_batch: Mapping[str, Any]) -> None:
-    """Plot the curves and the first batch of the training, if there was one."""
-    recorder.draw_curves()
-    if first_batch:
-        path = run.folder.plots / "train_batch.png"
-        load(run.config.task.drawing)().batch(first_batch, run.data["class_names"], path)
-
-
-def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
-    """Plot the tables of the evaluation, and example predictions beside the ground truth."""
-    task, class_names, plots = run.config.task, run.data["class_names"], run.folder.plots
-    drawing = load(task.drawing)()
-    drawing.tables(evaluation.tables, class_names, plots)
-    inference = load(task.inference)(run.model, run.config.source.input_transform(), run.data)
-    examples = list(inference.examples(run.datamodule.dataset("val"), drawing.num_examples))
-    drawing.examples(examples, class_names, plots / "predictions.png")
 
 
 def print_interrupted(run: RunSetup, *, saved: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["build_model", "data_info", "load_initial_weights"]
+__all__ = ["build_model", "data_info", "initialize_weights"]
 
 
 def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
@@ -19,7 +19,7 @@ def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
     return create_model(**model_arguments(config.plain, data))
 
 
-def load_initial_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
+def initialize_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
     """Load the weights named in the configuration; their mean and std, if they have any, become the run's.
 
     Args:

@@ -11,7 +11,7 @@ from visionkit.console import Printer
 from visionkit.errors import UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
-from visionkit.training.model import build_model, data_info, load_initial_weights
+from visionkit.training.model import build_model, data_info, initialize_weights
 from visionkit.training.resume import check_resumable, stored_data_info
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _set_up_first(
         datamodule.setup("fit")
         data = stored or data_info(config, datamodule)
         model = build_model(config, data)
-        weight_notes = load_initial_weights(model, config, data) if stored is None else []
+        weight_notes = initialize_weights(model, config, data) if stored is None else []
     except BaseException:
         folder.discard()
         raise

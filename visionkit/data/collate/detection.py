@@ -29,7 +29,7 @@ from torch import Tensor
 from visionkit.data.annotations import Annotation
 from visionkit.data.augment.joint import Sample, sanitize_boxes
 from visionkit.data.class_masks import resize_mask
-from visionkit.data.collate.base import PaddedBatchReader
+from visionkit.data.collate.padded import PaddedBatchReader
 from visionkit.data.polygons import Polygons
 from visionkit.structures.rle import pack_masks
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from visionkit.data.augment.joint import Sample
 from visionkit.data.class_masks import resize_mask
-from visionkit.data.collate.base import PaddedBatchReader
+from visionkit.data.collate.padded import PaddedBatchReader
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["SegmentationBatchReader"]

@@ -26,7 +26,7 @@ from visionkit.blocks import (
     expand,
     trace,
 )
-from visionkit.blocks.base import Count, Fraction
+from visionkit.blocks.registry import Count, Fraction
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
 

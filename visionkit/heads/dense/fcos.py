@@ -36,7 +36,7 @@ class FcosHead(DenseHead):
 
     def __init__(self, layers: Mapping[str, nn.Module], *, quality: str, center_radius: float, **dense: Any) -> None:
         super().__init__(layers, **dense)
-        self.quality_measure, self.center_radius = quality, center_radius
+        self.quality_target, self.center_radius = quality, center_radius
 
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         logits = self.logits(self.classification(x))
@@ -67,13 +67,13 @@ class FcosHead(DenseHead):
         foreground = matched >= 0
         count = foreground.sum().clamp(min=1)
         iou, giou = generalized_iou(_boxes(points, strides, outputs["distances"].float()), boxes)
-        target = iou.detach() if self.quality_measure == "iou" else _centerness(points, boxes)
+        target = iou.detach() if self.quality_target == "iou" else _centerness(points, boxes)
         quality = F.binary_cross_entropy_with_logits(outputs["quality"].float(), target, reduction="none")
         classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
             "classification": classification.sum() / count,
             "boxes": torch.where(foreground, 1 - giou, 0).sum() / count,
-            self.quality_measure: torch.where(foreground, quality, 0).sum() / count,
+            self.quality_target: torch.where(foreground, quality, 0).sum() / count,
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ from visionkit.blocks import (
     Sequential,
     build,
 )
-from visionkit.blocks.base import Count
+from visionkit.blocks.registry import Count
 from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
 from visionkit.necks import FPNSpec
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, FeatureInfo
 from visionkit.blocks import AdaptivePool, Conv2d, GroupNorm, LayerRecord, Node, NormField, Sequential
-from visionkit.blocks.base import Count, Fraction
+from visionkit.blocks.registry import Count, Fraction
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.segmentation.spec import HIDDEN_INIT, OutputStride, SegmentationSpec, output_layer, with_dropout
 from visionkit.necks import FPNSpec

@@ -23,7 +23,7 @@ from visionkit.blocks import (
     Sequential,
     build,
 )
-from visionkit.blocks.base import Fraction
+from visionkit.blocks.registry import Fraction
 from visionkit.errors import UserError
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.spec import HeadSpec

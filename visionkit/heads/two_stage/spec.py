@@ -26,7 +26,7 @@ from visionkit.blocks import (
     expand,
     trace,
 )
-from visionkit.blocks.base import Count
+from visionkit.blocks.registry import Count
 from visionkit.blocks.shapes import Axis
 from visionkit.blocks.trace import Join
 from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels

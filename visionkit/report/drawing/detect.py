@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes
 from visionkit.report.drawing.base import Drawing
-from visionkit.report.style import TRAIN, VALIDATION, WRONG
+from visionkit.report.style import ERROR_COLOUR, TRAIN, VALIDATION
 from visionkit.structures.rle import encode_masks, mask_iou
 
 __all__ = ["MIN_SCORE", "DetectDrawing", "drawn_boxes", "select"]
@@ -85,7 +85,7 @@ def drawn_boxes(
     scores = [f" {score:.0%}" for score in objects["scores"].tolist()] if "scores" in objects else [""] * len(labels)
     colours = [class_colour(label) for label in labels]
     if correct is not None:
-        colours = [VALIDATION if is_correct else WRONG for is_correct in correct]
+        colours = [VALIDATION if is_correct else ERROR_COLOUR for is_correct in correct]
     boxes, masks = objects["boxes"].tolist(), objects.get("masks", [None] * len(labels))
     drawn = [
         DrawnBox(box, f"{class_names[label]}{score}", colour, mask)

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from visionkit.report.plots.figure import has_long_names, save_figure
-from visionkit.report.style import FAINT, INK, WRONG, shorten
+from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 
 __all__ = ["plot_confusion_matrix", "read_counts"]
 
@@ -46,7 +46,7 @@ def plot_confusion_matrix(
             text = f"{matrix[row, column]}" if unit == "images" else f"{fractions[row, column]:.0%}".removeprefix("0%")
             axes.text(
                 column, row, text, ha="center", va="center", fontsize=font_size,
-                color="white" if dark else INK if row == column else WRONG,
+                color="white" if dark else TEXT_COLOUR if row == column else ERROR_COLOUR,
             )  # fmt: skip
         ticks = range(num_classes)
     else:
@@ -54,18 +54,18 @@ def plot_confusion_matrix(
         image = axes.imshow(confusions, cmap=BLUES, vmin=0, vmax=max(float(np.nanmax(confusions)), 1e-9))
         colorbar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{value:.0%}")
         colorbar.outline.set_visible(False)
-        colorbar.set_label("share of the true class (diagonal left out)", color=INK)
+        colorbar.set_label("share of the true class (diagonal left out)", color=TEXT_COLOUR)
         ticks = range(0, num_classes, math.ceil(num_classes / 100))
         _list_confusions(list_axes, matrix, fractions, names)
     axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if num_classes > 10 or has_long_names(names) else 0)
     axes.set_yticks(ticks, [names[i] for i in ticks])
-    axes.tick_params(length=0, labelsize=9 if num_classes <= 20 else 5.5, colors=INK)
-    axes.set_xlabel("predicted", color=INK)
-    axes.set_ylabel("true", color=INK)
+    axes.tick_params(length=0, labelsize=9 if num_classes <= 20 else 5.5, colors=TEXT_COLOUR)
+    axes.set_xlabel("predicted", color=TEXT_COLOUR)
+    axes.set_ylabel("true", color=TEXT_COLOUR)
     for spine in axes.spines.values():
-        spine.set_color(FAINT)
+        spine.set_color(GRID_COLOUR)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    axes.set_title(f"{matrix.sum():,} {unit}, {accuracy:.2%} correct", loc="left", color=INK, fontsize=11)
+    axes.set_title(f"{matrix.sum():,} {unit}, {accuracy:.2%} correct", loc="left", color=TEXT_COLOUR, fontsize=11)
     save_figure(figure, path)
 
 
@@ -83,14 +83,14 @@ def _list_confusions(axes: Axes | None, matrix: Any, fractions: Any, names: Sequ
     if axes is None:
         return
     axes.set_axis_off()
-    axes.set_title("most frequent mistakes", loc="left", color=INK, fontsize=11)
+    axes.set_title("most frequent mistakes", loc="left", color=TEXT_COLOUR, fontsize=11)
     off_diagonal = matrix * (1 - np.eye(len(names), dtype=np.int64))
     order = np.argsort(-off_diagonal, axis=None, kind="stable")[:25]
     for index, (row, column) in enumerate(zip(*np.unravel_index(order, matrix.shape), strict=True)):
         if off_diagonal[row, column] == 0:
             break
         text = f"{names[row]} → {names[column]}   {matrix[row, column]} ({fractions[row, column]:.0%})"
-        axes.text(0, 0.98 - index * 0.036, text, fontsize=9, color=INK, va="top", transform=axes.transAxes)
+        axes.text(0, 0.98 - index * 0.036, text, fontsize=9, color=TEXT_COLOUR, va="top", transform=axes.transAxes)
 
 
 def read_counts(table: Any) -> list[list[int]]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from visionkit.report.plots.figure import save_figure, style_axes
-from visionkit.report.style import INK, TRAIN, VALIDATION, WRONG, metric_title
+from visionkit.report.style import ERROR_COLOUR, TEXT_COLOUR, TRAIN, VALIDATION, metric_title
 
 __all__ = ["plot_curves"]
 
@@ -39,8 +39,10 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
                 marker = "o" if len(points) <= 30 else None
                 axes.plot(x, y, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=label)
         style_axes(axes)
-        axes.set_title(metric_title(name) + (" (%)" if scale == 100.0 else ""), loc="left", color=INK, fontsize=11)
-        axes.set_xlabel("epoch", color=INK)
+        axes.set_title(
+            metric_title(name) + (" (%)" if scale == 100.0 else ""), loc="left", color=TEXT_COLOUR, fontsize=11
+        )
+        axes.set_xlabel("epoch", color=TEXT_COLOUR)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     scored = [row for row in history if math.isfinite(row.get(monitor, math.nan))]
     if scored:
@@ -48,7 +50,7 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
         best = max(scored, key=lambda row: row[monitor])
         best_text = f"{best[monitor] * scale:.{2 if scale == 100.0 else 3}f}"
         right.plot(
-            best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none", markeredgecolor=WRONG,
+            best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none", markeredgecolor=ERROR_COLOUR,
             markeredgewidth=1.6, label=f"best: {best_text} in epoch {best['epoch']:.0f}",
         )  # fmt: skip
     for axes in (left, right):

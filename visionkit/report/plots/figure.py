@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from visionkit.files import write_atomic
-from visionkit.report.style import FAINT, INK
+from visionkit.report.style import GRID_COLOUR, TEXT_COLOUR
 
 __all__ = ["has_long_names", "save_figure", "style_axes"]
 
@@ -17,9 +17,9 @@ __all__ = ["has_long_names", "save_figure", "style_axes"]
 def style_axes(axes: Axes) -> None:
     """Apply the style of all plots to axes: colours, horizontal grid, no upper and right spine."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=INK, color=FAINT, labelsize=9)
-    axes.grid(axis="y", color=FAINT, linewidth=0.7)
+    axes.spines[["left", "bottom"]].set_color(GRID_COLOUR)
+    axes.tick_params(colors=TEXT_COLOUR, color=GRID_COLOUR, labelsize=9)
+    axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.7)
     axes.set_axisbelow(True)
 
 

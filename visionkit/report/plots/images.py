@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from visionkit.report.plots.figure import save_figure
-from visionkit.report.style import FAINT, INK, WRONG, shorten
+from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 
 __all__ = ["plot_images", "plot_predictions"]
 
@@ -25,7 +25,7 @@ def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], 
         path: The PNG file.
         title: The line above the images.
     """
-    captions = [(shorten(class_names[label], 16), INK) for label in labels]
+    captions = [(shorten(class_names[label], 16), TEXT_COLOUR) for label in labels]
     save_figure(_grid(images, captions, title), path)
 
 
@@ -56,7 +56,7 @@ def plot_predictions(
         text = f"{shorten(class_names[prediction], 12)}  {score:.0%}"
         if not is_correct:
             text += f"\nis {shorten(class_names[label], 12)}"
-        captions.append((text, INK if is_correct else WRONG))
+        captions.append((text, TEXT_COLOUR if is_correct else ERROR_COLOUR))
     num_wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
     save_figure(_grid(images, captions, f"{title}: {num_wrong} of {len(labels)} wrong"), path)
 
@@ -73,7 +73,7 @@ def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figur
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.text(gap, height - title_height / 2, title, va="center", color=INK, fontsize=11)
+    axes.text(gap, height - title_height / 2, title, va="center", color=TEXT_COLOUR, fontsize=11)
     for index, (image, (text, colour)) in enumerate(zip(pixels, captions, strict=True)):
         row, column = divmod(index, columns)
         left, upper = gap + column * (image_width + gap), height - title_height - row * (image_height + caption_height)
@@ -82,7 +82,7 @@ def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figur
         interpolation = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
         extent = (left, left + image_width, lower, upper)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=interpolation, extent=extent)
-        edge_colour, line_width = (colour, 2.2) if colour == WRONG else (FAINT, 0.8)
+        edge_colour, line_width = (colour, 2.2) if colour == ERROR_COLOUR else (GRID_COLOUR, 0.8)
         frame = Rectangle((left, lower), image_width, image_height, fill=False, color=edge_colour, linewidth=line_width)
         axes.add_patch(frame)
         axes.text(center, lower - 0.05, text, ha="center", va="top", color=colour, fontsize=8)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visionkit.report.plots.figure import save_figure, style_axes
-from visionkit.report.style import FAINT, INK, shorten
+from visionkit.report.style import GRID_COLOUR, TEXT_COLOUR, shorten
 
 __all__ = ["plot_precision_recall"]
 
@@ -37,16 +37,16 @@ def plot_precision_recall(
     axes = figure.subplots()
     curves = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
     for index, (name, values) in enumerate(curves.items()):
-        colour, label = (COLOURS(index), shorten(name)) if len(curves) <= 10 else (FAINT, None)
+        colour, label = (COLOURS(index), shorten(name)) if len(curves) <= 10 else (GRID_COLOUR, None)
         axes.plot(recall, values, color=colour, linewidth=1.2, label=label)
     if curves:
-        axes.plot(recall, np.asarray(mean, dtype=float), color=INK, linewidth=2.4, label="mean")
-        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.plot(recall, np.asarray(mean, dtype=float), color=TEXT_COLOUR, linewidth=2.4, label="mean")
+        axes.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, loc="center left", bbox_to_anchor=(1, 0.5))
     else:
-        axes.text(0.5, 0.5, "no objects", ha="center", color=INK)
+        axes.text(0.5, 0.5, "no objects", ha="center", color=TEXT_COLOUR)
     style_axes(axes)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_xlabel("recall", color=INK)
-    axes.set_ylabel("precision", color=INK)
-    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.set_xlabel("recall", color=TEXT_COLOUR)
+    axes.set_ylabel("precision", color=TEXT_COLOUR)
+    axes.set_title(title, loc="left", color=TEXT_COLOUR, fontsize=11)
     save_figure(figure, path)

@@ -29,6 +29,8 @@ class ResultWriter(ABC):
 
     files: ClassVar[tuple[str, ...]]
     """The files and folders that are written."""
+    draws_images: ClassVar[bool] = True
+    """Whether `add` needs the decoded image, which is else not kept until its batch is full."""
 
     def __init__(
         self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
@@ -39,7 +41,7 @@ class ResultWriter(ABC):
 
     @abstractmethod
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
-        """Add an image, uint8 (C, H, W) as it was decoded, and its prediction."""
+        """Add a decoded image, uint8 (C, H, W), or None where ``draws_images`` is false, and its prediction."""
 
     @abstractmethod
     def write(self) -> None:
@@ -49,8 +51,8 @@ class ResultWriter(ABC):
     def summary(self) -> list[str]:
         """Lines to print."""
 
-    def _remaining_line(self) -> list[str]:
-        return [f"... and {len(self.rows) - MAX_SUMMARY_ROWS:,} more"] if len(self.rows) > MAX_SUMMARY_ROWS else []
+    def _remaining_line(self, num_images: int) -> list[str]:
+        return [f"... and {num_images - MAX_SUMMARY_ROWS:,} more"] if num_images > MAX_SUMMARY_ROWS else []
 
 
 def common_folder(paths: Sequence[Path]) -> Path:

@@ -19,6 +19,7 @@ class ClassifyWriter(ResultWriter):
     """A row per image: predicted class, and the probability of each class."""
 
     files = ("predictions.csv", "predictions.json")
+    draws_images = False
 
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
         self.rows.append(
@@ -45,6 +46,6 @@ class ClassifyWriter(ResultWriter):
         counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}
         return [
             *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:MAX_SUMMARY_ROWS]),
-            *self._remaining_line(),
+            *self._remaining_line(len(self.rows)),
             f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         ]

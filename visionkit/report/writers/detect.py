@@ -45,7 +45,7 @@ class DetectWriter(ResultWriter):
         total: Counter[str] = sum(self.counts.values(), Counter())
         return [
             *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
-            *([f"... and {len(self.counts) - MAX_SUMMARY_ROWS:,} more"] if len(self.counts) > MAX_SUMMARY_ROWS else []),
+            *self._remaining_line(len(self.counts)),
             f"{len(self.counts):,} images, {self.objects} with a score of {self.min_score:g} or more: "
             f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in predictions.json",

@@ -61,7 +61,7 @@ class SegmentWriter(ResultWriter):
             total.update(row["pixels"])
         return [
             *(f"{row['file_name']}: {_format_fractions(row['pixels'])}" for row in self.rows[:MAX_SUMMARY_ROWS]),
-            *self._remaining_line(),
+            *self._remaining_line(len(self.rows)),
             f"{len(self.rows):,} images: {_format_fractions(total)}",
         ]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.detection_source import DetectionSource
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.errors import UserError
 

@@ -69,7 +69,7 @@ class Digits(Source):
 
         from visionkit.data.dataset import ImageDataset, TensorDataset
 
-        pixels, digits, chosen = self.load_split()
+        pixels, digits, chosen = self.load_digits_with_splits()
         images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
         samples: dict[str, ImageDataset] = {
             split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
@@ -77,7 +77,7 @@ class Digits(Source):
         }
         return Splits(samples)
 
-    def load_split(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+    def load_digits_with_splits(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
         """Images, uint8 (1797, 8, 8), labels, int64 (1797,), and the positions of each split's samples, int64."""
         import numpy
         from sklearn.datasets import load_digits
@@ -133,7 +133,7 @@ class DigitScenes(Source):
         from visionkit.data.sources.digits.scenes import compose_split
 
         self.check()
-        pixels, digits, chosen = self.digits.load_split()
+        pixels, digits, chosen = self.digits.load_digits_with_splits()
         return Splits(
             {
                 split: compose_split(

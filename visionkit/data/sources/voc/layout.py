@@ -10,7 +10,7 @@ from visionkit.data.images import walk_images
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.errors import UserError
 
-__all__ = ["image_folder", "mask_parent", "split_lists", "xml_folders"]
+__all__ = ["image_folder", "find_mask_parent", "split_lists", "xml_folders"]
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
 _MAX_DEPTH = 3
@@ -117,7 +117,7 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
     return None
 
 
-def mask_parent(root: Path) -> str:
+def find_mask_parent(root: Path) -> str:
     """The path from the root to the parent of ``SegmentationClass``, empty or ending in a slash.
 
     Raises:

@@ -20,11 +20,11 @@ from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, r
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, list_images
 from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.detection_source import BACKGROUND
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
 from visionkit.data.sources.masks.source import MaskSource
-from visionkit.data.sources.detection_source import BACKGROUND
-from visionkit.data.sources.voc.layout import image_folder, mask_parent, split_lists
+from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.reader import read_list
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
@@ -47,14 +47,16 @@ class VocMasks(MaskSource):
     Attributes:
         images: The folder of the images, relative to ``root``; null searches for it.
         object_classes: The classes without the background; null takes those of ``labelmap.txt``, else VOC's 20.
+        dataset_name: The name of the data set that it is made by.
     """
 
     images: str | None = None
     object_classes: tuple[str, ...] | None = None
+    dataset_name: str = "voc"
 
     @property
     def name(self) -> str:
-        return "voc"
+        return self.dataset_name
 
     @property
     def parent(self) -> tuple[Path, str]:
@@ -64,7 +66,7 @@ class VocMasks(MaskSource):
             UserError: If there is no such folder.
         """
         root = existing_root(self.root, name=self.name, expected="SegmentationClass/*.png and JPEGImages/*.jpg")
-        return root, mask_parent(root)
+        return root, find_mask_parent(root)
 
     def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
         root, base = self.parent

@@ -72,4 +72,4 @@ class Voc(DetectionSource):
         from visionkit.data.sources.voc.masks import VocMasks
 
         shared = {field.name: getattr(self, field.name) for field in fields(SplitFiles)}
-        return VocMasks(images=self.images, object_classes=self.classes, **shared)
+        return VocMasks(images=self.images, object_classes=self.classes, dataset_name=self.name, **shared)

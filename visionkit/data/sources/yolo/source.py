@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.detection_source import DetectionSource
+from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.errors import UserError
 from visionkit.schema import describe
 

@@ -1,0 +1,146 @@
+"""The base class of readers for batches of images of different sizes, with boxes or masks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from visionkit.data.augment.joint import JointAugment, Sample
+from visionkit.data.cache import ImageCache
+from visionkit.data.collate.base import BatchReader
+from visionkit.data.dataset import ImageDataset
+from visionkit.data.sampler import BatchIndices
+from visionkit.data.transforms import InputTransform
+from visionkit.errors import UserError
+
+__all__ = ["PaddedBatchReader"]
+
+T = TypeVar("T")
+
+
+class PaddedBatchReader(BatchReader, Generic[T]):
+    """Reads padded batches of a split; subclasses define the target of an image (T) and its tensors.
+
+    Args:
+        samples: The split.
+        transform: Resizes each image and pads a batch.
+        training: Whether to omit the ground truth in pixels of the original images.
+        augment: The augmentation; None or empty for evaluation.
+        cache: The decoded images of the split; None where they are decoded on demand.
+        prepared: Whether ``cache`` holds resized images.
+        strict: Whether an unreadable image is an error.
+    """
+
+    augment: JointAugment | None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        samples: ImageDataset,
+        transform: InputTransform,
+        *,
+        training: bool,
+        augment: JointAugment | None = None,
+        cache: ImageCache | None = None,
+        prepared: bool = False,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict)
+        self.training, self.augment = training, augment or None
+
+    @abstractmethod
+    def load_target(self, index: int) -> T:
+        """The target of an image, in pixels of the original image.
+
+        Raises:
+            UserError: If its file cannot be read.
+        """
+
+    @abstractmethod
+    def transform_target(self, target: T, size: Tensor, image: Tensor) -> Sample:
+        """Scale a target to the size of its image.
+
+        Args:
+            target: In pixels of the original image.
+            size: The original height and width, int64 (2,).
+            image: The image, resized or not, uint8 (C, h, w).
+
+        Returns:
+            The image and its targets, in pixels of ``image``.
+        """
+
+    @abstractmethod
+    def drop_invisible(self, sample: Sample) -> Sample:
+        """Drop objects that are no longer visible after augmentation and resizing."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """Stack samples to a batch: ``images``, ``image_sizes`` and the targets, in pixels of the batch."""
+
+    @abstractmethod
+    def original_target(self, targets: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
+        """The ground truth in pixels of the original images, whose height and width are ``sizes``, int64 (B, 2)."""
+
+    @abstractmethod
+    def empty_target(self, height: int, width: int) -> T:
+        """The target of an image without objects or classes, of this size in pixels."""
+
+    def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
+        """Read a batch, without unreadable images, which are marked in ``unreadable``.
+
+        Args:
+            batch_indices: Indices of samples in the split, and a seed.
+
+        Returns:
+            The dict of tensors of the subclass's module.
+
+        Raises:
+            UserError: If an image cannot be read and ``strict`` is set.
+        """
+        images, indices = self._fetch(torch.from_numpy(batch_indices[0]))
+        images, targets, indices = self._with_targets(images, indices)
+        if not len(indices):
+            return self.dummy_batch()
+        sizes = self._original_sizes(images, indices)
+        if self.augment is not None:
+            originals = (self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True))
+            samples = self.augment(originals, seed=batch_indices[1])
+        else:
+            fitted = [self.transform.fit(image) for image in images]
+            samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
+        batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
+
+    def dummy_batch(self) -> dict[str, Tensor]:
+        """Two black images with empty targets, see `BatchReader.dummy_batch`."""
+        height, width = self.transform.padded_size(*self.transform.image_size)
+        image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
+        sizes = torch.tensor([[height, width]] * 2)
+        targets = [self.empty_target(height, width)] * 2
+        batch = self.collate(
+            [self.drop_invisible(self.transform_target(target, sizes[0], image)) for target in targets]
+        )
+        batch["index"] = torch.zeros(0, dtype=torch.int64)
+        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
+
+    def _with_targets(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
+        """The images with readable targets, their targets and their indices."""
+        loaded: list[tuple[Tensor, T, int]] = []
+        for image, index in zip(images, indices.tolist(), strict=True):
+            try:
+                loaded.append((image, self.load_target(index), index))
+            except UserError as error:
+                if self.strict or not len(self.unreadable):
+                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
+                self.unreadable[index] = 1
+        readable = torch.tensor([index for _, _, index in loaded], dtype=torch.int64)
+        return [image for image, _, _ in loaded], [target for _, target, _ in loaded], readable
+
+    def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
+        """Height and width of the original images, int64 (B, 2)."""
+        if self.cache is not None and self.cache.sizes is not None:
+            return self.cache.sizes[indices]
+        return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)
