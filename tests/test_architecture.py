@@ -114,3 +114,61 @@ def test_the_rows_of_tasks_lead_to_their_classes():
         }
         for path, kind in kinds.items():
             assert issubclass(load(path), kind)
+
+
+ACROSS_MODULES = {
+    "test_equality", "test_detector_equality", "test_segmenter_equality", "test_overfitting", "test_contract",
+    "test_whole_models", "test_blocks", "test_families", "test_detection_datamodule", "test_weights",
+    "backbones/weights/test_load", "models/weights/test_faster_rcnn", "models/weights/test_mask_rcnn",
+    "inference/test_instance", "data/sources/yolo/test_masks",
+}  # fmt: skip
+"""Tests of what several modules do together, by the end of their path."""
+
+
+def test_a_test_file_bears_the_name_of_its_module_or_is_listed():
+    folders = [folder for folder in (REPOSITORY / "tests").iterdir() if folder.is_dir()]
+    without = []
+    for folder in folders:
+        if folder.name in ("e2e", "helpers", "__pycache__"):
+            continue
+        for file in folder.rglob("test_*.py"):
+            name = file.relative_to(REPOSITORY / "tests").with_suffix("")
+            module = PACKAGE / name.parent / f"{name.name.removeprefix('test_')}.py"
+            listed = any(str(name) == entry or str(name).endswith(f"/{entry}") for entry in ACROSS_MODULES)
+            if not module.exists() and not listed:
+                without.append(str(name))
+    assert without == []
+
+
+def test_contracts_about_libraries_name_every_room():
+    import tomllib
+
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    rooms = {
+        f"visionkit.{path.stem}"
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    rooms -= {"visionkit.__init__", "visionkit.__main__"}
+    allowed = {
+        "hydra": {"visionkit.cli"},
+        "lightning": {"visionkit.tasks", "visionkit.training"},
+        "matplotlib": {"visionkit.report"},
+    }
+    for contract in contracts:
+        library = contract.get("forbidden_modules", [""])[0]
+        if library in (*allowed, "optuna"):
+            assert set(contract["source_modules"]) == rooms - allowed.get(library, set()), library
+    layers = {name.strip(" ()") for layer in contracts[0]["layers"] for name in layer.replace("|", ":").split(":")}
+    assert rooms <= layers
+
+
+def test_every_file_of_the_package_is_in_git():
+    import subprocess
+
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("this is no checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-o", "visionkit"], cwd=REPOSITORY, capture_output=True, text=True
+    ).stdout
+    assert [name for name in listed.split() if name.endswith(".py")] == []

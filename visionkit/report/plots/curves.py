@@ -50,8 +50,8 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: 
         best = max(scored, key=lambda row: row[monitor])
         best_text = f"{best[monitor] * scale:.{2 if scale == 100.0 else 3}f}"
         right.plot(
-            best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none", markeredgecolor=ERROR_COLOUR,
-            markeredgewidth=1.6, label=f"best: {best_text} in epoch {best['epoch']:.0f}",
+            best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none",
+            markeredgecolor=ERROR_COLOUR, markeredgewidth=1.6, label=f"best: {best_text} in epoch {best['epoch']:.0f}",
         )  # fmt: skip
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=9)
