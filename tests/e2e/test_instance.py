@@ -43,7 +43,9 @@ def test_images(run, tmp_path_factory):
         Image.fromarray(samples.image(number)[0].numpy()).save(folder / f"{number:03d}.png")
         truth = samples.annotation(number)
         known = zip(truth.boxes.tolist(), truth.labels.tolist(), truth.area.tolist(), strict=True)
-        for ((left, top, right, bottom), label, area), runs in zip(known, truth.shapes.rles(64, 64), strict=True):
+        for ((left, top, right, bottom), label, area), runs in zip(
+            known, truth.segmentations.rles(64, 64), strict=True
+        ):
             row = {"id": len(rows) + 1, "image_id": number, "category_id": label, "segmentation": runs, "iscrowd": 0}
             rows.append({**row, "bbox": [left, top, right - left, bottom - top], "area": area})
     images = [{"id": number, "height": 64, "width": 64} for number in range(len(samples))]

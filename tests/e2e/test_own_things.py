@@ -8,7 +8,7 @@ import pytest
 def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
     (in_empty_folder / "my_blocks.py").write_text(
         "from dataclasses import dataclass\n"
-        "from visionkit.blocks import ActivationField, Composite, Conv, Sequence, block\n\n\n"
+        "from visionkit.blocks import ActivationField, Composite, Conv, Sequential, block\n\n\n"
         '@block("my_double")\n'
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Double(Composite):\n"
@@ -16,7 +16,7 @@ def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeyp
         "    activation: ActivationField = None\n\n"
         "    def parts(self, in_channels):\n"
         "        conv = Conv(out_channels=self.out_channels, kernel_size=3, activation=self.activation)\n"
-        "        return Sequence({'first': conv, 'second': conv})\n"
+        "        return Sequential({'first': conv, 'second': conv})\n"
     )
     (in_empty_folder / "net.yaml").write_text(
         "name: net\nin_channels: 1\nlayer_defaults: {activation: relu}\n"
@@ -83,19 +83,19 @@ def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_fold
 PLUGIN = """
 from dataclasses import dataclass
 
-from visionkit.blocks import AdaptivePool, Flatten, Linear, Sequence
+from visionkit.blocks import AdaptivePool, Flatten, Linear, Sequential
 from visionkit.data.sources import SOURCES, Source, Splits
-from visionkit.heads import ClassifierHead, head
+from visionkit.heads import ClassificationSpec, head
 
 
-@head("my_head")
+@head("my_head", module="visionkit.heads.classification.head:ClassificationHead")
 @dataclass(frozen=True, kw_only=True)
-class MyHead(ClassifierHead):
+class MyHead(ClassificationSpec):
     size: int = 2
 
     def parts(self, backbone, *, num_classes):
         output = Linear(out_features=num_classes)
-        return Sequence({"pool": AdaptivePool(size=self.size, kind="max"), "flatten": Flatten(), "output": output})
+        return Sequential({"pool": AdaptivePool(size=self.size, kind="max"), "flatten": Flatten(), "output": output})
 
 
 @SOURCES.register("my_stripes")
@@ -109,14 +109,14 @@ class Stripes(Source):
 
     def splits(self, *, seed, saved=None, strict=False):
         import torch
-        from visionkit.data.dataset import TensorSamples
+        from visionkit.data.dataset import TensorDataset
 
         labels = torch.arange(self.count) % 2
         stripes = (torch.arange(32) // 4 % 2 * 255).to(torch.uint8).expand(32, 32)
         images = torch.stack([stripes if label else stripes.T for label in labels.tolist()])[:, None]
         positions = torch.arange(self.count).split(self.count // 2)
         names = ("train", "val")
-        return Splits({n: TensorSamples(images, labels, p, prefix=n) for n, p in zip(names, positions)})
+        return Splits({n: TensorDataset(images, labels, p, prefix=n) for n, p in zip(names, positions)})
 """
 
 

@@ -42,16 +42,16 @@ def strike(words, folder, *, number, when):
 
 
 def test_ctrl_c_at_the_moment_when_a_run_has_ended_loses_no_row(cli, in_empty_folder, monkeypatch):
-    from visionkit.commands import sweep_job
+    from visionkit.sweeps import job
 
-    real = sweep_job.read_metrics
+    real = job.read_metrics
 
     def struck(folder):
         os.kill(os.getpid(), signal.SIGINT)
         return real(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_job, "read_metrics", struck)
+        patch.setattr(job, "read_metrics", struck)
         assert cli("-m", *FAST, "seed=0,1", "run_dir=a")[0] == 130
     rows = table(in_empty_folder / "a")
     assert {number: row["status"] for number, row in rows.items()} == {0: "done"}

@@ -196,7 +196,7 @@ def test_no_readable_image_draws_nothing(tmp_path):
 
 
 def test_an_object_is_found_once_and_by_the_surest_box():
-    from visionkit.commands.kits.detect import _matches
+    from visionkit.report.drawing.detect import _matches
 
     truth = {"boxes": torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]]), "labels": torch.tensor([0, 1])}
     found = {

@@ -68,7 +68,7 @@ def _object(label, columns, *, crowd=False):
     box = torch.tensor([[float(columns[0]), 0.0, float(columns[1]), 100.0]])
     shapes = Polygons.from_list([run_lengths(bits)], is_rle=True)
     area = torch.tensor([float(bits.sum())])
-    return Annotation(box, torch.tensor([label]), torch.tensor([crowd]), area, shapes=shapes)
+    return Annotation(box, torch.tensor([label]), torch.tensor([crowd]), area, segmentations=shapes)
 
 
 def _results(tmp_path, *, names=("a.jpg", "b.png"), **data):
@@ -174,7 +174,7 @@ def test_predictions_stand_beside_the_truth_and_mistaken_masks_are_red(tmp_path,
     truth = Annotation(
         *(torch.cat([getattr(one, name) for one in (_object(label, columns), _object(0, (120, 160), crowd=True))])
           for name in ("boxes", "labels", "crowd", "area")),
-        shapes=Polygons.join([_object(label, columns).segmentations, _object(0, (120, 160)).segmentations]),
+        segmentations=Polygons.join([_object(label, columns).segmentations, _object(0, (120, 160)).segmentations]),
     )  # fmt: skip
     path = tmp_path / "p.png"
     draw_predictions("instance", _Drawer(), _Samples(truth), InputTransform((64, 64), "letterbox"), CLASSES, path)
