@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch import nn
 
-from tests.helpers.predictions import Results, draw_predictions, drawing
+from tests.helpers.predictions import Results, draw_predictions
 from visionkit.data.annotations import Annotation
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.transforms import InputTransform
@@ -147,23 +147,6 @@ def test_masks_below_the_score_are_not_drawn_and_all_are_counted(tmp_path):
     inside, beside, cat = pixels[200, 50], pixels[200, 150], pixels[200, 300]
     assert inside.min() < 200
     assert beside.tolist() == cat.tolist() == [255, 255, 255]
-
-
-def test_the_training_batch_is_drawn_with_its_masks(tmp_path):
-    masks = torch.zeros(1, 2, 64, 64, dtype=torch.bool)
-    masks[0, 0, 8:24, 8:30] = True
-    batch = {
-        "images": torch.full((1, 1, 64, 64), 255, dtype=torch.uint8),
-        "image_sizes": torch.tensor([[32, 64]]),
-        "boxes": torch.tensor([[[8.0, 8.0, 30.0, 24.0], [0.0, 0.0, 0.0, 0.0]]]),
-        "labels": torch.tensor([[1, -1]]),
-        "masks": masks,
-    }
-    drawing("instance").batch(batch, CLASSES, tmp_path / "batch.png")
-    with Image.open(tmp_path / "batch.png") as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)[34:, 8:]
-    assert pixels[5 * 20, 5 * 25].min() < 200  # five times as large
-    assert pixels[5 * 28, 5 * 40].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.helpers.predictions import Results, draw_predictions, drawing
+from tests.helpers.predictions import Results, draw_predictions
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
-from visionkit.metrics.table import Table
 
 CLASSES = ("background", "cat", "dog")
 
@@ -163,17 +162,6 @@ def test_windows_are_refused_where_there_is_no_segmentation(tmp_path, task):
         )  # fmt: skip
 
 
-def test_the_training_batch_is_drawn_without_padding(tmp_path):
-    batch = {
-        "images": torch.full((1, 1, 64, 64), 255, dtype=torch.uint8),
-        "image_sizes": torch.tensor([[32, 64]]),
-        "mask": torch.zeros(1, 64, 64, dtype=torch.uint8),
-    }
-    drawing("segment").batch(batch, CLASSES, tmp_path / "batch.png")
-    with Image.open(tmp_path / "batch.png") as image:
-        assert image.height == 34 + 160 + 8 + 22
-
-
 class _Samples:
     """Images with masks; those that cannot be read are None."""
 
@@ -212,11 +200,3 @@ def test_predictions_stand_beside_the_truth_and_what_does_not_count_is_clear_in_
 def test_no_readable_image_draws_nothing(tmp_path):
     draw_predictions("segment", _Model(), _Samples(None), None, CLASSES, tmp_path / "p.png")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_confusion_matrix_is_drawn_from_its_table(tmp_path):
-    rows = [(name, *(100_000_000 if i == j else 4_000_000 for j in range(3))) for i, name in enumerate(CLASSES)]
-    drawing("segment").tables({"confusion_matrix": Table(("t", *CLASSES), rows)}, CLASSES, tmp_path)
-    assert (tmp_path / "confusion_matrix.png").stat().st_size > 5_000
-    drawing("segment").tables({}, CLASSES, tmp_path / "none")
-    assert not (tmp_path / "none").exists()
