@@ -5,7 +5,7 @@ import torch
 
 from tests.helpers.process_group import run_in_group
 from visionkit.data.augment.image import Augment
-from visionkit.data.collate.classification import BatchReader
+from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler

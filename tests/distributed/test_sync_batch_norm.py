@@ -8,7 +8,7 @@ from tests.helpers.process_group import run_in_group
 from visionkit.distributed.sync_batch_norm import (
     SyncBatchNorm,
     convert_batch_norm,
-    count_foreign_batch_norms,
+    count_unsupported_batch_norms,
     without_statistics,
 )
 
@@ -132,4 +132,4 @@ def test_norms_of_torch_are_replaced_and_those_of_others_counted():
     assert [type(m) for m in (net[1], net[2][0], net[3])] == [SyncBatchNorm, SyncBatchNorm, _Foreign]
     assert {name: id(value) for name, value in net.named_parameters()} == before
     assert (net[1].eps, net[1].training) == (0.1, False)
-    assert count_foreign_batch_norms(net) == 1
+    assert count_unsupported_batch_norms(net) == 1

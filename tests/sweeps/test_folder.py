@@ -5,7 +5,7 @@ import yaml
 
 from visionkit.errors import UserError
 from visionkit.sweeps.folder import SweepFolder
-from visionkit.sweeps.job import Job, Row
+from visionkit.sweeps.job import Job, RunRow
 
 HEADER = "number,status,seed,val/accuracy,parameters,seconds,reason\n"
 
@@ -15,8 +15,8 @@ def folder(tmp_path):
     """A sweep with a table of two rows."""
     made = SweepFolder.plan(str(tmp_path / "a"), ["seed=0,1"])
     made.start()
-    made.add_row(Row(0, {"seed": "0"}, "interrupted", seconds=3.5))
-    made.add_row(Row(1, {"seed": "1"}, "failed", seconds=1.25, reason='it broke,\n"badly"'))
+    made.add_row(RunRow(0, {"seed": "0"}, "interrupted", seconds=3.5))
+    made.add_row(RunRow(1, {"seed": "1"}, "failed", seconds=1.25, reason='it broke,\n"badly"'))
     return made
 
 

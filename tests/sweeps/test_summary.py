@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from visionkit.sweeps.job import Row
+from visionkit.sweeps.job import RunRow
 from visionkit.sweeps.summary import best_run, confidence, group_runs, shorten
 from visionkit.tasks.info import TASKS
 
@@ -14,7 +14,7 @@ LOSS = replace(TASKS["classify"], monitor="val/loss", mode="min")
 
 
 def row(number, value, *, metric="val/accuracy", status="done", **overrides):
-    return Row(number, overrides, status, {metric: value})
+    return RunRow(number, overrides, status, {metric: value})
 
 
 def test_the_interval_is_that_of_scipys_t_distribution():

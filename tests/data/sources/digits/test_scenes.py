@@ -21,7 +21,7 @@ def make_scenes(settings):
 
 @pytest.fixture(scope="module")
 def digits():
-    pixels, labels, chosen = parse_source({"type": "digits", "image_size": None}).load_split()
+    pixels, labels, chosen = parse_source({"type": "digits", "image_size": None}).load_digits_with_splits()
     return pixels[chosen["val"]], labels[chosen["val"]]
 
 
@@ -46,7 +46,7 @@ def test_another_size_serves_both(settings):
 
 
 def test_scenes_have_the_digits_of_their_own_split_alone(make_scenes, digits):
-    chosen = make_scenes().digits.load_split()[2]
+    chosen = make_scenes().digits.load_digits_with_splits()[2]
     assert not set(chosen["train"]) & set(chosen["val"])
     made = compose(*digits, make_scenes().digits.scenes, split="val", index=2, size=(128, 128))
     assert numpy.array_equal(made.image, make_scenes().splits(seed=0).samples["val"].image(2)[0].numpy())
