@@ -63,3 +63,9 @@ def test_one_name_for_two_classes_is_refused_and_the_same_class_twice_is_not():
 
 def test_a_class_is_loaded_as_it_is():
     assert load(Module) is Module
+
+
+@pytest.mark.parametrize("path", ["nowhere:Class", f"{__name__}:Nothing", f"{__name__}"])
+def test_a_path_that_names_no_class_is_the_users_mistake(path):
+    with pytest.raises(UserError, match=r"names no class: .* Expected \"package.module:Class\""):
+        load(path)

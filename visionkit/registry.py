@@ -106,11 +106,23 @@ class Registry(Generic[T]):
 
 
 def load(path: str | type[Any]) -> type[Any]:
-    """Import the class that ``"module:Class"`` names; a class is returned unchanged."""
+    """Import the class that ``"module:Class"`` names; a class is returned unchanged.
+
+    Raises:
+        UserError: If there is no such module or class, as where a plugin names its own.
+    """
     if not isinstance(path, str):
         return path
     module, _, name = path.partition(":")
-    cls: type[Any] = getattr(importlib.import_module(module), name)
+    try:
+        cls: type[Any] = getattr(importlib.import_module(module), name or "")
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != module:
+            raise
+        raise UserError(
+            f"'{path}' names no class: {error}. Expected \"package.module:Class\", such as "
+            'module="my_package.my_file:MyHead".'
+        ) from error
     return cls
 
 

@@ -160,3 +160,22 @@ def test_a_damaged_history_is_named(text):
     folder.history_file.write_text(text)
     with pytest.raises(UserError, match=r"metrics.csv' is damaged: .*train run="):
         folder.read_history()
+
+
+def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_path):
+    folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
+    assert folder.config_file.read_text().startswith("format_version: 1\n")
+    assert "format_version" not in folder.read_config()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("", "no format_version"), ("format_version: 2\n", "format_version 2"), ("format_version: true\n", "True")],
+)
+def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
+    folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
+    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 1\n", line))
+    with pytest.raises(
+        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 1.*Train it again"
+    ):
+        RunFolder.open(str(folder.path))

@@ -116,6 +116,11 @@ def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
     """
     spec = parse_typed(HEADS, values, where="head")
     HEADS.check_module(type(spec))
+    if not hasattr(spec, "task"):
+        raise UserError(
+            f"head '{HEADS.name_of(type(spec))}' does not say which task it is for. Expected in its class: "
+            'task: ClassVar[str] = "classify"'
+        )
     if spec.task != task:
         tasks = sorted({HEADS.get(name).task for name in HEADS.names()})
         if task not in tasks:

@@ -224,12 +224,11 @@ class RunFolder:
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
-        if version != FORMAT_VERSION and _describes_run(values):
+        if (type(version) is not int or version != FORMAT_VERSION) and _describes_run(values):
             problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
             raise UserError(
-                f"run: '{self.config_file}' has {problem}, and this version of visionkit reads {FORMAT_VERSION}. "
-                "Expected a run that it made. Read the run with the version that made it (environment.json names it), "
-                "or train again."
+                f"run: '{self.config_file}' has {problem}, and this visionkit reads {FORMAT_VERSION}: the run was made "
+                "by an older or a newer one. Expected a run of this one. Train it again with the command that made it."
             )
         return values
 
