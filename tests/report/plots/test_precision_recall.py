@@ -1,0 +1,33 @@
+"""Precision over recall."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionkit.report.plots.precision_recall import plot_precision_recall
+
+
+def _picture(path):
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def _has(pixels, colour):
+    return int((np.abs(pixels - np.array(colour)).max(axis=-1) <= 2).sum())
+
+
+def test_precision_over_recall_has_a_line_for_each_class_with_objects(tmp_path):
+    recall = np.linspace(0, 1, 101)
+    lines = {"a": (1 - recall**2).tolist(), "never there": [None] * 101}
+    plot_precision_recall(recall.tolist(), (1 - recall).tolist(), lines, tmp_path / "p" / "pr.png", title="t")
+    pixels = _picture(tmp_path / "p" / "pr.png")
+    assert min(_has(pixels, (0x22, 0x26, 0x2E)), _has(pixels, (0x1F, 0x77, 0xB4))) > 200
+    assert _has(pixels, (0xFF, 0x7F, 0x0E)) == 0
+
+
+@pytest.mark.parametrize("classes", [0, 80])
+def test_precision_over_recall_of_no_and_of_many_classes(tmp_path, classes):
+    lines = {str(number): [1 - number / 80] * 2 for number in range(classes)}
+    plot_precision_recall([0, 1], [0.5 if classes else None] * 2, lines, tmp_path / "p" / "pr.png", title="t")
+    assert _picture(tmp_path / "p" / "pr.png").std() > 0
