@@ -24,9 +24,9 @@ evaluation._test = wait
 FALLING = """
 import os
 from pathlib import Path
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 
-_call = Preprocess.__call__
+_call = InputTransform.__call__
 
 def call(self, images):
     if os.environ.get("RANK") == "1" and not Path("fell").exists():
@@ -34,7 +34,7 @@ def call(self, images):
         raise ZeroDivisionError("worker one fell")
     return _call(self, images)
 
-Preprocess.__call__ = call
+InputTransform.__call__ = call
 """
 
 

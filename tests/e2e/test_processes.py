@@ -15,10 +15,10 @@ from tests.helpers import commands
 CPU = ("hardware=cpu", "recipe.epochs=1")
 PLUGIN = """
 import os, time, signal
-from visionkit.data.transforms import Preprocess
+from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
-_call = Preprocess.__call__
+_call = InputTransform.__call__
 
 def call(self, images):
     how = os.environ.get("HOW")
@@ -35,7 +35,7 @@ def call(self, images):
             os.kill(os.getpid(), signal.SIGKILL)
     return _call(self, images)
 
-Preprocess.__call__ = call
+InputTransform.__call__ = call
 """
 
 
