@@ -28,6 +28,7 @@ def calls_of(script, folder):
     return [line.rstrip("\0").split("\0") for line in record.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_every_generated_part_is_fresh():
     assert backbone_guide.refreshed(PAGE) == PAGE, "run: python tools/backbone_guide.py"
 

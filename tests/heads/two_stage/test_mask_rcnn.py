@@ -114,6 +114,7 @@ def test_losses_equal_torchvisions_with_the_same_draws(theirs, backbone, batch):
         torch.testing.assert_close(losses[name], expected[other], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_detections_and_masks_equal_torchvisions(theirs, backbone, batch, monkeypatch):
     ours = with_weights_of(theirs.eval(), backbone)
     monkeypatch.setattr(theirs.transform, "postprocess", lambda found, *sizes: found)  # masks as the head gives them
