@@ -24,7 +24,7 @@ def run(shared_runs):
 
 
 @pytest.fixture(scope="module")
-def test_images(run, tmp_path_factory):
+def image_files(run, tmp_path_factory):
     """The test scenes as files, and what is in them in COCO's form."""
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -75,10 +75,10 @@ def test_the_best_epoch_is_the_one_with_the_best_validation_map(run):
     assert _metrics(run)["best_epoch"] == maps.index(max(maps)) + 1
 
 
-def test_classes_and_their_objects_are_in_a_table_whose_mean_is_map(run, test_images):
+def test_classes_and_their_objects_are_in_a_table_whose_mean_is_map(run, image_files):
     rows = list(csv.DictReader((run / "per_class.csv").open()))
     assert [row["class"] for row in rows] == [str(digit) for digit in range(10)]
-    assert sum(int(row["objects"]) for row in rows) == len(test_images[1]["annotations"])
+    assert sum(int(row["objects"]) for row in rows) == len(image_files[1]["annotations"])
     averages = [float(row["AP"]) for row in rows if row["AP"]]
     assert sum(averages) / len(averages) == pytest.approx(_metrics(run)["test/map"], abs=1e-6)
 
@@ -90,11 +90,11 @@ def test_evaluate_gives_the_numbers_of_the_run_again(cli, run):
         assert value == pytest.approx(_metrics(run)[name], abs=1e-6), name
 
 
-def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, test_images, tmp_path):
+def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, image_files, tmp_path):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    folder, dataset = test_images
+    folder, dataset = image_files
     code, out, _ = cli("predict", f"run={run}", f"source={folder}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
     assert "24 images, boxes with a score of 0.3 or more: " in out

@@ -29,7 +29,7 @@ def run(shared_runs):
 
 
 @pytest.fixture(scope="module")
-def test_images(run, tmp_path_factory):
+def image_files(run, tmp_path_factory):
     """The test scenes as files, and what is in them in COCO's form."""
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -83,11 +83,11 @@ def test_evaluate_gives_the_numbers_of_the_run_again(cli, run):
         assert value == pytest.approx(_metrics(run)[name], abs=1e-6), name
 
 
-def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, test_images, tmp_path):
+def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, image_files, tmp_path):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    folder, dataset = test_images
+    folder, dataset = image_files
     code, out, _ = cli("predict", f"run={run}", f"source={folder}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
     assert "16 images, masks with a score of 0.3 or more: " in out

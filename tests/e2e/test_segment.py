@@ -28,7 +28,7 @@ def run(shared_runs):
 
 
 @pytest.fixture(scope="module")
-def test_scenes(run, tmp_path_factory):
+def scene_files(run, tmp_path_factory):
     """The test scenes as files, and the class of each of their pixels."""
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -72,10 +72,10 @@ def test_the_best_epoch_is_the_one_with_the_best_validation_mean_iou(run):
     assert _metrics(run)["best_epoch"] == values.index(max(values)) + 1
 
 
-def test_classes_are_in_a_table_whose_mean_is_the_mean_iou(run, test_scenes):
+def test_classes_are_in_a_table_whose_mean_is_the_mean_iou(run, scene_files):
     rows = list(csv.DictReader((run / "per_class.csv").open()))
     assert [row["class"] for row in rows] == NAMES
-    assert [int(row["pixels"]) for row in rows] == np.bincount(test_scenes[1].ravel(), minlength=11).tolist()
+    assert [int(row["pixels"]) for row in rows] == np.bincount(scene_files[1].ravel(), minlength=11).tolist()
     overlaps = [float(row["IoU"]) for row in rows if row["IoU"]]
     assert sum(overlaps) / len(overlaps) == pytest.approx(_metrics(run)["test/mean_iou"], abs=1e-6)
 
@@ -87,8 +87,8 @@ def test_evaluate_gives_the_numbers_of_the_run_again(cli, run):
         assert value == pytest.approx(_metrics(run)[name], abs=1e-6), name
 
 
-def test_predicted_masks_scored_by_scikit_learn_give_the_numbers_of_the_test(cli, run, test_scenes, tmp_path):
-    folder, truth = test_scenes
+def test_predicted_masks_scored_by_scikit_learn_give_the_numbers_of_the_test(cli, run, scene_files, tmp_path):
+    folder, truth = scene_files
     code, out, _ = cli("predict", f"run={run}", f"source={folder}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
     written = [str(tmp_path / "out" / name) for name in ("predictions.json", "masks", "images")]
@@ -127,8 +127,8 @@ def test_predict_takes_images_of_any_size_and_leaves_unreadable_ones_out(cli, ru
     assert "broken.png' cannot be read" in err
 
 
-def test_one_window_around_the_whole_image_predicts_as_without(cli, run, test_scenes, tmp_path):
-    source = f"source={test_scenes[0]}/00?.png"
+def test_one_window_around_the_whole_image_predicts_as_without(cli, run, scene_files, tmp_path):
+    source = f"source={scene_files[0]}/00?.png"
     for name, more in (("whole", ()), ("window", ("window=64",))):
         assert cli("predict", f"run={run}", source, f"run_dir={tmp_path / name}", *more)[0] == 0
     assert np.array_equal(_masks(tmp_path / "whole"), _masks(tmp_path / "window"))
