@@ -1,3 +1,6 @@
+import gc
+import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
@@ -164,3 +167,24 @@ def test_a_split_without_any_readable_file_is_an_error(files):
     )
     with pytest.raises(UserError, match=r"none of the 6 images of the val split can be read, the first .*0.png"):
         list(loader)
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["whole", "stopped"])
+def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped):
+    loader = BatchLoader(
+        BatchReader(samples, InputTransform((6, 6))),
+        BatchSampler(21, 4, training=True, seed=0),
+        num_workers=1,
+        split="train",
+    )
+    batches = iter(loader)
+    cycle = [loader, batches]
+    cycle.append(cycle)
+    _ = next(batches) if is_stopped else list(batches)
+    (worker,) = multiprocessing.active_children()
+    began = time.monotonic()
+    del loader, batches, cycle
+    gc.collect()
+    worker.join(timeout=10)
+    assert not worker.is_alive()
+    assert time.monotonic() - began < 2.5  # torch waits 5 s for a worker that it cannot tell to stop

@@ -82,9 +82,7 @@ def test_an_uninterrupted_run_sees_every_image_once_an_epoch(whole):
         assert sorted(i for e, _, batch in whole if e == epoch for i in batch) == list(range(1257))
 
 
-@pytest.mark.parametrize(
-    "workers", [0, pytest.param(1, marks=pytest.mark.slow)]
-)  # torch waits 5 s for a worker left behind
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     "stops",
     [

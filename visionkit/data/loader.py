@@ -6,6 +6,7 @@ and after it is resumed.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,9 @@ class BatchLoader:
                 persistent_workers=True,
                 generator=torch.Generator().manual_seed(self.sampler.seed % 2**63),
             )
+            # Garbage in a cycle (a trainer) has its queues closed before torch can stop the workers, for each of which
+            # it then waits 5 s. This reference keeps the queues open until the loader itself is gone.
+            weakref.finalize(self, _release, self._workers)
         for batch in self._workers:
             if isinstance(batch, str):
                 raise UserError(batch)
@@ -146,6 +150,10 @@ class _BatchDataset(Dataset[Any]):
 
 def _identity(batch: Any) -> Any:
     return batch
+
+
+def _release(workers: DataLoader[Any]) -> None:
+    """Does nothing: the reference to the workers goes with the call."""
 
 
 def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
