@@ -146,11 +146,12 @@ def _stages_and_views(name):
 
 
 STAGES = [
-    pytest.param(name, stage, marks=[] if view < 100 else pytest.mark.slow)
+    (name, stage)
     for name in SMALLEST_OF_EACH_FAMILY
     for stage, view in _stages_and_views(name)
-    if view is not None and view < 700
+    if view is not None and view < 100
 ]
+"""What coarser stages of all backbones see is compared in tests/inspection/test_network.py."""
 
 
 @pytest.mark.parametrize(("name", "stage"), STAGES)

@@ -8,7 +8,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import box_convert
 
 from visionkit import create_model
-from visionkit.backbones import list_backbones, read_backbone
+from visionkit.backbones import read_backbone
 from visionkit.heads import parse_head
 from visionkit.models import convert_state_dict
 
@@ -51,8 +51,8 @@ def backbone(request):
 
 
 @pytest.fixture(scope="module")
-def theirs(backbone):
-    """torchvision's network with random weights that tell things apart."""
+def theirs(backbone, batch):
+    """torchvision's network with random weights that tell things apart, and the batch's own norm statistics."""
     torch.manual_seed(0)
     trunk = resnet_fpn_backbone(backbone_name=backbone, weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d)
     model = FasterRCNN(trunk, num_classes=CLASSES + 1, min_size=128)
@@ -60,6 +60,12 @@ def theirs(backbone):
         for layer in (model.rpn.head.cls_logits, model.rpn.head.bbox_pred, model.roi_heads.box_predictor.bbox_pred):
             layer.weight.mul_(10)
         model.roi_heads.box_predictor.cls_score.weight.mul_(40)
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        model.backbone(model.transform(unpadded(batch))[0].tensors)
+        for norm in norms:
+            norm.momentum = 0.0
     return model
 
 
@@ -166,16 +172,6 @@ def test_a_step_on_backbones_without_coarse_stages_and_images_of_one_channel(bac
     model = small_model(backbone, in_channels=1, image_size=128)
     losses = model.loss(model(batch["images"][:, :1], batch["image_sizes"]), batch)
     sum(losses.values()).backward()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", list_backbones())
-def test_a_step_on_every_backbone(backbone, batch):
-    model = small_model(backbone, in_channels=3, image_size=160)
-    losses = model.loss(model(batch["images"], batch["image_sizes"]), batch)
-    sum(losses.values()).backward()
-    assert all(loss.isfinite() for loss in losses.values())
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
