@@ -29,11 +29,6 @@ def calls_of(script, folder):
 
 
 @pytest.mark.slow
-def test_every_generated_part_is_fresh():
-    assert backbone_guide.refreshed(PAGE) == PAGE, "run: python tools/backbone_guide.py"
-
-
-@pytest.mark.slow
 def test_a_block_of_somebody_else_does_not_change_the_page(monkeypatch):
     from visionkit.blocks import BLOCKS, Dropout
     from visionkit.registry import Row

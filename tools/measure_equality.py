@@ -25,7 +25,7 @@ from visionkit.models import VisionModel, convert_state_dict, create_model
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 IMAGES = 4
-PIXELS = {"inception_v3": 96}  # its smallest is 75
+SMALLEST_SIZE = {"inception_v3": 96}
 
 
 def counterparts() -> list[str]:
@@ -33,13 +33,8 @@ def counterparts() -> list[str]:
     return [name for name in list_backbones() if read_backbone(name).torchvision]
 
 
-def pixels(name: str) -> int:
-    """The size of image that a network is compared at."""
-    return PIXELS.get(name, 64)
-
-
-def randomly_initialised(name: str) -> nn.Module:
-    """A torchvision model in float64 and evaluation mode whose every layer matters."""
+def randomly_initialised(name: str, size: int = 64) -> nn.Module:
+    """A torchvision model in float64 and evaluation mode whose every layer matters for images of a size in pixels."""
     torch.manual_seed(0)
     options = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     with warnings.catch_warnings():
@@ -58,7 +53,7 @@ def randomly_initialised(name: str) -> nn.Module:
             if hasattr(module, "layer_scale"):
                 module.layer_scale.uniform_(0.1, 0.3)
         for _ in range(2 if momenta else 0):
-            model(normalised(images(name)))
+            model(normalised(images(name, size)))
     for module, momentum in momenta.items():
         module.momentum = momentum
     return model.eval()
@@ -66,14 +61,17 @@ def randomly_initialised(name: str) -> nn.Module:
 
 def model_with_weights_of(reference: nn.Module, name: str) -> VisionModel:
     """Our network of that name with the weights of torchvision's."""
-    model = create_model("classify", name, num_classes=1000).double().eval()
-    model.load_state_dict(convert_state_dict(reference.state_dict(), name))
+    with torch.device("meta"):
+        model = create_model("classify", name, num_classes=1000).double().eval()
+    model.load_state_dict(convert_state_dict(reference.state_dict(), name), assign=True)
+    model.normalize.to_empty(device="cpu")
     return model
 
 
-def images(name: str) -> Tensor:
-    """(B, 3, H, W) uint8, the same each time."""
-    shape = (IMAGES, 3, pixels(name), pixels(name))
+def images(name: str, size: int = 64) -> Tensor:
+    """(B, 3, H, W) uint8 of ``size`` or the smallest size that the network takes, the same each time."""
+    size = max(size, SMALLEST_SIZE.get(name, 0))
+    shape = (IMAGES, 3, size, size)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -83,12 +81,16 @@ def normalised(pictures: Tensor) -> Tensor:
     return (pictures.double() / 255 - mean) / std
 
 
+def distance_of_logits(outputs: Tensor, expected: Tensor) -> float:
+    """The largest difference of logits (B, K) in units of their spread over images."""
+    return ((outputs - expected).abs().max() / expected.std(dim=0).mean()).item()
+
+
 def distances(model: VisionModel, reference: nn.Module, name: str) -> tuple[float, float]:
     """The differences of two networks' logits and gradients.
 
     Returns:
-        The largest difference of logits in units of their spread over images, and the largest relative
-        difference of a parameter's gradient for one scalar loss.
+        `distance_of_logits`, and the largest relative difference of a parameter's gradient for one scalar loss.
     """
     pictures = images(name)
     expected = reference(normalised(pictures))
@@ -102,8 +104,7 @@ def distances(model: VisionModel, reference: nn.Module, name: str) -> tuple[floa
     for key, parameter in model.named_parameters():
         expected_gradient = reference_parameters[names[key]].grad
         gradients.append((parameter.grad - expected_gradient).norm() / expected_gradient.norm())
-    logits = (outputs - expected).abs().max() / expected.std(dim=0).mean()
-    return logits.item(), torch.stack(gradients).max().item()  # unlike max(), keeps a nan
+    return distance_of_logits(outputs, expected), torch.stack(gradients).max().item()  # unlike max(), keeps a nan
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ import torch
 import torchvision
 
 from tests.helpers.backbones import (
+    LARGEST_OF_EACH_FAMILY,
+    SMALLEST_AND_LARGEST,
     SMALLEST_OF_EACH_FAMILY,
     shipped_spec,
     slow_unless_smallest,
@@ -18,6 +20,7 @@ from visionkit.models import create_model
 
 ALL = list_backbones()
 EVERY = [slow_unless_smallest(name) for name in ALL]
+SLOW = pytest.mark.slow
 
 PUBLISHED_PARAMETERS = {
     ("lenet", 10): 61_706,  # LeCun et al. 1998, every map connected
@@ -205,7 +208,7 @@ def test_multiplications_are_those_that_torchvision_publishes(name):
     assert macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01, abs=0.001)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", SMALLEST_OF_EACH_FAMILY)
 def test_one_training_step_lowers_the_loss_on_its_batch(name):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
@@ -229,7 +232,7 @@ def _switch_chance_off(model):
             module.drop_probability = 0.0
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", SMALLEST_OF_EACH_FAMILY)
 def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
@@ -241,7 +244,7 @@ def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
         assert torch.equal(one.forward_features(x), other.forward_features(x))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", SMALLEST_AND_LARGEST)
 def test_any_number_of_image_channels_is_taken(name):
     size = max(32, read_backbone(name).smallest_image())
     for channels in (1, 5):
@@ -251,15 +254,10 @@ def test_any_number_of_image_channels_is_taken(name):
         assert tuple(last.shape[1:]) == list(backbone.spec.feature_shapes(size).values())[-1].chw
 
 
-TRAVELLERS = [
-    "lenet", "resnet18",
-    *(pytest.param(name, marks=pytest.mark.slow)
-      for name in ("convnext_tiny", "densenet121", "efficientnet_b0", "regnet_y_400mf", "shufflenet_v2_x0_5",
-                   "squeezenet1_1")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TRAVELLERS)
+@pytest.mark.parametrize(
+    "name",
+    ["lenet", "resnet18", *(pytest.param(name, marks=SLOW) for name in ("convnext_tiny", "regnet_y_400mf"))],
+)
 def test_torch_compile_gives_the_same_logits(name):
     torch._dynamo.reset()
     model = create_model("classify", name, num_classes=3, image_size=32).eval()
@@ -269,7 +267,13 @@ def test_torch_compile_gives_the_same_logits(name):
         torch.testing.assert_close(compiled, model(images)["logits"])
 
 
-@pytest.mark.parametrize("name", TRAVELLERS)
+@pytest.mark.parametrize(
+    "name",
+    ["lenet", "resnet18",
+     *(pytest.param(name, marks=SLOW)
+       for name in ("convnext_tiny", "densenet121", "efficientnet_b0", "regnet_y_400mf", "shufflenet_v2_x0_5",
+                    "squeezenet1_1"))],
+)  # fmt: skip
 def test_torch_export_takes_any_batch_size(name):
     model = create_model("classify", name, num_classes=3, image_size=32).eval()
     images = torch.randint(0, 256, (5, model.backbone.spec.in_channels, 32, 32), dtype=torch.uint8)
@@ -278,16 +282,19 @@ def test_torch_export_takes_any_batch_size(name):
         torch.testing.assert_close(program.module()(images)["logits"], model(images)["logits"])
 
 
-HOLDABLE = [
+HOLDABLE = {
     name for name in torchvision_counterparts()
     if shipped_spec(name).torchvision["family"]
     in ("resnet", "densenet", "mobilenet_v2", "mobilenet_v3", "mnasnet", "shufflenet_v2", "efficientnet", "regnet",
         "convnext")
-]  # fmt: skip
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", [slow_unless_smallest(name) for name in HOLDABLE])
+@pytest.mark.parametrize(
+    "name",
+    [slow_unless_smallest(n) for n in [*SMALLEST_OF_EACH_FAMILY, *LARGEST_OF_EACH_FAMILY] if n in HOLDABLE],
+)
 def test_output_stride_holds_the_last_stages_back(name, output_stride):
     with torch.device("meta"):
         backbone = create_backbone(name, output_stride=output_stride).eval()

@@ -13,6 +13,17 @@ SMALLEST_OF_EACH_FAMILY = [
     "squeezenet1_0", "squeezenet1_1", "vgg11", "wide_resnet50_2",
 ]  # fmt: skip
 
+LARGEST_OF_EACH_FAMILY = [
+    "convnext_large", "densenet201", "efficientnet_b7", "efficientnet_v2_l", "mnasnet1_3", "mobilenet_v3_large",
+    "plain56", "regnet_x_32gf", "regnet_y_32gf", "resnet110", "resnet152", "resnext101_64x4d", "shufflenet_v2_x2_0",
+    "vgg19_bn", "wide_resnet101_2",
+]  # fmt: skip
+SMALLEST_AND_LARGEST = [
+    *SMALLEST_OF_EACH_FAMILY,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in LARGEST_OF_EACH_FAMILY),
+]
+"""For what depends on the kinds of blocks, which the members of a family share; the largest are slow."""
+
 
 @cache
 def shipped_spec(name: str) -> BackboneSpec:

@@ -7,7 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from visionkit.backbones import list_backbones, load_backbone_file, read_backbone
+from tests.helpers.backbones import LARGEST_OF_EACH_FAMILY, SMALLEST_OF_EACH_FAMILY
+from visionkit.backbones import load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import Conv, FeatureShape, Sequential, expand, trace
 from visionkit.blocks.normalization import NORMS
@@ -89,7 +90,11 @@ QUICK = {"lenet", "alexnet_2012", "alexnet", "resnet18", "mobilenet_v2", "squeez
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in list_backbones()]
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in [*SMALLEST_OF_EACH_FAMILY, *LARGEST_OF_EACH_FAMILY]
+    ],
 )
 def test_peaks_and_what_waits_for_backward_are_those_of_the_executed_model(name):
     assert_as_executed(name, 10)

@@ -4,20 +4,33 @@ import pytest
 import torch
 import torchvision
 
-from tests.helpers.backbones import torchvision_counterparts
-from tools.measure_equality import counterparts, distances, model_with_weights_of, randomly_initialised
+from tests.helpers.backbones import LARGEST_OF_EACH_FAMILY, torchvision_counterparts
+from tools.measure_equality import (
+    counterparts,
+    distance_of_logits,
+    distances,
+    images,
+    model_with_weights_of,
+    normalised,
+    randomly_initialised,
+)
 from visionkit.errors import UserError
 from visionkit.models import convert_state_dict, create_model
 
-QUICK = [  # the smallest of each family, but for VGG, whose classifier alone takes 13 s
+SMALLEST = [  # of each family, but for VGG, whose classifier alone takes seconds
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
     "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18",
     "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0",
 ]  # fmt: skip
-ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in torchvision_counterparts()]
+WITH_GRADIENTS = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg11", "efficientnet_v2_s"))]
+BOTH_WAYS = [
+    *SMALLEST,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in LARGEST_OF_EACH_FAMILY
+      if name in torchvision_counterparts()),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", WITH_GRADIENTS)
 def test_logits_and_gradients_equal_torchvisions(name):
     theirs = randomly_initialised(name)
     logits, gradients = distances(model_with_weights_of(theirs, name), theirs, name)
@@ -25,7 +38,19 @@ def test_logits_and_gradients_equal_torchvisions(name):
     assert gradients < 1e-7
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in torchvision_counterparts() if name not in SMALLEST])
+def test_logits_of_larger_networks_equal_torchvisions_on_small_images(name):
+    size = 64 if name.startswith("efficientnet") else 32  # the deepest explode on maps of one cell
+    theirs, pictures = randomly_initialised(name, size), images(name, size)
+    with torch.no_grad():
+        expected = theirs(normalised(pictures))
+        outputs = model_with_weights_of(theirs, name)(pictures)["logits"]
+    assert expected.std(dim=0).mean() > 1e-4
+    assert distance_of_logits(outputs, expected) < 1e-9
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
 def test_state_dict_goes_to_torchvision_and_back_unchanged(name):
     """On the meta device: names and shapes are compared, and which tensor goes where."""
     options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
