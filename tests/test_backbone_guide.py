@@ -130,7 +130,7 @@ def test_the_commands_run_in_the_order_of_the_page(cli, in_empty_folder):
             assert call[:2] == ["-m", "visionkit"]
             words = call[2:]
             if words[0] not in ("list", "inspect"):
-                words += ["recipe.epochs=1", "debug=fast", "hardware=cpu"]
+                words += ["recipe.epochs=1", "recipe.batch_size=8", "debug=fast", "hardware=cpu"]
                 trained += 1
             code, out, err = cli(*words)
             assert code == 0, f"{words}\n{out}\n{err}"

@@ -40,16 +40,12 @@ def _commands(*, long):
 
 
 def _shortened(words):
-    """Trainings take two batches on a CPU, of few and small scenes, and searches make two trials."""
+    """Trainings take two small batches on a CPU, of few and small scenes, and searches make two trials."""
     if words and "=" not in words[0] and words[0] not in ("train", "-m"):
         return words
-    short = ["recipe.epochs=1", "debug=fast", "debug.limit_batches=2", "hardware=cpu"]
+    short = ["recipe.epochs=1", "recipe.batch_size=8", "debug=fast", "debug.limit_batches=2", "hardware=cpu"]
     if any(word in ("task=detect", "task=segment", "task=instance") for word in words):
-        short += [
-            "dataset.image_size=64",
-            "recipe.batch_size=4",
-            *(f"dataset.scenes.{s}=8" for s in ("train", "val", "test")),
-        ]
+        short += ["dataset.image_size=64", *(f"dataset.scenes.{s}=8" for s in ("train", "val", "test"))]
     return [re.sub(r"^sweep.trials=.*", "sweep.trials=2", word) for word in words] + short
 
 
