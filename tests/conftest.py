@@ -55,12 +55,13 @@ def published(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def cli(capfd):
+def cli(capfd, tmp_path):
     """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors.
 
-    The pictures of its runs are blank.
+    The pictures of its runs are blank, and plugins in ``tmp_path`` are forgotten.
     """
     from tests.helpers.pictures import blank_pictures
+    from tests.helpers.plugins import plugins_forgotten
     from visionkit.cli.main import main
 
     def run(*arguments):
@@ -70,4 +71,5 @@ def cli(capfd):
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
-    return run
+    with plugins_forgotten(tmp_path):
+        yield run

@@ -3,15 +3,10 @@
 import importlib.util
 
 import pytest
-import yaml
 
-from tests.helpers.paths import CONF
+from visionkit.config_files import read_group_file
 from visionkit.errors import UserError
 from visionkit.settings import Adam, AdamW, Debug, Hardware, Logger, Recipe, Sgd
-
-
-def _read(group, name):
-    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _with(values, dotted, value):
@@ -25,30 +20,30 @@ def _with(values, dotted, value):
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", Sgd), ("adam", Adam), ("adamw", AdamW)])
 def test_every_recipe_file_is_a_recipe(name, kind):
-    recipe = Recipe.from_config(_read("recipe", name))
+    recipe = Recipe.from_config(read_group_file("recipe", name))
     assert type(recipe.optimizer) is kind
     assert (recipe.epochs, recipe.batch_size) == (20, 64)
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "gpu", "multi_gpu"])
-def test_every_hardware_file_is_read(name):
+def test_every_hardware_file_isread_group_file(name):
     expected = {"auto": ("auto", 1), "cpu": ("cpu", 1), "gpu": ("gpu", 1), "multi_gpu": ("gpu", "auto")}
-    hardware = Hardware.from_config(_read("hardware", name))
+    hardware = Hardware.from_config(read_group_file("hardware", name))
     assert (hardware.accelerator, hardware.devices) == expected[name]
 
 
-def test_debug_files_are_read():
-    assert Debug.from_config(_read("debug", "none")) == Debug(limit_batches=None, epochs=None)
-    assert Debug.from_config(_read("debug", "fast")) == Debug(limit_batches=4, epochs=1)
+def test_debug_files_areread_group_file():
+    assert Debug.from_config(read_group_file("debug", "none")) == Debug(limit_batches=None, epochs=None)
+    assert Debug.from_config(read_group_file("debug", "fast")) == Debug(limit_batches=4, epochs=1)
 
 
 def test_precision_may_be_typed_as_a_number():
-    assert Hardware.from_config({**_read("hardware", "auto"), "precision": 16}).precision == "16"
+    assert Hardware.from_config({**read_group_file("hardware", "auto"), "precision": 16}).precision == "16"
 
 
 @pytest.mark.parametrize("kind", ["constant", "cosine", "step", "one_cycle"])
 def test_the_kind_of_schedule_alone_can_be_changed(kind):
-    values = _with(_read("recipe", "sgd"), "schedule.type", kind)
+    values = _with(read_group_file("recipe", "sgd"), "schedule.type", kind)
     assert Recipe.from_config(values).schedule.type == kind
 
 
@@ -70,12 +65,12 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
 )
 def test_a_mistake_in_the_recipe_is_named(key, value, words):
     with pytest.raises(UserError) as error:
-        Recipe.from_config(_with(_read("recipe", "sgd"), key, value))
+        Recipe.from_config(_with(read_group_file("recipe", "sgd"), key, value))
     assert words in str(error.value)
 
 
 def test_a_recipe_without_an_optimizer_says_so():
-    values = _read("recipe", "sgd")
+    values = read_group_file("recipe", "sgd")
     del values["optimizer"]
     with pytest.raises(UserError, match=r"recipe\.optimizer: this key is required"):
         Recipe.from_config(values)
@@ -85,14 +80,14 @@ def test_an_unknown_accelerator_is_named():
     with pytest.raises(
         UserError, match=r"hardware\.accelerator: expected 'auto', 'cpu', 'gpu' or 'mps', found \"tpu\""
     ):
-        Hardware.from_config({**_read("hardware", "auto"), "accelerator": "tpu"})
+        Hardware.from_config({**read_group_file("hardware", "auto"), "accelerator": "tpu"})
 
 
 def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install tensorboard, or logger=none"):
-        Logger.from_config(_read("logger", "tensorboard"))
-    assert Logger.from_config(_read("logger", "none")).type == "none"
+        Logger.from_config(read_group_file("logger", "tensorboard"))
+    assert Logger.from_config(read_group_file("logger", "none")).type == "none"
 
 
 def test_a_negative_limit_is_refused():

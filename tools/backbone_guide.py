@@ -21,7 +21,7 @@ from visionkit.blocks import BLOCKS, Activation, Init
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.registry import LAYER_DEFAULT_KEYS
 from visionkit.blocks.shapes import pair
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.network import Network, trace_network
 from visionkit.inspection.tables import format_bytes
 from visionkit.registry import Registry
@@ -148,7 +148,7 @@ def inspected(name: str) -> Network:
     spec = read(name)
     size = pair(spec.image_size)
     num_classes = 10 if size == (32, 32) else 1000
-    return trace_network(spec, image_size=size, head=parse_head("auto", task="classify"), num_classes=num_classes)
+    return trace_network(spec, image_size=size, head=read_head("auto", task="classify"), num_classes=num_classes)
 
 
 def sees(name: str) -> str:

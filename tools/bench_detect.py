@@ -39,7 +39,7 @@ from visionkit.models import VisionModel, convert_state_dict, create_model, fold
 
 HEADS = {
     "fcos": {"type": "fcos", "centers": "corner", "score_threshold": 0.2},
-    "retinanet": {"type": "retinanet", "norm": "none", "centers": "corner", "max_detections": 300},
+    "retinanet": {"type": "retinanet", "centers": "corner", "max_detections": 300},
 }
 LINES = ("train", "predict", "assign", "assign+loss")
 LIMITS = {"convolutions": 1.05, "torchvision": 0.95, "assign": 1 / 5, "assign+loss": 1 / 2}

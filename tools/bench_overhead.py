@@ -18,13 +18,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import yaml
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from visionkit.config_files import conf_folder
+from visionkit.config_files import read_group_file
 from visionkit.console import Printer
 from visionkit.models import create_model
 from visionkit.models.prepare import prepare_model
@@ -187,8 +186,7 @@ def run_toolkit(
     folder: RunFolder, train: Batches, val: Batches, recipe: Recipe, accelerator: str, turns: Turns
 ) -> None:
     """Train as the command does, on a terminal that nobody sees."""
-    hardware_file = conf_folder() / "hardware" / "auto.yaml"
-    hardware = Hardware.from_config(yaml.safe_load(hardware_file.read_text(encoding="utf-8")))
+    hardware = Hardware.from_config(read_group_file("hardware", "auto"))
     model = prepare_model(create_model("classify", "lenet", num_classes=10, image_size=32), hardware)
     names = tuple(str(digit) for digit in range(10))
     task = ClassifyTask(

@@ -14,7 +14,7 @@ from tests.helpers.backbones import (
 )
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.errors import UserError
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.layers import Residual
 from visionkit.models import create_model
 
@@ -203,7 +203,7 @@ def test_multiplications_are_those_that_torchvision_publishes(name):
     """Its figures are in units of 1e9, rounded to three digits, at the size its weights are evaluated at."""
     weights = torchvision.models.get_model_weights(name).DEFAULT
     spec, size = read_backbone(name), weights.transforms().crop_size[0]
-    (head,) = parse_head("auto", task="classify").trace(spec, num_classes=1000, image_size=(size, size))
+    (head,) = read_head("auto", task="classify").trace(spec, num_classes=1000, image_size=(size, size))
     macs = sum(stage.macs for stage in spec.trace(size).children) + head.macs
     assert macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01, abs=0.001)
 

@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy
 import pytest
-import yaml
 from PIL import Image
 
-from tests.helpers.paths import CONF
-
-CONF = CONF / "dataset"
+from visionkit.config_files import read_group_file
 
 
 @pytest.fixture
@@ -22,8 +19,7 @@ def settings() -> Callable[..., dict[str, Any]]:
     """The mapping of conf/dataset/NAME.yaml with some keys changed."""
 
     def read(name: str, **changes: Any) -> dict[str, Any]:
-        values = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
-        return {**values, **changes}
+        return {**read_group_file("dataset", name), **changes}
 
     return read
 

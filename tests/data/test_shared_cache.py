@@ -7,7 +7,7 @@ from PIL import Image
 import visionkit.data.datamodule as module
 from visionkit.data import VisionDataModule
 from visionkit.data.shared_cache import SharedCache
-from visionkit.data.sources import parse_source
+from visionkit.data.sources import read_source
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def decoded(monkeypatch):
 
 
 def data(photos, shared, *, seed=0, **changes):
-    source = parse_source({"type": "folder", "root": str(photos), "image_size": 8, "augment": {}, **changes})
+    source = read_source({"type": "folder", "root": str(photos), "image_size": 8, "augment": {}, **changes})
     made = VisionDataModule(source, batch_size=8, seed=seed, shared=shared)
     made.prepare_data()
     made.setup(None)
@@ -110,7 +110,7 @@ def test_the_samples_of_digits_are_read_once_for_all_seeds(monkeypatch):
     real = sklearn.datasets.load_digits
     monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: reads.append(1) or real())
     shared = SharedCache()
-    source = parse_source({"type": "digits", "image_size": 32})
+    source = read_source({"type": "digits", "image_size": 32})
     for seed in (0, 1, 2):
         made = VisionDataModule(source, batch_size=8, seed=seed, shared=shared)
         made.setup(None)

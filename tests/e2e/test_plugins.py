@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 
 def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
@@ -131,6 +132,49 @@ def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_f
     assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
     code, out, _ = cli("evaluate", "run=out", "plugins=[my_things]", "format=json")
     assert json.loads(out)["metrics"]["val/accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("words", [("dataset=my_stripes",), ("dataset.type=my_stripes",)])
+def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, in_empty_folder, monkeypatch, words):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli(
+        "plugins=[my_things]", "head=my_head", "head.size=3", "dataset.count=64", *words, "debug=fast", "hardware=cpu",
+        "run_dir=out",
+    )  # fmt: skip
+    assert code == 0, err
+    config = yaml.safe_load((in_empty_folder / "out" / "config.yaml").read_text())
+    assert config["head"] == {"type": "my_head", "label_smoothing": 0.0, "class_weights": None, "size": 3}
+    assert config["dataset"] == {
+        "type": "my_stripes", "augment": {}, "mean": None, "std": None, "cache_mb": 2048, "num_workers": None,
+        "count": 64,
+    }  # fmt: skip
+
+
+def test_a_sweep_varies_shipped_heads_and_those_of_plugins(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, out, err = cli(
+        "-m", "plugins=[my_things]", "head=my_head,linear", "debug=fast", "hardware=cpu", "run_dir=out"
+    )
+    assert code == 0, out + err
+    types = [yaml.safe_load((in_empty_folder / "out" / n / "config.yaml").read_text())["head"]["type"] for n in "01"]
+    assert types == ["my_head", "linear"]
+
+
+def test_a_choice_that_no_plugin_has_registered_lists_theirs_too(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli("plugins=[my_things]", "head=my_heat")
+    assert code == 2
+    assert "no head is called 'my_heat'. Did you mean 'my_head'?" in err
+
+
+def test_another_type_begins_a_data_set_or_head_anew(cli, in_empty_folder):
+    assert cli("inspect", "task=detect", "head.type=retinanet_small", "num_classes=3")[0] == 0
+    code, _, err = cli("task=detect", "head.type=retinanet_small", "head.quality=iou")
+    assert code == 2
+    assert "head: unknown key 'quality'" in err
 
 
 def test_a_run_folders_plugins_are_not_run_unasked(cli, in_empty_folder):

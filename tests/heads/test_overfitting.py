@@ -3,29 +3,25 @@
 import numpy
 import pytest
 import torch
-import yaml
 
-from tests.helpers.paths import CONF
 from visionkit import create_model
 from visionkit.data.collate.detection import DetectionBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
-from visionkit.data.sources import parse_source
+from visionkit.data.sources import read_source
 from visionkit.metrics.detection import DetectionMetrics
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "max_lr", "steps"), [("fcos", 4e-3, 60), ("retinanet", 5e-3, 90), ("faster_rcnn", 4e-3, 70)]
+    ("name", "max_lr", "steps"),
+    [("fcos_small", 4e-3, 60), ("retinanet_small", 5e-3, 90), ("faster_rcnn_small", 4e-3, 70)],
 )
-def test_every_head_as_it_is_shipped_learns_4_digit_scenes_by_heart(name, max_lr, steps):
-    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).for_target(
-        "boxes"
-    )
+def test_every_small_head_learns_4_digit_scenes_by_heart(name, max_lr, steps):
+    source = read_source("digits").for_target("boxes")
     samples = source.splits(seed=0).samples["train"]
     batch = DetectionBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(4), 0))
-    head = yaml.safe_load((CONF / f"head/{name}.yaml").read_text(encoding="utf-8"))
     torch.manual_seed(0)
-    model = create_model("detect", "lenet", num_classes=10, head=head, in_channels=1, image_size=128)
+    model = create_model("detect", "lenet", num_classes=10, head=name, in_channels=1, image_size=128)
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps, pct_start=0.2)
     for _ in range(steps):
@@ -45,12 +41,11 @@ def test_every_head_as_it_is_shipped_learns_4_digit_scenes_by_heart(name, max_lr
 
 @pytest.mark.slow
 def test_unet_learns_2_digit_scenes_by_heart():
-    source = parse_source(yaml.safe_load((CONF / "dataset/digits.yaml").read_text(encoding="utf-8"))).for_target("mask")
+    source = read_source("digits").for_target("mask")
     samples = source.splits(seed=0).samples["train"]
     batch = SegmentationBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(2), 0))
-    head = yaml.safe_load((CONF / "head/unet.yaml").read_text(encoding="utf-8"))
     torch.manual_seed(0)
-    model = create_model("segment", "resnet18", num_classes=11, head=head, in_channels=1, image_size=128)
+    model = create_model("segment", "resnet18", num_classes=11, in_channels=1, image_size=128)
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=80, pct_start=0.2)
     for _ in range(80):

@@ -1,16 +1,22 @@
 """Settings as ``conf/`` has them, with some keys changed."""
 
-import yaml
-
-from tests.helpers.paths import CONF
+from visionkit.config_files import read_group_file
+from visionkit.data.sources.digits.scene_settings import Scenes
+from visionkit.necks import FPNSpec
+from visionkit.schema import parse
 from visionkit.settings import Hardware
-
-
-def read_group(group, name):
-    """The mapping of ``conf/GROUP/NAME.yaml``."""
-    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def hardware(name="cpu", **changes):
     """``hardware=NAME``."""
-    return Hardware.from_config({**read_group("hardware", name), **changes})
+    return Hardware.from_config({**read_group_file("hardware", name), **changes})
+
+
+def pyramid(**changes):
+    """The neck of ``head=fcos``."""
+    return parse(FPNSpec, {**read_group_file("head", "fcos")["neck"], **changes}, where="neck")
+
+
+def scene_settings(**changes):
+    """The scenes of ``dataset=digits``."""
+    return parse(Scenes, {**read_group_file("dataset", "digits")["scenes"], **changes}, where="scenes")

@@ -14,9 +14,9 @@ SIZES = [(200, 150), (130, 230), (97, 101)]
 
 HEADS = {
     "fcos": {"type": "fcos", "centers": "corner", "score_threshold": 0.2},
-    "retinanet": {"type": "retinanet", "norm": "none", "centers": "corner", "max_detections": 300},
+    "retinanet": {"type": "retinanet", "centers": "corner", "max_detections": 300},
     "retinanet_v2": {
-        "type": "retinanet", "box_loss": "giou", "neck": {"extra_from": "stage"}, "centers": "corner",
+        "type": "retinanet", "norm": "group", "box_loss": "giou", "neck": {"extra_from": "stage"}, "centers": "corner",
         "max_detections": 300,
     },
 }  # fmt: skip

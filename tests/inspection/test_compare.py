@@ -3,7 +3,7 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.network import trace_network
 from visionkit.inspection.totals import totals
@@ -12,7 +12,7 @@ from visionkit.settings import Sgd
 
 def pair_of(name, num_classes=1000):
     spec = read_backbone(name)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     net = trace_network(spec, image_size=(224, 224), head=head, num_classes=num_classes)
     return net, totals(net, batch_size=1, optimizer=Sgd(weight_decay=0.0, momentum=0.9, nesterov=True))
 
@@ -39,7 +39,7 @@ def test_each_cell_has_the_number_and_how_many_times_the_first_it_is():
 )  # fmt: skip
 def test_layers_with_weights_are_those_of_the_papers(name, layers):
     spec = read_backbone(name)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     net = trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=10)
     assert net.weighted_layers == layers
 

@@ -7,14 +7,14 @@ import pytest
 
 from visionkit.backbones import list_backbones, read_backbone
 from visionkit.blocks import BLOCKS
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.explanations import explain
 from visionkit.inspection.network import trace_network
 
 
 def explained(name, num_classes=10, **overrides):
     spec = read_backbone(name, overrides=overrides)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     net = trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=num_classes)
     return {one.kind: dict(one.lines) for one in explain(net)}
 

@@ -4,14 +4,14 @@ import pytest
 
 from visionkit.backbones import read_backbone
 from visionkit.blocks import Conv, FeatureShape, MaxPool, Window, expand
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.network import trace_network
 
 
 def rows_of(name, num_classes, *, depth=2, task="classify", head="auto", **overrides):
     spec = read_backbone(name, overrides=overrides)
-    net = trace_network(spec, image_size=(spec.image_size, spec.image_size), head=parse_head(head, task=task),
+    net = trace_network(spec, image_size=(spec.image_size, spec.image_size), head=read_head(head, task=task),
                   num_classes=num_classes)  # fmt: skip
     return {row.name: row for row in layer_rows(net, depth=depth)}
 

@@ -12,7 +12,7 @@ from visionkit.backbones import load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import Conv, FeatureShape, Sequential, expand, trace
 from visionkit.blocks.normalization import NORMS
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.memory import estimate_memory
 from visionkit.models import create_model
 
@@ -55,7 +55,7 @@ class Lives(TorchDispatchMode):
 def records_of(backbone, num_classes):
     spec = read_backbone(backbone)
     size = (spec.image_size, spec.image_size)
-    head = parse_head("auto", task="classify").trace(spec, num_classes=num_classes, image_size=size)
+    head = read_head("auto", task="classify").trace(spec, num_classes=num_classes, image_size=size)
     return [*spec.trace(size).children, *head]
 
 
@@ -187,7 +187,7 @@ def executed_whole(model, in_channels, size):
 
 def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, training, kept=0.02):
     size = (96, 96)
-    spec = parse_head(head, task=task)
+    spec = read_head(head, task=task)
     settled = spec.adapt_backbone(read_backbone(backbone))
     parts = spec.trace(settled, num_classes=21, image_size=size)
     first_stage = [part for part in parts if part.runs <= 1]  # what comes behind depends on what is found
@@ -227,7 +227,7 @@ def test_what_looks_at_each_box_takes_memory_for_each_box():
     """By hand: 50 boxes of 7x7x256 are pooled, flattened in place, and 1,024 numbers are made of each, twice."""
     from visionkit.inspection.network import trace_network
 
-    head = parse_head({"type": "mask_rcnn", "sampled_proposals": 50, "proposals": 50}, task="instance")
+    head = read_head({"type": "mask_rcnn", "sampled_proposals": 50, "proposals": 50}, task="instance")
     net = trace_network(read_backbone("resnet18"), image_size=(64, 64), head=head, num_classes=5)
     kept = {path[1]: size for path, size in net.saved_memory.items() if path[0] == "head" and len(path) == 2}
     assert kept["pooled"] == 50 * 4 * 7 * 7 * 256

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.network import trace_network
 from visionkit.layers import Pointwise
@@ -22,7 +22,7 @@ ALL_LEVELS = 99
 
 def network_of(name, num_classes=10):
     spec = read_backbone(name)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     return trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=num_classes)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from visionkit.backbones import read_backbone
 from visionkit.console import PipeSafeConsole
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection import tables
 from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.network import trace_network
@@ -18,7 +18,7 @@ from visionkit.settings import Sgd
 
 def network_of(name, num_classes=10):
     spec = read_backbone(name)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     return trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=num_classes)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.network import trace_network
 from visionkit.inspection.totals import totals
 from visionkit.settings import Adam, AdamW, Sgd
@@ -14,7 +14,7 @@ ADAMW = AdamW(weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)
 
 def network_of(name, num_classes=None, in_channels=None):
     spec = read_backbone(name, in_channels=in_channels)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     return trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=num_classes)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.network import trace_network
 from visionkit.inspection.warnings import warnings
 
@@ -35,7 +35,7 @@ NOT_DUE = [
 
 def warnings_of(name, overrides, size):
     spec = read_backbone(name, overrides=overrides)
-    head = parse_head("auto", task="classify")
+    head = read_head("auto", task="classify")
     net = trace_network(spec, image_size=(size, size), head=head, num_classes=10 if size < 200 else 1000)
     return warnings(net)
 

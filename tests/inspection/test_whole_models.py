@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.backbones import read_backbone
 from visionkit.backbones.build import build_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.inspection.explanations import explain
 from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.network import trace_network
@@ -21,7 +21,7 @@ BACKBONES = ["lenet", "resnet18", pytest.param("densenet121", marks=pytest.mark.
 
 
 def network_of(task, head, backbone, **overrides):
-    spec = parse_head(head, task=task)
+    spec = read_head(head, task=task)
     return trace_network(
         spec.adapt_backbone(read_backbone(backbone, overrides=overrides)), image_size=SIZE, head=spec, num_classes=7
     )

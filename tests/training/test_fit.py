@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy
 import pytest
 import torch
-import yaml
 from PIL import Image
 
-from tests.helpers.paths import CONF
 from tests.helpers.pictures import blank_pictures
+from visionkit.backbones.files import backbone_file, load_backbone_file
+from visionkit.config_files import read_group_file
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint import load_run_model
@@ -27,8 +27,9 @@ FILES = {
 
 
 def _config(run_dir, **changes):
-    plain = {g: yaml.safe_load((CONF / g / f"{n}.yaml").read_text(encoding="utf-8")) for g, n in FILES.items()}
-    plain["task"] = {"name": "classify"}  # the file also chooses a head, which is Hydra's business
+    plain = {g: read_group_file(g, n) for g, n in FILES.items() if g not in ("task", "backbone")}
+    plain["backbone"] = load_backbone_file(backbone_file(FILES["backbone"]))
+    plain["task"] = {"name": FILES["task"]}
     plain |= {"seed": 0, "run_dir": str(run_dir), "weights": None, "plugins": [], "strict": False, "format": "text"}
     for key, value in changes.items():
         group, _, name = key.partition("__")
@@ -207,7 +208,7 @@ def pictures(tmp_path):
 
 
 def _folder_config(run_dir, root, **changes):
-    folder = yaml.safe_load((CONF / "dataset" / "folder.yaml").read_text(encoding="utf-8"))
+    folder = read_group_file("dataset", "folder")
     folder |= {"root": str(root), "image_size": 32, "in_channels": 1, "augment": {}, **changes.pop("data", {})}
     return _config(run_dir, dataset=folder, recipe__batch_size=8, **changes)
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.data import VisionDataModule
-from visionkit.data.sources import parse_source
+from visionkit.data.sources import read_source
 from visionkit.training.callbacks.interrupt import Interrupted
 
 BATCHES = 5  # of 300 images, out of 1,257
@@ -39,7 +39,7 @@ class Seen(pl.Callback):
 
 def _fit(path, seen, *, workers=0, **changes):
     augment = {"affine": {"degrees": 20}}
-    source = parse_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
+    source = read_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
     module = VisionDataModule(source, batch_size=300, seed=0)
     module.setup("fit")
     model = TinyModel()

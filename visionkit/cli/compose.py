@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
-from visionkit.config_files import conf_folder
+from visionkit.config_files import complete, conf_folder, group_names
 from visionkit.errors import UserError, did_you_mean
+from visionkit.registry import Registry
 
-__all__ = ["check_choice", "compose", "group_choices"]
+__all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices"]
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -21,7 +22,7 @@ def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
     """
     choices: dict[str, dict[str, Path]] = {}
     for folder in (conf_folder(), *config_dirs):
-        for file in folder.glob("*/*.yaml"):
+        for file in folder.glob("*/[!_]*.yaml"):
             existing = choices.setdefault(file.parent.name, {}).setdefault(file.stem, file)
             if existing != file:
                 owner = (
@@ -48,7 +49,28 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     """
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
-    return _compose_with_hydra(dict(groups), config_dirs)
+    from_plugins = {g: c for g, c in groups.items() if g in COMPLETED_GROUPS and c not in group_names(g, config_dirs)}
+    composed = _compose_with_hydra({g: c for g, c in groups.items() if g not in from_plugins}, config_dirs)
+    return composed | {group: complete_group(group, choice, config_dirs) for group, choice in from_plugins.items()}
+
+
+COMPLETED_GROUPS = ("head", "dataset")
+"""Groups of which a class that a plugin has registered is a choice without a file."""
+
+
+def complete_group(group: str, values: str | Mapping[str, Any], config_dirs: Sequence[Path]) -> dict[str, Any]:
+    """All keys of a head or data set of which some are given; see `visionkit.config_files.complete`."""
+    return complete(group, values, _registry(group), config_dirs)
+
+
+def _registry(group: str) -> Registry[Any]:
+    if group == "head":
+        from visionkit.heads import HEADS
+
+        return HEADS
+    from visionkit.data.sources import SOURCES
+
+    return SOURCES
 
 
 def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
@@ -68,7 +90,10 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     if group == "backbone":
         load_backbone_file(backbone_file(choice, config_dirs))
     elif choice not in choices and choice != "null":
-        raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.")
+        registered = _registry(group).names() if group in COMPLETED_GROUPS else []
+        if choice not in registered:
+            known = sorted({*choices, *registered})
+            raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, known)} Known: {', '.join(known)}.")
 
 
 def _compose_with_hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def _run(request: _Request) -> int:
         print(f"visionkit {__version__}")
         return ExitCode.DONE
     choices = group_choices(request.config_dirs)
+    _load_typed_plugins(request.arguments)
     if request.help:
         print(help_text(request.verb, choices))
         return ExitCode.DONE
@@ -133,6 +134,15 @@ def _run(request: _Request) -> int:
         return run_sweep(request.arguments, request.config_dirs)
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     return _COMMANDS[request.verb](parsed, request.config_dirs)
+
+
+def _load_typed_plugins(arguments: Sequence[str]) -> None:
+    """Import the plugins of the command line first, since what they register may be chosen by name."""
+    for argument in arguments:
+        override = Override.parse(argument)
+        if override is not None and override.key == "plugins" and not override.delete:
+            modules = read_value(override)
+            load_plugins(modules if isinstance(modules, list) else [str(modules)])
 
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
@@ -220,9 +230,7 @@ def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:
             arguments["what"] = argument
         elif key == "pattern" or (key == "format" and value in ("text", "json")):
             arguments[key] = value.strip("'\"")
-        elif key == "plugins":
-            load_plugins(value.strip("[]").split(","))
-        else:
+        elif key != "plugins":
             raise UserError(
                 f"list: '{argument}' is not known. Expected such as: list, list backbones, "
                 "list backbones pattern='resnet*', list format=json."

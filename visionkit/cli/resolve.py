@@ -7,8 +7,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.cli.compose import compose
-from visionkit.cli.overrides import ParsedOverrides, apply_overrides
+from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose
+from visionkit.cli.overrides import Override, ParsedOverrides, apply_overrides, read_value
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,8 +40,28 @@ def resolve(
             composed[key] = compose(parsed.groups, config_dirs=config_dirs)
         chosen = deepcopy(composed[key])
         plain |= chosen if base is None else {group: chosen[group] for group in parsed.groups if group in chosen}
-    apply_overrides(plain, parsed.values)
+    values = _choose_types(plain, parsed.values, config_dirs)
+    apply_overrides(plain, values)
+    for group in {value.key for value in values if value.key in COMPLETED_GROUPS and not value.delete}:
+        if isinstance(plain[group], dict) and "type" in plain[group]:
+            plain[group] = complete_group(group, plain[group], config_dirs)
     return plain
+
+
+def _choose_types(plain: dict[str, Any], values: Sequence[Override], config_dirs: Sequence[Path]) -> list[Override]:
+    """Apply ``head.type=`` and ``dataset.type=``, which begin a group anew; the overrides that are left.
+
+    They are applied first, as the keys below them belong to that type.
+    """
+    remaining = []
+    for value in values:
+        group, _, key = value.key.partition(".")
+        current = plain.get(group)
+        if group not in COMPLETED_GROUPS or key != "type" or value.delete or not isinstance(current, dict):
+            remaining.append(value)
+        elif current.get("type") != (name := read_value(value)):
+            plain[group] = complete_group(group, {"type": name}, config_dirs)
+    return remaining
 
 
 def stored_config(folder: RunFolder, parsed: ParsedOverrides) -> dict[str, Any]:

@@ -6,12 +6,22 @@ Importing this package does not import torch: the public names are resolved on f
 import importlib
 from typing import Any
 
-__all__ = ["SOURCES", "DataInfo", "ImageFiles", "InputTransform", "VisionDataModule", "load_image", "parse_source"]
+__all__ = [
+    "SOURCES",
+    "DataInfo",
+    "ImageFiles",
+    "InputTransform",
+    "VisionDataModule",
+    "load_image",
+    "parse_source",
+    "read_source",
+]
 
 _MODULES = {
     "SOURCES": "visionkit.data.sources",
     "DataInfo": "visionkit.data.sources",
     "parse_source": "visionkit.data.sources",
+    "read_source": "visionkit.data.sources",
     "ImageFiles": "visionkit.data.images",
     "InputTransform": "visionkit.data.transforms",
     "load_image": "visionkit.data.images",

@@ -5,7 +5,7 @@ from visionkit.heads.dense.spec import DenseSpec, FcosSpec, RetinaNetSpec
 from visionkit.heads.detection import DetectionSpec
 from visionkit.heads.segmentation.decoders import DeepLabV3PlusSpec, DeepLabV3Spec, FcnSpec, PanopticFpnSpec, UnetSpec
 from visionkit.heads.segmentation.spec import SegmentationSpec
-from visionkit.heads.spec import HEADS, HeadSpec, default_head, head, parse_head
+from visionkit.heads.spec import HEADS, HeadSpec, head, parse_head, read_head
 from visionkit.heads.two_stage.spec import FasterRcnnSpec, MaskRcnnSpec
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "RetinaNetSpec",
     "SegmentationSpec",
     "UnetSpec",
-    "default_head",
     "head",
     "parse_head",
+    "read_head",
 ]

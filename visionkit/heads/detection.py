@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -21,13 +21,26 @@ from visionkit.blocks.registry import Count
 from visionkit.heads.spec import HeadSpec
 from visionkit.necks import FPNSpec
 
-__all__ = ["DetectionSpec", "Positive", "Probability", "anchor_shapes", "is_resnet50", "trace_levels"]
+__all__ = [
+    "TORCHVISION_PYRAMID",
+    "DetectionSpec",
+    "Positive",
+    "Probability",
+    "anchor_shapes",
+    "is_resnet50",
+    "trace_levels",
+]
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 Positive = Annotated[float, Field(gt=0)]
+
+TORCHVISION_PYRAMID = FPNSpec(
+    out_channels=256, finest_stride=8, num_levels=5, norm=None, extra="conv", extra_from="level"
+)
+"""The pyramid of torchvision's one-stage detectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +54,8 @@ class DetectionSpec(HeadSpec):
 
     task: ClassVar[str] = "detect"
 
-    neck: FPNSpec = FPNSpec()
-    max_detections: Count = 100
+    neck: FPNSpec = field()  # hides the None of heads without a neck, which would be its default
+    max_detections: Count
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:
         return [stage.name for stage in self.neck.stages(backbone).values()]

@@ -15,8 +15,10 @@ COCO = "coco"
 """The value of ``weights`` that stands for torchvision's weights of a whole model, trained on COCO."""
 
 _AVAILABLE = {
-    "detect": "a detector of a paper's size on resnet50. Try: experiment=coco_fcos, coco_retinanet or coco_faster_rcnn",
-    "instance": "a Mask R-CNN of the paper's size on resnet50. Try: experiment=coco_mask_rcnn",
+    "detect": (
+        "a detector of a paper's size on resnet50. Try: head=fcos, retinanet or faster_rcnn, or experiment=coco_fcos"
+    ),
+    "instance": "a Mask R-CNN of the paper's size on resnet50. Try: head=mask_rcnn or experiment=coco_mask_rcnn",
     "segment": "torchvision's fcn or deeplabv3 on resnet50 or resnet101. Try: experiment=voc_fcn or voc_deeplabv3",
 }
 

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
 from visionkit.blocks import LayerRecord
+from visionkit.config_files import complete, group_names, read_group_file, task_choices
 from visionkit.errors import UserError, did_you_mean
 from visionkit.necks import FPNSpec
 from visionkit.registry import Registry, Row
 from visionkit.schema import parse_typed
 
-__all__ = ["HEADS", "HeadSpec", "default_head", "head", "parse_head"]
+__all__ = ["HEADS", "HeadSpec", "head", "head_names", "parse_head", "read_head"]
 
 
 class HeadSpec(ABC):
@@ -96,23 +97,33 @@ head = HEADS.register
 """Decorator that registers a `HeadSpec` under ``head=NAME``: ``@head("mine", module="my_package.my_file:MyHead")``."""
 
 
-_DEFAULTS = {"classify": "auto", "detect": "fcos", "segment": "unet", "instance": "mask_rcnn"}
-
-
-def default_head(task: str) -> str:
-    """The name of a task's head where none is given."""
-    return _DEFAULTS.get(task, "auto")
-
-
-def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
-    """Validate a head's configuration.
+def read_head(values: str | Mapping[str, Any] | None, *, task: str) -> HeadSpec:
+    """Read a head as the command line does, with the values of its file.
 
     Args:
-        values: A name, or a mapping with ``type`` and the head's own keys.
+        values: The name of a file in ``conf/head``, or a mapping with ``type``, such a name, and keys that differ from
+            the file's; None takes the head that ``conf/task/TASK.yaml`` chooses.
         task: The task of the head.
 
     Raises:
-        UserError: If there is no such head, a key is unknown or wrong, it is for another task, or it names no module.
+        UserError: As `parse_head`; also if there is no such task.
+    """
+    if values is None:
+        _check_task(task)
+        values = task_choices(task)["head"]
+    return parse_head(complete("head", values, HEADS), task=task)
+
+
+def parse_head(values: Mapping[str, Any], *, task: str) -> HeadSpec:
+    """Validate a head's configuration.
+
+    Args:
+        values: A mapping with ``type`` and all keys of the head.
+        task: The task of the head.
+
+    Raises:
+        UserError: If there is no such head, a key is unknown, missing or wrong, it is for another task, or it names no
+            module.
     """
     spec = parse_typed(HEADS, values, where="head")
     HEADS.check_module(type(spec))
@@ -122,12 +133,26 @@ def parse_head(values: str | Mapping[str, Any], *, task: str) -> HeadSpec:
             'task: ClassVar[str] = "classify"'
         )
     if spec.task != task:
-        tasks = sorted({HEADS.get(name).task for name in HEADS.names()})
-        if task not in tasks:
-            raise UserError(f"no task is called '{task}'.{did_you_mean(task, tasks)} Known: {', '.join(tasks)}.")
-        fitting = ", ".join(name for name in HEADS.names() if HEADS.get(name).task == task) or "none yet"
+        _check_task(task)
+        fitting = ", ".join(name for name in head_names() if _task_of(name) == task) or "none yet"
         raise UserError(
             f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. "
             f"Heads for '{task}': {fitting}."
         )
     return spec
+
+
+def head_names() -> list[str]:
+    """The names of all heads: those of the files in ``conf/head``, and those that plugins have registered."""
+    return sorted({*group_names("head"), *HEADS.names()})
+
+
+def _task_of(name: str) -> str:
+    values = read_group_file("head", name) if name in group_names("head") else {"type": name}
+    return HEADS.get(values["type"]).task
+
+
+def _check_task(task: str) -> None:
+    tasks = group_names("task")
+    if task not in tasks:
+        raise UserError(f"no task is called '{task}'.{did_you_mean(task, tasks)} Known: {', '.join(tasks)}.")

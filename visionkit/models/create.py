@@ -10,7 +10,7 @@ from typing import Any
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
-from visionkit.heads import default_head, parse_head
+from visionkit.heads import read_head
 from visionkit.heads.published_weights import check_model_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
@@ -38,7 +38,7 @@ def create_model(
         backbone: A name, a path to a YAML file, the content of such a file, or a specification.
         num_classes: The number of classes, without a background class.
         head: A name or mapping; the task's default unless given: ``auto`` (the classifier of the backbone's paper),
-            ``fcos``, ``unet`` or ``mask_rcnn``.
+            ``fcos_small``, ``unet_small`` or ``mask_rcnn_small``.
         in_channels: Channels of the images; those of the backbone's file unless given.
         image_size: Pixels, one number or (height, width), by default the backbone file's; for heads that flatten.
         mean: Per channel in 0..1; that of the weights unless given, or else ImageNet's for three channels and 0.5
@@ -57,7 +57,7 @@ def create_model(
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, found {num_classes}.")
-    head_spec = parse_head(head or default_head(task), task=task)
+    head_spec = read_head(head, task=task)
     spec = backbone if isinstance(backbone, BackboneSpec) else read_backbone(backbone, in_channels=in_channels)
     if in_channels not in (None, spec.in_channels):
         raise UserError(

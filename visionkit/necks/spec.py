@@ -50,12 +50,12 @@ class FPNSpec:
 
     __pydantic_config__ = STRICT
 
-    out_channels: Count = 256
-    finest_stride: Count = 8
-    num_levels: Annotated[int, Field(ge=1, le=8)] = 5
-    norm: NormField = None
-    extra: Literal["conv", "max_pool"] = "conv"
-    extra_from: Literal["level", "stage"] = "level"
+    out_channels: Count
+    finest_stride: Count
+    num_levels: Annotated[int, Field(ge=1, le=8)]
+    norm: NormField
+    extra: Literal["conv", "max_pool"]
+    extra_from: Literal["level", "stage"]
 
     def __post_init__(self) -> None:
         if self.extra == "max_pool" and self.extra_from == "stage":

@@ -145,8 +145,8 @@ def test_a_value_that_torchvision_refuses_is_an_error_of_the_users():
 
 def test_checking_needs_no_torch():
     code = (
-        "import sys; from visionkit.data.sources import parse_source\n"
-        "parse_source({'type': 'digits', 'image_size': 32, 'augment': {'affine': {'degrees': 5}}}).check()\n"
+        "import sys; from visionkit.data.sources import read_source\n"
+        "read_source({'type': 'digits', 'image_size': 32, 'augment': {'affine': {'degrees': 5}}}).check()\n"
         "print('torch' in sys.modules, 'sklearn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from visionkit.data.sources import SOURCES, check_target, parse_source
+from visionkit.data.sources import SOURCES, check_target, parse_source, read_source
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
@@ -14,7 +14,7 @@ GIVES = {"digits": {"label"} | OBJECTS, "coco": OBJECTS, "voc": OBJECTS, "yolo":
 @pytest.mark.parametrize("name", ALL)
 def test_every_source_is_made_from_its_yaml_file_and_carries_its_name(settings, name):
     values = settings(name)
-    assert next(iter(values.items())) == ("type", name)
+    assert values["type"] == name
     source = parse_source(values)
     assert source.name == name
     assert source.targets == GIVES.get(name, {"label"})
@@ -70,7 +70,7 @@ def test_means_must_be_one_per_channel(settings):
 
 def test_an_unknown_data_set_lists_the_known_ones():
     with pytest.raises(UserError, match=r"no dataset is called 'minst'. Did you mean 'mnist'.*cifar10, cifar100"):
-        parse_source({"type": "minst"})
+        read_source({"type": "minst"})
 
 
 def test_a_data_set_that_fits_a_task_passes():
@@ -104,7 +104,7 @@ def test_a_third_party_adds_a_source_with_one_decorated_class(monkeypatch):
         def splits(self, *, seed, saved=None, strict=False) -> Splits:
             return Splits({})
 
-    source = parse_source({"type": "theirs", "image_size": 16, "shade": 5})
+    source = read_source({"type": "theirs", "image_size": 16, "shade": 5})
     assert source.shade == 5
     assert source.info() == DataInfo("theirs", ("a", "b"), 3, (16, 16), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert source.input_transform().image_size == (16, 16)

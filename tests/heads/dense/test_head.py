@@ -5,7 +5,7 @@ import torch
 
 from visionkit import UserError, create_model
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 
 HEADS = ["fcos", "retinanet"]
 SMALL = {"neck": {"out_channels": 16, "finest_stride": 4, "num_levels": 4}, "num_convs": 1}
@@ -50,7 +50,7 @@ def test_images_of_any_number_of_channels_train_at_batch_size_one(head, backbone
 @pytest.mark.parametrize("backbone", ["lenet", "resnet18", "inception_v3"])
 def test_the_trace_counts_the_parameters_and_multiplications_of_the_module(head, backbone):
     spec, size = read_backbone(backbone), (128, 96)
-    head_spec = parse_head({"type": head, **SMALL}, task="detect")
+    head_spec = read_head({"type": head, **SMALL}, task="detect")
     records = head_spec.trace(spec, num_classes=5, image_size=size)
     net = create_model("detect", spec, num_classes=5, head={"type": head, **SMALL}, image_size=size)
     behind = [*net.neck.parameters(), *net.head.parameters()]
@@ -233,5 +233,5 @@ def test_half_precision_moves_no_place_and_no_anchor(head):
 )
 def test_wrong_options_are_refused_in_words(options, message):
     with pytest.raises(UserError) as error:
-        parse_head(options, task="detect")
+        read_head(options, task="detect")
     assert message in str(error.value)

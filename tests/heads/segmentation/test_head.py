@@ -7,8 +7,8 @@ from torchvision.models import get_model_weights
 
 from tests.helpers.drawn_features import DrawnFeatures
 from visionkit import UserError, create_model
-from visionkit.backbones import list_backbones, read_backbone
-from visionkit.heads import HEADS, default_head, parse_head
+from visionkit.backbones import read_backbone
+from visionkit.heads import HEADS, read_head
 from visionkit.heads.segmentation.head import _pad_to_image
 from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
 
@@ -39,13 +39,13 @@ def two_sizes(backbone):
     return (smallest + 1, smallest + 38), (smallest + 69, smallest + 2)
 
 
-def test_the_default_is_unet():
-    assert default_head("segment") == "unet"
+def test_the_default_is_the_small_unet():
+    assert read_head(None, task="segment") == read_head("unet_small", task="segment")
 
 
-@pytest.mark.parametrize("name", list_backbones())
+@pytest.mark.parametrize("name", FEW)
 @pytest.mark.parametrize("head", NAMES)
-def test_logits_have_the_images_size_on_every_backbone(head, name, monkeypatch):
+def test_logits_have_the_images_size_at_odd_sizes(head, name, monkeypatch):
     monkeypatch.setattr("visionkit.models.assemble.build_backbone", DrawnFeatures)
     model = on_meta(head, name, in_channels=1).eval()
     for size in two_sizes(name):
@@ -243,7 +243,7 @@ def test_what_lies_outside_an_image_changes_nothing_inside():
     [
         ({"loss": {"dise": 1.0}}, r"head.loss: unknown key 'dise'. Did you mean 'dice'\?"),
         (
-            {"loss": {"dice": 0.0}},
+            {"loss": {"cross_entropy": 0.0}},
             "head.loss: all factors are 0, so there is nothing to minimise. Expected one above 0",
         ),
         ({"focal_gamma": 0.5}, "head.focal_gamma: expected a number greater than or equal to 1"),
@@ -266,8 +266,8 @@ def test_more_classes_than_a_byte_holds_are_refused():
 
 
 def test_a_head_for_another_task_is_refused_with_those_that_fit():
-    fitting = "deeplabv3, deeplabv3plus, fcn, fpn, unet"
+    fitting = "deeplabv3, deeplabv3_small, deeplabv3plus, deeplabv3plus_small, fcn, fpn, fpn_small, unet, unet_small"
     with pytest.raises(
         UserError, match=f"head 'fcos' serves task 'detect', not 'segment'. Heads for 'segment': {fitting}"
     ):
-        parse_head("fcos", task="segment")
+        read_head("fcos", task="segment")

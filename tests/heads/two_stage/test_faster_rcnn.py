@@ -9,7 +9,7 @@ from torchvision.ops import box_convert
 
 from visionkit import create_model
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.models import convert_state_dict
 
 CLASSES = 6
@@ -176,7 +176,7 @@ def test_a_step_on_backbones_without_coarse_stages_and_images_of_one_channel(bac
 
 
 def test_anchors_stand_where_the_levels_say():
-    head = parse_head({**SMALL, "aspect_ratios": [1.0]}, task="detect")
+    head = read_head({**SMALL, "aspect_ratios": [1.0]}, task="detect")
     spec = read_backbone("lenet")
     model = small_model("lenet", image_size=64)
     first = next(iter(head.neck.feature_info(spec).values()))
@@ -191,14 +191,14 @@ def test_anchors_stand_where_the_levels_say():
 def test_counted_parameters_are_those_of_the_module():
     for backbone in ("resnet18", "lenet"):
         model = small_model(backbone, image_size=128)
-        head = parse_head(SMALL, task="detect")
+        head = read_head(SMALL, task="detect")
         records = head.trace(model.backbone.spec, num_classes=CLASSES, image_size=(128, 128))
         built = [p.numel() for part in (model.neck, model.head) for p in part.parameters()]
         assert sum(record.parameters for record in records) == sum(built)
 
 
 def test_the_second_stages_multiplications_count_for_each_proposal():
-    head = parse_head(SMALL, task="detect")
+    head = read_head(SMALL, task="detect")
     records = head.trace(read_backbone("resnet18"), num_classes=CLASSES, image_size=(128, 128))
     macs = {record.path: record.macs for record in records}
     assert macs["head", "hidden"] == 50 * 16 * 7 * 7 * 24
@@ -206,7 +206,7 @@ def test_the_second_stages_multiplications_count_for_each_proposal():
 
 
 def test_the_paper_sizes_are_the_defaults():
-    head = parse_head("faster_rcnn", task="detect")
+    head = read_head("faster_rcnn", task="detect")
     records = head.trace(read_backbone("resnet50"), num_classes=90, image_size=(800, 800))
     own = {"neck", "head"}
     expected = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)

@@ -9,7 +9,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from visionkit import create_model
 from visionkit.backbones import read_backbone
-from visionkit.heads import parse_head
+from visionkit.heads import read_head
 from visionkit.models import convert_state_dict
 from visionkit.structures.rle import decode_mask, paste_masks
 
@@ -196,14 +196,14 @@ def test_a_step_on_backbones_without_coarse_stages_and_images_of_one_channel(bac
 def test_counted_parameters_are_those_of_the_module():
     for backbone in ("resnet18", "lenet"):
         model = small_model(backbone, image_size=128)
-        head = parse_head(SMALL, task="instance")
+        head = read_head(SMALL, task="instance")
         records = head.trace(model.backbone.spec, num_classes=CLASSES, image_size=(128, 128))
         built = [p.numel() for part in (model.neck, model.head) for p in part.parameters()]
         assert sum(record.parameters for record in records) == sum(built)
 
 
 def test_the_masks_multiplications_count_for_each_box():
-    head = parse_head(SMALL, task="instance")
+    head = read_head(SMALL, task="instance")
     records = head.trace(read_backbone("resnet18"), num_classes=CLASSES, image_size=(128, 128))
     (masks,) = (record for record in records if record.path == ("head", "masks"))
     convs = 14 * 14 * 9 * (16 * 12 + 12 * 12)
@@ -212,7 +212,7 @@ def test_the_masks_multiplications_count_for_each_box():
 
 
 def test_the_paper_sizes_are_the_defaults():
-    head = parse_head("mask_rcnn", task="instance")
+    head = read_head("mask_rcnn", task="instance")
     records = head.trace(read_backbone("resnet50"), num_classes=90, image_size=(800, 800))
     expected = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)
     there = sum(p.numel() for name, p in expected.named_parameters() if not name.startswith("backbone.body"))

@@ -34,7 +34,7 @@ def stand_in(theirs, tmp_path_factory):
 
 def test_of_91_rows_those_of_the_background_and_80_classes_are_taken(theirs, stand_in, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(stand_in))
-    ours = create_model("instance", "resnet50", num_classes=80, weights="coco").state_dict()
+    ours = create_model("instance", "resnet50", num_classes=80, head="mask_rcnn", weights="coco").state_dict()
     assert torch.equal(ours["head.masks.logits.weight"], theirs[f"{PREDICTOR}.mask_fcn_logits.weight"][USED])
     assert torch.equal(ours["head.masks.logits.bias"], theirs[f"{PREDICTOR}.mask_fcn_logits.bias"][USED])
     assert torch.equal(ours["head.masks.upsample.weight"], theirs[f"{PREDICTOR}.conv5_mask.weight"])
@@ -45,15 +45,17 @@ def test_of_91_rows_those_of_the_background_and_80_classes_are_taken(theirs, sta
 def test_for_other_classes_the_last_layers_start_afresh_and_a_note_says_so(stand_in, monkeypatch, caplog):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(stand_in))
     with caplog.at_level("WARNING", logger="visionkit"):
-        model = create_model("instance", "resnet50", num_classes=3, weights="coco")
+        model = create_model("instance", "resnet50", num_classes=3, head="mask_rcnn", weights="coco")
     assert model.head.masks.logits.out_channels == 4
     assert "'coco' tells 80 classes apart, and here are 3" in caplog.text
     assert "head.masks.logits" in caplog.text
 
 
 def test_names_come_back_as_they_went(theirs):
-    ours = convert_state_dict(theirs, "resnet50", task="instance")
-    back = convert_state_dict(ours, "resnet50", task="instance", source="visionkit", target="torchvision")
+    ours = convert_state_dict(theirs, "resnet50", task="instance", head="mask_rcnn")
+    back = convert_state_dict(
+        ours, "resnet50", task="instance", head="mask_rcnn", source="visionkit", target="torchvision"
+    )
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[name], value) for name, value in theirs.items())
 

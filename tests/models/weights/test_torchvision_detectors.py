@@ -109,10 +109,10 @@ def test_an_imagenet_backbone_starts_a_detector(published):
 def test_the_experiments_on_coco_are_detectors_whose_weights_are_published(head):
     from visionkit.backbones import read_backbone
     from visionkit.cli.compose import compose
-    from visionkit.heads import parse_head
+    from visionkit.heads import read_head
 
     plain = compose({"experiment": f"coco_{head}"}, config_dirs=())
-    spec = parse_head(plain["head"], task=plain["task"]["name"])
+    spec = read_head(plain["head"], task=plain["task"]["name"])
     assert spec.torchvision_model(read_backbone(plain["backbone"])) == f"{head.replace('_', '')}_resnet50_fpn"
 
 
@@ -127,7 +127,8 @@ def _content(name):
     ("backbone", "arguments", "message"),
     [
         ("resnet18", {"weights": "coco"}, "torchvision has published no weights of this head on resnet18"),
-        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "Try: experiment=coco_fcos"),
+        ("resnet50", {"weights": "coco"}, "Try: head=fcos, retinanet or faster_rcnn"),
+        ("resnet50", {"head": {"type": "fcos", "num_convs": 2}, "weights": "coco"}, "or experiment=coco_fcos"),
         ("resnet50", {"weights": "imagenet"}, "For the backbone alone: backbone.weights=imagenet"),
         ("resnet50", {"weights": "cocoo"}, "file 'cocoo' does not exist"),
     ],
@@ -147,4 +148,4 @@ def test_a_published_file_that_cannot_be_fetched_says_where_to_put_it(monkeypatc
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(UserError, match=r"'coco' of fcos_resnet50_fpn cannot be downloaded: no network\. Download"):
-        create_model("detect", "resnet50", num_classes=80, weights="coco")
+        create_model("detect", "resnet50", num_classes=80, head="fcos", weights="coco")

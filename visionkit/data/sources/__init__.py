@@ -4,6 +4,6 @@ A custom data set is a class decorated with ``@SOURCES.register("name")`` in a m
 """
 
 from visionkit.data.sources.base import SOURCES, DataInfo, Source, Splits
-from visionkit.data.sources.parse import check_target, parse_source
+from visionkit.data.sources.parse import check_target, parse_source, read_source
 
-__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_target", "parse_source"]
+__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "check_target", "parse_source", "read_source"]

@@ -95,11 +95,11 @@ class Source(ABC):
     """
 
     image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
-    augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
-    num_workers: Annotated[int, Field(ge=0)] | None = None
-    cache_mb: Annotated[int, Field(ge=0)] = 2048
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    augment: dict[str, dict[str, Any] | None] | None
+    num_workers: Annotated[int, Field(ge=0)] | None
+    cache_mb: Annotated[int, Field(ge=0)]
+    mean: tuple[float, ...] | None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None
 
     targets: ClassVar[frozenset[str]] = frozenset({"label"})
     default_image_size: ClassVar[int | None] = None

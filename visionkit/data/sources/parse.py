@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from visionkit.config_files import complete
 from visionkit.data.sources.base import SOURCES, Source
 from visionkit.errors import UserError
 from visionkit.schema import parse_typed
 
-__all__ = ["check_target", "parse_source"]
+__all__ = ["check_target", "parse_source", "read_source"]
 
 _PLURAL = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
+
+
+def read_source(values: str | Mapping[str, Any]) -> Source:
+    """Read a data set as the command line does, with the values of its file.
+
+    Args:
+        values: The name of a file in ``conf/dataset``, or a mapping with ``type``, such a name, and keys that differ
+            from the file's.
+
+    Raises:
+        UserError: As `parse_source`.
+    """
+    return parse_source(complete("dataset", values, SOURCES))
 
 
 def parse_source(mapping: Any) -> Source:
     """The data source that a ``dataset`` section describes.
 
     Args:
-        mapping: ``{type: NAME, ...}`` as in ``conf/dataset/NAME.yaml``.
+        mapping: ``{type: NAME, ...}`` with all keys of the data set.
 
     Raises:
         UserError: If the name, a key or a value is not valid.

@@ -48,13 +48,13 @@ class SplitFiles(Source):
         split_seed: The seed of these random splits; null takes the run's seed.
     """
 
-    root: str | None = None
-    in_channels: Literal[1, 3] = 3
-    fit: Literal["letterbox", "resize_pad", "resize"] = "letterbox"
-    max_size: Annotated[int, Field(gt=0)] | None = None
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    test_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
-    split_seed: Annotated[int, Field(ge=0)] | None = None
+    root: str | None
+    in_channels: Literal[1, 3]
+    fit: Literal["letterbox", "resize_pad", "resize"]
+    max_size: Annotated[int, Field(gt=0)] | None
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
+    split_seed: Annotated[int, Field(ge=0)] | None
 
     @abstractmethod
     def read(self) -> ParsedDataset[Any]:

@@ -11,13 +11,11 @@ from pydantic import Field
 from visionkit.backbones import BackboneSpec
 from visionkit.backbones.classifier import Classifier, classifier_layers
 from visionkit.blocks import (
-    Activation,
     ActivationField,
     AdaptivePool,
     Conv,
     Dropout,
     Flatten,
-    Init,
     InitField,
     LayerRecord,
     Node,
@@ -44,8 +42,8 @@ class ClassificationSpec(HeadSpec):
     """
 
     task: ClassVar[str] = "classify"
-    label_smoothing: Fraction = 0.0
-    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None = None
+    label_smoothing: Fraction
+    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None
 
     @abstractmethod
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
@@ -104,7 +102,7 @@ class AutoSpec(ClassificationSpec):
 class LinearSpec(ClassificationSpec):
     """Global average pooling and one fully connected layer."""
 
-    dropout: Fraction = 0.0
+    dropout: Fraction
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
         return classifier_layers(
@@ -116,10 +114,10 @@ class LinearSpec(ClassificationSpec):
 class MlpSpec(ClassificationSpec):
     """Global average pooling, hidden fully connected layers of the widths ``hidden``, and an output layer."""
 
-    hidden: tuple[Count, ...] = (256,)
-    activation: ActivationField = Activation("relu")
-    dropout: Fraction = 0.0
-    init: InitField = Init()
+    hidden: tuple[Count, ...]
+    activation: ActivationField
+    dropout: Fraction
+    init: InitField
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
         classifier = Classifier(hidden=self.hidden, activation=self.activation, dropout=self.dropout, init=self.init)
@@ -130,9 +128,9 @@ class MlpSpec(ClassificationSpec):
 class ConvSpec(ClassificationSpec):
     """1x1 convolutions to a map per class, averaged over the map (Lin et al. 2014, arXiv:1312.4400, section 3.2)."""
 
-    hidden: tuple[Count, ...] = ()
-    activation: ActivationField = Activation("relu")
-    dropout: Fraction = 0.0
+    hidden: tuple[Count, ...]
+    activation: ActivationField
+    dropout: Fraction
 
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:
         layers: dict[str, Node] = {

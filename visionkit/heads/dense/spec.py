@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -24,8 +24,15 @@ from visionkit.blocks import (
     build,
 )
 from visionkit.blocks.registry import Count
-from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
-from visionkit.necks import FPNSpec
+from visionkit.heads.detection import (
+    TORCHVISION_PYRAMID,
+    DetectionSpec,
+    Positive,
+    Probability,
+    anchor_shapes,
+    is_resnet50,
+    trace_levels,
+)
 
 __all__ = ["DenseSpec", "FcosSpec", "RetinaNetSpec"]
 
@@ -43,7 +50,7 @@ class DenseSpec(DetectionSpec):
 
     Attributes:
         num_convs: Convolutions in each tower.
-        norm: The norm after each of them. The default is independent of the batch size.
+        norm: The norm after each of them.
         centers: Anchor points are the centres of each cell's ``receptive_field``, or, with ``corner``, torchvision's:
             that of cell i is i times the whole number of image pixels per cell (and anchors have whole sides).
         alpha: The focal loss's weight of objects; that of background is ``1 - alpha``.
@@ -53,14 +60,14 @@ class DenseSpec(DetectionSpec):
         candidates: The largest number of boxes per level before suppression.
     """
 
-    num_convs: Annotated[int, Field(ge=0, le=16)] = 4
-    norm: NormField = GroupNorm()
-    centers: Literal["receptive_field", "corner"] = "receptive_field"
-    alpha: Probability = 0.25
-    gamma: Annotated[float, Field(ge=0)] = 2.0
-    score_threshold: Probability = 0.05
-    nms_threshold: Probability = 0.5
-    candidates: Count = 1000
+    num_convs: Annotated[int, Field(ge=0, le=16)]
+    norm: NormField
+    centers: Literal["receptive_field", "corner"]
+    alpha: Probability
+    gamma: Annotated[float, Field(ge=0)]
+    score_threshold: Probability
+    nms_threshold: Probability
+    candidates: Count
 
     @abstractmethod
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
@@ -114,9 +121,8 @@ class FcosSpec(DenseSpec):
         center_radius: The radius around an object's centre in which points are positive, in strides.
     """
 
-    quality: Literal["centerness", "iou"] = "centerness"
-    center_radius: Annotated[float, Field(gt=0, le=16)] = 1.5
-    nms_threshold: Probability = 0.6
+    quality: Literal["centerness", "iou"]
+    center_radius: Annotated[float, Field(gt=0, le=16)]
 
     def branches(self, num_classes: int) -> Mapping[str, tuple[str | None, Node]]:
         return {
@@ -129,7 +135,10 @@ class FcosSpec(DenseSpec):
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         same = (
-            self.num_convs == 4 and self.norm == GroupNorm() and self.neck == FPNSpec() and self.quality == "centerness"
+            self.num_convs == 4
+            and self.norm == GroupNorm()
+            and self.neck == TORCHVISION_PYRAMID
+            and self.quality == "centerness"
         )
         return "fcos_resnet50_fpn" if same and is_resnet50(backbone) else None
 
@@ -151,12 +160,12 @@ class RetinaNetSpec(DenseSpec):
         background_iou: Anchors below this IoU with all objects are background; those in between are ignored.
     """
 
-    box_loss: Literal["l1", "giou"] = "l1"
-    anchor_size: Positive = 4.0
-    scales: Annotated[int, Field(ge=1, le=16)] = 3
-    aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 2.0)
-    foreground_iou: Probability = 0.5
-    background_iou: Probability = 0.4
+    box_loss: Literal["l1", "giou"]
+    anchor_size: Positive
+    scales: Annotated[int, Field(ge=1, le=16)]
+    aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    foreground_iou: Probability
+    background_iou: Probability
 
     def __post_init__(self) -> None:
         if self.background_iou > self.foreground_iou:
@@ -185,9 +194,9 @@ class RetinaNetSpec(DenseSpec):
         anchors = (self.anchor_size, self.scales, self.aspect_ratios)
         if self.num_convs != 4 or anchors != (4.0, 3, (0.5, 1.0, 2.0)) or not is_resnet50(backbone):
             return None
-        if self.norm is None and self.neck == FPNSpec():
+        if self.norm is None and self.neck == TORCHVISION_PYRAMID:
             return "retinanet_resnet50_fpn"
-        is_v2 = self.norm == GroupNorm() and self.neck == FPNSpec(extra_from="stage")
+        is_v2 = self.norm == GroupNorm() and self.neck == replace(TORCHVISION_PYRAMID, extra_from="stage")
         return "retinanet_resnet50_fpn_v2" if is_v2 else None
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:

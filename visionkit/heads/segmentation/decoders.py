@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, FeatureInfo
-from visionkit.blocks import AdaptivePool, Conv2d, GroupNorm, LayerRecord, Node, NormField, Sequential
+from visionkit.blocks import AdaptivePool, Conv2d, LayerRecord, Node, Sequential
 from visionkit.blocks.registry import Count, Fraction
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
-from visionkit.heads.segmentation.spec import HIDDEN_INIT, OutputStride, SegmentationSpec, output_layer, with_dropout
+from visionkit.heads.segmentation.spec import HIDDEN_INIT, SegmentationSpec, output_layer, with_dropout
 from visionkit.necks import FPNSpec
 
 __all__ = ["DeepLabV3Spec", "DeepLabV3PlusSpec", "FcnSpec", "PanopticFpnSpec", "UnetSpec"]
@@ -27,9 +27,8 @@ class FcnSpec(SegmentationSpec):
         dropout: Probability of dropout after it.
     """
 
-    output_stride: OutputStride | None = 8
-    channels: Count | None = None
-    dropout: Fraction = 0.1
+    channels: Count | None
+    dropout: Fraction
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
@@ -49,9 +48,9 @@ class FcnSpec(SegmentationSpec):
 class _PyramidPoolingSpec(SegmentationSpec):
     """Atrous spatial pyramid pooling (ASPP) on the last map (Chen et al. 2017, arXiv:1706.05587, section 3.3)."""
 
-    channels: Count = 256
-    rates: Annotated[tuple[Count, ...], Field(min_length=1)] = (12, 24, 36)
-    dropout: Fraction = 0.5
+    channels: Count
+    rates: Annotated[tuple[Count, ...], Field(min_length=1)]
+    dropout: Fraction
 
     def pyramid_pooling(self, last: FeatureInfo, *, separable: bool) -> dict[str, DecoderPart]:
         """The parts of ASPP: ``scale0``, ``scale1``, ..., ``image`` and their projection ``project``."""
@@ -84,11 +83,9 @@ class DeepLabV3Spec(_PyramidPoolingSpec):
 
     Attributes:
         channels: Output channels of every convolution.
-        rates: Dilations of the parallel 3x3 convolutions; by default the paper's for an output stride of 8.
+        rates: Dilations of the parallel 3x3 convolutions; the paper's for an output stride of 8 are 12, 24 and 36.
         dropout: Probability of dropout after the projection.
     """
-
-    output_stride: OutputStride | None = 8
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         model = self._dilated_resnet(backbone)
@@ -113,13 +110,11 @@ class DeepLabV3PlusSpec(_PyramidPoolingSpec):
     Attributes:
         channels: Output channels of every convolution but that on the map of stride 4.
         detail_channels: Channels that the map of stride 4 is reduced to.
-        rates: Dilations of the parallel 3x3 convolutions; by default the paper's for an output stride of 16.
+        rates: Dilations of the parallel 3x3 convolutions; the paper's for an output stride of 16 are 6, 12 and 18.
         dropout: Probability of dropout after the projection.
     """
 
-    output_stride: OutputStride | None = 16
-    rates: Annotated[tuple[Count, ...], Field(min_length=1)] = (6, 12, 18)
-    detail_channels: Count = 48
+    detail_channels: Count
 
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         last = list(maps.values())[-1]
@@ -155,7 +150,7 @@ class UnetSpec(SegmentationSpec):
             these, those with more repeat the first.
     """
 
-    channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 128, 64, 32, 16)
+    channels: Annotated[tuple[Count, ...], Field(min_length=1)]
 
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:
         skips = {info.stride: info.name for info in maps.values()}
@@ -189,9 +184,8 @@ class PanopticFpnSpec(SegmentationSpec):
         channels: Output channels of the convolutions.
     """
 
-    norm: NormField = GroupNorm()
-    neck: FPNSpec = FPNSpec(finest_stride=4, num_levels=4)
-    channels: Count = 128
+    neck: FPNSpec = field()  # hides the None of heads without a neck, which would be its default
+    channels: Count
 
     def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
         return self.neck.feature_info(backbone)

@@ -41,7 +41,7 @@ HIDDEN_INIT = Init("kaiming_uniform", mode="fan_in", nonlinearity="relu")
 
 @dataclass(frozen=True, kw_only=True)
 class LossTerms:
-    """The factors of the losses, whose weighted sum is minimised.
+    """The factors of the losses, whose weighted sum is minimised; one that is not named takes no part.
 
     Attributes:
         cross_entropy: Mean cross-entropy of the pixels.
@@ -71,7 +71,7 @@ class Auxiliary:
 
     __pydantic_config__ = STRICT
 
-    weight: Annotated[float, Field(gt=0)] = 0.4
+    weight: Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +91,13 @@ class SegmentationSpec(HeadSpec):
 
     task: ClassVar[str] = "segment"
 
-    norm: NormField = BatchNorm()
-    output_stride: OutputStride | None = None
-    auxiliary: Auxiliary | None = None
-    loss: LossTerms = LossTerms(cross_entropy=1.0)
-    focal_gamma: Annotated[float, Field(ge=1)] = 2.0
-    label_smoothing: Fraction = 0.0
-    class_weights: tuple[Factor, ...] | Literal["balanced"] | None = None
+    norm: NormField
+    output_stride: OutputStride | None
+    auxiliary: Auxiliary | None
+    loss: LossTerms
+    focal_gamma: Annotated[float, Field(ge=1)]
+    label_smoothing: Fraction
+    class_weights: tuple[Factor, ...] | Literal["balanced"] | None
 
     @abstractmethod
     def decoder(self, maps: Mapping[str, FeatureInfo], *, num_classes: int) -> dict[str, DecoderPart]:

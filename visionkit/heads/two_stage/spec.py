@@ -29,8 +29,15 @@ from visionkit.blocks import (
 from visionkit.blocks.registry import Count
 from visionkit.blocks.shapes import Axis
 from visionkit.blocks.trace import Join
-from visionkit.heads.detection import DetectionSpec, Positive, Probability, anchor_shapes, is_resnet50, trace_levels
-from visionkit.necks import FPNSpec
+from visionkit.heads.detection import (
+    TORCHVISION_PYRAMID,
+    DetectionSpec,
+    Positive,
+    Probability,
+    anchor_shapes,
+    is_resnet50,
+    trace_levels,
+)
 
 __all__ = ["FasterRcnnSpec", "MaskRcnnSpec"]
 
@@ -66,18 +73,17 @@ class FasterRcnnSpec(DetectionSpec):
         nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
     """
 
-    neck: FPNSpec = FPNSpec(finest_stride=4, extra="max_pool")
-    norm: NormField = None
-    centers: Literal["receptive_field", "corner"] = "receptive_field"
-    anchor_size: Positive = 8.0
-    aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 2.0)
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (1024, 1024)
-    proposals: Count = 1000
-    training_proposals: Count = 2000
-    sampled_anchors: Count = 256
-    sampled_proposals: Count = 512
-    score_threshold: Probability = 0.05
-    nms_threshold: Probability = 0.5
+    norm: NormField
+    centers: Literal["receptive_field", "corner"]
+    anchor_size: Positive
+    aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
+    proposals: Count
+    training_proposals: Count
+    sampled_anchors: Count
+    sampled_proposals: Count
+    score_threshold: Probability
+    nms_threshold: Probability
 
     def anchor_shapes(self, stride: int) -> list[tuple[float, float]]:
         """Width and height in pixels of the anchors at each point of a level with this stride, all of one area."""
@@ -85,7 +91,13 @@ class FasterRcnnSpec(DetectionSpec):
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         sizes = (self.neck, self.norm, self.anchor_size, self.aspect_ratios, self.hidden)
-        paper = (FPNSpec(finest_stride=4, extra="max_pool"), None, 8.0, (0.5, 1.0, 2.0), (1024, 1024))
+        paper = (
+            replace(TORCHVISION_PYRAMID, finest_stride=4, extra="max_pool"),
+            None,
+            8.0,
+            (0.5, 1.0, 2.0),
+            (1024, 1024),
+        )
         return "fasterrcnn_resnet50_fpn" if sizes == paper and is_resnet50(backbone) else None
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
@@ -177,8 +189,8 @@ class MaskRcnnSpec(FasterRcnnSpec):
 
     task: ClassVar[str] = "instance"
 
-    mask_convs: Annotated[int, Field(ge=0, le=16)] = 4
-    mask_channels: Count = 256
+    mask_convs: Annotated[int, Field(ge=0, le=16)]
+    mask_channels: Count
 
     def torchvision_model(self, backbone: BackboneSpec) -> str | None:
         if (self.mask_convs, self.mask_channels) != (4, 256) or super().torchvision_model(backbone) is None:

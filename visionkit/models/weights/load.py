@@ -24,7 +24,7 @@ from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.backbones.weights.torchvision_tables import FAMILIES
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
-from visionkit.heads import HeadSpec, default_head, parse_head
+from visionkit.heads import HeadSpec, read_head
 from visionkit.heads.detection import DetectionSpec
 from visionkit.heads.segmentation.spec import SegmentationSpec
 from visionkit.models.assemble import assemble
@@ -80,7 +80,7 @@ def convert_state_dict(
             raise UserError(f"{key}: no layout is called '{layout}'. Known: {', '.join(get_args(Layout))}.")
     if source == target:
         return dict(state_dict)
-    head_spec = parse_head(head or default_head(task), task=task)
+    head_spec = read_head(head, task=task)
     to_torchvision = _names(backbone, head_spec)
     if source == "torchvision" and isinstance(head_spec, DetectionSpec):
         state_dict = update_names(state_dict, head_spec, to_torchvision.values())

@@ -183,8 +183,8 @@ def test_checking_shapes_needs_no_torch(make_coco):
 
     settings = json.dumps({"type": "coco", "root": str(make_coco()), "image_size": 32})
     code = (
-        "import json, sys; from visionkit.data.sources import parse_source\n"
-        f"parse_source(json.loads({settings!r})).for_target('mask').check()\n"
+        "import json, sys; from visionkit.data.sources import read_source\n"
+        f"read_source(json.loads({settings!r})).for_target('mask').check()\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,9 +2,9 @@ import numpy
 import pytest
 import torch
 
-from visionkit.data.sources import parse_source
+from tests.helpers.settings import scene_settings
+from visionkit.data.sources import parse_source, read_source
 from visionkit.data.sources.digits.scenes import compose
-from visionkit.data.sources.digits.source import Scenes
 from visionkit.errors import UserError
 
 
@@ -21,7 +21,7 @@ def make_scenes(settings):
 
 @pytest.fixture(scope="module")
 def digits():
-    pixels, labels, chosen = parse_source({"type": "digits", "image_size": None}).load_digits_with_splits()
+    pixels, labels, chosen = read_source({"type": "digits", "image_size": None}).load_digits_with_splits()
     return pixels[chosen["val"]], labels[chosen["val"]]
 
 
@@ -67,7 +67,7 @@ def test_another_seed_of_the_composition_makes_other_scenes(make_scenes):
 
 
 def test_boxes_lie_in_the_scene_and_are_tight_around_the_ink(digits):
-    scenes = Scenes(overlap=0.0, clutter=0, count=(3, 3))
+    scenes = scene_settings(overlap=0.0, clutter=0, count=(3, 3))
     for index in range(10):
         scene = compose(*digits, scenes, split="val", index=index, size=(96, 160))
         for number, (left, top, right, bottom) in enumerate(scene.boxes.astype(int), start=1):
@@ -78,7 +78,7 @@ def test_boxes_lie_in_the_scene_and_are_tight_around_the_ink(digits):
 
 
 def test_every_pixel_of_a_digit_is_brighter_than_the_ground(digits):
-    scene = compose(*digits, Scenes(clutter=0), split="val", index=0, size=(128, 128))
+    scene = compose(*digits, scene_settings(clutter=0), split="val", index=0, size=(128, 128))
     assert scene.image[scene.instances > 0].min() >= 64
     outside = scene.image.copy()
     for left, top, right, bottom in scene.boxes.astype(int):
@@ -119,7 +119,7 @@ def _areas(boxes):
 
 def test_clutter_adds_ink_but_no_box(digits):
     plain, cluttered = (
-        compose(*digits, Scenes(clutter=clutter, count=(1, 1)), split="val", index=1, size=(128, 128))
+        compose(*digits, scene_settings(clutter=clutter, count=(1, 1)), split="val", index=1, size=(128, 128))
         for clutter in (0, 40)
     )
     assert numpy.array_equal(plain.boxes, cluttered.boxes)

@@ -428,8 +428,8 @@ def test_checking_needs_no_torch(make_masks):
 
     settings = json.dumps({"type": "masks", "root": str(make_masks()), "image_size": 32})
     code = (
-        "import json, sys; from visionkit.data.sources import parse_source\n"
-        f"parse_source(json.loads({settings!r})).check()\n"
+        "import json, sys; from visionkit.data.sources import read_source\n"
+        f"read_source(json.loads({settings!r})).check()\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

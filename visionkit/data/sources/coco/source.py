@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,8 +31,8 @@ class Coco(DetectionSource):
         images: The folders that ``file_name`` is relative to; null searches for them.
     """
 
-    annotations: SplitPaths = field(default_factory=SplitPaths)
-    images: SplitPaths = field(default_factory=SplitPaths)
+    annotations: SplitPaths
+    images: SplitPaths
 
     expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -37,17 +37,17 @@ class Scenes:
         std: The standard deviation, likewise.
     """
 
-    train: Annotated[int, Field(gt=0)] = 1000
-    val: Annotated[int, Field(gt=0)] = 200
-    test: Annotated[int, Field(gt=0)] = 200
-    digit_size: tuple[Share, Share] = (0.16, 0.36)
-    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]] = (1, 6)
-    overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
-    clutter: Annotated[int, Field(ge=0)] = 4
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    augment: dict[str, dict[str, Any] | None] | None = field(default_factory=dict)
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    train: Annotated[int, Field(gt=0)]
+    val: Annotated[int, Field(gt=0)]
+    test: Annotated[int, Field(gt=0)]
+    digit_size: tuple[Share, Share]
+    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]]
+    overlap: Annotated[float, Field(ge=0, le=1)]
+    clutter: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    augment: dict[str, dict[str, Any] | None] | None
+    mean: tuple[float, ...] | None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

@@ -7,7 +7,7 @@ that split.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -37,10 +37,10 @@ class Digits(Source):
         scenes: The settings of the scenes, for boxes and masks.
     """
 
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    scenes: Scenes = field(default_factory=Scenes)
+    split_seed: Annotated[int, Field(ge=0)]
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    scenes: Scenes
 
     targets: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
     default_image_size: ClassVar[int | None] = 32

@@ -42,13 +42,13 @@ class Folder(Source):
         crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
     """
 
-    root: str | None = None
-    in_channels: Literal[1, 3] = 3
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    test_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
-    split_seed: Annotated[int, Field(ge=0)] | None = None
-    fit: Literal["resize", "pad", "resize_crop"] = "resize"
-    crop_ratio: Annotated[float, Field(gt=0, le=1)] = 0.875
+    root: str | None
+    in_channels: Literal[1, 3]
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
+    split_seed: Annotated[int, Field(ge=0)] | None
+    fit: Literal["resize", "pad", "resize_crop"]
+    crop_ratio: Annotated[float, Field(gt=0, le=1)]
 
     expected: ClassVar[str] = "train/CLASS/, val/CLASS/ and test/CLASS/, or CLASS/ alone, with images in each CLASS"
 

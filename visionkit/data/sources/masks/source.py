@@ -50,9 +50,9 @@ class MaskSource(SplitFiles):
         ignore_ids: Ids that are ignored, besides 255.
     """
 
-    classes: tuple[str | None, ...] | None = None
-    class_map: dict[str, str | None] | None = None
-    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...] = ()
+    classes: tuple[str | None, ...] | None
+    class_map: dict[str, str | None] | None
+    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...]
 
     targets: ClassVar[frozenset[str]] = frozenset({"mask"})
 
@@ -129,9 +129,9 @@ class Masks(MaskSource):
         mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
     """
 
-    images: str | SplitPaths | None = None
-    masks: str | SplitPaths | None = None
-    mask_suffix: str = ""
+    images: str | SplitPaths | None
+    masks: str | SplitPaths | None
+    mask_suffix: str
 
     expected: ClassVar[str] = "images/ and masks/ with train/, val/ and test/ in each"
 

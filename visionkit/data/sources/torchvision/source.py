@@ -45,11 +45,11 @@ class TorchvisionSource(Source):
         class_names: One per class, in the order of the class ids.
     """
 
-    root: str | None = None
-    download: bool = False
-    val_size: Annotated[int, Field(gt=0)] = 5000
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    fit: Literal["pad", "resize"] = "resize"
+    root: str | None
+    download: bool
+    val_size: Annotated[int, Field(gt=0)]
+    split_seed: Annotated[int, Field(ge=0)]
+    fit: Literal["pad", "resize"]
 
     torchvision_class: ClassVar[str]
     folder: ClassVar[str]

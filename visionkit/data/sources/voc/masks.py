@@ -50,9 +50,9 @@ class VocMasks(MaskSource):
         dataset_name: The name of the data set that it is made by.
     """
 
-    images: str | None = None
-    object_classes: tuple[str, ...] | None = None
-    dataset_name: str = "voc"
+    images: str | None
+    object_classes: tuple[str, ...] | None
+    dataset_name: str
 
     @property
     def name(self) -> str:

@@ -36,11 +36,11 @@ class Voc(DetectionSource):
         first_pixel: The coordinate of the first pixel; VOC and labelImg count from 1 and include the last pixel.
     """
 
-    annotations: str | None = None
-    images: str | None = None
-    classes: tuple[str, ...] | None = None
-    difficult: Literal["keep", "ignore"] = "keep"
-    first_pixel: Literal[0, 1] = 1
+    annotations: str | None
+    images: str | None
+    classes: tuple[str, ...] | None
+    difficult: Literal["keep", "ignore"]
+    first_pixel: Literal[0, 1]
 
     expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
 
@@ -72,4 +72,12 @@ class Voc(DetectionSource):
         from visionkit.data.sources.voc.masks import VocMasks
 
         shared = {field.name: getattr(self, field.name) for field in fields(SplitFiles)}
-        return VocMasks(images=self.images, object_classes=self.classes, dataset_name=self.name, **shared)
+        return VocMasks(
+            images=self.images,
+            object_classes=self.classes,
+            dataset_name=self.name,
+            classes=None,
+            class_map=None,
+            ignore_ids=(),
+            **shared,
+        )

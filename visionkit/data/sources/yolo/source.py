@@ -37,7 +37,7 @@ class Yolo(DetectionSource):
         file: The YAML file, relative to ``root``; null takes the only one with ``names``.
     """
 
-    file: str | None = None
+    file: str | None
 
     expected: ClassVar[str] = "a YAML file with names and train, images/ and labels/"
 

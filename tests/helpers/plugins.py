@@ -1,0 +1,28 @@
+"""What a plugin registers is forgotten when the test that wrote it ends; the next one's may bear the same name."""
+
+import contextlib
+import sys
+
+from visionkit.blocks.normalization import NORMS
+from visionkit.blocks.registry import BLOCKS
+from visionkit.data.sources import SOURCES
+from visionkit.heads import HEADS
+from visionkit.necks import NECKS
+from visionkit.settings import OPTIMIZERS
+
+REGISTRIES = (BLOCKS, HEADS, NECKS, NORMS, OPTIMIZERS, SOURCES)
+
+
+@contextlib.contextmanager
+def plugins_forgotten(folder):
+    """Afterwards the registries are as before, and no module from a folder is imported any more."""
+    before = [dict(registry._rows) for registry in REGISTRIES]
+    try:
+        yield
+    finally:
+        ours = [n for n, m in sys.modules.items() if (getattr(m, "__file__", None) or "").startswith(str(folder))]
+        for name in ours:
+            del sys.modules[name]
+        if ours:
+            for registry, rows in zip(REGISTRIES, before, strict=True):
+                registry._rows = rows
