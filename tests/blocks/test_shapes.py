@@ -14,7 +14,7 @@ from visionkit.blocks import Axis, DoesNotFitError, FeatureShape, Window
         (28, 2, 2, 0, 14),  # LeNet's pooling
         (224, 11, 4, 2, 55),  # AlexNet c1
         (55, 3, 2, 0, 27),  # AlexNet's overlapping pooling
-        (13, 3, 1, 1, 13),  # 3x3 with padding 1 saved_for_backward the size
+        (13, 3, 1, 1, 13),  # 3x3 with padding 1 keeps the size
         (7, 3, 2, 0, 3),
         (9, 3, 2, 0, 4),
     ],

@@ -40,7 +40,7 @@ from visionkit.blocks.shuffle import ChannelShuffle, ChannelSlice, ShuffleUnit
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.trace import LayerError, LayerRecord, expand, primitives, trace
 from visionkit.blocks.transposed import ConvTranspose2d
-from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequential
+from visionkit.blocks.tree import Block, Composite, Concat, Gate, Memory, Node, Primitive, Residual, Sequential
 
 __all__ = [
     "BLOCKS",
@@ -82,6 +82,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool",
+    "Memory",
     "Node",
     "Norm",
     "NormAct",

@@ -9,7 +9,7 @@ from pydantic import PlainValidator
 
 from visionkit.blocks.registry import block
 from visionkit.blocks.shapes import FeatureShape
-from visionkit.blocks.tree import Primitive, SavedForBackward
+from visionkit.blocks.tree import Memory, Primitive
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
 
@@ -30,15 +30,11 @@ class Activation(Primitive):
     name: Literal["relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "hardswish", "hardsigmoid", "leaky_relu"]
     negative_slope: float = 0.01
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
+    def memory(self, shape: FeatureShape) -> Memory:
         # leaky_relu saves its output when it runs in place; relu6 saves its input even then
-        saves_output = ("relu", "tanh", "sigmoid", "leaky_relu")
-        return "output" if self.name in saves_output else "input"
-
-    @property
-    def supports_inplace(self) -> bool:
-        return self.name not in ("tanh", "sigmoid", "gelu")
+        saves_output = self.name in ("relu", "tanh", "sigmoid", "leaky_relu")
+        runs_inplace = self.name not in ("tanh", "sigmoid", "gelu")
+        return Memory(saved="output" if saves_output else "input", runs_inplace=runs_inplace)
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from visionkit.blocks.shapes import FeatureShape
-from visionkit.blocks.trace import joined_shape, writes_in_place
-from visionkit.blocks.tree import Block, Concat, Gate, Node, Primitive, Residual, Sequential
+from visionkit.blocks.trace import LayerRecord, trace
+from visionkit.blocks.tree import Concat, Gate, Node, Primitive, Residual, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,22 +25,20 @@ def build(node: Node, shape: FeatureShape) -> tuple[nn.Module, FeatureShape]:
     Returns:
         The module, freshly initialised, and its output shape.
     """
+    record = trace(node, shape)
+    return _module(record), record.after
+
+
+def _module(record: LayerRecord) -> nn.Module:
     from visionkit import layers
 
-    if isinstance(node, Primitive):
-        return node.build(shape), node.output(shape)
-    assert not isinstance(node, Block), "expand the tree first"
-    modules: dict[str, nn.Module] = {}
-    outputs: list[FeatureShape] = []
-    previous: Node | None = None
-    for name, child in node.children.items():
-        before = outputs[-1] if outputs and isinstance(node, Sequential) else shape
-        modules[name], after = build(child, before)
-        if isinstance(node, Sequential) and writes_in_place(child, previous):
-            layers.set_inplace(modules[name])
-        outputs.append(after)
-        previous = child
-    return _combine(node, modules), joined_shape(node, shape, outputs, ())
+    if isinstance(record.node, Primitive):
+        module = record.node.build(record.before)
+    else:
+        module = _combine(record.node, {child.path[-1]: _module(child) for child in record.children})
+    if record.in_place:
+        layers.set_inplace(module)
+    return module
 
 
 def _combine(node: Node, modules: dict[str, nn.Module]) -> nn.Module:

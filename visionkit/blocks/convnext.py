@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from visionkit.blocks.normalization import NormField
 from visionkit.blocks.pooling import Identity
 from visionkit.blocks.registry import Count, Extent, block
 from visionkit.blocks.shapes import FeatureShape
-from visionkit.blocks.tree import Composite, Node, Primitive, Residual, Sequential
+from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Residual, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,10 +26,11 @@ __all__ = ["ConvNext", "LayerScale", "Pointwise"]
 class Pointwise(Primitive):
     """A fully connected layer over the channels of each position: a 1x1 convolution, its weight a matrix."""
 
-    overwritable: ClassVar[bool] = True
-
     out_channels: int
     init: Init = Init()
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         return replace(shape, channels=self.out_channels)
@@ -60,9 +61,10 @@ class Pointwise(Primitive):
 class LayerScale(Primitive):
     """A learned factor for each channel, small at first (Touvron et al. 2021, arXiv:2103.17239, section 2.1)."""
 
-    overwritable: ClassVar[bool] = True
-
     init_value: Annotated[float, Field(gt=0, le=1)] = 1e-6
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
     def parameters(self, shape: FeatureShape) -> int:
         return shape.channels

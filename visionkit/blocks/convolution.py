@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
 from visionkit.blocks.registry import Count, Padding, Size, block
 from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, FeatureShape, Window, pair
-from visionkit.blocks.tree import Composite, Node, Primitive, SavedForBackward, Sequential
+from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,8 +23,6 @@ ConvPadding = Padding | tuple[Padding, Padding] | Literal["same", "valid"]
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Primitive):
     """A convolution without norm or activation (LeCun et al. 1998); `Conv` is the block of backbone files."""
-
-    overwritable: ClassVar[bool] = True
 
     out_channels: int
     kernel_size: tuple[int, int]
@@ -89,19 +87,19 @@ class Conv2d(Primitive):
         channels = f"{shape.channels}" if self.groups == 1 else f"{shape.channels}/{self.groups}"
         return f"{'1 + ' if self.bias else ''}{height}*{width}*{channels} = {self.weights_per_neuron(shape)}"
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing" if self.same_padding else "input"
-
-    def saved_bytes(self, shape: FeatureShape) -> int:
-        return self.scratch_bytes(shape)
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """The padded copy of the input that ``same_padding`` makes."""
+    def memory(self, shape: FeatureShape) -> Memory:
+        """With ``same_padding``, a padded copy of the input is made, and saved instead of it."""
         if not self.same_padding:
-            return 0
+            return Memory(output="overwritable")
         height, width = (size + window.extent - 1 for size, window in zip(shape.chw[1:], self.windows(), strict=True))
-        return BYTES * shape.channels * height * width
+        padded = BYTES * shape.channels * height * width
+        return Memory(
+            saved="nothing",
+            saved_bytes=padded,
+            scratch_bytes=padded,
+            backward_scratch_bytes=padded,
+            output="overwritable",
+        )
 
     def macs(self, shape: FeatureShape) -> int:
         height, width = self.kernel_size
@@ -209,11 +207,8 @@ class ConvBlock(Composite):
 class Flatten(Primitive):
     """Channels, rows and columns flattened into one vector."""
 
-    is_view: ClassVar[bool] = True
-
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(saved="nothing", output="view")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         channels, height, width = shape.chw
@@ -229,11 +224,12 @@ class Flatten(Primitive):
 class Linear(Primitive):
     """A fully connected layer on the output of `Flatten`."""
 
-    overwritable: ClassVar[bool] = True
-
     out_features: int
     bias: bool = True
     init: Init = Init()
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         return replace(shape, channels=self.out_features)

@@ -10,7 +10,7 @@ from pydantic import Field, PlainValidator
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import BYTES, FeatureShape
-from visionkit.blocks.tree import Composite, Node, Primitive, Sequential
+from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Sequential
 from visionkit.errors import UserError
 from visionkit.registry import Registry
 from visionkit.schema import parse_typed
@@ -26,12 +26,14 @@ Positive = Annotated[float, Field(gt=0)]
 class Norm(Primitive):
     """A normalisation layer; all but local response norm have a weight and a bias per channel."""
 
-    overwritable: ClassVar[bool] = True
     shifts: ClassVar[bool] = True
     """Whether it has a bias, so that a convolution directly before it needs none."""
 
     def parameters(self, shape: FeatureShape) -> int:
         return 2 * shape.channels if self.shifts else 0
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
 
 NORMS: Registry[Norm] = Registry("norm")
@@ -45,9 +47,9 @@ class BatchNorm(Norm):
     eps: Positive = 1e-5
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
 
-    def buffer_bytes(self, shape: FeatureShape) -> int:
+    def memory(self, shape: FeatureShape) -> Memory:
         """Running mean and variance of each channel, and ``num_batches_tracked``."""
-        return 2 * BYTES * shape.channels + 8
+        return Memory(buffer_bytes=2 * BYTES * shape.channels + 8, output="overwritable")
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -85,12 +87,10 @@ class LayerNorm(Norm):
 
     eps: Positive = 1e-6
 
-    def saved_bytes(self, shape: FeatureShape) -> int:
+    def memory(self, shape: FeatureShape) -> Memory:
         """Mean and reciprocal standard deviation of each position."""
-        return 2 * BYTES * shape.height.size * shape.width.size
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        return 0 if backward else self.saved_bytes(shape)
+        statistics = 2 * BYTES * shape.height.size * shape.width.size
+        return Memory(saved_bytes=statistics, scratch_bytes=statistics, output="overwritable")
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from visionkit import layers
@@ -129,12 +129,15 @@ class LocalResponseNorm(Norm):
     beta: float = 0.75
     k: float = 1.0
 
-    def saved_bytes(self, shape: FeatureShape) -> int:
+    def memory(self, shape: FeatureShape) -> Memory:
         """The padded squares, their scaled mean, and its power."""
-        return shape.nbytes * (shape.channels + self.size - 1) // shape.channels + 2 * shape.nbytes
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        return (3 if backward else 2) * shape.nbytes
+        padded = shape.nbytes * (shape.channels + self.size - 1) // shape.channels
+        return Memory(
+            saved_bytes=padded + 2 * shape.nbytes,
+            scratch_bytes=2 * shape.nbytes,
+            backward_scratch_bytes=3 * shape.nbytes,
+            output="overwritable",
+        )
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from visionkit.blocks.registry import Fraction, Padding, Size, block
 from visionkit.blocks.shapes import BYTES, DoesNotFitError, FeatureShape, Window, pair
-from visionkit.blocks.tree import Primitive, SavedForBackward
+from visionkit.blocks.tree import Memory, Primitive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,11 +21,8 @@ _INDEX_BYTES = 8
 class Identity(Primitive):
     """Returns its input."""
 
-    is_view: ClassVar[bool] = True
-
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(saved="nothing", output="view")
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -36,8 +33,6 @@ class Identity(Primitive):
 @dataclass(frozen=True, kw_only=True)
 class _Pool(Primitive):
     """A sliding window; ``stride`` defaults to the kernel size, as in torch."""
-
-    overwritable: ClassVar[bool] = True
 
     kernel_size: Size
     stride: Size | None = None
@@ -77,13 +72,8 @@ class _Pool(Primitive):
 class MaxPool(_Pool):
     """The largest number under each window."""
 
-    def saved_bytes(self, shape: FeatureShape) -> int:
-        """The int64 index of each maximum."""
-        return _INDEX_BYTES * self.output(shape).numel
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """The indices, which torch computes even where backward does not need them."""
-        return 0 if backward else self.saved_bytes(shape)
+    def memory(self, shape: FeatureShape) -> Memory:
+        return _with_indices(self.output(shape))
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -95,6 +85,9 @@ class MaxPool(_Pool):
 @dataclass(frozen=True, kw_only=True)
 class AvgPool(_Pool):
     """The mean under each window, padding counted as zeros as in torch."""
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -110,8 +103,6 @@ class AdaptivePool(Primitive):
     Its stride depends on the image size, so it is for gates and classifiers, not for the end of a stage.
     """
 
-    overwritable: ClassVar[bool] = True
-
     size: Size
     kind: Literal["avg", "max"] = "avg"
 
@@ -119,21 +110,10 @@ class AdaptivePool(Primitive):
         height, width = pair(self.size)
         return FeatureShape(shape.channels, shape.height.adapt(height), shape.width.adapt(width))
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing" if self._is_mean else "input"
-
-    def saved_bytes(self, shape: FeatureShape) -> int:
-        """The int64 index of each maximum."""
-        return _INDEX_BYTES * self.output(shape).numel if self.kind == "max" else 0
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """The indices, which torch computes even where backward does not need them."""
-        return 0 if backward else self.saved_bytes(shape)
-
-    @property
-    def _is_mean(self) -> bool:
-        return self.kind == "avg" and pair(self.size) == (1, 1)
+    def memory(self, shape: FeatureShape) -> Memory:
+        if self.kind == "max":
+            return _with_indices(self.output(shape))
+        return Memory(saved="nothing" if pair(self.size) == (1, 1) else "input", output="overwritable")
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -149,13 +129,10 @@ class Dropout(Primitive):
     p: Fraction = 0.5
     channels: bool = False
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
-
-    def saved_bytes(self, shape: FeatureShape) -> int:
+    def memory(self, shape: FeatureShape) -> Memory:
         """The factor of each number, or of each channel."""
-        return (BYTES * shape.channels if self.channels else shape.nbytes) if self.p else 0
+        factors = BYTES * shape.channels if self.channels else shape.nbytes
+        return Memory(saved="nothing", saved_bytes=factors if self.p else 0)
 
     def build(self, shape: FeatureShape) -> nn.Module:
         from torch import nn
@@ -167,8 +144,6 @@ class Dropout(Primitive):
 class ZeroPadShortcut(Primitive):
     """A shortcut without weights: every ``stride``-th cell, new channels zero (He et al. 2016, option A)."""
 
-    overwritable: ClassVar[bool] = True
-
     out_channels: int
     stride: int
 
@@ -179,9 +154,8 @@ class ZeroPadShortcut(Primitive):
     def dilate(self, dilation: int, *, keep_stride: bool) -> Primitive:
         return self if keep_stride else replace(self, stride=1)
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(saved="nothing", output="overwritable")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         if self.out_channels < shape.channels:
@@ -196,3 +170,9 @@ class ZeroPadShortcut(Primitive):
         from visionkit import layers
 
         return layers.ZeroPadShortcut(self.out_channels - shape.channels, self.stride)
+
+
+def _with_indices(output: FeatureShape) -> Memory:
+    """The int64 index of each maximum, which torch computes even where backward does not need it."""
+    indices = _INDEX_BYTES * output.numel
+    return Memory(saved_bytes=indices, scratch_bytes=indices, output="overwritable")

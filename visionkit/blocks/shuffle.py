@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from visionkit.blocks.convolution import Conv, ConvBlock
 from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import DoesNotFitError, FeatureShape
-from visionkit.blocks.tree import Concat, Node, Primitive, SavedForBackward, Sequential
+from visionkit.blocks.tree import Concat, Memory, Node, Primitive, Sequential
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,14 +20,11 @@ __all__ = ["ChannelShuffle", "ChannelSlice", "ShuffleUnit"]
 class ChannelSlice(Primitive):
     """The ``index``-th of ``parts`` equal parts of the channels, from 0."""
 
-    is_view: ClassVar[bool] = True
-
     index: int
     parts: int
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(saved="nothing", output="view")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         if shape.channels % self.parts:
@@ -45,13 +42,10 @@ class ChannelSlice(Primitive):
 class ChannelShuffle(Primitive):
     """Channels dealt out from ``groups`` groups in turn (Zhang et al. 2018, arXiv:1707.01083, section 3.1)."""
 
-    overwritable: ClassVar[bool] = True
-
     groups: Count
 
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        return "nothing"
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(saved="nothing", output="overwritable")
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         if shape.channels % self.groups:

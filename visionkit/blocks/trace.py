@@ -14,7 +14,7 @@ from visionkit.blocks.shapes import DoesNotFitError, FeatureShape, TooSmallError
 from visionkit.blocks.tree import Block, Composite, Concat, Gate, Node, Primitive, Residual, Sequential
 from visionkit.names import RESERVED_NAMES
 
-__all__ = ["Join", "LayerError", "LayerRecord", "expand", "joined_shape", "primitives", "trace", "writes_in_place"]
+__all__ = ["Join", "LayerError", "LayerRecord", "expand", "joined_shape", "primitives", "trace"]
 
 
 class LayerError(ValueError):
@@ -170,14 +170,12 @@ def trace(node: Node, shape: FeatureShape, *, path: tuple[str, ...] = ()) -> Lay
         return LayerRecord(path, node, shape, _output(node, shape, path))
     assert not isinstance(node, Block), "expand the tree first"
     children: list[LayerRecord] = []
-    previous: Node | None = None
     for name, child in node.children.items():
-        before = children[-1].after if children and isinstance(node, Sequential) else shape
-        record = trace(child, before, path=(*path, name))
-        if isinstance(node, Sequential) and writes_in_place(child, previous):
+        previous = children[-1] if children and isinstance(node, Sequential) else None
+        record = trace(child, previous.after if previous else shape, path=(*path, name))
+        if previous and _is_overwritable(previous) and _runs_inplace(record):
             record = replace(record, in_place=True)
         children.append(record)
-        previous = child
     after = joined_shape(node, shape, [child.after for child in children], path)
     return LayerRecord(path, node, shape, after, tuple(children))
 
@@ -241,19 +239,16 @@ def _gated_shape(shape: FeatureShape, gate: FeatureShape, path: tuple[str, ...])
     return shape.merge(gate)
 
 
-def writes_in_place(child: Node, previous: Node | None) -> bool:
-    """Whether a part of a sequence runs in place, on the output of the previous part."""
-    return (
-        isinstance(child, Primitive) and child.supports_inplace and previous is not None and _is_overwritable(previous)
-    )
+def _runs_inplace(record: LayerRecord) -> bool:
+    return isinstance(record.node, Primitive) and record.node.memory(record.before).runs_inplace
 
 
-def _is_overwritable(node: Node) -> bool:
-    """Whether the next layer may write over the output of this node."""
-    if isinstance(node, Primitive):
-        return node.overwritable
-    if isinstance(node, Sequential):
-        return bool(node.children) and _is_overwritable(list(node.children.values())[-1])
+def _is_overwritable(record: LayerRecord) -> bool:
+    """Whether the next layer may write over the output of this part."""
+    if isinstance(record.node, Primitive):
+        return record.node.memory(record.before).output == "overwritable"
+    if isinstance(record.node, Sequential):
+        return bool(record.children) and _is_overwritable(record.children[-1])
     return True
 
 

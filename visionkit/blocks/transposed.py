@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from visionkit.blocks.initialization import Init
 from visionkit.blocks.shapes import Axis, FeatureShape
-from visionkit.blocks.tree import Primitive
+from visionkit.blocks.tree import Memory, Primitive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,8 +22,6 @@ class ConvTranspose2d(Primitive):
     Dumoulin & Visin 2016 (arXiv:1603.07285), section 4, with a kernel as wide as the stride.
     """
 
-    overwritable: ClassVar[bool] = True
-
     out_channels: int
     factor: int
     bias: bool = True
@@ -32,6 +30,9 @@ class ConvTranspose2d(Primitive):
     def output(self, shape: FeatureShape) -> FeatureShape:
         height, width = (self._upsampled(axis) for axis in (shape.height, shape.width))
         return FeatureShape(self.out_channels, height, width)
+
+    def memory(self, shape: FeatureShape) -> Memory:
+        return Memory(output="overwritable")
 
     def parameters(self, shape: FeatureShape) -> int:
         return (shape.channels * self.factor**2 + self.bias) * self.out_channels

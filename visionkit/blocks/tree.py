@@ -17,35 +17,42 @@ from visionkit.blocks.shapes import FeatureShape
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Composite", "Concat", "Gate", "Node", "Primitive", "Residual", "SavedForBackward", "Sequential"]
-
-SavedForBackward = Literal["input", "output", "nothing"]
+__all__ = ["Block", "Composite", "Concat", "Gate", "Memory", "Node", "Primitive", "Residual", "Sequential"]
 
 
 class Block(ABC):  # noqa: B024  (common base of Primitive and Composite)
     """A frozen dataclass that a configuration names by ``type``; its fields are the keys."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What one image takes of memory in a layer, besides its input and output; in bytes.
+
+    Attributes:
+        saved: The map that is saved for backward, for the gradient of the weights or of the function.
+        saved_bytes: What is saved for backward besides it, such as the indices of the maxima.
+        scratch_bytes: What the forward pass needs for a while, unless it is saved.
+        backward_scratch_bytes: What the backward pass needs for a while.
+        buffer_bytes: Buffers in the state dict, such as the running statistics of a norm.
+        output: ``view`` where it lies in the input's memory; ``overwritable`` where the next layer may write over it:
+            nothing else references it, and backward does not need it; else ``kept``.
+        runs_inplace: Whether the torch layer can write over an input that is overwritable.
+    """
+
+    saved: Literal["input", "output", "nothing"] = "input"
+    saved_bytes: int = 0
+    scratch_bytes: int = 0
+    backward_scratch_bytes: int = 0
+    buffer_bytes: int = 0
+    output: Literal["kept", "overwritable", "view"] = "kept"
+    runs_inplace: bool = False
+
+
 class Primitive(Block):
     """One layer of torch, or one of `visionkit.layers`."""
 
-    overwritable: ClassVar[bool] = False
-    """Whether the next layer may write over the output: nothing else references it, and backward does not need it."""
-
-    is_view: ClassVar[bool] = False
-    """Whether the output is a view of the input's memory."""
     is_opaque: ClassVar[bool] = False
     """Whether receptive field and intermediate maps are unknown, as for a stage of a timm model."""
-
-    @property
-    def saved_for_backward(self) -> SavedForBackward:
-        """The map that is saved for the gradient of the weights or of the function."""
-        return "input"
-
-    @property
-    def supports_inplace(self) -> bool:
-        """Whether the torch layer can run in place, where its input is `overwritable`."""
-        return False
 
     def output(self, shape: FeatureShape) -> FeatureShape:
         """Output shape for an input shape.
@@ -71,17 +78,9 @@ class Primitive(Block):
         """The formula of `weights_per_neuron`, such as ``1 + 11*11*3 = 364``; empty where there are none."""
         return ""
 
-    def saved_bytes(self, shape: FeatureShape) -> int:
-        """Bytes saved for backward per image besides `saved_for_backward`, such as the indices of the maxima."""
-        return 0
-
-    def scratch_bytes(self, shape: FeatureShape, *, backward: bool = False) -> int:
-        """Temporary bytes per image while the layer runs, besides input, output and `saved_bytes`."""
-        return 0
-
-    def buffer_bytes(self, shape: FeatureShape) -> int:
-        """Bytes of the buffers in the state dict, such as the running statistics of a norm."""
-        return 0
+    def memory(self, shape: FeatureShape) -> Memory:
+        """What the layer keeps in memory for an input shape; by default its input for backward."""
+        return Memory()
 
     @abstractmethod
     def build(self, shape: FeatureShape) -> nn.Module:

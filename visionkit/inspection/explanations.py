@@ -142,7 +142,7 @@ def _pointwise(record: LayerRecord, layer: blocks.Pointwise) -> Lines:
 
 
 def _max_pool(record: LayerRecord, pool: blocks.MaxPool) -> Lines:
-    indices = f"{record.after.numel:,} places of 8 bytes = {format_bytes(pool.saved_bytes(record.before))}"
+    indices = f"{record.after.numel:,} places of 8 bytes = {format_bytes(pool.memory(record.before).saved_bytes)}"
     return [
         ("what", f"the largest number under each {_window(pool)} window of each channel; no weights"),
         *geometry_lines(record),
@@ -175,7 +175,7 @@ def _norm(over: str, formula: str) -> Callable[[LayerRecord, Any], Lines]:
         lines.append(("parameters", f"2*{channels} = {record.parameters:,}: gamma and beta of each channel"))
         if isinstance(layer, blocks.GroupNorm | blocks.InstanceNorm):
             lines.append(("sees", "the whole image from here on, since mean and variance are those of the whole map"))
-        if layer.buffer_bytes(record.before):
+        if layer.memory(record.before).buffer_bytes:
             lines.append(("saved too", f"2*{channels} running means and variances, which inference uses"))
         return lines
 

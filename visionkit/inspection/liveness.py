@@ -98,26 +98,28 @@ class Liveness:
         return joined_map, backward
 
     def _primitive(self, record: LayerRecord, layer: Primitive, x: LiveMap) -> tuple[LiveMap, Backward]:
+        memory = layer.memory(record.before)
+        is_view = memory.output == "view"
         needs_gradient = record.parameters > 0 or x.needs_gradient
         saved: list[LiveMap] = []
         if self.training and needs_gradient:
-            saved.append(self.allocate(self.runs * layer.saved_bytes(record.before), record.path, needs_gradient=False))
-            if record.in_place and layer.saved_for_backward == "input":
+            saved.append(self.allocate(self.runs * memory.saved_bytes, record.path, needs_gradient=False))
+            if record.in_place and memory.saved == "input":
                 # torch copies an input that is overwritten but needed for backward
                 saved.append(self.allocate(x.size, record.path, needs_gradient=False))
-            elif layer.saved_for_backward == "input":
+            elif memory.saved == "input":
                 saved.append(self.retain(x))
-        scratch_size = 0 if saved and saved[0].size else self.runs * layer.scratch_bytes(record.before)
+        scratch_size = 0 if saved and saved[0].size else self.runs * memory.scratch_bytes
         scratch = self.allocate(scratch_size, (), needs_gradient=False)
-        if record.in_place or layer.is_view:
+        if record.in_place or is_view:
             y = self.retain(x)
         else:
             y = self.allocate(self.runs * record.after.nbytes, record.path, needs_gradient=needs_gradient)
         self.release(scratch)
-        if self.training and needs_gradient and layer.saved_for_backward == "output":
+        if self.training and needs_gradient and memory.saved == "output":
             saved.append(self.retain(y))
         self._save(saved)
-        passes_gradient = layer.is_view and record.before.numel == record.after.numel
+        passes_gradient = is_view and record.before.numel == record.after.numel
 
         def backward(gradient: LiveMap) -> LiveMap | None:
             input_gradient = None
@@ -125,8 +127,7 @@ class Liveness:
                 input_gradient = self.retain(gradient)
             elif x.needs_gradient:
                 input_gradient = self.allocate(self.runs * record.before.nbytes, (), needs_gradient=False)
-            scratch_size = self.runs * layer.scratch_bytes(record.before, backward=True)
-            self.release(self.allocate(scratch_size, (), needs_gradient=False))
+            self.release(self.allocate(self.runs * memory.backward_scratch_bytes, (), needs_gradient=False))
             self._release_all(saved)
             self.release(gradient)
             return input_gradient

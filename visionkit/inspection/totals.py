@@ -58,7 +58,7 @@ def totals(net: Network, *, batch_size: int, optimizer: Optimizer) -> Totals:
     """
     parameters = sum(part.parameters for part in net.parts)
     buffers = sum(
-        p.node.buffer_bytes(p.before) for p in net.primitives if isinstance(p.node, Primitive) and not p.shared
+        p.node.memory(p.before).buffer_bytes for p in net.primitives if isinstance(p.node, Primitive) and not p.shared
     )
     weights = BYTES * parameters + buffers
     return Totals(
