@@ -70,7 +70,7 @@ def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_work
         module = make_module(cache_mb=cache_mb, num_workers=num_workers, fit=fit, augment=augment, max_size=80)
         module.setup("fit")
         batches.append([list(module.train_dataloader()), list(module.val_dataloader())])
-    assert sum(len(batch["index"]) for batch in batches[0][0]) == 9
+    assert sum(len(batch["index"]) for batch in batches[0][0]) == 8
     assert all(same(one, other) for other in batches[1:] for one, other in zip(batches[0], other, strict=True))
 
 

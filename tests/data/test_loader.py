@@ -3,6 +3,7 @@ import multiprocessing
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,35 +30,18 @@ def files(tmp_path: Path, save_image) -> FileDataset:
     return FileDataset(tmp_path, [f"{index}.png" for index in range(6)], torch.arange(6), in_channels=3)
 
 
-def test_a_process_without_a_sample_has_a_batch_that_counts_nothing(samples):
+def test_a_process_without_a_sample_evaluates_nothing(samples):
     order = BatchSampler(2, 1, training=False, seed=0, rank=2, world_size=3)
-    (batch,) = BatchLoader(BatchReader(samples, InputTransform((8, 8), "pad")), order, split="val")
-    assert batch["index"].tolist() == []
-    assert batch["images"].shape == (2, 1, 8, 8)
-    assert batch["label"].shape == (2,)
-
-
-def test_parts_of_training_batches_have_the_weight_of_their_samples(samples):
-    reader = BatchReader(samples, InputTransform((6, 6)))
-
-    def weights(**place):
-        loader = BatchLoader(reader, BatchSampler(21, 6, training=True, seed=0, **place), split="train")
-        return [batch["weight"].item() if "weight" in batch else None for batch in loader]
-
-    assert weights() == [None] * 4
-    shares = [weights(rank=rank, world_size=3) for rank in range(3)]
-    assert [sum(weights) for weights in zip(*shares, strict=True)] == [3.0] * 4
-    assert [share[-1] for share in shares] == [3.0, 0.0, 0.0]  # the last batch has three samples
+    assert list(BatchLoader(BatchReader(samples, InputTransform((8, 8), "pad")), order, split="val")) == []
 
 
 def _epoch(rank, files, training):
     order = BatchSampler(len(files), 4, training=training, seed=0, rank=rank, world_size=2)
-    reader = BatchReader(files, InputTransform((5, 5)))
+    reader = BatchReader(files, InputTransform((5, 5)), replace_unreadable=training)
+    loader = BatchLoader(reader, order, split="val")
     try:
-        found = [
-            (batch["index"].tolist(), len(batch["images"]), batch["weight"].item() if training else None)
-            for batch in BatchLoader(reader, order, split="val")
-        ]
+        found = [batch["index"].tolist() for batch in loader]
+        loader.sync_unreadable()
     except UserError as error:
         return str(error)
     return found, reader.unreadable.tolist()
@@ -68,30 +52,32 @@ def _break(files, indices):
         Path(files.name(index)).write_bytes(b"broken")
 
 
-def test_files_that_one_process_alone_cannot_read_leave_the_others_in_step_and_become_known_to_all(files, tmp_path):
+def test_files_that_one_process_alone_cannot_read_become_known_to_all(files, tmp_path):
     _break(files, (1, 3, 5))
     shares = run_in_group(2, _epoch, files, False, folder=tmp_path)
-    assert shares == [
-        ([([0, 2], 2, None), ([4], 1, None)], [0, 1, 0, 1, 0, 1]),
-        ([([], 2, None), ([], 2, None)], [0, 1, 0, 1, 0, 1]),
-    ]
+    assert shares == [([[0, 2], [4]], [0, 1, 0, 1, 0, 1]), ([], [0, 1, 0, 1, 0, 1])]
 
 
-def test_unreadable_files_change_the_weights_so_that_the_mean_is_that_of_what_was_read(files, tmp_path):
-    plan = [batch.tolist() for batch, _ in BatchSampler(6, 4, training=True, seed=0)]
-    broken = plan[0][1::2] + plan[1][:1]  # all of the second process's first batch; the last batch keeps one image
+def test_unreadable_files_are_replaced_in_training_by_the_next_in_the_data_sets_order(files, tmp_path):
+    ((planned, _),) = BatchSampler(6, 4, training=True, seed=0)
+    broken = planned[:2].tolist()
     _break(files, broken)
-    (first, marks), (second, others) = run_in_group(2, _epoch, files, True, folder=tmp_path)
+
+    def replacement(index):
+        return next(i % 6 for i in range(index, index + 6) if i % 6 not in broken)
+
+    ((first,), marks), ((second,), others) = run_in_group(2, _epoch, files, True, folder=tmp_path)
+    assert first == [replacement(index) for index in planned[0::2].tolist()]
+    assert second == [replacement(index) for index in planned[1::2].tolist()]
     assert marks == others == [int(index in broken) for index in range(6)]
-    assert first == [(plan[0][0::2], 2, 2.0), ([], 2, 0.0)]
-    assert second == [([], 2, 0.0), ([], 2, 0.0)]
 
 
 def test_a_split_that_no_process_can_read_is_an_error_in_all(files, tmp_path):
     _break(files, range(6))
-    said = run_in_group(2, _epoch, files, False, folder=tmp_path)
-    assert said[0] == said[1]
-    assert said[0].startswith("none of the 6 images of the val split can be read")
+    for training, split in ((False, "val"), (True, "train")):
+        said = run_in_group(2, _epoch, files, training, folder=tmp_path)
+        assert said[0] == said[1]
+        assert said[0].startswith(f"none of the 6 images of the {split} split can be read")
 
 
 def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
@@ -134,20 +120,24 @@ def test_unreadable_files_are_left_out_and_marked(files, num_workers):
     assert reader.unreadable.tolist() == [1, 1, 0, 0, 1, 0]
 
 
-def test_what_is_left_of_a_training_batch_is_no_batch_of_one(files):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_training_batches_stay_full_beside_unreadable_files(files, num_workers):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = BatchLoader(
-        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 2, training=True, seed=0), split="train"
-    )
-    assert [len(batch["index"]) for batch in loader] == [2, 2]
+    reader = BatchReader(files, InputTransform((5, 5)), replace_unreadable=True)
+    loader = BatchLoader(reader, BatchSampler(6, 2, training=True, seed=0), num_workers=num_workers, split="train")
+    for _ in range(2):
+        assert sorted(index for batch in loader for index in batch["index"].tolist()) == [0, 1, 2, 4, 4, 5]
+    assert reader.unreadable.tolist() == [0, 0, 0, 1, 0, 0]
 
 
-def test_batches_of_one_that_were_asked_for_are_kept_beside_unreadable_files(files):
+def test_a_replacement_is_augmented_as_the_image_that_it_replaces(files):
     Path(files.name(3)).write_bytes(b"broken")
-    loader = BatchLoader(
-        BatchReader(files, InputTransform((5, 5))), BatchSampler(6, 1, training=True, seed=0), split="train"
-    )
-    assert sorted(batch["index"].item() for batch in loader) == [0, 1, 2, 4, 5]
+    augment = Augment({"affine": {"degrees": 30}}, (5, 5))
+    reader = BatchReader(files, InputTransform((5, 5)), augment=augment, replace_unreadable=True)
+    indices, seeds = np.array([3, 4, 3]), np.array([7, 7, 8], dtype=np.uint64)
+    one, same_seed, other = reader.read((indices, seeds))["images"]
+    assert torch.equal(one, same_seed)
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -171,6 +161,7 @@ def test_a_split_without_any_readable_file_is_an_error(files):
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["whole", "stopped"])
 def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped):
+    others = multiprocessing.active_children()
     loader = BatchLoader(
         BatchReader(samples, InputTransform((6, 6))),
         BatchSampler(21, 4, training=True, seed=0),
@@ -181,7 +172,7 @@ def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped):
     cycle = [loader, batches]
     cycle.append(cycle)
     _ = next(batches) if is_stopped else list(batches)
-    (worker,) = multiprocessing.active_children()
+    (worker,) = (child for child in multiprocessing.active_children() if child not in others)
     began = time.monotonic()
     del loader, batches, cycle
     gc.collect()

@@ -9,7 +9,6 @@ from visionkit.distributed.sync_batch_norm import (
     SyncBatchNorm,
     convert_batch_norm,
     count_unsupported_batch_norms,
-    without_statistics,
 )
 
 TOLERANCE = 1e-12  # of double precision, with room for another order of the sums
@@ -65,50 +64,6 @@ def test_outputs_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path,
     for name, value in whole["grads"].items():
         total = sum(torch.from_numpy(part["grads"][name]) for part in found)
         assert torch.allclose(total, value, rtol=0, atol=TOLERANCE), name
-
-
-def _member_without_samples(rank, shape, nobody):
-    x, grad = _batch(shape)
-    norm = _norm(SyncBatchNorm, shape)
-    if rank or nobody:
-        with without_statistics(norm):
-            found = _step(norm, torch.full_like(x[:2], 99.0), torch.zeros_like(x[:2]))
-    else:
-        found = _step(norm, x, grad)
-    return {k: {n: t.numpy() for n, t in v.items()} if isinstance(v, dict) else v.numpy() for k, v in found.items()}
-
-
-def test_images_that_are_no_samples_leave_no_trace_in_statistics_and_gradients(tmp_path):
-    shape = (5, 3, 4, 4)
-    whole = _step(_norm(nn.BatchNorm2d, shape), *_batch(shape))
-    first, second = run_in_group(2, _member_without_samples, shape, False, folder=tmp_path)
-    for name in ("out", "x"):
-        assert torch.allclose(torch.from_numpy(first[name]), whole[name], rtol=0, atol=TOLERANCE)
-    for name, value in whole["state"].items():
-        for part in (first, second):
-            assert torch.allclose(torch.from_numpy(part["state"][name]), value, rtol=0, atol=TOLERANCE), name
-    for name, value in whole["grads"].items():
-        assert torch.allclose(torch.from_numpy(first["grads"][name]), value, rtol=0, atol=TOLERANCE), name
-        assert not second["grads"][name].any()
-    assert not second["x"].any()
-
-
-def test_a_batch_without_any_sample_teaches_nothing(tmp_path):
-    shape = (5, 3, 4, 4)
-    before = _norm(SyncBatchNorm, shape).state_dict()
-    for part in run_in_group(2, _member_without_samples, shape, True, folder=tmp_path):
-        assert torch.isfinite(torch.from_numpy(part["out"])).all()
-        for name in ("running_mean", "running_var"):
-            assert torch.equal(torch.from_numpy(part["state"][name]), before[name])
-
-
-def test_a_batch_norm_of_one_process_does_not_learn_from_what_is_no_sample():
-    net = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(_Foreign(3)), nn.BatchNorm2d(3).eval())
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    with without_statistics(net):
-        net(torch.full((1, 3, 1, 1), 9.0))
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-    assert [norm.training for norm in (net[0], net[1][0], net[2])] == [True, True, False]
 
 
 def test_alone_it_is_batch_norm():

@@ -1,9 +1,9 @@
 """A model that cannot learn a few scenes by heart has a fault."""
 
-import numpy
 import pytest
 import torch
 
+from tests.helpers.batches import first_samples
 from visionkit import create_model
 from visionkit.data.collate.detection import DetectionBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
@@ -19,7 +19,7 @@ from visionkit.metrics.detection import DetectionMetrics
 def test_every_small_head_learns_4_digit_scenes_by_heart(name, max_lr, steps):
     source = read_source("digits").for_target("boxes")
     samples = source.splits(seed=0).samples["train"]
-    batch = DetectionBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(4), 0))
+    batch = DetectionBatchReader(samples, source.input_transform(), training=False).read(first_samples(4))
     torch.manual_seed(0)
     model = create_model("detect", "lenet", num_classes=10, head=name, in_channels=1, image_size=128)
     optimizer = torch.optim.AdamW(model.parameters())
@@ -43,7 +43,7 @@ def test_every_small_head_learns_4_digit_scenes_by_heart(name, max_lr, steps):
 def test_unet_learns_2_digit_scenes_by_heart():
     source = read_source("digits").for_target("mask")
     samples = source.splits(seed=0).samples["train"]
-    batch = SegmentationBatchReader(samples, source.input_transform(), training=False).read((numpy.arange(2), 0))
+    batch = SegmentationBatchReader(samples, source.input_transform(), training=False).read(first_samples(2))
     torch.manual_seed(0)
     model = create_model("segment", "resnet18", num_classes=11, in_channels=1, image_size=128)
     optimizer = torch.optim.AdamW(model.parameters())

@@ -58,10 +58,6 @@ def test_ignored_pixels_are_not_scored():
     assert _score([[0, 0, 0, 255, 1, 1]] * 12)["mean_iou"] == 1.0
 
 
-def test_the_filler_of_a_process_without_images_is_not_scored():
-    assert _score([[0, 1]] * 4, index=torch.empty(0, dtype=torch.int64)) == {}
-
-
 def test_training_batches_have_losses_alone():
     task = SegmentTask(_Model(LEFT), class_names=("a", "b", "c"))
     batch = _batch([[0, 1]] * 4)

@@ -293,7 +293,8 @@ def test_images_that_prove_broken_later_are_named_after_training_and_test(tmp_pa
     data = {"cache_mb": 0, "num_workers": 0}
     assert train(_folder_config(tmp_path / "x", pictures, data=data, debug__limit_batches=None)) == 0
     out = capsys.readouterr().out
-    positions = [out.index(f"1 unreadable image(s) of {p.parent.parent.name} dropped: {p}") for p in broken]
+    notes = ("of train replaced by the next readable one", "of test dropped")
+    positions = [out.index(f"1 unreadable image(s) {note}: {p}") for note, p in zip(notes, broken, strict=True)]
     assert out.index("trained for") < positions[0] < positions[1]
     assert out.count("unreadable") == 2
     assert out.count("unreadable") == RunFolder(tmp_path / "x").log_file.read_text().count("unreadable")

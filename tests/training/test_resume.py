@@ -12,7 +12,7 @@ from visionkit.data import VisionDataModule
 from visionkit.data.sources import read_source
 from visionkit.training.callbacks.interrupt import Interrupted
 
-BATCHES = 5  # of 300 images, out of 1,257
+BATCHES = 4  # of 300 images; 57 of the 1,257 wait for another epoch
 
 
 class Seen(pl.Callback):
@@ -76,10 +76,10 @@ def whole(tmp_path_factory):
     return seen.batches
 
 
-def test_an_uninterrupted_run_sees_every_image_once_an_epoch(whole):
+def test_an_uninterrupted_run_sees_full_batches_of_different_images_each_epoch(whole):
     assert [(epoch, batch) for epoch, batch, _ in whole] == [(e, b) for e in range(3) for b in range(BATCHES)]
     for epoch in range(3):
-        assert sorted(i for e, _, batch in whole if e == epoch for i in batch) == list(range(1257))
+        assert len({i for e, _, batch in whole if e == epoch for i in batch}) == 300 * BATCHES
 
 
 @pytest.mark.parametrize("workers", [0, 1])

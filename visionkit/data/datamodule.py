@@ -24,6 +24,7 @@ from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatch
 from visionkit.data.collate.padded import PaddedBatchReader
 from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
+from visionkit.data.findings import Finding
 from visionkit.data.loader import BatchLoader, choose_num_workers
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
@@ -117,15 +118,13 @@ class VisionDataModule(LightningDataModule):
         if "test" not in splits.samples:
             notes.append("no test split: validation numbers are reported")
         for split in splits.samples:
-            unreadable = list(self._dropped.get(split, []))
+            found = Finding.of(f"unreadable image(s) of {split}", self._dropped.get(split, []))
             reader = self._readers.get(split)
-            if reader is not None and len(reader.unreadable):
-                unreadable += [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
-            if unreadable:
-                more = f" and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-                notes.append(
-                    f"{len(unreadable)} unreadable image(s) of {split} dropped: {', '.join(unreadable[:10])}{more}"
-                )
+            if reader is not None:
+                remedy = "replaced by the next readable one" if split == "train" else "dropped"
+                names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
+                found += Finding.of(f"unreadable image(s) of {split}", names, remedy=remedy)
+            notes += [finding.note for finding in found]
         return notes
 
     def prepare_data(self) -> None:
@@ -224,12 +223,11 @@ class VisionDataModule(LightningDataModule):
     def _make_reader(
         self, samples: ImageDataset, cache: ImageCache | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
-        transform, augment = self.source.input_transform(), self._augment
-        options: dict[str, Any] = {"cache": cache, "prepared": prepared, "strict": self.strict}
-        if isinstance(augment, JointAugment):
-            joint_augment = augment if training else None
-            return _READERS[self.target](samples, transform, training=training, augment=joint_augment, **options)
-        return BatchReader(samples, transform, augment=augment if training else None, target=self.target, **options)
+        transform, augment = self.source.input_transform(), self._augment if training else None
+        options: dict[str, Any] = {"augment": augment, "cache": cache, "prepared": prepared, "strict": self.strict}
+        if self.target in _READERS:
+            return _READERS[self.target](samples, transform, training=training, **options)
+        return BatchReader(samples, transform, target=self.target, replace_unreadable=training, **options)
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes

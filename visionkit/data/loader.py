@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
-from visionkit.distributed.comm import all_reduce_max, all_reduce_sum
+from visionkit.distributed.comm import all_reduce_max
 from visionkit.errors import UserError
 
 __all__ = ["BatchLoader", "choose_num_workers"]
@@ -25,9 +25,7 @@ __all__ = ["BatchLoader", "choose_num_workers"]
 class BatchLoader:
     """The batches of a split; each iteration is one epoch.
 
-    In distributed runs every process yields ``len(loader)`` batches: where no image of a batch can be read, it yields
-    `BatchReader.dummy_batch`, while a single process skips the batch. Distributed training batches have a ``weight``,
-    float32 (): the mean over processes of the weighted mean losses is the mean over the samples of the global batch.
+    Training batches are full, see `BatchSampler` and `BatchReader`; in evaluation unreadable images are left out.
 
     Lightning saves `state_dict` in its checkpoints: a run that was stopped within an epoch continues with the
     remaining batches.
@@ -69,44 +67,25 @@ class BatchLoader:
         self._state = {"epoch": epoch, "batches": start}
         self.sampler.start_at(start)
         any_read = start > 0
-        batches = self._iterate_workers() if self.num_workers else self._iterate_in_process()
-        for position, batch in enumerate(batches, start=start):
+        for batch in self._iterate_workers() if self.num_workers else self._iterate_in_process():
             self._state["batches"] += 1
-            usable = self._is_usable(batch)
-            any_read = any_read or usable
-            if position == len(self) - 1 and len(self.reader.unreadable):
-                self._sync_unreadable(any_read)
-            if self.sampler.world_size > 1:
-                batch = batch if usable else self.reader.dummy_batch()
-                yield batch | self._loss_weight(len(batch["index"]), position) if self.sampler.training else batch
-            elif usable:
+            if len(batch["index"]):  # in evaluation, what cannot be read is left out
+                any_read = True
                 yield batch
+        if not any_read and self.sampler.world_size == 1:
+            raise self.reader.nothing_readable(self.split)
 
-    def _is_usable(self, batch: dict[str, Tensor]) -> bool:
-        """False for an empty batch, and for a training batch cut down to one image, on which batch norm fails."""
-        size = len(batch["index"])
-        is_trimmed = self.sampler.training and self.sampler.local_batch_size > 1 and bool(self.reader.unreadable.any())
-        return size > 1 or (size == 1 and not is_trimmed)
-
-    def _loss_weight(self, local_size: int, position: int) -> dict[str, Tensor]:
-        """The factor of this process's mean loss in the mean over the global batch, float32 ()."""
-        global_size = (
-            all_reduce_sum([local_size])[0] if len(self.reader.unreadable) else self.sampler.global_batch_size(position)
-        )
-        return {"weight": torch.tensor(local_size * self.sampler.world_size / max(global_size, 1))}
-
-    def _sync_unreadable(self, any_read: bool) -> None:
-        """Merge the unreadable images of all processes, at the last batch of an epoch.
+    def sync_unreadable(self) -> None:
+        """Merge what processes have found to be unreadable, at the end of an epoch.
 
         Raises:
-            UserError: In all processes, if no process has read any image of the split.
+            UserError: In all processes, if no image of the split can be read.
         """
-        all_reduce_max(self.reader.unreadable)
-        if all_reduce_sum([int(any_read)]) == [0]:
-            raise UserError(
-                f"none of the {self.sampler.num_samples} images of the {self.split} split can be read, the first of "
-                f"them '{self.reader.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
-            )
+        unreadable = self.reader.unreadable
+        if len(unreadable):
+            all_reduce_max(unreadable)
+        if len(unreadable) and bool(unreadable.all()):
+            raise self.reader.nothing_readable(self.split)
 
     def _iterate_in_process(self) -> Iterator[dict[str, Tensor]]:
         for indices in self.sampler:

@@ -1,7 +1,5 @@
 """Batch norm with statistics over the images of all processes."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -10,7 +8,7 @@ from torch.nn import functional as F
 
 from visionkit.distributed.comm import world_size
 
-__all__ = ["SyncBatchNorm", "convert_batch_norm", "count_unsupported_batch_norms", "without_statistics"]
+__all__ = ["SyncBatchNorm", "convert_batch_norm", "count_unsupported_batch_norms"]
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -19,21 +17,16 @@ class SyncBatchNorm(nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` that takes mean and variance over the images of all processes.
 
     torch's own layer of this name works on GPUs alone; this one works wherever its group does. It has the parameters
-    and buffers of batch norm, and is that where there is one process, or in evaluation. Processes may have different
-    numbers of images. Inputs are (B, C, ...) with any number of dimensions after the channels, also none.
-
-    Attributes:
-        has_samples: Whether the images of this process enter the statistics; see `without_statistics`.
+    and buffers of batch norm, and is that where there is one process, or in evaluation. Processes may have
+    different sizes of maps. Inputs are (B, C, ...) with any number of dimensions after the channels, also none.
     """
-
-    has_samples = True
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             return super().forward(x)
         out, mean, variance, count = cast(
             tuple[Tensor, Tensor, Tensor, Tensor],
-            _Normalize.apply(x, self.weight, self.bias, self.eps, self.has_samples),
+            _Normalize.apply(x, self.weight, self.bias, self.eps),
         )
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
@@ -47,8 +40,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
                 )
                 unbiased = variance * (count / (count - 1).clamp(min=1))
                 for running, current in ((self.running_mean, mean), (self.running_var, unbiased)):
-                    # Without a sample in any process the running statistics stay as they are.
-                    running.lerp_(current.to(running.dtype), momentum * (count > 0).to(running.dtype))
+                    running.lerp_(current.to(running.dtype), momentum)
         return out
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -61,24 +53,23 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, has_samples: bool
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dims = [dim for dim in range(x.ndim) if dim != 1]
         sum_dtype = _sum_dtype(x)
-        samples = x if has_samples else x[:0]
-        count = torch.tensor([samples.numel() // max(x.shape[1], 1)], dtype=sum_dtype, device=x.device)
+        count = torch.tensor([x.numel() // x.shape[1]], dtype=sum_dtype, device=x.device)
         # Two passes, mean first: E[x^2] - E[x]^2 in one pass cancels most significant digits.
-        sums = torch.cat([samples.sum(dims, dtype=sum_dtype), count])
+        sums = torch.cat([x.sum(dims, dtype=sum_dtype), count])
         distributed.all_reduce(sums)
         count = sums[-1]
-        mean = sums[:-1] / count.clamp(min=1)
-        squares = (samples - _broadcast_channels(mean, x)).square().sum(dims, dtype=sum_dtype)
+        mean = sums[:-1] / count
+        squares = (x - _broadcast_channels(mean, x)).square().sum(dims, dtype=sum_dtype)
         distributed.all_reduce(squares)
-        variance = squares / count.clamp(min=1)
+        variance = squares / count
         float_dtype = torch.promote_types(x.dtype, torch.float32)
         out = F.batch_norm(x, mean.to(float_dtype), variance.to(float_dtype), weight, bias, False, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, variance, count)
-        ctx.eps, ctx.has_samples = eps, has_samples
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance, count)
         return out, mean, variance, count
 
@@ -95,14 +86,13 @@ class _Normalize(torch.autograd.Function):
         grad_weight = (grad * normalized).sum(dims, dtype=mean.dtype)
         sums = torch.cat([grad_bias, grad_weight])
         distributed.all_reduce(sums)
-        if ctx.has_samples:
-            mean_grad, mean_product = (_broadcast_channels(part, x).to(float_dtype) for part in (sums / count).chunk(2))
-            grad = grad - mean_grad - normalized * mean_product
+        mean_grad, mean_product = (_broadcast_channels(part, x).to(float_dtype) for part in (sums / count).chunk(2))
+        grad = grad - mean_grad - normalized * mean_product
         scale = ((variance + ctx.eps).rsqrt() * (1 if weight is None else weight)).to(float_dtype)
         grad_x = grad * _broadcast_channels(scale, x)
         # Gradients of weight and bias are local: DDP averages them over the processes.
         affine = (None, None) if weight is None else (grad_weight.to(weight.dtype), grad_bias.to(weight.dtype))
-        return grad_x.to(x.dtype), *affine, None, None
+        return grad_x.to(x.dtype), *affine, None
 
 
 def convert_batch_norm(model: nn.Module) -> None:
@@ -111,29 +101,6 @@ def convert_batch_norm(model: nn.Module) -> None:
         for name, child in parent.named_children():
             if type(child) in _BATCH_NORMS:
                 setattr(parent, name, _convert(cast(nn.BatchNorm2d, child)))
-
-
-@contextlib.contextmanager
-def without_statistics(model: nn.Module) -> Iterator[None]:
-    """A context within which a model's inputs do not enter the statistics of its batch norms.
-
-    For a process that takes part in a training step without a sample: `SyncBatchNorm` normalises by the statistics of
-    the other processes, any other batch norm by its running statistics. The loss of the step must have weight 0.
-    """
-    norms = [module for module in model.modules() if isinstance(module, _BATCH_NORMS) and module.training]
-    synced = [norm for norm in norms if isinstance(norm, SyncBatchNorm)]
-    local = [norm for norm in norms if not isinstance(norm, SyncBatchNorm)]
-    for norm in synced:
-        norm.has_samples = False
-    for module in local:
-        module.training = False
-    try:
-        yield
-    finally:
-        for norm in synced:
-            norm.has_samples = True
-        for module in local:
-            module.training = True
 
 
 def count_unsupported_batch_norms(model: nn.Module) -> int:

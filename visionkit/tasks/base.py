@@ -8,12 +8,12 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from visionkit.data.loader import BatchLoader
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
-from visionkit.distributed.sync_batch_norm import without_statistics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
 
-__all__ = ["Metrics", "VisionTask", "num_samples"]
+__all__ = ["Metrics", "VisionTask"]
 
 STAGES = ("train", "val", "test")
 OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
@@ -93,9 +93,8 @@ class VisionTask(pl.LightningModule, ABC):
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
-        if num_samples(batch):
-            self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
-            self.update_metrics(outputs, batch, stage)
+        self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
+        self.update_metrics(outputs, batch, stage)
         return loss
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -110,16 +109,8 @@ class VisionTask(pl.LightningModule, ABC):
         return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one training batch, a scalar.
-
-        Several processes weight it so that its mean over them is the mean over all samples of the global batch.
-        """
-        if num_samples(batch):
-            loss = self._step(batch, "train")
-        else:
-            with without_statistics(self.model):
-                loss = self._step(batch, "train")
-        return loss * batch["weight"] if "weight" in batch else loss
+        """The loss of one training batch, a scalar; processes have batches of one size, and average its gradients."""
+        return self._step(batch, "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update losses and metrics with one validation batch."""
@@ -131,6 +122,7 @@ class VisionTask(pl.LightningModule, ABC):
 
     def finish(self, stage: str) -> None:
         """Compute ``scalars`` and ``tables`` of a stage and reset its losses and metrics."""
+        self._sync_unreadable(stage)
         losses, metrics = self.losses[stage], self.metrics[stage]
         if world_size() > 1:
             losses.gather()
@@ -149,9 +141,44 @@ class VisionTask(pl.LightningModule, ABC):
         losses.reset()
         metrics.reset()
 
+    def _sync_unreadable(self, stage: str) -> None:
+        """Merge what processes could not read of a stage's images, if its loader reads files."""
+        trainer = self.trainer
+        loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}
+        loader = loaders[stage]
+        if isinstance(loader, BatchLoader):
+            loader.sync_unreadable()
+
+    def _hold_parameters(self, *, whole: bool) -> None:
+        """Under FSDP gather the parameters for an evaluation, whose processes may have different numbers of batches."""
+        if not self._sharded:
+            return
+        from torch.distributed.fsdp import FSDPModule
+
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.set_reshard_after_forward(not whole, recurse=False)
+                if whole:
+                    module.unshard()
+                else:
+                    module.reshard()
+
     def on_validation_start(self) -> None:
         """Copy the first process's buffers: without synchronisation batch norms' running statistics differ."""
         broadcast_buffers(self.model)
+        self._hold_parameters(whole=True)
+
+    def on_validation_end(self) -> None:
+        """Shard the parameters again."""
+        self._hold_parameters(whole=False)
+
+    def on_test_start(self) -> None:
+        """Gather the parameters where they are sharded."""
+        self._hold_parameters(whole=True)
+
+    def on_test_end(self) -> None:
+        """Shard the parameters again."""
+        self._hold_parameters(whole=False)
 
     def on_validation_epoch_end(self) -> None:
         """Finish the training epoch as well: it ends with its validation."""
@@ -187,8 +214,3 @@ class VisionTask(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
-
-
-def num_samples(batch: Mapping[str, Tensor]) -> int:
-    """The number of samples in a batch; 0 for a batch that only keeps a process in step with the others."""
-    return len(batch["index"]) if "index" in batch else len(batch["images"])

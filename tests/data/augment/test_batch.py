@@ -1,11 +1,18 @@
 import torch
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from tests.helpers.batches import seeds_of
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, warp
+from visionkit.data.sample_seeds import Draws
 
 
 def random_images(*shape: int) -> torch.Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def augmented(name, arguments, images):
+    """Images after one augmentation."""
+    return BATCH_TRANSFORMS[name](arguments, tuple(images.shape[-2:]))(images, Draws(seeds_of(len(images))))
 
 
 def test_warp_equals_torchvisions_affine_image_by_image():
@@ -44,15 +51,16 @@ def test_warp_fills_the_outside():
 
 def test_rotation_turns_as_torchvisions_does():
     images = random_images(3, 1, 16, 16)
-    ours = BATCH_TRANSFORMS["rotation"]({"degrees": [90, 90]}, (16, 16))(images)
+    ours = augmented("rotation", {"degrees": [90, 90]}, images)
     assert torch.equal(ours, functional.rotate(images, 90))
 
 
 def test_affine_draws_within_its_limits():
     images = torch.zeros(200, 1, 20, 20, dtype=torch.uint8)
     images[:, :, 10, 10] = 255
-    torch.manual_seed(0)
-    moved = BATCH_TRANSFORMS["affine"]({"degrees": 0, "translate": [0.1, 0.2]}, (20, 20))(images)
+    moved = BATCH_TRANSFORMS["affine"]({"degrees": 0, "translate": [0.1, 0.2]}, (20, 20))(
+        images, Draws(seeds_of(len(images)))
+    )
     rows, columns = (moved[:, 0] > 0).nonzero()[:, 1:].unbind(1)
     assert (int(columns.min()), int(columns.max())) == (8, 12)
     assert (int(rows.min()), int(rows.max())) == (6, 14)
@@ -60,8 +68,7 @@ def test_affine_draws_within_its_limits():
 
 def test_a_flip_mirrors_about_half_of_the_images_and_leaves_the_others():
     images = random_images(400, 1, 4, 4)
-    torch.manual_seed(0)
-    flipped = BATCH_TRANSFORMS["horizontal_flip"]({"p": 0.5}, (4, 4))(images)
+    flipped = augmented("horizontal_flip", {"p": 0.5}, images)
     mirrored = (flipped == images.flip(-1)).flatten(1).all(1)
     same = (flipped == images).flatten(1).all(1)
     assert bool((mirrored | same).all())
@@ -70,13 +77,12 @@ def test_a_flip_mirrors_about_half_of_the_images_and_leaves_the_others():
 
 def test_a_vertical_flip_of_probability_one_mirrors_all():
     images = random_images(3, 3, 4, 5)
-    assert torch.equal(BATCH_TRANSFORMS["vertical_flip"]({"p": 1}, (4, 5))(images), images.flip(-2))
+    assert torch.equal(augmented("vertical_flip", {"p": 1}, images), images.flip(-2))
 
 
 def test_every_crop_is_a_window_of_its_padded_image_and_all_windows_come():
     images = random_images(1, 2, 5, 6).expand(300, -1, -1, -1)
-    torch.manual_seed(0)
-    crops = BATCH_TRANSFORMS["random_crop"]({"padding": 1}, (5, 6))(images)
+    crops = augmented("random_crop", {"padding": 1}, images)
     padded = functional.pad(images[0], [1, 1, 1, 1])
     windows = {
         tuple(padded[:, top : top + 5, left : left + 6].flatten().tolist()) for top in range(3) for left in range(3)
@@ -86,5 +92,7 @@ def test_every_crop_is_a_window_of_its_padded_image_and_all_windows_come():
 
 def test_a_crop_may_mirror_the_border():
     images = random_images(8, 1, 6, 6).clamp(1)
-    crops = BATCH_TRANSFORMS["random_crop"]({"padding": 2, "padding_mode": "reflect"}, (6, 6))(images)
+    crops = BATCH_TRANSFORMS["random_crop"]({"padding": 2, "padding_mode": "reflect"}, (6, 6))(
+        images, Draws(seeds_of(len(images)))
+    )
     assert int(crops.min()) > 0

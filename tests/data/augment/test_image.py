@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from tests.helpers.batches import seeds_of
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.errors import UserError
@@ -41,7 +42,7 @@ def test_gives_uint8_images_of_the_size_and_the_same_ones_for_the_same_seed(name
     check_augment({name: EXAMPLES[name]}, where="augment")
     augment = Augment({name: EXAMPLES[name]}, (24, 20))
     images = random_images(6, channels, 24, 20)
-    first, again, other = (augment(images.clone(), seed=seed) for seed in (1, 1, 2))
+    first, again, other = (augment(images.clone(), seeds=seeds_of(6, seed=seed)) for seed in (1, 1, 2))
     assert first.shape == (6, channels, 24, 20)
     assert first.dtype == torch.uint8
     assert torch.equal(first, again)
@@ -52,13 +53,15 @@ def test_gives_uint8_images_of_the_size_and_the_same_ones_for_the_same_seed(name
 
 def test_each_image_has_a_draw_of_its_own():
     images = random_images(1, 3, 16, 16).expand(16, -1, -1, -1)
-    changed = Augment({"random_resized_crop": {}}, (16, 16))(images, seed=0)
+    changed = Augment({"random_resized_crop": {}}, (16, 16))(images, seeds=seeds_of(16))
     assert len({tuple(image.flatten().tolist()) for image in changed}) > 8
 
 
 def test_torchs_own_random_state_is_left_as_it_was():
     before = torch.get_rng_state()
-    Augment({"horizontal_flip": {}, "color_jitter": {"brightness": 0.5}}, (8, 8))(random_images(4, 3, 8, 8), seed=5)
+    Augment({"horizontal_flip": {}, "color_jitter": {"brightness": 0.5}}, (8, 8))(
+        random_images(4, 3, 8, 8), seeds=seeds_of(4)
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -66,7 +69,7 @@ def test_a_resized_crop_takes_images_of_any_size():
     augment = Augment({"random_resized_crop": {"scale": [0.5, 1.0]}, "horizontal_flip": {}}, (12, 10))
     assert augment.wants_original
     images = [random_images(3, 30, 20), random_images(3, 9, 50)]
-    assert augment(images, seed=0).shape == (2, 3, 12, 10)
+    assert augment(images, seeds=seeds_of(2)).shape == (2, 3, 12, 10)
 
 
 def test_a_name_whose_value_is_null_is_left_out():
@@ -135,7 +138,7 @@ def test_values_in_their_ranges_are_taken_as_torchvision_takes_them(degrees, she
     arguments = {"degrees": degrees, "translate": [0, 1], "scale": [0.5, 0.5], "shear": shear}
     check_augment({"affine": arguments}, where="dataset.augment")
     v2.RandomAffine(**arguments)
-    assert Augment({"affine": arguments}, (8, 8))(random_images(2, 1, 8, 8), seed=0).shape == (2, 1, 8, 8)
+    assert Augment({"affine": arguments}, (8, 8))(random_images(2, 1, 8, 8), seeds=seeds_of(2)).shape == (2, 1, 8, 8)
 
 
 def test_a_value_that_torchvision_refuses_is_an_error_of_the_users():

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from tests.helpers.batches import seeds_of
 from visionkit.data.augment.joint import JointAugment, sanitize_boxes
 from visionkit.data.augment.table import AUGMENTATIONS, check_augment
 from visionkit.data.transforms import InputTransform
@@ -36,7 +37,7 @@ def squares(height: int = 60, width: int = 90, channels: int = 3) -> tuple[torch
 def run(augment, mode="letterbox", seed=0, times=8, objects=None):
     made = JointAugment(augment, InputTransform(SIZE, mode, max_size=120))
     sample = dict(zip(("image", "boxes", "labels"), objects or squares(), strict=True))
-    return [tuple(sanitize_boxes(each).values()) for each in made([sample] * times, seed=seed)]
+    return [tuple(sanitize_boxes(each).values()) for each in made([sample] * times, seeds=seeds_of(times, seed=seed))]
 
 
 def test_every_augmentation_that_moves_boxes_has_an_example():

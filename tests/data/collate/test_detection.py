@@ -1,7 +1,7 @@
-import numpy
 import pytest
 import torch
 
+from tests.helpers.batches import first_samples
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
@@ -38,7 +38,7 @@ def files(tmp_path, save_image) -> FileDataset:
 
 
 def whole(reader: DetectionBatchReader) -> dict:
-    return reader.read((numpy.arange(len(reader.samples)), 0))
+    return reader.read(first_samples(len(reader.samples)))
 
 
 def test_a_batch_holds_images_at_the_top_left_and_boxes_in_its_pixels(files):
@@ -104,18 +104,6 @@ def test_images_in_memory_make_the_same_batches_as_files(files, mode):
     assert [reader.in_memory for reader in readers] == [False, True, True]
     for other in others:
         assert all(torch.equal(first[key], other[key]) for key in first)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_a_process_without_a_sample_takes_part_with_images_without_objects(files, training):
-    reader = DetectionBatchReader(files, InputTransform((33, 20), "resize_pad"), training=training)
-    batch, filler = whole(reader), reader.read((numpy.arange(0), 0))
-    assert filler["images"].shape == (2, 3, 64, 32)
-    assert filler["index"].tolist() == []
-    assert (filler["labels"] == -1).all()
-    assert {key: (value.dtype, value.ndim) for key, value in batch.items()} == {
-        key: (value.dtype, value.ndim) for key, value in filler.items()
-    }
 
 
 def test_unreadable_images_are_left_out_with_their_objects_and_marked(files):

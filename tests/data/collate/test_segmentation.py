@@ -4,6 +4,7 @@ import numpy
 import pytest
 import torch
 
+from tests.helpers.batches import first_samples
 from visionkit.data.annotations import Annotation, Annotations
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
@@ -25,7 +26,7 @@ CROWD = [[False, True], [], [False, False], [False]]
 
 
 def whole(reader) -> dict:
-    return reader.read((numpy.arange(len(reader.samples)), 0))
+    return reader.read(first_samples(len(reader.samples)))
 
 
 def rectangles(boxes) -> Polygons:
@@ -136,19 +137,6 @@ def test_images_in_memory_make_the_same_batches_as_files(files, instances, kind,
     for other in others:
         assert set(first) == set(other)
         assert all(torch.equal(first[key], other[key]) for key in first)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])
-def test_a_process_without_a_sample_takes_part_with_images_without_anything(files, instances, kind, training):
-    samples = files if kind is SegmentationBatchReader else instances
-    reader = kind(samples, InputTransform((33, 20), "resize_pad"), training=training)
-    batch, filler = whole(reader), reader.read((numpy.arange(0), 0))
-    assert filler["index"].tolist() == []
-    assert (filler["mask"] == 255).all() if kind is SegmentationBatchReader else not filler["masks"].any()
-    assert {key: (value.dtype, value.ndim) for key, value in batch.items()} == {
-        key: (value.dtype, value.ndim) for key, value in filler.items()
-    }
 
 
 @pytest.mark.parametrize("name", ["2.png", "mask2.png"])

@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BATCH_TRANSFORMS", "warp"]
+    from visionkit.data.sample_seeds import Draws
 
-BatchStep = Callable[["Tensor"], "Tensor"]
-"""Maps images uint8 (B, C, H, W) to augmented images of the same shape and dtype."""
+__all__ = ["BATCH_TRANSFORMS", "BatchStep", "warp"]
+
+BatchStep = Callable[["Tensor", "Draws"], "Tensor"]
+"""Maps images uint8 (B, C, H, W) and their random numbers to augmented images of the same shape and dtype."""
 
 
 def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
     def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
         probability = arguments.get("p", 0.5)
 
-        def flip(images: Tensor) -> Tensor:
+        def flip(images: Tensor, draws: Draws) -> Tensor:
             import torch
 
-            selected = torch.rand(len(images)) < probability
+            selected = draws.uniform() < probability
             return torch.where(selected[:, None, None, None], images.flip(axis), images)
 
         return flip
@@ -38,13 +40,13 @@ def _crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
     mode = arguments.get("padding_mode", "constant")
     height, width = image_size
 
-    def crop(images: Tensor) -> Tensor:
+    def crop(images: Tensor, draws: Draws) -> Tensor:
         import torch
         from torchvision.transforms.v2 import functional
 
         padded = functional.pad(images, [padding] * 4, padding_mode=mode)
         count, channels = images.shape[:2]
-        top, left = (torch.randint(2 * padding + 1, (count, 1)) for _ in range(2))
+        top, left = (draws.integers(2 * padding + 1)[:, None] for _ in range(2))
         rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, H, 1)
         columns = (left + torch.arange(width))[:, None, None, :]  # (B, 1, 1, W)
         flat = (rows * padded.shape[-1] + columns).flatten(2).expand(count, channels, height * width)
@@ -62,13 +64,13 @@ def _affine(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep
     shear = _symmetric(arguments.get("shear") or 0.0)
     fill = float(arguments.get("fill") or 0.0)
 
-    def affine(images: Tensor) -> Tensor:
+    def affine(images: Tensor, draws: Draws) -> Tensor:
         import torch
 
         count = len(images)
 
         def draw(low: float, high: float) -> Tensor:
-            return torch.empty(count).uniform_(low, high) if low < high else torch.full((count,), float(low))
+            return draws.uniform(low, high) if low < high else torch.full((count,), float(low))
 
         shift_x = draw(-translate[0] * width, translate[0] * width).round()
         shift_y = draw(-translate[1] * height, translate[1] * height).round()

@@ -6,19 +6,19 @@ parameters per image (`visionkit.data.augment.batch`): torchvision needs a milli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from visionkit.data.augment.batch import BATCH_TRANSFORMS
+from visionkit.data.augment.batch import BATCH_TRANSFORMS, BatchStep
 from visionkit.data.augment.table import AUGMENTATIONS
+from visionkit.data.sample_seeds import Draws, Seeds, manual_seed, preserved_random_state
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Augment", "build_transform", "seeded"]
+__all__ = ["Augment", "build_transform"]
 
 
 class Augment:
@@ -41,15 +41,15 @@ class Augment:
         self.wants_original = augment.get("random_resized_crop") is not None
         self.image_size = image_size
         self._before: list[Callable[[Tensor], Tensor]] = []
-        self._steps: list[tuple[bool, Callable[[Tensor], Tensor]]] = []
+        self._steps: list[tuple[BatchStep | None, Callable[[Tensor], Tensor] | None]] = []
         is_preprocessed = not self.wants_original
         for name, arguments in augment.items():
             if arguments is None:
                 continue
             if is_preprocessed and name in BATCH_TRANSFORMS:
-                self._steps.append((True, BATCH_TRANSFORMS[name](dict(arguments), image_size)))
+                self._steps.append((BATCH_TRANSFORMS[name](dict(arguments), image_size), None))
             elif is_preprocessed:
-                self._steps.append((False, build_transform(name, arguments, image_size)))
+                self._steps.append((None, build_transform(name, arguments, image_size)))
             else:
                 self._before.append(build_transform(name, arguments, image_size))
             is_preprocessed = is_preprocessed or name == "random_resized_crop"
@@ -57,38 +57,29 @@ class Augment:
     def __bool__(self) -> bool:
         return bool(self._before or self._steps)
 
-    def __call__(self, images: Tensor | Sequence[Tensor], *, seed: int) -> Tensor:
+    def __call__(self, images: Tensor | Sequence[Tensor], *, seeds: Seeds) -> Tensor:
         """Augment a batch.
 
         Args:
             images: uint8, (B, C, H, W) or, if `wants_original`, B images (C, h, w) of any sizes.
-            seed: The seed of all random parameters; torch's random state is restored.
+            seeds: The seed of each image's random parameters; torch's random state is restored.
 
         Returns:
             uint8 (B, C, H, W) of the given size.
         """
         import torch
 
-        with seeded(seed):
-            if self._before:
-                images = torch.stack([_apply(self._before, image) for image in images])
+        draws = Draws(seeds)
+        with preserved_random_state():
+            for step in self._before:
+                images = _apply(step, images, draws.seeds())
             batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
-            for is_batched, step in self._steps:
-                batch = step(batch) if is_batched else torch.stack([step(image) for image in batch])
+            for change, transform in self._steps:
+                if change is not None:
+                    batch = change(batch, draws)
+                elif transform is not None:
+                    batch = torch.stack(_apply(transform, batch, draws.seeds()))
             return batch
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's default generator inside the context, and restore its state afterwards."""
-    import torch
-
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def build_transform(
@@ -125,7 +116,10 @@ def build_transform(
     return transform
 
 
-def _apply(steps: Sequence[Callable[[Tensor], Tensor]], image: Tensor) -> Tensor:
-    for step in steps:
-        image = step(image)
-    return image
+def _apply(step: Callable[[Tensor], Tensor], images: Iterable[Tensor], seeds: Seeds) -> list[Tensor]:
+    """Apply a transform to each image, with its own seed."""
+    changed = []
+    for image, seed in zip(images, seeds, strict=True):
+        manual_seed(seed)
+        changed.append(step(image))
+    return changed

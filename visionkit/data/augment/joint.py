@@ -10,8 +10,9 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
-from visionkit.data.augment.image import build_transform, seeded
+from visionkit.data.augment.image import build_transform
 from visionkit.data.class_masks import resize_mask
+from visionkit.data.sample_seeds import Seeds, manual_seed, preserved_random_state
 from visionkit.data.transforms import InputTransform
 
 __all__ = ["JointAugment", "Sample", "sanitize_boxes"]
@@ -65,19 +66,23 @@ class JointAugment:
     def __bool__(self) -> bool:
         return self._has_steps
 
-    def __call__(self, samples: Iterable[Sample], *, seed: int) -> list[Sample]:
+    def __call__(self, samples: Iterable[Sample], *, seeds: Seeds) -> list[Sample]:
         """Augment samples.
 
         Args:
             samples: Images with targets in pixels of these images.
-            seed: The seed of all random parameters; torch's random state is restored.
+            seeds: The seed of each sample's random parameters; torch's random state is restored.
 
         Returns:
             The samples at their size in the batch. Boxes of objects that are no longer visible are empty or lie
             outside the image, see `sanitize_boxes`.
         """
-        with seeded(seed):
-            return [self._change(sample) for sample in samples]
+        changed = []
+        with preserved_random_state():
+            for sample, seed in zip(samples, seeds, strict=True):
+                manual_seed(seed)
+                changed.append(self._change(sample))
+        return changed
 
     def _change(self, sample: Sample) -> Sample:
         changed = {name: _wrap(name, value, sample["image"].shape[-2:]) for name, value in sample.items()}

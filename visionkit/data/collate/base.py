@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,11 +12,14 @@ from torch import Tensor
 from visionkit.data.augment.image import Augment
 from visionkit.data.cache import ImageCache
 from visionkit.data.dataset import ImageDataset, TensorDataset
+from visionkit.data.sample_seeds import Seeds
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
 __all__ = ["BatchReader"]
+
+T = TypeVar("T")
 
 
 class BatchReader:
@@ -28,6 +33,8 @@ class BatchReader:
         prepared: Whether ``cache`` holds preprocessed images.
         target: The key of the labels in a batch.
         strict: Whether an unreadable image is an error.
+        replace_unreadable: Whether an unreadable image is replaced by the next readable one of the split, as in
+            training, whose batches are full; else it is left out.
 
     Attributes:
         unreadable: uint8 (N,), 1 for images that could not be read, in shared memory after `share`; (0,) if no file
@@ -44,9 +51,11 @@ class BatchReader:
         prepared: bool = False,
         target: str = "label",
         strict: bool = False,
+        replace_unreadable: bool = False,
     ) -> None:
         self.samples, self.transform, self.cache = samples, transform, cache
-        self.prepared, self.target, self.strict = prepared, target, strict
+        self.prepared, self.target = prepared, target
+        self.strict, self.replace_unreadable = strict, replace_unreadable
         self.augment = augment or None
         self.unreadable = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
 
@@ -67,47 +76,73 @@ class BatchReader:
             self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
-        """Read a batch, without unreadable images, which are marked in ``unreadable``.
+        """Read a batch; unreadable images are marked in ``unreadable``, and replaced or left out.
 
         Args:
-            batch_indices: Indices of samples in the split, and a seed.
+            batch_indices: Indices of samples in the split, and their seeds.
 
         Returns:
             ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the indices in the split.
 
         Raises:
-            UserError: If an image cannot be read and ``strict`` is set.
+            UserError: If an image cannot be read and ``strict`` is set, or none can that might replace it.
         """
-        if not len(batch_indices[0]):
-            return self.dummy_batch()
-        images, indices = self._fetch(torch.from_numpy(batch_indices[0]))
-        seed = batch_indices[1]
-        if self.augment is not None and self.augment.wants_original and not self.prepared:
-            batch = self.augment(images, seed=seed) if len(images) else self._empty_batch()
+        images, indices, seeds = self._fetch(*batch_indices)
+        if self.augment is not None and self.augment.wants_original and not self.prepared and len(images):
+            batch = self.augment(images, seeds=seeds)
         else:
             batch = self._prepare(images)
             if self.augment is not None and len(batch):
-                batch = self.augment(batch, seed=seed)
+                batch = self.augment(batch, seeds=seeds)
         return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
 
-    def dummy_batch(self) -> dict[str, Tensor]:
-        """Two black images with an empty ``index``, for a process without images in a distributed step.
+    def nothing_readable(self, split: str = "train") -> UserError:
+        """The error where no image of the split can be read."""
+        return UserError(
+            f"none of the {len(self.samples)} images of the {split} split can be read, the first of them "
+            f"'{self.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
+        )
 
-        The task excludes them from loss, metrics and batch norm statistics.
-        """
-        images = torch.zeros((2, self.samples.in_channels, *self.transform.image_size), dtype=torch.uint8)
-        labels = self.samples.labels.new_zeros((2, *self.samples.labels.shape[1:]))
-        return {"images": images, self.target: labels, "index": torch.empty(0, dtype=torch.int64)}
-
-    def _fetch(self, indices: Tensor) -> tuple[Tensor | list[Tensor], Tensor]:
-        """The readable images, from memory or files, and their indices."""
+    def _fetch(self, positions: Any, seeds: Seeds) -> tuple[Tensor | list[Tensor], Tensor, Seeds]:
+        """The readable images, from memory or files, their indices and their seeds."""
+        if not self.in_memory:
+            return self._read_each(positions, seeds, self.samples.image)
+        indices = torch.from_numpy(positions)
         if isinstance(self.samples, TensorDataset):
-            return self.samples.batch(indices), indices
-        if self.cache is not None and self.cache.shapes is None:
-            return self.cache.images.index_select(0, indices), indices
-        if self.cache is not None:
-            return [self.cache.image(int(index)) for index in indices], indices
-        return self._from_files(indices)
+            return self.samples.batch(indices), indices, seeds
+        assert self.cache is not None
+        if self.cache.shapes is None:
+            return self.cache.images.index_select(0, indices), indices, seeds
+        return [self.cache.image(int(index)) for index in indices], indices, seeds
+
+    def _read_each(self, positions: Any, seeds: Seeds, load: Callable[[int], T]) -> tuple[list[T], Tensor, Seeds]:
+        """What ``load`` gives for each readable sample, their indices and seeds."""
+        values: list[T] = []
+        indices, slots = [], []
+        for slot, position in enumerate(positions.tolist()):
+            found = self._first_readable(position, load)
+            if found is not None:
+                indices.append(found[0])
+                values.append(found[1])
+                slots.append(slot)
+        return values, torch.tensor(indices, dtype=torch.int64), seeds[slots]
+
+    def _first_readable(self, position: int, load: Callable[[int], T]) -> tuple[int, T] | None:
+        """The sample at a position or, where unreadable ones are replaced, the next that can be read."""
+        count = len(self.samples)
+        for step in range(count if self.replace_unreadable else 1):
+            index = (position + step) % count
+            if len(self.unreadable) and self.unreadable[index]:
+                continue
+            try:
+                return index, load(index)
+            except UserError as error:
+                if self.strict or not len(self.unreadable):
+                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
+                self.unreadable[index] = 1
+        if self.replace_unreadable:
+            raise self.nothing_readable()
+        return None
 
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
         if isinstance(images, Tensor):
@@ -116,15 +151,3 @@ class BatchReader:
 
     def _empty_batch(self) -> Tensor:
         return torch.empty((0, 1, *self.transform.image_size), dtype=torch.uint8)
-
-    def _from_files(self, indices: Tensor) -> tuple[list[Tensor], Tensor]:
-        images, readable = [], []
-        for index in indices.tolist():
-            try:
-                images.append(self.samples.image(index))
-                readable.append(index)
-            except UserError as error:
-                if self.strict:
-                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
-                self.unreadable[index] = 1
-        return images, torch.tensor(readable, dtype=torch.int64)

@@ -30,7 +30,6 @@ from visionkit.data.annotations import Annotation
 from visionkit.data.augment.joint import Sample, sanitize_boxes
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.collate.padded import PaddedBatchReader
-from visionkit.data.polygons import Polygons
 from visionkit.structures.rle import pack_masks
 
 __all__ = ["InstanceBatchReader", "DetectionBatchReader"]
@@ -68,12 +67,6 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
             "truth_crowd": _pad([target.crowd for target in targets], 0),
             "truth_area": _pad([target.area for target in targets], 0),
         }
-
-    def empty_target(self, height: int, width: int) -> Annotation:
-        return Annotation(
-            torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool), torch.zeros(0),
-            Polygons.from_list([], is_rle=True),
-        )  # fmt: skip
 
 
 class InstanceBatchReader(DetectionBatchReader):

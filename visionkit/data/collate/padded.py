@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -15,7 +15,6 @@ from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import ImageDataset
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
-from visionkit.errors import UserError
 
 __all__ = ["PaddedBatchReader"]
 
@@ -28,7 +27,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     Args:
         samples: The split.
         transform: Resizes each image and pads a batch.
-        training: Whether to omit the ground truth in pixels of the original images.
+        training: Whether to omit the ground truth in pixels of the original images, and to replace unreadable samples.
         augment: The augmentation; None or empty for evaluation.
         cache: The decoded images of the split; None where they are decoded on demand.
         prepared: Whether ``cache`` holds resized images.
@@ -48,7 +47,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         prepared: bool = False,
         strict: bool = False,
     ) -> None:
-        super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict)
+        super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict, replace_unreadable=training)
         self.training, self.augment = training, augment or None
 
     @abstractmethod
@@ -84,60 +83,35 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     def original_target(self, targets: Sequence[T], sizes: Tensor) -> dict[str, Tensor]:
         """The ground truth in pixels of the original images, whose height and width are ``sizes``, int64 (B, 2)."""
 
-    @abstractmethod
-    def empty_target(self, height: int, width: int) -> T:
-        """The target of an image without objects or classes, of this size in pixels."""
-
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
-        """Read a batch, without unreadable images, which are marked in ``unreadable``.
+        """Read a batch; samples of which image or target is unreadable are marked, and replaced or left out.
 
         Args:
-            batch_indices: Indices of samples in the split, and a seed.
+            batch_indices: Indices of samples in the split, and their seeds.
 
         Returns:
-            The dict of tensors of the subclass's module.
+            The dict of tensors of the subclass's module; ``index`` alone if nothing can be read.
 
         Raises:
-            UserError: If an image cannot be read and ``strict`` is set.
+            UserError: If a sample cannot be read and ``strict`` is set, or none can that might replace it.
         """
-        images, indices = self._fetch(torch.from_numpy(batch_indices[0]))
-        images, targets, indices = self._with_targets(images, indices)
-        if not len(indices):
-            return self.dummy_batch()
+        positions, seeds = batch_indices
+        load_image: Callable[[int], Tensor] = self.samples.image
+        if self.in_memory:
+            load_image = dict(zip(positions.tolist(), self._fetch(positions, seeds)[0], strict=True)).__getitem__
+        loaded, indices, seeds = self._read_each(positions, seeds, lambda i: (load_image(i), self.load_target(i)))
+        if not loaded:
+            return {"index": indices}
+        images, targets = [image for image, _ in loaded], [target for _, target in loaded]
         sizes = self._original_sizes(images, indices)
         if self.augment is not None:
             originals = (self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True))
-            samples = self.augment(originals, seed=batch_indices[1])
+            samples = self.augment(originals, seeds=seeds)
         else:
             fitted = [self.transform.fit(image) for image in images]
             samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
         batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
-
-    def dummy_batch(self) -> dict[str, Tensor]:
-        """Two black images with empty targets, see `BatchReader.dummy_batch`."""
-        height, width = self.transform.padded_size(*self.transform.image_size)
-        image = torch.zeros((self.samples.in_channels, height, width), dtype=torch.uint8)
-        sizes = torch.tensor([[height, width]] * 2)
-        targets = [self.empty_target(height, width)] * 2
-        batch = self.collate(
-            [self.drop_invisible(self.transform_target(target, sizes[0], image)) for target in targets]
-        )
-        batch["index"] = torch.zeros(0, dtype=torch.int64)
-        return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
-
-    def _with_targets(self, images: Tensor | list[Tensor], indices: Tensor) -> tuple[list[Tensor], list[T], Tensor]:
-        """The images with readable targets, their targets and their indices."""
-        loaded: list[tuple[Tensor, T, int]] = []
-        for image, index in zip(images, indices.tolist(), strict=True):
-            try:
-                loaded.append((image, self.load_target(index), index))
-            except UserError as error:
-                if self.strict or not len(self.unreadable):
-                    raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
-                self.unreadable[index] = 1
-        readable = torch.tensor([index for _, _, index in loaded], dtype=torch.int64)
-        return [image for image, _, _ in loaded], [target for _, target, _ in loaded], readable
 
     def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
         """Height and width of the original images, int64 (B, 2)."""

@@ -48,9 +48,6 @@ class SegmentationBatchReader(PaddedBatchReader[Tensor]):
     def original_target(self, targets: Sequence[Tensor], sizes: Tensor) -> dict[str, Tensor]:
         return {"truth_mask": _pad(targets, tuple(sizes.amax(dim=0).tolist()))}
 
-    def empty_target(self, height: int, width: int) -> Tensor:
-        return torch.full((height, width), IGNORE_INDEX, dtype=torch.uint8)
-
 
 def _pad(masks: Sequence[Tensor], size: tuple[int, ...]) -> Tensor:
     """Pad masks, uint8 (h, w), with `IGNORE_INDEX` on the right and below, and stack them, (B, H, W)."""

@@ -48,9 +48,7 @@ class StopOnDivergence(pl.Callback):
         Raises:
             UserError: If a loss is infinite or not a number.
         """
-        loss: Tensor | None = pl_module.losses["train"].last
-        if loss is None:  # in this process no batch has had a sample yet
-            return
+        loss: Tensor = pl_module.losses["train"].last
         rates = trainer.optimizers[0].param_groups[0]["lr"], pl_module.base_rates[0]
         index = batch.get("index", torch.empty(0))
         self._pending.append(_Step(*_copy_to_cpu(loss), index, trainer.current_epoch + 1, trainer.global_step, *rates))

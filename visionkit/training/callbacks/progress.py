@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import Tensor
 
-from visionkit.tasks.base import VisionTask, num_samples
+from visionkit.tasks.base import VisionTask
 from visionkit.training.callbacks.display import ProgressDisplay
 
 __all__ = ["Progress"]
@@ -39,14 +39,14 @@ class Progress(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Copy the first batch, to be drawn later."""
-        if not self.first_batch and num_samples(batch):
+        if not self.first_batch:
             self.first_batch = {name: value[:MAX_FIRST_BATCH].cpu() for name, value in batch.items() if value.ndim}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Count images; update the display if it is due."""
-        self._images += num_samples(batch) * trainer.world_size
+        self._images += len(batch["images"]) * trainer.world_size
         if self._clock() >= self._next_update:
             self._update(trainer, pl_module, batch_idx)
 
@@ -77,8 +77,7 @@ class Progress(pl.Callback):
 
     def _update(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
-        if last is None:  # in this process no batch has had a sample yet
-            return
+        assert last is not None
         self._wait_seconds = _fetch_seconds(trainer) - self._fetch_seconds_before
         elapsed = max(self._clock() - self._start_time, 1e-9)
         self.display.update(
