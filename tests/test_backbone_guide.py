@@ -40,6 +40,7 @@ def test_a_block_of_somebody_else_does_not_change_the_page(monkeypatch):
     assert backbone_guide.refreshed(PAGE) == PAGE
 
 
+@pytest.mark.slow
 def test_the_check_fails_on_a_stale_page_and_says_what_to_run(tmp_path, monkeypatch):
     page = tmp_path / "backbones.md"
     page.write_text(PAGE.replace("25,557,032", "25,557,033"), encoding="utf-8")

@@ -22,6 +22,10 @@ ALL = list_backbones()
 EVERY = [slow_unless_smallest(name) for name in ALL]
 SLOW = pytest.mark.slow
 
+HEAVY = ("alexnet", "alexnet_2012", "convnext_tiny", "efficientnet_v2_s", "vgg11", "wide_resnet50_2")
+LIGHTEST = [pytest.param(name, marks=SLOW) if name in HEAVY else name for name in SMALLEST_OF_EACH_FAMILY]
+"""The smallest of each family, of which those with more than 20 million weights are slow."""
+
 PUBLISHED_PARAMETERS = {
     ("lenet", 10): 61_706,  # LeCun et al. 1998, every map connected
     ("alexnet", 1000): 61_100_840,  # torchvision.models.alexnet
@@ -232,7 +236,7 @@ def _switch_chance_off(model):
             module.drop_probability = 0.0
 
 
-@pytest.mark.parametrize("name", SMALLEST_OF_EACH_FAMILY)
+@pytest.mark.parametrize("name", LIGHTEST)
 def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
@@ -373,7 +377,11 @@ def test_every_backbone_takes_small_images_at_a_sensible_stride(name, size):
     assert min(backbone.forward_features(images).shape[-2:]) >= 2
 
 
-@pytest.mark.parametrize("name", [name for name in SMALLEST_OF_EACH_FAMILY if "small" in shipped_spec(name).stems])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=SLOW) if name in HEAVY else name
+     for name in SMALLEST_OF_EACH_FAMILY if "small" in shipped_spec(name).stems],
+)  # fmt: skip
 def test_the_small_stem_learns_on_small_images(name):
     torch.manual_seed(0)
     model = create_model("classify", {**_content(name), "stem": "small"}, num_classes=2, image_size=28)
