@@ -20,9 +20,6 @@ from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatchReader
-from visionkit.data.collate.padded import PaddedBatchReader
-from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
 from visionkit.data.findings import Finding
 from visionkit.data.loader import BatchLoader, choose_num_workers
@@ -30,18 +27,13 @@ from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_splits
+from visionkit.data.targets import TARGETS
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.structures.class_ids import IGNORE_INDEX
+from visionkit.registry import load
 
 __all__ = ["VisionDataModule"]
-
-_READERS: dict[str, type[PaddedBatchReader[Any]]] = {
-    "boxes": DetectionBatchReader,
-    "instances": InstanceBatchReader,
-    "mask": SegmentationBatchReader,
-}
 
 _STAGES = {
     "fit": ("train", "val"),
@@ -94,6 +86,7 @@ class VisionDataModule(LightningDataModule):
         self._readers: dict[str, BatchReader] = {}
         self._dropped: dict[str, list[str]] = {}
         self._used_bytes = 0
+        self._padded_reader = TARGETS[target].reader if target in TARGETS else None
 
     @cached_property
     def info(self) -> DataInfo:
@@ -225,8 +218,9 @@ class VisionDataModule(LightningDataModule):
     ) -> BatchReader:
         transform, augment = self.source.input_transform(), self._augment if training else None
         options: dict[str, Any] = {"augment": augment, "cache": cache, "prepared": prepared, "strict": self.strict}
-        if self.target in _READERS:
-            return _READERS[self.target](samples, transform, training=training, **options)
+        if self._padded_reader is not None:
+            padded: BatchReader = load(self._padded_reader)(samples, transform, training=training, **options)
+            return padded
         return BatchReader(samples, transform, target=self.target, replace_unreadable=training, **options)
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
@@ -234,7 +228,7 @@ class VisionDataModule(LightningDataModule):
         transform = self.source.input_transform()
 
         def decode() -> ImageCache | None:
-            if not prepared or self.target in _READERS:
+            if not prepared or self._padded_reader is not None:
                 fit = transform if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, transform, budget=budget, strict=self.strict)
@@ -272,8 +266,8 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
-        if self.target in _READERS:
-            fill = IGNORE_INDEX if self.target == "mask" else 0
+        if self._padded_reader is not None:
+            fill = TARGETS[self.target].mask_fill
             return JointAugment(self.source.augment or {}, self.source.input_transform(), mask_fill=fill)
         return Augment(self.source.augment or {}, self.source.size)
 

@@ -10,7 +10,6 @@ from pydantic import Field
 from visionkit.backbones import read_backbone
 from visionkit.backbones.weights.sources import check_weights
 from visionkit.blocks.shapes import pair
-from visionkit.heads import parse_head
 from visionkit.inspection.explanations import Explanation, explain
 from visionkit.inspection.layers import LayerRow, layer_rows
 from visionkit.inspection.network import Network, trace_network
@@ -90,7 +89,7 @@ def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: 
         UserError: If a layer does not fit into its input, or anything else that ``train`` refuses.
     """
     check_weights(config.backbone, config.weights)
-    head = parse_head(config.head, task=config.task.name)
+    head = config.head
     info = config.source.info() if use_dataset else None
     if info is None and options.num_classes is None:  # rejected by train, so rejected here
         head.check(num_classes=config.source.info().num_classes)

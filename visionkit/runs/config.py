@@ -13,7 +13,7 @@ from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UserError, did_you_mean
-from visionkit.heads import parse_head
+from visionkit.heads import HeadSpec, parse_head
 from visionkit.heads.published_weights import check_model_weights
 from visionkit.registry import load_plugins
 from visionkit.runs.folder import RunFolder
@@ -52,7 +52,7 @@ class RunConfig:
 
     task: TaskInfo
     backbone: BackboneSpec
-    head: Mapping[str, Any]
+    head: HeadSpec
     source: Source
     recipe: Recipe
     hardware: Hardware
@@ -96,7 +96,7 @@ class RunConfig:
         Raises:
             UserError: If they do not exist, or those of the backbone and of the whole model exclude each other.
         """
-        check_model_weights(self.backbone, parse_head(self.head, task=self.task.name), self.weights)
+        check_model_weights(self.backbone, self.head, self.weights)
 
     @classmethod
     def from_plain(
@@ -134,7 +134,7 @@ class RunConfig:
         return cls(
             task=task,
             backbone=backbone,
-            head=plain["head"],
+            head=head,
             source=source,
             recipe=recipe,
             hardware=hardware,

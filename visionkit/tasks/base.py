@@ -97,13 +97,6 @@ class VisionTask(pl.LightningModule, ABC):
         self.update_metrics(outputs, batch, stage)
         return loss
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """As `nn.Module`, with a short path for an attribute that Lightning sets about forty times per step."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
         """Move a flat dict of tensors; Lightning's own version walks any collection, slower than a small net's step."""
         return {name: value.to(device, non_blocking=True) for name, value in batch.items()}

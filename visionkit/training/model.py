@@ -49,7 +49,7 @@ def initialize_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> l
 def data_info(config: RunConfig, datamodule: Any) -> dict[str, Any]:
     """The facts about the data that a model depends on: the content of ``data.json``."""
     info = datamodule.info
-    balanced = config.plain["head"].get("class_weights") == "balanced"
+    balanced = getattr(config.head, "class_weights", None) == "balanced"
     return {
         "name": info.name,
         "class_names": list(info.class_names),

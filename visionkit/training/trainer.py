@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +12,6 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
@@ -50,35 +48,6 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """As `torch.load` with ``weights_only=True``, whatever the argument."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
-
-
-class FetchTimer(PassThroughProfiler):
-    """A Lightning profiler that only times the fetching of training batches.
-
-    Lightning enters ``profile`` about forty times per step; its own version creates a generator each time.
-
-    Attributes:
-        seconds: Time spent so far waiting for training batches.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
-        self._start_time = 0.0
-        self._null_context = contextlib.nullcontext()
-
-    def profile(self, action_name: str) -> Any:
-        """A context that does nothing."""
-        return self._null_context
-
-    def start(self, action_name: str) -> None:
-        """Start the clock."""
-        self._start_time = time.perf_counter()
-
-    def stop(self, action_name: str) -> None:
-        """Stop the clock; add the time if a training batch was fetched."""
-        if action_name.endswith("train_dataloader_next"):
-            self.seconds += time.perf_counter() - self._start_time
 
 
 @contextlib.contextmanager
@@ -155,7 +124,6 @@ def make_trainer(
         limit_train_batches=debug.limit_batches,
         limit_val_batches=debug.limit_batches,
         limit_test_batches=debug.limit_batches,
-        profiler=FetchTimer(),
         benchmark=accelerator == "cuda",
         **training,
     )

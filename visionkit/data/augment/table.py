@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visionkit.data.targets import TARGETS, plural
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
@@ -30,7 +31,7 @@ class Augmentation:
     arguments: Mapping[str, str]
     required: tuple[str, ...] = ()
     smooth: bool = False
-    targets: tuple[str, ...] = ("label", "boxes", "instances", "mask")
+    targets: tuple[str, ...] = tuple(TARGETS)
 
 
 _OBJECT_TARGETS = ("boxes", "instances")
@@ -95,9 +96,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-_TARGET_PLURALS = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
-
-
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 
 
@@ -126,8 +124,8 @@ def check_augment(
             continue
         if name not in applicable and applicable:
             raise UserError(
-                f"{where}: '{name}' changes images with {_TARGET_PLURALS[row.targets[0]]}, but this data set gives "
-                f"{' and '.join(_TARGET_PLURALS.get(target, target) for target in sorted(targets))}. "
+                f"{where}: '{name}' changes images with {plural(row.targets[0])}, but this data set gives "
+                f"{' and '.join(map(plural, sorted(targets)))}. "
                 f"Expected some of {', '.join(sorted(applicable))}. Try: {where}.{name}=null"
             )
         for argument, value in arguments.items():

@@ -7,12 +7,11 @@ from typing import Any
 
 from visionkit.config_files import complete
 from visionkit.data.sources.base import SOURCES, Source
+from visionkit.data.targets import plural
 from visionkit.errors import UserError
 from visionkit.schema import parse_typed
 
 __all__ = ["check_target", "parse_source", "read_source"]
-
-_PLURAL = {"label": "labels", "boxes": "boxes", "instances": "instances", "mask": "masks"}
 
 
 def read_source(values: str | Mapping[str, Any]) -> Source:
@@ -46,7 +45,7 @@ def check_target(source_name: str, task_name: str, target: str) -> None:
     Args:
         source_name: A name in `SOURCES`.
         task_name: The task's name, for the message.
-        target: ``"label"``, ``"boxes"``, ``"instances"`` or ``"mask"``.
+        target: A name in `visionkit.data.targets.TARGETS`.
 
     Raises:
         UserError: If it does not; the message lists the data sets that do.
@@ -56,8 +55,8 @@ def check_target(source_name: str, task_name: str, target: str) -> None:
         return
     matching = [name for name in SOURCES.names() if target in SOURCES.get(name).targets]
     matching.sort(key=lambda name: name != "digits")  # first the one that needs no files
-    given = " and ".join(_PLURAL.get(name, name) for name in sorted(targets))
-    needed = _PLURAL.get(target, target)
+    given = " and ".join(map(plural, sorted(targets)))
+    needed = plural(target)
     advice = (
         f"Data sets with {needed}: {', '.join(matching)}. Try: dataset={matching[0]}"
         if matching

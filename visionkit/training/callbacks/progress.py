@@ -35,10 +35,11 @@ class Progress(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock and bar."""
         self.display.start_epoch(trainer.current_epoch + 1, int(trainer.num_training_batches))
-        self._start_clock(fetched=_fetch_seconds(trainer))
+        self._start_clock()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Copy the first batch, to be drawn later."""
+        """Stop the clock of waiting for data; copy the first batch, to be drawn later."""
+        self._wait_seconds += self._clock() - self._waiting_since
         if not self.first_batch:
             self.first_batch = {name: value[:MAX_FIRST_BATCH].cpu() for name, value in batch.items() if value.ndim}
 
@@ -48,12 +49,12 @@ class Progress(pl.Callback):
         """Count images; update the display if it is due."""
         self._images += len(batch["images"]) * trainer.world_size
         if self._clock() >= self._next_update:
-            self._update(trainer, pl_module, batch_idx)
+            self._update(pl_module, batch_idx)
+        self._waiting_since = self._clock()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Stop the clock of the training epoch."""
         self._train_seconds = self._clock() - self._start_time
-        self._wait_seconds = _fetch_seconds(trainer) - self._fetch_seconds_before
         self.display.validate()
 
     def timings(self) -> dict[str, float]:
@@ -69,16 +70,16 @@ class Progress(pl.Callback):
         """Remove the bar."""
         self.display.stop()
 
-    def _start_clock(self, *, fetched: float = 0.0) -> None:
+    def _start_clock(self) -> None:
         self._start_time: float = self._clock()
         self._next_update: float = self._start_time + UPDATE_SECONDS
-        self._fetch_seconds_before, self._wait_seconds, self._train_seconds = fetched, 0.0, 0.0
+        self._waiting_since = self._start_time
+        self._wait_seconds = self._train_seconds = 0.0
         self._images: int = 0
 
-    def _update(self, trainer: pl.Trainer, task: VisionTask, batch_idx: int) -> None:
+    def _update(self, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
         assert last is not None
-        self._wait_seconds = _fetch_seconds(trainer) - self._fetch_seconds_before
         elapsed = max(self._clock() - self._start_time, 1e-9)
         self.display.update(
             batch_idx + 1,
@@ -87,8 +88,3 @@ class Progress(pl.Callback):
             data_share=min(self._wait_seconds / elapsed, 1.0),
         )
         self._next_update = self._clock() + UPDATE_SECONDS
-
-
-def _fetch_seconds(trainer: pl.Trainer) -> float:
-    """Seconds spent so far waiting for training batches; 0 if the Trainer does not time them."""
-    return float(getattr(getattr(trainer, "profiler", None), "seconds", 0.0))
