@@ -12,7 +12,7 @@ from visionkit.errors import UserError
 from visionkit.heads import HEADS, parse_head, read_head
 from visionkit.heads.segmentation.spec import Auxiliary
 from visionkit.necks import NECKS
-from visionkit.settings import OPTIMIZERS, Debug, EarlyStopping, Hardware, Logger, Recipe, Schedule
+from visionkit.settings import LOGGERS, OPTIMIZERS, Debug, EarlyStopping, Hardware, Recipe, Schedule
 from visionkit.tasks.info import TASKS
 
 GROUPS = ("head", "dataset", "recipe", "hardware", "logger", "debug")
@@ -64,8 +64,8 @@ def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_lib
 
 
 SPECS = [
-    *(registry.get(name) for registry in (HEADS, NECKS, SOURCES, OPTIMIZERS) for name in registry.names()),
-    Auxiliary, Recipe, Schedule, EarlyStopping, Hardware, Logger, Debug,
+    *(registry.get(name) for registry in (HEADS, NECKS, SOURCES, OPTIMIZERS, LOGGERS) for name in registry.names()),
+    Auxiliary, Recipe, Schedule, EarlyStopping, Hardware, Debug,
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from visionkit.config_files import read_group_file
 from visionkit.errors import UserError
-from visionkit.settings import Adam, AdamW, Debug, Hardware, Logger, Recipe, Sgd
+from visionkit.settings import Adam, AdamW, Debug, Hardware, Logger, NoLogger, Recipe, Sgd
 
 
 def _with(values, dotted, value):
@@ -87,7 +87,7 @@ def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install tensorboard, or logger=none"):
         Logger.from_config(read_group_file("logger", "tensorboard"))
-    assert Logger.from_config(read_group_file("logger", "none")).type == "none"
+    assert Logger.from_config(read_group_file("logger", "none")) == NoLogger()
 
 
 def test_a_negative_limit_is_refused():

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,7 @@ from visionkit.registry import Registry
 from visionkit.schema import STRICT, parse, parse_typed
 
 __all__ = [
+    "LOGGERS",
     "OPTIMIZERS",
     "Adam",
     "AdamW",
@@ -18,10 +20,12 @@ __all__ = [
     "EarlyStopping",
     "Hardware",
     "Logger",
+    "NoLogger",
     "Optimizer",
     "Recipe",
     "Schedule",
     "Sgd",
+    "TensorBoard",
 ]
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -33,7 +37,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Settings that all optimizers share.
+    """Settings that all optimizers share; the other fields of a class are arguments of the optimizer it registers.
 
     Attributes:
         weight_decay: Weight decay of parameters with two or more dimensions; not applied to norms and biases.
@@ -45,7 +49,7 @@ class Optimizer:
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
 
 
-@OPTIMIZERS.register("sgd")
+@OPTIMIZERS.register("sgd", module="torch.optim:SGD")
 @dataclass(frozen=True, kw_only=True)
 class Sgd(Optimizer):
     """Stochastic gradient descent with momentum, as `torch.optim.SGD`."""
@@ -54,7 +58,7 @@ class Sgd(Optimizer):
     nesterov: bool
 
 
-@OPTIMIZERS.register("adam")
+@OPTIMIZERS.register("adam", module="torch.optim:Adam")
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), as `torch.optim.Adam`."""
@@ -63,7 +67,7 @@ class Adam(Optimizer):
     eps: PositiveFloat
 
 
-@OPTIMIZERS.register("adamw")
+@OPTIMIZERS.register("adamw", module="torch.optim:AdamW")
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), as `torch.optim.AdamW`."""
@@ -208,27 +212,46 @@ class Hardware:
 
 @dataclass(frozen=True, kw_only=True)
 class Logger:
-    """Where metrics are logged besides the files of the run folder: the group ``logger``."""
+    """Where metrics are logged besides the files of the run folder: the group ``logger``.
 
-    type: Literal["none", "tensorboard"]
+    Attributes:
+        packages: Of these importable names one must be installed; none are needed if it is empty.
+    """
 
-    @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> "Logger":
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @staticmethod
+    def from_config(values: Mapping[str, Any]) -> "Logger":
         """Read the group.
 
         Raises:
-            UserError: For a wrong key or value, or a logger whose package is not installed.
+            UserError: For an unknown logger, a wrong key or value, or a logger whose package is not installed.
         """
-        logger = parse(cls, values, where="logger")
-        if logger.type == "tensorboard":
-            from importlib.util import find_spec
-
-            if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
-                raise UserError(
-                    "logger=tensorboard needs a package that is not installed. "
-                    "Try: pip install tensorboard, or logger=none"
-                )
+        logger = parse_typed(LOGGERS, values, where="logger")
+        if logger.packages and not any(map(find_spec, logger.packages)):
+            raise UserError(
+                f"logger={LOGGERS.name_of(type(logger))} needs a package that is not installed. "
+                f"Try: pip install {logger.packages[0]}, or logger=none"
+            )
         return logger
+
+
+LOGGERS: Registry[Logger] = Registry("logger")
+"""Each class names a function from it and the run's folder to a Lightning logger, or to False for none."""
+
+
+@LOGGERS.register("none", module="visionkit.training.loggers:no_logger")
+@dataclass(frozen=True, kw_only=True)
+class NoLogger(Logger):
+    """The files of the run folder alone."""
+
+
+@LOGGERS.register("tensorboard", module="visionkit.training.loggers:tensorboard_logger")
+@dataclass(frozen=True, kw_only=True)
+class TensorBoard(Logger):
+    """Event files in ``tensorboard/``."""
+
+    packages: ClassVar[tuple[str, ...]] = ("tensorboard", "tensorboardX")
 
 
 @dataclass(frozen=True, kw_only=True)

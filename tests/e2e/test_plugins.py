@@ -188,3 +188,78 @@ def test_a_run_folders_plugins_are_not_run_unasked(cli, in_empty_folder):
         assert code == 2
         assert "If you trust it, add: plugins=[harm]" in err
     assert not (in_empty_folder / "harmed").exists()
+
+
+TRAINING_PLUGIN = """
+from dataclasses import dataclass
+
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from visionkit.settings import LOGGERS, OPTIMIZERS, Logger, Optimizer
+
+
+@OPTIMIZERS.register("rms", module="torch.optim:RMSprop")
+@dataclass(frozen=True, kw_only=True)
+class Rms(Optimizer):
+    alpha: float = 0.9
+
+
+@LOGGERS.register("lines", module="my_training:lines")
+@dataclass(frozen=True, kw_only=True)
+class Lines(Logger):
+    name: str = "lines"
+
+
+def lines(settings, folder):
+    return CSVLogger(folder.path, name=settings.name, version="")
+"""
+
+
+def test_a_plugin_brings_an_optimizer_and_a_logger_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    import torch
+
+    (in_empty_folder / "my_training.py").write_text(TRAINING_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    made = []
+    monkeypatch.setattr(torch.optim, "RMSprop", lambda *a, **k: made.append(k) or torch.optim.SGD(*a, lr=k["lr"]))
+    code, _, err = cli(
+        "plugins=[my_training]", "recipe.optimizer={type: rms, alpha: 0.8, weight_decay: 0.0}", "logger=lines",
+        "logger.name=written", "debug=fast", "hardware=cpu", "run_dir=out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert made == [{"lr": 0.05, "alpha": 0.8}]
+    assert "val/accuracy" in (in_empty_folder / "out" / "written" / "metrics.csv").read_text()
+    code, _, err = cli("plugins=[my_training]", "logger=linse")
+    assert code == 2
+    assert "no logger is called 'linse'. Did you mean 'lines'?" in err
+
+
+AUGMENTATION_PLUGIN = """
+from torchvision.transforms import v2
+from visionkit.data.augment.table import Augmentation, augmentation
+
+
+class Darker(v2.Transform):
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+        open("darkened.txt", "a").write(f"{by}\\n")
+
+    def transform(self, inpt, params):
+        return inpt // self.by
+
+
+augmentation("darker", Augmentation("my_augmentations:Darker", {"by": "whole"}, required=("by",)))
+"""
+
+
+def test_a_plugin_brings_an_augmentation_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_augmentations.py").write_text(AUGMENTATION_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("plugins=[my_augmentations]", "debug=fast", "hardware=cpu", "run_dir=out")
+    code, _, err = cli(*words, "dataset.augment={darker: {by: 3}}")
+    assert code == 0, err
+    assert set((in_empty_folder / "darkened.txt").read_text().split()) == {"3"}
+    code, _, err = cli(*words, "dataset.augment={darker: {}}")
+    assert code == 2
+    assert "dataset.augment.darker: the argument 'by' is required" in err

@@ -5,18 +5,19 @@ import sys
 
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.registry import BLOCKS
+from visionkit.data.augment.table import AUGMENTATIONS
 from visionkit.data.sources import SOURCES
 from visionkit.heads import HEADS
 from visionkit.necks import NECKS
-from visionkit.settings import OPTIMIZERS
+from visionkit.settings import LOGGERS, OPTIMIZERS
 
-REGISTRIES = (BLOCKS, HEADS, NECKS, NORMS, OPTIMIZERS, SOURCES)
+REGISTRIES = (BLOCKS, HEADS, LOGGERS, NECKS, NORMS, OPTIMIZERS, SOURCES)
 
 
 @contextlib.contextmanager
 def plugins_forgotten(folder):
     """Afterwards the registries are as before, and no module from a folder is imported any more."""
-    before = [dict(registry._rows) for registry in REGISTRIES]
+    before, augmentations = [dict(registry._rows) for registry in REGISTRIES], dict(AUGMENTATIONS)
     try:
         yield
     finally:
@@ -26,3 +27,5 @@ def plugins_forgotten(folder):
         if ours:
             for registry, rows in zip(REGISTRIES, before, strict=True):
                 registry._rows = rows
+            AUGMENTATIONS.clear()
+            AUGMENTATIONS.update(augmentations)

@@ -54,7 +54,7 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     return composed | {group: complete_group(group, choice, config_dirs) for group, choice in from_plugins.items()}
 
 
-COMPLETED_GROUPS = ("head", "dataset")
+COMPLETED_GROUPS = ("head", "dataset", "logger")
 """Groups of which a class that a plugin has registered is a choice without a file."""
 
 
@@ -68,6 +68,10 @@ def _registry(group: str) -> Registry[Any]:
         from visionkit.heads import HEADS
 
         return HEADS
+    if group == "logger":
+        from visionkit.settings import LOGGERS
+
+        return LOGGERS
     from visionkit.data.sources import SOURCES
 
     return SOURCES

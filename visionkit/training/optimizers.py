@@ -1,10 +1,12 @@
 """Optimizers and their parameter groups."""
 
+from dataclasses import fields
+from inspect import signature
+
 import torch
 from torch import nn
 
-from visionkit.settings import Adam as AdamSettings
-from visionkit.settings import AdamW, Optimizer, Sgd
+from visionkit.settings import OPTIMIZERS, Optimizer
 
 __all__ = ["make_optimizer", "parameter_groups"]
 
@@ -37,11 +39,9 @@ def make_optimizer(model: nn.Module, *, settings: Optimizer, lr: float, fused: b
     """
     groups = parameter_groups(model, weight_decay=settings.weight_decay)
     fused = fused and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
-    if isinstance(settings, Sgd):
-        return torch.optim.SGD(
-            groups, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused or None
-        )
-    if not isinstance(settings, AdamSettings):
-        raise TypeError(f"no optimizer is built from {type(settings).__name__}")
-    optimizer_class = torch.optim.AdamW if isinstance(settings, AdamW) else torch.optim.Adam
-    return optimizer_class(groups, lr=lr, betas=settings.betas, eps=settings.eps, fused=fused or None)
+    optimizer_class = OPTIMIZERS.module_of(type(settings))
+    options = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "weight_decay"}
+    if fused and "fused" in signature(optimizer_class).parameters:
+        options["fused"] = True
+    optimizer: torch.optim.Optimizer = optimizer_class(groups, lr=lr, **options)
+    return optimizer

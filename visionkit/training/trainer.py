@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, Hardware, Logger, Recipe
+from visionkit.settings import LOGGERS, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TaskInfo
 
 __all__ = ["PRECISIONS", "SafeCheckpointIO", "make_trainer", "quiet", "seed"]
@@ -147,8 +147,4 @@ def _strategy_arguments(processes: Processes | None, *, sharded: bool) -> dict[s
 
 
 def _make_logger(logger: Logger | None, folder: RunFolder | None) -> Any:
-    if logger is None or folder is None or logger.type == "none":
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(save_dir=str(folder.path), name="tensorboard", version="")
+    return False if logger is None or folder is None else LOGGERS.module_of(type(logger))(logger, folder)

@@ -13,6 +13,7 @@ from visionkit.data.augment.batch import BATCH_TRANSFORMS, BatchStep
 from visionkit.data.augment.table import AUGMENTATIONS
 from visionkit.data.sample_seeds import Draws, Seeds, manual_seed, preserved_random_state
 from visionkit.errors import UserError
+from visionkit.registry import load
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def build_transform(
     if "fill" in row.arguments:
         values["fill"] = {tv_tensors.Mask: mask_fill, "others": values.get("fill") or 0}
     try:
-        transform: Callable[..., Any] = getattr(v2, row.transform)(**values)
+        transform: Callable[..., Any] = (load(row.transform) if ":" in row.transform else getattr(v2, row.transform))(
+            **values
+        )
     except (TypeError, ValueError) as error:
         raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
     return transform

@@ -10,7 +10,7 @@ from visionkit.data.targets import TARGETS, plural
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
-__all__ = ["Augmentation", "AUGMENTATIONS", "check_augment"]
+__all__ = ["Augmentation", "AUGMENTATIONS", "augmentation", "check_augment"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Augmentation:
     """One augmentation.
 
     Attributes:
-        transform: The class in ``torchvision.transforms.v2``.
+        transform: The class in ``torchvision.transforms.v2``, or ``"module:Class"`` of a plugin's.
         arguments: The kind of each argument: probability, number, whole (an integer from 0), numbers (one or a list),
             pair, word; angles and shears (degrees), shares (0 to 1), range (low and high, above 0) and enlargement
             (low and high, from 1) are checked as torchvision does, because the batch forms do not build its classes.
@@ -94,6 +94,16 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "trivial_augment": Augmentation("TrivialAugmentWide", {"num_magnitude_bins": "whole"}, targets=("label",)),
     "rand_augment": Augmentation("RandAugment", {"num_ops": "whole", "magnitude": "whole"}, targets=("label",)),
 }
+
+
+def augmentation(name: str, row: Augmentation) -> None:
+    """Register an augmentation under ``dataset.augment.NAME``, as a plugin does.
+
+    Raises:
+        UserError: If another one has the name.
+    """
+    if AUGMENTATIONS.setdefault(name, row) != row:
+        raise UserError(f"augmentation '{name}' is defined twice: {AUGMENTATIONS[name].transform}, {row.transform}.")
 
 
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
