@@ -260,6 +260,6 @@ def test_a_plugin_brings_an_augmentation_of_somebody_elses(cli, in_empty_folder,
     code, _, err = cli(*words, "dataset.augment={darker: {by: 3}}")
     assert code == 0, err
     assert set((in_empty_folder / "darkened.txt").read_text().split()) == {"3"}
-    code, _, err = cli(*words, "dataset.augment={darker: {}}")
+    code, _, err = cli(*words, "run_dir=again", "dataset.augment={darker: {}}")
     assert code == 2
     assert "dataset.augment.darker: the argument 'by' is required" in err

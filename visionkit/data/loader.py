@@ -50,7 +50,8 @@ class BatchLoader:
         self._resumed: dict[str, int] | None = None
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        # Of a process without a sample Lightning would skip the evaluation, in which processes exchange their counts.
+        return max(1, len(self.sampler))
 
     def state_dict(self) -> dict[str, int]:
         """The current epoch, and how many of its batches have been yielded."""
