@@ -1,18 +1,28 @@
 """conf/ is read alike by Hydra and by the plain reader, and holds every default value."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
+from typing import get_args, get_type_hints
 
 import pytest
 
 from visionkit import create_model
-from visionkit.cli.compose import compose
+from visionkit.backbones import list_backbones, load_backbone_file
+from visionkit.backbones.files import backbone_file
+from visionkit.blocks import Activation, Init
+from visionkit.blocks.normalization import Norm
+from visionkit.cli.compose import compose, group_choices
+from visionkit.cli.overrides import parse_overrides
+from visionkit.cli.resolve import resolve
 from visionkit.config_files import complete, group_names, overlay, read_group_file, task_choices
 from visionkit.data.sources import SOURCES, parse_source, read_source
+from visionkit.data.sources.digits.scene_settings import Scenes
+from visionkit.data.sources.split_files import SplitPaths
+from visionkit.data.sources.voc.masks import VocMasks
 from visionkit.errors import UserError
 from visionkit.heads import HEADS, parse_head, read_head
-from visionkit.heads.segmentation.spec import Auxiliary
+from visionkit.heads.segmentation.spec import Auxiliary, LossTerms
 from visionkit.necks import NECKS
-from visionkit.settings import LOGGERS, OPTIMIZERS, Debug, EarlyStopping, Hardware, Recipe, Schedule
+from visionkit.settings import LOGGERS, OPTIMIZERS, Debug, EarlyStopping, Hardware, Optimizer, Recipe, Schedule
 from visionkit.tasks.info import TASKS
 
 GROUPS = ("head", "dataset", "recipe", "hardware", "logger", "debug")
@@ -63,9 +73,15 @@ def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_lib
     assert built - sum(p.numel() for p in model.backbone.parameters()) == parameters
 
 
+EXEMPT = (Activation, Init, Norm, Optimizer)
+"""Blocks keep their default values; an optimizer is one of those in the registry."""
+
+PARTIAL = (LossTerms, SplitPaths)
+"""Of these an absent field means that there is none: a loss that takes no part, a split that is looked for."""
+
 SPECS = [
     *(registry.get(name) for registry in (HEADS, NECKS, SOURCES, OPTIMIZERS, LOGGERS) for name in registry.names()),
-    Auxiliary, Recipe, Schedule, EarlyStopping, Hardware, Debug,
+    Auxiliary, Scenes, VocMasks, Recipe, Schedule, EarlyStopping, Hardware, Debug,
 ]  # fmt: skip
 
 
@@ -75,6 +91,8 @@ def test_a_specification_has_no_default_values_of_its_own(spec):
         f.name for f in fields(spec) if f.init and (f.default is not MISSING or f.default_factory is not MISSING)
     ]
     assert with_default == []
+    nested = {t for hint in get_type_hints(spec).values() for t in (hint, *get_args(hint)) if is_dataclass(t)}
+    assert nested <= {*SPECS, *PARTIAL, *EXEMPT}
 
 
 def test_mappings_are_merged_and_other_values_replaced():
@@ -83,11 +101,94 @@ def test_mappings_are_merged_and_other_values_replaced():
     assert base["neck"]["b"] == [1, 2]
 
 
-def test_keys_that_are_given_lie_on_top_of_the_file_and_an_empty_mapping_clears():
-    values = complete("dataset", {"type": "folder", "root": "x", "augment": {}}, SOURCES)
+def resolved(*arguments):
+    """The configuration that the command line makes of its words."""
+    parsed = parse_overrides(arguments, groups=group_choices(()), options=(), verb="train")
+    return resolve(parsed, ())
+
+
+def test_keys_that_are_given_replace_those_of_the_file():
+    values = complete("dataset", {"type": "folder", "root": "x", "augment": {"rotation": {"degrees": 5}}}, SOURCES)
+    assert values == {**read_group_file("dataset", "folder"), "root": "x", "augment": {"rotation": {"degrees": 5}}}
+    head = read_head({"type": "unet_small", "loss": {"focal": 1.0}}, task="segment")
+    assert (head.loss.focal, head.loss.cross_entropy, head.loss.dice) == (1.0, 0.0, 0.0)
+    assert resolved("task=segment", "head.loss={focal: 1.0}")["head"]["loss"] == {"focal": 1.0}
+
+
+def test_settings_within_settings_keep_what_is_not_given_in_either_form():
+    expected = {**read_group_file("head", "fcos_small"), "neck": {**pyramid_of("fcos_small"), "num_levels": 3}}
+    assert complete("head", {"type": "fcos_small", "neck": {"num_levels": 3}}, HEADS) == expected
+    assert resolved("task=detect", "head.neck={num_levels: 3}")["head"] == expected
+    assert resolved("head={type: fcos_small}", "head.neck={num_levels: 3}")["head"] == expected
+    scenes = read_group_file("dataset", "digits")["scenes"]
+    assert resolved("dataset.scenes={train: 50}")["dataset"]["scenes"] == {**scenes, "train": 50}
+
+
+def pyramid_of(name):
+    return read_group_file("head", name)["neck"]
+
+
+@pytest.mark.parametrize(
+    ("words", "group", "name"),
+    [
+        (("task=detect", "head.type=fcos"), "head", "fcos"),
+        (("task=detect", "head={type: fcos}"), "head", "fcos"),
+        (("task=instance", "head.type=mask_rcnn"), "head", "mask_rcnn"),
+        (("dataset=camvid", "dataset.type=masks"), "dataset", "masks"),
+        (("head={type: mlp, dropout: 0.1}", "head.type=linear"), "head", "linear"),
+    ],
+)
+def test_a_type_begins_its_group_anew(words, group, name):
+    assert resolved(*words)[group] == read_group_file(group, name)
+
+
+def test_keys_of_a_group_that_began_anew_can_be_changed_and_taken_away():
+    assert resolved("head.dropout=0.5", "head.type=mlp")["head"] == {**read_group_file("head", "mlp"), "dropout": 0.5}
+    values = resolved("dataset={type: folder, root: x}", "~dataset.augment.horizontal_flip")["dataset"]
     assert values == {**read_group_file("dataset", "folder"), "root": "x", "augment": {}}
-    head = read_head({"type": "fcos_small", "neck": {"num_levels": 3}}, task="detect")
-    assert (head.neck.num_levels, head.neck.out_channels, head.num_convs) == (3, 64, 2)
+    assert "norm" not in resolved("head={type: fcos}", "~head.norm")["head"]
+    assert "head" not in resolved("head={type: fcos}", "~head")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("defaults: fcos\n", "defaults: expected a list of files of the same group"),
+        ("defaults: [{override /recipe: adam}]\n", "defaults: expected a list of files of the same group"),
+        ("defaults: [/head/fcos@_here_]\n", "defaults: expected a list of files of the same group"),
+        ("defaults: [odd]\n", "odd inherit from each other in a circle"),
+        ("defaults: [fcos]\nnum_convs: ${seed}\n", "interpolations such as .* are not read"),
+    ],
+)
+def test_what_one_reader_alone_would_understand_is_refused_by_both(tmp_path, text, message):
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head" / "odd.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_group_file("head", "odd", [tmp_path])
+    with pytest.raises(UserError, match=message):
+        compose({"head": "odd", "task": "detect"}, config_dirs=[tmp_path])
+
+
+def test_a_file_of_the_users_is_read_anew_and_hides_no_shipped_one(tmp_path):
+    (tmp_path / "head").mkdir()
+    for number in (1, 2):
+        (tmp_path / "head" / "mine.yaml").write_text(f"defaults: [fcos]\nnum_convs: {number}\n")
+        assert read_group_file("head", "mine", [tmp_path])["num_convs"] == number
+    (tmp_path / "head" / "_dense.yaml").write_text("candidates: 7\n")
+    assert read_group_file("head", "fcos", [tmp_path]) == read_group_file("head", "fcos")
+
+
+@pytest.mark.parametrize("values", [{"num_convs": 2}, {"type": None}, {"type": ["fcos"]}])
+def test_a_mapping_without_a_type_says_what_is_expected(values):
+    with pytest.raises(UserError, match="head: expected a mapping whose 'type' is one of auto, conv"):
+        read_head(values, task="detect")
+
+
+@pytest.mark.parametrize("name", list_backbones())
+def test_hydra_and_the_plain_reader_read_the_same_backbones(name):
+    assert repr(compose({"backbone": name}, config_dirs=())["backbone"]) == repr(
+        load_backbone_file(backbone_file(name))
+    )
 
 
 def test_values_that_were_read_can_be_changed_without_changing_the_next_reading():

@@ -26,13 +26,13 @@ def test_every_recipe_file_is_a_recipe(name, kind):
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "gpu", "multi_gpu"])
-def test_every_hardware_file_isread_group_file(name):
+def test_every_hardware_file_is_read(name):
     expected = {"auto": ("auto", 1), "cpu": ("cpu", 1), "gpu": ("gpu", 1), "multi_gpu": ("gpu", "auto")}
     hardware = Hardware.from_config(read_group_file("hardware", name))
     assert (hardware.accelerator, hardware.devices) == expected[name]
 
 
-def test_debug_files_areread_group_file():
+def test_debug_files_are_read():
     assert Debug.from_config(read_group_file("debug", "none")) == Debug(limit_batches=None, epochs=None)
     assert Debug.from_config(read_group_file("debug", "fast")) == Debug(limit_batches=4, epochs=1)
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
+from visionkit.schema import describe
 
-__all__ = ["PlainLoader", "complete", "conf_folder", "group_names", "overlay", "read_group_file", "task_choices"]
+__all__ = [
+    "PlainLoader",
+    "complete",
+    "conf_folder",
+    "group_names",
+    "nested_settings",
+    "overlay",
+    "read_group_file",
+    "task_choices",
+]
 
 
 @lru_cache(maxsize=1)
@@ -88,24 +98,41 @@ def read_group_file(group: str, name: str, folders: Sequence[Path] = ()) -> dict
     Raises:
         UserError: If there is no such file, or it is no mapping that the strict loader takes.
     """
-    return deepcopy(_read_group_file(group, name, tuple(folders)))
+    if folders:
+        return _read_group_file(group, name, tuple(folders))
+    return deepcopy(_read_shipped_file(group, name))
 
 
 @lru_cache(maxsize=256)
-def _read_group_file(group: str, name: str, folders: tuple[Path, ...]) -> dict[str, Any]:
-    file = next((f for folder in (*folders, conf_folder()) if (f := folder / group / f"{name}.yaml").is_file()), None)
+def _read_shipped_file(group: str, name: str) -> dict[str, Any]:
+    return _read_group_file(group, name, ())
+
+
+def _read_group_file(group: str, name: str, folders: tuple[Path, ...], heirs: tuple[str, ...] = ()) -> dict[str, Any]:
+    file = next((f for folder in (conf_folder(), *folders) if (f := folder / group / f"{name}.yaml").is_file()), None)
     if file is None:
         raise UserError(f"no {group} is called '{name}'. Known: {', '.join(group_names(group, folders))}.")
+    text = file.read_text(encoding="utf-8")
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), PlainLoader)
+        content = yaml.load(text, PlainLoader)
     except yaml.YAMLError as error:
         raise UserError(f"'{file}' cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"'{file}': expected keys and values.")
+    if any("${" in line.partition("#")[0] for line in text.splitlines()):
+        raise UserError(f"'{file}': interpolations such as ${{...}} are not read; write the value out.")
     defaults = content.pop("defaults", ["_self_"])
+    if not isinstance(defaults, list) or not all(isinstance(d, str) and re.fullmatch(r"[\w.-]+", d) for d in defaults):
+        raise UserError(
+            f"'{file}': defaults: expected a list of files of the same group, such as [{name}_base, _self_], "
+            f"found {describe(defaults)}."
+        )
+    if name in heirs:
+        raise UserError(f"'{file}': defaults: {' and '.join(heirs)} inherit from each other in a circle.")
     values: dict[str, Any] = {}
     for default in defaults if "_self_" in defaults else [*defaults, "_self_"]:
-        values = overlay(values, content if default == "_self_" else _read_group_file(group, default, folders))
+        inherited = content if default == "_self_" else _read_group_file(group, default, folders, (*heirs, name))
+        values = overlay(values, inherited)
     return values
 
 
@@ -127,34 +154,63 @@ def complete(
 
     Args:
         group: ``head`` or ``dataset``.
-        values: The name of a file of the group, or a mapping whose ``type`` names one; its other keys lie on top of the
-            file's, an empty mapping clears. A class of a plugin's without a file takes what its kind shares: the keys
-            of the file ``_TASK`` or ``_base`` of which it has no default.
+        values: The name of a file of the group, or a mapping whose ``type`` names one; its other keys replace the
+            file's, but for `nested_settings`. A class of a plugin's without a file takes the keys of which it has no
+            default from the file of its base class, or from ``_TASK`` or ``_base``, what its kind shares.
         registry: The specifications of the group.
         folders: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If ``type`` is neither the name of a file nor registered.
+        UserError: If ``type`` is neither the name of a file nor registered, or both for different things.
     """
-    given = {"type": values} if isinstance(values, str) else dict(values)
-    name = given.pop("type", None)
-    cleared = {key: value for key, value in given.items() if value == {}}
-    if name in group_names(group, folders):
-        return overlay(read_group_file(group, name, folders), given) | cleared
-    known = sorted({*group_names(group, folders), *registry.names()})
+    given: dict[str, Any] = {"type": values} if isinstance(values, str) else dict(values)
+    name, files = given.pop("type", None), group_names(group, folders)
+    known = sorted({*files, *registry.names()})
+    if not isinstance(name, str):
+        raise UserError(
+            f"{group}: expected a mapping whose 'type' is one of {', '.join(known)}; found {describe(values)}."
+        )
     if name not in known:
         raise UserError(
-            f"no {group} is called '{name}'.{did_you_mean(str(name), known)} Known: {', '.join(known)}. "
+            f"no {group} is called '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
             "One of your own is named with plugins=[your_module]."
         )
+    shared = read_group_file(group, name, folders) if name in files else _shared_values(group, name, registry)
+    kind = shared.get("type", name)
+    if name in registry.names() and kind != name:
+        raise UserError(
+            f"{group} '{name}' is defined twice: by a plugin and in a file, as a {kind}. Rename the plugin's."
+        )
+    nested = nested_settings(registry.get(kind))
+    for key in nested & given.keys() & shared.keys():
+        if isinstance(given[key], Mapping) and isinstance(shared[key], Mapping):
+            given[key] = overlay(shared[key], given[key])
+    return {"type": kind, **shared, **given}
+
+
+def nested_settings(spec: type[Any]) -> set[str]:
+    """The fields of a specification that are specifications themselves: what is given of them lies on top.
+
+    Any other mapping, such as augmentations or the factors of losses, replaces an earlier one.
+    """
+    hints = get_type_hints(spec)
+    return {f.name for f in fields(spec) if is_dataclass(hints[f.name]) and _required_fields(hints[f.name])}
+
+
+def _required_fields(spec: Any) -> set[str]:
+    return {f.name for f in fields(spec) if f.init and f.default is MISSING and f.default_factory is MISSING}
+
+
+def _shared_values(group: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
+    """What a class without a file takes from that of the nearest base class, or else of its kind."""
     spec = registry.get(name)
-    required = {f.name for f in fields(spec) if f.default is MISSING and f.default_factory is MISSING}
-    task = getattr(spec, "task", None)
-    shared = f"_{task}" if task and (conf_folder() / group / f"_{task}.yaml").is_file() else "_base"
-    if not (conf_folder() / group / f"{shared}.yaml").is_file():
-        return {"type": name, **given}
-    kept = {key: value for key, value in read_group_file(group, shared).items() if key in required}
-    return {"type": name, **overlay(kept, given), **cleared}
+    names = {registry.get(other): other for other in registry.names()}
+    candidates = [names[base] for base in spec.__mro__[1:] if base in names]
+    candidates += [f"_{getattr(spec, 'task', '')}", "_base"]
+    file = next((c for c in candidates if (conf_folder() / group / f"{c}.yaml").is_file()), None)
+    values = {} if file is None else read_group_file(group, file)
+    required = _required_fields(spec)
+    return {key: value for key, value in values.items() if key in required}
 
 
 @lru_cache(maxsize=16)

@@ -9,9 +9,11 @@ from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Registry", "Row", "load", "load_plugins"]
+__all__ = ["Registry", "Row", "load", "load_plugins", "plugins_loaded"]
 
 T = TypeVar("T")
+
+_plugins: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def load_plugins(modules: Iterable[str]) -> None:
             sys.path.append(os.getcwd())
         try:
             importlib.import_module(module)
+            _plugins.add(module)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"plugin '{module}' cannot be imported: no module named '{error.name}'. "
@@ -149,6 +152,11 @@ def load_plugins(modules: Iterable[str]) -> None:
             raise
         except Exception as error:
             raise UserError(f"plugin '{module}' fails while it is imported: {type(error).__name__}: {error}") from error
+
+
+def plugins_loaded() -> bool:
+    """Whether `load_plugins` has imported a module in this process: registries may hold more than is shipped."""
+    return bool(_plugins)
 
 
 def _path(cls: str | type[Any]) -> str:

@@ -15,7 +15,7 @@ def test_a_samples_seed_depends_on_run_epoch_and_sample_alone():
 
 
 def test_the_hash_is_splitmix64():
-    """The first numbers of the published generator for the seed 1234567."""
+    """The first number of the published generator for the seed 1234567; the next hashes that one, not the seed."""
     draws = Draws(np.array([1234567], dtype=np.uint64))
     assert draws.seeds().tolist() == [6457827717110365317]
 

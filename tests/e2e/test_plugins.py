@@ -162,6 +162,64 @@ def test_a_sweep_varies_shipped_heads_and_those_of_plugins(cli, in_empty_folder,
     assert types == ["my_head", "linear"]
 
 
+SUBCLASSES = """
+from dataclasses import dataclass
+
+from visionkit.data.sources import SOURCES
+from visionkit.data.sources.folder.source import Folder
+from visionkit.heads import FcosSpec, head
+
+
+@head("my_fcos")
+@dataclass(frozen=True, kw_only=True)
+class MyFcos(FcosSpec):
+    extra: int = 1
+
+
+@SOURCES.register("my_folder")
+@dataclass(frozen=True, kw_only=True)
+class MyFolder(Folder):
+    pass
+"""
+
+
+def test_a_plugins_subclass_takes_the_values_of_its_base_class(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_subclasses.py").write_text(SUBCLASSES)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("plugins=[my_subclasses]", "task=detect", "num_classes=3", "format=json")
+    mine, theirs = (json.loads(cli("inspect", *words, f"head={name}")[1]) for name in ("my_fcos", "fcos"))
+    assert mine["totals"] == theirs["totals"]
+    code, _, err = cli("plugins=[my_subclasses]", "dataset=my_folder")
+    assert (code, "dataset.root is not given" in err) == (2, True)
+
+
+def test_plugins_choices_are_listed_and_swept(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    for plugins in ("plugins=[my_things]", "plugins=my_things"):
+        code, out, _ = cli("list", "heads", plugins, "pattern=my_*", "format=json")
+        assert (code, list(json.loads(out)["head"])) == (0, ["my_head"])
+    words = ("plugins=[my_things]", "head=glob([my_*,linear])", "debug=fast", "hardware=cpu", "run_dir=out")
+    assert cli("-m", *words)[0] == 0
+    assert sorted(path.name for path in (in_empty_folder / "out").glob("[01]")) == ["0", "1"]
+
+
+def test_a_plugin_with_the_name_of_a_shipped_file_is_refused(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN.replace('"my_head"', '"fcos_small"'))
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli("plugins=[my_things]", "head=fcos_small", "task=detect")
+    assert code == 2
+    assert "head 'fcos_small' is defined twice: by a plugin and in a file, as a fcos. Rename the plugin's." in err
+
+
+def test_an_experiment_whose_data_set_a_plugin_would_replace_is_refused(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_things.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli("plugins=[my_things]", "experiment=mnist_lenet", "dataset=my_stripes")
+    assert code == 2
+    assert "Type what is to hold: 'dataset={type: my_stripes, ...}'" in err
+
+
 def test_a_choice_that_no_plugin_has_registered_lists_theirs_too(cli, in_empty_folder, monkeypatch):
     (in_empty_folder / "my_things.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(in_empty_folder))

@@ -62,10 +62,6 @@ def test_boxes_are_scored_in_pixels_of_the_original_image():
     assert _score([[100.0, 40.0, 200.0, 240.0]])["map"] == 0.0
 
 
-def test_the_filler_of_a_process_without_images_is_not_scored():
-    assert _score([[20.0, 10.0, 40.0, 60.0]], index=torch.empty(0, dtype=torch.int64)) == {}
-
-
 def test_training_batches_cost_no_prediction_and_have_losses_alone():
     task = DetectTask(_Model([[0.0, 0.0, 1.0, 1.0]]), class_names=("a", "b"))
     assert task.training_step(_batch(), 0).item() == 1.5

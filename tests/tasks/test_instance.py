@@ -76,10 +76,6 @@ def test_a_mask_is_scored_by_itself():
     assert (numbers["map"], numbers["box_map"]) == (0.0, pytest.approx(1.0))
 
 
-def test_the_filler_of_a_process_without_images_is_not_scored():
-    assert _score([20.0, 10.0, 40.0, 60.0], index=torch.empty(0, dtype=torch.int64)) == {}
-
-
 def test_training_batches_cost_no_prediction_and_have_losses_alone():
     task = InstanceTask(_Model([0.0, 0.0, 1.0, 1.0]), class_names=("a", "b"))
     assert task.training_step(_batch(), 0).item() == 1.5

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
-from visionkit.config_files import complete, conf_folder, group_names
+from visionkit.config_files import complete, conf_folder, group_names, nested_settings, read_group_file
 from visionkit.errors import UserError, did_you_mean
-from visionkit.registry import Registry
+from visionkit.registry import Registry, plugins_loaded
 
-__all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices"]
+__all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group"]
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -32,6 +32,8 @@ def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
                     f"--config-dir: {owner} a {file.parent.name} called '{file.stem}' already. "
                     f"Rename '{file}', such as my_{file.name}."
                 )
+    for group in COMPLETED_GROUPS if plugins_loaded() else ():
+        choices[group] |= dict.fromkeys(set(_registry(group).names()) - set(choices[group]), Path())
     order = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "experiment", "debug", "sweep")
     ordered = [group for group in order if group in choices]
     return {group: sorted(choices[group]) for group in [*ordered, *sorted(set(choices) - set(ordered))]}
@@ -50,6 +52,12 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
     from_plugins = {g: c for g, c in groups.items() if g in COMPLETED_GROUPS and c not in group_names(g, config_dirs)}
+    for group, choice in from_plugins.items():
+        if "experiment" in groups and group != "logger":
+            raise UserError(
+                f"experiment={groups['experiment']} has values for its own {group}, and {group}={choice} of a plugin "
+                f"would lose them. Type what is to hold: '{group}={{type: {choice}, ...}}'"
+            )
     composed = _compose_with_hydra({g: c for g, c in groups.items() if g not in from_plugins}, config_dirs)
     return composed | {group: complete_group(group, choice, config_dirs) for group, choice in from_plugins.items()}
 
@@ -61,6 +69,12 @@ COMPLETED_GROUPS = ("head", "dataset", "logger")
 def complete_group(group: str, values: str | Mapping[str, Any], config_dirs: Sequence[Path]) -> dict[str, Any]:
     """All keys of a head or data set of which some are given; see `visionkit.config_files.complete`."""
     return complete(group, values, _registry(group), config_dirs)
+
+
+def settings_of_group(group: str, kind: Any) -> set[str]:
+    """The keys of a group that hold settings of their own; see `visionkit.config_files.nested_settings`."""
+    registry = _registry(group)
+    return nested_settings(registry.get(kind)) if kind in registry.names() else set()
 
 
 def _registry(group: str) -> Registry[Any]:
@@ -94,10 +108,11 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     if group == "backbone":
         load_backbone_file(backbone_file(choice, config_dirs))
     elif choice not in choices and choice != "null":
-        registered = _registry(group).names() if group in COMPLETED_GROUPS else []
-        if choice not in registered:
-            known = sorted({*choices, *registered})
-            raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, known)} Known: {', '.join(known)}.")
+        raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.")
+    elif group in COMPLETED_GROUPS and choice != "null":
+        complete_group(group, choice, config_dirs)
+    elif group in ("recipe", "hardware", "debug"):
+        read_group_file(group, choice, config_dirs)
 
 
 def _compose_with_hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> dict[str, Any]:

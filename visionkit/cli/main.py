@@ -109,8 +109,8 @@ def _run(request: _Request) -> int:
     if request.verb == "version":
         print(f"visionkit {__version__}")
         return ExitCode.DONE
-    choices = group_choices(request.config_dirs)
     _load_typed_plugins(request.arguments)
+    choices = group_choices(request.config_dirs)
     if request.help:
         print(help_text(request.verb, choices))
         return ExitCode.DONE
@@ -141,8 +141,8 @@ def _load_typed_plugins(arguments: Sequence[str]) -> None:
     for argument in arguments:
         override = Override.parse(argument)
         if override is not None and override.key == "plugins" and not override.delete:
-            modules = read_value(override)
-            load_plugins(modules if isinstance(modules, list) else [str(modules)])
+            names = [name.strip(" '\"") for name in override.text.strip("[]").split(",")]
+            load_plugins(name for name in names if name not in ("", "null"))
 
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

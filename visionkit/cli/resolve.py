@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose
+from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose, settings_of_group
 from visionkit.cli.overrides import Override, ParsedOverrides, apply_overrides, read_value
 from visionkit.errors import UserError
 
@@ -40,28 +42,39 @@ def resolve(
             composed[key] = compose(parsed.groups, config_dirs=config_dirs)
         chosen = deepcopy(composed[key])
         plain |= chosen if base is None else {group: chosen[group] for group in parsed.groups if group in chosen}
-    values = _choose_types(plain, parsed.values, config_dirs)
-    apply_overrides(plain, values)
-    for group in {value.key for value in values if value.key in COMPLETED_GROUPS and not value.delete}:
-        if isinstance(plain[group], dict) and "type" in plain[group]:
-            plain[group] = complete_group(group, plain[group], config_dirs)
+    apply_overrides(plain, _begin_groups(plain, parsed.values, config_dirs))
     return plain
 
 
-def _choose_types(plain: dict[str, Any], values: Sequence[Override], config_dirs: Sequence[Path]) -> list[Override]:
-    """Apply ``head.type=`` and ``dataset.type=``, which begin a group anew; the overrides that are left.
+def _begin_groups(plain: dict[str, Any], values: Sequence[Override], config_dirs: Sequence[Path]) -> list[Override]:
+    """Apply the last ``head={...}`` or ``head.type=``, which begin a group anew; the overrides that are left.
 
     They are applied first, as the keys below them belong to that type.
     """
+    beginnings: dict[str, Override] = {}
     remaining = []
     for value in values:
         group, _, key = value.key.partition(".")
-        current = plain.get(group)
-        if group not in COMPLETED_GROUPS or key != "type" or value.delete or not isinstance(current, dict):
+        if group in COMPLETED_GROUPS and key in ("", "type") and not value.delete:
+            beginnings[group] = value
+        else:
             remaining.append(value)
-        elif current.get("type") != (name := read_value(value)):
-            plain[group] = complete_group(group, {"type": name}, config_dirs)
-    return remaining
+    for group, value in beginnings.items():
+        content = read_value(value)
+        plain[group] = complete_group(group, {"type": content} if "." in value.key else content, config_dirs)
+    return [override for value in remaining for override in _expand_settings(plain, value)]
+
+
+def _expand_settings(plain: Mapping[str, Any], value: Override) -> list[Override]:
+    """``head.neck={num_levels: 3}`` as ``head.neck.num_levels=3``, so that the neck's other keys stay."""
+    group, _, key = value.key.partition(".")
+    current = plain.get(group)
+    if group not in COMPLETED_GROUPS or value.delete or not isinstance(current, dict) or not current.get(key):
+        return [value]
+    given = read_value(value) if key in settings_of_group(group, current.get("type")) else None
+    if not isinstance(given, dict):
+        return [value]
+    return [replace(value, key=f"{value.key}.{name}", text=json.dumps(part)) for name, part in given.items()]
 
 
 def stored_config(folder: RunFolder, parsed: ParsedOverrides) -> dict[str, Any]:

@@ -86,6 +86,7 @@ class VisionDataModule(LightningDataModule):
         self._readers: dict[str, BatchReader] = {}
         self._dropped: dict[str, list[str]] = {}
         self._used_bytes = 0
+        self._is_training = False
         self._padded_reader = TARGETS[target].reader if target in TARGETS else None
 
     @cached_property
@@ -114,7 +115,7 @@ class VisionDataModule(LightningDataModule):
             found = Finding.of(f"unreadable image(s) of {split}", self._dropped.get(split, []))
             reader = self._readers.get(split)
             if reader is not None:
-                remedy = "replaced by the next readable one" if split == "train" else "dropped"
+                remedy = "replaced by the next readable one" if split == "train" and self._is_training else "dropped"
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
                 found += Finding.of(f"unreadable image(s) of {split}", names, remedy=remedy)
             notes += [finding.note for finding in found]
@@ -250,6 +251,7 @@ class VisionDataModule(LightningDataModule):
     def _loader(self, split: str, *, training: bool) -> BatchLoader:
         reader = self._reader(split)
         if training:
+            self._is_training = True
             base = reader
             reader = self._make_reader(base.samples, base.cache, base.prepared, training=True)
             reader.unreadable = base.unreadable

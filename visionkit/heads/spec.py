@@ -108,7 +108,7 @@ def read_head(values: str | Mapping[str, Any] | None, *, task: str) -> HeadSpec:
     Raises:
         UserError: As `parse_head`; also if there is no such task.
     """
-    if values is None:
+    if not values:
         _check_task(task)
         values = task_choices(task)["head"]
     return parse_head(complete("head", values, HEADS), task=task)

@@ -143,14 +143,14 @@ class VisionTask(pl.LightningModule, ABC):
             loader.sync_unreadable()
 
     def _hold_parameters(self, *, whole: bool) -> None:
-        """Under FSDP gather the parameters for an evaluation, whose processes may have different numbers of batches."""
+        """Under FSDP gather the parameters for a validation, whose processes may have different numbers of batches."""
         if not self._sharded:
             return
         from torch.distributed.fsdp import FSDPModule
 
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
-                module.set_reshard_after_forward(not whole, recurse=False)
+                module.set_reshard_after_forward(not whole and module is not self.model, recurse=False)
                 if whole:
                     module.unshard()
                 else:
@@ -162,14 +162,6 @@ class VisionTask(pl.LightningModule, ABC):
         self._hold_parameters(whole=True)
 
     def on_validation_end(self) -> None:
-        """Shard the parameters again."""
-        self._hold_parameters(whole=False)
-
-    def on_test_start(self) -> None:
-        """Gather the parameters where they are sharded."""
-        self._hold_parameters(whole=True)
-
-    def on_test_end(self) -> None:
         """Shard the parameters again."""
         self._hold_parameters(whole=False)
 

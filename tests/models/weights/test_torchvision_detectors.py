@@ -109,10 +109,10 @@ def test_an_imagenet_backbone_starts_a_detector(published):
 def test_the_experiments_on_coco_are_detectors_whose_weights_are_published(head):
     from visionkit.backbones import read_backbone
     from visionkit.cli.compose import compose
-    from visionkit.heads import read_head
+    from visionkit.heads import parse_head
 
     plain = compose({"experiment": f"coco_{head}"}, config_dirs=())
-    spec = read_head(plain["head"], task=plain["task"]["name"])
+    spec = parse_head(plain["head"], task=plain["task"]["name"])
     assert spec.torchvision_model(read_backbone(plain["backbone"])) == f"{head.replace('_', '')}_resnet50_fpn"
 
 

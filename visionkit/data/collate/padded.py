@@ -49,6 +49,8 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     ) -> None:
         super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict, replace_unreadable=training)
         self.training, self.augment = training, augment or None
+        if samples.masks is not None:  # files too, also where the images are in memory
+            self.unreadable = torch.zeros(len(samples), dtype=torch.uint8)
 
     @abstractmethod
     def load_target(self, index: int) -> T:
