@@ -151,11 +151,17 @@ def test_what_cannot_be_read_is_left_out_and_marked(files, name):
         whole(SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=False, strict=True))
 
 
-def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_an_error(files):
+@pytest.mark.parametrize(("training", "indices"), [(True, [0, 1, 3]), (False, [0, 1])])
+def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_replaced_or_left_out(files, training, indices):
     decoded = decode_originals(files, budget=10**7, strict=True)
     (files.root / "mask2.png").unlink()
+    options = {"training": training, "cache": decoded}
+    reader = SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), **options)
+    assert reader.read(first_samples(3))["index"].tolist() == indices  # the one that replaces is not in the batch
+    assert reader.unreadable.tolist() == [0, 0, 1, 0]
+    strict = SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), strict=True, **options)
     with pytest.raises(UserError, match=r"mask2.png' cannot be read"):
-        whole(SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), training=True, cache=decoded))
+        strict.read(first_samples(3))
 
 
 @pytest.mark.parametrize("kind", [SegmentationBatchReader, InstanceBatchReader])

@@ -12,7 +12,7 @@ from torch import Tensor
 from visionkit.data.augment.joint import JointAugment, Sample
 from visionkit.data.cache import ImageCache
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.dataset import ImageDataset
+from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 
@@ -100,7 +100,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         positions, seeds = batch_indices
         load_image: Callable[[int], Tensor] = self.samples.image
         if self.in_memory:
-            load_image = dict(zip(positions.tolist(), self._fetch(positions, seeds)[0], strict=True)).__getitem__
+            load_image = self._image_in_memory
         loaded, indices, seeds = self._read_each(positions, seeds, lambda i: (load_image(i), self.load_target(i)))
         if not loaded:
             return {"index": indices}
@@ -114,6 +114,12 @@ class PaddedBatchReader(BatchReader, Generic[T]):
             samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
         batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
+
+    def _image_in_memory(self, index: int) -> Tensor:
+        if isinstance(self.samples, TensorDataset):
+            return self.samples.batch(torch.tensor([index]))[0]
+        assert self.cache is not None
+        return self.cache.images[index] if self.cache.shapes is None else self.cache.image(index)
 
     def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
         """Height and width of the original images, int64 (B, 2)."""
