@@ -20,9 +20,20 @@ from visionkit.data.sources.split_files import SplitPaths
 from visionkit.data.sources.voc.masks import VocMasks
 from visionkit.errors import UserError
 from visionkit.heads import HEADS, parse_head, read_head
-from visionkit.heads.segmentation.spec import Auxiliary, LossTerms
-from visionkit.necks import NECKS
-from visionkit.settings import LOGGERS, OPTIMIZERS, Debug, EarlyStopping, Hardware, Optimizer, Recipe, Schedule
+from visionkit.heads.segmentation.spec import Auxiliary
+from visionkit.losses.spec import BoxLossSpec, FocalSpec, LossSpec
+from visionkit.necks import NECKS, NeckSpec
+from visionkit.settings import (
+    LOGGERS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Debug,
+    EarlyStopping,
+    Hardware,
+    Optimizer,
+    Recipe,
+    Schedule,
+)
 from visionkit.tasks.info import TASKS
 
 GROUPS = ("head", "dataset", "recipe", "hardware", "logger", "debug")
@@ -73,15 +84,15 @@ def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_lib
     assert built - sum(p.numel() for p in model.backbone.parameters()) == parameters
 
 
-EXEMPT = (Activation, Init, Norm, Optimizer)
-"""Blocks keep their default values; an optimizer is one of those in the registry."""
+EXEMPT = (Activation, BoxLossSpec, Init, LossSpec, NeckSpec, Norm, Optimizer, Schedule)
+"""Blocks keep their default values; necks, optimizers and schedules are those in their registries."""
 
-PARTIAL = (LossTerms, SplitPaths)
-"""Of these an absent field means that there is none: a loss that takes no part, a split that is looked for."""
+PARTIAL = (SplitPaths,)
+"""Of these an absent field means that there is none: a split that is looked for."""
 
 SPECS = [
-    *(registry.get(name) for registry in (HEADS, NECKS, SOURCES, OPTIMIZERS, LOGGERS) for name in registry.names()),
-    Auxiliary, Scenes, VocMasks, Recipe, Schedule, EarlyStopping, Hardware, Debug,
+    *(table.get(name) for table in (HEADS, NECKS, SOURCES, OPTIMIZERS, SCHEDULES, LOGGERS) for name in table.names()),
+    Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Hardware, Debug,
 ]  # fmt: skip
 
 
@@ -111,7 +122,7 @@ def test_keys_that_are_given_replace_those_of_the_file():
     values = complete("dataset", {"type": "folder", "root": "x", "augment": {"rotation": {"degrees": 5}}}, SOURCES)
     assert values == {**read_group_file("dataset", "folder"), "root": "x", "augment": {"rotation": {"degrees": 5}}}
     head = read_head({"type": "unet_small", "loss": {"focal": 1.0}}, task="segment")
-    assert (head.loss.focal, head.loss.cross_entropy, head.loss.dice) == (1.0, 0.0, 0.0)
+    assert head.loss == (FocalSpec(weight=1.0),)
     assert resolved("task=segment", "head.loss={focal: 1.0}")["head"]["loss"] == {"focal": 1.0}
 
 

@@ -29,7 +29,7 @@ from visionkit.models import create_model
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.environment import describe_environment
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, Hardware, Recipe, Schedule, Sgd
+from visionkit.settings import Constant, Debug, Hardware, Recipe, Sgd
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -55,9 +55,7 @@ class Batches:
         return iter(self.batches)
 
 
-CONSTANT = Schedule(
-    type="constant", warmup_epochs=0, end_factor=0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04
-)
+CONSTANT = Constant(warmup_epochs=0, end_factor=0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from copy import deepcopy
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
 
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
-from visionkit.schema import describe
+from visionkit.schema import Registered, describe
 
 __all__ = [
     "PlainLoader",
@@ -23,6 +23,7 @@ __all__ = [
     "group_names",
     "nested_settings",
     "overlay",
+    "overlay_settings",
     "read_group_file",
     "task_choices",
 ]
@@ -182,19 +183,46 @@ def complete(
             f"{group} '{name}' is defined twice: by a plugin and in a file, as a {kind}. Rename the plugin's."
         )
     nested = nested_settings(registry.get(kind))
-    for key in nested & given.keys() & shared.keys():
-        if isinstance(given[key], Mapping) and isinstance(shared[key], Mapping):
-            given[key] = overlay(shared[key], given[key])
+    for key in nested.keys() & given.keys() & shared.keys():
+        if isinstance(shared[key], Mapping):
+            given[key] = overlay_settings(shared[key], given[key], nested[key])
     return {"type": kind, **shared, **given}
 
 
-def nested_settings(spec: type[Any]) -> set[str]:
+def nested_settings(spec: type[Any]) -> dict[str, Registry[Any] | None]:
     """The fields of a specification that are specifications themselves: what is given of them lies on top.
 
     Any other mapping, such as augmentations or the factors of losses, replaces an earlier one.
+
+    Returns:
+        Field names to the registry in which their ``type`` is looked up; None where they have no type.
     """
-    hints = get_type_hints(spec)
-    return {f.name for f in fields(spec) if is_dataclass(hints[f.name]) and _required_fields(hints[f.name])}
+    hints = get_type_hints(spec, include_extras=True)
+    nested: dict[str, Registry[Any] | None] = {}
+    for name in (field.name for field in fields(spec)):
+        kind, *marks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
+        if is_dataclass(kind) and _required_fields(kind):
+            nested[name] = next((mark.registry for mark in marks if isinstance(mark, Registered)), None)
+    return nested
+
+
+def overlay_settings(base: Mapping[str, Any], given: Any, registry: Registry[Any] | None) -> Any:
+    """Settings with what is given of them on top; of another ``type`` with the keys that it requires alone.
+
+    Args:
+        base: All keys of the settings.
+        given: A mapping of some keys; the name of a type; or any other value, which replaces ``base``.
+        registry: The registry of the types; None where there are none.
+    """
+    if registry is not None and isinstance(given, str):
+        given = {"type": given}
+    if not isinstance(given, Mapping):
+        return given
+    kind = given.get("type", base.get("type"))
+    if registry is None or kind == base.get("type") or kind not in registry.names():
+        return overlay(base, given)
+    required = _required_fields(registry.get(kind))
+    return overlay({key: value for key, value in base.items() if key in required}, given)
 
 
 def _required_fields(spec: Any) -> set[str]:

@@ -4,18 +4,21 @@ Values are read strictly (``"3"`` and ``true`` are not integers); lists stand fo
 `UserError` that names its location, the key and the nearest valid key.
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 
-__all__ = ["STRICT", "describe", "parse", "parse_typed"]
+__all__ = ["STRICT", "Registered", "describe", "nested_errors", "parse", "parse_typed"]
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """The value of ``__pydantic_config__`` for a dataclass that is the type of another one's field."""
@@ -68,8 +71,39 @@ def parse_typed(registry: Registry[T], values: Any, *, where: str) -> T:
     try:
         cls = registry.get(values["type"])
     except UserError as error:
-        raise UserError(f"{where}: {error}" if where else str(error)) from None
+        raise UserError(f"{where}: {error}") from None
     return parse(cls, {key: value for key, value in values.items() if key != "type"}, where=where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """Marks a field whose value is a registered class's: ``neck: Annotated[NeckSpec, Registered(NECKS)]``.
+
+    In a configuration it is a mapping with ``type``, or a name alone.
+
+    Attributes:
+        registry: Where ``type`` is looked up.
+    """
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._parse)
+
+    def _parse(self, value: Any) -> Any:
+        with nested_errors():
+            return parse_typed(self.registry, value, where="")
+
+
+@contextlib.contextmanager
+def nested_errors() -> Iterator[None]:
+    """Turns errors of `parse` and `parse_typed` with ``where=""`` into those of a field that is being validated."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        names_key = re.match(r"[\w.]+: ", text)
+        raise ValueError(f".{text}" if names_key else text.removeprefix(": ")) from None
 
 
 def describe(value: Any) -> str:

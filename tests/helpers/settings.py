@@ -2,8 +2,8 @@
 
 from visionkit.config_files import read_group_file
 from visionkit.data.sources.digits.scene_settings import Scenes
-from visionkit.necks import FPNSpec
-from visionkit.schema import parse
+from visionkit.necks import NECKS
+from visionkit.schema import parse, parse_typed
 from visionkit.settings import Hardware
 
 
@@ -14,7 +14,7 @@ def hardware(name="cpu", **changes):
 
 def pyramid(**changes):
     """The neck of ``head=fcos``."""
-    return parse(FPNSpec, {**read_group_file("head", "fcos")["neck"], **changes}, where="neck")
+    return parse_typed(NECKS, {**read_group_file("head", "fcos")["neck"], **changes}, where="neck")
 
 
 def scene_settings(**changes):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tests.helpers.settings import hardware
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, EarlyStopping, Hardware, Recipe, Schedule, Sgd
+from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
 from visionkit.tasks.classify import ClassifyTask
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -66,9 +66,7 @@ class Batches:
 
 
 def recipe(**changes: object) -> Recipe:
-    schedule = Schedule(
-        type="cosine", warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04
-    )
+    schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
     values = {
         "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
         "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import sigmoid_focal_loss
 
-from visionkit.losses import focal_loss
+from visionkit.losses.focal import focal_loss
 
 
 def expected(logits, labels, **options):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
+from visionkit.losses.segmentation import dice_loss, pixel_cross_entropy, pixel_focal_loss
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.0, 0.5], dtype=torch.float64)
 

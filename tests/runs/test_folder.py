@@ -23,7 +23,7 @@ def test_a_new_run_lies_below_runs_and_holds_its_configuration():
     folder = RunFolder.create("classify-lenet-digits", None, {"seed": 3})
     assert folder.path.parent.as_posix() == "runs/classify-lenet-digits"
     document = yaml.safe_load(folder.config_file.read_text())
-    assert list(document.items()) == [("format_version", 2), ("seed", 3)]
+    assert list(document.items()) == [("format_version", 3), ("seed", 3)]
     assert folder.read_config() == {"seed": 3}
 
 
@@ -164,7 +164,7 @@ def test_a_damaged_history_is_named(text):
 
 def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_path):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    assert folder.config_file.read_text().startswith("format_version: 2\n")
+    assert folder.config_file.read_text().startswith("format_version: 3\n")
     assert "format_version" not in folder.read_config()
 
 
@@ -174,8 +174,8 @@ def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_pat
 )
 def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 2\n", line))
+    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 3\n", line))
     with pytest.raises(
-        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 2.*Train it again"
+        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 3.*Train it again"
     ):
         RunFolder.open(str(folder.path))

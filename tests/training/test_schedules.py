@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.settings import Recipe, Schedule, Sgd
-from visionkit.training.schedules import make_schedule, schedule_factor
+from visionkit.settings import SCHEDULES, Cosine, Recipe, Sgd
+from visionkit.training.schedules import make_schedule
 
-COSINE = Schedule(
-    type="cosine", warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04
-)
+COSINE = Cosine(
+    warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04
+)  # fmt: skip
 RECIPE = Recipe(
     epochs=10, batch_size=4, lr=0.1, clip_norm=None, accumulate=1, early_stopping=None, schedule=COSINE,
     optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=0.1),
@@ -20,7 +20,9 @@ RECIPE = Recipe(
 
 
 def _factors(kind, total, *, warmup):
-    return [schedule_factor(replace(COSINE, type=kind), step, total, warmup=warmup) for step in range(total)]
+    schedule = SCHEDULES.get(kind)(**{**vars(COSINE), "warmup_epochs": warmup * RECIPE.epochs})
+    factor = make_schedule(replace(RECIPE, schedule=schedule))
+    return [factor(step, total) for step in range(total)]
 
 
 def test_warm_up_is_linear_and_reaches_the_whole_rate():
@@ -58,7 +60,7 @@ def test_one_cycle_equals_torch():
 
 def test_one_step_is_a_run_too():
     for kind in ("constant", "cosine", "step", "one_cycle"):
-        assert 0 < schedule_factor(replace(COSINE, type=kind), 0, 1, warmup=0.5) <= 1
+        assert 0 < _factors(kind, 1, warmup=0.5)[0] <= 1
 
 
 def test_warm_up_takes_its_share_of_the_epochs_and_at_most_half():

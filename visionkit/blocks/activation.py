@@ -10,8 +10,8 @@ from pydantic import PlainValidator
 from visionkit.blocks.registry import block
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.tree import Memory, Primitive
-from visionkit.errors import UserError, did_you_mean
-from visionkit.schema import parse
+from visionkit.errors import did_you_mean
+from visionkit.schema import nested_errors, parse
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,10 +65,8 @@ def _parse_activation(value: Any) -> Activation | None:
         raise ValueError(f"no activation is called {name!r}.{hint} Known: none, {', '.join(_NAMES)}.")
     if isinstance(value, dict) and "type" in value:
         value = {"name": value["type"], **{k: v for k, v in value.items() if k != "type"}}
-    try:
+    with nested_errors():
         return parse(Activation, {"name": value} if isinstance(value, str) else value, where="")
-    except UserError as error:
-        raise ValueError(str(error).removeprefix(": ")) from None
 
 
 ActivationField = Annotated[Activation | None, PlainValidator(_parse_activation)]

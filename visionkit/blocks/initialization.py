@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator
 
 from visionkit.errors import UserError
-from visionkit.schema import parse
+from visionkit.schema import nested_errors, parse
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,11 +85,9 @@ class Init:
 def _parse_init(value: Any) -> Init:
     if isinstance(value, Init):
         return value
-    try:
+    with nested_errors():
         init = parse(Init, {"type": value} if isinstance(value, str) else value, where="")
         init.arguments  # noqa: B018  (for its check)
-    except UserError as error:
-        raise ValueError(str(error).removeprefix(": ")) from None
     return init
 
 

@@ -11,9 +11,8 @@ from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.registry import Count, block
 from visionkit.blocks.shapes import BYTES, FeatureShape
 from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Sequential
-from visionkit.errors import UserError
 from visionkit.registry import Registry
-from visionkit.schema import parse_typed
+from visionkit.schema import nested_errors, parse_typed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -150,10 +149,8 @@ def _parse_norm(value: Any) -> Norm | None:
         return None
     if isinstance(value, Norm):
         return value
-    try:
+    with nested_errors():
         return parse_typed(NORMS, value, where="")
-    except UserError as error:
-        raise ValueError(str(error).removeprefix(": ")) from None
 
 
 NormField = Annotated[Norm | None, PlainValidator(_parse_norm)]

@@ -71,10 +71,10 @@ def complete_group(group: str, values: str | Mapping[str, Any], config_dirs: Seq
     return complete(group, values, _registry(group), config_dirs)
 
 
-def settings_of_group(group: str, kind: Any) -> set[str]:
+def settings_of_group(group: str, kind: Any) -> dict[str, Registry[Any] | None]:
     """The keys of a group that hold settings of their own; see `visionkit.config_files.nested_settings`."""
     registry = _registry(group)
-    return nested_settings(registry.get(kind)) if kind in registry.names() else set()
+    return nested_settings(registry.get(kind)) if kind in registry.names() else {}
 
 
 def _registry(group: str) -> Registry[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose, settings_of_group
 from visionkit.cli.overrides import Override, ParsedOverrides, apply_overrides, read_value
+from visionkit.config_files import overlay_settings
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,13 +66,23 @@ def _begin_groups(plain: dict[str, Any], values: Sequence[Override], config_dirs
     return [override for value in remaining for override in _expand_settings(plain, value)]
 
 
-def _expand_settings(plain: Mapping[str, Any], value: Override) -> list[Override]:
-    """``head.neck={num_levels: 3}`` as ``head.neck.num_levels=3``, so that the neck's other keys stay."""
-    group, _, key = value.key.partition(".")
-    current = plain.get(group)
-    if group not in COMPLETED_GROUPS or value.delete or not isinstance(current, dict) or not current.get(key):
+def _expand_settings(plain: dict[str, Any], value: Override) -> list[Override]:
+    """``head.neck={num_levels: 3}`` as ``head.neck.num_levels=3``, so that the neck's other keys stay.
+
+    Another type, as in ``head.neck.type=mine``, begins the settings anew and is applied at once.
+    """
+    group, _, path = value.key.partition(".")
+    key, _, rest = path.partition(".")
+    section = plain.get(group)
+    if group not in COMPLETED_GROUPS or value.delete or not isinstance(section, dict) or not section.get(key):
         return [value]
-    given = read_value(value) if key in settings_of_group(group, current.get("type")) else None
+    nested = settings_of_group(group, section.get("type")) if rest in ("", "type") else {}
+    if key not in nested:
+        return [value]
+    given = {"type": read_value(value)} if rest else read_value(value)
+    if nested[key] is not None and (isinstance(given, str) or (isinstance(given, dict) and "type" in given)):
+        section[key] = overlay_settings(section[key], given, nested[key])
+        return []
     if not isinstance(given, dict):
         return [value]
     return [replace(value, key=f"{value.key}.{name}", text=json.dumps(part)) for name, part in given.items()]

@@ -19,7 +19,7 @@ from visionkit.blocks import (
 )
 from visionkit.blocks.registry import Count
 from visionkit.heads.spec import HeadSpec
-from visionkit.necks import FPNSpec
+from visionkit.necks import FPNSpec, NeckField
 
 __all__ = [
     "TORCHVISION_PYRAMID",
@@ -48,13 +48,13 @@ class DetectionSpec(HeadSpec):
     """A detection head on a feature pyramid.
 
     Attributes:
-        neck: The feature pyramid.
+        neck: The feature pyramid, one of those registered in `visionkit.necks.NECKS`.
         max_detections: The largest number of boxes predicted per image.
     """
 
     task: ClassVar[str] = "detect"
 
-    neck: FPNSpec = field()  # hides the None of heads without a neck, which would be its default
+    neck: NeckField = field()  # hides the None of heads without a neck, which would be its default
     max_detections: Count
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:

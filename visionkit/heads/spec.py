@@ -10,7 +10,7 @@ from visionkit.backbones import BackboneSpec
 from visionkit.blocks import LayerRecord
 from visionkit.config_files import complete, group_names, read_group_file, task_choices
 from visionkit.errors import UserError, did_you_mean
-from visionkit.necks import FPNSpec
+from visionkit.necks import NeckSpec
 from visionkit.registry import Registry, Row
 from visionkit.schema import parse_typed
 
@@ -27,7 +27,7 @@ class HeadSpec(ABC):
     task: ClassVar[str]
     """The task this head serves."""
 
-    neck: FPNSpec | None = None
+    neck: NeckSpec | None = None
     """The neck between backbone and head; None where the head takes the backbone's features."""
 
     @abstractmethod

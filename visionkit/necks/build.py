@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from visionkit.backbones import BackboneSpec
-from visionkit.necks.spec import NECKS, FPNSpec
+from visionkit.necks.spec import NECKS, NeckSpec
 
 if TYPE_CHECKING:
     from visionkit.necks.base import Neck
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["build_neck"]
 
 
-def build_neck(spec: FPNSpec, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> Neck:
+def build_neck(spec: NeckSpec, backbone: BackboneSpec, *, image_size: tuple[int, int]) -> Neck:
     """Build a neck, freshly initialised.
 
     Args:

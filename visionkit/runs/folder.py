@@ -16,7 +16,7 @@ from visionkit.files import replace_non_finite, write_atomic
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
-FORMAT_KEY, FORMAT_VERSION = "format_version", 2
+FORMAT_KEY, FORMAT_VERSION = "format_version", 3
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
 
 

@@ -1,12 +1,11 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules: pure functions, named by the rows of `visionkit.settings.SCHEDULES`."""
 
 import math
 from collections.abc import Callable
-from functools import partial
 
-from visionkit.settings import Recipe, Schedule
+from visionkit.settings import SCHEDULES, Recipe, Schedule
 
-__all__ = ["make_schedule", "schedule_factor"]
+__all__ = ["constant", "cosine", "make_schedule", "one_cycle", "step"]
 
 
 def make_schedule(recipe: Recipe, *, epochs: int | None = None) -> Callable[[int, int], float]:
@@ -16,34 +15,44 @@ def make_schedule(recipe: Recipe, *, epochs: int | None = None) -> Callable[[int
         recipe: The schedule and the number of epochs.
         epochs: The number of epochs if it differs from the recipe's.
     """
-    warmup = recipe.schedule.warmup_epochs / (epochs or recipe.epochs)
-    return partial(schedule_factor, recipe.schedule, warmup=min(warmup, 0.5))
+    schedule = recipe.schedule
+    function: Callable[[Schedule, int, int, int], float] = SCHEDULES.module_of(type(schedule))
+    warmup = min(schedule.warmup_epochs / (epochs or recipe.epochs), 0.5) if schedule.warms_up else 0.0
+
+    def factor(step: int, total: int) -> float:
+        total = max(total, 1)
+        warmup_steps = round(warmup * total)
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        return function(schedule, step, total, warmup_steps)
+
+    return factor
 
 
-def schedule_factor(schedule: Schedule, step: int, total: int, *, warmup: float) -> float:
-    """The learning rate of one optimizer step, as a factor of the base learning rate.
-
-    Args:
-        schedule: The type of schedule and its values.
-        step: The index of the step, from 0.
-        total: The number of steps of the run.
-        warmup: The fraction of the run with linear warm-up; ignored by one_cycle.
-    """
-    total = max(total, 1)
-    if schedule.type == "one_cycle":
-        rise_steps = max(schedule.rise * (total - 1), 1e-12)
-        if step < rise_steps:
-            return _cosine(schedule.start_factor, 1.0, step / rise_steps)
-        return _cosine(1.0, schedule.end_factor, (step - rise_steps) / max(total - 1 - rise_steps, 1e-12))
-    warmup_steps = round(warmup * total)
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    if schedule.type == "cosine":
-        # Divided by all remaining steps, not one fewer: the last step's rate is above 0 even if end_factor is 0.
-        return _cosine(1.0, schedule.end_factor, (step - warmup_steps) / (total - warmup_steps))
-    if schedule.type == "step":
-        return math.prod(schedule.gamma for milestone in schedule.milestones if step >= milestone * total)
+def constant(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+    """The factor 1."""
     return 1.0
+
+
+def cosine(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+    """Half a cosine from 1 to ``end_factor``.
+
+    It is divided by all remaining steps, not one fewer: the last step's rate is above 0 even if ``end_factor`` is 0.
+    """
+    return _cosine(1.0, schedule.end_factor, (step - warmup_steps) / (total - warmup_steps))
+
+
+def step(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+    """``gamma`` to the power of the number of milestones passed."""
+    return math.prod(schedule.gamma for milestone in schedule.milestones if step >= milestone * total)
+
+
+def one_cycle(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+    """A cosine from ``start_factor`` up to 1, then one down to ``end_factor``."""
+    rise_steps = max(schedule.rise * (total - 1), 1e-12)
+    if step < rise_steps:
+        return _cosine(schedule.start_factor, 1.0, step / rise_steps)
+    return _cosine(1.0, schedule.end_factor, (step - rise_steps) / max(total - 1 - rise_steps, 1e-12))
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:

@@ -10,7 +10,7 @@ from visionkit import UserError, create_model
 from visionkit.backbones import read_backbone
 from visionkit.heads import HEADS, read_head
 from visionkit.heads.segmentation.head import _pad_to_image
-from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
+from visionkit.losses.segmentation import dice_loss, pixel_cross_entropy, pixel_focal_loss
 
 NAMES = [name for name in HEADS.names() if HEADS.get(name).task == "segment"]
 AUXILIARY = {"weight": 0.4}
@@ -241,7 +241,7 @@ def test_what_lies_outside_an_image_changes_nothing_inside():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": {"dise": 1.0}}, r"head.loss: unknown key 'dise'. Did you mean 'dice'\?"),
+        ({"loss": {"dise": 1.0}}, r"head.loss: no loss of pixels is called 'dise'. Did you mean 'dice'\?"),
         (
             {"loss": {"cross_entropy": 0.0}},
             "head.loss: all factors are 0, so there is nothing to minimise. Expected one above 0",

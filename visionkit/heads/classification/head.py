@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visionkit.heads.base import Head, Predictions
+from visionkit.losses.spec import LossTerm
 
 __all__ = ["ClassificationHead"]
 
@@ -19,8 +19,8 @@ class ClassificationHead(Head):
     Args:
         layers: A module from (B, C, H, W) to (B, K).
         input_size: Height and width of the last map where the layers flatten it; None where any size will do.
-        label_smoothing: Fraction of each target spread evenly over all classes.
-        class_weights: A factor per class on the loss of its samples.
+        losses: The terms of the sum that is minimised.
+        class_weights: A factor per class on the loss of its samples, for the terms that take them.
     """
 
     class_weights: Tensor | None
@@ -30,13 +30,13 @@ class ClassificationHead(Head):
         layers: nn.Module,
         *,
         input_size: tuple[int, ...] | None = None,
-        label_smoothing: float = 0.0,
+        losses: Sequence[LossTerm],
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.layers = layers
         self.input_size = input_size
-        self.label_smoothing = label_smoothing
+        self.losses = list(losses)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -56,15 +56,16 @@ class ClassificationHead(Head):
         return {"logits": self.layers(last)}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean cross-entropy of ``logits`` (B, K) and ``label`` (B,) int64, as ``{"loss": ()}``."""
-        weights = self.class_weights
-        loss = F.cross_entropy(
-            outputs["logits"],
-            targets["label"],
-            weight=None if weights is None else weights.to(outputs["logits"].dtype),
-            label_smoothing=self.label_smoothing,
-        )
-        return {"loss": loss}
+        """The weighted terms by name; a single one as ``{"loss": ()}``.
+
+        Args:
+            outputs: The return value of `forward`.
+            targets: ``label`` (B,) int64 in 0..K-1.
+        """
+        logits, labels, weights = outputs["logits"], targets["label"], self.class_weights
+        if len(self.losses) == 1:
+            return {"loss": self.losses[0](logits, labels, weights)}
+        return {term.name: term(logits, labels, weights) for term in self.losses}
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
         """``probabilities`` (B, K) float32 in 0..1 that sum to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""

@@ -27,21 +27,24 @@ from visionkit.blocks import (
 from visionkit.blocks.registry import Count, Fraction
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
+from visionkit.losses.spec import LABEL_LOSSES, LabelLosses, loss_terms
 
 __all__ = ["AutoSpec", "ClassificationSpec", "ConvSpec", "LinearSpec", "MlpSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationSpec(HeadSpec):
-    """A classification head trained with cross-entropy.
+    """A classification head.
 
     Attributes:
+        loss: The losses of `visionkit.losses.spec.LABEL_LOSSES` whose weighted sum is minimised.
         label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016,
             arXiv:1512.00567, section 7).
         class_weights: A factor per class, ``balanced`` (inverse to the frequency in the training data), or None.
     """
 
     task: ClassVar[str] = "classify"
+    loss: LabelLosses
     label_smoothing: Fraction
     class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None
 
@@ -79,7 +82,7 @@ class ClassificationSpec(HeadSpec):
         return {
             "layers": build(layers.node, layers.before)[0],
             "input_size": layers.before.chw[1:] if self._flattens(backbone) else None,
-            "label_smoothing": self.label_smoothing,
+            "losses": loss_terms(LABEL_LOSSES, self.loss, self),
             "class_weights": self.class_weights,
         }
 

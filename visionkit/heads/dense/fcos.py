@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.assignment import assign_points
 from visionkit.heads.dense.head import DenseHead, matched_targets
-from visionkit.losses import focal_loss
+from visionkit.losses.focal import focal_loss
 from visionkit.structures.boxes import generalized_iou
 
 __all__ = ["FcosHead"]

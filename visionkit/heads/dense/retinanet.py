@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.assignment import assign_anchors
 from visionkit.heads.dense.head import DenseHead, matched_targets
-from visionkit.losses import focal_loss
-from visionkit.structures.boxes import apply_deltas, box_deltas, generalized_iou
+from visionkit.losses.focal import focal_loss
+from visionkit.structures.boxes import apply_deltas, box_deltas
 
 __all__ = ["RetinaNetHead"]
 
@@ -25,7 +25,8 @@ class RetinaNetHead(DenseHead):
     Args:
         layers: The layers of `DenseHead`, and ``deltas``.
         anchor_shapes: Width and height in pixels of each level's anchors.
-        box_loss: ``l1`` of the deltas, or ``giou`` of the decoded boxes.
+        box_loss: The loss of each box, (B, A, 4) twice to (B, A).
+        loss_of_deltas: Whether ``box_loss`` takes deltas; else it takes decoded boxes.
         foreground_iou: Anchors of at least this IoU with an object are positive.
         background_iou: Anchors below this IoU with all objects are background.
         **dense: As for `DenseHead`.
@@ -39,13 +40,15 @@ class RetinaNetHead(DenseHead):
         layers: Mapping[str, nn.Module],
         *,
         anchor_shapes: Sequence[Sequence[tuple[float, float]]],
-        box_loss: str,
+        box_loss: Callable[[Tensor, Tensor], Tensor],
+        loss_of_deltas: bool,
         foreground_iou: float,
         background_iou: float,
         **dense: Any,
     ) -> None:
         super().__init__(layers, **dense)
-        self.box_loss, self.foreground_iou, self.background_iou = box_loss, foreground_iou, background_iou
+        self.box_loss, self.loss_of_deltas = box_loss, loss_of_deltas
+        self.foreground_iou, self.background_iou = foreground_iou, background_iou
         self._shapes = [list(shapes) for shapes in anchor_shapes]
         self.register_buffer("shapes", torch.tensor(self._shapes), persistent=False)  # (L, n, 2): width, height
 
@@ -79,10 +82,10 @@ class RetinaNetHead(DenseHead):
         foreground = matched >= 0
         counts = foreground.sum(dim=1).clamp(min=1)  # (B,)
         deltas = outputs["deltas"].float()
-        if self.box_loss == "l1":
-            box_loss = (deltas - box_deltas(boxes, anchors)).abs().sum(dim=-1)
+        if self.loss_of_deltas:
+            box_loss = self.box_loss(deltas, box_deltas(boxes, anchors))
         else:
-            box_loss = 1 - generalized_iou(apply_deltas(deltas, anchors), boxes)[1]
+            box_loss = self.box_loss(apply_deltas(deltas, anchors), boxes)
         classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
             "classification": (classification / counts).mean(),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -33,6 +34,8 @@ from visionkit.heads.detection import (
     is_resnet50,
     trace_levels,
 )
+from visionkit.losses.spec import BOX_LOSSES, BoxLossSpec
+from visionkit.schema import Registered
 
 __all__ = ["DenseSpec", "FcosSpec", "RetinaNetSpec"]
 
@@ -152,7 +155,7 @@ class RetinaNetSpec(DenseSpec):
     """RetinaNet (Lin et al. 2017, arXiv:1708.02002): classes and box deltas of several anchors per point.
 
     Attributes:
-        box_loss: ``l1`` of the deltas, or ``giou`` of the decoded boxes.
+        box_loss: A loss of `visionkit.losses.spec.BOX_LOSSES`: ``l1`` of the deltas, ``giou`` of the decoded boxes.
         anchor_size: Side of the smallest square anchor in strides.
         scales: Sizes of anchors per octave.
         aspect_ratios: Height divided by width of the anchors.
@@ -160,7 +163,7 @@ class RetinaNetSpec(DenseSpec):
         background_iou: Anchors below this IoU with all objects are background; those in between are ignored.
     """
 
-    box_loss: Literal["l1", "giou"]
+    box_loss: Annotated[BoxLossSpec, Registered(BOX_LOSSES)]
     anchor_size: Positive
     scales: Annotated[int, Field(ge=1, le=16)]
     aspect_ratios: Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -201,9 +204,11 @@ class RetinaNetSpec(DenseSpec):
 
     def arguments(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> dict[str, Any]:
         arguments = super().arguments(backbone, num_classes=num_classes, image_size=image_size)
+        box_loss: Callable[..., Any] = BOX_LOSSES.module_of(type(self.box_loss))
         return arguments | {
             "anchor_shapes": [self.anchor_shapes(level.stride) for level in arguments["levels"].values()],
-            "box_loss": self.box_loss,
+            "box_loss": partial(box_loss, **vars(self.box_loss)),
+            "loss_of_deltas": self.box_loss.of_deltas,
             "foreground_iou": self.foreground_iou,
             "background_iou": self.background_iou,
         }

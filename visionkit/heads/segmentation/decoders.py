@@ -13,7 +13,7 @@ from visionkit.blocks import AdaptivePool, Conv2d, LayerRecord, Node, Sequential
 from visionkit.blocks.registry import Count, Fraction
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.segmentation.spec import HIDDEN_INIT, SegmentationSpec, output_layer, with_dropout
-from visionkit.necks import FPNSpec
+from visionkit.necks import NeckField
 
 __all__ = ["DeepLabV3Spec", "DeepLabV3PlusSpec", "FcnSpec", "PanopticFpnSpec", "UnetSpec"]
 
@@ -180,11 +180,11 @@ class PanopticFpnSpec(SegmentationSpec):
     Every level is upsampled to the finest one in steps of a 3x3 convolution and a factor of 2; the levels are added.
 
     Attributes:
-        neck: The feature pyramid.
+        neck: The feature pyramid, one of those registered in `visionkit.necks.NECKS`.
         channels: Output channels of the convolutions.
     """
 
-    neck: FPNSpec = field()  # hides the None of heads without a neck, which would be its default
+    neck: NeckField = field()  # hides the None of heads without a neck, which would be its default
     channels: Count
 
     def maps(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.segmentation.parts import DecoderPart, map_size
-from visionkit.losses import dice_loss, pixel_cross_entropy, pixel_focal_loss
+from visionkit.losses.spec import LossTerm
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import pixels_inside
 
@@ -28,10 +28,8 @@ class SegmentationHead(Head):
         parts: The parts by name, each after its sources.
         layers: The torch modules of the parts by name.
         maps: The declared channels, stride and offset of each input map, fine to coarse.
-        loss_weights: The factors of ``cross_entropy``, ``dice`` and ``focal``; 0 leaves a term out.
-        focal_gamma: The focal loss's focusing parameter.
-        label_smoothing: Fraction of each pixel's target spread evenly over all classes, in the cross-entropy.
-        class_weights: A factor per class in cross-entropy and focal loss.
+        losses: The terms of the sum that is minimised.
+        class_weights: A factor per class, for the terms that take them.
         auxiliary_weight: The factor of the auxiliary head's loss; None without such a head.
     """
 
@@ -43,16 +41,13 @@ class SegmentationHead(Head):
         layers: Mapping[str, nn.Module],
         *,
         maps: Mapping[str, FeatureInfo],
-        loss_weights: Mapping[str, float],
-        focal_gamma: float,
-        label_smoothing: float,
+        losses: Sequence[LossTerm],
         class_weights: Sequence[float] | None,
         auxiliary_weight: float | None,
     ) -> None:
         super().__init__()
         self.parts, self.maps = dict(parts), dict(maps)
-        self.loss_weights, self.auxiliary_weight = dict(loss_weights), auxiliary_weight
-        self.focal_gamma, self.label_smoothing = focal_gamma, label_smoothing
+        self.losses, self.auxiliary_weight = list(losses), auxiliary_weight
         self._last_use = {source: name for name, part in parts.items() for source in part.sources}
         for name, layer in layers.items():
             self.add_module(name, layer)
@@ -80,7 +75,7 @@ class SegmentationHead(Head):
         return {name: _resize(maps[name], image_size) for name in ("logits", "auxiliary") if name in maps}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted terms ``cross_entropy``, ``dice_loss`` and ``focal``, and the auxiliary head's ``auxiliary``.
+        """The weighted terms, such as ``cross_entropy`` and ``dice_loss``, and the auxiliary head's ``auxiliary``.
 
         Args:
             outputs: The return value of `forward`.
@@ -113,17 +108,7 @@ class SegmentationHead(Head):
         return {"mask": mask, "scores": scores}
 
     def _loss_terms(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        weights, class_weights = self.loss_weights, self.class_weights
-        terms = {}
-        if weights["cross_entropy"]:
-            loss = pixel_cross_entropy(logits, mask, class_weights=class_weights, label_smoothing=self.label_smoothing)
-            terms["cross_entropy"] = weights["cross_entropy"] * loss
-        if weights["dice"]:
-            terms["dice_loss"] = weights["dice"] * dice_loss(logits, mask)
-        if weights["focal"]:
-            loss = pixel_focal_loss(logits, mask, class_weights=class_weights, gamma=self.focal_gamma)
-            terms["focal"] = weights["focal"] * loss
-        return terms
+        return {term.name: term(logits, mask, self.class_weights) for term in self.losses}
 
 
 def _pad_to_image(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -27,38 +27,17 @@ from visionkit.blocks.registry import Fraction
 from visionkit.errors import UserError
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.spec import HeadSpec
+from visionkit.losses.spec import PIXEL_LOSSES, PixelLosses, loss_terms
 from visionkit.schema import STRICT
 from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
-__all__ = ["HIDDEN_INIT", "Auxiliary", "LossTerms", "OutputStride", "SegmentationSpec", "output_layer", "with_dropout"]
+__all__ = ["HIDDEN_INIT", "Auxiliary", "OutputStride", "SegmentationSpec", "output_layer", "with_dropout"]
 
 Factor = Annotated[float, Field(ge=0)]
 OutputStride = Literal[8, 16, 32]
 
 HIDDEN_INIT = Init("kaiming_uniform", mode="fan_in", nonlinearity="relu")
 """The initialisation of convolutions before a ReLU (He et al. 2015, arXiv:1502.01852)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossTerms:
-    """The factors of the losses, whose weighted sum is minimised; one that is not named takes no part.
-
-    Attributes:
-        cross_entropy: Mean cross-entropy of the pixels.
-        dice: Soft Dice loss, which weighs all classes equally (Milletari et al. 2016, arXiv:1606.04797, section 3).
-        focal: Cross-entropy with easy pixels weighted down (Lin et al. 2017, arXiv:1708.02002, section 3.2).
-    """
-
-    __pydantic_config__ = STRICT
-
-    cross_entropy: Factor = 0.0
-    dice: Factor = 0.0
-    focal: Factor = 0.0
-
-    def __post_init__(self) -> None:
-        if not any(vars(self).values()):
-            names = ", ".join(field.name for field in fields(self))
-            raise ValueError(f"all factors are 0, so there is nothing to minimise. Expected one above 0 of: {names}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +61,7 @@ class SegmentationSpec(HeadSpec):
         norm: The norm after each convolution.
         output_stride: The output stride of the backbone, by dilation, where the backbone does not set its own.
         auxiliary: A second head for training, or None.
-        loss: The factors of the losses.
+        loss: The losses of `visionkit.losses.spec.PIXEL_LOSSES` whose weighted sum is minimised.
         focal_gamma: The focal loss's focusing parameter.
         label_smoothing: Fraction of each pixel's target spread evenly over all classes, in the cross-entropy.
         class_weights: A factor per class in cross-entropy and focal loss, ``balanced`` (inverse to the classes' pixels
@@ -94,7 +73,7 @@ class SegmentationSpec(HeadSpec):
     norm: NormField
     output_stride: OutputStride | None
     auxiliary: Auxiliary | None
-    loss: LossTerms
+    loss: PixelLosses
     focal_gamma: Annotated[float, Field(ge=1)]
     label_smoothing: Fraction
     class_weights: tuple[Factor, ...] | Literal["balanced"] | None
@@ -168,9 +147,7 @@ class SegmentationSpec(HeadSpec):
             "parts": parts,
             "layers": layers,
             "maps": self.maps(backbone),
-            "loss_weights": {field.name: getattr(self.loss, field.name) for field in fields(self.loss)},
-            "focal_gamma": self.focal_gamma,
-            "label_smoothing": self.label_smoothing,
+            "losses": loss_terms(PIXEL_LOSSES, self.loss, self),
             "class_weights": self.class_weights,
             "auxiliary_weight": None if self.auxiliary is None else self.auxiliary.weight,
         }

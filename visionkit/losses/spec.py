@@ -1,0 +1,196 @@
+"""Losses that a configuration chooses by name, in one registry for each kind of target; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, PlainValidator
+
+from visionkit.errors import UserError
+from visionkit.registry import Registry
+from visionkit.schema import describe, nested_errors, parse_typed
+
+__all__ = [
+    "BOX_LOSSES",
+    "LABEL_LOSSES",
+    "PIXEL_LOSSES",
+    "BoxLossSpec",
+    "LabelLosses",
+    "LossSpec",
+    "LossTerm",
+    "PixelLosses",
+    "loss_terms",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec:
+    """One term of a weighted sum of losses; its other fields are arguments of the function it registers.
+
+    The function takes the logits and the targets of a batch, and returns a scalar.
+
+    Attributes:
+        weight: The factor of the term; 0 leaves it out.
+    """
+
+    weight: Annotated[float, Field(ge=0)]
+
+    takes_class_weights: ClassVar[bool] = False
+    """Whether the function has an argument ``class_weights``: (K,) factors of the classes, or None."""
+
+    metric: ClassVar[str | None] = None
+    """The name of the term among the run's losses, if it is not that of the registry."""
+
+    def arguments(self, head: Any) -> dict[str, Any]:
+        """The keyword arguments of the function.
+
+        Args:
+            head: The specification of the head, which may have values that losses share.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weight"}
+
+
+LABEL_LOSSES: Registry[LossSpec] = Registry("loss of labels")
+"""Of functions of logits (B, K) and labels (B,) int64."""
+
+PIXEL_LOSSES: Registry[LossSpec] = Registry("loss of pixels")
+"""Of functions of logits (B, K, H, W) and masks (B, H, W) uint8, 255 for ignored pixels."""
+
+
+@LABEL_LOSSES.register("cross_entropy", module="visionkit.losses.classification:cross_entropy")
+@PIXEL_LOSSES.register("cross_entropy", module="visionkit.losses.segmentation:pixel_cross_entropy")
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropySpec(LossSpec):
+    """Mean cross-entropy, with the head's ``label_smoothing``."""
+
+    takes_class_weights = True
+
+    def arguments(self, head: Any) -> dict[str, Any]:
+        return {"label_smoothing": head.label_smoothing}
+
+
+@PIXEL_LOSSES.register("dice", module="visionkit.losses.segmentation:dice_loss")
+@dataclass(frozen=True, kw_only=True)
+class DiceSpec(LossSpec):
+    """Soft Dice loss, which weighs all classes equally (Milletari et al. 2016, arXiv:1606.04797, section 3)."""
+
+    metric = "dice_loss"
+
+
+@PIXEL_LOSSES.register("focal", module="visionkit.losses.segmentation:pixel_focal_loss")
+@dataclass(frozen=True, kw_only=True)
+class FocalSpec(LossSpec):
+    """Cross-entropy with easy pixels weighted down (Lin et al. 2017, arXiv:1708.02002, section 3.2)."""
+
+    takes_class_weights = True
+
+    def arguments(self, head: Any) -> dict[str, Any]:
+        return {"gamma": head.focal_gamma}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxLossSpec:
+    """A loss of predicted boxes; its fields are arguments of the function it registers.
+
+    The function takes predictions (..., 4) and targets (..., 4), and returns the loss of each, (...).
+    """
+
+    of_deltas: ClassVar[bool] = False
+    """Whether they are deltas from anchors (`visionkit.structures.boxes.box_deltas`), not boxes xyxy in pixels."""
+
+
+BOX_LOSSES: Registry[BoxLossSpec] = Registry("loss of boxes")
+
+
+@BOX_LOSSES.register("l1", module="visionkit.losses.boxes:l1_loss")
+@dataclass(frozen=True, kw_only=True)
+class L1Spec(BoxLossSpec):
+    """The absolute differences of the deltas, summed."""
+
+    of_deltas = True
+
+
+@BOX_LOSSES.register("giou", module="visionkit.losses.boxes:giou_loss")
+@dataclass(frozen=True, kw_only=True)
+class GiouSpec(BoxLossSpec):
+    """1 minus the generalised IoU (Rezatofighi et al. 2019, arXiv:1902.09630)."""
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A term of a weighted sum, ready to be computed.
+
+    Attributes:
+        name: Its name among the losses of a run.
+        weight: Its factor, above 0.
+        function: The loss; see `LossSpec`.
+        takes_class_weights: Whether ``function`` takes them.
+    """
+
+    name: str
+    weight: float
+    function: Callable[..., Any]
+    takes_class_weights: bool
+
+    def __call__(self, logits: Any, targets: Any, class_weights: Any) -> Any:
+        """The term times its factor, a scalar tensor."""
+        arguments = {"class_weights": class_weights} if self.takes_class_weights else {}
+        loss = self.function(logits, targets, **arguments)
+        return loss if self.weight == 1 else self.weight * loss
+
+
+def loss_terms(registry: Registry[LossSpec], losses: Sequence[LossSpec], head: Any) -> list[LossTerm]:
+    """The terms of a head's losses whose factor is above 0.
+
+    Args:
+        registry: The registry of ``losses``.
+        losses: The specifications.
+        head: The specification of the head, for `LossSpec.arguments`.
+    """
+    terms = []
+    for loss in losses:
+        if loss.weight > 0:
+            function: Callable[..., Any] = registry.module_of(type(loss))
+            name = loss.metric or registry.name_of(type(loss))
+            terms.append(
+                LossTerm(name, loss.weight, partial(function, **loss.arguments(head)), loss.takes_class_weights)
+            )
+    return terms
+
+
+def _parse_losses(registry: Registry[LossSpec], values: Any) -> tuple[LossSpec, ...]:
+    with nested_errors():
+        if not isinstance(values, Mapping):
+            raise UserError(
+                f": expected a mapping of losses to their factors, such as {{cross_entropy: 1.0}}; "
+                f"found {describe(values)}."
+            )
+        # In the order of their names, so that the sum's last digit does not depend on who is named first.
+        losses = tuple(_parse_loss(registry, name, value) for name, value in sorted(values.items()))
+        if not any(loss.weight for loss in losses):
+            raise UserError(
+                ": all factors are 0, so there is nothing to minimise. "
+                f"Expected one above 0 of: {', '.join(registry.names())}"
+            )
+    return losses
+
+
+def _parse_loss(registry: Registry[LossSpec], name: str, value: Any) -> LossSpec:
+    if name not in registry.names():
+        registry.get(name)  # says which there are
+    if isinstance(value, Mapping):
+        return parse_typed(registry, {"type": name, **value}, where=name)
+    try:
+        return parse_typed(registry, {"type": name, "weight": value}, where=name)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{name}.weight:", f"{name}:", 1)) from None
+
+
+LabelLosses = Annotated[tuple[LossSpec, ...], PlainValidator(partial(_parse_losses, LABEL_LOSSES))]
+"""A mapping of losses to factors, or to mappings with ``weight``: ``{cross_entropy: 1.0}``."""
+
+PixelLosses = Annotated[tuple[LossSpec, ...], PlainValidator(partial(_parse_losses, PIXEL_LOSSES))]
+"""The same of the losses of semantic segmentation: ``{cross_entropy: 1.0, dice: 0.5}``."""

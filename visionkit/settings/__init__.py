@@ -1,0 +1,33 @@
+"""Schemas of the groups ``recipe``, ``hardware``, ``logger`` and ``debug``; all default values are in ``conf/``."""
+
+from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
+from visionkit.settings.debug import Debug
+from visionkit.settings.hardware import Hardware
+from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
+from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
+from visionkit.settings.recipe import EarlyStopping, Recipe
+from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, Step
+
+__all__ = [
+    "CALLBACKS",
+    "LOGGERS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Adam",
+    "AdamW",
+    "CallbackSpec",
+    "Constant",
+    "Cosine",
+    "Debug",
+    "EarlyStopping",
+    "Hardware",
+    "Logger",
+    "NoLogger",
+    "OneCycle",
+    "Optimizer",
+    "Recipe",
+    "Schedule",
+    "Sgd",
+    "Step",
+    "TensorBoard",
+]

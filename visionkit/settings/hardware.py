@@ -1,0 +1,70 @@
+"""Devices and processes: the group ``hardware``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from visionkit.errors import UserError
+from visionkit.schema import parse
+from visionkit.settings.numbers import PositiveInt
+
+__all__ = ["Hardware"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The devices and processes of a run: the group ``hardware``.
+
+    Attributes:
+        accelerator: ``auto`` takes CUDA, else Apple's MPS, else the CPU.
+        devices: Processes on each machine, each with a GPU or a share of the CPU cores; ``auto`` takes all GPUs.
+        num_nodes: Number of machines.
+        node_rank: Index of this machine, from 0.
+        rendezvous: HOST:PORT of machine 0, to which the others connect; None on a single machine.
+        timeout: Seconds that the machines wait for each other there.
+        strategy: ``ddp`` replicates the model in each process, ``fsdp`` shards it over them.
+        sync_batch_norm: Whether batch norm computes its statistics over the images of all processes.
+        precision: ``bf16`` and ``16`` are mixed precision.
+        compile: Whether `torch.compile` is applied.
+        channels_last: Whether the model uses that memory layout.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: PositiveInt | Literal["auto"]
+    num_nodes: PositiveInt
+    node_rank: Annotated[int, Field(ge=0)]
+    rendezvous: str | None
+    timeout: PositiveInt
+    strategy: Literal["ddp", "fsdp"]
+    sync_batch_norm: bool
+    precision: Literal["32", "bf16", "16"]
+    compile: bool
+    channels_last: bool
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> "Hardware":
+        """Read the group; for ``precision`` the integers 32 and 16 stand for ``"32"`` and ``"16"``.
+
+        Raises:
+            UserError: For an unknown key, a missing one, a wrong value, a ``node_rank`` of ``num_nodes`` or
+                more, or a ``rendezvous`` that is not HOST:PORT.
+        """
+        plain = dict(values)
+        if type(plain.get("precision")) is int:
+            plain["precision"] = str(plain["precision"])
+        hardware = parse(cls, plain, where="hardware")
+        if hardware.node_rank >= hardware.num_nodes:
+            raise UserError(
+                f"hardware.node_rank: found {hardware.node_rank}, but the machines are counted from 0 and there are "
+                f"hardware.num_nodes={hardware.num_nodes} of them. Try: hardware.num_nodes={hardware.node_rank + 1}"
+            )
+        if hardware.rendezvous is not None:
+            host, colon, port = hardware.rendezvous.rpartition(":")
+            if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
+                raise UserError(
+                    f"hardware.rendezvous: expected HOST:PORT of machine 0, such as 10.0.0.1:29500, "
+                    f"found '{hardware.rendezvous}'."
+                )
+        return hardware

@@ -1,0 +1,76 @@
+"""How a model is trained: the group ``recipe``."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from visionkit.config_files import group_names
+from visionkit.errors import UserError
+from visionkit.schema import STRICT, Registered, parse
+from visionkit.settings.numbers import PositiveFloat, PositiveInt
+from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
+from visionkit.settings.schedules import SCHEDULES, Schedule
+
+__all__ = ["EarlyStopping", "Recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """Stop when the validation score of the task has not improved for some epochs."""
+
+    __pydantic_config__ = STRICT
+
+    patience: PositiveInt
+
+
+def _check_momentum(optimizer: Optimizer) -> Optimizer:
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        raise ValueError(
+            ".nesterov: found true with momentum 0, which has no meaning. Try: recipe.optimizer.nesterov=false"
+        )
+    return optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Images per pass through the model, over all devices together.
+        lr: The peak learning rate, which the schedule multiplies.
+        optimizer: One of those registered in `OPTIMIZERS`.
+        schedule: The learning rate over the optimizer steps, one of `SCHEDULES`.
+        clip_norm: Maximum L2 norm of all gradients together; None for no clipping.
+        accumulate: Batches whose gradients are accumulated for one optimizer step.
+        early_stopping: None to train for all epochs.
+    """
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    optimizer: Annotated[Optimizer, Registered(OPTIMIZERS), AfterValidator(_check_momentum)]
+    schedule: Annotated[Schedule, Registered(SCHEDULES)]
+    clip_norm: PositiveFloat | None
+    accumulate: PositiveInt
+    early_stopping: EarlyStopping | None
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> "Recipe":
+        """Read the group.
+
+        Raises:
+            UserError: For an unknown key, a missing one, or a wrong value; where keys do not fit the type of the
+                optimizer, the message names the recipe that has them all.
+        """
+        try:
+            return parse(cls, values, where="recipe")
+        except UserError as error:
+            name = values["optimizer"].get("type") if isinstance(values.get("optimizer"), Mapping) else None
+            keys_differ = re.match(r"recipe\.optimizer(: unknown key|\.\w+: this key is required)", str(error))
+            if not keys_differ or name not in group_names("recipe"):
+                raise
+            raise UserError(f"{error} The whole set of {name}: recipe={name}") from None
