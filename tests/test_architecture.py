@@ -98,7 +98,9 @@ def test_the_rows_of_a_registry_lead_to_a_specification_and_the_module_it_descri
 def test_the_rows_of_tasks_lead_to_their_classes():
     from lightning.pytorch import LightningModule
 
+    from visionkit.data.collate.base import BatchReader
     from visionkit.inference.base import Inference
+    from visionkit.metrics.base import TaskMetrics
     from visionkit.registry import load
     from visionkit.report.drawing.base import Drawing
     from visionkit.report.writers.base import ResultWriter
@@ -107,6 +109,9 @@ def test_the_rows_of_tasks_lead_to_their_classes():
     for name, task in TASKS.items():
         assert task.name == name
         kinds = {
+            task.batch_reader: BatchReader,
+            task.metrics: TaskMetrics,
+            task.training_metrics: TaskMetrics,
             task.module: LightningModule,
             task.inference: Inference,
             task.drawing: Drawing,
@@ -120,7 +125,7 @@ ACROSS_MODULES = {
     "test_equality", "test_detector_equality", "test_segmenter_equality", "test_overfitting", "test_contract",
     "test_whole_models", "test_blocks", "test_families", "test_detection_datamodule", "test_weights",
     "backbones/weights/test_load", "models/weights/test_faster_rcnn", "models/weights/test_mask_rcnn",
-    "inference/test_instance", "data/sources/yolo/test_masks",
+    "inference/test_instance", "tasks/test_instance", "data/sources/yolo/test_masks",
 }  # fmt: skip
 """Tests of what several modules do together, by the end of their path."""
 

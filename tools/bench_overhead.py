@@ -30,7 +30,7 @@ from visionkit.models.prepare import prepare_model
 from visionkit.runs.environment import describe_environment
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import Constant, Debug, Hardware, Recipe, Sgd
-from visionkit.tasks.classify import ClassifyTask
+from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import StopOnDivergence
@@ -187,7 +187,8 @@ def run_toolkit(
     hardware = Hardware.from_config(read_group_file("hardware", "auto"))
     model = prepare_model(create_model("classify", "lenet", num_classes=10, image_size=32), hardware)
     names = tuple(str(digit) for digit in range(10))
-    task = ClassifyTask(
+    task = build_task(
+        TASKS["classify"],
         model,
         class_names=names,
         optimizer_fn=lambda net: make_optimizer(net, settings=recipe.optimizer, lr=recipe.lr),

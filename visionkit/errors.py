@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean"]
+__all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean", "plural"]
 
 
 class ExitCode:
@@ -49,3 +49,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def plural(word: str) -> str:
+    """What there are several of: ``labels`` of ``label``; ``boxes`` stays."""
+    return word if word.endswith("s") else f"{word}s"

@@ -8,6 +8,7 @@ import torch
 
 from visionkit.data import VisionDataModule
 from visionkit.data.cache import decode_originals
+from visionkit.data.collate.detection import DetectionBatchReader
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import parse_source
 
@@ -32,13 +33,14 @@ def boxes_root(tmp_path, save_image):
     return tmp_path
 
 
+BOXES = {"target": "boxes", "batch_reader": DetectionBatchReader}
+
+
 @pytest.fixture
 def make_module(settings, boxes_root):
     def make(*, batch_size=4, shared=None, splits_file=None, **changes):
         source = parse_source(settings("coco", root=str(boxes_root), **{"image_size": 48, **changes}))
-        return VisionDataModule(
-            source, target="boxes", batch_size=batch_size, seed=0, shared=shared, splits_file=splits_file
-        )
+        return VisionDataModule(source, **BOXES, batch_size=batch_size, seed=0, shared=shared, splits_file=splits_file)
 
     return make
 
@@ -51,7 +53,7 @@ def same(first, second) -> bool:
 
 def test_digits_give_scenes_to_who_wants_boxes(settings):
     scenes = {**settings("digits")["scenes"], "train": 20, "val": 6, "test": 4}
-    module = VisionDataModule(parse_source(settings("digits", scenes=scenes)), target="boxes", batch_size=8, seed=0)
+    module = VisionDataModule(parse_source(settings("digits", scenes=scenes)), **BOXES, batch_size=8, seed=0)
     module.setup()
     assert module.sizes == {"train": 20, "val": 6, "test": 4}
     assert module.info.image_size == (128, 128)

@@ -39,7 +39,7 @@ def test_a_process_without_a_sample_evaluates_nothing(samples):
 
 def _epoch(rank, files, training):
     order = BatchSampler(len(files), 4, training=training, seed=0, rank=rank, world_size=2)
-    reader = BatchReader(files, InputTransform((5, 5)), replace_unreadable=training)
+    reader = BatchReader(files, InputTransform((5, 5)), training=training)
     loader = BatchLoader(reader, order, split="val")
     try:
         found = [batch["index"].tolist() for batch in loader]
@@ -125,7 +125,7 @@ def test_unreadable_files_are_left_out_and_marked(files, num_workers):
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_training_batches_stay_full_beside_unreadable_files(files, num_workers):
     Path(files.name(3)).write_bytes(b"broken")
-    reader = BatchReader(files, InputTransform((5, 5)), replace_unreadable=True)
+    reader = BatchReader(files, InputTransform((5, 5)), training=True)
     loader = BatchLoader(reader, BatchSampler(6, 2, training=True, seed=0), num_workers=num_workers, split="train")
     for _ in range(2):
         assert sorted(index for batch in loader for index in batch["index"].tolist()) == [0, 1, 2, 4, 4, 5]
@@ -135,7 +135,7 @@ def test_training_batches_stay_full_beside_unreadable_files(files, num_workers):
 def test_a_replacement_is_augmented_as_the_image_that_it_replaces(files):
     Path(files.name(3)).write_bytes(b"broken")
     augment = Augment({"affine": {"degrees": 30}}, (5, 5))
-    reader = BatchReader(files, InputTransform((5, 5)), augment=augment, replace_unreadable=True)
+    reader = BatchReader(files, InputTransform((5, 5)), augment=augment, training=True)
     indices, seeds = np.array([3, 4, 3]), np.array([7, 7, 8], dtype=np.uint64)
     one, same_seed, other = reader.read((indices, seeds))["images"]
     assert torch.equal(one, same_seed)

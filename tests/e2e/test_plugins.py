@@ -144,7 +144,13 @@ def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, in_empty_folder
     )  # fmt: skip
     assert code == 0, err
     config = yaml.safe_load((in_empty_folder / "out" / "config.yaml").read_text())
-    assert config["head"] == {"type": "my_head", "label_smoothing": 0.0, "class_weights": None, "size": 3}
+    assert config["head"] == {
+        "type": "my_head",
+        "loss": {"cross_entropy": 1.0},
+        "label_smoothing": 0.0,
+        "class_weights": None,
+        "size": 3,
+    }
     assert config["dataset"] == {
         "type": "my_stripes", "augment": {}, "mean": None, "std": None, "cache_mb": 2048, "num_workers": None,
         "count": 64,

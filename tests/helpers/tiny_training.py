@@ -12,7 +12,7 @@ from tests.helpers.settings import hardware
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
-from visionkit.tasks.classify import ClassifyTask
+from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import StopOnDivergence
@@ -98,7 +98,8 @@ class Fitted:
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
         self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
-        self.task = ClassifyTask(
+        self.task = build_task(
+            TASKS["classify"],
             model or TinyModel(),
             class_names=class_names,
             optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, top_k_accuracy_score
 
 from visionkit.metrics import classification
-from visionkit.metrics.classification import ClassificationMetrics, RunningAccuracy
+from visionkit.metrics.classification import ClassificationMetrics, TrainingAccuracy
 
 
 def _case(number, classes, seed, *, missing=0):
@@ -94,7 +94,7 @@ def test_reset_forgets_what_was_seen():
 
 
 def test_training_metrics_take_logits_and_hold_accuracy_alone():
-    metrics = RunningAccuracy()
+    metrics = TrainingAccuracy(["a", "b"])
     assert metrics.scalars() == {}
     metrics.update(torch.tensor([[5.0, -3.0], [2.0, 9.0], [4.0, 1.0]]), torch.tensor([0, 1, 1]))
     assert {name: value.item() for name, value in metrics.scalars().items()} == {"accuracy": pytest.approx(2 / 3)}

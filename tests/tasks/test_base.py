@@ -11,7 +11,8 @@ from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.distributed.sync_batch_norm import convert_batch_norm
-from visionkit.tasks.classify import ClassifyTask
+from visionkit.tasks.build import build_task
+from visionkit.tasks.info import TASKS
 
 BATCH = {"images": torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "label": torch.tensor([0, 1])}
 
@@ -30,7 +31,7 @@ class _Model(nn.Module):
 
 @pytest.mark.parametrize("losses", [{"class": 1.0, "box": 2.5}, {"loss": 1.0, "box": 2.5}])
 def test_the_total_is_the_sum_of_all_named_losses(losses):
-    task = ClassifyTask(_Model(**losses), class_names=("a", "b"))
+    task = build_task(TASKS["classify"], _Model(**losses), class_names=("a", "b"))
     assert task.training_step(BATCH, 0).item() == 3.5
     means = {name: value.item() for name, value in task.losses["train"].means().items()}
     assert means == {**losses, "loss": 3.5}
@@ -38,13 +39,13 @@ def test_the_total_is_the_sum_of_all_named_losses(losses):
 
 def test_a_single_loss_is_the_total_itself():
     model = _Model(cross_entropy=2.0)
-    task = ClassifyTask(model, class_names=("a", "b"))
+    task = build_task(TASKS["classify"], model, class_names=("a", "b"))
     assert task.training_step(BATCH, 0) is model.losses["cross_entropy"]
     assert task.losses["train"].last.item() == 2.0
 
 
 def test_a_batch_moves_as_a_flat_dict():
-    task = ClassifyTask(_Model(loss=1.0), class_names=("a", "b"))
+    task = build_task(TASKS["classify"], _Model(loss=1.0), class_names=("a", "b"))
     moved = task.transfer_batch_to_device(BATCH, torch.device("meta"), 0)
     assert {name: value.device.type for name, value in moved.items()} == {"images": "meta", "label": "meta"}
 
@@ -76,7 +77,7 @@ def _gradients(rank, size, world_size):
     net = _Net().double()
     if world_size > 1:
         convert_batch_norm(net)
-    task = ClassifyTask(net, class_names=("a", "b", "c"))
+    task = build_task(TASKS["classify"], net, class_names=("a", "b", "c"))
     steps = []
     for number, batch in enumerate(BatchLoader(BatchReader(samples, InputTransform((6, 6))), order, split="train")):
         net.zero_grad()

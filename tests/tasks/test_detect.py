@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.metrics.base import NoMetrics
-from visionkit.tasks.detect import DetectTask
+from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 
 
@@ -46,7 +45,7 @@ def _batch(**changes):
 
 
 def _score(boxes, **changes):
-    task = DetectTask(_Model(boxes), class_names=("a", "b"))
+    task = build_task(TASKS["detect"], _Model(boxes), class_names=("a", "b"))
     task.validation_step(_batch(**changes), 0)
     return {name: value.item() for name, value in task.metrics["val"].scalars().items()}
 
@@ -63,15 +62,8 @@ def test_boxes_are_scored_in_pixels_of_the_original_image():
 
 
 def test_training_batches_cost_no_prediction_and_have_losses_alone():
-    task = DetectTask(_Model([[0.0, 0.0, 1.0, 1.0]]), class_names=("a", "b"))
+    task = build_task(TASKS["detect"], _Model([[0.0, 0.0, 1.0, 1.0]]), class_names=("a", "b"))
     assert task.training_step(_batch(), 0).item() == 1.5
     assert task.model.predicted == 0
     means = {name: value.item() for name, value in task.losses["train"].means().items()}
     assert means == {"classification": 1.0, "boxes": 0.5, "loss": 1.5}
-
-
-def test_no_metrics_have_nothing_to_say():
-    metrics = NoMetrics()
-    metrics.gather()
-    metrics.reset()
-    assert (metrics.scalars(), metrics.tables()) == ({}, {})

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.registry import load
 from visionkit.structures.rle import encode_masks, pack_masks
+from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
-from visionkit.tasks.instance import InstanceTask
 
 
 class _Model(nn.Module):
@@ -50,7 +49,7 @@ def _batch(**changes):
 
 
 def _score(box, **changes):
-    task = InstanceTask(_Model(box), class_names=("a", "b"))
+    task = build_task(TASKS["instance"], _Model(box), class_names=("a", "b"))
     task.validation_step(_batch(**changes), 0)
     return {name: value.item() for name, value in task.metrics["val"].scalars().items()}
 
@@ -58,7 +57,6 @@ def _score(box, **changes):
 def test_instances_are_judged_by_the_validation_map_of_masks():
     info = TASKS["instance"]
     assert (info.name, info.target, info.monitor, info.mode) == ("instance", "instances", "val/map", "max")
-    assert load(TASKS["instance"].module) is InstanceTask
 
 
 def test_masks_and_boxes_are_scored_in_pixels_of_the_original_image():
@@ -77,7 +75,7 @@ def test_a_mask_is_scored_by_itself():
 
 
 def test_training_batches_cost_no_prediction_and_have_losses_alone():
-    task = InstanceTask(_Model([0.0, 0.0, 1.0, 1.0]), class_names=("a", "b"))
+    task = build_task(TASKS["instance"], _Model([0.0, 0.0, 1.0, 1.0]), class_names=("a", "b"))
     assert task.training_step(_batch(), 0).item() == 1.5
     assert task.model.predicted == 0
     means = {name: value.item() for name, value in task.losses["train"].means().items()}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
-from visionkit.tasks.segment import SegmentTask
 
 
 class _Model(nn.Module):
@@ -39,7 +39,7 @@ def _batch(truth, **changes):
 
 
 def _score(truth, **changes):
-    task = SegmentTask(_Model(LEFT), class_names=("a", "b", "c"))
+    task = build_task(TASKS["segment"], _Model(LEFT), class_names=("a", "b", "c"))
     task.validation_step(_batch(truth, **changes), 0)
     return {name: value.item() for name, value in task.metrics["val"].scalars().items()}
 
@@ -59,7 +59,7 @@ def test_ignored_pixels_are_not_scored():
 
 
 def test_training_batches_have_losses_alone():
-    task = SegmentTask(_Model(LEFT), class_names=("a", "b", "c"))
+    task = build_task(TASKS["segment"], _Model(LEFT), class_names=("a", "b", "c"))
     batch = _batch([[0, 1]] * 4)
     assert task.training_step({k: v for k, v in batch.items() if "truth" not in k}, 0).item() == 1.5
     means = {name: value.item() for name, value in task.losses["train"].means().items()}

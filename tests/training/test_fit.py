@@ -30,7 +30,15 @@ def _config(run_dir, **changes):
     plain = {g: read_group_file(g, n) for g, n in FILES.items() if g not in ("task", "backbone")}
     plain["backbone"] = load_backbone_file(backbone_file(FILES["backbone"]))
     plain["task"] = {"name": FILES["task"]}
-    plain |= {"seed": 0, "run_dir": str(run_dir), "weights": None, "plugins": [], "strict": False, "format": "text"}
+    plain |= {
+        "seed": 0,
+        "run_dir": str(run_dir),
+        "weights": None,
+        "plugins": [],
+        "strict": False,
+        "format": "text",
+        "callbacks": [],
+    }
     for key, value in changes.items():
         group, _, name = key.partition("__")
         if name:

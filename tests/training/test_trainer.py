@@ -30,7 +30,7 @@ class Watch(pl.Callback):
         self.rates, self.step, self.act = [], step, act
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rates.append(pl_module.rate)
         if self.act is not None and trainer.global_step == self.step:
             self.act()
 

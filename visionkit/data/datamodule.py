@@ -10,7 +10,6 @@ import json
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -27,11 +26,9 @@ from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_splits
-from visionkit.data.targets import TARGETS
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.registry import load
 
 __all__ = ["VisionDataModule"]
 
@@ -50,6 +47,7 @@ class VisionDataModule(LightningDataModule):
     Args:
         source: The data set.
         target: The kind of target, one of ``source.targets``; for labels also their key in a batch.
+        batch_reader: Makes batches of samples with this kind of target.
         batch_size: The global batch size, divided equally over the processes.
         seed: The seed of shuffling, augmentation and random splits without a seed of their own.
         strict: Whether invalid or unreadable data are an error instead of a note.
@@ -68,6 +66,7 @@ class VisionDataModule(LightningDataModule):
         source: Source,
         *,
         target: str = "label",
+        batch_reader: type[BatchReader] = BatchReader,
         batch_size: int,
         seed: int,
         strict: bool = False,
@@ -78,7 +77,7 @@ class VisionDataModule(LightningDataModule):
         source = source.for_target(target)
         if target not in source.targets:
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
-        self.source, self.target, self.strict = source, target, strict
+        self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
         self.batch_size, self.seed = batch_size, seed
         self.splits_file = Path(splits_file) if splits_file is not None else None
         self.shared = shared if shared is not None else SharedCache()
@@ -87,7 +86,6 @@ class VisionDataModule(LightningDataModule):
         self._dropped: dict[str, list[str]] = {}
         self._used_bytes = 0
         self._is_training = False
-        self._padded_reader = TARGETS[target].reader if target in TARGETS else None
 
     @cached_property
     def info(self) -> DataInfo:
@@ -218,18 +216,23 @@ class VisionDataModule(LightningDataModule):
         self, samples: ImageDataset, cache: ImageCache | None, prepared: bool, *, training: bool = False
     ) -> BatchReader:
         transform, augment = self.source.input_transform(), self._augment if training else None
-        options: dict[str, Any] = {"augment": augment, "cache": cache, "prepared": prepared, "strict": self.strict}
-        if self._padded_reader is not None:
-            padded: BatchReader = load(self._padded_reader)(samples, transform, training=training, **options)
-            return padded
-        return BatchReader(samples, transform, target=self.target, replace_unreadable=training, **options)
+        return self.batch_reader(
+            samples,
+            transform,
+            augment=augment,
+            cache=cache,
+            prepared=prepared,
+            target=self.target,
+            strict=self.strict,
+            training=training,
+        )
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
         budget = self.source.cache_mb * 2**20 - self._used_bytes
         transform = self.source.input_transform()
 
         def decode() -> ImageCache | None:
-            if not prepared or self._padded_reader is not None:
+            if not prepared or self.batch_reader.pads:
                 fit = transform if prepared else None
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, transform, budget=budget, strict=self.strict)
@@ -268,10 +271,7 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
-        if self._padded_reader is not None:
-            fill = TARGETS[self.target].mask_fill
-            return JointAugment(self.source.augment or {}, self.source.input_transform(), mask_fill=fill)
-        return Augment(self.source.augment or {}, self.source.size)
+        return self.batch_reader.make_augment(self.source.augment or {}, self.source.input_transform())
 
     @property
     def _rank(self) -> int:

@@ -1,31 +1,53 @@
-"""What the metrics of all tasks share: the empty metric, and gathering over processes."""
+"""What the metrics of all tasks share: metrics of the user's choice, and gathering over processes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from visionkit.distributed.comm import gather_objects
+from visionkit.errors import UserError
 from visionkit.metrics.table import Table
 
-__all__ = ["NoMetrics", "gather_metric"]
+__all__ = ["TaskMetrics", "gather_metric"]
 
 
-class NoMetrics(nn.Module):
-    """The metrics of a stage that has losses alone."""
+class TaskMetrics(nn.Module):
+    """The metrics of a task over a whole split; a task's own add ``update``, scalars and tables, and this has none.
+
+    Args:
+        class_names: The K classes, in the order of their ids.
+        chosen: Metrics of the user's choice by name, updated with the same predictions and targets.
+    """
+
+    def __init__(self, class_names: Sequence[str], chosen: Mapping[str, Metric] | None = None) -> None:
+        super().__init__()
+        self.class_names = tuple(class_names)
+        self.chosen: Any = nn.ModuleDict(dict(chosen or {}))
 
     def gather(self) -> None:
-        """Do nothing."""
+        """Merge the batches of all processes into the first one."""
+        for metric in self.chosen.values():
+            gather_metric(metric)
 
     def scalars(self) -> dict[str, Tensor]:
-        """No scalars."""
-        return {}
+        """The metrics of all batches since the last `reset`, scalar tensors.
+
+        Raises:
+            UserError: If a metric of the user's choice computes anything but a scalar or a dict of scalars.
+        """
+        return {name: value for metric in self.chosen for name, value in _scalars(metric, self.chosen[metric]).items()}
 
     def tables(self) -> dict[str, Table]:
-        """No tables."""
+        """Tables of all batches since the last `reset`."""
         return {}
 
     def reset(self) -> None:
-        """Do nothing."""
+        """Discard all batches."""
+        for metric in self.chosen.values():
+            metric.reset()
 
 
 def gather_metric(metric: Metric) -> None:
@@ -38,6 +60,16 @@ def gather_metric(metric: Metric) -> None:
     )
     for state in states[1:]:
         metric.merge_state({name: _to_device(value, metric.device) for name, value in state.items()})
+
+
+def _scalars(name: str, metric: Metric) -> dict[str, Tensor]:
+    value = metric.compute()
+    values = {f"{name}_{key}": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
+    for key, item in values.items():
+        if not isinstance(item, Tensor) or item.ndim:
+            found = f"shape {tuple(item.shape)}" if isinstance(item, Tensor) else type(item).__name__
+            raise UserError(f"task.metrics: '{key}' is no scalar: found {found}. Expected a scalar tensor.")
+    return values
 
 
 def _to_device(state: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import Metric
 
 from visionkit.distributed.comm import gather_objects
 from visionkit.metrics.average_precision import STATS, BoxAveragePrecision
-from visionkit.metrics.base import gather_metric
+from visionkit.metrics.base import TaskMetrics, gather_metric
 from visionkit.metrics.table import Table
 
 __all__ = ["DetectionMetrics", "class_averages"]
@@ -19,13 +20,14 @@ __all__ = ["DetectionMetrics", "class_averages"]
 MAX_BUFFERED_BYTES = 1 << 26
 
 
-class DetectionMetrics(nn.Module):
+class DetectionMetrics(TaskMetrics):
     """Average precision and recall as COCO defines them (Lin et al. 2014; cocodataset.org/#detection-eval).
 
     Batches are buffered up to `MAX_BUFFERED_BYTES`: a batch costs an append, without synchronising with the device.
 
     Args:
         class_names: The K classes, in the order of their ids.
+        chosen: Metrics of the user's choice by name.
     """
 
     average_precision_class: ClassVar[type[BoxAveragePrecision]] = BoxAveragePrecision
@@ -34,9 +36,8 @@ class DetectionMetrics(nn.Module):
     image_keys: ClassVar[tuple[str, ...]] = ("index",)
     stats: ClassVar[tuple[str, ...]] = STATS
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        super().__init__()
-        self.class_names = tuple(class_names)
+    def __init__(self, class_names: Sequence[str], chosen: Mapping[str, Metric] | None = None) -> None:
+        super().__init__(class_names, chosen)
         self.average_precision = self.average_precision_class(len(self.class_names))
         self._pending: list[dict[str, Tensor]] = []
         self._buffered_bytes = self._num_images = 0
@@ -62,8 +63,8 @@ class DetectionMetrics(nn.Module):
             self._flush()
 
     def gather(self) -> None:
-        """Merge the batches of all processes into the first one."""
         self._flush()
+        super().gather()
         gather_metric(self.average_precision)
         self._num_images = sum(gather_objects(self._num_images))
 
@@ -77,7 +78,7 @@ class DetectionMetrics(nn.Module):
         if not self._num_images:
             return {}
         result = self._compute()
-        return {name: result[name] for name in self.stats if result[name] >= 0}
+        return {name: result[name] for name in self.stats if result[name] >= 0} | super().scalars()
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, objects, AP, AP50) and ``precision_recall`` at IoU 0.5 (a row per recall)."""
@@ -95,7 +96,7 @@ class DetectionMetrics(nn.Module):
         }
 
     def reset(self) -> None:
-        """Discard all batches."""
+        super().reset()
         self._pending.clear()
         self._buffered_bytes = self._num_images = 0
         self._result = None
@@ -109,7 +110,9 @@ class DetectionMetrics(nn.Module):
 
     def _flush(self) -> None:
         for batch in self._pending:
-            self.average_precision.update(*self._by_image({name: value.cpu() for name, value in batch.items()}))
+            predictions, targets = self._by_image({name: value.cpu() for name, value in batch.items()})
+            for metric in (self.average_precision, *self.chosen.values()):
+                metric.update(predictions, targets)
         self._pending.clear()
         self._buffered_bytes = 0
 

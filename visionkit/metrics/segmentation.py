@@ -1,35 +1,35 @@
-"""Metrics of semantic segmentation, from one confusion matrix of pixels over a whole split."""
+"""Metrics of semantic segmentation, from torchmetrics' confusion matrix of pixels over a whole split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
-from visionkit.distributed.comm import gather_objects
-from visionkit.metrics.table import Table
+from visionkit.metrics.base import TaskMetrics, gather_metric
+from visionkit.metrics.table import Table, confusion_table
 
 __all__ = ["SegmentationMetrics"]
 
 
-class SegmentationMetrics(nn.Module):
+class SegmentationMetrics(TaskMetrics):
     """Mean intersection over union, pixel accuracy and Dice over a whole split, not a mean over its images.
 
-    The state is a (K, K) matrix of counts on the device, whatever the size of the split. IoU is TP / (TP + FP + FN)
-    (Everingham et al. 2015, IJCV, section 4.1.3), Dice 2 TP / (2 TP + FP + FN).
+    IoU is TP / (TP + FP + FN) (Everingham et al. 2015, IJCV, section 4.1.3), Dice 2 TP / (2 TP + FP + FN).
 
     Args:
         class_names: The K classes, in the order of their ids.
+        chosen: Metrics of the user's choice by name.
     """
 
-    counts: Tensor
-
-    def __init__(self, class_names: Sequence[str]) -> None:
-        super().__init__()
-        self.class_names = tuple(class_names)
-        num_classes = len(self.class_names)
-        self.register_buffer("counts", torch.zeros((num_classes, num_classes), dtype=torch.int64), persistent=False)
+    def __init__(self, class_names: Sequence[str], chosen: Mapping[str, Metric] | None = None) -> None:
+        super().__init__(class_names, chosen)
+        # One class more, for ignored pixels: torchmetrics' ignore_index selects by a mask, which synchronises.
+        self.confusion = MulticlassConfusionMatrix(
+            len(self.class_names) + 1, validate_args=False, sync_on_compute=False
+        )
 
     def update(self, masks: Tensor, truth: Tensor) -> None:
         """Add one batch.
@@ -38,14 +38,13 @@ class SegmentationMetrics(nn.Module):
             masks: (B, H, W) uint8, the predicted class of each pixel, 0..K-1.
             truth: (B, H, W) uint8, the true class; pixels of other values, such as 255, are ignored.
         """
-        num_classes = len(self.class_names)
-        pairs = truth.int().mul_(num_classes).add_(masks).masked_fill_(truth >= num_classes, num_classes**2)
-        self.counts += torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)[:-1].view(num_classes, num_classes)
+        self.confusion.update(masks, truth.clamp(max=len(self.class_names)))
+        for metric in self.chosen.values():
+            metric.update(masks, truth)
 
     def gather(self) -> None:
-        """Merge the counts of all processes into the first one."""
-        gathered = gather_objects(self.counts.cpu())
-        self.counts.copy_(torch.stack(gathered).sum(dim=0))
+        super().gather()
+        gather_metric(self.confusion)
 
     def scalars(self) -> dict[str, Tensor]:
         """The metrics of all batches since the last `reset`, scalar tensors; empty without a labelled pixel.
@@ -53,39 +52,40 @@ class SegmentationMetrics(nn.Module):
         ``mean_iou`` and ``dice`` are means over the classes that occur in targets or predictions; ``pixel_accuracy`` is
         the fraction of pixels predicted correctly.
         """
-        counts = self.counts.double()
+        counts = self._counts().double()
         if not counts.any():
             return {}
         iou, dice = _overlaps(counts)
-        return {
+        own = {
             "mean_iou": iou.nanmean(),
             "pixel_accuracy": counts.trace() / counts.sum(),
             "dice": dice.nanmean(),
         }
+        return own | super().scalars()
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, pixels, predicted, IoU, Dice) and ``confusion_matrix`` (a row per true class)."""
-        counts = self.counts.cpu()
+        counts = self._counts().cpu()
         if not counts.any():
             return {}
         columns = (
             counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist(),
             *([None if value != value else value for value in overlap.tolist()] for overlap in _overlaps(counts)),
         )  # fmt: skip
-        rows = counts.tolist()
+        per_class = list(zip(self.class_names, *columns, strict=True))
         return {
-            "per_class": Table(
-                ("class", "pixels", "predicted", "IoU", "Dice"), list(zip(self.class_names, *columns, strict=True))
-            ),
-            "confusion_matrix": Table(
-                ("true \\ predicted", *self.class_names),
-                [(name, *row) for name, row in zip(self.class_names, rows, strict=True)],
-            ),
+            "per_class": Table(("class", "pixels", "predicted", "IoU", "Dice"), per_class),
+            "confusion_matrix": confusion_table(self.class_names, counts.tolist()),
         }
 
     def reset(self) -> None:
-        """Discard all batches."""
-        self.counts.zero_()
+        super().reset()
+        self.confusion.reset()
+
+    def _counts(self) -> Tensor:
+        """The labelled pixels of each true and predicted class, int64 (K, K)."""
+        counts: Tensor = self.confusion.confmat[:-1, :-1]
+        return counts
 
 
 def _overlaps(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,11 @@ from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UserError, did_you_mean
 from visionkit.heads import HeadSpec, parse_head
 from visionkit.heads.published_weights import check_model_weights
-from visionkit.registry import load_plugins
+from visionkit.metrics.spec import MetricSpec, parse_metrics
+from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
-from visionkit.schema import describe, parse
-from visionkit.settings import Debug, Hardware, Logger, Recipe
+from visionkit.schema import Registered, describe, parse
+from visionkit.settings import CALLBACKS, CallbackSpec, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TASKS, TaskInfo
 
 if TYPE_CHECKING:
@@ -31,15 +32,22 @@ _SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logge
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scalars:
+class _Plugins:
+    """What must be known before the other keys: it brings their choices."""
+
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scalars(_Plugins):
     """The keys of the whole run, outside the sections."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     run_dir: str | None
     weights: str | None
-    plugins: tuple[str, ...]
     strict: bool
     format: Literal["text", "json"]
+    callbacks: tuple[Annotated[CallbackSpec, Registered(CALLBACKS)], ...]
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,13 @@ class RunConfig:
     """The configuration of a run, parsed and validated without importing torch.
 
     Attributes:
+        metrics: The metrics of the user's choice.
+        callbacks: The callbacks of the user's choice.
         plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
     """
 
     task: TaskInfo
+    metrics: tuple[MetricSpec, ...]
     backbone: BackboneSpec
     head: HeadSpec
     source: Source
@@ -64,6 +75,7 @@ class RunConfig:
     plugins: tuple[str, ...]
     strict: bool
     format: Literal["text", "json"]
+    callbacks: tuple[CallbackSpec, ...]
     plain: Mapping[str, Any]
 
     @property
@@ -83,6 +95,7 @@ class RunConfig:
         return VisionDataModule(
             self.source,
             target=self.task.target,
+            batch_reader=load(self.task.batch_reader),
             batch_size=self.recipe.batch_size,
             seed=self.seed,
             strict=self.strict,
@@ -114,9 +127,9 @@ class RunConfig:
         """
         _check_keys(plain, verb_keys)
         plain = _resolve_latest(plain)
+        load_plugins(parse(_Plugins, {"plugins": plain["plugins"]}, where="").plugins)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
-        load_plugins(scalars.plugins)
-        task = _parse_task(plain["task"])
+        task, metrics = _parse_task(plain["task"])
         source = parse_source(plain["dataset"])
         check_target(source.name, task.name, task.target)
         source = source.for_target(task.target)
@@ -133,6 +146,7 @@ class RunConfig:
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
         return cls(
             task=task,
+            metrics=metrics,
             backbone=backbone,
             head=head,
             source=source,
@@ -171,13 +185,18 @@ def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
 
 
-def _parse_task(values: Any) -> TaskInfo:
+def _parse_task(values: Any) -> tuple[TaskInfo, tuple[MetricSpec, ...]]:
+    """The task, and the metrics that the user has chosen for it."""
     name = values.get("name") if isinstance(values, Mapping) else values
     if name not in TASKS:
         raise UserError(
             f"no task is called {describe(name)}.{did_you_mean(str(name), TASKS)} Known: {', '.join(TASKS)}."
         )
-    unknown = [key for key in values if key != "name"] if isinstance(values, Mapping) else []
+    known = ("name", "metrics")
+    unknown = [key for key in values if key not in known] if isinstance(values, Mapping) else []
     if unknown:
-        raise UserError(f"task: unknown key '{unknown[0]}'. Known keys: name.")
-    return TASKS[name]
+        raise UserError(
+            f"task: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], known)} Known keys: name, metrics."
+        )
+    metrics = values.get("metrics", ()) if isinstance(values, Mapping) else ()
+    return TASKS[name], parse_metrics(metrics, task=name)

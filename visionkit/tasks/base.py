@@ -2,35 +2,27 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from visionkit.data.loader import BatchLoader
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
+from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
 
-__all__ = ["Metrics", "VisionTask"]
+__all__ = ["VisionTask"]
 
-STAGES = ("train", "val", "test")
 OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
 ScheduleFn = Callable[[int, int], float]
 
 
-class Metrics(Protocol):
-    """The interface of a task's metrics, besides a task-specific ``update``."""
-
-    def gather(self) -> None: ...
-    def scalars(self) -> dict[str, Tensor]: ...
-    def tables(self) -> dict[str, Table]: ...
-    def reset(self) -> None: ...
-
-
 class VisionTask(pl.LightningModule, ABC):
-    """Trains and evaluates a `VisionModel`. A task adds `configure_metrics` and `update_metrics`.
+    """Trains and evaluates a `VisionModel`. A task adds `update_metrics`; `visionkit.tasks.build.build_task` builds it.
 
     Within an epoch nothing is logged and nothing synchronises with the device: losses and predictions stay on the
     device and become ``train/...``, ``val/...`` and ``test/...`` at the end of the split, over the images of all
@@ -38,7 +30,7 @@ class VisionTask(pl.LightningModule, ABC):
 
     Args:
         model: A `visionkit.models.VisionModel`: images (B, C, H, W) uint8 to a dict of outputs, ``loss``, ``predict``.
-        class_names: The classes, in the order of their ids.
+        metrics: Those of ``train``, ``val`` and ``test``.
         optimizer_fn: Makes the optimizer of the model; None for evaluation.
         schedule_fn: (step, total steps) to a factor of the base learning rate.
         hyper_parameters: Plain values stored in each checkpoint.
@@ -46,13 +38,14 @@ class VisionTask(pl.LightningModule, ABC):
     Attributes:
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
+        rate: The learning rate of the newest optimizer step, of the first parameter group.
     """
 
     def __init__(
         self,
         model: Any,
         *,
-        class_names: tuple[str, ...],
+        metrics: Mapping[str, TaskMetrics],
         optimizer_fn: OptimizerFn | None = None,
         schedule_fn: ScheduleFn | None = None,
         hyper_parameters: Mapping[str, Any] | None = None,
@@ -61,16 +54,15 @@ class VisionTask(pl.LightningModule, ABC):
         self.model = model
         self.optimizer_fn, self.schedule_fn = optimizer_fn, schedule_fn
         self.hyper_parameters = dict(hyper_parameters or {})
-        self.metrics: dict[str, Any] = {stage: self.configure_metrics(class_names, stage) for stage in STAGES}
+        self.metrics: dict[str, Any] = dict(metrics)
         self._metric_modules = nn.ModuleList(self.metrics.values())
-        self.losses = {stage: LossMeter() for stage in STAGES}
+        self.losses = {stage: LossMeter() for stage in metrics}
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self._sharded = False
-
-    @abstractmethod
-    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> Any:
-        """The metrics of a stage (``train``, ``val`` or ``test``): a module that is also `Metrics`."""
+        self._schedule: LambdaLR | None = None
+        self._total_steps = 0
+        self.rate = 0.0
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -175,26 +167,40 @@ class VisionTask(pl.LightningModule, ABC):
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer; `optimizer_step` sets its learning rate from the index of the step alone."""
+        """Make the optimizer and its schedule, whose length is known when training starts."""
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
-        return optimizer
+        if self.schedule_fn is None:
+            return optimizer
+        self._schedule = LambdaLR(optimizer, self._rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Read the schedule's length; earlier, this would make Lightning set up its loaders before restoring them."""
-        self.total_steps = int(self.trainer.estimated_stepping_batches)
+        """Set the rate of the first step.
+
+        The number of steps is read here, for earlier this would make Lightning set up its loaders before restoring
+        them; and a resumed run has the rates of its checkpoint, but perhaps a new recipe.
+        """
+        self._total_steps = int(self.trainer.estimated_stepping_batches)
+        if self._schedule is not None:
+            self._schedule.base_lrs = self.base_rates
+            factor = self._rate_factor(self._schedule.last_epoch)
+            for group, rate in zip(self._schedule.optimizer.param_groups, self.base_rates, strict=True):
+                group["lr"] = rate * factor
+            self.rate = self.base_rates[0] * factor
         if rank():  # other dropout masks in each process
             torch.manual_seed(torch.initial_seed() + rank())
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Set the learning rate by the schedule and do one optimizer step."""
-        if self.schedule_fn is not None:
-            factor = self.schedule_fn(self.global_step, self.total_steps)
-            for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
-                group["lr"] = rate * factor
+        """Do one step, and keep its rate: when the step has ended, the schedule has set that of the next."""
+        self.rate = float(optimizer.param_groups[0]["lr"])
         optimizer.step(closure=optimizer_closure)
+
+    def _rate_factor(self, step: int) -> float:
+        assert self.schedule_fn is not None
+        return self.schedule_fn(step, self._total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters."""

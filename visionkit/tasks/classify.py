@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from visionkit.metrics.classification import ClassificationMetrics, RunningAccuracy
 from visionkit.tasks.base import VisionTask
 
 __all__ = ["ClassifyTask"]
@@ -10,10 +9,6 @@ __all__ = ["ClassifyTask"]
 
 class ClassifyTask(VisionTask):
     """Trains a classifier: outputs hold ``logits`` (B, K), batches hold ``label`` (B,) int64 in 0..K-1."""
-
-    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> ClassificationMetrics | RunningAccuracy:
-        """Accuracy alone in training, all classification metrics in validation and test."""
-        return RunningAccuracy() if stage == "train" else ClassificationMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update with the model's probabilities; in training with its logits."""

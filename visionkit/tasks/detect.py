@@ -1,9 +1,7 @@
-"""The task of object detection."""
+"""The tasks of object detection and of instance segmentation."""
 
 from torch import Tensor
 
-from visionkit.metrics.base import NoMetrics
-from visionkit.metrics.detection import DetectionMetrics
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.tasks.base import VisionTask
 
@@ -13,12 +11,9 @@ __all__ = ["DetectTask"]
 class DetectTask(VisionTask):
     """Trains a detector: batches hold ``boxes`` (B, M, 4) xyxy pixels and ``labels`` (B, M) int64, -1 for padding.
 
-    Validation and test batches also hold the ground truth in pixels of the original images, where boxes are evaluated.
+    Batches for instance segmentation also hold ``masks`` (B, M, H, W) bool, false for padding. Validation and test
+    batches also hold the ground truth in pixels of the original images, where boxes and masks are evaluated.
     """
-
-    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> DetectionMetrics | NoMetrics:
-        """COCO's metrics in validation and test, none in training."""
-        return NoMetrics() if stage == "train" else DetectionMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update with predicted boxes, rescaled to pixels of the original images; nothing in training."""

@@ -12,7 +12,8 @@ class LossMeter:
     """Means over images of named losses.
 
     Sums are updated in place: a tensor kept from every step would fragment the memory that activations are allocated
-    in, and slow down every allocation.
+    in, and slow down every allocation. torchmetrics' MeanMetric (1.9) takes 25 microseconds instead of 3, and either
+    synchronises to look for NaN or, told not to, ignores the weights.
 
     Attributes:
         last: The total loss of the newest batch, a detached scalar, perhaps still being computed; None without one.

@@ -2,8 +2,6 @@
 
 from torch import Tensor
 
-from visionkit.metrics.base import NoMetrics
-from visionkit.metrics.segmentation import SegmentationMetrics
 from visionkit.structures.masks import restore_masks
 from visionkit.tasks.base import VisionTask
 
@@ -15,10 +13,6 @@ class SegmentTask(VisionTask):
 
     Validation and test batches also hold ``truth_mask`` in pixels of the original images, where masks are evaluated.
     """
-
-    def configure_metrics(self, class_names: tuple[str, ...], stage: str) -> SegmentationMetrics | NoMetrics:
-        """Metrics of masks in validation and test, none in training."""
-        return NoMetrics() if stage == "train" else SegmentationMetrics(class_names)
 
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update with the most likely class of each pixel of the original images; nothing in training."""

@@ -11,12 +11,12 @@ from visionkit.distributed.processes import Processes
 from visionkit.errors import ExitCode, UserError, did_you_mean
 from visionkit.metrics.table import Table
 from visionkit.models.prepare import prepare_model
-from visionkit.registry import load
 from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
+from visionkit.tasks.build import build_task
 from visionkit.training.trainer import make_trainer, quiet
 
 __all__ = ["Evaluation", "evaluate_run", "evaluate_split", "final_metrics"]
@@ -152,7 +152,8 @@ def _evaluate(
     check_data(folder, datamodule.info)
     check_splits(folder, datamodule)
     datamodule.setup("test")
-    task = load(config.task.module)(prepare_model(model, config.hardware), class_names=class_names)
+    model = prepare_model(model, config.hardware)
+    task = build_task(config.task, model, class_names=class_names, chosen=config.metrics)
     evaluation = evaluate_split(
         task,
         datamodule,

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from visionkit.errors import ExitCode
-from visionkit.registry import load
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.model import build_model
 from visionkit.training.pictures import draw_results, draw_training
@@ -104,6 +103,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
+    from visionkit.training.callbacks.chosen import make_callbacks
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
@@ -131,7 +131,14 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[progress, StopOnDivergence(), interrupt, recorder, *callbacks],
+            callbacks=[
+                progress,
+                StopOnDivergence(),
+                interrupt,
+                recorder,
+                *make_callbacks(config.callbacks),
+                *callbacks,
+            ],
         )
         start = time.perf_counter()
         trainer.fit(
@@ -153,6 +160,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
 
 def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     from visionkit.models.prepare import prepare_model
+    from visionkit.tasks.build import build_task
     from visionkit.training.optimizers import make_optimizer
     from visionkit.training.schedules import make_schedule
 
@@ -160,14 +168,15 @@ def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
     # A fused optimizer supports neither gradient clipping with a gradient scaler nor sharded parameters.
     scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
     fused = not scaled and run.config.hardware.strategy != "fsdp"
-    task: VisionTask = load(run.config.task.module)(
+    return build_task(
+        run.config.task,
         prepare_model(run.model, run.config.hardware),
         class_names=tuple(run.data["class_names"]),
+        chosen=run.config.metrics,
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
         schedule_fn=make_schedule(recipe, epochs=epochs),
         hyper_parameters=run.config.plain,
     )
-    return task
 
 
 def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:

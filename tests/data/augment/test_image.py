@@ -33,7 +33,7 @@ def random_images(*shape: int) -> torch.Tensor:
 
 
 def test_every_augmentation_has_an_example():
-    assert set(EXAMPLES) == {name for name, row in AUGMENTATIONS.items() if "label" in row.targets}
+    assert set(EXAMPLES) == {name for name, row in AUGMENTATIONS.items() if row.supports(["label"])}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

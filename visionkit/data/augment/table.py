@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visionkit.data.targets import TARGETS, plural
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UserError, did_you_mean, plural
 from visionkit.schema import describe
 
 __all__ = ["Augmentation", "AUGMENTATIONS", "augmentation", "check_augment"]
@@ -24,14 +23,18 @@ class Augmentation:
             (low and high, from 1) are checked as torchvision does, because the batch forms do not build its classes.
         required: The arguments without a default.
         smooth: Whether to interpolate bilinearly instead of by torchvision's default, nearest.
-        targets: The kinds of target it supports; boxes and masks are transformed with the image.
+        targets: The kinds of target it supports, None for all; boxes and masks are transformed with the image.
     """
 
     transform: str
     arguments: Mapping[str, str]
     required: tuple[str, ...] = ()
     smooth: bool = False
-    targets: tuple[str, ...] = tuple(TARGETS)
+    targets: tuple[str, ...] | None = None
+
+    def supports(self, targets: Collection[str]) -> bool:
+        """Whether it supports one of these kinds of target."""
+        return self.targets is None or bool(set(self.targets) & set(targets))
 
 
 _OBJECT_TARGETS = ("boxes", "instances")
@@ -122,7 +125,7 @@ def check_augment(
     Raises:
         UserError: If a name or argument is unknown, an argument is missing or invalid, or a target is not supported.
     """
-    applicable = [name for name, row in AUGMENTATIONS.items() if set(row.targets) & set(targets)]
+    applicable = [name for name, row in AUGMENTATIONS.items() if row.supports(targets)]
     for name, arguments in augment.items():
         row = AUGMENTATIONS.get(name)
         if row is None:
@@ -132,7 +135,7 @@ def check_augment(
             )
         if arguments is None:
             continue
-        if name not in applicable and applicable:
+        if row.targets is not None and not row.supports(targets):
             raise UserError(
                 f"{where}: '{name}' changes images with {plural(row.targets[0])}, but this data set gives "
                 f"{' and '.join(map(plural, sorted(targets)))}. "

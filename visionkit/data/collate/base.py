@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from visionkit.data.augment.image import Augment
+from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import ImageCache
 from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.sample_seeds import Seeds
@@ -33,31 +34,48 @@ class BatchReader:
         prepared: Whether ``cache`` holds preprocessed images.
         target: The key of the labels in a batch.
         strict: Whether an unreadable image is an error.
-        replace_unreadable: Whether an unreadable image is replaced by the next readable one of the split, as in
-            training, whose batches are full; else it is left out.
+        training: Whether an unreadable image is replaced by the next readable one of the split, for batches of
+            training are full; else it is left out.
 
     Attributes:
+        pads: Whether images of several sizes are padded to the size of a batch.
         unreadable: uint8 (N,), 1 for images that could not be read, in shared memory after `share`; (0,) if no file
             is opened.
     """
+
+    pads: ClassVar[bool] = False
 
     def __init__(
         self,
         samples: ImageDataset,
         transform: InputTransform,
         *,
-        augment: Augment | None = None,
+        augment: Augment | JointAugment | None = None,
         cache: ImageCache | None = None,
         prepared: bool = False,
         target: str = "label",
         strict: bool = False,
-        replace_unreadable: bool = False,
+        training: bool = False,
     ) -> None:
         self.samples, self.transform, self.cache = samples, transform, cache
         self.prepared, self.target = prepared, target
-        self.strict, self.replace_unreadable = strict, replace_unreadable
-        self.augment = augment or None
-        self.unreadable = torch.zeros(0 if self.in_memory else len(samples), dtype=torch.uint8)
+        self.strict, self.training = strict, training
+        self.augment: Any = augment or None
+        self.unreadable = torch.zeros(len(samples) if self.opens_files else 0, dtype=torch.uint8)
+
+    @classmethod
+    def make_augment(cls, augment: Mapping[str, Any], transform: InputTransform) -> Augment | JointAugment:
+        """The augmentation of such batches, from ``{name: {argument: value}}``.
+
+        Raises:
+            UserError: If torchvision refuses a value.
+        """
+        return Augment(augment, transform.image_size)
+
+    @property
+    def opens_files(self) -> bool:
+        """Whether a file is opened for a sample, which may then be unreadable."""
+        return not self.in_memory
 
     @property
     def in_memory(self) -> bool:
@@ -130,7 +148,7 @@ class BatchReader:
     def _first_readable(self, position: int, load: Callable[[int], T]) -> tuple[int, T] | None:
         """The sample at a position or, where unreadable ones are replaced, the next that can be read."""
         count = len(self.samples)
-        for step in range(count if self.replace_unreadable else 1):
+        for step in range(count if self.training else 1):
             index = (position + step) % count
             if len(self.unreadable) and self.unreadable[index]:
                 continue
@@ -140,7 +158,7 @@ class BatchReader:
                 if self.strict or not len(self.unreadable):
                     raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
                 self.unreadable[index] = 1
-        if self.replace_unreadable:
+        if self.training:
             raise self.nothing_readable()
         return None
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from visionkit.data.augment.joint import JointAugment, Sample
-from visionkit.data.cache import ImageCache
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.dataset import ImageDataset, TensorDataset
+from visionkit.data.dataset import TensorDataset
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 
@@ -24,33 +23,21 @@ T = TypeVar("T")
 class PaddedBatchReader(BatchReader, Generic[T]):
     """Reads padded batches of a split; subclasses define the target of an image (T) and its tensors.
 
-    Args:
-        samples: The split.
-        transform: Resizes each image and pads a batch.
-        training: Whether to omit the ground truth in pixels of the original images, and to replace unreadable samples.
-        augment: The augmentation; None or empty for evaluation.
-        cache: The decoded images of the split; None where they are decoded on demand.
-        prepared: Whether ``cache`` holds resized images.
-        strict: Whether an unreadable image is an error.
+    In training the ground truth in pixels of the original images is omitted; for the arguments see `BatchReader`.
     """
 
-    augment: JointAugment | None  # type: ignore[assignment]
+    pads = True
 
-    def __init__(
-        self,
-        samples: ImageDataset,
-        transform: InputTransform,
-        *,
-        training: bool,
-        augment: JointAugment | None = None,
-        cache: ImageCache | None = None,
-        prepared: bool = False,
-        strict: bool = False,
-    ) -> None:
-        super().__init__(samples, transform, cache=cache, prepared=prepared, strict=strict, replace_unreadable=training)
-        self.training, self.augment = training, augment or None
-        if samples.masks is not None:  # files too, also where the images are in memory
-            self.unreadable = torch.zeros(len(samples), dtype=torch.uint8)
+    mask_fill: ClassVar[int] = 0
+    """The value of masks where augmentation moves the image's edge inwards."""
+
+    @classmethod
+    def make_augment(cls, augment: Mapping[str, Any], transform: InputTransform) -> JointAugment:
+        return JointAugment(augment, transform, mask_fill=cls.mask_fill)
+
+    @property
+    def opens_files(self) -> bool:
+        return not self.in_memory or self.samples.masks is not None
 
     @abstractmethod
     def load_target(self, index: int) -> T:

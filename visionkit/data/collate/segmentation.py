@@ -30,6 +30,8 @@ __all__ = ["SegmentationBatchReader"]
 class SegmentationBatchReader(PaddedBatchReader[Tensor]):
     """Reads batches with class masks."""
 
+    mask_fill = IGNORE_INDEX
+
     def load_target(self, index: int) -> Tensor:
         return self.samples.mask(index)
 

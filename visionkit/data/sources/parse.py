@@ -7,8 +7,7 @@ from typing import Any
 
 from visionkit.config_files import complete
 from visionkit.data.sources.base import SOURCES, Source
-from visionkit.data.targets import plural
-from visionkit.errors import UserError
+from visionkit.errors import UserError, plural
 from visionkit.schema import parse_typed
 
 __all__ = ["check_target", "parse_source", "read_source"]
@@ -45,7 +44,7 @@ def check_target(source_name: str, task_name: str, target: str) -> None:
     Args:
         source_name: A name in `SOURCES`.
         task_name: The task's name, for the message.
-        target: A name in `visionkit.data.targets.TARGETS`.
+        target: The kind of target, such as ``boxes``.
 
     Raises:
         UserError: If it does not; the message lists the data sets that do.

@@ -49,7 +49,7 @@ class StopOnDivergence(pl.Callback):
             UserError: If a loss is infinite or not a number.
         """
         loss: Tensor = pl_module.losses["train"].last
-        rates = trainer.optimizers[0].param_groups[0]["lr"], pl_module.base_rates[0]
+        rates = pl_module.rate, pl_module.base_rates[0]
         index = batch.get("index", torch.empty(0))
         self._pending.append(_Step(*_copy_to_cpu(loss), index, trainer.current_epoch + 1, trainer.global_step, *rates))
         while self._pending and (self._pending[0].copied is None or self._pending[0].copied.query()):

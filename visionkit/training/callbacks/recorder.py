@@ -49,7 +49,7 @@ class Recorder(Checkpoint):
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),
-            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "lr": pl_module.rate,
             **{name: value for name, value in task.scalars.items() if not name.startswith("test/")},
             **self.progress.timings(),
         }

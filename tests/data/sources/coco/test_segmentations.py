@@ -9,6 +9,7 @@ from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 from visionkit.data import VisionDataModule
+from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
@@ -95,7 +96,7 @@ def test_class_masks_are_painted_of_the_objects_over_a_background(make_source, m
     assert torch.equal(first, expected)
     assert int((second == 1).sum()) == PIXELS
     assert (second[4:14, 20:30] == 255).all()  # the second object of each second image is a crowd
-    module = VisionDataModule(source, target="mask", batch_size=2, seed=0)
+    module = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)
     counts = torch.stack([torch.bincount(samples.mask(i).flatten(), minlength=256)[:4] for i in range(4)]).sum(0)
     assert torch.equal(module.class_counts(), counts)
 

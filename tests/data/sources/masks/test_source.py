@@ -7,6 +7,7 @@ from PIL import Image
 
 from tests.helpers.paths import SHARED_DATA
 from visionkit.data import VisionDataModule
+from visionkit.data.collate.segmentation import SegmentationBatchReader
 from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
@@ -438,7 +439,7 @@ def test_checking_needs_no_torch(make_masks):
 
 def test_the_pixels_of_each_class_are_counted_in_the_training_masks(make_source, make_masks):
     source = make_source(make_masks(among=(0, 1, 2, 255)))
-    module = VisionDataModule(source, target="mask", batch_size=2, seed=0)
+    module = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)
     everything = numpy.concatenate([values(index, (0, 1, 2, 255)).ravel() for index in range(4)])
     assert module.class_counts().tolist() == [int((everything == value).sum()) for value in (0, 1, 2)]
 
@@ -461,7 +462,7 @@ def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_work
     root, made = make_masks({"train": 9, "val": 4}), []
     for cache_mb, num_workers in ((64, 0), (0, 0), (0, 2)):
         source = make_source(root, cache_mb=cache_mb, num_workers=num_workers, augment=augment)
-        module = VisionDataModule(source, target="mask", batch_size=4, seed=0)
+        module = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=4, seed=0)
         module.setup("fit")
         made.append([*module.train_dataloader(), *module.val_dataloader()])
     assert sum(len(batch["index"]) for batch in made[0]) == 12
