@@ -6,34 +6,6 @@ import pytest
 import yaml
 
 
-def test_a_plugin_brings_a_block_of_somebody_elses(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_blocks.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from visionkit.blocks import ActivationField, Composite, Conv, Sequential, block\n\n\n"
-        '@block("my_double")\n'
-        "@dataclass(frozen=True, kw_only=True)\n"
-        "class Double(Composite):\n"
-        "    out_channels: int\n"
-        "    activation: ActivationField = None\n\n"
-        "    def parts(self, in_channels):\n"
-        "        conv = Conv(out_channels=self.out_channels, kernel_size=3, activation=self.activation)\n"
-        "        return Sequential({'first': conv, 'second': conv})\n"
-    )
-    (in_empty_folder / "net.yaml").write_text(
-        "name: net\nin_channels: 1\nlayer_defaults: {activation: relu}\n"
-        "stages: {a: {twice: {type: my_double, out_channels: 8}, pool: {type: max_pool, kernel_size: 4}}}\n"
-    )
-    monkeypatch.syspath_prepend(str(in_empty_folder))
-    plugin = ("backbone=net.yaml", "plugins=[my_blocks]")
-    _, out, _ = cli("inspect", *plugin, "format=json")
-    assert json.loads(out)["layers"][0]["type"] == "my_double"
-    code, _, err = cli("inspect", "backbone=net.yaml", "backbone.stages.a.twice.type=my_doubel", "plugins=[my_blocks]")
-    assert (code, "Did you mean 'my_double'?" in err) == (2, True)
-    code, out, _ = cli(*plugin, "debug=fast", "hardware=cpu", "format=json")
-    assert code == 0
-    assert (in_empty_folder / json.loads(out)["run"] / "model.safetensors").is_file()
-
-
 def test_a_folder_of_images_trains_with_a_saved_split_and_balanced_class_weights(cli, in_empty_folder):
     from PIL import Image
 
@@ -254,76 +226,55 @@ def test_a_run_folders_plugins_are_not_run_unasked(cli, in_empty_folder):
     assert not (in_empty_folder / "harmed").exists()
 
 
-TRAINING_PLUGIN = """
+PARTS_PLUGIN = """
 from dataclasses import dataclass
 
-import torch
-from lightning.pytorch.loggers import CSVLogger
-from visionkit.settings import LOGGERS, OPTIMIZERS, Logger, Optimizer
+from visionkit.blocks import Composite, Conv, block
+from visionkit.data.augment.table import Augmentation, augmentation
+from visionkit.settings import LOGGERS, Logger
 
 
-@OPTIMIZERS.register("rms", module="torch.optim:RMSprop")
+@block("my_double")
 @dataclass(frozen=True, kw_only=True)
-class Rms(Optimizer):
-    alpha: float = 0.9
+class Double(Composite):
+    out_channels: int
+
+    def parts(self, in_channels):
+        return Conv(out_channels=self.out_channels, kernel_size=3)
 
 
-@LOGGERS.register("lines", module="my_training:lines")
+@LOGGERS.register("lines", module="my_parts:lines")
 @dataclass(frozen=True, kw_only=True)
 class Lines(Logger):
     name: str = "lines"
 
 
-def lines(settings, folder):
-    return CSVLogger(folder.path, name=settings.name, version="")
+augmentation("darker", Augmentation("my_parts:Darker", {"by": "whole"}, required=("by",)))
 """
 
 
-def test_a_plugin_brings_an_optimizer_and_a_logger_of_somebody_elses(cli, in_empty_folder, monkeypatch):
-    import torch
-
-    (in_empty_folder / "my_training.py").write_text(TRAINING_PLUGIN)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("logger=linse",), "no logger is called 'linse'. Did you mean 'lines'?"),
+        (("dataset.augment={darker: {}}",), "dataset.augment.darker: the argument 'by' is required"),
+        (("backbone.stages.c1={a: {type: my_doubel, out_channels: 8}}",), "Did you mean 'my_double'?"),
+        (("recipe.schedule.type=coseno",), "recipe.schedule: no schedule is called 'coseno'. Did you mean 'cosine'?"),
+        (("task.metrics=[aurok]",), "task.metrics.0: no metric is called 'aurok'. Did you mean 'auroc'?"),
+        (("task.metrics=auroc",), "task.metrics: expected a list, such as [auroc]"),
+        (("callbacks=[timr]",), "callbacks.0: no callback is called 'timr'. Did you mean 'timer'?"),
+        (("callbacks=[{type: timer, duration: 1h}]",), "callbacks.0: expected a duration as DD:HH:MM:SS"),
+        (("head.loss={hinge: 1.0}",), "head.loss: no loss of labels is called 'hinge'"),
+        (("task=detect", "head.neck.type=fpm"), "head.neck: no neck is called 'fpm'. Did you mean 'fpn'?"),
+        (("task=detect", "head.neck.num_levels=9"), "head.neck.num_levels: expected a number less than or equal to 8"),
+        (("task=detect", "head=retinanet", "head.box_loss=iou"), "head.box_loss: no loss of boxes is called 'iou'"),
+    ],
+)
+def test_a_mistake_in_what_a_registry_is_asked_for_names_key_and_choices(
+    cli, in_empty_folder, monkeypatch, words, message
+):
+    (in_empty_folder / "my_parts.py").write_text(PARTS_PLUGIN)
     monkeypatch.syspath_prepend(str(in_empty_folder))
-    made = []
-    monkeypatch.setattr(torch.optim, "RMSprop", lambda *a, **k: made.append(k) or torch.optim.SGD(*a, lr=k["lr"]))
-    code, _, err = cli(
-        "plugins=[my_training]", "recipe.optimizer={type: rms, alpha: 0.8, weight_decay: 0.0}", "logger=lines",
-        "logger.name=written", "debug=fast", "hardware=cpu", "run_dir=out",
-    )  # fmt: skip
-    assert code == 0, err
-    assert made == [{"lr": 0.05, "alpha": 0.8}]
-    assert "val/accuracy" in (in_empty_folder / "out" / "written" / "metrics.csv").read_text()
-    code, _, err = cli("plugins=[my_training]", "logger=linse")
-    assert code == 2
-    assert "no logger is called 'linse'. Did you mean 'lines'?" in err
-
-
-AUGMENTATION_PLUGIN = """
-from torchvision.transforms import v2
-from visionkit.data.augment.table import Augmentation, augmentation
-
-
-class Darker(v2.Transform):
-    def __init__(self, by):
-        super().__init__()
-        self.by = by
-        open("darkened.txt", "a").write(f"{by}\\n")
-
-    def transform(self, inpt, params):
-        return inpt // self.by
-
-
-augmentation("darker", Augmentation("my_augmentations:Darker", {"by": "whole"}, required=("by",)))
-"""
-
-
-def test_a_plugin_brings_an_augmentation_of_somebody_elses(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_augmentations.py").write_text(AUGMENTATION_PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
-    words = ("plugins=[my_augmentations]", "debug=fast", "hardware=cpu", "run_dir=out")
-    code, _, err = cli(*words, "dataset.augment={darker: {by: 3}}")
-    assert code == 0, err
-    assert set((in_empty_folder / "darkened.txt").read_text().split()) == {"3"}
-    code, _, err = cli(*words, "run_dir=again", "dataset.augment={darker: {}}")
-    assert code == 2
-    assert "dataset.augment.darker: the argument 'by' is required" in err
+    code, _, err = cli("plugins=[my_parts]", *words, "run_dir=out")
+    assert (code, message in err) == (2, True), err
+    assert not (in_empty_folder / "out").exists()

@@ -8,10 +8,15 @@ from visionkit.blocks.registry import BLOCKS
 from visionkit.data.augment.table import AUGMENTATIONS
 from visionkit.data.sources import SOURCES
 from visionkit.heads import HEADS
+from visionkit.losses.spec import BOX_LOSSES, LABEL_LOSSES, PIXEL_LOSSES
+from visionkit.metrics.spec import METRICS
 from visionkit.necks import NECKS
-from visionkit.settings import LOGGERS, OPTIMIZERS
+from visionkit.settings import CALLBACKS, LOGGERS, OPTIMIZERS, SCHEDULES
 
-REGISTRIES = (BLOCKS, HEADS, LOGGERS, NECKS, NORMS, OPTIMIZERS, SOURCES)
+REGISTRIES = (
+    BLOCKS, BOX_LOSSES, CALLBACKS, HEADS, LABEL_LOSSES, LOGGERS, METRICS, NECKS, NORMS, OPTIMIZERS, PIXEL_LOSSES,
+    SCHEDULES, SOURCES,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
