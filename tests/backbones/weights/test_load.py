@@ -12,12 +12,8 @@ from torchvision.models import get_model, get_model_weights
 
 from tests.helpers.backbones import shipped_spec, torchvision_counterparts
 from visionkit.backbones import create_backbone, read_backbone
-from visionkit.backbones.weights.load import (
-    clean_torchvision_state,
-    load_backbone_weights,
-    load_strictly,
-    read_state_dict,
-)
+from visionkit.backbones.weights.layout import classifier_layout
+from visionkit.backbones.weights.load import load_backbone_weights, load_strictly, read_state_dict
 from visionkit.backbones.weights.sources import LoadedWeights, check_weights, find_weights, published_mean_std
 from visionkit.errors import UserError
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
@@ -151,7 +147,7 @@ def test_old_densenet_files_have_a_dot_before_the_number(published):
             name = name.replace(f".{layer}.", f".{layer[:-1]}.{layer[-1]}.") if "denselayer" in name else name
         old[name] = value
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    assert clean_torchvision_state(old).keys() == state.keys()
+    assert classifier_layout(read_backbone("densenet121")).update(old, state, file=None).keys() == state.keys()
     torch.save(old, published.file("densenet121"))
     backbone = create_backbone("densenet121", weights="imagenet")
     expected = state["features.denseblock3.denselayer7.conv2.weight"]
@@ -167,14 +163,15 @@ def test_old_files_without_batch_counts_start_at_zero(published):
 
 
 def test_auxiliary_classifiers_are_left_out():
+    drop_unused = classifier_layout(read_backbone("googlenet")).drop_unused
     names = get_model("googlenet", weights=None, aux_logits=True, init_weights=False).state_dict().keys()
     assert "aux1.fc1.weight" in names
-    kept = clean_torchvision_state(dict.fromkeys(names, torch.zeros(())))
+    kept = drop_unused(dict.fromkeys(names, torch.zeros(())))
     assert kept.keys() == get_model("googlenet", weights=None, aux_logits=False, init_weights=False).state_dict().keys()
     names = get_model("inception_v3", weights=None, aux_logits=True, init_weights=False).state_dict().keys()
-    kept = clean_torchvision_state(dict.fromkeys(names, torch.zeros(())))
+    kept = drop_unused(dict.fromkeys(names, torch.zeros(())))
     assert kept.keys() == names - {name for name in names if "Aux" in name}
-    assert clean_torchvision_state({"auxiliary.weight": torch.zeros(1)}) != {}
+    assert drop_unused({"auxiliary.weight": torch.zeros(1)}) != {}
 
 
 def test_a_file_of_another_network_says_which_keys_and_shapes(published):

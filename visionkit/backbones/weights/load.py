@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +13,14 @@ from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
 from visionkit.backbones.build import build_backbone
-from visionkit.backbones.spec import BackboneSpec
 from visionkit.backbones.weights.download import published_file
-from visionkit.backbones.weights.sources import (
-    LoadedWeights,
-    MeanStd,
-    find_weights,
-    is_published_by_library,
-    published_mean_std,
-)
-from visionkit.backbones.weights.torchvision_names import torchvision_names
-from visionkit.backbones.weights.torchvision_tables import FAMILIES
+from visionkit.backbones.weights.layout import TorchvisionLayout, backbone_layout
+from visionkit.backbones.weights.sources import LoadedWeights, MeanStd, is_published_by_library, published_mean_std
 from visionkit.errors import UserError
 
 __all__ = [
     "Weights",
     "adapt_input_conv",
-    "clean_torchvision_state",
     "load_backbone_weights",
     "load_strictly",
     "mean_std_for_channels",
@@ -82,7 +72,7 @@ def load_backbone_weights(backbone: Backbone, source: str | Path) -> LoadedWeigh
     if list(spec.feature_info)[-1] not in backbone.feature_info:
         with torch.device("meta"):
             full_state = build_backbone(spec).state_dict()
-    weights = read_weights(source, spec, [f"backbone.{name}" for name in full_state])
+    weights = read_weights(source, [f"backbone.{name}" for name in full_state], backbone_layout(spec))
     state = {name.removeprefix("backbone."): value for name, value in weights.state.items()}
     not_built = full_state.keys() - own_state.keys()
     state = {name: value for name, value in state.items() if name not in not_built}
@@ -91,40 +81,35 @@ def load_backbone_weights(backbone: Backbone, source: str | Path) -> LoadedWeigh
     return LoadedWeights(weights.mean_std, notes)
 
 
-def read_weights(source: str | Path, spec: BackboneSpec, names: Iterable[str]) -> Weights:
-    """Read weights and rename them to visionkit's names.
+def read_weights(source: str | Path, names: Iterable[str], layout: TorchvisionLayout) -> Weights:
+    """Find weights, read them, and rename them to visionkit's names.
 
     Args:
-        source: As for `load_backbone_weights`.
-        spec: The backbone they are for.
-        names: Names of all expected tensors, with the prefix ``backbone.`` or ``head.``. If there are none of a
-            head, the file's head is ignored.
+        source: Published weights, a file in visionkit's or torchvision's layout, or ``run:FOLDER``.
+        names: Names of all expected tensors, with the prefixes ``backbone.``, ``neck.`` and ``head.``.
+        layout: How torchvision stores the network's weights.
 
     Raises:
         UserError: If there are no such weights, they cannot be read, or the network has no counterpart.
     """
     requested = dict.fromkeys(names)
-    origin = find_weights(source, spec)
-    torchvision_keys: dict[str, str] = {}
+    origin = layout.find(source)
+    torchvision_names: dict[str, str] = {}
     if origin.file is None:
-        torchvision_keys = _torchvision_keys(requested, spec)  # fails before the download if the network was altered
-        state = read_state_dict(published_file(spec, origin.source))
-    else:
-        state = read_state_dict(origin.file)
-        if any(f"backbone.{name}" in requested for name in state):
-            state = {f"backbone.{name}": value for name, value in state.items()}
-        elif spec.torchvision and not state.keys() & requested.keys():
-            torchvision_keys = _torchvision_keys(requested, spec)
+        torchvision_names = _torchvision_names(layout, requested)  # fails before a download if the network was altered
+    file = origin.file or published_file(layout.spec, layout.model, origin.source)
+    state = read_state_dict(file)
+    if any(f"backbone.{name}" in requested for name in state):
+        state = {f"backbone.{name}": value for name, value in state.items()}
+    elif layout.spec.torchvision and not state.keys() & requested.keys():
+        torchvision_names = torchvision_names or _torchvision_names(layout, requested)
     mean_std = origin.mean_std
-    head: tuple[str, ...] = ("head.", "neck.")
-    if torchvision_keys:
-        own_names = {torchvision_name: own_name for own_name, torchvision_name in torchvision_keys.items()}
-        state = {own_names.get(name, name): value for name, value in clean_torchvision_state(state).items()}
-        mean_std = mean_std or published_mean_std((spec.torchvision or {}).get("model", ""))
-        head = _head_prefixes(spec)
-    if not any(name.startswith("head.") for name in requested):
-        state = {name: value for name, value in state.items() if name in requested or not name.startswith(head)}
-    return Weights(state, mean_std_for_channels(mean_std, spec.in_channels))
+    if torchvision_names:
+        own_names = {torchvision_name: own_name for own_name, torchvision_name in torchvision_names.items()}
+        state = layout.update(state, own_names, file=file)
+        state = {own_names.get(name, name): value for name, value in state.items()}
+        mean_std = mean_std or published_mean_std(layout.model)
+    return Weights(layout.drop_unused(state), mean_std_for_channels(mean_std, layout.spec.in_channels))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -174,19 +159,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if len(inner) == len(content) or (prefix == "model." and path.suffix == ".ckpt" and inner):
             content = inner
     return dict(content)
-
-
-def clean_torchvision_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convert a published state dict of torchvision to the names of its current networks.
-
-    Auxiliary classifiers, which are used in training alone (Szegedy et al. 2015, section 5), are removed, and
-    ``norm.1`` of old DenseNet files becomes ``norm1``.
-    """
-    return {
-        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name): value
-        for name, value in state.items()
-        if not re.match(r"(aux\d|AuxLogits)\.", name)
-    }
 
 
 def adapt_input_conv(
@@ -256,20 +228,14 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
     module.load_state_dict(state)
 
 
-def _torchvision_keys(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
+def _torchvision_names(layout: TorchvisionLayout, names: Iterable[str]) -> dict[str, str]:
     try:
-        return torchvision_names(names, spec)
+        return layout.names(names)
     except UserError as error:
         raise UserError(
             f"{error} Torchvision's weights fit its own network alone; for another head, start the backbone alone: "
             "backbone.weights=..."
         ) from None
-
-
-def _head_prefixes(spec: BackboneSpec) -> tuple[str, ...]:
-    """The prefixes of the head's names in torchvision's model."""
-    table = FAMILIES[(spec.torchvision or {})["family"]].table
-    return tuple(re.split(r"[\\#(]", target)[0] for pattern, target in table if pattern.startswith("head"))
 
 
 def mean_std_for_channels(mean_std: MeanStd | None, in_channels: int) -> MeanStd | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from visionkit.backbones.files import list_backbones
 from visionkit.backbones.read import read_backbone
@@ -12,7 +12,10 @@ from visionkit.backbones.weights.torchvision_tables import FAMILIES
 from visionkit.blocks import Block, Node
 from visionkit.errors import UserError
 
-__all__ = ["torchvision_names"]
+__all__ = ["Row", "conv_and_norm", "rename", "torchvision_names"]
+
+Row = tuple[str, str | Callable[[re.Match[str]], str]]
+"""A pattern of the beginning of a name, and its replacement."""
 
 
 def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str]:
@@ -35,7 +38,7 @@ def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str
     unit_indices = _unit_indices(_published_spec(spec), units)
     renamed = {}
     for name in names:
-        torchvision_name = _rename(name, FAMILIES[family].table)
+        torchvision_name = rename(name, FAMILIES[family].table)
         layer = name.rpartition(".")[0]
         matched = list(_units(layer.removeprefix("backbone."), units)) if layer.startswith("backbone.") else []
         if torchvision_name is None or any(unit not in unit_indices for unit in matched):
@@ -46,12 +49,18 @@ def torchvision_names(names: Iterable[str], spec: BackboneSpec) -> dict[str, str
     return renamed
 
 
-def _rename(name: str, table: tuple[tuple[str, str], ...]) -> str | None:
+def rename(name: str, table: Iterable[Row]) -> str | None:
+    """The name that the first matching row of a table makes, or None if none matches."""
     for pattern, replacement in table:
         renamed, count = re.subn(f"^{pattern}", replacement, name)
         if count:
             return renamed
     return None
+
+
+def conv_and_norm(layer: str, replacement: str, *, first: int = 0) -> Row:
+    """The row of a convolution and the norm after it, which torchvision numbers from ``first``."""
+    return rf"{layer}\.(conv|norm)\.", lambda m: f"{m.expand(replacement)}{first + (m[m.re.groups] == 'norm')}."
 
 
 def _published_spec(spec: BackboneSpec) -> BackboneSpec:

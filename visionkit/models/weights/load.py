@@ -12,40 +12,29 @@ import torch
 from torch import Tensor
 
 from visionkit.backbones import read_backbone
+from visionkit.backbones.weights.layout import TorchvisionLayout
 from visionkit.backbones.weights.load import (
     adapt_input_conv,
-    clean_torchvision_state,
     load_backbone_weights,
     load_strictly,
     read_weights,
 )
 from visionkit.backbones.weights.sources import LoadedWeights
-from visionkit.backbones.weights.torchvision_names import torchvision_names
 from visionkit.backbones.weights.torchvision_tables import FAMILIES
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.heads import HeadSpec, read_head
-from visionkit.heads.detection import DetectionSpec
-from visionkit.heads.segmentation.spec import SegmentationSpec
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
-from visionkit.models.weights.torchvision_detectors import (
-    detector_names,
-    fit_classes,
-    read_detector_weights,
-    update_names,
-)
-from visionkit.models.weights.torchvision_segmenters import (
-    CLASS_LAYERS,
-    drop_unused_auxiliary,
-    read_segmenter_weights,
-    segmenter_names,
-)
+from visionkit.models.weights.layouts import layout_of
 
 __all__ = ["convert_state_dict", "load_model_weights", "load_initial_weights"]
 
 Layout = Literal["visionkit", "torchvision"]
+
+_NUM_COCO_ROWS = 91
+"""Rows of the class layers of torchvision's detectors: background, and COCO's category ids, which have gaps."""
 
 
 def convert_state_dict(
@@ -75,19 +64,14 @@ def convert_state_dict(
     Raises:
         UserError: If the backbone has no counterpart, or names are missing or left over.
     """
-    for key, layout in (("source", source), ("target", target)):
-        if layout not in get_args(Layout):
-            raise UserError(f"{key}: no layout is called '{layout}'. Known: {', '.join(get_args(Layout))}.")
+    for key, name in (("source", source), ("target", target)):
+        if name not in get_args(Layout):
+            raise UserError(f"{key}: no layout is called '{name}'. Known: {', '.join(get_args(Layout))}.")
     if source == target:
         return dict(state_dict)
-    head_spec = read_head(head, task=task)
-    to_torchvision = _names(backbone, head_spec)
-    if source == "torchvision" and isinstance(head_spec, DetectionSpec):
-        state_dict = update_names(state_dict, head_spec, to_torchvision.values())
-    elif source == "torchvision" and isinstance(head_spec, SegmentationSpec):
-        state_dict = drop_unused_auxiliary(state_dict, head_spec)
-    elif source == "torchvision":
-        state_dict = clean_torchvision_state(state_dict)
+    layout, to_torchvision = _layout_and_names(backbone, read_head(head, task=task))
+    if source == "torchvision":
+        state_dict = layout.drop_unused(layout.update(state_dict, to_torchvision.values(), file=None))
     renaming = to_torchvision if source == "visionkit" else {new: old for old, new in to_torchvision.items()}
     missing = [name for name in renaming if name not in state_dict]
     extra = [name for name in state_dict if name not in renaming]
@@ -97,7 +81,7 @@ def convert_state_dict(
             f"missing ({len(missing)}) {missing[:4]}, left over ({len(extra)}) {extra[:4]}."
         )
     renamed = OrderedDict((new, state_dict[old]) for old, new in renaming.items())
-    version = FAMILIES[(read_backbone(backbone).torchvision or {})["family"]].version
+    version = FAMILIES[(layout.spec.torchvision or {})["family"]].version
     if target == "torchvision" and version is not None:
         renamed._metadata = {"": {"version": version}}  # type: ignore[attr-defined]
     return renamed
@@ -141,19 +125,11 @@ def load_model_weights(model: VisionModel, source: str | Path) -> LoadedWeights:
     Raises:
         UserError: If there are no such weights, they cannot be read, or do not fit.
     """
-    model_state, spec, head = model.state_dict(), model.backbone.spec, getattr(model.head, "spec", None)
-    if isinstance(head, DetectionSpec):
-        weights = read_detector_weights(source, spec, head, model_state)
-        state, notes = fit_classes(weights.state, model_state, head, source=str(source))
-    elif isinstance(head, SegmentationSpec):
-        weights = read_segmenter_weights(source, spec, head, model_state)
-        layers = [layer for layer in CLASS_LAYERS if f"{layer}.weight" in model_state]
-        state, notes = _keep_output_layers(weights.state, model_state, layers, source=str(source))
-    else:
-        weights = read_weights(source, spec, model_state)
-        layers = [list(model_state)[-1].rpartition(".")[0]]
-        state, notes = _keep_output_layers(weights.state, model_state, layers, source=str(source))
-    notes = adapt_input_conv(state, model_state, spec.in_channels, source=str(source)) + notes
+    model_state, spec = model.state_dict(), model.backbone.spec
+    layout = layout_of(spec, getattr(model.head, "spec", None))
+    weights = read_weights(source, model_state, layout)
+    state, class_notes = fit_classes(weights.state, model_state, layout, source=str(source))
+    notes = adapt_input_conv(state, model_state, spec.in_channels, source=str(source)) + class_notes
     try:
         load_strictly(model, state, source=str(source))
     except UserError as error:
@@ -163,30 +139,55 @@ def load_model_weights(model: VisionModel, source: str | Path) -> LoadedWeights:
     return LoadedWeights(weights.mean_std, notes)
 
 
-def _keep_output_layers(
-    state: Mapping[str, Tensor], model_state: Mapping[str, Tensor], layers: list[str], *, source: str
+def fit_classes(
+    state: Mapping[str, Tensor], model_state: Mapping[str, Tensor], layout: TorchvisionLayout, *, source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Where output layers differ in the number of classes alone, replace the file's by the model's, with a note."""
-    names = [name for name in model_state if name.rpartition(".")[0] in layers]
-    if any(name not in state or state[name].shape[1:] != model_state[name].shape[1:] for name in names):
-        return dict(state), ()
-    file_classes, model_classes = (tensors[names[0]].shape[0] for tensors in (state, model_state))
-    if file_classes == model_classes:
-        return dict(state), ()
-    note = (
-        f"weights: '{source}' tells {file_classes} classes apart, and here are {model_classes}: "
-        f"the output layer ({', '.join(layers)}) is left out and starts afresh"
+    """Adapt the class layers: reduce COCO's rows to its classes, and keep the model's layers for other classes.
+
+    Args:
+        state: The weights to load, in visionkit's layout.
+        model_state: The state dict of the model.
+        layout: Says which are the class layers.
+        source: The source of the weights, for the note.
+
+    Returns:
+        The adapted weights, and a note if the model's class layers are kept.
+    """
+    present = dict.fromkeys(map(_layer, model_state))
+    layers = {layer: rows for layer, rows in layout.class_layers.items() if layer in present} or {list(present)[-1]: 1}
+    fitted, class_counts = dict(state), None
+    for name, target in model_state.items():
+        if _layer(name) not in layers or target.ndim == 0:
+            continue
+        value, num_rows = state.get(name), layers[_layer(name)]
+        repeats = layout.num_anchors * num_rows
+        if value is None or value.ndim == 0 or value.shape[1:] != target.shape[1:] or len(value) % repeats:
+            continue  # load_strictly reports it
+        value = torch.unflatten(value, 0, (layout.num_anchors, -1, num_rows))
+        num_classes = len(target) // repeats
+        if layout.coco_rows is not None and value.shape[1] == _NUM_COCO_ROWS != num_classes:
+            value = value[:, layout.coco_rows()]
+        if value.shape[1] != num_classes:
+            class_counts = value.shape[1] - layout.background, num_classes - layout.background
+        fitted[name] = target if value.shape[1] != num_classes else value.flatten(0, 2)
+    if class_counts is None:
+        return fitted, ()
+    return fitted, (
+        f"weights: '{source}' tells {class_counts[0]} classes apart, and here are {class_counts[1]}: "
+        f"the output layer ({', '.join(layers)}) is left out and starts afresh",
     )
-    return {**state, **{name: model_state[name] for name in names}}, (note,)
 
 
-def _names(backbone: str | Path | Mapping[str, Any], head: HeadSpec) -> dict[str, str]:
-    """The name in torchvision of each tensor of the model."""
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _layout_and_names(
+    backbone: str | Path | Mapping[str, Any], head: HeadSpec
+) -> tuple[TorchvisionLayout, dict[str, str]]:
+    """The layout of a model, and the name in torchvision of each of its tensors."""
     spec = replace(read_backbone(backbone), weights=None)
     with torch.device("meta"):
         state = assemble(spec, head, num_classes=2, image_size=pair(spec.image_size)).state_dict()
-    if isinstance(head, DetectionSpec):
-        return detector_names(state, spec, head)
-    if isinstance(head, SegmentationSpec):
-        return segmenter_names(state, spec, head)
-    return torchvision_names(state, spec)
+    layout = layout_of(spec, head)
+    return layout, layout.names(state)
