@@ -202,7 +202,8 @@ _CHANGEABLE_AFTER_TRAINING = (
     "recipe.batch_size", "run_dir", "strict",
 )  # fmt: skip
 _CHANGEABLE_ON_RESUME = (
-    "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping", "recipe.epochs",
+    "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
+    "recipe.epochs",
 )  # fmt: skip
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 

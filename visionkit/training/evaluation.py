@@ -146,7 +146,6 @@ def _evaluate(
     """The evaluation, and notes about the data for the user."""
     class_names = tuple(read_data_info(folder)["class_names"])
     model = load_run_model(folder)
-    config.source.check(strict=config.strict)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)

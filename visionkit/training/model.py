@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,11 +13,25 @@ __all__ = ["build_model", "data_info", "initialize_weights"]
 
 
 def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
-    """The run's `visionkit.models.VisionModel`, freshly initialised."""
-    from visionkit.models import create_model
-    from visionkit.runs.checkpoint import model_arguments
+    """The run's `visionkit.models.VisionModel`, freshly initialised.
 
-    return create_model(**model_arguments(config.plain, data))
+    Args:
+        config: The configuration.
+        data: The result of `data_info`.
+    """
+    from visionkit.models.assemble import assemble
+
+    head: Any = config.head
+    if data["class_weights"] is not None:
+        head = replace(head, class_weights=tuple(data["class_weights"]))
+    return assemble(
+        config.backbone,
+        head,
+        num_classes=len(data["class_names"]),
+        image_size=tuple(data["image_size"]),
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+    )
 
 
 def initialize_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:

@@ -182,7 +182,6 @@ def _set_up_first(
     if resume_from is not None:
         check_resumable(config, resume_from)
     folder = resume_from or RunFolder.plan(config.name, config.run_dir)
-    config.source.check(strict=config.strict)
     try:
         if resume_from is None:
             folder.reserve()
