@@ -10,6 +10,7 @@ from visionkit.data.augment.table import check_augment
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
+from visionkit.structures.class_ids import BACKGROUND
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from visionkit.data.dataset import FileDataset
     from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 
-__all__ = ["BACKGROUND", "DetectionSource"]
-
-BACKGROUND = "background"
+__all__ = ["DetectionSource"]
 
 
 @dataclass(frozen=True, kw_only=True)
