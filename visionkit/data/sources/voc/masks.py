@@ -17,10 +17,11 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, list_images
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, list_images
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
@@ -144,16 +145,17 @@ def _read_split(
         "object(s) without a class", [location for content in contents for location in content.unclassed]
     )
     readable = [(name, content) for name, content in zip(images.names, contents, strict=True) if not content.problem]
-    objects = Objects.from_lists(
-        [row for row, (_, content) in enumerate(readable) for _ in content.labels],
+    runs = [object_runs for _, content in readable for object_runs in content.runs]
+    objects = Objects.from_columns(
         [box for _, content in readable for box in content.boxes],
         [label for _, content in readable for label in content.labels],
-        segmentations=Polygons.from_list([runs for _, content in readable for runs in content.runs], is_rle=True),
+        area=[float(object_runs[1::2].sum()) for object_runs in runs],
+        segmentations=Polygons.from_list(runs, is_rle=True),
     )
-    areas = numpy.array([runs[1::2].sum() for _, content in readable for runs in content.runs], dtype=numpy.float64)
+    image = numpy.repeat(numpy.arange(len(readable)), [len(content.labels) for _, content in readable])
     sizes = numpy.array([content.size for _, content in readable], dtype=numpy.int64).reshape(-1, 2)
-    objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.segmentations)
-    return AnnotatedImages([name for name, _ in readable], sizes, objects)
+    annotations = Annotations.from_sorted(objects, image, num_images=len(readable))
+    return AnnotatedImages([name for name, _ in readable], sizes, annotations)
 
 
 def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _ImageObjects:
