@@ -64,6 +64,7 @@ def test_the_objects_of_an_image_share_the_memory_of_the_split():
     annotations = Annotations.join([objects(3, 8), objects(1)])
     first, split = annotations[0], annotations.objects
     assert numpy.shares_memory(first.boxes, split.boxes)
+    assert numpy.shares_memory(first.segmentations.values, split.segmentations.values)
 
 
 def test_the_size_is_that_of_the_arrays():

@@ -95,7 +95,7 @@ def _resolve_paths(
             f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
             f"first of them '{images.names[0]}'. Expected the folder that file_name is relative to."
         )
-    located = images.select(existing)
+    located = images.select(existing) if missing else images
     return replace(located, names=[path for path in paths if path is not None])
 
 
