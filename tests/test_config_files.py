@@ -17,7 +17,7 @@ from visionkit.config_files import complete, group_names, overlay, read_group_fi
 from visionkit.data.sources import SOURCES, parse_source, read_source
 from visionkit.data.sources.digits.scene_settings import Scenes
 from visionkit.data.sources.split_files import SplitPaths
-from visionkit.data.sources.voc.masks import VocMasks
+from visionkit.data.sources.voc.source import VocMasks
 from visionkit.errors import UserError
 from visionkit.heads import HEADS, parse_head, read_head
 from visionkit.heads.segmentation.spec import Auxiliary

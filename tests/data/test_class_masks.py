@@ -1,7 +1,7 @@
 import numpy
 import torch
 
-from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.class_masks import RasterizedMasks, TensorMasks, resize_mask
 from visionkit.data.polygons import Polygons
 
@@ -10,16 +10,14 @@ def rectangle(left, top, right, bottom) -> list[float]:
     return [left, top, right, top, right, bottom, left, bottom]
 
 
-def annotation(rectangles, labels, crowd) -> Annotation:
-    boxes = torch.tensor(rectangles, dtype=torch.float32).reshape(-1, 4)
+def outlined(rectangles, labels, crowd) -> Objects:
     shapes = Polygons.from_list([rectangle(*each) for each in rectangles], is_rle=False)
-    crowds = torch.tensor(crowd, dtype=torch.bool)
-    return Annotation(boxes, torch.tensor(labels, dtype=torch.int64), crowds, torch.ones(len(labels)), shapes)
+    return Objects.from_columns(rectangles, labels, crowd=crowd, segmentations=shapes)
 
 
 def test_objects_are_painted_the_smallest_on_top_and_crowds_below_are_ignored():
     small, large, crowd = (2, 2, 4, 4), (0, 0, 6, 8), (3, 0, 10, 8)
-    objects = annotation([small, large, crowd], [4, 1, 0], [False, False, True])
+    objects = outlined([small, large, crowd], [4, 1, 0], [False, False, True])
     (mask,) = RasterizedMasks(Annotations.join([objects]), torch.tensor([[8, 12]]))
     expected = numpy.zeros((8, 12), dtype=numpy.uint8)
     expected[0:8, 3:10] = 255
@@ -29,7 +27,7 @@ def test_objects_are_painted_the_smallest_on_top_and_crowds_below_are_ignored():
 
 
 def test_painted_masks_are_chosen_with_their_sizes():
-    several = [annotation([(0, 0, 1, 1)], [number], [False]) for number in range(3)]
+    several = [outlined([(0, 0, 1, 1)], [number], [False]) for number in range(3)]
     masks = RasterizedMasks(Annotations.join(several), torch.tensor([[4, 5], [6, 7], [8, 9]])).select(
         torch.tensor([2, 0])
     )
@@ -38,7 +36,7 @@ def test_painted_masks_are_chosen_with_their_sizes():
 
 
 def test_an_image_without_objects_is_all_background():
-    (mask,) = RasterizedMasks(Annotations.join([annotation([], [], [])]), torch.tensor([[3, 4]]))
+    (mask,) = RasterizedMasks(Annotations.join([outlined([], [], [])]), torch.tensor([[3, 4]]))
     assert mask.tolist() == [[0] * 4] * 3
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
-from visionkit.data.annotations import Annotation
+from visionkit.data.annotations import Objects
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -65,8 +65,7 @@ class _Samples:
 
 def _objects(*objects):
     boxes, labels, crowd = zip(*objects, strict=True)
-    area = torch.ones(len(labels))
-    return Annotation(torch.tensor(boxes, dtype=torch.float32), torch.tensor(labels), torch.tensor(crowd), area)
+    return Objects.from_columns(boxes, labels, crowd=crowd)
 
 
 def _results(tmp_path, *, names=("a.jpg", "b.png"), min_score=None, **data):

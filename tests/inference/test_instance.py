@@ -10,7 +10,7 @@ from pycocotools import mask as coco
 from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
-from visionkit.data.annotations import Annotation
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.transforms import InputTransform
 from visionkit.inference.options import PredictOptions
@@ -65,10 +65,8 @@ def _object(label, columns, *, crowd=False):
     """An object of some columns of an image of 200x100 pixels."""
     bits = np.zeros((100, 200), dtype=bool)
     bits[:, slice(*columns)] = True
-    box = torch.tensor([[float(columns[0]), 0.0, float(columns[1]), 100.0]])
     shapes = Polygons.from_list([run_lengths(bits)], is_rle=True)
-    area = torch.tensor([float(bits.sum())])
-    return Annotation(box, torch.tensor([label]), torch.tensor([crowd]), area, segmentations=shapes)
+    return Objects.from_columns([[columns[0], 0, columns[1], 100]], [label], crowd=[crowd], segmentations=shapes)
 
 
 def _results(tmp_path, *, names=("a.jpg", "b.png"), **data):
@@ -154,11 +152,7 @@ def test_masks_below_the_score_are_not_drawn_and_all_are_counted(tmp_path):
 )
 def test_predictions_stand_beside_the_truth_and_mistaken_masks_are_red(tmp_path, columns, label, right):
     """Even where the box would do: that of the dog is twice as wide as its mask."""
-    truth = Annotation(
-        *(torch.cat([getattr(one, name) for one in (_object(label, columns), _object(0, (120, 160), crowd=True))])
-          for name in ("boxes", "labels", "crowd", "area")),
-        segmentations=Polygons.join([_object(label, columns).segmentations, _object(0, (120, 160)).segmentations]),
-    )  # fmt: skip
+    truth = Annotations.join([_object(label, columns), _object(0, (120, 160), crowd=True)]).objects
     path = tmp_path / "p.png"
     draw_predictions("instance", _Drawer(), _Samples(truth), InputTransform((64, 64), "letterbox"), CLASSES, path)
     assert (_count(path, BLUE) > 300) == right

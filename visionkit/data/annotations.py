@@ -1,22 +1,25 @@
-"""The annotated objects of all images of a split, in flat arrays: compact, and shared with forked workers."""
+"""The annotated objects of all images of a split, in flat arrays that forked workers share; without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy
+from numpy.typing import ArrayLike, NDArray
 
 from visionkit.data.polygons import Polygons
-from visionkit.structures.rle import RunLengths
 
-__all__ = ["Annotation", "Annotations"]
+if TYPE_CHECKING:
+    from visionkit.structures.rle import RunLengths
+
+__all__ = ["Annotations", "Objects"]
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """The annotated objects of one image.
+class Objects:
+    """Annotated objects, one row each.
 
     Attributes:
         boxes: float32 (n, 4), xyxy in pixels of the decoded image.
@@ -26,16 +29,57 @@ class Annotation:
         segmentations: The outline or run lengths of each object; None where only boxes are needed.
     """
 
-    boxes: Tensor
-    labels: Tensor
-    crowd: Tensor
-    area: Tensor
+    boxes: NDArray[Any]
+    labels: NDArray[Any]
+    crowd: NDArray[Any]
+    area: NDArray[Any]
     segmentations: Polygons | None = None
+
+    @classmethod
+    def from_columns(
+        cls,
+        boxes: ArrayLike,
+        labels: ArrayLike,
+        *,
+        crowd: ArrayLike | None = None,
+        area: ArrayLike | None = None,
+        segmentations: Polygons | None = None,
+    ) -> Objects:
+        """Build objects from lists, or from arrays of other types.
+
+        Args:
+            boxes: (n, 4), xyxy in pixels; areas of boxes are computed before they are rounded to float32.
+            labels: (n,), class ids from 0.
+            crowd: (n,); None if no object is one.
+            area: (n,), in square pixels, NaN for that of the box; None for those of all boxes.
+            segmentations: The outline or run lengths of each object.
+        """
+        corners = numpy.asarray(boxes, dtype=numpy.float64).reshape(-1, 4)
+        box_areas = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+        areas = box_areas if area is None else numpy.where(numpy.isnan(area), box_areas, area)
+        return cls(
+            corners.astype(numpy.float32),
+            numpy.asarray(labels, dtype=numpy.int64),
+            numpy.zeros(len(corners), dtype=bool) if crowd is None else numpy.asarray(crowd, dtype=bool),
+            areas.astype(numpy.float32),
+            segmentations,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def masks(self, height: int, width: int) -> Tensor:
+    @property
+    def nbytes(self) -> int:
+        """The size of the arrays in bytes."""
+        columns = (getattr(self, field.name) for field in fields(self))
+        return sum(column.nbytes for column in columns if column is not None)
+
+    def select(self, rows: NDArray[Any] | slice) -> Objects:
+        """The objects selected by a mask, bool (n,), by indices, int64 (m,), or by a slice."""
+        columns = (getattr(self, field.name) for field in fields(self))
+        return Objects(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+    def masks(self, height: int, width: int) -> NDArray[Any]:
         """The binary mask of each object, uint8 (n, H, W), 1 inside.
 
         Args:
@@ -45,7 +89,7 @@ class Annotation:
         Raises:
             TypeError: If there are no segmentations.
         """
-        return torch.from_numpy(self._require_segmentations().masks(height, width))
+        return self._require_segmentations().masks(height, width)
 
     def rles(self, height: int, width: int) -> list[RunLengths]:
         """The mask of each object in COCO's compressed run-length encoding, without rasterizing it.
@@ -63,11 +107,6 @@ class Annotation:
             raise TypeError("these objects have boxes, no shapes.")
         return self.segmentations
 
-    def select(self, keep: Tensor | slice) -> Annotation:
-        """The objects selected by a mask, bool (n,), by indices, int64 (m,), or by a slice."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return Annotation(*(None if value is None else value[keep] for value in values))  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True)
 class Annotations:
@@ -75,38 +114,47 @@ class Annotations:
 
     Attributes:
         starts: int64 (N + 1,), the offset of each image's first object, then the number of objects.
-        objects: The objects of all images, concatenated.
+        objects: The objects of all images, in the order of the images.
     """
 
-    starts: Tensor
-    objects: Annotation
+    starts: NDArray[Any]
+    objects: Objects
 
     @classmethod
-    def join(cls, images: Sequence[Annotation]) -> Annotations:
+    def from_sorted(cls, objects: Objects, image: ArrayLike, *, num_images: int) -> Annotations:
+        """Assign objects to images by ``image``, (n,), the ascending index of each object's image."""
+        return cls(numpy.searchsorted(image, numpy.arange(num_images + 1)), objects)
+
+    @classmethod
+    def join(cls, images: Sequence[Objects]) -> Annotations:
         """Concatenate the objects of single images."""
-        counts = torch.tensor([0, *(len(image) for image in images)], dtype=torch.int64)
         boxes, labels, crowd, area = (
-            torch.cat([getattr(image, name) for image in images]) for name in ("boxes", "labels", "crowd", "area")
+            numpy.concatenate([getattr(image, name) for image in images])
+            for name in ("boxes", "labels", "crowd", "area")
         )
         segmentations = [image.segmentations for image in images if image.segmentations is not None]
         joined = Polygons.join(segmentations) if len(segmentations) == len(images) else None
-        return cls(counts.cumsum(0), Annotation(boxes, labels, crowd, area, joined))
+        return cls(numpy.cumsum([0, *map(len, images)]), Objects(boxes, labels, crowd, area, joined))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def __getitem__(self, index: int) -> Annotation:
-        return self.objects.select(slice(int(self.starts[index]), int(self.starts[index + 1])))
+    def __getitem__(self, index: int) -> Objects:
+        return self.objects.select(slice(self.starts[index], self.starts[index + 1]))
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """The number of objects of each image, int64 (N,)."""
+        return numpy.diff(self.starts)
 
     @property
     def nbytes(self) -> int:
         """The size of the arrays in bytes."""
-        arrays = (getattr(self.objects, field.name) for field in fields(self.objects))
-        return self.starts.nbytes + sum(int(array.nbytes) for array in arrays if array is not None)
+        return self.starts.nbytes + self.objects.nbytes
 
-    def select(self, positions: Tensor) -> Annotations:
+    def select(self, positions: NDArray[Any]) -> Annotations:
         """The objects of the images at these positions, int64 (M,), in this order."""
-        counts = self.starts.diff()[positions]
-        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        within = torch.arange(int(starts[-1])) - starts[:-1].repeat_interleave(counts)
-        return Annotations(starts, self.objects.select(self.starts[positions].repeat_interleave(counts) + within))
+        counts = self.counts[positions]
+        starts = numpy.concatenate([[0], numpy.cumsum(counts)])
+        rows = numpy.arange(starts[-1]) + numpy.repeat(self.starts[positions] - starts[:-1], counts)
+        return Annotations(starts, self.objects.select(rows))

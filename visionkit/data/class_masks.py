@@ -128,15 +128,15 @@ class RasterizedMasks(ClassMasks):
         objects = self.annotations[index]
         height, width = self.sizes[index].tolist()
         masks = objects.masks(height, width)
-        mask = torch.zeros((height, width), dtype=torch.uint8)
-        values = torch.where(objects.crowd, IGNORE_INDEX, objects.labels + 1).tolist()
+        mask = numpy.zeros((height, width), dtype=numpy.uint8)
+        values = numpy.where(objects.crowd, IGNORE_INDEX, objects.labels + 1)
         draw_order = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
         for row in sorted(range(len(draw_order)), key=draw_order.__getitem__):
-            mask[masks[row].bool()] = values[row]
-        return mask
+            mask[masks[row].astype(bool)] = values[row]
+        return torch.from_numpy(mask)
 
     def select(self, positions: Tensor) -> RasterizedMasks:
-        return RasterizedMasks(self.annotations.select(positions), self.sizes[positions])
+        return RasterizedMasks(self.annotations.select(positions.numpy()), self.sizes[positions])
 
     @property
     def nbytes(self) -> int:

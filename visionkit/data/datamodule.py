@@ -163,7 +163,7 @@ class VisionDataModule(LightningDataModule):
         if samples.masks is not None:
             return samples.masks.count_pixels(self.info.num_classes)
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
-        return torch.bincount(labels, minlength=self.info.num_classes)
+        return torch.bincount(torch.as_tensor(labels), minlength=self.info.num_classes)
 
     def train_dataloader(self) -> BatchLoader:
         """Batches of the training split, shuffled and augmented."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.class_masks import ClassMasks
 from visionkit.data.images import load_image
 from visionkit.errors import UserError
@@ -45,7 +45,7 @@ class ImageDataset(ABC):
             target.nbytes for target in (self.annotations, self.masks) if target is not None
         )
 
-    def annotation(self, index: int) -> Annotation:
+    def annotation(self, index: int) -> Objects:
         """The annotated objects of an image, in pixels of the decoded image.
 
         Raises:
@@ -112,7 +112,7 @@ class TensorDataset(ImageDataset):
         self._all_labels = labels if labels is not None else torch.zeros(len(images), dtype=torch.int64)
         self.labels = self._all_labels[positions]
         self._all_annotations = annotations
-        self.annotations = annotations.select(positions) if annotations is not None else None
+        self.annotations = annotations.select(positions.numpy()) if annotations is not None else None
         self._all_masks = masks
         self.masks = masks.select(positions) if masks is not None else None
 
@@ -199,7 +199,7 @@ class FileDataset(ImageDataset):
             self._names[positions.numpy()],
             self.labels[positions],
             in_channels=self.in_channels,
-            annotations=self.annotations.select(positions) if self.annotations is not None else None,
+            annotations=self.annotations.select(positions.numpy()) if self.annotations is not None else None,
             sizes=self.sizes[positions] if self.sizes is not None else None,
             masks=self.masks.select(positions) if self.masks is not None else None,
         )

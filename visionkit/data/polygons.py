@@ -55,8 +55,12 @@ class Polygons:
         return len(self.is_rle)
 
     def __getitem__(self, selection: Any) -> Polygons:
-        """The objects selected by a slice, a mask (n,) or indices (m,), arrays or tensors."""
-        rows = numpy.arange(len(self))[selection if isinstance(selection, slice) else numpy.asarray(selection)]
+        """The objects selected by a slice of step 1, whose values are not copied, a mask (n,) or indices (m,)."""
+        if isinstance(selection, slice):
+            first, last, _ = selection.indices(len(self))
+            starts = self.starts[first : max(first, last) + 1]
+            return Polygons(starts - starts[0], self.values[starts[0] : starts[-1]], self.is_rle[first:last])
+        rows = numpy.arange(len(self))[selection]
         lengths = numpy.diff(self.starts)[rows]
         starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
         source = numpy.arange(starts[-1]) + numpy.repeat(self.starts[rows] - starts[:-1], lengths)

@@ -56,8 +56,8 @@ class DetectInference(Inference):
             (prediction,) = self.predict([self.prepare(image)])
             annotation = dataset.annotation(position)
             single = annotation.select(~annotation.crowd)
-            truth: Prediction = {"boxes": single.boxes, "labels": single.labels}
+            truth: Prediction = {name: torch.from_numpy(getattr(single, name)) for name in ("boxes", "labels")}
             if "masks" in prediction:
                 truth["masks"] = single.rles(*image.shape[1:])
-            truth["crowd"] = annotation.boxes[annotation.crowd]
+            truth["crowd"] = torch.from_numpy(annotation.boxes[annotation.crowd])
             yield {"image": image, "truth": truth, "prediction": prediction}

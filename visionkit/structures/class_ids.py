@@ -1,6 +1,9 @@
 """The values of a class mask's bytes; importable without torch."""
 
-__all__ = ["IGNORE_INDEX", "MAX_CLASSES"]
+__all__ = ["BACKGROUND", "IGNORE_INDEX", "MAX_CLASSES"]
+
+BACKGROUND = "background"
+"""The name of the class of pixels that belong to no object."""
 
 IGNORE_INDEX = 255
 """The id of pixels that losses and metrics ignore: void, padding, and pixels outside the image."""

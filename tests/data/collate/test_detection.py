@@ -1,8 +1,9 @@
+import numpy
 import pytest
 import torch
 
 from tests.helpers.batches import first_samples
-from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
 from visionkit.data.collate.detection import DetectionBatchReader
@@ -14,11 +15,9 @@ from visionkit.data.transforms import InputTransform
 SIZES = [(40, 20), (30, 60), (25, 25), (10, 50)]
 
 
-def annotation(boxes, labels, crowd=None) -> Annotation:
-    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    crowd = torch.tensor(crowd or [False] * len(labels), dtype=torch.bool)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1) * 0.5  # as if outlined
-    return Annotation(boxes, torch.tensor(labels, dtype=torch.int64), crowd, area)
+def annotation(boxes, labels, crowd=None) -> Objects:
+    area = [(right - left) * (bottom - top) * 0.5 for left, top, right, bottom in boxes]  # as if outlined
+    return Objects.from_columns(boxes, labels, crowd=crowd, area=area)
 
 
 ANNOTATIONS = [
@@ -68,10 +67,10 @@ def test_evaluation_holds_the_truth_in_original_pixels_bit_for_bit(files):
     assert batch["original_sizes"].tolist() == [list(size) for size in SIZES]
     for row, truth in enumerate(ANNOTATIONS):
         count = len(truth)
-        assert torch.equal(batch["truth_boxes"][row, :count], truth.boxes)
-        assert torch.equal(batch["truth_labels"][row, :count], truth.labels)
-        assert torch.equal(batch["truth_crowd"][row, :count], truth.crowd)
-        assert torch.equal(batch["truth_area"][row, :count], truth.area)
+        assert numpy.array_equal(batch["truth_boxes"][row, :count], truth.boxes)
+        assert numpy.array_equal(batch["truth_labels"][row, :count], truth.labels)
+        assert numpy.array_equal(batch["truth_crowd"][row, :count], truth.crowd)
+        assert numpy.array_equal(batch["truth_area"][row, :count], truth.area)
         assert (batch["truth_labels"][row, count:] == -1).all()
     assert {key: batch[key].dtype for key in batch if key.startswith("truth")} == {
         "truth_boxes": torch.float32,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.batches import first_samples
-from visionkit.data.annotations import Annotation, Annotations
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
 from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
@@ -47,12 +47,10 @@ def files(tmp_path, save_image) -> FileDataset:
 
 @pytest.fixture
 def instances(files) -> FileDataset:
-    known = []
-    for boxes, crowd in zip(BOXES, CROWD, strict=True):
-        corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-        labels = torch.arange(len(boxes))
-        area = (corners[:, 2:] - corners[:, :2]).prod(1)
-        known.append(Annotation(corners, labels, torch.tensor(crowd, dtype=torch.bool), area, rectangles(boxes)))
+    known = [
+        Objects.from_columns(boxes, range(len(boxes)), crowd=crowd, segmentations=rectangles(boxes))
+        for boxes, crowd in zip(BOXES, CROWD, strict=True)
+    ]
     names = [f"{index}.png" for index in range(4)]
     return FileDataset(files.root, names, in_channels=3, annotations=Annotations.join(known))
 
@@ -102,7 +100,7 @@ def test_evaluation_holds_the_pixels_of_objects_and_crowds_as_they_were_marked(i
         masks = [decode_mask(runs) for runs in unpack_masks(batch["truth_runs"][index], size)]
         assert len(masks) == len(objects)
         for mask, bits in zip(masks, objects.masks(*size), strict=True):
-            assert torch.equal(torch.from_numpy(mask), bits.bool())
+            assert numpy.array_equal(mask, bits)
         total += sum(int(mask.sum()) for mask in masks)
     assert total == sum((x2 - x) * (y2 - y) for boxes in BOXES for x, y, x2, y2 in boxes)
 
@@ -110,9 +108,9 @@ def test_evaluation_holds_the_pixels_of_objects_and_crowds_as_they_were_marked(i
 def test_the_truth_of_large_images_with_many_objects_is_small():
     count, size = 100, (3000, 4000)
     outlines = [[10 * i, 5, 10 * i + 900, 5, 10 * i + 900, 2900, 10 * i, 2900] for i in range(count)]
-    boxes = torch.tensor([[10.0 * i, 5, 10 * i + 900, 2900] for i in range(count)])
-    labels, shapes = torch.zeros(count, dtype=torch.int64), Polygons.from_list(outlines, is_rle=False)
-    objects = Annotation(boxes, labels, torch.zeros(count, dtype=torch.bool), torch.ones(count), shapes)
+    boxes = [[10 * i, 5, 10 * i + 900, 2900] for i in range(count)]
+    shapes = Polygons.from_list(outlines, is_rle=False)
+    objects = Objects.from_columns(boxes, [0] * count, segmentations=shapes)
     samples = TensorDataset(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), None, torch.arange(1), prefix="x",
                             annotations=Annotations.join([objects]))  # fmt: skip
     reader = InstanceBatchReader(samples, InputTransform((8, 8), "resize"), training=False)
@@ -241,7 +239,7 @@ def test_objects_of_which_no_pixel_remains_are_no_targets(instances):
     thin = Polygons.from_list(
         [[1.0, 1.0, 1.2, 1.0, 1.2, 1.2]], is_rle=False
     )  # a box of two pixels' side around nothing
-    known = Annotation(torch.tensor([[1.0, 1, 3, 3]]), torch.tensor([0]), torch.tensor([False]), torch.ones(1), thin)
+    known = Objects.from_columns([[1, 1, 3, 3]], [0], segmentations=thin)
     samples = TensorDataset(
         torch.zeros(1, 1, 32, 32, dtype=torch.uint8), None, torch.arange(1), prefix="x",
         annotations=Annotations.join([known]),

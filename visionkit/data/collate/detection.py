@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from visionkit.data.annotations import Annotation
+from visionkit.data.annotations import Objects
 from visionkit.data.augment.joint import Sample, sanitize_boxes
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.collate.padded import PaddedBatchReader
@@ -37,16 +37,17 @@ __all__ = ["InstanceBatchReader", "DetectionBatchReader"]
 _MULTIPLE = 8
 
 
-class DetectionBatchReader(PaddedBatchReader[Annotation]):
+class DetectionBatchReader(PaddedBatchReader[Objects]):
     """Reads batches with boxes and labels."""
 
-    def load_target(self, index: int) -> Annotation:
+    def load_target(self, index: int) -> Objects:
         return self.samples.annotation(index)
 
-    def transform_target(self, target: Annotation, size: Tensor, image: Tensor) -> Sample:
+    def transform_target(self, target: Objects, size: Tensor, image: Tensor) -> Sample:
         scale = torch.tensor(image.shape[-2:]).flip(0) / size.flip(0)  # along x, along y
         single = ~target.crowd
-        return {"image": image, "boxes": target.boxes[single] * scale.repeat(2), "labels": target.labels[single]}
+        boxes, labels = (torch.from_numpy(column[single]) for column in (target.boxes, target.labels))
+        return {"image": image, "boxes": boxes * scale.repeat(2), "labels": labels}
 
     def drop_invisible(self, sample: Sample) -> Sample:
         return sanitize_boxes(sample)
@@ -60,20 +61,19 @@ class DetectionBatchReader(PaddedBatchReader[Annotation]):
             "labels": _pad([sample["labels"] for sample in samples], -1),
         }
 
-    def original_target(self, targets: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, targets: Sequence[Objects], sizes: Tensor) -> dict[str, Tensor]:
+        fill_values = {"boxes": 0, "labels": -1, "crowd": 0, "area": 0}
         return {
-            "truth_boxes": _pad([target.boxes for target in targets], 0),
-            "truth_labels": _pad([target.labels for target in targets], -1),
-            "truth_crowd": _pad([target.crowd for target in targets], 0),
-            "truth_area": _pad([target.area for target in targets], 0),
+            f"truth_{name}": _pad([torch.from_numpy(getattr(target, name)) for target in targets], value)
+            for name, value in fill_values.items()
         }
 
 
 class InstanceBatchReader(DetectionBatchReader):
     """Reads batches with boxes, labels and instance masks."""
 
-    def transform_target(self, target: Annotation, size: Tensor, image: Tensor) -> Sample:
-        masks = target.select(~target.crowd).masks(*size.tolist())
+    def transform_target(self, target: Objects, size: Tensor, image: Tensor) -> Sample:
+        masks = torch.from_numpy(target.select(~target.crowd).masks(*size.tolist()))
         height, width = image.shape[-2:]
         return super().transform_target(target, size, image) | {"masks": resize_mask(masks, (height, width))}
 
@@ -88,7 +88,7 @@ class InstanceBatchReader(DetectionBatchReader):
         shape = (*batch["labels"].shape, *batch["images"].shape[-2:])
         return batch | {"masks": _pad_masks([sample["masks"] for sample in samples], shape)}
 
-    def original_target(self, targets: Sequence[Annotation], sizes: Tensor) -> dict[str, Tensor]:
+    def original_target(self, targets: Sequence[Objects], sizes: Tensor) -> dict[str, Tensor]:
         packed = [pack_masks(target.rles(*size)) for target, size in zip(targets, sizes.tolist(), strict=True)]
         return super().original_target(targets, sizes) | {"truth_runs": _pad(packed, 0)}
 

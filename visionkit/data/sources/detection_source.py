@@ -10,16 +10,15 @@ from visionkit.data.augment.table import check_augment
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
+from visionkit.structures.class_ids import BACKGROUND
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
     from visionkit.data.dataset import FileDataset
     from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 
-__all__ = ["BACKGROUND", "DetectionSource"]
-
-BACKGROUND = "background"
+__all__ = ["DetectionSource"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class DetectionSource(SplitFiles):
         Raises:
             UserError: If there are none.
         """
-        if any(len(images.objects) for images in parsed.splits.values()):
+        if any(len(images.annotations.objects) for images in parsed.splits.values()):
             return
         details = "".join(f" {finding.note}." for finding in parsed.findings)
         expected = "boxes" if self.target == "boxes" else "outlines"
@@ -78,59 +77,47 @@ class DetectionSource(SplitFiles):
             UserError: If train or val has no objects other than crowds.
         """
         for split in ("train", "val"):
-            if splits[split].objects.crowd.all():
+            if splits[split].annotations.objects.crowd.all():
                 raise UserError(
                     f"dataset '{self.name}': no object is marked in any of the {len(splits[split])} images of {split} "
                     f"in '{self.root}'. Expected boxes in some of train and of val. {remedy}"
                 )
-        if "test" in splits and splits["test"].objects.crowd.all():
+        if "test" in splits and splits["test"].annotations.objects.crowd.all():
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
 
     def make_dataset(self, parsed: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
+        import numpy
         import torch
 
-        from visionkit.data.annotations import Annotation, Annotations
+        from visionkit.data.annotations import Annotations, Objects
         from visionkit.data.class_masks import RasterizedMasks
         from visionkit.data.dataset import FileDataset
 
-        objects, segmentations = images.objects, images.objects.segmentations
-        boxes, stored_sizes = torch.from_numpy(objects.boxes), torch.from_numpy(images.sizes)
-        sizes = stored_sizes
-        if images.relative or (segmentations is not None and not bool(stored_sizes.all())):
+        annotations, sizes = images.annotations, images.sizes
+        objects, segmentations = annotations.objects, annotations.objects.segmentations
+        if images.relative or (segmentations is not None and not sizes.all()):
             file_sizes = _read_sizes(FileDataset(parsed.root, images.names, in_channels=self.in_channels))
-            sizes = torch.where(stored_sizes > 0, stored_sizes, file_sizes)
+            sizes = numpy.where(sizes > 0, sizes, file_sizes)
         if images.relative:
-            factors = sizes[torch.from_numpy(objects.image)].flip(1)
-            boxes = boxes * factors.repeat(1, 2)
-            segmentations = segmentations.scaled(factors.numpy()) if segmentations is not None else None
-        box_areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-        area = torch.from_numpy(objects.area)
-        starts = torch.searchsorted(torch.from_numpy(objects.image), torch.arange(len(images) + 1))
-        annotation = Annotation(
-            boxes.float(),
-            torch.from_numpy(objects.labels),
-            torch.from_numpy(objects.crowd),
-            torch.where(area.isnan(), box_areas, area).float(),
-            segmentations,
-        )
-        annotations = Annotations(starts, annotation)
+            factors = numpy.repeat(sizes[:, ::-1], annotations.counts, axis=0)
+            scaled = None if segmentations is None else segmentations.scaled(factors)
+            boxes = objects.boxes * numpy.tile(factors, 2)
+            objects = Objects.from_columns(boxes, objects.labels, crowd=objects.crowd, segmentations=scaled)
+            annotations = Annotations(annotations.starts, objects)
         as_class_masks = self.target == "mask"
         return FileDataset(
             parsed.root,
             images.names,
             in_channels=self.in_channels,
             annotations=None if as_class_masks else annotations,
-            sizes=stored_sizes if bool(stored_sizes.any()) else None,
-            masks=RasterizedMasks(annotations, sizes) if as_class_masks else None,
+            sizes=torch.from_numpy(images.sizes) if images.sizes.any() else None,
+            masks=RasterizedMasks(annotations, torch.from_numpy(sizes)) if as_class_masks else None,
         )
 
 
-def _read_sizes(samples: FileDataset) -> Tensor:
+def _read_sizes(samples: FileDataset) -> NDArray[Any]:
     """Height and width of each file from its header, int64 (N, 2), in pixels; 1 and 1 for unreadable files."""
-    import torch
-
     from visionkit.data.cache import read_sizes
 
-    sizes, _ = read_sizes(samples, range(len(samples)), strict=False)
-    return torch.from_numpy(sizes).clamp(min=1)
+    return read_sizes(samples, range(len(samples)), strict=False)[0].clip(min=1)

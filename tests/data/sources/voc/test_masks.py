@@ -168,6 +168,13 @@ def test_a_folder_that_is_missing_is_named(make_source, make_root, target, folde
         make_source(root, target).check()
 
 
+@pytest.mark.parametrize("target", ["mask", "instances"])
+def test_a_root_that_is_not_given_is_asked_for_by_the_data_sets_name(settings, target):
+    source = parse_source(settings("voc")).for_target(target)
+    with pytest.raises(UserError, match=r"dataset 'voc' needs the folder of its images.*Expected SegmentationClass/"):
+        source.check()
+
+
 def test_an_empty_folder_is_an_error(make_source, make_root):
     root = make_root()
     for file in (root / "SegmentationClass").iterdir():

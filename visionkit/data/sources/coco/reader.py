@@ -14,8 +14,9 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
 from visionkit.data.sources.coco.segmentations import read_segmentations
 from visionkit.errors import UserError
 from visionkit.schema import describe
@@ -94,7 +95,7 @@ def _resolve_paths(
             f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
             f"first of them '{images.names[0]}'. Expected the folder that file_name is relative to."
         )
-    located = images.select(existing)
+    located = images.select(existing) if missing else images
     return replace(located, names=[path for path in paths if path is not None])
 
 
@@ -114,8 +115,8 @@ def _read_file(
     categories = _categories(content["categories"], file)
     names, sizes, ids = _images(content["images"], file)
     category_ids = [category_id for category_id, _ in categories]
-    objects, findings = _objects(content["annotations"], sizes, ids, category_ids, file, with_masks=with_masks)
-    return AnnotatedImages(names, sizes, objects), categories, findings
+    annotations, findings = _annotations(content["annotations"], sizes, ids, category_ids, file, with_masks=with_masks)
+    return AnnotatedImages(names, sizes, annotations), categories, findings
 
 
 def _load(file: Path, *, with_masks: bool) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _images(entries: Sequence[Any], file: Path) -> tuple[list[str], NDArray[Any]
     return names, numpy.where((sizes > 0).all(axis=1, keepdims=True), sizes, 0), ids
 
 
-def _objects(
+def _annotations(
     entries: Sequence[Any],
     sizes: NDArray[Any],
     image_ids: NDArray[Any],
@@ -188,7 +189,7 @@ def _objects(
     file: Path,
     *,
     with_masks: bool,
-) -> tuple[Objects, list[Finding]]:
+) -> tuple[Annotations, list[Finding]]:
     def describe_annotation(row: int) -> str:
         entry = entries[row]
         return f"annotation {entry.get('id', f'number {row + 1}') if isinstance(entry, dict) else row + 1}"
@@ -229,11 +230,13 @@ def _objects(
             entries_in_order, sizes[image[order]], [locate(rows[row]) for row in order]
         )
         order, findings = order[readable], findings + shape_findings
-    objects = Objects(image, boxes, label, crowd, area).select(order)
-    objects, shape_findings = clean_boxes(
-        replace(objects, segmentations=segmentations), sizes, lambda row: locate(rows[order[row]])
+    boxes, valid, box_findings = clean_boxes(boxes[order], sizes[image[order]], lambda row: locate(rows[order[row]]))
+    order = order[valid]
+    segmentations = None if segmentations is None else segmentations[valid]
+    objects = Objects.from_columns(
+        boxes, label[order], crowd=crowd[order], area=area[order], segmentations=segmentations
     )
-    return objects, findings + shape_findings
+    return Annotations.from_sorted(objects, image[order], num_images=len(sizes)), findings + box_findings
 
 
 def _short(file: Path) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.dataset import TensorDataset
 from visionkit.data.polygons import Polygons, run_lengths
 
 if TYPE_CHECKING:
-    from visionkit.data.annotations import Annotation
     from visionkit.data.sources.digits.scene_settings import Scenes
 
 __all__ = ["Scene", "compose", "compose_split"]
@@ -54,7 +54,6 @@ def compose_split(
     """
     import torch
 
-    from visionkit.data.annotations import Annotations
     from visionkit.data.class_masks import TensorMasks
 
     composed = [compose(pixels, digits, scenes, split=split, index=i, size=size) for i in range(getattr(scenes, split))]
@@ -65,26 +64,20 @@ def compose_split(
         masks = [numpy.concatenate([[0], scene.labels + 1]).astype(numpy.uint8)[scene.instances] for scene in composed]
         class_masks = TensorMasks(torch.from_numpy(numpy.stack(masks)))
         return TensorDataset(images, None, positions, prefix=prefix, masks=class_masks)
-    annotations = Annotations.join([_annotation(scene, with_masks=target == "instances") for scene in composed])
+    annotations = Annotations.join([_objects(scene, with_masks=target == "instances") for scene in composed])
     return TensorDataset(images, None, positions, prefix=prefix, annotations=annotations)
 
 
-def _annotation(scene: Scene, *, with_masks: bool) -> Annotation:
-    import torch
-
-    from visionkit.data.annotations import Annotation
-
-    boxes = torch.from_numpy(scene.boxes)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-    segmentations = None
-    if with_masks:
-        instance_masks = [scene.instances == instance for instance in range(1, len(boxes) + 1)]
-        segmentations = Polygons.from_list(
-            [run_lengths(instance_mask) for instance_mask in instance_masks], is_rle=True
-        )
-        area = torch.tensor([float(instance_mask.sum()) for instance_mask in instance_masks])
-    labels = torch.from_numpy(scene.labels)
-    return Annotation(boxes, labels, torch.zeros(len(boxes), dtype=torch.bool), area, segmentations)
+def _objects(scene: Scene, *, with_masks: bool) -> Objects:
+    if not with_masks:
+        return Objects.from_columns(scene.boxes, scene.labels)
+    masks = [scene.instances == instance for instance in range(1, len(scene.boxes) + 1)]
+    return Objects.from_columns(
+        scene.boxes,
+        scene.labels,
+        area=[float(mask.sum()) for mask in masks],
+        segmentations=Polygons.from_list([run_lengths(mask) for mask in masks], is_rle=True),
+    )
 
 
 def compose(

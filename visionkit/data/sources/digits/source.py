@@ -7,7 +7,7 @@ that split.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
 from visionkit.data.splitting import hold_out
 from visionkit.errors import UserError
+from visionkit.structures.class_ids import BACKGROUND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +28,8 @@ __all__ = ["DigitScenes", "Digits"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits(Source):
-    """8x8 grey digits (Alpaydin & Kaynak 1998, UCI), values 0..16 stretched to 0..255, enlarged to ``image_size``.
+class SplitDigits(Source):
+    """8x8 grey digits (Alpaydin & Kaynak 1998, UCI), values 0..16 stretched to 0..255, in splits.
 
     Attributes:
         split_seed: The seed of the stratified splits, not the run's, so that runs with different seeds are comparable.
@@ -41,41 +42,6 @@ class Digits(Source):
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     scenes: Scenes
-
-    targets: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
-    default_image_size: ClassVar[int | None] = 32
-
-    def for_target(self, target: str) -> Source:
-        if target not in SCENE_SIZES:
-            return self
-        scenes = self.scenes
-        check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
-        return DigitScenes(
-            image_size=self.image_size or SCENE_SIZES[target],
-            augment=scenes.augment,
-            num_workers=self.num_workers,
-            cache_mb=self.cache_mb,
-            mean=scenes.mean,
-            std=scenes.std,
-            digits=self,
-            target=target,
-        )
-
-    def info(self) -> DataInfo:
-        return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
-
-    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
-        import torch
-
-        from visionkit.data.dataset import ImageDataset, TensorDataset
-
-        pixels, digits, chosen = self.load_digits_with_splits()
-        images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
-        samples: dict[str, ImageDataset] = {
-            split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
-            for split in ("train", "val", "test")
-        }
-        return Splits(samples)
 
     def load_digits_with_splits(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
         """Images, uint8 (1797, 8, 8), labels, int64 (1797,), and the positions of each split's samples, int64."""
@@ -92,28 +58,28 @@ class Digits(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitScenes(Source):
-    """Grey scenes of digits on a dark background; created by `Digits.for_target`.
+class DigitScenes(SplitDigits):
+    """Grey scenes of digits on a dark background.
 
     Attributes:
-        digits: The single digits and the settings of scenes.
         target: ``boxes``; ``instances``, boxes and masks of the visible pixels of each digit; ``mask``, class masks.
+        dataset_name: The data set's name in the configuration.
     """
 
-    digits: Digits
-    target: str = "boxes"
+    target: str
+    dataset_name: str
 
     targets: ClassVar[frozenset[str]] = frozenset(SCENE_SIZES)
 
     @property
     def name(self) -> str:
-        return self.digits.name
+        return self.dataset_name
 
     def check(self, *, strict: bool = False) -> None:
         self.info()
-        smallest = self.digits.scenes.digit_size[0] * min(self.size)
+        smallest = self.scenes.digit_size[0] * min(self.size)
         if smallest < 8:
-            least = -(-8 // self.digits.scenes.digit_size[0])
+            least = -(-8 // self.scenes.digit_size[0])
             raise UserError(
                 f"dataset.image_size: in scenes of {self.size[0]}x{self.size[1]} the smallest digits are "
                 f"{smallest:.1f} pixels high, too few to be read. Expected 8 or more. "
@@ -122,7 +88,7 @@ class DigitScenes(Source):
 
     def info(self) -> DataInfo:
         names = tuple(str(digit) for digit in range(10))
-        return self.describe(("background", *names) if self.target == "mask" else names, in_channels=1)
+        return self.describe((BACKGROUND, *names) if self.target == "mask" else names, in_channels=1)
 
     def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
@@ -133,13 +99,13 @@ class DigitScenes(Source):
         from visionkit.data.sources.digits.scenes import compose_split
 
         self.check()
-        pixels, digits, chosen = self.digits.load_digits_with_splits()
+        pixels, digits, chosen = self.load_digits_with_splits()
         return Splits(
             {
                 split: compose_split(
                     pixels[chosen[split]],
                     digits[chosen[split]],
-                    self.digits.scenes,
+                    self.scenes,
                     split=split,
                     size=self.size,
                     target=self.target,
@@ -147,3 +113,37 @@ class DigitScenes(Source):
                 for split in ("train", "val", "test")
             }
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(SplitDigits):
+    """Single digits, enlarged to ``image_size``; for boxes and masks scenes of them."""
+
+    targets: ClassVar[frozenset[str]] = frozenset({"label", *SCENE_SIZES})
+    default_image_size: ClassVar[int | None] = 32
+
+    def for_target(self, target: str) -> Source:
+        if target not in SCENE_SIZES:
+            return self
+        scenes = self.scenes
+        check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
+        settings = {field.name: getattr(self, field.name) for field in fields(SplitDigits)}
+        settings |= {name: getattr(scenes, name) for name in ("augment", "mean", "std")}
+        settings["image_size"] = self.image_size or SCENE_SIZES[target]
+        return DigitScenes(**settings, target=target, dataset_name=self.name)
+
+    def info(self) -> DataInfo:
+        return self.describe(tuple(str(digit) for digit in range(10)), in_channels=1)
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        import torch
+
+        from visionkit.data.dataset import ImageDataset, TensorDataset
+
+        pixels, digits, chosen = self.load_digits_with_splits()
+        images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)  # (1797, 1, 8, 8)
+        samples: dict[str, ImageDataset] = {
+            split: TensorDataset(images, labels, torch.from_numpy(chosen[split]), prefix="digits")
+            for split in ("train", "val", "test")
+        }
+        return Splits(samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.images import read_size
 from visionkit.data.mask_values import is_coloured, unique_values
 from visionkit.data.sources.annotations import ParsedDataset, list_images
-from visionkit.data.sources.masks.classes import MaskClasses, describe_values
+from visionkit.data.sources.masks.classes import ClassMap, MaskClasses, describe_values, resolve_classes
 from visionkit.errors import UserError
 
 __all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
@@ -101,8 +101,9 @@ def read_pairs(
     pairs: Mapping[str, Sequence[Pair]],
     findings: list[Finding],
     *,
-    coloured: bool,
-    resolve: Callable[[Collection[int]], MaskClasses],
+    classes: Sequence[str | None] | None,
+    class_map: ClassMap | None,
+    ignore_ids: Collection[int] = (),
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
@@ -110,12 +111,14 @@ def read_pairs(
         root: The data set's folder.
         pairs: Images and masks of each split.
         findings: Earlier findings; those on masks are appended.
-        coloured: Whether the masks' values are colours.
-        resolve: Determines the classes from the values in the training masks.
+        classes: As in `resolve_classes`.
+        class_map: As there; None if values are no colours.
+        ignore_ids: As there.
 
     Raises:
-        UserError: If a split has no valid pair, or as ``resolve``.
+        UserError: If a split has no valid pair, or as `resolve_classes`.
     """
+    coloured = class_map is not None and class_map.coloured
     readable: dict[str, list[Pair]] = {}
     values: dict[str, frozenset[int]] = {}
     for split, split_pairs in pairs.items():
@@ -135,23 +138,24 @@ def read_pairs(
             )
         readable[split] = readable_pairs
         values |= {pair[1]: content.values for pair, content in zip(split_pairs, contents, strict=True)}
-    classes = resolve(frozenset().union(*(values[mask] for _, mask in readable["train"])))
+    train_values: frozenset[int] = frozenset().union(*(values[mask] for _, mask in readable["train"]))
+    resolved = resolve_classes(train_values, classes=classes, class_map=class_map, ignore_ids=ignore_ids)
     outside_classes = [
         f"{mask} ({describe_values(unknown, coloured=coloured)})"
         for readable_pairs in readable.values()
         for _, mask in readable_pairs
-        if (unknown := classes.unknown_values(values[mask]))
+        if (unknown := resolved.unknown_values(values[mask]))
     ]
     findings += Finding.of("mask(s) with values outside the classes", outside_classes, remedy="ignored there")
     splits = {
         split: MaskedImages(
             [image for image, _ in readable_pairs],
             [mask for _, mask in readable_pairs],
-            numpy.array([not classes.table.classes.keys().isdisjoint(values[mask]) for _, mask in readable_pairs]),
+            numpy.array([not resolved.table.classes.keys().isdisjoint(values[mask]) for _, mask in readable_pairs]),
         )
         for split, readable_pairs in readable.items()
     }
-    return ParsedMasks(root, splits, classes.names, findings, notes=classes.notes, classes=classes)
+    return ParsedMasks(root, splits, resolved.names, findings, notes=resolved.notes, classes=resolved)
 
 
 _UNREADABLE = "mask(s) or image(s) that cannot be read"

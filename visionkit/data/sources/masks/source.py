@@ -11,7 +11,6 @@ Without a val split, images are held out of train.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,8 @@ from pydantic import Field
 
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
-from visionkit.data.sources.masks.classes import ClassMap, resolve_classes
-from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, pair_files, read_pairs
+from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
 from visionkit.errors import UserError
 
@@ -39,44 +38,9 @@ _MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass"
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource(SplitFiles):
-    """Image files, and a mask file for each.
-
-    Attributes:
-        classes: The name of each id from 0, null if the id is ignored; with ``class_map``, the names in the order of
-            the class ids. null takes those of the map, else the ids in the training masks; if these are 0 and 255, the
-            classes are background and foreground.
-        class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
-            if it is ignored; null takes the ids as they are.
-        ignore_ids: Ids that are ignored, besides 255.
-    """
-
-    classes: tuple[str | None, ...] | None
-    class_map: dict[str, str | None] | None
-    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...]
+    """Image files, and a mask file for each; subclasses pair and read them."""
 
     targets: ClassVar[frozenset[str]] = frozenset({"mask"})
-
-    @abstractmethod
-    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
-        """The root, and the pairs of image and mask of each split; problems are appended to ``findings``.
-
-        Raises:
-            UserError: If there are no pairs.
-        """
-
-    def read(self) -> ParsedMasks:
-        findings: list[Finding] = []
-        root, pairs = self.pairs(findings)
-        class_map = self.parsed_class_map
-        return read_pairs(
-            root,
-            pairs,
-            findings,
-            coloured=class_map is not None and class_map.coloured,
-            resolve=lambda values: resolve_classes(
-                values, classes=self.names, class_map=class_map, ignore_ids=self.ignore_ids
-            ),
-        )
 
     def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
         """Check that train and val have pixels of classes: else nothing is learnt, or no epoch is the best.
@@ -104,31 +68,26 @@ class MaskSource(SplitFiles):
         masks = MaskFiles(parsed.root, images.masks, parsed.classes.table)
         return FileDataset(parsed.root, images.names, in_channels=self.in_channels, masks=masks)
 
-    @property
-    def names(self) -> tuple[str | None, ...] | None:
-        """The names to give to `resolve_classes`: those of ``classes``."""
-        return self.classes
-
-    @cached_property
-    def parsed_class_map(self) -> ClassMap | None:
-        """The parsed ``class_map``.
-
-        Raises:
-            UserError: If its keys are neither ids nor colours.
-        """
-        return ClassMap.parse(self.class_map) if self.class_map else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Masks(MaskSource):
     """Folders of images and of masks.
 
     Attributes:
+        classes: The name of each id from 0, null if the id is ignored; with ``class_map``, the names in the order of
+            the class ids. null takes those of the map, else the ids in the training masks; if these are 0 and 255, the
+            classes are background and foreground.
+        class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
+            if it is ignored; null takes the ids as they are.
+        ignore_ids: Ids that are ignored, besides 255.
         images: The folder of the images, relative to ``root``, or one for each split; null searches for it.
         masks: The folder of the masks, or one for each split; null searches for it.
         mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
     """
 
+    classes: tuple[str | None, ...] | None
+    class_map: dict[str, str | None] | None
+    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...]
     images: str | SplitPaths | None
     masks: str | SplitPaths | None
     mask_suffix: str
@@ -137,15 +96,22 @@ class Masks(MaskSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.parsed_class_map  # reports a mistake at once
+        _ = self._parsed_class_map  # reports a mistake at once
 
-    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
+    def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        folders = self._folders(root)
-        return root, {
+        findings: list[Finding] = []
+        pairs = {
             split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
-            for split, (images, masks) in folders.items()
+            for split, (images, masks) in self._folders(root).items()
         }
+        return read_pairs(
+            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore_ids=self.ignore_ids
+        )
+
+    @cached_property
+    def _parsed_class_map(self) -> ClassMap | None:
+        return ClassMap.parse(self.class_map) if self.class_map else None
 
     def _folders(self, root: Path) -> dict[str, tuple[str, str]]:
         """The folders of images and masks of each split, relative to the root."""

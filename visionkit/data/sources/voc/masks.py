@@ -1,4 +1,6 @@
-"""Pascal VOC's masks (Everingham et al. 2010, development kit): ``SegmentationClass/`` and ``SegmentationObject/``.
+"""Readers of Pascal VOC's masks (Everingham et al. 2010, development kit).
+
+Those of classes are in ``SegmentationClass/``, those of objects in ``SegmentationObject/``.
 
 Annotation tools that export this format add ``labelmap.txt`` next to the folders, a line ``name:r,g,b::`` per colour.
 """
@@ -6,30 +8,28 @@ Annotation tools that export this format add ``labelmap.txt`` next to the folder
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, list_images
-from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.detection_source import BACKGROUND
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, list_images
 from visionkit.data.sources.masks.classes import ClassMap
-from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks
-from visionkit.data.sources.masks.source import MaskSource
+from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.reader import read_list
 from visionkit.errors import UserError
-from visionkit.structures.class_ids import IGNORE_INDEX
+from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
 
-__all__ = ["VOC_CLASSES", "VocMasks", "read_voc_objects"]
+__all__ = ["VOC_CLASSES", "read_class_masks", "read_mask_objects"]
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -40,89 +40,41 @@ _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
 _NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # background, void, and the colour of void
 
 
-@dataclass(frozen=True, kw_only=True)
-class VocMasks(MaskSource):
-    """The class masks of a VOC folder; made by `visionkit.data.sources.voc.source.Voc.for_target`.
+def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
+    """Read the images that have a class mask, of the splits in ``ImageSets/Segmentation/`` if there are any.
 
-    Attributes:
-        images: The folder of the images, relative to ``root``; null searches for it.
-        object_classes: The classes without the background; null takes those of ``labelmap.txt``, else VOC's 20.
-        dataset_name: The name of the data set that it is made by.
+    Args:
+        root: The data set's folder.
+        images: The folder of the images, relative to the root; None searches for it.
+        classes: The classes without the background; None takes those of ``labelmap.txt``, else VOC's 20.
+
+    Raises:
+        UserError: If a folder or a split has no masks, or a file cannot be read.
     """
-
-    images: str | None
-    object_classes: tuple[str, ...] | None
-    dataset_name: str
-
-    @property
-    def name(self) -> str:
-        return self.dataset_name
-
-    @property
-    def parent(self) -> tuple[Path, str]:
-        """The root, and the path from there to the parent of ``SegmentationClass``, empty or ending in a slash.
-
-        Raises:
-            UserError: If there is no such folder.
-        """
-        root = existing_root(self.root, name=self.name, expected="SegmentationClass/*.png and JPEGImages/*.jpg")
-        return root, find_mask_parent(root)
-
-    def pairs(self, findings: list[Finding]) -> tuple[Path, dict[str, list[Pair]]]:
-        root, base = self.parent
-        images = _stems(root, image_folder(root, base + _CLASS_FOLDER, self.images))
-        masks = _stems(root, base + _CLASS_FOLDER)
-        if not masks:
-            raise UserError(
-                f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
-            )
-        lists = split_lists(root / base, "Segmentation")
-        listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
-        pairs = {
-            split: [(images[stem], masks[stem]) for stem in stems if stem in images and stem in masks]
-            for split, stems in listed.items()
-        }
-        listed_stems = [stem for stems in listed.values() for stem in stems]
-        findings += Finding.of(
-            "mask(s) for a missing image",
-            [masks[stem] for stem in listed_stems if stem in masks and stem not in images],
-        )
-        findings += Finding.of(
-            "listed image(s) without a mask", [images.get(stem, stem) for stem in listed_stems if stem not in masks]
-        )
-        empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
-        if empty is not None:
-            details = "".join(f" {finding.note}." for finding in findings)
-            raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{details}")
-        return root, pairs
-
-    @cached_property
-    def parsed_class_map(self) -> ClassMap | None:
-        root, base = self.parent
-        file = next((f for f in (root / base / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
-        return None if file is None else ClassMap.parse(_label_map(file))
-
-    @property
-    def names(self) -> tuple[str | None, ...] | None:
-        if self.object_classes is not None:
-            return (BACKGROUND, *self.object_classes)
-        if self.parsed_class_map is None:
-            return VOC_CLASSES
-        class_names = dict.fromkeys(name for name in self.parsed_class_map.names.values() if name is not None)
-        return tuple(sorted(class_names, key=lambda name: name.lower() != BACKGROUND))  # the background first
+    findings: list[Finding] = []
+    base = find_mask_parent(root)
+    pairs = _pairs(root, base, image_folder(root, base + _CLASS_FOLDER, images), findings)
+    file = next((f for f in (root / base / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
+    class_map = None if file is None else ClassMap.parse(_label_map(file))
+    names: tuple[str, ...] = VOC_CLASSES
+    if classes is not None:
+        names = (BACKGROUND, *classes)
+    elif class_map is not None:
+        found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
+        names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
+    return read_pairs(root, pairs, findings, classes=names, class_map=class_map)
 
 
-def read_voc_objects(source: VocMasks, parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
+def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
     """Read objects: their pixels from ``SegmentationObject``, their classes from ``SegmentationClass``.
 
     Args:
-        source: The source of the class masks.
-        parsed: The class masks that it read.
+        parsed: The images with their class masks, as `read_class_masks`.
 
     Raises:
         UserError: If there are no object masks.
     """
-    base = source.parent[1]
+    base = find_mask_parent(parsed.root)
     object_masks = _stems(parsed.root, base + _OBJECT_FOLDER)
     if not object_masks:
         raise UserError(
@@ -139,6 +91,34 @@ def read_voc_objects(source: VocMasks, parsed: ParsedMasks) -> ParsedDataset[Ann
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
         splits[split] = _read_split(parsed.root, images.select(rows), [f for f in files if f], table, findings)
     return ParsedDataset(parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes)
+
+
+def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[str, list[Pair]]:
+    """The images and class masks of each split; ``base`` is that of `find_mask_parent`."""
+    image_files, masks = _stems(root, images), _stems(root, base + _CLASS_FOLDER)
+    if not masks:
+        raise UserError(
+            f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
+        )
+    lists = split_lists(root / base, "Segmentation")
+    listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
+    pairs = {
+        split: [(image_files[stem], masks[stem]) for stem in stems if stem in image_files and stem in masks]
+        for split, stems in listed.items()
+    }
+    listed_stems = [stem for stems in listed.values() for stem in stems]
+    findings += Finding.of(
+        "mask(s) for a missing image",
+        [masks[stem] for stem in listed_stems if stem in masks and stem not in image_files],
+    )
+    findings += Finding.of(
+        "listed image(s) without a mask", [image_files.get(stem, stem) for stem in listed_stems if stem not in masks]
+    )
+    empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
+    if empty is not None:
+        details = "".join(f" {finding.note}." for finding in findings)
+        raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{details}")
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -165,16 +145,17 @@ def _read_split(
         "object(s) without a class", [location for content in contents for location in content.unclassed]
     )
     readable = [(name, content) for name, content in zip(images.names, contents, strict=True) if not content.problem]
-    objects = Objects.from_lists(
-        [row for row, (_, content) in enumerate(readable) for _ in content.labels],
+    runs = [object_runs for _, content in readable for object_runs in content.runs]
+    objects = Objects.from_columns(
         [box for _, content in readable for box in content.boxes],
         [label for _, content in readable for label in content.labels],
-        segmentations=Polygons.from_list([runs for _, content in readable for runs in content.runs], is_rle=True),
+        area=[float(object_runs[1::2].sum()) for object_runs in runs],
+        segmentations=Polygons.from_list(runs, is_rle=True),
     )
-    areas = numpy.array([runs[1::2].sum() for _, content in readable for runs in content.runs], dtype=numpy.float64)
+    image = numpy.repeat(numpy.arange(len(readable)), [len(content.labels) for _, content in readable])
     sizes = numpy.array([content.size for _, content in readable], dtype=numpy.int64).reshape(-1, 2)
-    objects = Objects(objects.image, objects.boxes, objects.labels, objects.crowd, areas, objects.segmentations)
-    return AnnotatedImages([name for name, _ in readable], sizes, objects)
+    annotations = Annotations.from_sorted(objects, image, num_images=len(readable))
+    return AnnotatedImages([name for name, _ in readable], sizes, annotations)
 
 
 def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _ImageObjects:

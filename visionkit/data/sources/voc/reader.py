@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["read_list", "read_voc"]
@@ -138,19 +139,19 @@ def _annotated_images(
     nameless = [location for location, name in zip(files.locations, files.classes, strict=True) if not name]
     findings += Finding.of("object(s) without a name", nameless)
     findings += Finding.of("object(s) of a class that dataset.classes does not list", unknown)
-    objects = Objects.from_lists(files.image, files.boxes, labels.tolist())
     labelled = numpy.flatnonzero(labels >= 0)
-    crowd = numpy.array(files.difficult, dtype=bool) if ignore_difficult else objects.crowd
-    boxes = objects.boxes.copy()
+    boxes = numpy.array(files.boxes, dtype=numpy.float64).reshape(-1, 4)[labelled]
     # with inclusive corners a box of one pixel has equal corners, but in real files these are accidental clicks
     valid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes[valid, :2] -= first_pixel
     sizes = numpy.array(files.sizes, dtype=numpy.int64).reshape(-1, 2)
-    cleaned, box_findings = clean_boxes(
-        replace(objects, boxes=boxes, crowd=crowd).select(labelled), sizes, lambda row: files.locations[labelled[row]]
-    )
+    image = numpy.array(files.image, dtype=numpy.int64)
+    boxes, kept, box_findings = clean_boxes(boxes, sizes[image[labelled]], lambda row: files.locations[labelled[row]])
     findings += box_findings
-    return AnnotatedImages(files.names, sizes, cleaned)
+    rows = labelled[kept]
+    crowd = numpy.array(files.difficult)[rows] if ignore_difficult else None
+    objects = Objects.from_columns(boxes, labels[rows], crowd=crowd)
+    return AnnotatedImages(files.names, sizes, Annotations.from_sorted(objects, image[rows], num_images=len(sizes)))
 
 
 def read_list(file: Path) -> list[str]:

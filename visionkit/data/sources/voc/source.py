@@ -12,14 +12,42 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.base import Source, existing_root
 from visionkit.data.sources.detection_source import DetectionSource
+from visionkit.data.sources.masks.source import MaskSource
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.data.sources.voc.layout import image_folder, split_lists, xml_folders
 
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import ParsedDataset
-    from visionkit.data.sources.voc.masks import VocMasks
+    from visionkit.data.sources.masks.pairs import ParsedMasks
 
-__all__ = ["Voc"]
+__all__ = ["Voc", "VocMasks"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocMasks(MaskSource):
+    """Images with a class mask each.
+
+    Attributes:
+        images: The folder of the images, relative to ``root``; null searches for it.
+        classes: Class names without the background; null takes those of ``labelmap.txt``, else VOC's 20.
+        dataset_name: The data set's name in the configuration.
+    """
+
+    images: str | None
+    classes: tuple[str, ...] | None
+    dataset_name: str
+
+    expected: ClassVar[str] = "SegmentationClass/*.png and JPEGImages/*.jpg"
+
+    @property
+    def name(self) -> str:
+        return self.dataset_name
+
+    def read(self) -> ParsedMasks:
+        from visionkit.data.sources.voc.masks import read_class_masks
+
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        return read_class_masks(root, images=self.images, classes=self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +73,18 @@ class Voc(DetectionSource):
     expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
 
     def for_target(self, target: str) -> Source:
-        return self._masks() if target == "mask" else super().for_target(target)
+        if target != "mask":
+            return super().for_target(target)
+        shared = {field.name: getattr(self, field.name) for field in fields(SplitFiles)}
+        return VocMasks(**shared, images=self.images, classes=self.classes, dataset_name=self.name)
 
     def read(self) -> ParsedDataset[Any]:
-        from visionkit.data.sources.voc.masks import read_voc_objects
+        from visionkit.data.sources.voc.masks import read_class_masks, read_mask_objects
         from visionkit.data.sources.voc.reader import read_voc
 
         if self.target == "instances":
-            masks = self._masks()
-            return read_voc_objects(masks, masks.read())
+            root = existing_root(self.root, name=self.name, expected=VocMasks.expected)
+            return read_mask_objects(read_class_masks(root, images=self.images, classes=self.classes))
         root = existing_root(self.root, name=self.name, expected=self.expected)
         folders = xml_folders(root, self.annotations)
         lists = None
@@ -66,18 +97,4 @@ class Voc(DetectionSource):
             classes=self.classes,
             ignore_difficult=self.difficult == "ignore",
             first_pixel=self.first_pixel,
-        )
-
-    def _masks(self) -> VocMasks:
-        from visionkit.data.sources.voc.masks import VocMasks
-
-        shared = {field.name: getattr(self, field.name) for field in fields(SplitFiles)}
-        return VocMasks(
-            images=self.images,
-            object_classes=self.classes,
-            dataset_name=self.name,
-            classes=None,
-            class_map=None,
-            ignore_ids=(),
-            **shared,
         )

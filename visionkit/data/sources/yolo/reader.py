@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy
 
+from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.images import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
-from visionkit.data.sources.annotations import AnnotatedImages, Objects, ParsedDataset, clean_boxes
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
 from visionkit.errors import UserError
 
 __all__ = ["read_yolo"]
@@ -76,17 +77,17 @@ def _read_split(
     form = "class x y x y x y ..." if with_masks else "class x y width height"
     findings += Finding.of(f"line(s) that are not '{form}'", lines.malformed)
     findings += Finding.of("line(s) with fewer than three points, no outline", lines.no_outline)
-    sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
-    outlines = Polygons.from_list(lines.outlines, is_rle=False) if with_masks else None
-    objects, box_findings = clean_boxes(
-        Objects.from_lists(lines.image, lines.boxes, lines.labels, segmentations=outlines),
-        sizes,
-        lines.locations.__getitem__,
-        relative=True,
-    )
+    boxes = numpy.array(lines.boxes, dtype=numpy.float64).reshape(-1, 4)
+    boxes, valid, box_findings = clean_boxes(boxes, None, lines.locations.__getitem__)
     findings += box_findings
-    relative = [os.path.relpath(image, root).replace(os.sep, "/") for image in images]
-    return AnnotatedImages(relative, sizes, objects, relative=True)
+    outlines = Polygons.from_list(lines.outlines, is_rle=False)[valid] if with_masks else None
+    objects = Objects.from_columns(boxes, numpy.array(lines.labels)[valid], segmentations=outlines)
+    annotations = Annotations.from_sorted(
+        replace(objects, boxes=boxes), numpy.array(lines.image)[valid], num_images=len(images)
+    )
+    names = [os.path.relpath(image, root).replace(os.sep, "/") for image in images]
+    sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
+    return AnnotatedImages(names, sizes, annotations, relative=True)
 
 
 def _orphan_label_files(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
