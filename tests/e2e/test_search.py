@@ -200,7 +200,7 @@ def test_a_search_of_ones_own_is_a_file_in_the_group(cli, in_empty_folder):
         (["sweep=optuna", "sweep.trails=3"], "sweep: unknown key 'trails'. Did you mean 'trials'?"),
         (["sweep=optuna", "sweep.space.recipe.lrr={low: 1, high: 2}"], "'recipe.lrr' can be used: recipe: unknown key"),
         (["sweep=optuna", "recipe.epochs=interval(1,3)"], "'sweep.space.recipe.epochs={low: 1, high: 3}'"),
-        (["sweep=optuna", "recipe.lrr=interval(1,3)"], "lr, optimizer, schedule, clip_norm, accumulate, early_stopping.\n"),
+        (["sweep=optuna", "recipe.lrr=interval(1,3)"], "optimizer, schedule, clip_norm, accumulate, early_stopping.\n"),
         (["sweep=optuna", "sweep.space.seed=3"], "expected {low, high} or {choices}, found 3"),
         (["sweep=optuna", "sweep.space={}"], "nothing to search for"),
         (["sweep=optuna", "backbone=lenett"], "no backbone is called 'lenett'"),

@@ -29,8 +29,10 @@ class Watch(pl.Callback):
     def __init__(self, step=None, act=None):
         self.rates, self.step, self.act = [], step, act
 
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.rates.append(pl_module.rate)
         if self.act is not None and trainer.global_step == self.step:
             self.act()
 

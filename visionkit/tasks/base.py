@@ -1,5 +1,6 @@
 """The base LightningModule of all tasks, with one step function for all stages."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,7 +39,6 @@ class VisionTask(pl.LightningModule, ABC):
     Attributes:
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
-        rate: The learning rate of the newest optimizer step, of the first parameter group.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class VisionTask(pl.LightningModule, ABC):
         self._sharded = False
         self._schedule: LambdaLR | None = None
         self._total_steps = 0
-        self.rate = 0.0
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -167,41 +166,46 @@ class VisionTask(pl.LightningModule, ABC):
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer and its schedule, whose length is known when training starts."""
+        """Make the optimizer."""
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
-        if self.schedule_fn is None:
-            return optimizer
-        self._schedule = LambdaLR(optimizer, self._rate_factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
+        return optimizer
 
     def on_train_start(self) -> None:
-        """Set the rate of the first step.
+        """Begin the schedule at the step that the run has reached, whatever the recipe of its checkpoint was.
 
-        The number of steps is read here, for earlier this would make Lightning set up its loaders before restoring
-        them; and a resumed run has the rates of its checkpoint, but perhaps a new recipe.
+        The number of steps is read here: earlier, this would make Lightning set up its loaders before restoring them.
         """
         self._total_steps = int(self.trainer.estimated_stepping_batches)
-        if self._schedule is not None:
-            self._schedule.base_lrs = self.base_rates
-            factor = self._rate_factor(self._schedule.last_epoch)
-            for group, rate in zip(self._schedule.optimizer.param_groups, self.base_rates, strict=True):
-                group["lr"] = rate * factor
-            self.rate = self.base_rates[0] * factor
+        if self.schedule_fn is not None:
+            optimizer = self.trainer.optimizers[0]
+            for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
+                group["initial_lr"] = rate
+            self._schedule = LambdaLR(optimizer, self._rate_factor, last_epoch=self.global_step - 1)
         if rank():  # other dropout masks in each process
             torch.manual_seed(torch.initial_seed() + rank())
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Do one step, and keep its rate: when the step has ended, the schedule has set that of the next."""
-        self.rate = float(optimizer.param_groups[0]["lr"])
+        """Do one step and set the rate of the next: Lightning's own way to the schedule takes 60 microseconds more."""
         optimizer.step(closure=optimizer_closure)
+        if self._schedule is not None:
+            self._schedule.step()
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of an optimizer step, counted from 0, of the first parameter group."""
+        return float(self.base_rates[0] * self._rate_factor(step))
 
     def _rate_factor(self, step: int) -> float:
-        assert self.schedule_fn is not None
-        return self.schedule_fn(step, self._total_steps)
+        return 1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
+
+
+_step_methods: tuple[Any, ...] = (VisionTask.training_step, VisionTask.validation_step, VisionTask.test_step)
+for _method in _step_methods:
+    # Lightning asks in each step which arguments the method takes, and inspect finds them here at once.
+    _method.__signature__ = inspect.signature(_method)

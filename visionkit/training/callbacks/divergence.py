@@ -16,17 +16,15 @@ __all__ = ["StopOnDivergence"]
 MAX_NAMED_FILES = 8
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Step:
     """A training step whose loss is being copied to the CPU; ``copied`` is None where it already is there."""
 
     loss: Tensor
     copied: Any
-    index: Tensor
+    index: Tensor | None
     epoch: int
     global_step: int
-    lr: float
-    base_lr: float
 
 
 class StopOnDivergence(pl.Callback):
@@ -48,12 +46,10 @@ class StopOnDivergence(pl.Callback):
         Raises:
             UserError: If a loss is infinite or not a number.
         """
-        loss: Tensor = pl_module.losses["train"].last
-        rates = pl_module.rate, pl_module.base_rates[0]
-        index = batch.get("index", torch.empty(0))
-        self._pending.append(_Step(*_copy_to_cpu(loss), index, trainer.current_epoch + 1, trainer.global_step, *rates))
+        loss, copied = _copy_to_cpu(pl_module.losses["train"].last)
+        self._pending.append(_Step(loss, copied, batch.get("index"), trainer.current_epoch + 1, trainer.global_step))
         while self._pending and (self._pending[0].copied is None or self._pending[0].copied.query()):
-            _check_finite(self._pending.popleft(), trainer)
+            _check_finite(self._pending.popleft(), trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Check the remaining losses of the epoch.
@@ -65,7 +61,7 @@ class StopOnDivergence(pl.Callback):
             step = self._pending.popleft()
             if step.copied is not None:
                 step.copied.synchronize()
-            _check_finite(step, trainer)
+            _check_finite(step, trainer, pl_module)
 
 
 def _copy_to_cpu(loss: Tensor) -> tuple[Tensor, Any]:
@@ -79,20 +75,21 @@ def _copy_to_cpu(loss: Tensor) -> tuple[Tensor, Any]:
     return copy, copied
 
 
-def _check_finite(step: _Step, trainer: pl.Trainer) -> None:
+def _check_finite(step: _Step, trainer: pl.Trainer, task: Any) -> None:
     loss = float(step.loss)
     if math.isfinite(loss):
         return
     raise UserError(
         f"training diverged: the loss is {loss} in epoch {step.epoch} (step {step.global_step}, "
-        f"learning rate {step.lr:.3g}){_describe_files(step.index, trainer)}. Expected a finite number. "
-        f"Try a smaller rate (recipe.lr={step.base_lr / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
+        f"learning rate {task.rate_at(max(step.global_step - 1, 0)):.3g}){_describe_files(step.index, trainer)}. "
+        "Expected a finite number. "
+        f"Try a smaller rate (recipe.lr={task.base_rates[0] / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
     )
 
 
-def _describe_files(index: Tensor, trainer: pl.Trainer) -> str:
+def _describe_files(index: Tensor | None, trainer: pl.Trainer) -> str:
     datamodule: Any = getattr(trainer, "datamodule", None)
-    if datamodule is None or not len(index):
+    if datamodule is None or index is None or not len(index):
         return ""
     dataset = datamodule.dataset("train")
     names = ", ".join(dataset.name(position) for position in index[:MAX_NAMED_FILES].tolist())
