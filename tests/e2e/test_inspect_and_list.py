@@ -266,6 +266,29 @@ def test_list_takes_one_group_in_the_plural_too(cli, word):
     assert "adamw" not in out
 
 
+@pytest.mark.parametrize(
+    ("what", "name", "text"),
+    [
+        ("necks", "fpn", "A feature pyramid"),
+        ("losses", "cross_entropy (of pixels)", "Mean cross-entropy"),
+        ("augmentations", "horizontal_flip", "RandomHorizontalFlip(p)"),
+        ("optimizers", "adamw", "Adam with decoupled weight decay"),
+        ("schedules", "one_cycle", "A cosine up"),
+        ("metrics", "auroc", "The area under the ROC curve"),
+        ("callbacks", "timer", "Ends the training after some time"),
+    ],
+)
+def test_list_shows_what_each_registry_has(cli, what, name, text):
+    code, out, _ = cli("list", what, "format=json")
+    assert (code, list(json.loads(out))) == (0, [what])
+    assert text in json.loads(out)[what][name]
+
+
+def test_list_of_an_unknown_word_names_groups_and_registries(cli):
+    code, _, err = cli("list", "lossez")
+    assert (code, "Did you mean 'losses'?" in err, "schedules" in err) == (2, True, True)
+
+
 def test_a_folder_of_the_users_own_joins_with_config_dir(cli, in_empty_folder):
     (in_empty_folder / "mine" / "backbone").mkdir(parents=True)
     (in_empty_folder / "mine" / "backbone" / "mynet.yaml").write_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -12,6 +13,7 @@ from visionkit.backbones.timm.spec import timm_models
 from visionkit.config_files import conf_folder
 from visionkit.console import print_json, stdout_console
 from visionkit.errors import ExitCode, UserError, did_you_mean
+from visionkit.registry import Registry, load
 
 __all__ = ["list_choices"]
 
@@ -21,14 +23,28 @@ _TIMM = (
 )
 
 
+_REGISTRIES: dict[str, tuple[str, ...]] = {
+    "blocks": ("visionkit.blocks:BLOCKS",),
+    "necks": ("visionkit.necks:NECKS",),
+    "losses": tuple(f"visionkit.losses.spec:{kind}_LOSSES" for kind in ("LABEL", "PIXEL", "BOX")),
+    "augmentations": ("visionkit.data.augment.table:AUGMENTATIONS",),
+    "optimizers": ("visionkit.settings:OPTIMIZERS",),
+    "schedules": ("visionkit.settings:SCHEDULES",),
+    "metrics": ("visionkit.metrics.spec:METRICS",),
+    "callbacks": ("visionkit.settings:CALLBACKS",),
+}
+"""What is chosen by a key within a group, not by a file."""
+
+
 def list_choices(
     choices: Mapping[str, Sequence[str]], arguments: Mapping[str, str], *, config_dirs: Sequence[Path]
 ) -> int:
-    """Print all groups with their choices, or one group, the blocks, or the models of timm.
+    """Print all groups with their choices and the blocks, or one group, what one registry has, or the models of timm.
 
     Args:
         choices: Group names to choices.
-        arguments: ``what`` (a group, its plural, ``blocks`` or ``timm``), ``pattern`` and ``format``, where given.
+        arguments: ``what`` (a group or its plural, a key of `_REGISTRIES`, or ``timm``), ``pattern`` and ``format``,
+            where given.
         config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
@@ -37,16 +53,18 @@ def list_choices(
     entries_of_group = {
         group: {name: _first_comment(group, name, config_dirs) for name in names} for group, names in choices.items()
     }
-    entries_of_group["blocks"] = _blocks()
+    entries_of_group["blocks"] = _registered("blocks")
     what, pattern = arguments.get("what"), arguments.get("pattern", "*")
     if what == "timm":  # apart from the groups, because importing timm takes seconds
         entries_of_group = {"timm": dict.fromkeys(timm_models(), "")}
+    elif what in _REGISTRIES:
+        entries_of_group = {what: _registered(what)}
     elif what is not None:
         group = next((g for g in entries_of_group if what in (g, f"{g}s", f"{g}es")), None)
         if group is None:
             raise UserError(
-                f"list: there is no '{what}' to list.{did_you_mean(what, entries_of_group)} "
-                f"Known: {', '.join(entries_of_group)}, timm."
+                f"list: there is no '{what}' to list.{did_you_mean(what, [*entries_of_group, *_REGISTRIES])} "
+                f"Known: {', '.join(dict.fromkeys([*entries_of_group, *_REGISTRIES]))}, timm."
             )
         entries_of_group = {group: entries_of_group[group]}
     entries_of_group = {
@@ -83,7 +101,15 @@ def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:
     return ""
 
 
-def _blocks() -> dict[str, str]:
-    from visionkit.blocks import BLOCKS
-
-    return {name: (BLOCKS.get(name).__doc__ or "").partition("\n")[0] for name in BLOCKS.names()}
+def _registered(what: str) -> dict[str, str]:
+    """What the registries of a key of `_REGISTRIES` hold, with the first line about each."""
+    entries: dict[str, str] = {}
+    for path in _REGISTRIES[what]:
+        registry: Any = load(path)
+        if not isinstance(registry, Registry):
+            return {name: f"{row.transform}({', '.join(row.arguments)})" for name, row in registry.items()}
+        kind = registry.kind.partition(" of ")[2]
+        for name in registry.names():
+            summary = (registry.get(name).__doc__ or "").partition("\n")[0]
+            entries[f"{name} (of {kind})" if kind else name] = summary
+    return entries
