@@ -13,17 +13,17 @@ __all__ = ["SyncBatchNorm", "convert_batch_norm", "count_unsupported_batch_norms
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class SyncBatchNorm(nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` that takes mean and variance over the images of all processes.
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """`torch.nn.SyncBatchNorm`, which takes mean and variance over the images of all processes, on CPUs too.
 
-    torch's own layer of this name works on GPUs alone; this one works wherever its group does. It has the parameters
-    and buffers of batch norm, and is that where there is one process, or in evaluation. Processes may have
-    different sizes of maps. Inputs are (B, C, ...) with any number of dimensions after the channels, also none.
+    torch's own trains on GPUs alone. Processes may have different sizes of maps. Inputs are (B, C, ...) with any number
+    of dimensions after the channels, also none.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or world_size() == 1:
-            return super().forward(x)
+        if x.device.type != "cpu" or not self.training or world_size() == 1:
+            output: Tensor = super().forward(x)
+            return output
         out, mean, variance, count = cast(
             tuple[Tensor, Tensor, Tensor, Tensor],
             _Normalize.apply(x, self.weight, self.bias, self.eps),
@@ -43,10 +43,6 @@ class SyncBatchNorm(nn.BatchNorm2d):
                     running.lerp_(current.to(running.dtype), momentum)
         return out
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.ndim < 2:
-            raise ValueError(f"batch norm expects a (B, C, ...) map, found {input.ndim} dimension(s)")
-
 
 class _Normalize(torch.autograd.Function):
     """The forward and backward pass of batch norm (Ioffe & Szegedy 2015, section 3), sums taken over all processes."""
@@ -56,14 +52,13 @@ class _Normalize(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dims = [dim for dim in range(x.ndim) if dim != 1]
-        sum_dtype = _sum_dtype(x)
-        count = torch.tensor([x.numel() // x.shape[1]], dtype=sum_dtype, device=x.device)
+        count = torch.tensor([x.numel() // x.shape[1]], dtype=torch.float64)  # sums as in torch's batch norm on the CPU
         # Two passes, mean first: E[x^2] - E[x]^2 in one pass cancels most significant digits.
-        sums = torch.cat([x.sum(dims, dtype=sum_dtype), count])
+        sums = torch.cat([x.sum(dims, dtype=torch.float64), count])
         distributed.all_reduce(sums)
         count = sums[-1]
         mean = sums[:-1] / count
-        squares = (x - _broadcast_channels(mean, x)).square().sum(dims, dtype=sum_dtype)
+        squares = (x - _broadcast_channels(mean, x)).square().sum(dims, dtype=torch.float64)
         distributed.all_reduce(squares)
         variance = squares / count
         float_dtype = torch.promote_types(x.dtype, torch.float32)
@@ -105,10 +100,7 @@ def convert_batch_norm(model: nn.Module) -> None:
 
 def count_unsupported_batch_norms(model: nn.Module) -> int:
     """The number of batch norms that `convert_batch_norm` does not replace: subclasses of torch's layers."""
-    return sum(
-        isinstance(module, _BATCH_NORMS) and type(module) not in (*_BATCH_NORMS, SyncBatchNorm)
-        for module in model.modules()
-    )
+    return sum(isinstance(module, _BATCH_NORMS) and type(module) not in _BATCH_NORMS for module in model.modules())
 
 
 def _convert(norm: nn.BatchNorm2d) -> SyncBatchNorm:
@@ -119,11 +111,6 @@ def _convert(norm: nn.BatchNorm2d) -> SyncBatchNorm:
     synced.running_mean, synced.running_var = norm.running_mean, norm.running_var
     synced.num_batches_tracked = norm.num_batches_tracked
     return synced.train(norm.training)
-
-
-def _sum_dtype(x: Tensor) -> torch.dtype:
-    """The dtype of sums: float64 on the CPU, as in torch's batch norm there, else at least float32."""
-    return torch.float64 if x.device.type == "cpu" else torch.promote_types(x.dtype, torch.float32)
 
 
 def _broadcast_channels(values: Tensor, x: Tensor) -> Tensor:
