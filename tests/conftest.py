@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import gc
 import os
 
 import pytest
@@ -21,6 +22,18 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.pluginmanager.register(BudgetPlugin(config, REPOSITORY / "tests" / "budget.json"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Hundreds of thousands of objects live from here to the end; the garbage collector need not look at them again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
