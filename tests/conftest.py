@@ -71,15 +71,17 @@ def published(tmp_path_factory, monkeypatch):
 def cli(capfd, tmp_path):
     """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors.
 
-    The pictures of its runs are blank, and plugins in ``tmp_path`` are forgotten.
+    The pictures of its runs are blank, what was composed before is not composed again, and plugins in ``tmp_path`` are
+    forgotten.
     """
+    from tests.helpers.compositions import composed_once
     from tests.helpers.pictures import blank_pictures
     from tests.helpers.plugins import plugins_forgotten
     from visionkit.cli.main import main
 
     def run(*arguments):
         capfd.readouterr()
-        with blank_pictures():
+        with blank_pictures(), composed_once():
             code = main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return code, captured.out, captured.err
