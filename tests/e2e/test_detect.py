@@ -143,7 +143,8 @@ def test_a_score_out_of_range_says_what_to_type(cli, run, value):
 
 
 def test_the_user_chooses_head_and_recipe_whatever_the_task_prefers(cli, in_empty_folder):
-    assert cli("recipe=adam", "head=retinanet", *TINY, "dataset.scenes.train=32", "debug=fast")[0] == 0
+    small = ("head.neck.out_channels=16", "head.num_convs=1", "dataset.scenes.train=32", "debug=fast")
+    assert cli("recipe=adam", "head=retinanet", *TINY, *small)[0] == 0
     (folder,) = (in_empty_folder / "runs" / "detect-lenet-digits").iterdir()
     config = (folder / "config.yaml").read_text()
     assert "type: retinanet" in config
