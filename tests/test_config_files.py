@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from tests.helpers.bare_networks import meta_device
 from visionkit import create_model
 from visionkit.backbones import list_backbones, load_backbone_file
 from visionkit.backbones.files import backbone_file
@@ -85,9 +86,7 @@ def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_lib
 
     words = ("task=detect", "backbone=resnet18", f"head={head}", "num_classes=3", "format=json", "depth=1")
     _, out, _ = cli("inspect", *words)
-    import torch
-
-    with torch.device("meta"):
+    with meta_device():
         model = create_model("detect", "resnet18", num_classes=3, head=head)
     built = sum(p.numel() for p in model.parameters())
     assert json.loads(out)["totals"]["parameters"] == built
