@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_names_the_scenes(cli, in_empty_folder):
 @pytest.mark.slow
 def test_several_processes_score_as_one(cli, run):
     """All but the losses, which are means over the objects of a batch, and batches are others."""
-    code, out, _ = cli("evaluate", f"run={run}", "hardware.devices=3", "recipe.batch_size=12", "format=json")
+    code, out, _ = cli("evaluate", f"run={run}", "hardware.devices=2", "recipe.batch_size=10", "format=json")
     assert code == 0
     numbers = {name: value for name, value in json.loads(out)["metrics"].items() if name.startswith("test/ma")}
     assert numbers.keys() == {name for name in _metrics(run) if name.startswith("test/ma")}
