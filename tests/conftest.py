@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import gc
 import os
 
 import pytest
@@ -21,6 +22,18 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.pluginmanager.register(BudgetPlugin(config, REPOSITORY / "tests" / "budget.json"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Hundreds of thousands of objects live from here to the end; the garbage collector need not look at them again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
@@ -58,15 +71,17 @@ def published(tmp_path_factory, monkeypatch):
 def cli(capfd, tmp_path):
     """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors.
 
-    The pictures of its runs are blank, and plugins in ``tmp_path`` are forgotten.
+    The pictures of its runs are blank, what was composed before is not composed again, and plugins in ``tmp_path`` are
+    forgotten.
     """
+    from tests.helpers.compositions import composed_once
     from tests.helpers.pictures import blank_pictures
     from tests.helpers.plugins import plugins_forgotten
     from visionkit.cli.main import main
 
     def run(*arguments):
         capfd.readouterr()
-        with blank_pictures():
+        with blank_pictures(), composed_once():
             code = main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return code, captured.out, captured.err

@@ -66,6 +66,7 @@ def test_whole_runs_are_told_from_parts():
 def suite(pytester, monkeypatch):
     """A suite of one test that takes 0.2 s, without slack; ``suite(budget, *words)`` runs it."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other packages' plugins take longer than the suite
     pytester.makeini("[pytest]\ntestpaths = tests\nmarkers = slow\n")
     conftest = (
         "from pathlib import Path\n"
@@ -81,7 +82,7 @@ def suite(pytester, monkeypatch):
         pytester.makepyfile(**{"tests/a/test_one": f"import time\nimport pytest\n{test}"})
         content = {"calibration": 1e-3, "quick": {"tests/a": seconds}, "slow": {}}
         pytester.path.joinpath("budget.json").write_text(json.dumps(content))
-        return pytester.runpytest_subprocess("-m", "not slow", *words)
+        return pytester.runpytest_subprocess("-p", "xdist.plugin", "-m", "not slow", *words)
 
     return run
 

@@ -1,10 +1,12 @@
 """conf/ is read alike by Hydra and by the plain reader, and holds every default value."""
 
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import get_args, get_type_hints
 
 import pytest
 
+from tests.helpers.bare_networks import meta_device
 from visionkit import create_model
 from visionkit.backbones import list_backbones, load_backbone_file
 from visionkit.backbones.files import backbone_file
@@ -13,7 +15,7 @@ from visionkit.blocks.normalization import Norm
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.overrides import parse_overrides
 from visionkit.cli.resolve import resolve
-from visionkit.config_files import complete, group_names, overlay, read_group_file, task_choices
+from visionkit.config_files import complete, conf_folder, group_names, overlay, read_group_file, task_choices
 from visionkit.data.sources import SOURCES, parse_source, read_source
 from visionkit.data.sources.digits.scene_settings import Scenes
 from visionkit.data.sources.split_files import SplitPaths
@@ -40,22 +42,42 @@ GROUPS = ("head", "dataset", "recipe", "hardware", "logger", "debug")
 FILES = [(group, name) for group in GROUPS for name in group_names(group)]
 
 
+@cache
+def composed_by_hydra(group):
+    """The values of all files of a group by their names, in one composition: ``+head@files.fcos=fcos`` and so on."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    names = list_backbones() if group == "backbone" else group_names(group)
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+        config = hydra_compose(overrides=[f"+{group}@files.{name}={name}" for name in names])
+    found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)["files"]
+    assert list(found) == names
+    return found
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_of_the_command_line_is_what_hydra_reads_by_itself(group):
+    name = group_names(group)[-1]
+    assert repr(compose({group: name}, config_dirs=())[group]) == repr(composed_by_hydra(group)[name])
+
+
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_hydra_and_the_plain_reader_read_the_same_values_in_the_same_order(group, name):
-    composed = compose({group: name}, config_dirs=())[group]
-    assert repr(read_group_file(group, name)) == repr(composed)
+    assert repr(read_group_file(group, name)) == repr(composed_by_hydra(group)[name])
 
 
 @pytest.mark.parametrize("name", group_names("head"))
 def test_a_head_is_the_same_for_the_library_and_the_command_line(name):
-    values = compose({"head": name}, config_dirs=())["head"]
+    values = composed_by_hydra("head")[name]
     task = HEADS.get(values["type"]).task
     assert read_head(name, task=task) == read_head({"type": name}, task=task) == parse_head(values, task=task)
 
 
 @pytest.mark.parametrize("name", group_names("dataset"))
 def test_a_data_set_is_the_same_for_the_library_and_the_command_line(name):
-    values = compose({"dataset": name}, config_dirs=())["dataset"]
+    values = composed_by_hydra("dataset")[name]
     assert read_source(name) == read_source({"type": name}) == parse_source(values)
 
 
@@ -73,11 +95,9 @@ def test_the_head_of_a_task_is_the_same_for_the_library_and_the_command_line(tas
 def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_library(cli, head, parameters):
     import json
 
-    import torch
-
     words = ("task=detect", "backbone=resnet18", f"head={head}", "num_classes=3", "format=json", "depth=1")
     _, out, _ = cli("inspect", *words)
-    with torch.device("meta"):
+    with meta_device():
         model = create_model("detect", "resnet18", num_classes=3, head=head)
     built = sum(p.numel() for p in model.parameters())
     assert json.loads(out)["totals"]["parameters"] == built
@@ -195,11 +215,11 @@ def test_a_mapping_without_a_type_says_what_is_expected(values):
         read_head(values, task="detect")
 
 
-@pytest.mark.parametrize("name", list_backbones())
-def test_hydra_and_the_plain_reader_read_the_same_backbones(name):
-    assert repr(compose({"backbone": name}, config_dirs=())["backbone"]) == repr(
-        load_backbone_file(backbone_file(name))
-    )
+def test_hydra_and_the_plain_reader_read_the_same_backbones():
+    composed = composed_by_hydra("backbone")
+    plain = {name: load_backbone_file(backbone_file(name)) for name in list_backbones()}
+    assert [name for name in plain if repr(composed[name]) != repr(plain[name])] == []
+    assert repr(compose({"backbone": "resnet18"}, config_dirs=())["backbone"]) == repr(plain["resnet18"])
 
 
 def test_values_that_were_read_can_be_changed_without_changing_the_next_reading():

@@ -8,10 +8,11 @@ from tests.helpers.backbones import (
     LARGEST_OF_EACH_FAMILY,
     SMALLEST_AND_LARGEST,
     SMALLEST_OF_EACH_FAMILY,
-    shipped_spec,
+    key_of_file,
     slow_unless_smallest,
     torchvision_counterparts,
 )
+from tests.helpers.bare_networks import meta_device, uninitialised
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.errors import UserError
 from visionkit.heads import read_head
@@ -119,18 +120,19 @@ def test_every_backbone_has_a_published_number_of_parameters():
 
 @pytest.mark.parametrize(("name", "num_classes"), [slow_unless_smallest(*case) for case in PUBLISHED_PARAMETERS])
 def test_parameters_with_the_papers_classifier_are_the_published_ones(name, num_classes):
-    with torch.device("meta"):
+    with meta_device():
         model = create_model("classify", name, num_classes=num_classes)
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED_PARAMETERS[name, num_classes]
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_declared_channels_and_strides_equal_the_executed_ones_at_two_sizes(name):
-    with torch.device("meta"):
+    with meta_device():
         backbone = create_backbone(name).eval()
-    for height, width in sizes_of(name):
-        features = backbone(torch.zeros(1, backbone.spec.in_channels, height, width, device="meta"))
-        declared = backbone.spec.feature_shapes((height, width))
+        sizes = sizes_of(name)
+        executed = [backbone(torch.zeros(1, backbone.spec.in_channels, *size)) for size in sizes]
+    for size, features in zip(sizes, executed, strict=True):
+        declared = backbone.spec.feature_shapes(size)
         assert list(features) == list(backbone.feature_info)
         for stage, feature in features.items():
             info = backbone.feature_info[stage]
@@ -147,36 +149,31 @@ NOT_LINEAR = (
 )  # fmt: skip
 
 
-def _stages_and_views(name):
-    features = shipped_spec(name).feature_shapes(32_768)
-    return [(stage, feature.height.receptive_field) for stage, feature in features.items()]
+@pytest.mark.parametrize("name", SMALLEST_OF_EACH_FAMILY)
+def test_declared_offset_is_the_centre_of_what_a_cell_sees(name):
+    """The footprint of a gradient is the receptive field; its middle is offset + cell * stride, at two sizes.
 
-
-STAGES = [
-    (name, stage)
-    for name in SMALLEST_OF_EACH_FAMILY
-    for stage, view in _stages_and_views(name)
-    if view is not None and view < 100
-]
-"""What coarser stages of all backbones see is compared in tests/inspection/test_network.py."""
-
-
-@pytest.mark.parametrize(("name", "stage"), STAGES)
-def test_declared_offset_is_the_centre_of_what_a_cell_sees(name, stage):
-    """The footprint of a gradient is the receptive field; its middle is offset + cell * stride, at two sizes."""
+    What coarser stages of all backbones see is compared in tests/inspection/test_network.py.
+    """
     spec = read_backbone(name)
-    backbone = create_backbone(name, out_features=[stage]).eval().double()
+    declared = {stage: feature.height.receptive_field for stage, feature in spec.feature_shapes(32_768).items()}
+    views = {stage: view for stage, view in declared.items() if view is not None and view < 100}
+    assert views
+    with uninitialised():
+        backbone = create_backbone(name, out_features=list(views)).eval().double()
     _make_linear(backbone)
-    info = backbone.feature_info[stage]
-    view = spec.feature_shapes(32_768)[stage].height.receptive_field
-    first = -(-view // info.stride)
-    size = int(info.offset + (first + 1) * info.stride + view + info.stride)
-    for cell, pixels in ((first, size), (first + 1, size + info.stride)):
+    infos = {stage: backbone.feature_info[stage] for stage in views}
+    first = {stage: -(-view // infos[stage].stride) for stage, view in views.items()}
+    size = max(int(infos[s].offset + (first[s] + 1) * infos[s].stride + views[s] + infos[s].stride) for s in views)
+    for further, pixels in ((0, size), (1, size + max(info.stride for info in infos.values()))):
         x = torch.zeros(1, spec.in_channels, pixels, 80, dtype=torch.float64, requires_grad=True)
-        backbone(x)[stage][0, :, cell].sum().backward()
-        rows = x.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
-        assert (rows.min() + rows.max()).item() / 2 == info.offset + cell * info.stride
-        assert (rows.max() - rows.min()).item() + 1 == view
+        features = backbone(x)
+        for stage, info in infos.items():
+            cell = first[stage] + further
+            (gradient,) = torch.autograd.grad(features[stage][0, :, cell].sum(), x, retain_graph=True)
+            rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
+            assert (rows.min() + rows.max()).item() / 2 == info.offset + cell * info.stride, stage
+            assert (rows.max() - rows.min()).item() + 1 == views[stage], stage
 
 
 def _make_linear(backbone):
@@ -212,7 +209,7 @@ def test_multiplications_are_those_that_torchvision_publishes(name):
     assert macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01, abs=0.001)
 
 
-@pytest.mark.parametrize("name", SMALLEST_OF_EACH_FAMILY)
+@pytest.mark.parametrize("name", LIGHTEST)
 def test_one_training_step_lowers_the_loss_on_its_batch(name):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
@@ -240,7 +237,9 @@ def _switch_chance_off(model):
 def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
     torch.manual_seed(0)
     size = max(32, read_backbone(name).smallest_image())
-    one, other = create_backbone(name).eval(), create_backbone(name).eval()
+    one = create_backbone(name).eval()
+    with uninitialised():
+        other = create_backbone(name).eval()
     torch.save(one.state_dict(), tmp_path / "w.pth")
     other.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
     x = torch.rand(1, one.spec.in_channels, size, size)
@@ -252,9 +251,9 @@ def test_state_dict_round_trip_gives_the_same_features(name, tmp_path):
 def test_any_number_of_image_channels_is_taken(name):
     size = max(32, read_backbone(name).smallest_image())
     for channels in (1, 5):
-        with torch.device("meta"):
+        with meta_device():
             backbone = create_backbone(name, in_channels=channels).eval()
-        last = backbone.forward_features(torch.zeros(1, channels, size, size, device="meta"))
+            last = backbone.forward_features(torch.zeros(1, channels, size, size))
         assert tuple(last.shape[1:]) == list(backbone.spec.feature_shapes(size).values())[-1].chw
 
 
@@ -288,7 +287,7 @@ def test_torch_export_takes_any_batch_size(name):
 
 HOLDABLE = {
     name for name in torchvision_counterparts()
-    if shipped_spec(name).torchvision["family"]
+    if key_of_file(name, "torchvision")["family"]
     in ("resnet", "densenet", "mobilenet_v2", "mobilenet_v3", "mnasnet", "shufflenet_v2", "efficientnet", "regnet",
         "convnext")
 }  # fmt: skip
@@ -300,20 +299,20 @@ HOLDABLE = {
     [slow_unless_smallest(n) for n in [*SMALLEST_OF_EACH_FAMILY, *LARGEST_OF_EACH_FAMILY] if n in HOLDABLE],
 )
 def test_output_stride_holds_the_last_stages_back(name, output_stride):
-    with torch.device("meta"):
+    with meta_device():
         backbone = create_backbone(name, output_stride=output_stride).eval()
         plain = create_backbone(name)
+        features = backbone(torch.zeros(1, 3, 96, 96))
     strides = [info.stride for info in backbone.feature_info.values()]
     assert max(strides) == strides[-1] == output_stride
     assert {k: v.shape for k, v in backbone.state_dict().items()} == {k: v.shape for k, v in plain.state_dict().items()}
-    features = backbone(torch.zeros(1, 3, 96, 96, device="meta"))
     assert [96 // feature.shape[-1] for feature in features.values()] == strides
 
 
 def test_output_stride_keeps_the_branches_of_an_unpadded_net_together():
-    with torch.device("meta"):
+    with meta_device():
         backbone = create_backbone("inception_v3", output_stride=8).eval()
-    features = backbone(torch.zeros(1, 3, 139, 139, device="meta"))
+        features = backbone(torch.zeros(1, 3, 139, 139))
     assert {name: feature.shape[-1] for name, feature in features.items()} == {
         name: signal.chw[-1] for name, signal in backbone.spec.feature_shapes(139).items()
     }
@@ -322,7 +321,7 @@ def test_output_stride_keeps_the_branches_of_an_unpadded_net_together():
 
 def test_stochastic_depth_of_a_file_rises_over_all_stages_of_the_module():
     """Huang et al. 2016, equation 4: linear in the number of the block, up to the value in the file."""
-    with torch.device("meta"):
+    with meta_device():
         backbone = create_backbone("convnext_tiny")
     rates = [module.drop_probability for module in backbone.modules() if isinstance(module, Residual)]
     assert rates == pytest.approx([0.1 * nth / 18 for nth in range(1, 19)])
@@ -358,29 +357,29 @@ def test_output_stride_equals_torchvisions_dilated_resnet50():
 
     torch.manual_seed(0)
     theirs = resnet50(weights=None, replace_stride_with_dilation=[False, True, True]).double().eval()
-    ours = create_model("classify", {**_content("resnet50"), "output_stride": 8}, num_classes=1000).double().eval()
+    with uninitialised():
+        ours = create_model("classify", {**_content("resnet50"), "output_stride": 8}, num_classes=1000).double().eval()
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), "resnet50"))
     x = torch.rand(2, 3, 96, 96, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(ours.head(ours.backbone(x), (96, 96))["logits"], theirs(x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [28, 32])
 @pytest.mark.parametrize("name", EVERY)
-def test_every_backbone_takes_small_images_at_a_sensible_stride(name, size):
+def test_every_backbone_takes_small_images_at_a_sensible_stride(name):
     stem = {"stem": "small"} if "small" in read_backbone(name).stems else {}
-    with torch.device("meta"):
+    with meta_device():
         backbone = create_backbone(name, **stem).eval()
+        maps = [backbone.forward_features(torch.zeros(1, backbone.spec.in_channels, s, s)) for s in (28, 32)]
     last = list(backbone.feature_info.values())[-1]
     assert 4 <= last.stride <= 8
-    images = torch.zeros(1, backbone.spec.in_channels, size, size, device="meta")
-    assert min(backbone.forward_features(images).shape[-2:]) >= 2
+    assert min(*maps[0].shape[-2:], *maps[1].shape[-2:]) >= 2
 
 
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=SLOW) if name in HEAVY else name
-     for name in SMALLEST_OF_EACH_FAMILY if "small" in shipped_spec(name).stems],
+     for name in SMALLEST_OF_EACH_FAMILY if "small" in (key_of_file(name, "stems") or ())],
 )  # fmt: skip
 def test_the_small_stem_learns_on_small_images(name):
     torch.manual_seed(0)

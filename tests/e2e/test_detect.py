@@ -143,7 +143,8 @@ def test_a_score_out_of_range_says_what_to_type(cli, run, value):
 
 
 def test_the_user_chooses_head_and_recipe_whatever_the_task_prefers(cli, in_empty_folder):
-    assert cli("recipe=adam", "head=retinanet", *TINY, "dataset.scenes.train=32", "debug=fast")[0] == 0
+    small = ("head.neck.out_channels=16", "head.num_convs=1", "dataset.scenes.train=32", "debug=fast")
+    assert cli("recipe=adam", "head=retinanet", *TINY, *small)[0] == 0
     (folder,) = (in_empty_folder / "runs" / "detect-lenet-digits").iterdir()
     config = (folder / "config.yaml").read_text()
     assert "type: retinanet" in config
@@ -173,7 +174,7 @@ def test_a_loss_that_is_no_number_names_the_scenes(cli, in_empty_folder):
 @pytest.mark.slow
 def test_several_processes_score_as_one(cli, run):
     """All but the losses, which are means over the objects of a batch, and batches are others."""
-    code, out, _ = cli("evaluate", f"run={run}", "hardware.devices=3", "recipe.batch_size=12", "format=json")
+    code, out, _ = cli("evaluate", f"run={run}", "hardware.devices=2", "recipe.batch_size=10", "format=json")
     assert code == 0
     numbers = {name: value for name, value in json.loads(out)["metrics"].items() if name.startswith("test/ma")}
     assert numbers.keys() == {name for name in _metrics(run) if name.startswith("test/ma")}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers.bare_networks import uninitialised
 from visionkit.backbones import read_backbone
 from visionkit.blocks import Conv, FeatureShape, MaxPool, Window, expand
 from visionkit.heads import read_head
@@ -123,7 +124,7 @@ def test_neck_and_head_of_detection_are_counted_part_by_part_and_shared_weights_
     from visionkit.models import create_model
 
     layers = rows_of("resnet18", 20, task="detect", head=head)
-    with torch.device("meta"):
+    with torch.device("meta"), uninitialised():
         model = create_model("detect", "resnet18", num_classes=20, head=head, image_size=(224, 224))
     for depth in (2, 9):
         found = rows_of("resnet18", 20, task="detect", head=head, depth=depth)

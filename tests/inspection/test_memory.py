@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.helpers.backbones import LARGEST_OF_EACH_FAMILY, SMALLEST_OF_EACH_FAMILY
+from tests.helpers.bare_networks import uninitialised
 from visionkit.backbones import load_backbone_file, read_backbone
 from visionkit.backbones.files import backbone_file
 from visionkit.blocks import Conv, FeatureShape, Sequential, expand, trace
@@ -63,7 +64,7 @@ def executed(backbone, num_classes):
     """Bytes for one image: the peak of inference, that of training, and what waits at the end of forward."""
     spec = read_backbone(backbone)
     size = (spec.image_size, spec.image_size)
-    with torch.device("meta"):
+    with torch.device("meta"), uninitialised():
         model = create_model("classify", backbone, num_classes=num_classes)
     images = torch.empty(BATCH, spec.in_channels, *size, device="meta")
     with Lives() as inference, torch.no_grad():
@@ -192,7 +193,7 @@ def assert_whole_as_executed(task, head, backbone, *, inference=TOLERANCE, train
     parts = spec.trace(settled, num_classes=21, image_size=size)
     first_stage = [part for part in parts if part.runs <= 1]  # what comes behind depends on what is found
     memory = estimate_memory([*settled.trace(size).children, *first_stage], out_features=spec.out_features(settled))
-    with torch.device("meta"):
+    with torch.device("meta"), uninitialised():
         model = create_model(task, backbone, num_classes=21, head=head, image_size=size)
     found = executed_whole(model, settled.in_channels, size)
     image = 4 * settled.in_channels * size[0] * size[1]

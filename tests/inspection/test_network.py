@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.helpers.bare_networks import meta_device, uninitialised
 from visionkit.backbones import create_backbone, list_backbones, read_backbone
 from visionkit.heads import read_head
 from visionkit.inspection.layers import layer_rows
@@ -29,7 +30,7 @@ def network_of(name, num_classes=10):
 @pytest.mark.parametrize("name", EVERY)
 def test_shapes_weights_and_multiplications_of_every_layer_are_those_of_the_module(name):
     net = network_of(name)
-    with torch.device("meta"):
+    with meta_device():
         model = create_model("classify", name, num_classes=10).eval()
     shapes = {}
     for path, module in model.named_modules():
@@ -37,8 +38,8 @@ def test_shapes_weights_and_multiplications_of_every_layer_are_those_of_the_modu
             lambda _, __, out, path=path: shapes.update({path: out.shape} if isinstance(out, torch.Tensor) else {})
         )
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        model.head(model.backbone(torch.empty(1, *net.input, device="meta")), net.image_size)
+    with meta_device(), counter, torch.no_grad():
+        model.head(model.backbone(torch.empty(1, *net.input)), net.image_size)
     flops = {path: sum(counts.values()) for path, counts in counter.get_flop_counts().items()}
     layers = layer_rows(net, depth=ALL_LEVELS)
     assert len(layers) > 5
@@ -131,7 +132,8 @@ def test_receptive_field_jump_and_offset_are_the_footprint_of_a_gradient(name):
         assert name.startswith(("regnet_y", "efficientnet"))  # gates from the first stage on
         return
     torch.manual_seed(0)
-    backbone = make_linear(create_backbone(name, out_features=[row.name]).eval().double())
+    with uninitialised():
+        backbone = make_linear(create_backbone(name, out_features=[row.name]).eval().double())
     first = -(-row.receptive_field // row.jump)
     size = int(row.offset + (first + 1) * row.jump + row.receptive_field + row.jump)
     for axis in (2, 3) if name in QUICK else (2,):

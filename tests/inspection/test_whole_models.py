@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.helpers.bare_networks import meta_device
 from visionkit.backbones import read_backbone
 from visionkit.backbones.build import build_backbone
 from visionkit.heads import read_head
@@ -28,7 +29,7 @@ def network_of(task, head, backbone, **overrides):
 
 
 def model_of(task, head, backbone):
-    with torch.device("meta"):
+    with meta_device():
         return create_model(task, backbone, num_classes=7, head=head, image_size=SIZE).eval()
 
 
@@ -48,7 +49,7 @@ def test_every_layer_of_a_segmenter_is_that_of_the_module(head, backbone):
             lambda _, __, out, path=path: shapes.update({path: tuple(out.shape)} if torch.is_tensor(out) else {})
         )
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with meta_device(), counter, torch.no_grad():
         logits = model.head(maps_of(model), SIZE)["logits"]
     flops = {path: sum(counts.values()) for path, counts in counter.get_flop_counts().items()}
     names = {"backbone": "Backbone", "neck": "FPN", "head": "SegmentationHead"}
@@ -72,7 +73,7 @@ def test_every_layer_of_a_segmenter_is_that_of_the_module(head, backbone):
 def test_multiplications_and_parameters_of_a_detector_are_those_of_the_model(head, backbone):
     net, model = network_of("detect", head, backbone), model_of("detect", head, backbone)
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with meta_device(), counter, torch.no_grad():
         model.head(maps_of(model), SIZE)
     assert 2 * sum(part.macs for part in net.parts) == counter.get_total_flops()
     assert sum(part.parameters for part in net.parts) == sum(p.numel() for p in model.parameters())
@@ -84,7 +85,7 @@ def test_multiplications_of_both_stages_are_those_of_the_model_with_as_many_boxe
     head = {"type": head, "proposals": 30, "max_detections": 20}
     net, model = network_of(task, head, backbone), model_of(task, head, backbone)
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with meta_device(), counter, torch.no_grad():
         model.head(maps_of(model), SIZE)
         second = model.head.roi_heads
         second.box_predictor(second.box_head(torch.empty(30, 256, 7, 7, device="meta")))

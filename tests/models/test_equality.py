@@ -5,12 +5,13 @@ import torch
 import torchvision
 
 from tests.helpers.backbones import LARGEST_OF_EACH_FAMILY, torchvision_counterparts
+from tests.helpers.bare_networks import meta_device, uninitialised
+from tools import measure_equality
 from tools.measure_equality import (
     counterparts,
     distance_of_logits,
     distances,
     images,
-    model_with_weights_of,
     normalised,
     randomly_initialised,
 )
@@ -28,6 +29,18 @@ BOTH_WAYS = [
     *(pytest.param(name, marks=pytest.mark.slow) for name in LARGEST_OF_EACH_FAMILY
       if name in torchvision_counterparts()),
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def two_images(monkeypatch):
+    """Half as many as the tool compares."""
+    monkeypatch.setattr(measure_equality, "IMAGES", 2)
+
+
+def model_with_weights_of(theirs, name):
+    """As `tools.measure_equality.model_with_weights_of`."""
+    with uninitialised():
+        return measure_equality.model_with_weights_of(theirs, name)
 
 
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
@@ -54,10 +67,10 @@ def test_logits_of_larger_networks_equal_torchvisions_on_small_images(name):
 def test_state_dict_goes_to_torchvision_and_back_unchanged(name):
     """On the meta device: names and shapes are compared, and which tensor goes where."""
     options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    with torch.device("meta"):
+    with meta_device():
         ours = create_model("classify", name, num_classes=1000).state_dict()
     # torchvision computes the widths of RegNets with tensors, which need values
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+    with uninitialised() if name.startswith("regnet") else meta_device():
         counterpart = getattr(torchvision.models, name)(weights=None, **options)
     theirs = convert_state_dict(ours, name, source="visionkit", target="torchvision")
     assert set(theirs) == set(counterpart.state_dict())

@@ -6,12 +6,13 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import segmentation
 
+from tests.helpers.bare_networks import meta_device, uninitialised
 from visionkit import UserError, create_model
 from visionkit.models import convert_state_dict
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 CLASSES = 5
-SIZE = (49, 70)
+SIZE = (33, 46)
 CASES = [
     pytest.param(
         head,
@@ -46,7 +47,8 @@ def of_torchvision(head, backbone, *, aux_loss=True):
 def pair(head, backbone):
     """Ours and torchvision's, with the same weights."""
     theirs = of_torchvision(head, backbone)
-    ours = create_model("segment", backbone, num_classes=CLASSES, head=head_of(head)).double()
+    with uninitialised():
+        ours = create_model("segment", backbone, num_classes=CLASSES, head=head_of(head)).double()
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), backbone, task="segment", head=head_of(head)))
     for module in ours.modules():
         if isinstance(module, nn.Dropout):
@@ -98,7 +100,8 @@ def test_losses_and_gradients_in_training_equal_torchvisions(head, backbone):
 def test_the_comparison_fails_at_another_output_stride():
     ours, theirs = (model.eval() for model in pair("fcn", "resnet50"))
     options = {**head_of("fcn"), "output_stride": 16}
-    other = create_model("segment", "resnet50", num_classes=CLASSES, head=options).double().eval()
+    with uninitialised():
+        other = create_model("segment", "resnet50", num_classes=CLASSES, head=options).double().eval()
     other.load_state_dict(ours.state_dict())
     images, _ = batch()
     with torch.no_grad():
@@ -110,7 +113,8 @@ def test_the_comparison_fails_at_another_output_stride():
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
 def test_state_dict_goes_to_torchvision_and_back_unchanged(head, auxiliary):
     options = head_of(head, auxiliary=auxiliary)
-    theirs = of_torchvision(head, "resnet50", aux_loss=auxiliary).state_dict()
+    with meta_device():
+        theirs = of_torchvision(head, "resnet50", aux_loss=auxiliary).state_dict()
     ours = convert_state_dict(theirs, "resnet50", task="segment", head=options)
     back = convert_state_dict(ours, "resnet50", task="segment", head=options, source="visionkit", target="torchvision")
     assert back.keys() == theirs.keys()
@@ -118,7 +122,8 @@ def test_state_dict_goes_to_torchvision_and_back_unchanged(head, auxiliary):
 
 
 def test_torchvisions_auxiliary_classifier_is_left_out_where_the_head_has_none():
-    theirs = of_torchvision("fcn", "resnet50").state_dict()
+    with meta_device():
+        theirs = of_torchvision("fcn", "resnet50").state_dict()
     ours = convert_state_dict(theirs, "resnet50", task="segment", head="fcn")
     assert len(ours) == sum(not key.startswith("aux_classifier.") for key in theirs)
 

@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from tests.helpers.backbones import shipped_spec, torchvision_counterparts
+from tests.helpers.backbones import key_of_file, torchvision_counterparts
 from visionkit.backbones import create_backbone, read_backbone
 from visionkit.backbones.weights.layout import classifier_layout
 from visionkit.backbones.weights.load import load_backbone_weights, load_strictly, read_state_dict
@@ -18,7 +18,7 @@ from visionkit.backbones.weights.sources import LoadedWeights, check_weights, fi
 from visionkit.errors import UserError
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
-COUNTERPARTS = {name: shipped_spec(name).torchvision for name in torchvision_counterparts()}
+COUNTERPARTS = {name: key_of_file(name, "torchvision") for name in torchvision_counterparts()}
 EXACT = {"rtol": 1e-9, "atol": 1e-9}  # float64; the two networks add in the same order up to the layout of branches
 
 

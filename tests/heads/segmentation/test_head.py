@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.models import get_model_weights
 
+from tests.helpers.bare_networks import meta_device
 from tests.helpers.drawn_features import DrawnFeatures
 from visionkit import UserError, create_model
 from visionkit.backbones import read_backbone
@@ -29,7 +30,7 @@ SMP_PARAMETERS = {
 
 
 def on_meta(head, backbone, **options):
-    with torch.device("meta"):
+    with meta_device():
         return create_model("segment", backbone, num_classes=11, head=head, **options)
 
 
@@ -49,7 +50,8 @@ def test_logits_have_the_images_size_at_odd_sizes(head, name, monkeypatch):
     monkeypatch.setattr("visionkit.models.assemble.build_backbone", DrawnFeatures)
     model = on_meta(head, name, in_channels=1).eval()
     for size in two_sizes(name):
-        outputs = model(torch.zeros(2, 1, *size, dtype=torch.uint8, device="meta"))
+        with meta_device():
+            outputs = model(torch.zeros(2, 1, *size, dtype=torch.uint8))
         assert {key: tuple(x.shape) for key, x in outputs.items()} == {"logits": (2, 11, *size)}
 
 
@@ -65,7 +67,8 @@ def test_declared_counts_and_sizes_are_the_modules(head, name):
         )
     for size in two_sizes(name):
         records = model.head.spec.trace(model.backbone.spec, num_classes=11, image_size=size)
-        outputs = model(torch.zeros(2, model.backbone.spec.in_channels, *size, dtype=torch.uint8, device="meta"))
+        with meta_device():
+            outputs = model(torch.zeros(2, model.backbone.spec.in_channels, *size, dtype=torch.uint8))
         whole = {key: tuple(x.shape[1:]) for key, x in outputs.items()}
         seen |= {f"{key}_per_pixel": shape for key, shape in whole.items() if shape != seen[key]}
         assert seen == {record.path[1]: record.after.chw for record in records if record.path[0] == "head"}
@@ -89,7 +92,7 @@ def test_the_numbers_above_are_those_of_the_installed_segmentation_models_pytorc
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
 def test_parameters_with_an_auxiliary_head_are_the_published_ones(head, backbone):
-    with torch.device("meta"):
+    with meta_device():
         options = {"type": head, "auxiliary": AUXILIARY}
         model = create_model("segment", backbone, num_classes=21, head=options)
     published = get_model_weights(f"{head}_{backbone}").DEFAULT.meta["num_params"]

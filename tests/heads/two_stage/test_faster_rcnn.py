@@ -7,6 +7,7 @@ from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import box_convert
 
+from tests.helpers.bare_networks import uninitialised
 from visionkit import create_model
 from visionkit.backbones import read_backbone
 from visionkit.heads import read_head
@@ -70,7 +71,8 @@ def theirs(backbone, batch):
 
 
 def with_weights_of(theirs, backbone):
-    ours = create_model("detect", backbone, num_classes=CLASSES, head=AS_TORCHVISION)
+    with uninitialised():
+        ours = create_model("detect", backbone, num_classes=CLASSES, head=AS_TORCHVISION)
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), backbone, task="detect", head=AS_TORCHVISION))
     return ours.train(theirs.training)
 

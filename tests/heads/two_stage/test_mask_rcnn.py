@@ -7,6 +7,7 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
+from tests.helpers.bare_networks import uninitialised
 from visionkit import create_model
 from visionkit.backbones import read_backbone
 from visionkit.heads import read_head
@@ -79,7 +80,8 @@ def theirs(backbone, batch):
 
 
 def with_weights_of(theirs, backbone):
-    ours = create_model("instance", backbone, num_classes=CLASSES, head=AS_TORCHVISION)
+    with uninitialised():
+        ours = create_model("instance", backbone, num_classes=CLASSES, head=AS_TORCHVISION)
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), backbone, task="instance", head=AS_TORCHVISION))
     return ours.train(theirs.training)
 
