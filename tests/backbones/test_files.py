@@ -61,3 +61,12 @@ def test_a_folder_of_the_users_own_is_searched_too(tmp_path):
     (tmp_path / "backbone").mkdir()
     (tmp_path / "backbone" / "mine.yaml").write_text("name: mine\n")
     assert backbone_file("mine", [tmp_path]) == tmp_path / "backbone" / "mine.yaml"
+
+
+def test_a_file_that_was_edited_is_read_again_and_each_reader_has_its_own_copy(tmp_path):
+    file = tmp_path / "net.yaml"
+    file.write_text("name: first\nstages: {}\n")
+    load_backbone_file(file)["name"] = "changed"
+    assert load_backbone_file(file)["name"] == "first"
+    file.write_text("name: second\nstages: {}\n")
+    assert load_backbone_file(file)["name"] == "second"

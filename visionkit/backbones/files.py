@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,20 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"backbone file '{path}' does not exist. Expected a YAML file, such as backbone=my_net.yaml.")
-    if path.stat().st_size > _MAX_FILE_BYTES:
+    status = path.stat()
+    if status.st_size > _MAX_FILE_BYTES:
         raise UserError(
-            f"{path}: a backbone file has at most {_MAX_FILE_BYTES // 1024} KiB; "
-            f"found {path.stat().st_size // 1024} KiB."
+            f"{path}: a backbone file has at most {_MAX_FILE_BYTES // 1024} KiB; found {status.st_size // 1024} KiB."
         )
+    return deepcopy(_parse_file(path, status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@lru_cache(maxsize=256)
+def _parse_file(path: Path, *version: int) -> dict[str, Any]:
+    """The content of a file as it is now, which ``version`` tells from an earlier one."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(_explain_yaml_error(path, error)) from None
     except RecursionError:
@@ -42,7 +51,7 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: expected a mapping with the keys name, stages and classifier, found {content!r:.60}.")
     if "defaults" in content:
         raise UserError(f"{path}: the key 'defaults' is Hydra's own word. Use 'layer_defaults'.")
-    if "${" in path.read_text(encoding="utf-8"):
+    if "${" in text:
         raise UserError(f"{path}: interpolations such as ${{...}} are not allowed in a backbone file; write the value.")
     return content
 

@@ -73,7 +73,7 @@ class Init:
 
     def apply(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
         """Initialise a layer's weight, drawing from torch's global generator, and set its bias to ``bias``."""
-        if self.type == "default":
+        if self.type == "default" or layer.weight.is_meta:
             return
         from torch import nn
 
