@@ -93,9 +93,15 @@ class Stripes(Source):
 """
 
 
-def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_folder, monkeypatch):
+@pytest.fixture
+def my_things(in_empty_folder, monkeypatch):
+    """An empty folder with the module ``my_things``."""
     (in_empty_folder / "my_things.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(in_empty_folder))
+    return in_empty_folder
+
+
+def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, my_things):
     code, out, err = cli(
         "plugins=[my_things]", "head={type: my_head, size: 3}", "dataset={type: my_stripes, count: 64}",
         "recipe.epochs=4", "hardware=cpu", "format=json", "run_dir=out",
@@ -107,15 +113,13 @@ def test_a_plugin_brings_a_head_and_a_data_set_of_somebody_elses(cli, in_empty_f
 
 
 @pytest.mark.parametrize("words", [("dataset=my_stripes",), ("dataset.type=my_stripes",)])
-def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, in_empty_folder, monkeypatch, words):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
+def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, my_things, words):
     code, _, err = cli(
         "plugins=[my_things]", "head=my_head", "head.size=3", "dataset.count=64", *words, "debug=fast", "hardware=cpu",
         "run_dir=out",
     )  # fmt: skip
     assert code == 0, err
-    config = yaml.safe_load((in_empty_folder / "out" / "config.yaml").read_text())
+    config = yaml.safe_load((my_things / "out" / "config.yaml").read_text())
     assert config["head"] == {
         "type": "my_head",
         "loss": {"cross_entropy": 1.0},
@@ -129,14 +133,12 @@ def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, in_empty_folder
     }  # fmt: skip
 
 
-def test_a_sweep_varies_shipped_heads_and_those_of_plugins(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
+def test_a_sweep_varies_shipped_heads_and_those_of_plugins(cli, my_things):
     code, out, err = cli(
         "-m", "plugins=[my_things]", "head=my_head,linear", "debug=fast", "hardware=cpu", "run_dir=out"
     )
     assert code == 0, out + err
-    types = [yaml.safe_load((in_empty_folder / "out" / n / "config.yaml").read_text())["head"]["type"] for n in "01"]
+    types = [yaml.safe_load((my_things / "out" / n / "config.yaml").read_text())["head"]["type"] for n in "01"]
     assert types == ["my_head", "linear"]
 
 
@@ -171,15 +173,13 @@ def test_a_plugins_subclass_takes_the_values_of_its_base_class(cli, in_empty_fol
     assert (code, "dataset.root is not given" in err) == (2, True)
 
 
-def test_plugins_choices_are_listed_and_swept(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
+def test_plugins_choices_are_listed_and_swept(cli, my_things):
     for plugins in ("plugins=[my_things]", "plugins=my_things"):
         code, out, _ = cli("list", "heads", plugins, "pattern=my_*", "format=json")
         assert (code, list(json.loads(out)["head"])) == (0, ["my_head"])
     words = ("plugins=[my_things]", "head=glob([my_*,linear])", "debug=fast", "hardware=cpu", "run_dir=out")
     assert cli("-m", *words)[0] == 0
-    assert sorted(path.name for path in (in_empty_folder / "out").glob("[01]")) == ["0", "1"]
+    assert sorted(path.name for path in (my_things / "out").glob("[01]")) == ["0", "1"]
 
 
 def test_a_plugin_with_the_name_of_a_shipped_file_is_refused(cli, in_empty_folder, monkeypatch):
@@ -190,17 +190,13 @@ def test_a_plugin_with_the_name_of_a_shipped_file_is_refused(cli, in_empty_folde
     assert "head 'fcos_small' is defined twice: by a plugin and in a file, as a fcos. Rename the plugin's." in err
 
 
-def test_an_experiment_whose_data_set_a_plugin_would_replace_is_refused(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
+def test_an_experiment_whose_data_set_a_plugin_would_replace_is_refused(cli, my_things):
     code, _, err = cli("plugins=[my_things]", "experiment=mnist_lenet", "dataset=my_stripes")
     assert code == 2
     assert "Type what is to hold: 'dataset={type: my_stripes, ...}'" in err
 
 
-def test_a_choice_that_no_plugin_has_registered_lists_theirs_too(cli, in_empty_folder, monkeypatch):
-    (in_empty_folder / "my_things.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(in_empty_folder))
+def test_a_choice_that_no_plugin_has_registered_lists_theirs_too(cli, my_things):
     code, _, err = cli("plugins=[my_things]", "head=my_heat")
     assert code == 2
     assert "no head is called 'my_heat'. Did you mean 'my_head'?" in err
