@@ -110,7 +110,7 @@ def test_what_the_page_brings_is_reached_by_its_commands(cli, in_empty_folder, m
 
 def test_each_registry_has_a_page():
     text = "".join((FOLDER / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
-    kinds = {registry.kind.split()[0] for registry in REGISTRIES} - {"norm"}  # a norm is a block's key
+    kinds = {registry.kind.split()[0] for registry in REGISTRIES} - {"norm"}  # a norm is a key of blocks
     assert kinds | {"augmentation"} == set(PAGES)
     listed = re.findall(r"\]\((\w+)\.md\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
     assert sorted(listed) == PAGES

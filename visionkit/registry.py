@@ -1,4 +1,4 @@
-"""Registries: tables from names in a configuration to classes, which are imported when they are needed."""
+"""Registries: tables from names in a configuration to classes and functions, imported when they are needed."""
 
 import importlib
 import os
@@ -22,7 +22,8 @@ class Row:
 
     Attributes:
         spec: The frozen dataclass whose fields are the keys of the configuration.
-        module: The class that the specification describes, such as a `torch.nn.Module`; None if there is none.
+        module: The class or function that the specification describes, such as a `torch.nn.Module`; None if there is
+            none.
     """
 
     spec: str | type[Any]
@@ -129,7 +130,7 @@ def load(path: str | type[Any]) -> type[Any]:
 
 
 def load_plugins(modules: Iterable[str]) -> None:
-    """Import modules of the user's, which register blocks, heads or data sources.
+    """Import modules of the user's, which register what a configuration may then name.
 
     The working directory is appended to `sys.path`, if it is not there.
 

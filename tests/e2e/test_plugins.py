@@ -274,3 +274,93 @@ def test_a_mistake_in_what_a_registry_is_asked_for_names_key_and_choices(
     code, _, err = cli("plugins=[my_parts]", *words, "run_dir=out")
     assert (code, message in err) == (2, True), err
     assert not (in_empty_folder / "out").exists()
+
+
+KINDS_PLUGIN = """
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn import functional as F
+
+from visionkit.blocks.normalization import NORMS, Norm
+from visionkit.losses.spec import BOX_LOSSES, LABEL_LOSSES, BoxLossSpec, LossSpec
+
+
+@LABEL_LOSSES.register("hinge", module="my_kinds:hinge")
+@dataclass(frozen=True, kw_only=True)
+class HingeSpec(LossSpec):
+    margin: float = 1.0
+
+
+def hinge(logits, labels, *, margin):
+    return F.multi_margin_loss(logits, labels, margin=margin)
+
+
+@BOX_LOSSES.register("smooth", module="my_kinds:smooth")
+@dataclass(frozen=True, kw_only=True)
+class SmoothSpec(BoxLossSpec):
+    of_deltas = True
+    beta: float = 0.1
+
+
+def smooth(predictions, targets, *, beta):
+    return F.smooth_l1_loss(predictions, targets, beta=beta, reduction="none").sum(-1)
+
+
+@NORMS.register("my_norm")
+@dataclass(frozen=True)
+class MyNorm(Norm):
+    def build(self, shape):
+        return nn.BatchNorm2d(shape.channels)
+"""
+
+
+def test_losses_of_labels_and_boxes_and_norms_of_a_plugin_are_reached(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_kinds.py").write_text(KINDS_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("plugins=[my_kinds]", "debug=fast", "hardware=cpu")
+    loss = "head.loss={hinge: {weight: 1.0, margin: 0.5}, cross_entropy: 0.1}"
+    code, _, err = cli(*words, loss, "+backbone.layer_defaults.norm=my_norm", "run_dir=a")
+    assert code == 0, err
+    assert "train/cross_entropy,train/hinge,train/loss" in (in_empty_folder / "a" / "metrics.csv").read_text()
+    scenes = "dataset.scenes={train: 8, val: 4, test: 4}"
+    detector = (
+        "task=detect",
+        "backbone=lenet",
+        "head=retinanet_small",
+        "head.box_loss={type: smooth, beta: 0.2}",
+        scenes,
+    )
+    code, _, err = cli(*words, *detector, "run_dir=b")
+    assert code == 0, err
+    code, out, _ = cli("list", "losses", "plugins=[my_kinds]", "format=json")
+    assert {"hinge (of labels)", "smooth (of boxes)"} <= set(json.loads(out)["losses"])
+
+
+def test_settings_of_another_type_keep_what_it_requires(cli, in_empty_folder):
+    assert cli("recipe.optimizer.type=adamw", "recipe.optimizer.betas=[0.9,0.99]", "recipe.optimizer.eps=1e-8",
+               "recipe.schedule=constant", "debug=fast", "hardware=cpu", "run_dir=a")[0] == 0  # fmt: skip
+    config = yaml.safe_load((in_empty_folder / "a" / "config.yaml").read_text())["recipe"]
+    assert config["optimizer"] == {"type": "adamw", "weight_decay": 0.0005, "betas": [0.9, 0.99], "eps": 1e-8}
+    assert (config["schedule"]["type"], config["schedule"]["gamma"]) == ("constant", 0.1)
+    code, _, err = cli("recipe.optimizer=adam")
+    assert (code, "recipe.optimizer.betas: this key is required" in err, "recipe=adam" in err) == (2, True, True)
+
+
+def test_a_finished_run_is_evaluated_by_further_metrics(cli, in_empty_folder):
+    assert cli("debug=fast", "hardware=cpu", "run_dir=a")[0] == 0
+    code, out, err = cli("evaluate", "run=a", "task.metrics=[auroc]", "format=json")
+    assert code == 0, err
+    assert 0 <= json.loads(out)["metrics"]["test/auroc"] <= 1
+
+
+def test_a_metric_with_the_name_of_the_tasks_own_is_refused_before_training(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_metrics.py").write_text(
+        "from visionkit.metrics.spec import ClassificationMetricSpec, metric\n\n\n"
+        '@metric("accuracy", module="torchmetrics.classification:MulticlassAccuracy")\n'
+        "class Mine(ClassificationMetricSpec):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli("plugins=[my_metrics]", "task.metrics=[accuracy]", "debug=fast", "hardware=cpu")
+    assert code == 2
+    assert "task.metrics: 'accuracy' is a metric of the task itself. Give yours another name." in err

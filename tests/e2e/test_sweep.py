@@ -206,10 +206,15 @@ def test_a_comma_that_belongs_to_a_folders_name_is_quoted(cli, in_empty_folder):
 
 
 def test_a_fault_in_one_run_is_traced_in_its_log_and_the_others_go_on(cli, in_empty_folder, monkeypatch):
-    import visionkit.training.setup as module
+    import visionkit.runs.checkpoint as module
 
-    real = module.build_model
-    monkeypatch.setattr(module, "build_model", lambda config, data: 1 / 0 if config.seed == 0 else real(config, data))
+    real, built = module.build_run_model, []
+
+    def fail_once(*arguments):
+        built.append(arguments)
+        return 1 / 0 if len(built) == 1 else real(*arguments)
+
+    monkeypatch.setattr(module, "build_run_model", fail_once)
     code, out, _ = cli("-m", *FAST, "seed=0,1", "run_dir=a")
     rows = table(in_empty_folder / "a")
     assert code == 2

@@ -47,7 +47,7 @@ def test_a_chosen_metric_is_updated_with_what_the_tasks_are_and_reset_with_them(
     assert (scalars["wrong"].item(), scalars["accuracy"].item()) == (2, 0.5)
     metrics.reset()
     assert metrics.scalars() == {}
-    assert metrics.chosen["wrong"].wrong == 0
+    assert metrics.extra["wrong"].wrong == 0
 
 
 def test_a_dict_of_scalars_gives_a_metric_each():

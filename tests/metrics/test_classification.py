@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, top_k_accuracy_score
 
-from visionkit.metrics import classification
 from visionkit.metrics.classification import ClassificationMetrics, TrainingAccuracy
 
 
@@ -76,7 +75,7 @@ def test_five_classes_have_no_top_five():
 def test_numbers_do_not_depend_on_how_batches_are_gathered(monkeypatch):
     probabilities, labels = _case(200, 8, 7)
     at_once = _measured(probabilities, labels, 8).scalars()
-    monkeypatch.setattr(classification, "MAX_BUFFERED_VALUES", 500)
+    monkeypatch.setattr(ClassificationMetrics, "max_buffered_values", 500)
     in_parts = _measured(probabilities, labels, 8, batch=11).scalars()
     for name, value in at_once.items():
         assert in_parts[name].item() == pytest.approx(value.item(), abs=1e-6)

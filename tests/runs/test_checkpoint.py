@@ -6,12 +6,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.helpers.tiny_training import Fitted, TinyModel
+from visionkit.backbones import read_backbone
 from visionkit.errors import UserError
+from visionkit.heads import read_head
 from visionkit.runs.checkpoint import (
+    build_run_model,
     export_best,
     load_best,
     load_weights,
-    model_arguments,
     read_data_info,
     save_weights,
 )
@@ -94,18 +96,16 @@ def test_facts_of_the_data_that_cannot_be_read_are_named(tmp_path, text, words):
 
 
 def test_a_model_is_sized_from_the_facts_of_its_data():
-    arguments = model_arguments(PLAIN, DATA)
-    assert (arguments["num_classes"], arguments["in_channels"], arguments["image_size"]) == (2, 1, (8, 9))
-    assert (arguments["mean"], arguments["std"]) == ((0.5,), (0.2,))
-
-
-def test_a_model_made_again_needs_none_of_the_weights_it_started_from():
-    arguments = model_arguments(PLAIN, DATA)
-    assert arguments.get("weights") is None
-    assert "weights" not in arguments["backbone"]
+    data = {**DATA, "class_names": ["a", "b", "c"], "image_size": [32, 40]}
+    model = build_run_model(read_backbone("lenet", in_channels=1), read_head("auto", task="classify"), data)
+    images = torch.zeros(2, 1, 32, 40, dtype=torch.uint8)
+    assert model(images)["logits"].shape == (2, 3)
+    torch.testing.assert_close(model.normalize(images)[0, 0, 0, 0], torch.tensor(-0.5 / 0.2))
 
 
 def test_counted_class_weights_take_the_place_of_the_word():
-    plain = {**PLAIN, "head": {"type": "auto", "class_weights": "balanced"}}
-    assert model_arguments(plain, {**DATA, "class_weights": [1.0, 3.0]})["head"]["class_weights"] == [1.0, 3.0]
-    assert plain["head"]["class_weights"] == "balanced"
+    head = read_head({"type": "linear", "class_weights": "balanced"}, task="classify")
+    data = {**DATA, "image_size": [32, 32], "class_weights": [1.0, 3.0]}
+    model = build_run_model(read_backbone("lenet", in_channels=1), head, data)
+    assert model.head.class_weights.tolist() == [1.0, 3.0]
+    assert head.class_weights == "balanced"

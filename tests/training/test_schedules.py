@@ -66,4 +66,4 @@ def test_one_step_is_a_run_too():
 def test_warm_up_takes_its_share_of_the_epochs_and_at_most_half():
     assert make_schedule(RECIPE)(20, 100) == pytest.approx(1.0)
     assert make_schedule(RECIPE)(19, 100) == pytest.approx(20 / 21)
-    assert make_schedule(RECIPE, epochs=1)(50, 100) == pytest.approx(1.0)
+    assert make_schedule(replace(RECIPE, epochs=1))(50, 100) == pytest.approx(1.0)

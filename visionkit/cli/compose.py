@@ -73,6 +73,12 @@ def complete_group(group: str, values: str | Mapping[str, Any], config_dirs: Seq
 
 def settings_of_group(group: str, kind: Any) -> dict[str, Registry[Any] | None]:
     """The keys of a group that hold settings of their own; see `visionkit.config_files.nested_settings`."""
+    if group == "recipe":
+        from visionkit.settings import Recipe
+
+        return nested_settings(Recipe)
+    if group not in COMPLETED_GROUPS:
+        return {}
     registry = _registry(group)
     return nested_settings(registry.get(kind)) if kind in registry.names() else {}
 

@@ -199,7 +199,7 @@ def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
 
 _CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
-    "recipe.batch_size", "run_dir", "strict",
+    "recipe.batch_size", "run_dir", "strict", "task.metrics",
 )  # fmt: skip
 _CHANGEABLE_ON_RESUME = (
     "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",

@@ -69,12 +69,13 @@ def _begin_groups(plain: dict[str, Any], values: Sequence[Override], config_dirs
 def _expand_settings(plain: dict[str, Any], value: Override) -> list[Override]:
     """``head.neck={num_levels: 3}`` as ``head.neck.num_levels=3``, so that the neck's other keys stay.
 
-    Another type, as in ``head.neck.type=mine``, begins the settings anew and is applied at once.
+    Another type, as in ``head.neck.type=mine`` or ``recipe.optimizer=adam``, begins the settings anew and is applied at
+    once.
     """
     group, _, path = value.key.partition(".")
     key, _, rest = path.partition(".")
     section = plain.get(group)
-    if group not in COMPLETED_GROUPS or value.delete or not isinstance(section, dict) or not section.get(key):
+    if value.delete or not isinstance(section, dict) or not section.get(key):
         return [value]
     nested = settings_of_group(group, section.get("type")) if rest in ("", "type") else {}
     if key not in nested:

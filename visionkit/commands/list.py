@@ -25,6 +25,7 @@ _TIMM = (
 
 _REGISTRIES: dict[str, tuple[str, ...]] = {
     "blocks": ("visionkit.blocks:BLOCKS",),
+    "norms": ("visionkit.blocks.normalization:NORMS",),
     "necks": ("visionkit.necks:NECKS",),
     "losses": tuple(f"visionkit.losses.spec:{kind}_LOSSES" for kind in ("LABEL", "PIXEL", "BOX")),
     "augmentations": ("visionkit.data.augment.table:AUGMENTATIONS",),
@@ -34,6 +35,13 @@ _REGISTRIES: dict[str, tuple[str, ...]] = {
     "callbacks": ("visionkit.settings:CALLBACKS",),
 }
 """What is chosen by a key within a group, not by a file."""
+
+_GROUPS_OF_PLUGINS = {
+    "head": "visionkit.heads:HEADS",
+    "dataset": "visionkit.data.sources:SOURCES",
+    "logger": "visionkit.settings:LOGGERS",
+}
+"""The registries of groups whose choices may have no file."""
 
 
 def list_choices(
@@ -57,8 +65,8 @@ def list_choices(
     what, pattern = arguments.get("what"), arguments.get("pattern", "*")
     if what == "timm":  # apart from the groups, because importing timm takes seconds
         entries_of_group = {"timm": dict.fromkeys(timm_models(), "")}
-    elif what in _REGISTRIES:
-        entries_of_group = {what: _registered(what)}
+    elif what is not None and (registry := next((r for r in _REGISTRIES if what in (r, r[:-1], r[:-2])), None)):
+        entries_of_group = {registry: _registered(registry)}
     elif what is not None:
         group = next((g for g in entries_of_group if what in (g, f"{g}s", f"{g}es")), None)
         if group is None:
@@ -92,13 +100,15 @@ def list_choices(
 
 
 def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:
+    """The first line of a choice's file, or of the class that a plugin has registered."""
     for folder in (*config_dirs, conf_folder()):
         file = folder / group / f"{name}.yaml"
         if file.is_file():
             lines = file.read_text(encoding="utf-8").splitlines()
             comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
             return comments[0] if comments else ""
-    return ""
+    registry: Any = load(_GROUPS_OF_PLUGINS[group])
+    return (registry.get(name).__doc__ or "").partition("\n")[0]
 
 
 def _registered(what: str) -> dict[str, str]:

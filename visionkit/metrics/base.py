@@ -1,6 +1,6 @@
 """What the metrics of all tasks share: metrics of the user's choice, and gathering over processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,17 +19,27 @@ class TaskMetrics(nn.Module):
 
     Args:
         class_names: The K classes, in the order of their ids.
-        chosen: Metrics of the user's choice by name, updated with the same predictions and targets.
+        extra: Metrics of the user's choice by name, updated with the same predictions and targets.
+
+    Raises:
+        UserError: If a metric of the user's choice has the name of one of the task's.
     """
 
-    def __init__(self, class_names: Sequence[str], chosen: Mapping[str, Metric] | None = None) -> None:
+    def __init__(self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
-        self.chosen: Any = nn.ModuleDict(dict(chosen or {}))
+        taken = sorted({"loss", *self.own_names(len(self.class_names))} & set(extra or {}))
+        if taken:
+            raise UserError(f"task.metrics: '{taken[0]}' is a metric of the task itself. Give yours another name.")
+        self.extra: Any = nn.ModuleDict(dict(extra or {}))
+
+    def own_names(self, num_classes: int) -> Collection[str]:
+        """The names of the task's own scalars."""
+        return ()
 
     def gather(self) -> None:
         """Merge the batches of all processes into the first one."""
-        for metric in self.chosen.values():
+        for metric in self.extra.values():
             gather_metric(metric)
 
     def scalars(self) -> dict[str, Tensor]:
@@ -38,7 +48,7 @@ class TaskMetrics(nn.Module):
         Raises:
             UserError: If a metric of the user's choice computes anything but a scalar or a dict of scalars.
         """
-        return {name: value for metric in self.chosen for name, value in _scalars(metric, self.chosen[metric]).items()}
+        return {name: value for metric in self.extra for name, value in _scalars(metric, self.extra[metric]).items()}
 
     def tables(self) -> dict[str, Table]:
         """Tables of all batches since the last `reset`."""
@@ -46,7 +56,7 @@ class TaskMetrics(nn.Module):
 
     def reset(self) -> None:
         """Discard all batches."""
-        for metric in self.chosen.values():
+        for metric in self.extra.values():
             metric.reset()
 
 

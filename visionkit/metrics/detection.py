@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -27,7 +27,7 @@ class DetectionMetrics(TaskMetrics):
 
     Args:
         class_names: The K classes, in the order of their ids.
-        chosen: Metrics of the user's choice by name.
+        extra: Metrics of the user's choice by name.
     """
 
     average_precision_class: ClassVar[type[BoxAveragePrecision]] = BoxAveragePrecision
@@ -36,12 +36,15 @@ class DetectionMetrics(TaskMetrics):
     image_keys: ClassVar[tuple[str, ...]] = ("index",)
     stats: ClassVar[tuple[str, ...]] = STATS
 
-    def __init__(self, class_names: Sequence[str], chosen: Mapping[str, Metric] | None = None) -> None:
-        super().__init__(class_names, chosen)
+    def __init__(self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None) -> None:
+        super().__init__(class_names, extra)
         self.average_precision = self.average_precision_class(len(self.class_names))
         self._pending: list[dict[str, Tensor]] = []
         self._buffered_bytes = self._num_images = 0
         self._result: dict[str, Tensor] | None = None
+
+    def own_names(self, num_classes: int) -> Collection[str]:
+        return self.stats
 
     def update(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> None:
         """Add one batch.
@@ -111,8 +114,8 @@ class DetectionMetrics(TaskMetrics):
     def _flush(self) -> None:
         for batch in self._pending:
             predictions, targets = self._by_image({name: value.cpu() for name, value in batch.items()})
-            for metric in (self.average_precision, *self.chosen.values()):
-                metric.update(predictions, targets)
+            for metric in (self.average_precision, *self.extra.values()):
+                metric.to("cpu").update(predictions, targets)
         self._pending.clear()
         self._buffered_bytes = 0
 

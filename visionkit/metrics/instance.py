@@ -24,7 +24,7 @@ class InstanceMetrics(DetectionMetrics):
 
     Args:
         class_names: The K classes, in the order of their ids.
-        chosen: Metrics of the user's choice by name.
+        extra: Metrics of the user's choice by name.
     """
 
     average_precision_class = MaskAveragePrecision

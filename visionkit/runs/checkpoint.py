@@ -1,9 +1,12 @@
 """Writes the weights of a run, loads them into a model, and checks data against those of the run."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,12 +14,18 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
+from visionkit.heads import HeadSpec, parse_head
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 
+if TYPE_CHECKING:
+    from visionkit.models import VisionModel
+
 __all__ = [
+    "build_run_model",
     "check_data",
     "check_splits",
     "export_best",
@@ -85,21 +94,44 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
         raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {reason}") from None
 
 
-def load_run_model(folder: RunFolder) -> Any:
+def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, Any]) -> VisionModel:
+    """The model of a run, freshly initialised.
+
+    Args:
+        backbone: The backbone.
+        head: The head.
+        data: The result of `read_data_info`; its class weights replace those of the head.
+    """
+    from visionkit.models.assemble import assemble
+
+    if data.get("class_weights") is not None:
+        values: Any = head
+        head = replace(values, class_weights=tuple(data["class_weights"]))
+    return assemble(
+        backbone,
+        head,
+        num_classes=len(data["class_names"]),
+        image_size=tuple(data["image_size"]),
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+    )
+
+
+def load_run_model(folder: RunFolder) -> VisionModel:
     """The model of a run with the weights of its best epoch, on the CPU and in evaluation mode.
+
+    The weights that the run started from are not read: the trained ones replace them.
 
     Args:
         folder: A run that has finished at least one epoch.
 
-    Returns:
-        A `visionkit.models.VisionModel`.
-
     Raises:
         UserError: If the folder lacks a file, or its files do not fit each other.
     """
-    from visionkit.models import create_model
-
-    model = create_model(**model_arguments(folder.read_config(), read_data_info(folder)))
+    plain, data = folder.read_config(), read_data_info(folder)
+    backbone = read_backbone({**plain["backbone"], "weights": None}, in_channels=data["in_channels"])
+    head = parse_head(plain["head"], task=plain["task"]["name"])
+    model = build_run_model(backbone, head, data)
     load_weights(model, folder)
     return model.eval()
 
@@ -174,32 +206,6 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
             "anew, images that were trained on would be tested. Put the file back, or train again: "
             f"python -m visionkit train run={folder.path}"
         )
-
-
-def model_arguments(plain: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `create_model` for the model of a run.
-
-    The initial weights of the run are left out: the trained weights replace them, and their file may no longer exist.
-
-    Args:
-        plain: The resolved configuration.
-        data: The result of `read_data_info`.
-    """
-    backbone, head = plain["backbone"], dict(plain["head"])
-    if isinstance(backbone, Mapping):
-        backbone = {key: value for key, value in backbone.items() if key != "weights"}
-    if data.get("class_weights") is not None:
-        head["class_weights"] = list(data["class_weights"])
-    return {
-        "task": plain["task"]["name"],
-        "backbone": backbone,
-        "num_classes": len(data["class_names"]),
-        "head": head,
-        "in_channels": data["in_channels"],
-        "image_size": tuple(data["image_size"]),
-        "mean": tuple(data["mean"]),
-        "std": tuple(data["std"]),
-    }
 
 
 def _model_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -55,6 +55,7 @@ class RunConfig:
     """The configuration of a run, parsed and validated without importing torch.
 
     Attributes:
+        recipe: With the epochs of ``debug``, where it has some.
         metrics: The metrics of the user's choice.
         callbacks: The callbacks of the user's choice.
         plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
@@ -137,6 +138,7 @@ class RunConfig:
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger, debug = Logger.from_config(plain["logger"]), Debug.from_config(plain["debug"])
+        recipe = replace(recipe, epochs=debug.epochs or recipe.epochs)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         if check_data:
             source.check(strict=scalars.strict)

@@ -1,4 +1,7 @@
-"""Schemas of the groups ``recipe``, ``hardware``, ``logger`` and ``debug``; all default values are in ``conf/``."""
+"""Schemas of the groups ``recipe``, ``hardware``, ``logger`` and ``debug``, and of ``callbacks``.
+
+All default values are in ``conf/``, but those of callbacks, which have no file.
+"""
 
 from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
@@ -6,7 +9,7 @@ from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
 from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
-from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, Step
+from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, ShippedSchedule, Step
 
 __all__ = [
     "CALLBACKS",
@@ -28,6 +31,7 @@ __all__ = [
     "Recipe",
     "Schedule",
     "Sgd",
+    "ShippedSchedule",
     "Step",
     "TensorBoard",
 ]

@@ -6,17 +6,28 @@ from typing import ClassVar
 from visionkit.registry import Registry
 from visionkit.settings.numbers import Fraction, NonNegative
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "OneCycle", "Schedule", "Step"]
+__all__ = ["SCHEDULES", "Constant", "Cosine", "OneCycle", "Schedule", "ShippedSchedule", "Step"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """The learning rate over the optimizer steps, as a fraction of ``recipe.lr``.
 
-    The shipped types share one set of keys, so that a sweep may vary ``recipe.schedule.type`` alone.
-
     Attributes:
         warmup_epochs: Epochs of linear warm-up; at most half of the run.
+    """
+
+    warmup_epochs: NonNegative
+
+    warms_up: ClassVar[bool] = True
+    """Whether ``warmup_epochs`` applies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShippedSchedule(Schedule):
+    """The keys that the shipped types share, so that a sweep may vary ``recipe.schedule.type`` alone.
+
+    Attributes:
         end_factor: Final factor of cosine and one_cycle.
         milestones: Fractions of the run at which step multiplies by ``gamma``.
         gamma: The factor of step at each milestone.
@@ -24,15 +35,11 @@ class Schedule:
         start_factor: Initial factor of one_cycle.
     """
 
-    warmup_epochs: NonNegative
     end_factor: Fraction
     milestones: tuple[Fraction, ...]
     gamma: Fraction
     rise: Fraction
     start_factor: Fraction
-
-    warms_up: ClassVar[bool] = True
-    """Whether ``warmup_epochs`` applies."""
 
 
 _MODULE = "visionkit.training.schedules"
@@ -43,25 +50,25 @@ SCHEDULES: Registry[Schedule] = Registry("schedule")
 
 @SCHEDULES.register("constant", module=f"{_MODULE}:constant")
 @dataclass(frozen=True, kw_only=True)
-class Constant(Schedule):
+class Constant(ShippedSchedule):
     """The same rate after the warm-up."""
 
 
 @SCHEDULES.register("cosine", module=f"{_MODULE}:cosine")
 @dataclass(frozen=True, kw_only=True)
-class Cosine(Schedule):
+class Cosine(ShippedSchedule):
     """Half a cosine down to ``end_factor`` (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
 
 
 @SCHEDULES.register("step", module=f"{_MODULE}:step")
 @dataclass(frozen=True, kw_only=True)
-class Step(Schedule):
+class Step(ShippedSchedule):
     """Multiplied by ``gamma`` at each milestone."""
 
 
 @SCHEDULES.register("one_cycle", module=f"{_MODULE}:one_cycle")
 @dataclass(frozen=True, kw_only=True)
-class OneCycle(Schedule):
+class OneCycle(ShippedSchedule):
     """A cosine up within ``rise``, then a cosine down (Smith 2018, arXiv:1803.09820)."""
 
     warms_up = False

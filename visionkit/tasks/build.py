@@ -16,7 +16,7 @@ __all__ = ["build_task"]
 
 
 def build_task(
-    info: TaskInfo, model: Any, *, class_names: Sequence[str], chosen: Sequence[MetricSpec] = (), **options: Any
+    info: TaskInfo, model: Any, *, class_names: Sequence[str], extra: Sequence[MetricSpec] = (), **options: Any
 ) -> VisionTask:
     """The LightningModule of a task.
 
@@ -24,11 +24,11 @@ def build_task(
         info: The row of the task.
         model: A `visionkit.models.VisionModel`.
         class_names: The K classes, in the order of their ids.
-        chosen: Metrics of the user's choice, computed in validation and test.
+        extra: Metrics of the user's choice, computed in validation and test.
         **options: Further arguments of `visionkit.tasks.base.VisionTask`, needed for training.
     """
     metrics = {"train": load(info.training_metrics)(class_names)}
     for stage in ("val", "test"):
-        metrics[stage] = load(info.metrics)(class_names, build_metrics(chosen, num_classes=len(class_names)))
+        metrics[stage] = load(info.metrics)(class_names, build_metrics(extra, num_classes=len(class_names)))
     task: VisionTask = load(info.module)(model, metrics=metrics, **options)
     return task

@@ -152,7 +152,7 @@ def _evaluate(
     check_splits(folder, datamodule)
     datamodule.setup("test")
     model = prepare_model(model, config.hardware)
-    task = build_task(config.task, model, class_names=class_names, chosen=config.metrics)
+    task = build_task(config.task, model, class_names=class_names, extra=config.metrics)
     evaluation = evaluate_split(
         task,
         datamodule,

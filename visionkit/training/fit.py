@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from visionkit.errors import ExitCode
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
-from visionkit.training.model import build_model
 from visionkit.training.pictures import draw_results, draw_training
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
@@ -75,7 +74,7 @@ def _train(
     shared: SharedCache | None,
 ) -> int:
     from visionkit.distributed.comm import barrier, rank
-    from visionkit.runs.checkpoint import export_best
+    from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
 
     run = set_up(config, resume_from, processes, printer=printer, shared=shared)
@@ -90,8 +89,8 @@ def _train(
             barrier()
         return ExitCode.INTERRUPTED
     if config.hardware.strategy == "fsdp" and processes.count > 1:  # the trained weights are sharded over the processes
-        run = replace(run, model=build_model(config, run.data))
-        task = _make_task(run, epochs=1)
+        run = replace(run, model=build_run_model(config.backbone, config.head, run.data))
+        task = _make_task(run)
     evaluation, best_epoch = _test(run, task)
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
@@ -103,7 +102,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
-    from visionkit.training.callbacks.chosen import make_callbacks
+    from visionkit.training.callbacks.configured import make_callbacks
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
@@ -114,12 +113,11 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     config, folder = run.config, run.folder
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
-    epochs = config.debug.epochs or config.recipe.epochs
-    progress = Progress(ProgressDisplay(run.printer, epochs=epochs))
+    progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
     broadcast_state(run.model)  # only the first process has loaded the initial weights
-    task = _make_task(run, epochs=epochs)
+    task = _make_task(run)
     num_previous = len(recorder.history)
     with quiet(), interrupt:
         trainer = make_trainer(
@@ -148,7 +146,11 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
         )
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
     # Only early stopping sets should_stop.
-    stopped = f", stopped early after epoch {num_trained}" if trainer.should_stop and num_trained < epochs else ""
+    stopped = (
+        f", stopped early after epoch {num_trained}"
+        if trainer.should_stop and num_trained < config.recipe.epochs
+        else ""
+    )
     summary = f"trained for {seconds:.1f} s{stopped}"
     if num_trained <= num_previous:
         summary = f"all {num_trained} epochs were trained before"
@@ -158,7 +160,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     return recorder, task
 
 
-def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
+def _make_task(run: RunSetup) -> VisionTask:
     from visionkit.models.prepare import prepare_model
     from visionkit.tasks.build import build_task
     from visionkit.training.optimizers import make_optimizer
@@ -172,9 +174,9 @@ def _make_task(run: RunSetup, *, epochs: int) -> VisionTask:
         run.config.task,
         prepare_model(run.model, run.config.hardware),
         class_names=tuple(run.data["class_names"]),
-        chosen=run.config.metrics,
+        extra=run.config.metrics,
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
-        schedule_fn=make_schedule(recipe, epochs=epochs),
+        schedule_fn=make_schedule(recipe),
         hyper_parameters=run.config.plain,
     )
 

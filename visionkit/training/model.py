@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["build_model", "data_info", "initialize_weights"]
-
-
-def build_model(config: RunConfig, data: Mapping[str, Any]) -> Any:
-    """The run's `visionkit.models.VisionModel`, freshly initialised.
-
-    Args:
-        config: The configuration.
-        data: The result of `data_info`.
-    """
-    from visionkit.models.assemble import assemble
-
-    head: Any = config.head
-    if data["class_weights"] is not None:
-        head = replace(head, class_weights=tuple(data["class_weights"]))
-    return assemble(
-        config.backbone,
-        head,
-        num_classes=len(data["class_names"]),
-        image_size=tuple(data["image_size"]),
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
-    )
+__all__ = ["data_info", "initialize_weights"]
 
 
 def initialize_weights(model: Any, config: RunConfig, data: dict[str, Any]) -> list[str]:
     """Load the weights named in the configuration; their mean and std, if they have any, become the run's.
 
     Args:
-        model: The result of `build_model`.
+        model: The result of `visionkit.runs.checkpoint.build_run_model`.
         config: The configuration.
         data: The result of `data_info`; its ``mean`` and ``std`` are replaced.
 

@@ -30,7 +30,7 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
             f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
             f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
         )
-    epochs = config.debug.epochs or config.recipe.epochs
+    epochs = config.recipe.epochs
     trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
     if trained > epochs:
         raise UserError(

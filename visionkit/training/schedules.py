@@ -2,22 +2,22 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
-from visionkit.settings import SCHEDULES, Recipe, Schedule
+from visionkit.settings import SCHEDULES, Recipe, Schedule, ShippedSchedule
 
 __all__ = ["constant", "cosine", "make_schedule", "one_cycle", "step"]
 
 
-def make_schedule(recipe: Recipe, *, epochs: int | None = None) -> Callable[[int, int], float]:
+def make_schedule(recipe: Recipe) -> Callable[[int, int], float]:
     """The schedule of a recipe as a pure function: (step, total steps) to a factor of the base learning rate.
 
     Args:
         recipe: The schedule and the number of epochs.
-        epochs: The number of epochs if it differs from the recipe's.
     """
     schedule = recipe.schedule
-    function: Callable[[Schedule, int, int, int], float] = SCHEDULES.module_of(type(schedule))
-    warmup = min(schedule.warmup_epochs / (epochs or recipe.epochs), 0.5) if schedule.warms_up else 0.0
+    function: Callable[[Any, int, int, int], float] = SCHEDULES.module_of(type(schedule))
+    warmup = min(schedule.warmup_epochs / recipe.epochs, 0.5) if schedule.warms_up else 0.0
 
     def factor(step: int, total: int) -> float:
         total = max(total, 1)
@@ -34,7 +34,7 @@ def constant(schedule: Schedule, step: int, total: int, warmup_steps: int) -> fl
     return 1.0
 
 
-def cosine(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+def cosine(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:
     """Half a cosine from 1 to ``end_factor``.
 
     It is divided by all remaining steps, not one fewer: the last step's rate is above 0 even if ``end_factor`` is 0.
@@ -42,12 +42,12 @@ def cosine(schedule: Schedule, step: int, total: int, warmup_steps: int) -> floa
     return _cosine(1.0, schedule.end_factor, (step - warmup_steps) / (total - warmup_steps))
 
 
-def step(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+def step(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:
     """``gamma`` to the power of the number of milestones passed."""
     return math.prod(schedule.gamma for milestone in schedule.milestones if step >= milestone * total)
 
 
-def one_cycle(schedule: Schedule, step: int, total: int, warmup_steps: int) -> float:
+def one_cycle(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:
     """A cosine from ``start_factor`` up to 1, then one down to ``end_factor``."""
     rise_steps = max(schedule.rise * (total - 1), 1e-12)
     if step < rise_steps:

@@ -11,7 +11,7 @@ from visionkit.console import Printer
 from visionkit.errors import UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
-from visionkit.training.model import build_model, data_info, initialize_weights
+from visionkit.training.model import data_info, initialize_weights
 from visionkit.training.resume import check_resumable, stored_data_info
 
 if TYPE_CHECKING:
@@ -179,6 +179,8 @@ def _set_up_first(
     shared: SharedCache | None,
 ) -> RunSetup:
     """The setup of the first process; all errors of the user are raised before the run folder is written."""
+    from visionkit.runs.checkpoint import build_run_model
+
     if resume_from is not None:
         check_resumable(config, resume_from)
     folder = resume_from or RunFolder.plan(config.name, config.run_dir)
@@ -190,7 +192,7 @@ def _set_up_first(
         stored = None if resume_from is None else stored_data_info(resume_from, datamodule)
         datamodule.setup("fit")
         data = stored or data_info(config, datamodule)
-        model = build_model(config, data)
+        model = build_run_model(config.backbone, config.head, data)
         weight_notes = initialize_weights(model, config, data) if stored is None else []
     except BaseException:
         folder.discard()
@@ -211,6 +213,8 @@ def _set_up_other(
     resume: bool,
 ) -> RunSetup:
     """The setup of another process; its weights are broadcast from the first one when training begins."""
+    from visionkit.runs.checkpoint import build_run_model
+
     if resume and not folder.last_checkpoint.is_file():
         raise UserError(
             f"resume: this machine does not see '{folder.last_checkpoint}'. A run in several processes goes on where "
@@ -224,7 +228,8 @@ def _set_up_other(
             f"dataset: the first process has {sizes}, another machine {datamodule.sizes} images. Expected the same "
             "data on every machine. Compare their dataset.root"
         )
-    return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, build_model(config, data))
+    model = build_run_model(config.backbone, config.head, data)
+    return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, model)
 
 
 def _flatten(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

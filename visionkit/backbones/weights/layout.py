@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class TorchvisionLayout:
         unused: Pattern of the names of tensors, in either layout, that files may hold and the network has not.
         complete: Adds to tensors what the network needs beyond torchvision's; called with the tensors, all of
             torchvision's current names, and the file, or None where they come from no file.
-        class_layers: Visionkit's layers with rows per class, and the number of consecutive rows of a class; empty
-            for the last layer of the network.
+        class_layers: Visionkit's layers with rows per class, and the number of consecutive rows of a class; None for
+            the last layer of the network.
         num_anchors: How often the rows of all classes are repeated in a class layer.
         background: Whether the first class is background.
         coco_rows: Gives the rows of COCO's classes among the rows of its category ids; None where files have a row
@@ -46,7 +46,7 @@ class TorchvisionLayout:
     old_names: tuple[Row, ...] = ()
     unused: str | None = None
     complete: Callable[[dict[str, Tensor], Iterable[str], Path | None], dict[str, Tensor]] | None = None
-    class_layers: Mapping[str, int] = field(default_factory=dict)
+    class_layers: Mapping[str, int] | None = None
     num_anchors: int = 1
     background: bool = False
     coco_rows: Callable[[], list[int]] | None = None

@@ -27,7 +27,7 @@ class BatchReader:
     """Reads batches of a split.
 
     Args:
-        samples: The split.
+        samples: The split, with a number per image.
         transform: Preprocesses the images, unless they are ``prepared``.
         augment: The augmentation; None or empty for evaluation.
         cache: The decoded images of the split; None where they are decoded on demand.
@@ -57,6 +57,7 @@ class BatchReader:
         strict: bool = False,
         training: bool = False,
     ) -> None:
+        self.check_samples(samples)
         self.samples, self.transform, self.cache = samples, transform, cache
         self.prepared, self.target = prepared, target
         self.strict, self.training = strict, training
@@ -76,6 +77,16 @@ class BatchReader:
     def opens_files(self) -> bool:
         """Whether a file is opened for a sample, which may then be unreadable."""
         return not self.in_memory
+
+    @staticmethod
+    def check_samples(samples: ImageDataset) -> None:
+        """Check that the samples have the kind of target that is read here.
+
+        Raises:
+            TypeError: If they have another.
+        """
+        if samples.annotations is not None or samples.masks is not None:
+            raise TypeError("these samples have objects or masks. Expected the batch_reader of their kind of target.")
 
     @property
     def in_memory(self) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from visionkit.data.augment.joint import JointAugment, Sample
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.dataset import TensorDataset
+from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 
@@ -34,6 +34,10 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     @classmethod
     def make_augment(cls, augment: Mapping[str, Any], transform: InputTransform) -> JointAugment:
         return JointAugment(augment, transform, mask_fill=cls.mask_fill)
+
+    @staticmethod
+    def check_samples(samples: ImageDataset) -> None:
+        """Check nothing: what a sample lacks is an error of `load_target`."""
 
     @property
     def opens_files(self) -> bool:

@@ -154,7 +154,8 @@ def fit_classes(
         The adapted weights, and a note if the model's class layers are kept.
     """
     present = dict.fromkeys(map(_layer, model_state))
-    layers = {layer: rows for layer, rows in layout.class_layers.items() if layer in present} or {list(present)[-1]: 1}
+    class_layers = {list(present)[-1]: 1} if layout.class_layers is None else layout.class_layers
+    layers = {layer: rows for layer, rows in class_layers.items() if layer in present}
     fitted, class_counts = dict(state), None
     for name, target in model_state.items():
         if _layer(name) not in layers or target.ndim == 0:

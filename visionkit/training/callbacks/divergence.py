@@ -25,6 +25,7 @@ class _Step:
     index: Tensor | None
     epoch: int
     global_step: int
+    rate: float
 
 
 class StopOnDivergence(pl.Callback):
@@ -47,7 +48,9 @@ class StopOnDivergence(pl.Callback):
             UserError: If a loss is infinite or not a number.
         """
         loss, copied = _copy_to_cpu(pl_module.losses["train"].last)
-        self._pending.append(_Step(loss, copied, batch.get("index"), trainer.current_epoch + 1, trainer.global_step))
+        self._pending.append(
+            _Step(loss, copied, batch.get("index"), trainer.current_epoch + 1, trainer.global_step, pl_module.rate)
+        )
         while self._pending and (self._pending[0].copied is None or self._pending[0].copied.query()):
             _check_finite(self._pending.popleft(), trainer, pl_module)
 
@@ -81,8 +84,7 @@ def _check_finite(step: _Step, trainer: pl.Trainer, task: Any) -> None:
         return
     raise UserError(
         f"training diverged: the loss is {loss} in epoch {step.epoch} (step {step.global_step}, "
-        f"learning rate {task.rate_at(max(step.global_step - 1, 0)):.3g}){_describe_files(step.index, trainer)}. "
-        "Expected a finite number. "
+        f"learning rate {step.rate:.3g}){_describe_files(step.index, trainer)}. Expected a finite number. "
         f"Try a smaller rate (recipe.lr={task.base_rates[0] / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
     )
 

@@ -49,7 +49,7 @@ class Recorder(Checkpoint):
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),
-            "lr": task.rate_at(max(trainer.global_step - 1, 0)),
+            "lr": task.rate,
             **{name: value for name, value in task.scalars.items() if not name.startswith("test/")},
             **self.progress.timings(),
         }
