@@ -364,3 +364,48 @@ def test_a_metric_with_the_name_of_the_tasks_own_is_refused_before_training(cli,
     code, _, err = cli("plugins=[my_metrics]", "task.metrics=[accuracy]", "debug=fast", "hardware=cpu")
     assert code == 2
     assert "task.metrics: 'accuracy' is a metric of the task itself. Give yours another name." in err
+
+
+TASK_PLUGIN = """
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from visionkit.heads import LinearSpec, head
+from visionkit.tasks.classify import ClassifyTask
+from visionkit.tasks.info import TASKS
+
+
+@head("graded", module="visionkit.heads.classification.head:ClassificationHead")
+@dataclass(frozen=True, kw_only=True)
+class GradedSpec(LinearSpec):
+    task: ClassVar[str] = "grade"
+
+
+class GradeTask(ClassifyTask):
+    pass
+
+
+TASKS["grade"] = replace(TASKS["classify"], name="grade", module="my_task:GradeTask", monitor="val/f1_macro")
+"""
+
+
+def test_a_fifth_task_is_a_row_its_module_and_its_conf(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_task.py").write_text(TASK_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    for name, text in {
+        "task/grade": "defaults:\n  - override /head@_global_.head: graded\nname: grade\nmetrics: []\n",
+        "head/graded": "defaults: [linear, _self_]\ntype: graded\n",
+    }.items():
+        file = in_empty_folder / "mine" / f"{name}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    words = ("--config-dir", "mine", "plugins=[my_task]", "task=grade")
+    code, out, err = cli(*words, "debug=fast", "hardware=cpu", "run_dir=out", "format=json")
+    assert code == 0, err
+    code, again, _ = cli("evaluate", "run=out", "plugins=[my_task]", "format=json")
+    assert json.loads(again)["metrics"]["test/f1_macro"] == json.loads(out)["metrics"]["test/f1_macro"]
+    assert cli("predict", "run=out", "plugins=[my_task]", "source=out/plots")[0] == 0
+    assert cli("inspect", *words, "num_classes=4")[0] == 0
+    code, _, err = cli(*words, "head=linear")
+    assert code == 2
+    assert "head 'linear' serves task 'classify', not 'grade'. Heads for 'grade': graded." in err

@@ -12,6 +12,7 @@ from visionkit.losses.spec import BOX_LOSSES, LABEL_LOSSES, PIXEL_LOSSES
 from visionkit.metrics.spec import METRICS
 from visionkit.necks import NECKS
 from visionkit.settings import CALLBACKS, LOGGERS, OPTIMIZERS, SCHEDULES
+from visionkit.tasks.info import TASKS
 
 REGISTRIES = (
     BLOCKS, BOX_LOSSES, CALLBACKS, HEADS, LABEL_LOSSES, LOGGERS, METRICS, NECKS, NORMS, OPTIMIZERS, PIXEL_LOSSES,
@@ -22,7 +23,7 @@ REGISTRIES = (
 @contextlib.contextmanager
 def plugins_forgotten(folder):
     """Afterwards the registries are as before, and no module from a folder is imported any more."""
-    before, augmentations = [dict(registry._rows) for registry in REGISTRIES], dict(AUGMENTATIONS)
+    before, tables = [dict(registry._rows) for registry in REGISTRIES], [dict(AUGMENTATIONS), dict(TASKS)]
     try:
         yield
     finally:
@@ -32,5 +33,6 @@ def plugins_forgotten(folder):
         if ours:
             for registry, rows in zip(REGISTRIES, before, strict=True):
                 registry._rows = rows
-            AUGMENTATIONS.clear()
-            AUGMENTATIONS.update(augmentations)
+            for table, rows in zip((AUGMENTATIONS, TASKS), tables, strict=True):
+                table.clear()
+                table.update(rows)

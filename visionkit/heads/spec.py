@@ -133,11 +133,12 @@ def parse_head(values: Mapping[str, Any], *, task: str) -> HeadSpec:
             'task: ClassVar[str] = "classify"'
         )
     if spec.task != task:
-        _check_task(task)
-        fitting = ", ".join(name for name in head_names() if _task_of(name) == task) or "none yet"
+        fitting = ", ".join(name for name in head_names() if _task_of(name) == task)
+        if not fitting:
+            _check_task(task)
         raise UserError(
             f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. "
-            f"Heads for '{task}': {fitting}."
+            f"Heads for '{task}': {fitting or 'none yet'}."
         )
     return spec
 
