@@ -94,7 +94,7 @@ def check_metric(trained):
 
 
 def check_callback(trained):
-    epoch, norm = Path("norms.txt").read_text().split()
+    epoch, norm = Path("noted/norms.txt").read_text().split()
     assert (epoch, float(norm) > 1) == ("1", True)
 
 

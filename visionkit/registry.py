@@ -3,13 +3,14 @@
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Registry", "Row", "load", "load_plugins", "plugins_loaded"]
+__all__ = ["Registry", "Row", "load", "load_plugins", "plugin_line", "plugins_loaded"]
 
 T = TypeVar("T")
 
@@ -36,10 +37,11 @@ class Registry(Generic[T]):
     Args:
         kind: What the table holds, for error messages, such as ``"block"``.
         rows: The initial rows.
+        base: The class that specifications extend; None leaves it unchecked.
     """
 
-    def __init__(self, kind: str, rows: Mapping[str, Row] | None = None) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, rows: Mapping[str, Row] | None = None, *, base: type[T] | None = None) -> None:
+        self.kind, self.base = kind, base
         self._rows = dict(rows or {})
 
     def register(self, name: str, *, module: str | type[Any] | None = None) -> Callable[[type[T]], type[T]]:
@@ -50,10 +52,15 @@ class Registry(Generic[T]):
             module: The class it describes; None takes that of the nearest registered base class.
 
         Raises:
-            UserError: If another class is registered under the name.
+            UserError: If another class is registered under the name, or it does not extend the base class.
         """
 
         def add(cls: type[T]) -> type[T]:
+            if self.base is not None and not issubclass(cls, self.base):
+                raise UserError(
+                    f"{self.kind} '{name}': '{_path(cls)}' is registered as one, but does not extend "
+                    f"{self.base.__module__}.{self.base.__qualname__}."
+                )
             existing = self._rows.get(name)
             if existing is not None and _path(existing.spec) != _path(cls):
                 first, second = (_path(spec).partition(":")[0] for spec in (existing.spec, cls))
@@ -144,15 +151,32 @@ def load_plugins(modules: Iterable[str]) -> None:
             importlib.import_module(module)
             _plugins.add(module)
         except ModuleNotFoundError as error:
+            if error.name != module and not module.startswith(f"{error.name}."):
+                raise UserError(
+                    f"plugin '{module}' imports '{error.name}', and there is no such module. "
+                    f"Try: pip install {str(error.name).partition('.')[0]}"
+                ) from error
+            hint = f" Did you mean '{module.removesuffix('.py')}'?" if module.endswith(".py") else ""
             raise UserError(
-                f"plugin '{module}' cannot be imported: no module named '{error.name}'. "
+                f"plugin '{module}' cannot be imported: no module named '{error.name}'.{hint} "
                 "Expected a module that Python finds from here or among the installed packages, "
                 "such as plugins=[my_package.my_blocks]."
             ) from error
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"plugin '{module}' fails while it is imported: {type(error).__name__}: {error}") from error
+            frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+            place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if len(frames) > 1 else ""
+            raise UserError(
+                f"plugin '{module}' fails while it is imported{place}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def plugin_line(error: BaseException) -> str | None:
+    """Where a plugin failed, ``FILE, line N``: the innermost line of one in the traceback; None if there is none."""
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in _plugins} - {None}
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return f"{lines[-1].filename}, line {lines[-1].lineno}" if lines else None
 
 
 def plugins_loaded() -> bool:

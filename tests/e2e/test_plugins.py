@@ -409,3 +409,98 @@ def test_a_fifth_task_is_a_row_its_module_and_its_conf(cli, in_empty_folder, mon
     code, _, err = cli(*words, "head=linear")
     assert code == 2
     assert "head 'linear' serves task 'classify', not 'grade'. Heads for 'grade': graded." in err
+
+
+FAILING_PLUGIN = """
+from dataclasses import dataclass
+
+from visionkit.settings import SCHEDULES, Schedule
+
+
+@SCHEDULES.register("broken", module="my_schedule:broken")
+@dataclass(frozen=True, kw_only=True)
+class Broken(Schedule):
+    pass
+
+
+def broken(settings, step, total, warmup_steps):
+    return 1 / (total - total)
+"""
+
+
+def test_a_plugin_that_fails_is_named_with_its_line_and_not_called_a_fault_of_ours(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_schedule.py").write_text(FAILING_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("plugins=[my_schedule]", "recipe.schedule.type=broken", "recipe.schedule.warmup_epochs=0")
+    code, _, err = cli(*words, "debug=fast", "hardware=cpu")
+    assert code == 2
+    place = f"({in_empty_folder / 'my_schedule.py'}, line 14)"
+    assert f"a plugin of yours fails: ZeroDivisionError: division by zero {place}" in err
+    assert "fault of visionkit" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("import nothing_here\n", "my_part", "plugin 'my_part' imports 'nothing_here', and there is no such module"),
+        ("\n1 / 0\n", "my_part", "my_part.py, line 2): ZeroDivisionError: division by zero"),
+        ("", "my_part.py", "Did you mean 'my_part'?"),
+        (
+            "from visionkit.losses.spec import BOX_LOSSES, LossSpec\n"
+            "@BOX_LOSSES.register('x', module='m:f')\nclass X(LossSpec): pass\n",
+            "my_part",
+            "'my_part:X' is registered as one, but does not extend visionkit.losses.spec.BoxLossSpec",
+        ),
+        (
+            "from visionkit.data.augment.table import Augmentation, augmentation\n"
+            "augmentation('x', Augmentation('m:X', {'by': 'int'}))\n",
+            "my_part",
+            "augmentation 'x': no kind of argument is called 'int'",
+        ),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_says_why(cli, in_empty_folder, monkeypatch, text, name, message):
+    (in_empty_folder / "my_part.py").write_text(text)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli(f"plugins=[{name}]", "debug=fast")
+    assert (code, message in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("task=detect", "dataset.augment={horizontal_flip: {p: 0.5}}"),
+            "dataset.augment: it is set, but belongs to single digits, and this task sees scenes of them. "
+            "Try: dataset.scenes.augment=...",
+        ),
+        (("task=segment", "dataset.mean=[0.5]"), "dataset.mean: it is set, but belongs to single digits"),
+        (
+            ("task=segment", "head.loss={dice: 1.0}", "head.class_weights=balanced"),
+            "head.class_weights: it is set, but dice in head.loss does not use it. Expected one that does: "
+            "cross_entropy, focal. Try: +head.loss.cross_entropy=1.0",
+        ),
+        (
+            ("task=segment", "head.loss={focal: 1.0}", "head.label_smoothing=0.1"),
+            "head.label_smoothing: it is set, but focal in head.loss does not use it",
+        ),
+    ],
+)
+def test_a_setting_that_nothing_would_use_is_an_error(cli, in_empty_folder, words, message):
+    code, _, err = cli(*words, "debug=fast", "hardware=cpu")
+    assert (code, message in err) == (2, True), err
+
+
+def test_a_neck_without_a_level_names_the_strides_of_the_backbone(cli, in_empty_folder, monkeypatch):
+    import re
+
+    from tests.helpers.paths import REPOSITORY
+
+    page = (REPOSITORY / "docs" / "extending" / "neck.md").read_text()
+    (code,) = re.findall(r"```python\n# my_neck.py\n(.*?)```", page, flags=re.DOTALL)
+    (in_empty_folder / "my_neck.py").write_text(code)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("task=detect", "backbone=lenet", "head.neck.type=lateral", "num_classes=3")
+    status, _, err = cli("inspect", "plugins=[my_neck]", *words)
+    assert status == 2
+    assert "head.neck: it makes no level of lenet, whose stages have the strides" in err

@@ -35,7 +35,7 @@ class Norm(Primitive):
         return Memory(output="overwritable")
 
 
-NORMS: Registry[Norm] = Registry("norm")
+NORMS: Registry[Norm] = Registry("norm", base=Norm)
 
 
 @NORMS.register("batch")

@@ -114,7 +114,10 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     if group == "backbone":
         load_backbone_file(backbone_file(choice, config_dirs))
     elif choice not in choices and choice != "null":
-        raise UserError(f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.")
+        hint = " One of your own is named with plugins=[your_module]." if group in COMPLETED_GROUPS else ""
+        raise UserError(
+            f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.{hint}"
+        )
     elif group in COMPLETED_GROUPS and choice != "null":
         complete_group(group, choice, config_dirs)
     elif group in ("recipe", "hardware", "debug"):

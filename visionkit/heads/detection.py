@@ -58,7 +58,7 @@ class DetectionSpec(HeadSpec):
     max_detections: Count
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:
-        return [stage.name for stage in self.neck.stages(backbone).values()]
+        return self.neck.stage_names(backbone)
 
     @property
     def num_anchors(self) -> int:

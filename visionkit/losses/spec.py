@@ -22,6 +22,7 @@ __all__ = [
     "LossSpec",
     "LossTerm",
     "PixelLosses",
+    "check_shared_keys",
     "loss_terms",
 ]
 
@@ -41,6 +42,9 @@ class LossSpec:
     takes_class_weights: ClassVar[bool] = False
     """Whether the function has an argument ``class_weights``: (K,) factors of the classes, or None."""
 
+    takes_label_smoothing: ClassVar[bool] = False
+    """Whether `arguments` takes the head's ``label_smoothing``."""
+
     metric: ClassVar[str | None] = None
     """The name of the term among the run's losses, if it is not that of the registry."""
 
@@ -53,10 +57,10 @@ class LossSpec:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weight"}
 
 
-LABEL_LOSSES: Registry[LossSpec] = Registry("loss of labels")
+LABEL_LOSSES: Registry[LossSpec] = Registry("loss of labels", base=LossSpec)
 """Of functions of logits (B, K) and labels (B,) int64."""
 
-PIXEL_LOSSES: Registry[LossSpec] = Registry("loss of pixels")
+PIXEL_LOSSES: Registry[LossSpec] = Registry("loss of pixels", base=LossSpec)
 """Of functions of logits (B, K, H, W) and masks (B, H, W) uint8, 255 for ignored pixels."""
 
 
@@ -67,6 +71,7 @@ class CrossEntropySpec(LossSpec):
     """Mean cross-entropy, with the head's ``label_smoothing``."""
 
     takes_class_weights = True
+    takes_label_smoothing = True
 
     def arguments(self, head: Any) -> dict[str, Any]:
         return {"label_smoothing": head.label_smoothing}
@@ -102,7 +107,7 @@ class BoxLossSpec:
     """Whether they are deltas from anchors (`visionkit.structures.boxes.box_deltas`), not boxes xyxy in pixels."""
 
 
-BOX_LOSSES: Registry[BoxLossSpec] = Registry("loss of boxes")
+BOX_LOSSES: Registry[BoxLossSpec] = Registry("loss of boxes", base=BoxLossSpec)
 
 
 @BOX_LOSSES.register("l1", module="visionkit.losses.boxes:l1_loss")
@@ -159,6 +164,31 @@ def loss_terms(registry: Registry[LossSpec], losses: Sequence[LossSpec], head: A
                 LossTerm(name, loss.weight, partial(function, **loss.arguments(head)), loss.takes_class_weights)
             )
     return terms
+
+
+def check_shared_keys(registry: Registry[LossSpec], losses: Sequence[LossSpec], head: Any) -> None:
+    """Check that a loss takes part which uses the head's class weights and label smoothing, where they are set.
+
+    Args:
+        registry: The registry of ``losses``.
+        losses: The specifications.
+        head: The specification of the head.
+
+    Raises:
+        UserError: If one is set and no loss uses it.
+    """
+    active = [loss for loss in losses if loss.weight]
+    for key, is_set, uses in (
+        ("class_weights", head.class_weights is not None, "takes_class_weights"),
+        ("label_smoothing", head.label_smoothing > 0, "takes_label_smoothing"),
+    ):
+        if is_set and not any(getattr(loss, uses) for loss in active):
+            names = ", ".join(registry.name_of(type(loss)) for loss in active)
+            able = ", ".join(name for name in registry.names() if getattr(registry.get(name), uses))
+            raise UserError(
+                f"head.{key}: it is set, but {names} in head.loss does not use it. Expected one that does: {able}. "
+                f"Try: +head.loss.{able.partition(',')[0]}=1.0"
+            )
 
 
 def _parse_losses(registry: Registry[LossSpec], values: Any) -> tuple[LossSpec, ...]:

@@ -34,7 +34,7 @@ class MetricSpec:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-METRICS: Registry[MetricSpec] = Registry("metric")
+METRICS: Registry[MetricSpec] = Registry("metric", base=MetricSpec)
 metric = METRICS.register
 """Decorator that registers a `MetricSpec` for ``task.metrics``: ``@metric("mine", module="my_file:MyMetric")``."""
 
@@ -90,6 +90,10 @@ def parse_metrics(values: Any, *, task: str) -> tuple[MetricSpec, ...]:
     specs = [parse_typed(METRICS, value, where=f"task.metrics.{i}") for i, value in enumerate(values)]
     names = [METRICS.name_of(type(spec)) for spec in specs]
     for name, spec in zip(names, specs, strict=True):
+        if not getattr(spec, "tasks", None):
+            raise UserError(
+                f"metric '{name}' does not say which tasks it is for. Expected in its class: tasks = (\"classify\",)"
+            )
         if task not in spec.tasks:
             known = [n for n in METRICS.names() if task in METRICS.get(n).tasks]
             raise UserError(

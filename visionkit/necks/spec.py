@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from visionkit.backbones import BackboneSpec, FeatureInfo
 from visionkit.blocks import FeatureShape, LayerRecord
 from visionkit.blocks.registry import Count
+from visionkit.errors import UserError
 from visionkit.registry import Registry, Row
 from visionkit.schema import Registered
 
@@ -28,6 +29,21 @@ class NeckSpec(ABC):
     @abstractmethod
     def stages(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
         """Level names to the backbone's stages that they are made from, fine to coarse."""
+
+    def stage_names(self, backbone: BackboneSpec) -> list[str]:
+        """The names of the backbone's stages that levels are made from, fine to coarse.
+
+        Raises:
+            UserError: If there are none.
+        """
+        names = [stage.name for stage in self.stages(backbone).values()]
+        if not names:
+            strides = ", ".join(f"{info.name} {info.stride}" for info in backbone.feature_info.values())
+            raise UserError(
+                f"head.neck: it makes no level of {backbone.name}, whose stages have the strides {strides}. "
+                "Expected one stage at least."
+            )
+        return names
 
     @abstractmethod
     def feature_info(self, backbone: BackboneSpec) -> dict[str, FeatureInfo]:
@@ -55,7 +71,7 @@ class NeckSpec(ABC):
 
 
 NECKS: Registry[NeckSpec] = Registry(
-    "neck", {"fpn": Row("visionkit.necks.fpn_spec:FPNSpec", "visionkit.necks.fpn:FPN")}
+    "neck", {"fpn": Row("visionkit.necks.fpn_spec:FPNSpec", "visionkit.necks.fpn:FPN")}, base=NeckSpec
 )
 neck = NECKS.register
 """Decorator that registers a `NeckSpec` under ``head.neck.type=NAME``: ``@neck("mine", module="my_file:MyNeck")``."""

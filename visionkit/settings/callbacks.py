@@ -14,7 +14,7 @@ class CallbackSpec:
     """A callback; its fields are the arguments of the Lightning callback it registers."""
 
 
-CALLBACKS: Registry[CallbackSpec] = Registry("callback")
+CALLBACKS: Registry[CallbackSpec] = Registry("callback", base=CallbackSpec)
 
 
 @CALLBACKS.register("timer", module="lightning.pytorch.callbacks:Timer")

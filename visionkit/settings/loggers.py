@@ -38,7 +38,7 @@ class Logger:
         return logger
 
 
-LOGGERS: Registry[Logger] = Registry("logger")
+LOGGERS: Registry[Logger] = Registry("logger", base=Logger)
 """Each class names a function from it and the run's folder to a Lightning logger, or to False for none."""
 
 

@@ -19,7 +19,7 @@ class Optimizer:
     weight_decay: NonNegative
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", base=Optimizer)
 
 
 @OPTIMIZERS.register("sgd", module="torch.optim:SGD")

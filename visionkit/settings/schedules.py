@@ -44,7 +44,7 @@ class ShippedSchedule(Schedule):
 
 _MODULE = "visionkit.training.schedules"
 
-SCHEDULES: Registry[Schedule] = Registry("schedule")
+SCHEDULES: Registry[Schedule] = Registry("schedule", base=Schedule)
 """Each class names a function ``(settings, step, total, warmup_steps)`` to the factor of a step after the warm-up."""
 
 

@@ -99,12 +99,21 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
+_KINDS = {kind for row in AUGMENTATIONS.values() for kind in row.arguments.values()}
+
+
 def augmentation(name: str, row: Augmentation) -> None:
     """Register an augmentation under ``dataset.augment.NAME``, as a plugin does.
 
     Raises:
-        UserError: If another one has the name.
+        UserError: If another one has the name, or an argument is of a kind that does not exist.
     """
+    unknown = sorted(set(row.arguments.values()) - _KINDS)
+    if unknown:
+        raise UserError(
+            f"augmentation '{name}': no kind of argument is called '{unknown[0]}'.{did_you_mean(unknown[0], _KINDS)} "
+            f"Known: {', '.join(sorted(_KINDS))}."
+        )
     if AUGMENTATIONS.setdefault(name, row) != row:
         raise UserError(f"augmentation '{name}' is defined twice: {AUGMENTATIONS[name].transform}, {row.transform}.")
 
@@ -131,7 +140,7 @@ def check_augment(
         if row is None:
             raise UserError(
                 f"{where}: no augmentation is called '{name}'.{did_you_mean(name, AUGMENTATIONS)} "
-                f"Known: {', '.join(sorted(AUGMENTATIONS))}."
+                f"Known: {', '.join(sorted(AUGMENTATIONS))}. One of your own is named with plugins=[your_module]."
             )
         if arguments is None:
             continue

@@ -27,7 +27,7 @@ from visionkit.blocks import (
 from visionkit.blocks.registry import Count, Fraction
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
-from visionkit.losses.spec import LABEL_LOSSES, LabelLosses, loss_terms
+from visionkit.losses.spec import LABEL_LOSSES, LabelLosses, check_shared_keys, loss_terms
 
 __all__ = ["AutoSpec", "ClassificationSpec", "ConvSpec", "LinearSpec", "MlpSpec"]
 
@@ -53,11 +53,12 @@ class ClassificationSpec(HeadSpec):
         """The blocks from the last map (C, H, W) to a logit per class."""
 
     def check(self, *, num_classes: int) -> None:
-        """Check that there is one class weight per class.
+        """Check that there is one class weight per class, and that a loss uses what is set.
 
         Raises:
             UserError: If there is not.
         """
+        check_shared_keys(LABEL_LOSSES, self.loss, self)
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(
                 f"head.class_weights: expected one number for each of the {num_classes} classes, "

@@ -78,6 +78,7 @@ class DenseSpec(DetectionSpec):
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """The neck's records, then those of each branch on each level; parameters are counted on the first level."""
+        self.neck.stage_names(backbone)  # an error in words where there are none
         records = self.neck.trace(backbone, image_size=image_size)
         levels = self.neck.levels(records)
         return records + trace_levels(self.branches(num_classes), levels, level_by_level=True)

@@ -191,10 +191,11 @@ class PanopticFpnSpec(SegmentationSpec):
         return self.neck.feature_info(backbone)
 
     def out_features(self, backbone: BackboneSpec) -> list[str]:
-        return [stage.name for stage in self.neck.stages(backbone).values()]
+        return self.neck.stage_names(backbone)
 
     def trace(self, backbone: BackboneSpec, *, num_classes: int, image_size: tuple[int, int]) -> list[LayerRecord]:
         """The neck's records, then those of the decoder's parts."""
+        self.neck.stage_names(backbone)  # an error in words where there are none
         records = self.neck.trace(backbone, image_size=image_size)
         parts = self.parts(backbone, num_classes=num_classes)
         return records + trace_parts(parts, self.neck.levels(records), image_size)

@@ -27,7 +27,7 @@ from visionkit.blocks.registry import Fraction
 from visionkit.errors import UserError
 from visionkit.heads.segmentation.parts import DecoderPart, trace_parts
 from visionkit.heads.spec import HeadSpec
-from visionkit.losses.spec import PIXEL_LOSSES, PixelLosses, loss_terms
+from visionkit.losses.spec import PIXEL_LOSSES, PixelLosses, check_shared_keys, loss_terms
 from visionkit.schema import STRICT
 from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
@@ -104,11 +104,12 @@ class SegmentationSpec(HeadSpec):
         return [name for name in backbone.stages if name in used]
 
     def check(self, *, num_classes: int) -> None:
-        """Check that a mask can hold the classes, and that there is one class weight per class.
+        """Check that a mask can hold the classes, that there is one class weight per class, and that a loss uses it.
 
         Raises:
             UserError: If not, or if all class weights are 0.
         """
+        check_shared_keys(PIXEL_LOSSES, self.loss, self)
         if num_classes > MAX_CLASSES:
             raise UserError(
                 f"head: found {num_classes} classes, but a mask holds at most {MAX_CLASSES}: one byte per pixel, of "

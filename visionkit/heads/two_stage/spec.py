@@ -105,6 +105,7 @@ class FasterRcnnSpec(DetectionSpec):
 
         In training, the second stage runs on the sampled proposals.
         """
+        self.neck.stage_names(backbone)  # an error in words where there are none
         records = self.neck.trace(backbone, image_size=image_size)
         records += trace_levels(self._first_stage(), self.neck.levels(records), level_by_level=False)
         pooled = self._pooled("pooled", POOLED_SIZE, backbone, records)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from visionkit.config_files import read_group_file
 from visionkit.data.augment.table import check_augment
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
@@ -123,9 +124,22 @@ class Digits(SplitDigits):
     default_image_size: ClassVar[int | None] = 32
 
     def for_target(self, target: str) -> Source:
+        """The source for one kind of target.
+
+        Raises:
+            UserError: If scenes are seen, and an augmentation, mean or std of single digits is set.
+        """
         if target not in SCENE_SIZES:
             return self
         scenes = self.scenes
+        file = read_group_file("dataset", "digits")
+        for key in ("augment", "mean", "std"):
+            value = getattr(self, key)
+            if value != (tuple(file[key]) if isinstance(value, tuple) else file[key]):
+                raise UserError(
+                    f"dataset.{key}: it is set, but belongs to single digits, and this task sees scenes of them. "
+                    f"Try: dataset.scenes.{key}=..."
+                )
         check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
         settings = {field.name: getattr(self, field.name) for field in fields(SplitDigits)}
         settings |= {name: getattr(scenes, name) for name in ("augment", "mean", "std")}
