@@ -88,3 +88,12 @@ def test_norms_of_torch_are_replaced_and_those_of_others_counted():
     assert {name: id(value) for name, value in net.named_parameters()} == before
     assert (net[1].eps, net[1].training) == (0.1, False)
     assert count_unsupported_batch_norms(net) == 1
+
+
+def test_on_gpus_torchs_own_takes_the_place_of_torchs_batch_norms_alone():
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, eps=0.1), nn.Sequential(nn.BatchNorm1d(3)), _Foreign(2))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    convert_batch_norm(net, on_gpu=True)
+    assert [type(m) for m in (net[1], net[2][0], net[3])] == [nn.SyncBatchNorm, nn.SyncBatchNorm, _Foreign]
+    assert net[1].eps == 0.1
+    torch.testing.assert_close(dict(net.state_dict()), before)

@@ -260,6 +260,11 @@ augmentation("darker", Augmentation("my_parts:Darker", {"by": "whole"}, required
         (("task.metrics=auroc",), "task.metrics: expected a list, such as [auroc]"),
         (("callbacks=[timr]",), "callbacks.0: no callback is called 'timr'. Did you mean 'timer'?"),
         (("callbacks=[{type: timer, duration: 1h}]",), "callbacks.0: expected a duration as DD:HH:MM:SS"),
+        (("callbacks=[{type: timer, duration: '00:00:00:00'}]",), "callbacks.0: expected a duration as DD:HH:MM:SS"),
+        (
+            ("callbacks=[{type: timer, duration: '00:00:01:00'},{type: timer, duration: '00:00:02:00'}]",),
+            "callbacks: 'timer' is named twice. Expected each callback once.",
+        ),
         (("head.loss={hinge: 1.0}",), "head.loss: no loss of labels is called 'hinge'"),
         (("task=detect", "head.neck.type=fpm"), "head.neck: no neck is called 'fpm'. Did you mean 'fpn'?"),
         (("task=detect", "head.neck.num_levels=9"), "head.neck.num_levels: expected a number less than or equal to 8"),
@@ -504,3 +509,42 @@ def test_a_neck_without_a_level_names_the_strides_of_the_backbone(cli, in_empty_
     status, _, err = cli("inspect", "plugins=[my_neck]", *words)
     assert status == 2
     assert "head.neck: it makes no level of lenet, whose stages have the strides" in err
+
+
+def test_the_timer_ends_a_training_after_a_whole_epoch(cli, in_empty_folder):
+    words = ("recipe.epochs=200", "hardware=cpu", "run_dir=out")
+    assert cli("callbacks=[{type: timer, duration: '00:00:00:01'}]", "debug.limit_batches=2", *words)[0] == 0
+    rows = (in_empty_folder / "out" / "metrics.csv").read_text().splitlines()[1:]
+    assert 1 <= len(rows) < 200
+    assert [float(row.split(",")[1]) for row in rows] == [2.0 * (number + 1) for number in range(len(rows))]
+    code, _, err = cli("train", "run=out", "resume=true", "callbacks=[]", f"recipe.epochs={len(rows) + 1}")
+    assert code == 0, err
+
+
+STOPPING_PLUGIN = """
+from dataclasses import dataclass
+
+from lightning.pytorch import Callback
+
+from visionkit.settings import CALLBACKS, CallbackSpec
+
+
+@CALLBACKS.register("stop_at_once", module="my_stop:Stop")
+@dataclass(frozen=True, kw_only=True)
+class StopSpec(CallbackSpec):
+    pass
+
+
+class Stop(Callback):
+    def on_train_start(self, trainer, pl_module):
+        trainer.fit_loop.epoch_loop.max_steps = 0
+        trainer.should_stop = True
+"""
+
+
+def test_a_training_without_an_epoch_says_so(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_stop.py").write_text(STOPPING_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    code, _, err = cli("plugins=[my_stop]", "callbacks=[stop_at_once]", "debug=fast", "hardware=cpu", "run_dir=out")
+    assert code == 2, err
+    assert "the training ended before its first epoch was finished, as one of the callbacks asked for" in err

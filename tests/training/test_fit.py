@@ -346,3 +346,7 @@ def test_the_configuration_is_handed_down_and_seldom_asked_for_again(tmp_path, m
     assert len(reads) > 20
     assert {file.partition("/")[0] for file, _ in reads} == {"runs", "training"}
     assert len(climbs) <= 10, climbs
+
+
+def test_gradients_are_clipped_in_mixed_precision(tmp_path):
+    assert train(_config(tmp_path / "x", hardware__precision="bf16", recipe__clip_norm=1.0)) == 0

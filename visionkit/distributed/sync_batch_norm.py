@@ -1,5 +1,6 @@
 """Batch norm with statistics over the images of all processes."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -13,17 +14,17 @@ __all__ = ["SyncBatchNorm", "convert_batch_norm", "count_unsupported_batch_norms
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """`torch.nn.SyncBatchNorm`, which takes mean and variance over the images of all processes, on CPUs too.
+class SyncBatchNorm(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` on CPUs that takes mean and variance over the images of all processes.
 
-    torch's own trains on GPUs alone. Processes may have different sizes of maps. Inputs are (B, C, ...) with any number
-    of dimensions after the channels, also none.
+    torch's own layer of this name works on GPUs alone, and DDP refuses it elsewhere. This one has the parameters and
+    buffers of batch norm, and is that where there is one process, or in evaluation. Processes may have different sizes
+    of maps. Inputs are (B, C, ...) with any number of dimensions after the channels, also none.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or not self.training or world_size() == 1:
-            output: Tensor = super().forward(x)
-            return output
+        if not self.training or world_size() == 1:
+            return super().forward(x)
         out, mean, variance, count = cast(
             tuple[Tensor, Tensor, Tensor, Tensor],
             _Normalize.apply(x, self.weight, self.bias, self.eps),
@@ -42,6 +43,10 @@ class SyncBatchNorm(nn.SyncBatchNorm):
                 for running, current in ((self.running_mean, mean), (self.running_var, unbiased)):
                     running.lerp_(current.to(running.dtype), momentum)
         return out
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"batch norm expects a (B, C, ...) map, found {input.ndim} dimension(s)")
 
 
 class _Normalize(torch.autograd.Function):
@@ -90,17 +95,29 @@ class _Normalize(torch.autograd.Function):
         return grad_x.to(x.dtype), *affine, None
 
 
-def convert_batch_norm(model: nn.Module) -> None:
-    """Replace torch's batch norms inside a model by `SyncBatchNorm`, in place; parameters and their names are kept."""
+def convert_batch_norm(model: nn.Module, *, on_gpu: bool = False) -> None:
+    """Replace torch's batch norms inside a model by synchronised ones, in place; parameters and their names are kept.
+
+    Args:
+        model: The model.
+        on_gpu: Whether it is trained on GPUs, by `torch.nn.SyncBatchNorm`, or on CPUs, by `SyncBatchNorm`.
+    """
     for parent in model.modules():
         for name, child in parent.named_children():
             if type(child) in _BATCH_NORMS:
-                setattr(parent, name, _convert(cast(nn.BatchNorm2d, child)))
+                norm = cast(nn.BatchNorm2d, child)
+                convert: Callable[[nn.BatchNorm2d], nn.Module] = (
+                    nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else _convert
+                )
+                setattr(parent, name, convert(norm))
 
 
 def count_unsupported_batch_norms(model: nn.Module) -> int:
     """The number of batch norms that `convert_batch_norm` does not replace: subclasses of torch's layers."""
-    return sum(isinstance(module, _BATCH_NORMS) and type(module) not in _BATCH_NORMS for module in model.modules())
+    return sum(
+        isinstance(module, _BATCH_NORMS) and type(module) not in (*_BATCH_NORMS, SyncBatchNorm)
+        for module in model.modules()
+    )
 
 
 def _convert(norm: nn.BatchNorm2d) -> SyncBatchNorm:

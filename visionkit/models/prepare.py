@@ -10,10 +10,11 @@ __all__ = ["prepare_model"]
 def prepare_model(model: Any, hardware: Hardware) -> Any:
     """Apply a hardware configuration to a `VisionModel` in place and return it; state-dict keys do not change."""
     from visionkit.distributed.comm import world_size
+    from visionkit.distributed.devices import choose_accelerator
     from visionkit.distributed.sync_batch_norm import convert_batch_norm
 
     if hardware.sync_batch_norm and world_size() > 1:
-        convert_batch_norm(model)
+        convert_batch_norm(model, on_gpu=choose_accelerator(hardware) == "cuda")
     is_sharded = hardware.strategy == "fsdp" and world_size() > 1  # FSDP shards contiguous parameters only
     if hardware.channels_last and not is_sharded:
         model.use_channels_last()

@@ -130,6 +130,7 @@ class RunConfig:
         plain = _resolve_latest(plain)
         load_plugins(parse(_Plugins, {"plugins": plain["plugins"]}, where="").plugins)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
+        _check_callbacks(scalars.callbacks)
         task, metrics = _parse_task(plain["task"])
         source = parse_source(plain["dataset"])
         check_target(source.name, task.name, task.target)
@@ -185,6 +186,13 @@ def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
     for key in valid_keys:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
+
+
+def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:
+    names = [CALLBACKS.name_of(type(spec)) for spec in specs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"callbacks: '{twice}' is named twice. Expected each callback once.")
 
 
 def _parse_task(values: Any) -> tuple[TaskInfo, tuple[MetricSpec, ...]]:

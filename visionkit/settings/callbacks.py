@@ -2,11 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from visionkit.registry import Registry
 
-__all__ = ["CALLBACKS", "CallbackSpec", "Timer"]
+__all__ = ["CALLBACKS", "CallbackSpec", "TimerSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,19 +16,17 @@ class CallbackSpec:
 CALLBACKS: Registry[CallbackSpec] = Registry("callback", base=CallbackSpec)
 
 
-@CALLBACKS.register("timer", module="lightning.pytorch.callbacks:Timer")
+@CALLBACKS.register("timer", module="visionkit.training.callbacks.configured:epoch_timer")
 @dataclass(frozen=True, kw_only=True)
-class Timer(CallbackSpec):
-    """Ends the training after some time, as `lightning.pytorch.callbacks.Timer`; the time of a resumed run is added.
+class TimerSpec(CallbackSpec):
+    """Ends the training after the epoch in which some time has passed; the time of a resumed run is added.
 
     Attributes:
         duration: ``DD:HH:MM:SS``.
-        interval: Whether the time is looked at after each ``epoch`` or each ``step``.
     """
 
     duration: str
-    interval: Literal["epoch", "step"] = "epoch"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.duration):
+        if not re.fullmatch(r"\d+:\d\d:[0-5]\d:[0-5]\d", self.duration) or not re.search("[1-9]", self.duration):
             raise ValueError(f"expected a duration as DD:HH:MM:SS, such as 00:01:30:00, found '{self.duration}'")

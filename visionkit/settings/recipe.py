@@ -69,7 +69,8 @@ class Recipe:
         try:
             return parse(cls, values, where="recipe")
         except UserError as error:
-            name = values["optimizer"].get("type") if isinstance(values.get("optimizer"), Mapping) else None
+            optimizer = values.get("optimizer")
+            name = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
             keys_differ = re.match(r"recipe\.optimizer(: unknown key|\.\w+: this key is required)", str(error))
             if not keys_differ or name not in group_names("recipe"):
                 raise

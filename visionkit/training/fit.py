@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from visionkit.errors import ExitCode
+from visionkit.errors import ExitCode, UserError
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.pictures import draw_results, draw_training
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
@@ -88,6 +88,11 @@ def _train(
         if stop.all_processes:
             barrier()
         return ExitCode.INTERRUPTED
+    if not recorder.history:
+        raise UserError(
+            "the training ended before its first epoch was finished, as one of the callbacks asked for. Expected one "
+            f"epoch at least. Try others, or none: callbacks=[]. What there is lies in {run.folder.path}"
+        )
     if config.hardware.strategy == "fsdp" and processes.count > 1:  # the trained weights are sharded over the processes
         run = replace(run, model=build_run_model(config.backbone, config.head, run.data))
         task = _make_task(run)
@@ -145,7 +150,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             ckpt_path=None if resume_from is None else str(folder.last_checkpoint),
         )
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
-    # Only early stopping sets should_stop.
+    # Early stopping and callbacks set should_stop.
     stopped = (
         f", stopped early after epoch {num_trained}"
         if trainer.should_stop and num_trained < config.recipe.epochs
@@ -167,9 +172,9 @@ def _make_task(run: RunSetup) -> VisionTask:
     from visionkit.training.schedules import make_schedule
 
     recipe = run.config.recipe
-    # A fused optimizer supports neither gradient clipping with a gradient scaler nor sharded parameters.
-    scaled = run.config.hardware.precision == "16" and recipe.clip_norm is not None
-    fused = not scaled and run.config.hardware.strategy != "fsdp"
+    # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
+    clips_mixed = run.config.hardware.precision != "32" and recipe.clip_norm is not None
+    fused = not clips_mixed and run.config.hardware.strategy != "fsdp"
     return build_task(
         run.config.task,
         prepare_model(run.model, run.config.hardware),

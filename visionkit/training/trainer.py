@@ -38,6 +38,7 @@ IGNORED_WARNINGS = (
     r".*Using `DistributedSampler` with the dataloaders.*",
     r".*different number of batches.*",
     r".*`broadcast_buffers` is deprecated.*",
+    r".*callbacks used to create the checkpoint need to be provided.*",
     r".*`lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",  # with 16 bits a step may be left out
 )
 
