@@ -77,5 +77,8 @@ def test_a_plugin_that_is_not_there_is_named():
 def test_a_plugin_that_fails_says_why(tmp_path, monkeypatch):
     (tmp_path / "bad_plugin.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match="plugin 'bad_plugin' fails while it is imported: ZeroDivisionError"):
+    with pytest.raises(
+        UserError,
+        match=r"plugin 'bad_plugin' fails while it is imported \(.*bad_plugin.py, line 1\): ZeroDivisionError",
+    ):
         load_plugins(["bad_plugin"])

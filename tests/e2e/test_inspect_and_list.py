@@ -275,7 +275,7 @@ def test_list_takes_one_group_in_the_plural_too(cli, word):
         ("optimizers", "adamw", "Adam with decoupled weight decay"),
         ("schedules", "one_cycle", "A cosine up"),
         ("metrics", "auroc", "The area under the ROC curve"),
-        ("callbacks", "timer", "Ends the training after some time"),
+        ("callbacks", "timer", "Ends the training after the epoch"),
     ],
 )
 def test_list_shows_what_each_registry_has(cli, what, name, text):

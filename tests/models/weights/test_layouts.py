@@ -1,6 +1,6 @@
 """One row per task, and one path for all: names, files, channels and classes of tiny models in torchvision's layout."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -146,15 +146,14 @@ def test_a_head_without_counterpart_takes_no_file_of_torchvisions(tmp_path):
 
 
 def test_another_neck_has_no_names_in_torchvision(monkeypatch):
-    from visionkit.necks import NECKS
+    from visionkit.necks import NECKS, NeckSpec
 
-    @dataclass(frozen=True)
-    class MyNeckSpec:
-        pass
+    class MyNeckSpec(NeckSpec):
+        stages = feature_info = trace = levels = arguments = None
 
     monkeypatch.setattr(NECKS, "_rows", dict(NECKS._rows))
     NECKS.register("mine")(MyNeckSpec)
-    head = replace(read_head(HEADS["detect"], task="detect"), neck=MyNeckSpec())
+    head = replace(read_head(HEADS["detect"], task="detect"), neck=MyNeckSpec(out_channels=8))
     layout = layout_of(read_backbone(BACKBONE), head)
     with pytest.raises(UserError, match=r"neck mine has no counterpart in torchvision.*Necks that have one: fpn\."):
         layout.names(["neck.lateral.weight"])
