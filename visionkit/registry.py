@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Registry", "Row", "load", "load_plugins", "plugin_line", "plugins_loaded"]
+__all__ = ["Registry", "Row", "load", "load_plugins", "plugin_failure", "plugins_loaded"]
 
 T = TypeVar("T")
 
@@ -172,11 +172,14 @@ def load_plugins(modules: Iterable[str]) -> None:
             ) from error
 
 
-def plugin_line(error: BaseException) -> str | None:
-    """Where a plugin failed, ``FILE, line N``: the innermost line of one in the traceback; None if there is none."""
+def plugin_failure(error: BaseException) -> str | None:
+    """The message for an error that was raised within a plugin, with file and line; None for any other error."""
     files = {getattr(sys.modules.get(name), "__file__", None) for name in _plugins} - {None}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    return f"{lines[-1].filename}, line {lines[-1].lineno}" if lines else None
+    if not lines:
+        return None
+    place = f"{lines[-1].filename}, line {lines[-1].lineno}"
+    return f"a plugin of yours fails: {type(error).__name__}: {error} ({place})."
 
 
 def plugins_loaded() -> bool:

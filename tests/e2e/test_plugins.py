@@ -548,3 +548,13 @@ def test_a_training_without_an_epoch_says_so(cli, in_empty_folder, monkeypatch):
     code, _, err = cli("plugins=[my_stop]", "callbacks=[stop_at_once]", "debug=fast", "hardware=cpu", "run_dir=out")
     assert code == 2, err
     assert "the training ended before its first epoch was finished, as one of the callbacks asked for" in err
+
+
+@pytest.mark.slow
+def test_a_plugin_that_fails_in_one_of_several_processes_is_named_too(cli, in_empty_folder, monkeypatch):
+    (in_empty_folder / "my_schedule.py").write_text(FAILING_PLUGIN)
+    monkeypatch.syspath_prepend(str(in_empty_folder))
+    words = ("plugins=[my_schedule]", "recipe.schedule.type=broken", "recipe.schedule.warmup_epochs=0")
+    code, _, err = cli(*words, "debug=fast", "hardware=cpu", "hardware.devices=2")
+    assert code == 2
+    assert f"a plugin of yours fails: ZeroDivisionError: division by zero ({in_empty_folder}" in err

@@ -16,7 +16,7 @@ from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean
-from visionkit.registry import load_plugins, plugin_line
+from visionkit.registry import load_plugins, plugin_failure
 
 __all__ = ["main"]
 
@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import traceback
 
         traceback.print_exc()
-        place = plugin_line(error)
-        if place is not None:
-            print(f"visionkit: a plugin of yours fails: {type(error).__name__}: {error} ({place}).", file=sys.stderr)
+        failure = plugin_failure(error)
+        if failure is not None:
+            print(f"visionkit: {failure}", file=sys.stderr)
             return ExitCode.USER_ERROR
         print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
               file=sys.stderr)  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
 from visionkit.distributed.processes import Processes, hard_exit
 from visionkit.errors import ExitCode, UserError
+from visionkit.registry import plugin_failure
 
 __all__ = ["main"]
 
@@ -44,6 +45,11 @@ def main() -> int:
             reason = f"another process of the run, on another machine, is gone ({error})."
             report_error(ExitCode.INTERNAL_ERROR, f"visionkit: {reason}", reason=reason)
             return ExitCode.INTERNAL_ERROR
+        failure = plugin_failure(error)
+        if failure is not None:
+            traceback.print_exc()
+            report_error(ExitCode.USER_ERROR, failure)
+            return ExitCode.USER_ERROR
         hint = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
         report_error(
             ExitCode.INTERNAL_ERROR,
