@@ -103,8 +103,8 @@ def report_error(code: int, text: str, *, reason: str = "") -> None:
 
     Args:
         code: The exit code.
-        text: The message of a `UserError` (code 2), else a traceback.
-        reason: The traceback in one line.
+        text: The message of a `UserError`, else a traceback.
+        reason: The traceback in one line; empty for a `UserError`.
     """
     file = Path(os.environ[WORKER_FILES]) / f"error-{os.environ['RANK']}.json"
     write_atomic(file, json.dumps({"time": time.time(), "code": code, "text": text, "reason": reason}))
@@ -195,7 +195,7 @@ def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, interrupte
         if interrupted:
             print(first["text"].rstrip(), file=sys.stderr)
             return ExitCode.INTERRUPTED
-        if first["code"] == ExitCode.USER_ERROR:
+        if not first["reason"]:
             raise UserError(first["text"])
         raise ProcessError(first["text"].rstrip(), code=first["code"], reason=first["reason"])
     # The launcher ends the other workers with SIGTERM when one has failed, so those come last.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import ExitCode, ProcessError, UserError
+from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
 from visionkit.training.fit import train
@@ -135,7 +136,8 @@ def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int
         row.status, row.reason = "failed", error.reason
         _append_to_log(folder, f"{error}\n")
     except (Exception, SystemExit) as error:
-        row.status, row.reason = "failed", f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        reason = plugin_failure(error) or f"{type(error).__name__}: {error}"
+        row.status, row.reason = "failed", reason.strip().split("\n")[0]
         _append_to_log(folder, traceback.format_exc())
 
 

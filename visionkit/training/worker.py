@@ -46,17 +46,11 @@ def main() -> int:
             report_error(ExitCode.INTERNAL_ERROR, f"visionkit: {reason}", reason=reason)
             return ExitCode.INTERNAL_ERROR
         failure = plugin_failure(error)
-        if failure is not None:
-            traceback.print_exc()
-            report_error(ExitCode.USER_ERROR, failure)
-            return ExitCode.USER_ERROR
-        hint = "visionkit: this is a fault of visionkit, not of yours; please report it with the lines above."
-        report_error(
-            ExitCode.INTERNAL_ERROR,
-            traceback.format_exc() + hint,
-            reason=f"{type(error).__name__}: {error}".split("\n")[0],
-        )
-        return ExitCode.INTERNAL_ERROR
+        hint = failure or "this is a fault of visionkit, not of yours; please report it with the lines above."
+        code = ExitCode.USER_ERROR if failure else ExitCode.INTERNAL_ERROR
+        reason = failure or f"{type(error).__name__}: {error}"
+        report_error(code, f"{traceback.format_exc()}visionkit: {hint}", reason=reason.split("\n")[0])
+        return code
 
 
 def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
