@@ -16,6 +16,7 @@ from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.overrides import parse_overrides
 from visionkit.cli.resolve import resolve
 from visionkit.config_files import complete, conf_folder, group_names, overlay, read_group_file, task_choices
+from visionkit.data.augment.base import AugmentSpec
 from visionkit.data.sources import SOURCES, parse_source, read_source
 from visionkit.data.sources.digits.scene_settings import Scenes
 from visionkit.data.sources.split_files import SplitPaths
@@ -104,8 +105,8 @@ def test_a_detector_has_as_many_parameters_from_the_command_line_as_from_the_lib
     assert built - sum(p.numel() for p in model.backbone.parameters()) == parameters
 
 
-EXEMPT = (Activation, BoxLossSpec, Init, LossSpec, NeckSpec, Norm, Optimizer, Schedule)
-"""Blocks keep their default values; necks, optimizers and schedules are those in their registries."""
+EXEMPT = (Activation, AugmentSpec, BoxLossSpec, Init, LossSpec, NeckSpec, Norm, Optimizer, Schedule)
+"""Blocks keep their default values, augmentations have torchvision's; the others are those in their registries."""
 
 PARTIAL = (SplitPaths,)
 """Of these an absent field means that there is none: a split that is looked for."""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.augments import augment
 from tests.helpers.process_group import run_in_group
-from visionkit.data.augment.image import Augment
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.loader import BatchLoader
@@ -94,8 +94,8 @@ def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
 
 
 def test_workers_make_the_same_batches_as_this_process(samples):
-    augment = Augment({"affine": {"degrees": 20}, "color_jitter": {"brightness": 0.5}}, (6, 6))
-    reader = BatchReader(samples, InputTransform((6, 6)), augment=augment)
+    change = augment({"affine": {"degrees": 20}, "color_jitter": {"brightness": 0.5}}, (6, 6))
+    reader = BatchReader(samples, InputTransform((6, 6)), augment=change)
     here, there = (
         BatchLoader(reader, BatchSampler(21, 4, training=True, seed=0), num_workers=workers, split="train")
         for workers in (0, 2)
@@ -134,8 +134,8 @@ def test_training_batches_stay_full_beside_unreadable_files(files, num_workers):
 
 def test_a_replacement_is_augmented_as_the_image_that_it_replaces(files):
     Path(files.name(3)).write_bytes(b"broken")
-    augment = Augment({"affine": {"degrees": 30}}, (5, 5))
-    reader = BatchReader(files, InputTransform((5, 5)), augment=augment, training=True)
+    change = augment({"affine": {"degrees": 30}}, (5, 5))
+    reader = BatchReader(files, InputTransform((5, 5)), augment=change, training=True)
     indices, seeds = np.array([3, 4, 3]), np.array([7, 7, 8], dtype=np.uint64)
     one, same_seed, other = reader.read((indices, seeds))["images"]
     assert torch.equal(one, same_seed)

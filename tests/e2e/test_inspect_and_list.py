@@ -271,7 +271,7 @@ def test_list_takes_one_group_in_the_plural_too(cli, word):
     [
         ("necks", "fpn", "A feature pyramid"),
         ("losses", "cross_entropy (of pixels)", "Mean cross-entropy"),
-        ("augmentations", "horizontal_flip", "RandomHorizontalFlip(p)"),
+        ("augmentations", "horizontal_flip", "Mirrors the image, left to right. Keys: p."),
         ("optimizers", "adamw", "Adam with decoupled weight decay"),
         ("schedules", "one_cycle", "A cosine up"),
         ("metrics", "auroc", "The area under the ROC curve"),

@@ -226,7 +226,7 @@ PARTS_PLUGIN = """
 from dataclasses import dataclass
 
 from visionkit.blocks import Composite, Conv, block
-from visionkit.data.augment.table import Augmentation, augmentation
+from visionkit.data.augment.spec import AUGMENTATIONS, AugmentSpec
 from visionkit.settings import LOGGERS, Logger
 
 
@@ -245,7 +245,10 @@ class Lines(Logger):
     name: str = "lines"
 
 
-augmentation("darker", Augmentation("my_parts:Darker", {"by": "whole"}, required=("by",)))
+@AUGMENTATIONS.register("darker", module="my_parts:Darker")
+@dataclass(frozen=True, kw_only=True)
+class DarkerSpec(AugmentSpec):
+    by: int
 """
 
 
@@ -253,7 +256,7 @@ augmentation("darker", Augmentation("my_parts:Darker", {"by": "whole"}, required
     ("words", "message"),
     [
         (("logger=linse",), "no logger is called 'linse'. Did you mean 'lines'?"),
-        (("dataset.augment={darker: {}}",), "dataset.augment.darker: the argument 'by' is required"),
+        (("dataset.augment={darker: {}}",), "dataset.augment.darker.by: this key is required"),
         (("backbone.stages.c1={a: {type: my_doubel, out_channels: 8}}",), "Did you mean 'my_double'?"),
         (("recipe.schedule.type=coseno",), "recipe.schedule: no schedule is called 'coseno'. Did you mean 'cosine'?"),
         (("task.metrics=[aurok]",), "task.metrics.0: no metric is called 'aurok'. Did you mean 'auroc'?"),
@@ -457,10 +460,11 @@ def test_a_plugin_that_fails_is_named_with_its_line_and_not_called_a_fault_of_ou
             "'my_part:X' is registered as one, but does not extend visionkit.losses.spec.BoxLossSpec",
         ),
         (
-            "from visionkit.data.augment.table import Augmentation, augmentation\n"
-            "augmentation('x', Augmentation('m:X', {'by': 'int'}))\n",
+            "from visionkit.data.augment.spec import AUGMENTATIONS\n"
+            "@AUGMENTATIONS.register('x', module='m:X')\nclass X: pass\n",
             "my_part",
-            "augmentation 'x': no kind of argument is called 'int'",
+            "augmentation 'x': 'my_part:X' is registered as one, but does not extend "
+            "visionkit.data.augment.base.AugmentSpec",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import sys
 
 from visionkit.blocks.normalization import NORMS
 from visionkit.blocks.registry import BLOCKS
-from visionkit.data.augment.table import AUGMENTATIONS
+from visionkit.data.augment.spec import AUGMENTATIONS
 from visionkit.data.sources import SOURCES
 from visionkit.heads import HEADS
 from visionkit.losses.spec import BOX_LOSSES, LABEL_LOSSES, PIXEL_LOSSES
@@ -15,15 +15,15 @@ from visionkit.settings import CALLBACKS, LOGGERS, OPTIMIZERS, SCHEDULES
 from visionkit.tasks.info import TASKS
 
 REGISTRIES = (
-    BLOCKS, BOX_LOSSES, CALLBACKS, HEADS, LABEL_LOSSES, LOGGERS, METRICS, NECKS, NORMS, OPTIMIZERS, PIXEL_LOSSES,
-    SCHEDULES, SOURCES,
+    AUGMENTATIONS, BLOCKS, BOX_LOSSES, CALLBACKS, HEADS, LABEL_LOSSES, LOGGERS, METRICS, NECKS, NORMS, OPTIMIZERS,
+    PIXEL_LOSSES, SCHEDULES, SOURCES,
 )  # fmt: skip
 
 
 @contextlib.contextmanager
 def plugins_forgotten(folder):
     """Afterwards the registries are as before, and no module from a folder is imported any more."""
-    before, tables = [dict(registry._rows) for registry in REGISTRIES], [dict(AUGMENTATIONS), dict(TASKS)]
+    before, tasks = [dict(registry._rows) for registry in REGISTRIES], dict(TASKS)
     try:
         yield
     finally:
@@ -33,6 +33,5 @@ def plugins_forgotten(folder):
         if ours:
             for registry, rows in zip(REGISTRIES, before, strict=True):
                 registry._rows = rows
-            for table, rows in zip((AUGMENTATIONS, TASKS), tables, strict=True):
-                table.clear()
-                table.update(rows)
+            TASKS.clear()
+            TASKS.update(tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from visionkit.backbones.timm.spec import timm_models
 from visionkit.config_files import conf_folder
 from visionkit.console import print_json, stdout_console
 from visionkit.errors import ExitCode, UserError, did_you_mean
-from visionkit.registry import Registry, load
+from visionkit.registry import load
 
 __all__ = ["list_choices"]
 
@@ -28,7 +29,7 @@ _REGISTRIES: dict[str, tuple[str, ...]] = {
     "norms": ("visionkit.blocks.normalization:NORMS",),
     "necks": ("visionkit.necks:NECKS",),
     "losses": tuple(f"visionkit.losses.spec:{kind}_LOSSES" for kind in ("LABEL", "PIXEL", "BOX")),
-    "augmentations": ("visionkit.data.augment.table:AUGMENTATIONS",),
+    "augmentations": ("visionkit.data.augment.spec:AUGMENTATIONS",),
     "optimizers": ("visionkit.settings:OPTIMIZERS",),
     "schedules": ("visionkit.settings:SCHEDULES",),
     "metrics": ("visionkit.metrics.spec:METRICS",),
@@ -116,10 +117,13 @@ def _registered(what: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     for path in _REGISTRIES[what]:
         registry: Any = load(path)
-        if not isinstance(registry, Registry):
-            return {name: f"{row.transform}({', '.join(row.arguments)})" for name, row in registry.items()}
         kind = registry.kind.partition(" of ")[2]
         for name in registry.names():
-            summary = (registry.get(name).__doc__ or "").partition("\n")[0]
-            entries[f"{name} (of {kind})" if kind else name] = summary
+            entries[f"{name} (of {kind})" if kind else name] = _summary(registry.get(name))
     return entries
+
+
+def _summary(cls: Any) -> str:
+    """The first line about a registered class, and its keys."""
+    keys = ", ".join(field.name for field in fields(cls))
+    return f"{(cls.__doc__ or '').partition(chr(10))[0]}{f' Keys: {keys}.' if keys else ''}"

@@ -271,7 +271,7 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
-        return self.batch_reader.make_augment(self.source.augment or {}, self.source.input_transform())
+        return self.batch_reader.make_augment(self.source.augment, self.source.input_transform())
 
     @property
     def _rank(self) -> int:

@@ -3,6 +3,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from tests.helpers.batches import seeds_of
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, warp
+from visionkit.data.augment.spec import AffineSpec, RandomCropSpec, parse_augments
 from visionkit.data.sample_seeds import Draws
 
 
@@ -12,7 +13,8 @@ def random_images(*shape: int) -> torch.Tensor:
 
 def augmented(name, arguments, images):
     """Images after one augmentation."""
-    return BATCH_TRANSFORMS[name](arguments, tuple(images.shape[-2:]))(images, Draws(seeds_of(len(images))))
+    (spec,) = parse_augments({name: arguments}, where="augment")
+    return BATCH_TRANSFORMS[type(spec)](spec, tuple(images.shape[-2:]))(images, Draws(seeds_of(len(images))))
 
 
 def test_warp_equals_torchvisions_affine_image_by_image():
@@ -58,9 +60,8 @@ def test_rotation_turns_as_torchvisions_does():
 def test_affine_draws_within_its_limits():
     images = torch.zeros(200, 1, 20, 20, dtype=torch.uint8)
     images[:, :, 10, 10] = 255
-    moved = BATCH_TRANSFORMS["affine"]({"degrees": 0, "translate": [0.1, 0.2]}, (20, 20))(
-        images, Draws(seeds_of(len(images)))
-    )
+    affine = AffineSpec(degrees=0, translate=(0.1, 0.2))
+    moved = BATCH_TRANSFORMS[AffineSpec](affine, (20, 20))(images, Draws(seeds_of(len(images))))
     rows, columns = (moved[:, 0] > 0).nonzero()[:, 1:].unbind(1)
     assert (int(columns.min()), int(columns.max())) == (8, 12)
     assert (int(rows.min()), int(rows.max())) == (6, 14)
@@ -92,7 +93,7 @@ def test_every_crop_is_a_window_of_its_padded_image_and_all_windows_come():
 
 def test_a_crop_may_mirror_the_border():
     images = random_images(8, 1, 6, 6).clamp(1)
-    crops = BATCH_TRANSFORMS["random_crop"]({"padding": 2, "padding_mode": "reflect"}, (6, 6))(
+    crops = BATCH_TRANSFORMS[RandomCropSpec](RandomCropSpec(padding=2, padding_mode="reflect"), (6, 6))(
         images, Draws(seeds_of(len(images)))
     )
     assert int(crops.min()) > 0

@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import subprocess
 import sys
 
@@ -5,9 +7,10 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from tests.helpers.augments import WHERE, augment, names_for
 from tests.helpers.batches import seeds_of
-from visionkit.data.augment.image import Augment
-from visionkit.data.augment.table import AUGMENTATIONS, check_augment
+from visionkit.data.augment.image import build_transform
+from visionkit.data.augment.spec import AUGMENTATIONS, check_targets, parse_augments
 from visionkit.errors import UserError
 
 EXAMPLES = {
@@ -33,16 +36,15 @@ def random_images(*shape: int) -> torch.Tensor:
 
 
 def test_every_augmentation_has_an_example():
-    assert set(EXAMPLES) == {name for name, row in AUGMENTATIONS.items() if row.supports(["label"])}
+    assert set(EXAMPLES) == names_for("label")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_gives_uint8_images_of_the_size_and_the_same_ones_for_the_same_seed(name, channels):
-    check_augment({name: EXAMPLES[name]}, where="augment")
-    augment = Augment({name: EXAMPLES[name]}, (24, 20))
+    change = augment({name: EXAMPLES[name]}, (24, 20))
     images = random_images(6, channels, 24, 20)
-    first, again, other = (augment(images.clone(), seeds=seeds_of(6, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (change(images.clone(), seeds=seeds_of(6, seed=seed)) for seed in (1, 1, 2))
     assert first.shape == (6, channels, 24, 20)
     assert first.dtype == torch.uint8
     assert torch.equal(first, again)
@@ -53,54 +55,54 @@ def test_gives_uint8_images_of_the_size_and_the_same_ones_for_the_same_seed(name
 
 def test_each_image_has_a_draw_of_its_own():
     images = random_images(1, 3, 16, 16).expand(16, -1, -1, -1)
-    changed = Augment({"random_resized_crop": {}}, (16, 16))(images, seeds=seeds_of(16))
+    changed = augment({"random_resized_crop": {}}, (16, 16))(images, seeds=seeds_of(16))
     assert len({tuple(image.flatten().tolist()) for image in changed}) > 8
 
 
 def test_torchs_own_random_state_is_left_as_it_was():
     before = torch.get_rng_state()
-    Augment({"horizontal_flip": {}, "color_jitter": {"brightness": 0.5}}, (8, 8))(
+    augment({"horizontal_flip": {}, "color_jitter": {"brightness": 0.5}}, (8, 8))(
         random_images(4, 3, 8, 8), seeds=seeds_of(4)
     )
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_resized_crop_takes_images_of_any_size():
-    augment = Augment({"random_resized_crop": {"scale": [0.5, 1.0]}, "horizontal_flip": {}}, (12, 10))
-    assert augment.wants_original
+    crop = augment({"random_resized_crop": {"scale": [0.5, 1.0]}, "horizontal_flip": {}}, (12, 10))
+    assert crop.wants_original
     images = [random_images(3, 30, 20), random_images(3, 9, 50)]
-    assert augment(images, seeds=seeds_of(2)).shape == (2, 3, 12, 10)
+    assert crop(images, seeds=seeds_of(2)).shape == (2, 3, 12, 10)
 
 
 def test_a_name_whose_value_is_null_is_left_out():
-    augment = Augment({"horizontal_flip": None, "random_resized_crop": None}, (8, 8))
-    assert not augment
-    assert not augment.wants_original
+    nothing = augment({"horizontal_flip": None, "random_resized_crop": None}, (8, 8))
+    assert not nothing
+    assert not nothing.wants_original
 
 
 def test_an_unknown_name_gets_the_nearest_one():
     with pytest.raises(
         UserError, match=r"augment: no augmentation is called 'horizontal_flop'.*mean 'horizontal_flip'"
     ):
-        check_augment({"horizontal_flop": {}}, where="dataset.augment")
+        parse_augments({"horizontal_flop": {}}, where=WHERE)
 
 
 def test_an_unknown_argument_gets_the_nearest_one():
-    with pytest.raises(UserError, match=r"augment.random_crop: unknown argument 'pading'. Did you mean 'padding'"):
-        check_augment({"random_crop": {"pading": 4}}, where="dataset.augment")
+    with pytest.raises(UserError, match=r"augment.random_crop: unknown key 'pading'. Did you mean 'padding'"):
+        parse_augments({"random_crop": {"pading": 4}}, where=WHERE)
 
 
 def test_a_missing_argument_is_named():
-    with pytest.raises(UserError, match=r"augment.affine: the argument 'degrees' is required"):
-        check_augment({"affine": {"scale": [0.9, 1.1]}}, where="dataset.augment")
+    with pytest.raises(UserError, match=r"augment.affine.degrees: this key is required"):
+        parse_augments({"affine": {"scale": [0.9, 1.1]}}, where=WHERE)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("horizontal_flip", {"p": 2}, r"horizontal_flip.p: expected a number from 0 to 1, found 2"),
+        ("horizontal_flip", {"p": 2}, r"horizontal_flip.p: expected a number less than or equal to 1, found 2"),
         ("random_crop", {"padding": "4"}, r"random_crop.padding: expected a whole number, found \"4\""),
-        ("random_crop", {"padding": 4, "padding_mode": "zero"}, r"padding_mode: expected one of constant, edge"),
+        ("random_crop", {"padding": 4, "padding_mode": "zero"}, r"padding_mode: expected 'constant', 'edge'"),
         ("random_resized_crop", {"scale": 0.5}, r"scale: expected two numbers, such as \[0.1, 0.2\], .*found 0.5"),
         ("rotation", {"degrees": True}, r"degrees: expected a number or two"),
         ("random_erasing", {"value": "random"}, r"value: expected a number, found \"random\""),
@@ -108,7 +110,7 @@ def test_a_missing_argument_is_named():
 )
 def test_a_wrong_value_says_what_was_expected(name, arguments, message):
     with pytest.raises(UserError, match=message):
-        check_augment({name: arguments}, where="dataset.augment")
+        parse_augments({name: arguments}, where=WHERE)
 
 
 @pytest.mark.parametrize(
@@ -129,21 +131,55 @@ def test_a_wrong_value_says_what_was_expected(name, arguments, message):
 )
 def test_a_value_out_of_its_range_is_named_before_torch_is_there(name, arguments, argument):
     with pytest.raises(UserError, match=rf"^dataset\.augment\.{name}\.{argument}: expected "):
-        check_augment({name: arguments}, where="dataset.augment")
+        parse_augments({name: arguments}, where=WHERE)
 
 
 @pytest.mark.parametrize("degrees", [0, 10, [-5, 5], [3, 3]])
 @pytest.mark.parametrize("shear", [None, 5, [-5, 5], [-5, 5, 0, 2]])
 def test_values_in_their_ranges_are_taken_as_torchvision_takes_them(degrees, shear):
     arguments = {"degrees": degrees, "translate": [0, 1], "scale": [0.5, 0.5], "shear": shear}
-    check_augment({"affine": arguments}, where="dataset.augment")
     v2.RandomAffine(**arguments)
-    assert Augment({"affine": arguments}, (8, 8))(random_images(2, 1, 8, 8), seeds=seeds_of(2)).shape == (2, 1, 8, 8)
+    assert augment({"affine": arguments}, (8, 8))(random_images(2, 1, 8, 8), seeds=seeds_of(2)).shape == (2, 1, 8, 8)
+
+
+def _torchvisions_default(cls, argument):
+    default = inspect.signature(cls).parameters[argument].default
+    return 0 if (argument, default) == ("padding", None) else default
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS.names())
+def test_what_is_not_given_is_torchvisions_default(name):
+    spec = AUGMENTATIONS.get(name)
+    cls = AUGMENTATIONS.module_of(spec)
+    assert cls.__module__.startswith("torchvision.transforms.v2")
+    for field in dataclasses.fields(spec):
+        default = _torchvisions_default(cls, field.name)
+        assert field.default == (dataclasses.MISSING if default is inspect.Parameter.empty else default), field.name
+
+
+def test_arguments_reach_the_class():
+    (spec,) = parse_augments({"random_crop": {"padding": 3, "padding_mode": "edge"}}, where=WHERE)
+    made = build_transform(spec, (8, 9))
+    assert isinstance(made, v2.RandomCrop)
+    assert (made.size, made.padding, made.padding_mode) == ((8, 9), [3] * 4, "edge")
+
+
+def test_what_supports_no_target_of_the_data_set_is_named_with_what_does():
+    augments = parse_augments({"iou_crop": {}}, where=WHERE)
+    with pytest.raises(UserError, match=r"'iou_crop' changes images with boxes, but .* labels. Expected some of aff"):
+        check_targets(augments, where=WHERE, targets=("label",))
+    check_targets(augments, where=WHERE, targets=("label", "boxes"))
+
+
+@pytest.mark.parametrize("values", [["affine"], "affine", 3])
+def test_anything_but_a_mapping_is_refused(values):
+    with pytest.raises(UserError, match=r"^dataset.augment: expected a mapping of augmentations to arguments, found"):
+        parse_augments(values, where=WHERE)
 
 
 def test_a_value_that_torchvision_refuses_is_an_error_of_the_users():
     with pytest.raises(UserError, match=r"dataset.augment.gaussian_blur: .*"):
-        Augment({"gaussian_blur": {"kernel_size": 4}}, (8, 8))
+        augment({"gaussian_blur": {"kernel_size": 4}}, (8, 8))
 
 
 def test_checking_needs_no_torch():

@@ -2,9 +2,9 @@ import numpy
 import pytest
 import torch
 
+from tests.helpers.augments import joint_augment
 from tests.helpers.batches import first_samples
 from visionkit.data.annotations import Annotations, Objects
-from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
 from visionkit.data.collate.detection import DetectionBatchReader
 from visionkit.data.dataset import FileDataset, TensorDataset
@@ -125,7 +125,7 @@ def test_a_file_of_another_size_than_its_annotation_says_counts_as_unreadable(fi
 @pytest.mark.parametrize("augment", [{"horizontal_flip": {}, "photometric_distort": {}}, {"iou_crop": {}}])
 def test_workers_make_the_same_batches_as_this_process(files, augment):
     transform = InputTransform((32, 32), "letterbox")
-    reader = DetectionBatchReader(files, transform, training=True, augment=JointAugment(augment, transform))
+    reader = DetectionBatchReader(files, transform, training=True, augment=joint_augment(augment, transform))
     here, there = (
         BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
         for workers in (0, 2)

@@ -4,9 +4,9 @@ import numpy
 import pytest
 import torch
 
+from tests.helpers.augments import joint_augment, names_for
 from tests.helpers.batches import first_samples
 from visionkit.data.annotations import Annotations, Objects
-from visionkit.data.augment.joint import JointAugment
 from visionkit.data.cache import decode_originals
 from visionkit.data.class_masks import MaskFiles, TensorMasks, resize_mask
 from visionkit.data.collate.detection import InstanceBatchReader
@@ -166,7 +166,7 @@ def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_replaced_or_left_
 def test_workers_make_the_same_batches_as_this_process(files, instances, kind):
     samples = files if kind is SegmentationBatchReader else instances
     transform = InputTransform((32, 32), "letterbox")
-    augment = JointAugment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, transform)
+    augment = joint_augment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, transform)
     reader = kind(samples, transform, training=True, augment=augment)
     here, there = (
         BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
@@ -193,10 +193,8 @@ AUGMENTS = {
 
 
 def test_every_augmentation_that_moves_masks_has_an_example():
-    from visionkit.data.augment.table import AUGMENTATIONS
-
     colours = {"color_jitter", "grayscale"}
-    assert set(AUGMENTS) == {name for name, row in AUGMENTATIONS.items() if row.supports(["mask"])} - colours
+    assert set(AUGMENTS) == names_for("mask") - colours
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTS))
@@ -209,7 +207,7 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
         image.expand(16, 1, 64, 96), None, torch.arange(16), prefix="x", masks=TensorMasks(truth.expand(16, 64, 96))
     )
     transform = InputTransform((48, 64), "letterbox")
-    augment = JointAugment({name: AUGMENTS[name]}, transform, mask_fill=255)
+    augment = joint_augment({name: AUGMENTS[name]}, transform, mask_fill=255)
     batch = whole(SegmentationBatchReader(samples, transform, training=True, augment=augment))
     assert batch["mask"].shape == (16, *batch["images"].shape[-2:])
     pixels, mask = batch["images"][:, 0].float(), batch["mask"]
@@ -224,7 +222,7 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
 
 def test_pixels_of_objects_move_with_their_boxes(instances):
     transform = InputTransform((60, 60), "resize")
-    augment = JointAugment({"horizontal_flip": {"p": 1.0}, "iou_crop": {}}, transform)
+    augment = joint_augment({"horizontal_flip": {"p": 1.0}, "iou_crop": {}}, transform)
     batch = whole(InstanceBatchReader(instances, transform, training=True, augment=augment))
     assert int((batch["labels"] >= 0).sum()) >= 2
     for masks, boxes, labels in zip(batch["masks"], batch["boxes"], batch["labels"], strict=True):

@@ -60,7 +60,7 @@ def test_an_unknown_augmentation_is_refused_with_the_settings(settings):
 
 
 def test_no_augmentation_may_be_written_as_null(settings):
-    assert parse_source(settings("digits", augment=None)).augment is None
+    assert parse_source(settings("digits", augment=None)).augment == ()
 
 
 def test_means_must_be_one_per_channel(settings):

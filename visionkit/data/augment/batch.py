@@ -1,13 +1,22 @@
 """Augmentations applied to a whole batch at once, with random parameters per image; torch-free at import.
 
-Each is equivalent to the class of ``torchvision.transforms.v2`` that `visionkit.data.augment.table` names.
+Each is equivalent to the class of ``torchvision.transforms.v2`` that `visionkit.data.augment.spec` names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from visionkit.data.augment.spec import (
+    AffineSpec,
+    AugmentSpec,
+    HorizontalFlipSpec,
+    RandomCropSpec,
+    RotationSpec,
+    VerticalFlipSpec,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,14 +29,12 @@ BatchStep = Callable[["Tensor", "Draws"], "Tensor"]
 """Maps images uint8 (B, C, H, W) and their random numbers to augmented images of the same shape and dtype."""
 
 
-def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
-    def make(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
-        probability = arguments.get("p", 0.5)
-
+def _flip(axis: int) -> Callable[[Any, tuple[int, int]], BatchStep]:
+    def make(spec: HorizontalFlipSpec | VerticalFlipSpec, image_size: tuple[int, int]) -> BatchStep:
         def flip(images: Tensor, draws: Draws) -> Tensor:
             import torch
 
-            selected = draws.uniform() < probability
+            selected = draws.uniform() < spec.p
             return torch.where(selected[:, None, None, None], images.flip(axis), images)
 
         return flip
@@ -35,16 +42,15 @@ def _flip(axis: int) -> Callable[[dict[str, Any], tuple[int, int]], BatchStep]:
     return make
 
 
-def _crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
-    padding = int(arguments.get("padding", 0))
-    mode = arguments.get("padding_mode", "constant")
+def _crop(spec: RandomCropSpec, image_size: tuple[int, int]) -> BatchStep:
+    padding = spec.padding
     height, width = image_size
 
     def crop(images: Tensor, draws: Draws) -> Tensor:
         import torch
         from torchvision.transforms.v2 import functional
 
-        padded = functional.pad(images, [padding] * 4, padding_mode=mode)
+        padded = functional.pad(images, [padding] * 4, padding_mode=spec.padding_mode)
         count, channels = images.shape[:2]
         top, left = (draws.integers(2 * padding + 1)[:, None] for _ in range(2))
         rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, H, 1)
@@ -56,13 +62,11 @@ def _crop(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
     return crop
 
 
-def _affine(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
+def _affine(spec: AffineSpec, image_size: tuple[int, int]) -> BatchStep:
     height, width = image_size
-    degrees = _symmetric(arguments["degrees"])
-    translate = arguments.get("translate") or (0.0, 0.0)
-    scale = arguments.get("scale") or (1.0, 1.0)
-    shear = _symmetric(arguments.get("shear") or 0.0)
-    fill = float(arguments.get("fill") or 0.0)
+    degrees, shear = _symmetric(spec.degrees), _symmetric(spec.shear or 0.0)
+    translate = spec.translate or (0.0, 0.0)
+    scale = spec.scale or (1.0, 1.0)
 
     def affine(images: Tensor, draws: Draws) -> Tensor:
         import torch
@@ -81,24 +85,24 @@ def _affine(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep
             shift=torch.stack([shift_x, shift_y], dim=1),
             scale=draw(scale[0], scale[1]),
             shear=torch.stack([draw(shear[0], shear[1]), shear_y], dim=1),
-            fill=fill,
+            fill=spec.fill,
         )
 
     return affine
 
 
-def _rotation(arguments: dict[str, Any], image_size: tuple[int, int]) -> BatchStep:
-    low, high = _symmetric(arguments["degrees"])[:2]
+def _rotation(spec: RotationSpec, image_size: tuple[int, int]) -> BatchStep:
+    low, high = _symmetric(spec.degrees)[:2]
     # torchvision rotates counter-clockwise in RandomRotation, clockwise in RandomAffine
-    return _affine({"degrees": (-high, -low), "fill": arguments.get("fill")}, image_size)
+    return _affine(AffineSpec(degrees=(-high, -low), fill=spec.fill), image_size)
 
 
-BATCH_TRANSFORMS: dict[str, Callable[[dict[str, Any], tuple[int, int]], BatchStep]] = {
-    "horizontal_flip": _flip(-1),
-    "vertical_flip": _flip(-2),
-    "random_crop": _crop,
-    "affine": _affine,
-    "rotation": _rotation,
+BATCH_TRANSFORMS: Mapping[type[AugmentSpec], Callable[[Any, tuple[int, int]], BatchStep]] = {
+    HorizontalFlipSpec: _flip(-1),
+    VerticalFlipSpec: _flip(-2),
+    RandomCropSpec: _crop,
+    AffineSpec: _affine,
+    RotationSpec: _rotation,
 }
 
 

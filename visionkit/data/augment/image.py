@@ -1,4 +1,4 @@
-"""Augmentation of labelled images by ``torchvision.transforms.v2``; for the names see `visionkit.data.augment.table`.
+"""Augmentation of labelled images by ``torchvision.transforms.v2``; for the names see `visionkit.data.augment.spec`.
 
 Flips, crops and affine transforms, which nearly every recipe has, are applied to the whole batch at once, with random
 parameters per image (`visionkit.data.augment.batch`): torchvision needs a millisecond per image.
@@ -6,15 +6,14 @@ parameters per image (`visionkit.data.augment.batch`): torchvision needs a milli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, BatchStep
-from visionkit.data.augment.table import AUGMENTATIONS
+from visionkit.data.augment.spec import AUGMENTATIONS, AugmentSpec
 from visionkit.data.sample_seeds import Draws, Seeds, manual_seed, preserved_random_state
 from visionkit.errors import UserError
-from visionkit.registry import load
-from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +24,11 @@ __all__ = ["Augment", "build_transform"]
 class Augment:
     """Augments batches of training images, with random parameters per image.
 
-    ``random_resized_crop``, and what precedes it, is applied to decoded images; all others to preprocessed ones.
+    One that needs originals (``random_resized_crop``), and what precedes it, is applied to decoded images, which it
+    resizes; the others are applied to preprocessed ones.
 
     Args:
-        augment: ``{name: {argument: value}}`` in the order of application; names with a null value are skipped.
+        augment: In the order of application.
         image_size: Height and width of the result, in pixels.
 
     Attributes:
@@ -38,22 +38,20 @@ class Augment:
         UserError: If torchvision refuses a value.
     """
 
-    def __init__(self, augment: Mapping[str, Mapping[str, Any] | None], image_size: tuple[int, int]) -> None:
-        self.wants_original = augment.get("random_resized_crop") is not None
+    def __init__(self, augment: Sequence[AugmentSpec], image_size: tuple[int, int]) -> None:
+        self.wants_original = any(spec.needs_original for spec in augment)
         self.image_size = image_size
         self._before: list[Callable[[Tensor], Tensor]] = []
         self._steps: list[tuple[BatchStep | None, Callable[[Tensor], Tensor] | None]] = []
         is_preprocessed = not self.wants_original
-        for name, arguments in augment.items():
-            if arguments is None:
-                continue
-            if is_preprocessed and name in BATCH_TRANSFORMS:
-                self._steps.append((BATCH_TRANSFORMS[name](dict(arguments), image_size), None))
+        for spec in augment:
+            if is_preprocessed and type(spec) in BATCH_TRANSFORMS:
+                self._steps.append((BATCH_TRANSFORMS[type(spec)](spec, image_size), None))
             elif is_preprocessed:
-                self._steps.append((None, build_transform(name, arguments, image_size)))
+                self._steps.append((None, build_transform(spec, image_size)))
             else:
-                self._before.append(build_transform(name, arguments, image_size))
-            is_preprocessed = is_preprocessed or name == "random_resized_crop"
+                self._before.append(build_transform(spec, image_size))
+            is_preprocessed = is_preprocessed or spec.needs_original
 
     def __bool__(self) -> bool:
         return bool(self._before or self._steps)
@@ -83,39 +81,31 @@ class Augment:
             return batch
 
 
-def build_transform(
-    name: str, arguments: Mapping[str, Any], image_size: tuple[int, int], *, mask_fill: int = 0
-) -> Callable[..., Any]:
-    """Build the torchvision transform of an augmentation.
+def build_transform(spec: AugmentSpec, image_size: tuple[int, int], *, mask_fill: int = 0) -> Callable[..., Any]:
+    """Build the transform of an augmentation.
 
     Args:
-        name: A key of `AUGMENTATIONS`.
-        arguments: Its arguments, checked by `visionkit.data.augment.table.check_augment`.
+        spec: The augmentation.
         image_size: Height and width of the images, in pixels.
         mask_fill: The value of masks outside the image.
 
     Raises:
-        UserError: If torchvision refuses a value.
+        UserError: If the class refuses a value.
     """
     from torchvision import tv_tensors
     from torchvision.transforms import v2
 
-    row = AUGMENTATIONS[name]
-    values = dict(arguments)
-    if name in ("random_crop", "random_resized_crop"):
+    values = asdict(spec)
+    if spec.sized:
         values["size"] = image_size
-    if name == "random_resized_crop":
-        values["antialias"] = True
-    if row.smooth:
+    if spec.smooth:
         values["interpolation"] = v2.InterpolationMode.BILINEAR
-    if "fill" in row.arguments:
-        values["fill"] = {tv_tensors.Mask: mask_fill, "others": values.get("fill") or 0}
+    if "fill" in values:
+        values["fill"] = {tv_tensors.Mask: mask_fill, "others": values["fill"]}
     try:
-        transform: Callable[..., Any] = (load(row.transform) if ":" in row.transform else getattr(v2, row.transform))(
-            **values
-        )
+        transform: Callable[..., Any] = AUGMENTATIONS.module_of(type(spec))(**values)
     except (TypeError, ValueError) as error:
-        raise UserError(f"dataset.augment.{name}: {error} Found {describe(dict(arguments))}.") from None
+        raise UserError(f"dataset.augment.{AUGMENTATIONS.name_of(type(spec))}: {error} Found {spec}.") from None
     return transform
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
 from visionkit.data.augment.image import build_transform
+from visionkit.data.augment.spec import AugmentSpec, ScaleJitterSpec
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.sample_seeds import Seeds, manual_seed, preserved_random_state
 from visionkit.data.transforms import InputTransform
@@ -19,8 +20,6 @@ __all__ = ["JointAugment", "Sample", "sanitize_boxes"]
 
 _MIN_SIDE = 1.0  # pixels of the batch; v2.SanitizeBoundingBoxes has the same limit
 _MIN_VISIBLE = 0.2  # fraction of a box's area that must remain after a crop
-
-_ON_ORIGINALS = ("iou_crop", "zoom_out", "random_resized_crop")
 
 Sample = dict[str, Tensor]
 """An image and its targets: ``image`` uint8 (C, h, w) and, depending on the task, ``boxes`` float32 (n, 4) xyxy in its
@@ -32,11 +31,12 @@ Step = Callable[[dict[str, Any]], dict[str, Any]]
 class JointAugment:
     """Augments images with boxes or masks, with random parameters per image.
 
-    ``iou_crop``, ``zoom_out``, ``random_resized_crop`` and what precedes them are applied to the decoded image. Then
-    the image is resized to its size in the batch (with ``scale_jitter`` to a random size), then the others follow.
+    Those that need originals (``iou_crop``, ``zoom_out``, ``random_resized_crop``) and what precedes them are applied
+    to the decoded image. Then the image is resized to its size in the batch (with ``scale_jitter`` to a random size),
+    then the others follow.
 
     Args:
-        augment: ``{name: {argument: value}}`` in the order of application; names with a null value are skipped.
+        augment: In the order of application.
         transform: Resizes an image to its size in the batch.
         mask_fill: The value of masks outside the image.
 
@@ -47,21 +47,15 @@ class JointAugment:
         UserError: If torchvision refuses a value.
     """
 
-    def __init__(
-        self, augment: Mapping[str, Mapping[str, Any] | None], transform: InputTransform, *, mask_fill: int = 0
-    ) -> None:
-        active = {name: arguments for name, arguments in augment.items() if arguments is not None}
-        jitter = active.pop("scale_jitter", None)
-        self.wants_original = jitter is not None or any(name in active for name in _ON_ORIGINALS)
-        num_before = max(
-            (position for position, name in enumerate(active, start=1) if name in _ON_ORIGINALS), default=0
-        )
-        steps: list[Step] = [
-            build_transform(name, active[name], transform.image_size, mask_fill=mask_fill) for name in active
-        ]
+    def __init__(self, augment: Sequence[AugmentSpec], transform: InputTransform, *, mask_fill: int = 0) -> None:
+        self.wants_original = any(spec.needs_original for spec in augment)
+        jitter = next((spec for spec in augment if isinstance(spec, ScaleJitterSpec)), None)
+        others = [spec for spec in augment if spec is not jitter]
+        num_before = max((position for position, spec in enumerate(others, 1) if spec.needs_original), default=0)
+        steps: list[Step] = [build_transform(spec, transform.image_size, mask_fill=mask_fill) for spec in others]
         self._before, self._after = steps[:num_before], steps[num_before:]
-        self._fit: Step = _Fit(transform) if jitter is None else _ScaleJitter(transform, **jitter)
-        self._has_steps = bool(steps) or jitter is not None
+        self._fit: Step = _Fit(transform) if jitter is None else _ScaleJitter(transform, jitter.scale_range)
+        self._has_steps = bool(augment)
 
     def __bool__(self) -> bool:
         return self._has_steps
@@ -124,7 +118,7 @@ class _ScaleJitter:
     Large scale jittering (Ghiasi et al. 2021, Simple Copy-Paste).
     """
 
-    def __init__(self, transform: InputTransform, *, scale_range: tuple[float, float] = (0.1, 2.0)) -> None:
+    def __init__(self, transform: InputTransform, scale_range: tuple[float, float]) -> None:
         self.transform, self.scale_range = transform, scale_range
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:

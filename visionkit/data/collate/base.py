@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
+from visionkit.data.augment.spec import AugmentSpec
 from visionkit.data.cache import ImageCache
 from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.sample_seeds import Seeds
@@ -65,8 +66,8 @@ class BatchReader:
         self.unreadable = torch.zeros(len(samples) if self.opens_files else 0, dtype=torch.uint8)
 
     @classmethod
-    def make_augment(cls, augment: Mapping[str, Any], transform: InputTransform) -> Augment | JointAugment:
-        """The augmentation of such batches, from ``{name: {argument: value}}``.
+    def make_augment(cls, augment: Sequence[AugmentSpec], transform: InputTransform) -> Augment | JointAugment:
+        """The augmentation of such batches.
 
         Raises:
             UserError: If torchvision refuses a value.

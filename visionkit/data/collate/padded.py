@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from visionkit.data.augment.joint import JointAugment, Sample
+from visionkit.data.augment.spec import AugmentSpec
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.sampler import BatchIndices
@@ -32,7 +33,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
     """The value of masks where augmentation moves the image's edge inwards."""
 
     @classmethod
-    def make_augment(cls, augment: Mapping[str, Any], transform: InputTransform) -> JointAugment:
+    def make_augment(cls, augment: Sequence[AugmentSpec], transform: InputTransform) -> JointAugment:
         return JointAugment(augment, transform, mask_fill=cls.mask_fill)
 
     @staticmethod

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.augment.table import check_augment
+from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
@@ -85,7 +85,7 @@ class Source(ABC):
     Attributes:
         image_size: Side of a square, or ``[height, width]``, in pixels; null takes ``default_image_size``.
         augment: Augmentations of training images in order, ``{name: {argument: value}}``; names with a null value are
-            skipped. See `visionkit.data.augment.table`.
+            skipped. See `visionkit.data.augment.spec`.
         num_workers: The number of worker processes; null chooses, see `visionkit.data.loader.choose_num_workers`.
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
@@ -95,7 +95,7 @@ class Source(ABC):
     """
 
     image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
-    augment: dict[str, dict[str, Any] | None] | None
+    augment: Augments
     num_workers: Annotated[int, Field(ge=0)] | None
     cache_mb: Annotated[int, Field(ge=0)]
     mean: tuple[float, ...] | None
@@ -110,7 +110,7 @@ class Source(ABC):
                 "dataset.image_size: expected a whole number or [height, width], found nothing (null). "
                 "Try: dataset.image_size=224"
             )
-        check_augment(self.augment or {}, where="dataset.augment", targets=self.targets)
+        check_targets(self.augment, where="dataset.augment", targets=self.targets)
 
     @property
     def name(self) -> str:

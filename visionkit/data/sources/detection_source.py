@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from visionkit.data.augment.table import check_augment
+from visionkit.data.augment.spec import check_targets
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
@@ -37,7 +37,7 @@ class DetectionSource(SplitFiles):
     def for_target(self, target: str) -> Source:
         if target == self.target or target not in self.targets:
             return self
-        check_augment(self.augment or {}, where="dataset.augment", targets=(target,))
+        check_targets(self.augment, where="dataset.augment", targets=(target,))
         source = replace(self)
         object.__setattr__(source, "target", target)
         return source

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.augment.table import check_augment
+from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 
@@ -45,14 +45,14 @@ class Scenes:
     overlap: Annotated[float, Field(ge=0, le=1)]
     clutter: Annotated[int, Field(ge=0)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    augment: dict[str, dict[str, Any] | None] | None
+    augment: Augments
     mean: tuple[float, ...] | None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
     def __post_init__(self) -> None:
-        check_augment(self.augment or {}, where="dataset.scenes.augment", targets=tuple(SCENE_SIZES))
+        check_targets(self.augment, where="dataset.scenes.augment", targets=tuple(SCENE_SIZES))
         for key, (low, high) in (("digit_size", self.digit_size), ("count", self.count)):
             if low > high:
                 raise UserError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.config_files import read_group_file
-from visionkit.data.augment.table import check_augment
+from visionkit.data.augment.spec import check_targets, parse_augments
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
 from visionkit.data.splitting import hold_out
@@ -133,6 +133,7 @@ class Digits(SplitDigits):
             return self
         scenes = self.scenes
         file = read_group_file("dataset", "digits")
+        file |= {"augment": parse_augments(file["augment"], where="dataset.augment")}
         for key in ("augment", "mean", "std"):
             value = getattr(self, key)
             if value != (tuple(file[key]) if isinstance(value, tuple) else file[key]):
@@ -140,7 +141,7 @@ class Digits(SplitDigits):
                     f"dataset.{key}: it is set, but belongs to single digits, and this task sees scenes of them. "
                     f"Try: dataset.scenes.{key}=..."
                 )
-        check_augment(scenes.augment or {}, where="dataset.scenes.augment", targets=(target,))
+        check_targets(scenes.augment, where="dataset.scenes.augment", targets=(target,))
         settings = {field.name: getattr(self, field.name) for field in fields(SplitDigits)}
         settings |= {name: getattr(scenes, name) for name in ("augment", "mean", "std")}
         settings["image_size"] = self.image_size or SCENE_SIZES[target]
