@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from visionkit.data.images import ImageFiles, is_image_name, load_image, read_size, walk_images
+from visionkit.data.image_files import ImageFiles, is_image_name, walk_images
+from visionkit.data.images import load_image, read_size
 from visionkit.errors import UserError
 
 

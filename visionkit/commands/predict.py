@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.console import Printer, print_json
-from visionkit.data.images import ImageFiles
+from visionkit.data.image_files import ImageFiles
 from visionkit.errors import ExitCode, UserError
 from visionkit.inference.options import PredictOptions
 from visionkit.registry import load

@@ -106,18 +106,17 @@ class VisionDataModule(LightningDataModule):
     def notes(self) -> list[str]:
         """Messages for the user on what was held out, dropped or is missing."""
         splits = self._load_splits()
-        notes = list(splits.notes)
+        notes, findings = list(splits.notes), list[Finding]()
         if "test" not in splits.samples:
             notes.append("no test split: validation numbers are reported")
         for split in splits.samples:
-            found = Finding.of(f"unreadable image(s) of {split}", self._dropped.get(split, []))
+            findings += Finding.of("image-unreadable", self._dropped.get(split, []), split=split)
             reader = self._readers.get(split)
             if reader is not None:
-                remedy = "replaced by the next readable one" if split == "train" and self._is_training else "dropped"
+                code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
-                found += Finding.of(f"unreadable image(s) of {split}", names, remedy=remedy)
-            notes += [finding.note for finding in found]
-        return notes
+                findings += Finding.of(code, names, split=split)
+        return notes + [finding.note for finding in findings]
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.

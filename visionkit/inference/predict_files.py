@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from visionkit.data.images import ImageFiles, load_image
+from visionkit.data.image_files import ImageFiles
+from visionkit.data.images import load_image
 from visionkit.errors import UserError
 from visionkit.inference.base import Inference
 from visionkit.report.writers.base import ResultWriter

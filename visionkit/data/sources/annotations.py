@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from visionkit.data.annotations import Annotations
 from visionkit.data.findings import MAX_LISTED, Finding
-from visionkit.data.images import walk_images
+from visionkit.data.image_files import walk_images
 
 __all__ = ["AnnotatedImages", "ParsedDataset", "clean_boxes", "list_images"]
 
@@ -104,10 +104,10 @@ def clean_boxes(
     valid &= ~is_outside
     is_clipped = valid & (numpy.abs(clipped - boxes) > tolerance).any(axis=1)
     findings = [
-        *_row_findings("box(es) whose coordinates are no numbers", ~finite, locate),
-        *_row_findings("box(es) of no width or height", is_empty, locate),
-        *_row_findings("box(es) outside the image", is_outside, locate),
-        *_row_findings("box(es) that reach out of the image", is_clipped, locate, remedy="clipped"),
+        *_row_findings("box-no-number", ~finite, locate),
+        *_row_findings("box-empty", is_empty, locate),
+        *_row_findings("box-outside", is_outside, locate),
+        *_row_findings("box-clipped", is_clipped, locate),
     ]
     rows = numpy.flatnonzero(valid)
     return clipped[rows], rows, findings
@@ -120,10 +120,6 @@ def list_images(root: Path, folder: str) -> dict[str, str]:
     return {name: prefix + name for name in sorted(walk_images(path))} if path.is_dir() else {}
 
 
-def _row_findings(
-    problem: str, mask: NDArray[Any], locate: Callable[[int], str], *, remedy: str = "dropped"
-) -> list[Finding]:
+def _row_findings(code: str, mask: NDArray[Any], locate: Callable[[int], str]) -> list[Finding]:
     rows = numpy.flatnonzero(mask)
-    if not len(rows):
-        return []
-    return [Finding(problem, remedy, len(rows), tuple(locate(int(row)) for row in rows[:MAX_LISTED]))]
+    return [Finding(code, len(rows), tuple(locate(int(row)) for row in rows[:MAX_LISTED]))] if len(rows) else []

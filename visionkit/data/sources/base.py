@@ -15,7 +15,7 @@ torch, scikit-learn and Pillow, which are imported inside the methods that need 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -29,6 +29,7 @@ from visionkit.registry import Registry, Row
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
+    from visionkit.data.findings import Finding
     from visionkit.data.transforms import InputTransform
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
@@ -70,12 +71,14 @@ class Splits:
         samples: ``"train"``, ``"val"`` and, if there is a test split, ``"test"``.
         saved: The names of each split's samples, which reproduce a random split, as JSON values; None if the data
             set's files or the settings alone determine the splits.
-        notes: Messages for the user on what was held out or dropped.
+        notes: Messages for the user on what was held out, and those of the findings.
+        findings: What was dropped, repaired or is doubtful.
     """
 
     samples: dict[str, ImageDataset]
     saved: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

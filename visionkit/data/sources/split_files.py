@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from visionkit.data.findings import check_findings
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.splitting import hold_out, restore_splits
 from visionkit.errors import UserError
@@ -107,10 +108,7 @@ class SplitFiles(Source):
                 images to split.
         """
         parsed = self._parsed
-        if strict:
-            from visionkit.data.findings import raise_first
-
-            raise_first(parsed.findings, dataset=self.name)
+        check_findings(parsed.findings, dataset=self.name, strict=strict)
         self.info()
         if "val" not in parsed.splits:
             self._held_out_sizes(parsed)
@@ -138,7 +136,7 @@ class SplitFiles(Source):
         samples: dict[str, ImageDataset] = {
             split: self.make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
-        return Splits(samples, saved_splits, notes)
+        return Splits(samples, saved_splits, notes, parsed.findings)
 
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:

@@ -112,8 +112,8 @@ def test_images_whose_size_the_file_does_not_say_are_measured(make_source, make_
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ([[1, 2, 3, 4]], "polygon(s) with fewer than three points"),
-        ([[1, 2]], "polygon(s) with fewer than three points"),
+        ([[1, 2, 3, 4]], "outline(s) with fewer than three points"),
+        ([[1, 2]], "outline(s) with fewer than three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths"),
         ([[1, 2, 3, "x", 5, 6]], "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths"),
         (
@@ -121,8 +121,8 @@ def test_images_whose_size_the_file_does_not_say_are_measured(make_source, make_
             "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths",
         ),
         ("outline", "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths"),
-        ([], "object(s) without a segmentation"),
-        (None, "object(s) without a segmentation"),
+        ([], "object(s) without an outline"),
+        (None, "object(s) without an outline"),
         ({"size": [30, 40], "counts": [1000, 100]}, "RLE(s) of another length than their image"),
         ({"size": [20, 60], "counts": [1000, 200]}, "RLE(s) of another length than their image"),
         ({"size": [30, 40], "counts": [1300, -100]}, "segmentation(s) that are neither outlines"),
@@ -140,14 +140,14 @@ def test_odd_shapes_are_dropped_counted_and_named(make_source, make_coco, shape,
     assert note.startswith(f"1 {words}")
     assert note.endswith(f"dropped: {NAMED} annotation 10")
     assert len(splits.samples["train"].annotations.objects) == 5
-    with pytest.raises(UserError, match=rf"dataset 'coco': .*: {NAMED} annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=rf"dataset 'coco': .*: {NAMED} annotation 10. "):
         source.check(strict=True)
 
 
 def test_an_object_keeps_the_good_ones_of_its_outlines(make_source, make_coco):
     splits = make_source(make_coco(change=segment([TRIANGLE, [1, 2, 3, 4]]))).splits(seed=0)
     (note,) = splits.notes
-    assert note == f"1 polygon(s) with fewer than three points dropped: {NAMED} annotation 0"
+    assert note == f"1 outline(s) with fewer than three points dropped: {NAMED} annotation 0"
     assert int(splits.samples["train"].annotation(0).masks(30, 40).sum()) == PIXELS
 
 
@@ -157,7 +157,7 @@ def test_shapes_that_are_all_odd_leave_nothing_to_train_on(make_source, make_coc
             annotation["segmentation"] = [[1, 2, 3, 4]]
 
     root = make_coco({"train": 5}, change=spoil)
-    with pytest.raises(UserError, match=r"no annotation at all.*polygon\(s\) with fewer than three.*Expected outlines"):
+    with pytest.raises(UserError, match=r"no annotation at all.*outline\(s\) with fewer than three.*Expected outlines"):
         make_source(root).check()
     assert make_source(root, "boxes").check() is None
 

@@ -120,10 +120,10 @@ def annotate(**changes):
         (annotate(bbox=[float("nan"), 5, 3, 10]), "box(es) whose coordinates are no numbers dropped"),
         (annotate(bbox=[50, 5, 3, 10]), "box(es) outside the image dropped"),
         (annotate(bbox=[30, 5, 30, 10]), "box(es) that reach out of the image clipped"),
-        (annotate(image_id=77), "annotation(s) whose image_id is none of the images dropped"),
-        (annotate(bbox=None), "annotation(s) without image_id, category_id or a bbox of four numbers dropped"),
-        (annotate(bbox=[1, 2, 3]), "annotation(s) without image_id, category_id or a bbox of four numbers dropped"),
-        (annotate(image_id=None), "annotation(s) without image_id, category_id or a bbox of four numbers dropped"),
+        (annotate(image_id=77), "annotation(s) of an image that is not listed dropped"),
+        (annotate(bbox=None), "annotation(s) without an image, a category or a box of four numbers dropped"),
+        (annotate(bbox=[1, 2, 3]), "annotation(s) without an image, a category or a box of four numbers dropped"),
+        (annotate(image_id=None), "annotation(s) without an image, a category or a box of four numbers dropped"),
     ],
 )
 def test_odd_annotations_are_mended_or_dropped_counted_and_named(make_source, make_coco, change, words):
@@ -135,14 +135,14 @@ def test_odd_annotations_are_mended_or_dropped_counted_and_named(make_source, ma
     assert len(objects) == (6 if "clipped" in words else 5)
     if "clipped" in words:
         assert [30, 5, 40, 15] in objects.boxes.tolist()
-    with pytest.raises(UserError, match=r"dataset 'coco': .*/instances_train2017.json annotation 10. Mend or remove"):
+    with pytest.raises(UserError, match=r"dataset 'coco': .*/instances_train2017.json annotation 10. "):
         source.check(strict=True)
 
 
 def test_an_annotation_that_is_no_mapping_is_dropped_and_named(make_source, make_coco):
     splits = make_source(make_coco(change=lambda content: content["annotations"].insert(0, "x"))).splits(seed=0)
     assert splits.notes == [
-        "1 annotation(s) without image_id, category_id or a bbox of four numbers dropped: "
+        "1 annotation(s) without an image, a category or a box of four numbers dropped: "
         "annotations/instances_train2017.json annotation 1"
     ]
 

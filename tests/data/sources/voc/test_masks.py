@@ -119,7 +119,7 @@ def test_objects_have_the_pixels_of_one_mask_and_the_class_of_the_other(make_sou
 @pytest.mark.parametrize(
     ("spoil", "words", "left"),
     [
-        (lambda root: (root / "SegmentationClass/001.png").unlink(), "listed image(s) without a mask", 2),
+        (lambda root: (root / "SegmentationClass/001.png").unlink(), "image(s) without a mask", 2),
         (lambda root: (root / "JPEGImages/001.jpg").unlink(), "mask(s) for a missing image", 2),
         (lambda root: (root / "SegmentationObject/001.png").unlink(), "image(s) without a mask of objects", 2),
         (
@@ -185,9 +185,7 @@ def test_an_empty_folder_is_an_error(make_source, make_root):
 
 def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_root):
     root = make_root(lists={"train": [0, 1], "val": [77]})
-    with pytest.raises(
-        UserError, match=r"nothing is left for val in '.*voc'. 1 listed image\(s\) without a mask dropped"
-    ):
+    with pytest.raises(UserError, match=r"nothing is left for val in '.*voc'. 1 image\(s\) without a mask dropped"):
         make_source(root).check()
 
 

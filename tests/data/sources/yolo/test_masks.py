@@ -47,8 +47,8 @@ def test_class_masks_have_the_background_first(make_source):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("0 0.5 0.5 0.25 0.5", "line(s) with fewer than three points, no outline"),
-        ("0 0.1 0.1 0.9 0.9", "line(s) with fewer than three points, no outline"),
+        ("0 0.5 0.5 0.25 0.5", "outline(s) with fewer than three points"),
+        ("0 0.1 0.1 0.9 0.9", "outline(s) with fewer than three points"),
         ("0 0.1 0.1 0.9 0.9 0.5 0.5 0.3", "line(s) that are not 'class x y x y x y ...'"),
         ("0 a b", "line(s) that are not 'class x y x y x y ...'"),
     ],
@@ -60,7 +60,7 @@ def test_odd_lines_are_dropped_counted_and_named(make_source, line, words):
     assert [note.split(" ")[0] for note in notes] == ["6", "2"]  # of train, of val
     assert "train0.txt line 2" in notes[0]
     assert len(splits.samples["train"].annotation(0)) == 1
-    with pytest.raises(UserError, match=r"dataset 'yolo': line\(s\) .*train0.txt line 2"):
+    with pytest.raises(UserError, match=r"dataset 'yolo': 6 .*train0.txt line 2"):
         source.check(strict=True)
 
 

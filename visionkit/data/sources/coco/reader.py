@@ -89,7 +89,7 @@ def _resolve_paths(
     paths = [paths_by_name.get(name.replace("\\", "/").removeprefix("./")) for name in images.names]
     existing = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
     missing = [f"{_short(file)} {images.names[row]}" for row, path in enumerate(paths) if path is None]
-    findings += Finding.of("annotation(s) for a missing image", missing)
+    findings += Finding.of("image-missing", missing)
     if not len(existing):
         raise UserError(
             f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
@@ -204,7 +204,7 @@ def _annotations(
         valid = numpy.array([_is_valid(entry) for entry in entries], dtype=bool)
         rows = numpy.flatnonzero(valid).tolist()
         findings = Finding.of(
-            "annotation(s) without image_id, category_id or a bbox of four numbers",
+            "annotation-invalid",
             [locate(int(row)) for row in numpy.flatnonzero(~valid)],
         )
         image_id, category_id, xywh = _columns([entries[row] for row in rows])
@@ -217,7 +217,7 @@ def _annotations(
             f"the categories do not define. Expected one of {describe(list(category_ids))}."
         )
     orphans = [locate(rows[row]) for row in numpy.flatnonzero(~has_image)]
-    findings += Finding.of("annotation(s) whose image_id is none of the images", orphans)
+    findings += Finding.of("annotation-orphan", orphans)
     crowd = numpy.array([entries[row].get("iscrowd") == 1 for row in rows], dtype=bool)
     area = numpy.array([_area(entries[row].get("area")) for row in rows], dtype=numpy.float64)
     boxes = numpy.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)

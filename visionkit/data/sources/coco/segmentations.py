@@ -15,10 +15,10 @@ __all__ = ["MIN_POINTS", "read_segmentations"]
 
 MIN_POINTS = 3
 
-_FEW_POINTS = "polygon(s) with fewer than three points"
-_NO_NUMBERS = "segmentation(s) that are neither outlines of x, y, x, y ... nor run lengths"
-_WRONG_LENGTH = "RLE(s) of another length than their image"
-_NOTHING = "object(s) without a segmentation"
+_FEW_POINTS = "outline-few-points"
+_NO_NUMBERS = "outline-no-number"
+_WRONG_LENGTH = "rle-length"
+_NOTHING = "outline-missing"
 
 
 def read_segmentations(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.split_files import SplitPaths
+from visionkit.data.sources.split_names import SPLIT_NAMES
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Coco(DetectionSource):
         )
 
     def _files(self, root: Path) -> dict[str, Path]:
-        given = {split: getattr(self.annotations, split) for split in SPLIT_FOLDERS}
+        given = {split: getattr(self.annotations, split) for split in SPLIT_NAMES}
         files = {split: root / path for split, path in given.items() if path is not None}
         for split, path in files.items():
             if not path.is_file():
@@ -72,14 +72,14 @@ class Coco(DetectionSource):
 
 def _find_files(root: Path) -> dict[str, Path]:
     """The JSON file of each split; a single file without a split in its name is that of ``train``."""
-    splits = [name for names in SPLIT_FOLDERS.values() for name in names]
+    splits = [name for names in SPLIT_NAMES.values() for name in names]
     folders = [root / "annotations", root, *(root / name for name in splits)]
     files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.json"))]
     files = [file for file in files if not file.name.startswith((".", *_OTHER_KINDS))]
     candidates: dict[str, list[Path]] = {}
     for file in files:
         words = f"{file.parent.name if file.parent.parent == root else ''} {file.stem}".lower()
-        matched = [split for split, names in SPLIT_FOLDERS.items() if re.search("|".join(names), words)]
+        matched = [split for split, names in SPLIT_NAMES.items() if re.search("|".join(names), words)]
         candidates.setdefault(matched[0] if matched else "", []).append(file)
     unnamed = candidates.pop("", [])
     if not candidates and unnamed:
@@ -96,7 +96,7 @@ def _find_files(root: Path) -> dict[str, Path]:
 
 def _image_folders(root: Path, split: str, file: Path) -> list[str]:
     """The existing folders in which a file's images may be, relative to the root, the likeliest first."""
-    names = [file.stem.rpartition("_")[2], *SPLIT_FOLDERS[split]]
+    names = [file.stem.rpartition("_")[2], *SPLIT_NAMES[split]]
     annotation_folder = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
     folders = [*names, *(f"images/{name}" for name in names), annotation_folder, "images", "data", "."]
     return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from visionkit.data.images import is_image_name, walk_images
+from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.errors import UserError, did_you_mean
 
 __all__ = ["Layout", "SPLIT_FOLDERS", "check_class_names", "find_layout", "list_classes"]

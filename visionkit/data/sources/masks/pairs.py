@@ -87,12 +87,8 @@ def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, 
             f"'{next(iter(mask_files.values()))}'. Expected the same names, but for the ending; what masks have "
             "more is said by dataset.mask_suffix=_mask"
         )
-    findings += Finding.of(
-        "image(s) without a mask", [name for stem, name in image_files.items() if stem not in masks_by_stem]
-    )
-    findings += Finding.of(
-        "mask(s) for a missing image", [name for stem, name in masks_by_stem.items() if stem not in image_files]
-    )
+    findings += Finding.of("mask-missing", [name for stem, name in image_files.items() if stem not in masks_by_stem])
+    findings += Finding.of("mask-orphan", [name for stem, name in masks_by_stem.items() if stem not in image_files])
     return [(image_files[stem], masks_by_stem[stem]) for stem in common_stems]
 
 
@@ -134,7 +130,7 @@ def read_pairs(
         if not readable_pairs:
             raise UserError(
                 f"dataset.masks: nothing is left of the {len(split_pairs)} images of {split}:"
-                f"{''.join(f' {finding.note}.' for finding in split_findings)} {_remedy(problems)}".rstrip()
+                f"{''.join(f' {finding.note}. {finding.remedy}' for finding in split_findings)}"
             )
         readable[split] = readable_pairs
         values |= {pair[1]: content.values for pair, content in zip(split_pairs, contents, strict=True)}
@@ -146,7 +142,7 @@ def read_pairs(
         for _, mask in readable_pairs
         if (unknown := resolved.unknown_values(values[mask]))
     ]
-    findings += Finding.of("mask(s) with values outside the classes", outside_classes, remedy="ignored there")
+    findings += Finding.of("mask-outside-classes", outside_classes)
     splits = {
         split: MaskedImages(
             [image for image, _ in readable_pairs],
@@ -158,10 +154,10 @@ def read_pairs(
     return ParsedMasks(root, splits, resolved.names, findings, notes=resolved.notes, classes=resolved)
 
 
-_UNREADABLE = "mask(s) or image(s) that cannot be read"
-_SIZES = "mask(s) of another size than their image"
-_COLOURED = "RGB mask(s) where ids are expected"
-_INDEXED = "index mask(s) where colours are expected"
+_UNREADABLE = "mask-unreadable"
+_SIZES = "mask-size"
+_COLOURED = "mask-coloured"
+_INDEXED = "mask-indexed"
 
 
 @dataclass(frozen=True)
@@ -194,14 +190,6 @@ def _read_pair(root: Path, image: str, mask: str, *, coloured: bool) -> _PairCon
     return _PairContent(values)
 
 
-def _remedy(problems: Collection[str]) -> str:
-    if _COLOURED in problems:
-        return "Say what each colour means: dataset.class_map={'0,0,0': background, '128,0,0': thing}"
-    if _INDEXED in problems:
-        return "Say what each id means: dataset.class_map={0: background, 1: thing}"
-    return ""
-
-
 def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
     """Map the path of each image below a folder, without its suffix, to its path from the root."""
     stems: dict[str, str] = {}
@@ -209,5 +197,5 @@ def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]
     for inner, name in list_images(root, folder).items():
         if stems.setdefault(os.path.splitext(inner)[0], name) != name:
             duplicates.append(name)
-    findings += Finding.of("file(s) named like another but for the ending", duplicates)
+    findings += Finding.of("name-repeated", duplicates)
     return stems

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
+from visionkit.data.sources.split_names import SPLIT_NAMES
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Masks(MaskSource):
             for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
         )
         if images is None and masks is None:
-            split_folders = {split: f for split, names in SPLIT_FOLDERS.items() for f in names if (root / f).is_dir()}
+            split_folders = {split: f for split, names in SPLIT_NAMES.items() for f in names if (root / f).is_dir()}
             nested = {
                 split: (
                     _find_folder(root / f, None, _IMAGES, key="images"),
@@ -145,7 +145,7 @@ class Masks(MaskSource):
 
     def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
         folders: dict[str, tuple[str, str]] = {}
-        for split in SPLIT_FOLDERS:
+        for split in SPLIT_NAMES:
             pair = tuple(
                 getattr(paths, split) if isinstance(paths, SplitPaths) else None for paths in (self.images, self.masks)
             )
@@ -184,7 +184,7 @@ def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]
         UserError: If a split has only images or only masks, or there are splits without train.
     """
     folders: dict[str, tuple[str, str]] = {}
-    for split, names in SPLIT_FOLDERS.items():
+    for split, names in SPLIT_NAMES.items():
         pair = [
             next((f"{base}/{name}" for name in names if (root / base / name).is_dir()), None)
             for base in (images, masks)

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from visionkit.data.images import walk_images
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.data.image_files import walk_images
+from visionkit.data.sources.split_names import SPLIT_NAMES
 from visionkit.errors import UserError
 
 __all__ = ["image_folder", "find_mask_parent", "split_lists", "xml_folders"]
@@ -49,7 +49,7 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
     splits = {
         split: folder
         for folder in folders
-        for split, names in SPLIT_FOLDERS.items()
+        for split, names in SPLIT_NAMES.items()
         if folder.split("/")[0].lower() in names
     }
     if len(splits) < len(folders) or "train" not in splits:

@@ -87,7 +87,7 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
     for split, images in parsed.splits.items():
         files = [object_masks.get(os.path.splitext(os.path.basename(mask))[0]) for mask in images.masks]
         without_mask = [name for name, file in zip(images.names, files, strict=True) if file is None]
-        findings += Finding.of("image(s) without a mask of objects", without_mask)
+        findings += Finding.of("mask-objects-missing", without_mask)
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
         splits[split] = _read_split(parsed.root, images.select(rows), [f for f in files if f], table, findings)
     return ParsedDataset(parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes)
@@ -108,12 +108,10 @@ def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[
     }
     listed_stems = [stem for stems in listed.values() for stem in stems]
     findings += Finding.of(
-        "mask(s) for a missing image",
+        "mask-orphan",
         [masks[stem] for stem in listed_stems if stem in masks and stem not in image_files],
     )
-    findings += Finding.of(
-        "listed image(s) without a mask", [image_files.get(stem, stem) for stem in listed_stems if stem not in masks]
-    )
+    findings += Finding.of("mask-missing", [image_files.get(stem, stem) for stem in listed_stems if stem not in masks])
     empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
     if empty is not None:
         details = "".join(f" {finding.note}." for finding in findings)
@@ -138,12 +136,8 @@ def _read_split(
 ) -> AnnotatedImages:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         contents = list(pool.map(lambda mask, file: _read_objects(root, mask, file, table), images.masks, files))
-    findings += Finding.of(
-        "mask(s) of objects that do not fit", [content.problem for content in contents if content.problem]
-    )
-    findings += Finding.of(
-        "object(s) without a class", [location for content in contents for location in content.unclassed]
-    )
+    findings += Finding.of("mask-objects-unfit", [content.problem for content in contents if content.problem])
+    findings += Finding.of("object-unclassed", [location for content in contents for location in content.unclassed])
     readable = [(name, content) for name, content in zip(images.names, contents, strict=True) if not content.problem]
     runs = [object_runs for _, content in readable for object_runs in content.runs]
     objects = Objects.from_columns(

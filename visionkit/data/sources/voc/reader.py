@@ -109,9 +109,9 @@ def _parse_folder(
         result.sizes.append((_positive_int(tree.findtext("size/height")), _positive_int(tree.findtext("size/width"))))
         _parse_objects(tree, location, result)
     without_xml = sorted((requested if requested is not None else set(images)) - paired)
-    findings += Finding.of("XML file(s) that cannot be parsed", broken)
-    findings += Finding.of("annotation(s) for a missing image", missing)
-    findings += Finding.of("image(s) without an XML file", [images.get(stem, stem) for stem in without_xml])
+    findings += Finding.of("xml-broken", broken)
+    findings += Finding.of("image-missing", missing)
+    findings += Finding.of("image-unannotated", [images.get(stem, stem) for stem in without_xml])
     return result
 
 
@@ -137,8 +137,8 @@ def _annotated_images(
         if files.classes[row]
     ]
     nameless = [location for location, name in zip(files.locations, files.classes, strict=True) if not name]
-    findings += Finding.of("object(s) without a name", nameless)
-    findings += Finding.of("object(s) of a class that dataset.classes does not list", unknown)
+    findings += Finding.of("object-nameless", nameless)
+    findings += Finding.of("object-unknown-class", unknown)
     labelled = numpy.flatnonzero(labels >= 0)
     boxes = numpy.array(files.boxes, dtype=numpy.float64).reshape(-1, 4)[labelled]
     # with inclusive corners a box of one pixel has equal corners, but in real files these are accidental clicks

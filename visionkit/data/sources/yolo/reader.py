@@ -11,7 +11,7 @@ import numpy
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.images import is_image_name, walk_images
+from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
 from visionkit.errors import UserError
@@ -54,9 +54,8 @@ def read_yolo(
     for split, entries in split_entries.items():
         images = sorted({image for entry in entries for image in _images(entry, root)})
         existing = [image for image in images if os.path.isfile(image)]
-        findings += Finding.of(
-            f"listed image(s) of {split} that do not exist", [image for image in images if not os.path.isfile(image)]
-        )
+        missing = [image for image in images if not os.path.isfile(image)]
+        findings += Finding.of("image-listed-missing", missing, split=split)
         if not existing:
             raise UserError(
                 f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
@@ -73,10 +72,10 @@ def _read_split(
     label_files = [_label_file(image) for image in images]
     for index, file in enumerate(label_files):
         _read_lines(file, index, lines, len(names))
-    findings += Finding.of("label file(s) for a missing image", _orphan_label_files(images, label_files))
+    findings += Finding.of("label-file-orphan", _orphan_label_files(images, label_files))
     form = "class x y x y x y ..." if with_masks else "class x y width height"
-    findings += Finding.of(f"line(s) that are not '{form}'", lines.malformed)
-    findings += Finding.of("line(s) with fewer than three points, no outline", lines.no_outline)
+    findings += Finding.of("line-malformed", lines.malformed, form=form)
+    findings += Finding.of("outline-few-points", lines.no_outline)
     boxes = numpy.array(lines.boxes, dtype=numpy.float64).reshape(-1, 4)
     boxes, valid, box_findings = clean_boxes(boxes, None, lines.locations.__getitem__)
     findings += box_findings

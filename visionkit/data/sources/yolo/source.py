@@ -15,7 +15,7 @@ import yaml
 
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
-from visionkit.data.sources.folder.layout import SPLIT_FOLDERS
+from visionkit.data.sources.split_names import SPLIT_NAMES
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -48,7 +48,7 @@ class Yolo(DetectionSource):
         names = _names(values.get("names"), values.get("nc"), file)
         root = _dataset_root(values.get("path"), file)
         split_entries: dict[str, list[Path]] = {}
-        for split, keys in SPLIT_FOLDERS.items():
+        for split, keys in SPLIT_NAMES.items():
             value = next((values[key] for key in keys if values.get(key)), None)
             if value is not None:
                 entries = value if isinstance(value, list) else [value]

@@ -1,0 +1,48 @@
+import pytest
+
+from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, split_of, sub_folders
+from visionkit.errors import UserError
+
+
+@pytest.mark.parametrize("split", SPLIT_NAMES)
+def test_every_spelling_is_known_in_any_case(split):
+    for name in SPLIT_NAMES[split]:
+        assert split_of(name) == split_of(name.upper()) == split_of(name.title()) == split
+        assert split_of(name.replace("_", "-")) == split_of(name.replace("_", " ")) == split
+    assert split_of("cat") is None
+    assert split_of("trains") is None
+
+
+def make(root, *folders):
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    return root
+
+
+def test_split_folders_are_found_by_any_spelling(tmp_path):
+    assert find_split_folders(make(tmp_path, "Testing/a", "Training/a", "extra")) == {
+        "train": "Training", "test": "Testing",
+    }  # fmt: skip
+
+
+def test_a_folder_within_one_of_its_own_name_is_the_split(tmp_path):
+    make(tmp_path, "seg_train/seg_train/street", "seg_test/seg_test/street", "val/cat", "val/dog")
+    assert find_split_folders(tmp_path) == {
+        "train": "seg_train/seg_train", "val": "val", "test": "seg_test/seg_test",
+    }  # fmt: skip
+
+
+def test_two_folders_for_one_split_are_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"two folders for one split, val and valid. Keep one"):
+        find_split_folders(make(tmp_path, "train", "val", "valid"))
+
+
+def test_two_splits_of_one_folder_are_an_error(tmp_path):
+    make(tmp_path, "train")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(UserError, match=r"test' are one and the same folder, but test must not overlap"):
+        find_split_folders(tmp_path)
+
+
+def test_folders_of_systems_and_tools_are_none(tmp_path):
+    assert sub_folders(make(tmp_path, "cat", ".git", "@eaDir", "__MACOSX", "#recycle")) == ["cat"]

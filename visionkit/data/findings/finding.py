@@ -1,0 +1,78 @@
+"""All occurrences of one kind of problem in a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from visionkit.data.findings.catalogue import CATALOGUE, FindingKind
+from visionkit.errors import UserError
+
+__all__ = ["MAX_LISTED", "Finding", "check_findings"]
+
+MAX_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All problems of one kind in a data set.
+
+    Attributes:
+        code: A key of `CATALOGUE`.
+        count: The number of occurrences.
+        places: File and entry of the first `MAX_LISTED` occurrences; may be empty.
+        values: What the kind's text leaves open, such as the split.
+    """
+
+    code: str
+    count: int
+    places: tuple[str, ...] = ()
+    values: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: str, places: Collection[str], **values: str) -> list[Finding]:
+        """A list of one finding at these places; empty if there are none."""
+        return [cls(code, len(places), tuple(places)[:MAX_LISTED], values)] if places else []
+
+    @property
+    def kind(self) -> FindingKind:
+        """The kind of the problem."""
+        return CATALOGUE[self.code]
+
+    @property
+    def severity(self) -> str:
+        """``note``, ``warning`` or ``error``."""
+        return self.kind.severity
+
+    @property
+    def remedy(self) -> str:
+        """What the user can do about it."""
+        return self.kind.remedy.format(**self.values)
+
+    @property
+    def text(self) -> str:
+        """What was found, counted, and what was done about it."""
+        return f"{self.count:,} {self.kind.text.format(**self.values)}"
+
+    @property
+    def note(self) -> str:
+        """The finding as a sentence for the user."""
+        more = f" and {self.count - len(self.places):,} more" if self.count > len(self.places) else ""
+        return f"{self.text}: {', '.join(self.places)}{more}" if self.places else self.text
+
+
+def check_findings(findings: Iterable[Finding], *, dataset: str, strict: bool) -> None:
+    """Raise the first error among findings, or the first warning if ``strict`` is set.
+
+    Raises:
+        UserError: If there is one.
+    """
+    raised = [
+        finding for finding in findings if finding.severity == "error" or (strict and finding.severity == "warning")
+    ]
+    raised.sort(key=lambda finding: finding.severity != "error")
+    for finding in raised:
+        place = f": {finding.places[0]}" if finding.places else ""
+        more = f" (and {finding.count - 1:,} more)" if finding.places and finding.count > 1 else ""
+        lenient = " With strict=false it is only said." if finding.severity == "warning" else ""
+        raise UserError(f"dataset '{dataset}': {finding.text}{place}{more}. {finding.remedy}{lenient}")

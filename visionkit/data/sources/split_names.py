@@ -1,0 +1,67 @@
+"""The names that people give to the splits of a data set, the same for all forms."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from visionkit.data.image_files import is_system_folder
+from visionkit.errors import UserError
+
+__all__ = ["SPLIT_NAMES", "find_split_folders", "split_of", "sub_folders"]
+
+SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training", "trainval", "train_set", "training_set", "trainset", "seg_train"),
+    "val": ("val", "valid", "validation", "dev", "val_set", "validation_set", "valset", "seg_val"),
+    "test": ("test", "testing", "test_set", "testing_set", "testset", "seg_test"),
+}
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
+    word = re.sub(r"[\s-]+", "_", name.strip().lower())
+    return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
+
+
+def find_split_folders(folder: Path) -> dict[str, str]:
+    """The sub-folders that are splits, relative to the folder, separated by ``/``.
+
+    A split that holds nothing but a folder of its own name, as archives unpack, is that folder: ``train/train``.
+
+    Raises:
+        UserError: If a split has two folders, or two splits share one.
+    """
+    found: dict[str, str] = {}
+    for name in sub_folders(folder):
+        split = split_of(name)
+        if split is None:
+            continue
+        if split in found:
+            raise UserError(
+                f"dataset.root: '{folder}' has two folders for one split, {found[split]} and {name}. Keep one of them."
+            )
+        inner = sub_folders(folder / name)
+        is_doubled = len(inner) == 1 and split_of(inner[0]) == split
+        found[split] = f"{name}/{inner[0]}" if is_doubled else name
+    found = {split: found[split] for split in SPLIT_NAMES if split in found}
+    _check_distinct(folder, found)
+    return found
+
+
+def sub_folders(folder: Path) -> list[str]:
+    """The sorted names of a folder's sub-folders, without hidden ones and those of the system."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name))
+
+
+def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:
+    split_by_path: dict[str, str] = {}
+    for split, name in found.items():
+        other = split_by_path.setdefault(os.path.realpath(folder / name), split)
+        if other != split:
+            raise UserError(
+                f"dataset.root: '{folder / found[other]}' and '{folder / name}' are one and the same folder, but "
+                f"{split} must not overlap with another split. Remove the link."
+            )
