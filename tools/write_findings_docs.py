@@ -41,9 +41,10 @@ def overview() -> str:
         f"| [{code}]({code}.md) | {kind.severity} | {kind.text.format_map(_Blanks())} |"
         for code, kind in CATALOGUE.items()
     ]
+    severities = " ".join(f"A finding of severity {name} {meaning}." for name, meaning in MEANING.items())
     return (
-        "# Findings\n\nWhat a reader drops, repairs or doubts in a data set's files is a finding: counted, with the first "
-        f"places, never silent. A note {MEANING['note']}. A warning {MEANING['warning']}. An error {MEANING['error']}.\n\n"
+        "# Findings\n\nWhat a reader drops, repairs or doubts in a data set's files is a finding: counted, with the "
+        f"first places, never silent. {severities}\n\n"
         "| code | severity | what is said, behind a count |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from visionkit.data.findings import check_findings
-from visionkit.data.sources.base import DataInfo, Source, Splits
+from visionkit.data.sources.base import DataInfo, Splits
+from visionkit.data.sources.file_source import FileSource
 from visionkit.data.splitting import hold_out, restore_splits
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
@@ -36,26 +37,16 @@ class SplitPaths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitFiles(Source):
+class SplitFiles(FileSource):
     """Image files, and files with their targets.
 
     Attributes:
-        root: The folder of the data set.
-        in_channels: 3 decodes images as RGB, 1 as grey.
         fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         max_size: For ``fit: resize_pad``, the maximum of the longer side, in pixels; null for no limit.
-        val_fraction: The fraction of the training images held out for validation if there is no val split.
-        test_fraction: The fraction held out for test if there is neither val nor test split; 0 makes no test split.
-        split_seed: The seed of these random splits; null takes the run's seed.
     """
 
-    root: str | None
-    in_channels: Literal[1, 3]
     fit: Literal["letterbox", "resize_pad", "resize"]
     max_size: Annotated[int, Field(gt=0)] | None
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0)] | None
 
     @abstractmethod
     def read(self) -> ParsedDataset[Any]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Splits, existing_root
+from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
 from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
 from visionkit.errors import UserError
@@ -29,24 +30,14 @@ __all__ = ["Folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder(Source):
+class Folder(FileSource):
     """A folder with one sub-folder of images per class.
 
     Attributes:
-        root: The folder.
-        in_channels: 3 decodes images as RGB, 1 as grey.
-        val_fraction: The fraction of the training images held out for validation if there is no ``val/``.
-        test_fraction: The fraction held out for test if there is no ``val/`` and no ``test/``; 0 makes no test split.
-        split_seed: The seed of these random splits; null takes the run's seed.
         fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
     """
 
-    root: str | None
-    in_channels: Literal[1, 3]
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0)] | None
     fit: Literal["resize", "pad", "resize_crop"]
     crop_ratio: Annotated[float, Field(gt=0, le=1)]
 
