@@ -1,7 +1,10 @@
 """What a person may type wrong: one clear message, exit code 2, no traceback, nothing written, no torch imported."""
 
+import errno
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -183,3 +186,69 @@ def test_ctrl_c_outside_training_ends_with_130(cli, monkeypatch):
 
     monkeypatch.setattr(module, "_run", interrupt)
     assert cli("list")[0] == 130
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_is_one_line_and_its_exit_code_even_where_a_library_makes_another_error_of_it(
+    cli, monkeypatch, number, word
+):
+    import visionkit.cli.main as module
+
+    def strike(request):
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise ImportError("half imported") from error
+
+    monkeypatch.setattr(module, "_run", strike)
+    before = signal.getsignal(number)
+    code, out, err = cli("list")
+    assert (code, out, err) == (128 + number, "", f"visionkit: {word}\n")
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.4])
+def test_sigterm_while_the_command_starts_is_one_line_and_143(tmp_path, delay):
+    code = "import time, visionkit.__main__ as m, sys; print('up', flush=True); sys.exit(m.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "debug=fast", "hardware=cpu"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    time.sleep(0.05 + delay)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "visionkit: terminated\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "x"), "no space left on device. Make room, or write elsewhere: run_dir=FOLDER"),
+        (PermissionError(errno.EACCES, "x", "a/b"), "'a/b': permission denied. Expected a place that this user may"),
+        (OSError(errno.ENAMETOOLONG, "x", "a" * 9), "'aaaaaaaaa': file name too long. Expected a shorter name"),
+        (FileNotFoundError(errno.ENOENT, "x", "gone.png"), "'gone.png': no such file or directory. It is not there"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_path_and_no_traceback(cli, monkeypatch, error, message):
+    import visionkit.cli.main as module
+
+    def fail(request):
+        raise error
+
+    monkeypatch.setattr(module, "_run", fail)
+    code, _, err = cli("list")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"visionkit: {message}")
+
+
+def test_an_error_of_the_system_without_a_path_that_a_user_cannot_mend_is_a_fault_of_ours(cli, monkeypatch):
+    import visionkit.cli.main as module
+
+    def fail(request):
+        raise FileNotFoundError(errno.ENOENT, "x")
+
+    monkeypatch.setattr(module, "_run", fail)
+    code, _, err = cli("list")
+    assert (code, "please report it" in err) == (1, True)

@@ -14,8 +14,9 @@ from visionkit.cli.compose import group_choices
 from visionkit.cli.help import help_text
 from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.verbs import VERBS
-from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean
+from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean, os_error_message
 from visionkit.registry import load_plugins, plugin_failure
 
 __all__ = ["main"]
@@ -49,30 +50,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # OpenMP reads it when torch is imported: long spinning slows small tensors some tenfold on a busy machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        return _run(_parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
+        with handle_signals():
+            return _run(_parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
         print(f"visionkit: {error}", file=sys.stderr)
         return ExitCode.USER_ERROR
     except ProcessError as error:
         print(error, file=sys.stderr)
         return error.code
-    except KeyboardInterrupt:
-        print("visionkit: interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
-    except Exception as error:
-        import traceback
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return _report(error)
 
-        traceback.print_exc()
-        failure = plugin_failure(error)
-        if failure is not None:
-            print(f"visionkit: {failure}", file=sys.stderr)
-            return ExitCode.USER_ERROR
-        print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
-              file=sys.stderr)  # fmt: skip
-        return ExitCode.INTERNAL_ERROR
+
+def _report(error: BaseException) -> int:
+    """Say what ended the command, and whose fault it is."""
+    code = report_signal(error)
+    if code is not None:
+        return code
+    if isinstance(error, SystemExit):
+        raise error
+    failure = plugin_failure(error)
+    message = os_error_message(error)
+    if failure is None and message is not None:
+        print(f"visionkit: {message}", file=sys.stderr)
+        return ExitCode.USER_ERROR
+    import traceback
+
+    traceback.print_exception(error)
+    fault = "this is a fault of visionkit, not of yours; please report it with the lines above."
+    print(f"visionkit: {failure or fault}", file=sys.stderr)
+    return ExitCode.INTERNAL_ERROR if failure is None else ExitCode.USER_ERROR
 
 
 def _parse_command_line(arguments: list[str]) -> _Request:

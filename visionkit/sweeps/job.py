@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import ExitCode, ProcessError, UserError
+from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
@@ -136,7 +136,7 @@ def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int
         row.status, row.reason = "failed", error.reason
         _append_to_log(folder, f"{error}\n")
     except (Exception, SystemExit) as error:
-        reason = plugin_failure(error) or f"{type(error).__name__}: {error}"
+        reason = plugin_failure(error) or os_error_message(error) or f"{type(error).__name__}: {error}"
         row.status, row.reason = "failed", reason.strip().split("\n")[0]
         _append_to_log(folder, traceback.format_exc())
 

@@ -59,6 +59,7 @@ class Recorder(Checkpoint):
         if best:
             self.best_score, self.best_epoch = score, int(row["epoch"])
         if rank() == 0:
+            self.folder.check_present()
             self._write_history()
         # The best checkpoint first, since the state in the last one refers to it. All processes take part in saving.
         if broadcast_object(best or not self.folder.best_checkpoint.exists()):
