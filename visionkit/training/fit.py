@@ -175,11 +175,18 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
 
 
 def _resume_path(run: RunSetup) -> str:
-    """The checkpoint to go on from; says so if it is not the last one."""
+    """The checkpoint to go on from; says so if it is not the last one.
+
+    Raises:
+        UserError: If there is none, or its weights are not finite.
+    """
+    from visionkit.training.finite import check_checkpoint
+
     file = resume_checkpoint(run.folder)
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
+    check_checkpoint(file, best=run.folder.best_checkpoint)
     return str(file)
 
 

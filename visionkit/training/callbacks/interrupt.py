@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from visionkit.distributed.comm import all_reduce_sum, world_size
+from visionkit.training.finite import check_model
 
 __all__ = ["Interrupt", "Interrupted"]
 
@@ -92,7 +93,7 @@ class Interrupt(pl.Callback):
         """Stop if requested, but not after the last batch: a resumed run would not repeat its validation."""
         requested = self.requested if world_size() == 1 else self._synchronize()
         if requested and not trainer.is_last_batch:
-            self._stop(trainer)
+            self._stop(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before an epoch if requested: the previous one has been recorded and saved."""
@@ -123,6 +124,7 @@ class Interrupt(pl.Callback):
     def _any_requested(self) -> bool:
         return all_reduce_sum([int(self.requested)]) != [0]
 
-    def _stop(self, trainer: pl.Trainer) -> None:
+    def _stop(self, trainer: pl.Trainer, task: Any) -> None:
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
         trainer.save_checkpoint(self.checkpoint)
         raise Interrupted(saved=True, signal=self.signal)
