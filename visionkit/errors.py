@@ -96,8 +96,9 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
-    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    names = {str(choice).lower(): str(choice) for choice in choices}
+    matches = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.5)
+    return f" Did you mean '{names[matches[0]]}'?" if matches else ""
 
 
 def plural(word: str) -> str:
