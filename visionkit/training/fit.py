@@ -208,6 +208,7 @@ def _make_task(run: RunSetup) -> VisionTask:
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
         schedule_fn=make_schedule(recipe),
         hyper_parameters=run.config.plain,
+        seed=run.config.seed,
     )
 
 
