@@ -17,8 +17,9 @@ from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean
 from visionkit.registry import load_plugins, plugin_failure
+from visionkit.text import printable
 
-__all__ = ["main"]
+__all__ = ["main", "print_error"]
 
 
 @dataclass
@@ -51,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(_parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
-        print(f"visionkit: {error}", file=sys.stderr)
+        print_error(f"visionkit: {error}")
         return ExitCode.USER_ERROR
     except ProcessError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error), keep="\n"), file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         print("visionkit: interrupted", file=sys.stderr)
@@ -65,14 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         import traceback
 
-        traceback.print_exc()
+        print(printable(traceback.format_exc(), keep="\n"), end="", file=sys.stderr)
         failure = plugin_failure(error)
         if failure is not None:
-            print(f"visionkit: {failure}", file=sys.stderr)
+            print_error(f"visionkit: {failure}")
             return ExitCode.USER_ERROR
         print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
               file=sys.stderr)  # fmt: skip
         return ExitCode.INTERNAL_ERROR
+
+
+def print_error(message: str) -> None:
+    """Print a message to standard error as one line, whatever names of files and classes are in it."""
+    print(printable(" ".join(message.splitlines())), file=sys.stderr)
 
 
 def _parse_command_line(arguments: list[str]) -> _Request:
