@@ -19,8 +19,9 @@ from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import load_plugins, plugin_failure
+from visionkit.text import printable
 
-__all__ = ["main"]
+__all__ = ["main", "print_error"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with handle_signals():
             return _run(parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
-        print(f"visionkit: {error}", file=sys.stderr)
+        print_error(f"visionkit: {error}")
         return ExitCode.USER_ERROR
     except ProcessError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error), keep="\n"), file=sys.stderr)
         return error.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,14 +61,19 @@ def _report(error: BaseException) -> int:
     failure = plugin_failure(error)
     message = os_error_message(error)
     if failure is None and message is not None:
-        print(f"visionkit: {message}", file=sys.stderr)
+        print_error(f"visionkit: {message}")
         return ExitCode.USER_ERROR
     import traceback
 
-    traceback.print_exception(error)
+    print(printable("".join(traceback.format_exception(error)), keep="\n"), end="", file=sys.stderr)
     fault = "this is a fault of visionkit, not of yours; please report it with the lines above."
-    print(f"visionkit: {failure or fault}", file=sys.stderr)
+    print_error(f"visionkit: {failure or fault}")
     return ExitCode.INTERNAL_ERROR if failure is None else ExitCode.USER_ERROR
+
+
+def print_error(message: str) -> None:
+    """Print a message to standard error as one line, whatever names of files and classes are in it."""
+    print(printable(" ".join(message.splitlines())), file=sys.stderr)
 
 
 def _run(request: Request) -> int:

@@ -6,7 +6,6 @@ with boxes or instances see `visionkit.data.collate.detection`, with class masks
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -29,6 +28,7 @@ from visionkit.data.splitting import read_splits
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
+from visionkit.text import json_text
 
 __all__ = ["VisionDataModule"]
 
@@ -140,7 +140,7 @@ class VisionDataModule(LightningDataModule):
             if split in splits.samples:
                 self._reader(split)
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
-            write_atomic(self.splits_file, json.dumps(splits.saved, indent=0, ensure_ascii=False))
+            write_atomic(self.splits_file, json_text(splits.saved, indent=0))
 
     def dataset(self, split: str) -> ImageDataset:
         """The samples of a split, before any preprocessing.

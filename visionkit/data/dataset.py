@@ -146,7 +146,7 @@ class FileDataset(ImageDataset):
 
     Args:
         root: The folder that the names are relative to.
-        names: One per image; stored as one array of bytes, which is compact and shared with forked workers.
+        names: One per image; stored as one array of bytes, which is compact and shared with workers.
         labels: int64 (N,); None for zeros.
         in_channels: 1 (grey) or 3 (colour), see `visionkit.data.images.load_image`.
         annotations: The objects of each image.

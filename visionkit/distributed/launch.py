@@ -19,6 +19,7 @@ from visionkit.distributed.processes import Processes
 from visionkit.errors import ExitCode, ProcessError, Terminated, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
+from visionkit.text import printable
 
 __all__ = ["LAUNCHER", "WORKER_FILES", "launch", "is_worker", "report_error"]
 
@@ -193,7 +194,7 @@ def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, signum: in
     if reports:
         first = min(reports, key=lambda error: float(error["time"]))
         if signum:
-            print(first["text"].rstrip(), file=sys.stderr)
+            print(printable(first["text"].rstrip(), keep="\n"), file=sys.stderr)
             return ExitCode.of_signal(signum)
         if not first["reason"]:
             raise UserError(first["text"])

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, replace_non_finite, write_atomic
+from visionkit.files import TEMPORARY, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
+from visionkit.text import json_text, quote_cell
 
 __all__ = ["RunFolder"]
 
@@ -225,14 +225,14 @@ class RunFolder(RunPaths):
 
     def write_json(self, path: Path, values: Any) -> None:
         """Write one JSON document atomically; a number that is not finite becomes null."""
-        write_atomic(path, json.dumps(replace_non_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(path, json_text(values, indent=2) + "\n")
 
     def write_csv(self, path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Write one table atomically; None becomes an empty cell."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(map(quote_cell, columns))
+        writer.writerows(map(quote_cell, row) for row in rows)
         write_atomic(path, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:

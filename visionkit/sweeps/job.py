@@ -18,6 +18,7 @@ from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
+from visionkit.text import printable
 from visionkit.training.fit import train
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _append_to_log(folder: RunFolder, text: str) -> None:
     with contextlib.suppress(OSError):  # a full disk must not end the sweep
         folder.path.mkdir(parents=True, exist_ok=True)
         with folder.log_file.open("a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(printable(text, keep="\n"))
 
 
 def _free_memory(config: RunConfig) -> None:

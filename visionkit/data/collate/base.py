@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -95,15 +94,9 @@ class BatchReader:
         return self.cache is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
-        """Move ``unreadable``, which workers write, to shared memory; the images too, if workers are spawned."""
+        """Move ``unreadable``, which workers write, to shared memory."""
         if len(self.unreadable):
             self.unreadable.share_memory_()  # type: ignore[no-untyped-call]
-        if multiprocessing.get_start_method() == "fork":
-            return  # forked workers see the images, and shared memory is often small
-        if self.cache is not None:
-            self.cache.share()
-        elif isinstance(self.samples, TensorDataset):
-            self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
         """Read a batch; unreadable images are marked in ``unreadable``, and replaced or left out.
