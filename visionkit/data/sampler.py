@@ -127,7 +127,8 @@ class BatchSampler(Sampler[BatchIndices]):
 
 def _class_members(labels: Tensor) -> tuple[Tensor, ...]:
     """The samples of each class that has any, int64."""
-    return tuple((labels == label).nonzero()[:, 0] for label in labels.unique())
+    counts = labels.bincount()
+    return torch.split(labels.argsort(stable=True), counts[counts > 0].tolist())
 
 
 def _balanced_draws(members: Sequence[Tensor], count: int, num_samples: int, generator: torch.Generator) -> Tensor:
