@@ -158,10 +158,12 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split].samples if split in self._readers else datasets[split]
 
     def class_counts(self) -> Tensor:
-        """The training samples, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
+        """The training images, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
         samples = self.dataset("train")
         if samples.masks is not None:
             return samples.masks.count_pixels(self.info.num_classes)
+        if samples.labels.ndim == 2:
+            return samples.labels.sum(dim=0)
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
         return torch.bincount(torch.as_tensor(labels), minlength=self.info.num_classes)
 

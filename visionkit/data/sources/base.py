@@ -94,7 +94,8 @@ class Source(ABC):
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
         balance: Whether training draws classes alike, instead of images; see `visionkit.data.sampler.BatchSampler`.
-        targets: The kinds of target that the data set provides: ``label``, ``boxes``, ``instances``, ``mask``.
+        targets: The kinds of target that the data set provides: ``label``, ``label_set``, ``boxes``,
+            ``instances``, ``mask``.
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
@@ -226,6 +227,7 @@ SOURCES: Registry[Source] = Registry(
         "imagenet": Row(f"{_PACKAGE}.imagenet.source:ImageNet"),
         "masks": Row(f"{_PACKAGE}.masks.source:Masks"),
         "mnist": Row(f"{_PACKAGE}.torchvision.source:Mnist"),
+        "table": Row(f"{_PACKAGE}.table.source:Table"),
         "voc": Row(f"{_PACKAGE}.voc.source:Voc"),
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },
