@@ -113,22 +113,25 @@ def collect_images(
 
 
 def strata(labels: Sequence[tuple[str, ...]], *, least: int) -> NDArray[Any]:
-    """Ids of strata for random splits of images with any number of labels, int64 (N,): the rarest label of each.
+    """Ids of strata for random splits of images with any number of labels, int64 (N,).
+
+    The stratum of an image is the rarest of its labels that enough images have.
 
     Args:
         labels: The labels of each image.
-        least: The least number of images of a stratum; the images of smaller ones are one together.
+        least: The least number of images of a label, and of a stratum; smaller ones are put together.
     """
     import numpy
 
     counts = Counter(label for label_set in labels for label in label_set)
-    order = {label: index for index, label in enumerate(sorted(counts, key=lambda label: (counts[label], label)))}
-    rarest = numpy.array([min((order[label] for label in label_set), default=len(order)) for label_set in labels])
-    sizes = numpy.bincount(rarest, minlength=len(order) + 1)
-    rarest[sizes[rarest] < least] = len(order) + 1
-    if 0 < (rarest == len(order) + 1).sum() < least:
-        rarest[rarest == len(order) + 1] = sizes.argmax()
-    return rarest.astype(numpy.int64)
+    frequent = sorted((label for label in counts if counts[label] >= least), key=lambda label: (counts[label], label))
+    order, rest = {label: index for index, label in enumerate(frequent)}, len(frequent)
+    ids = numpy.array([min((order.get(label, rest) for label in label_set), default=rest) for label_set in labels])
+    sizes = numpy.bincount(ids, minlength=rest + 1)
+    ids[sizes[ids] < least] = rest
+    if (ids == rest).sum() < least:
+        ids[ids == rest] = sizes.argmax()
+    return ids.astype(numpy.int64)
 
 
 def label_ids(labels: Iterable[tuple[str, ...]], class_names: Sequence[str]) -> list[tuple[int, ...]]:
