@@ -50,6 +50,7 @@ class MultilabelMetrics(BufferedMetrics):
 
     def scalars(self) -> dict[str, Tensor]:
         scalars = super().scalars()
+        scalars.pop("average_precision", None)  # torchmetrics makes a scalar of a single class's
         return {"map": self.collection["average_precision"].compute().nanmean(), **scalars} if scalars else {}
 
     def tables(self) -> dict[str, Table]:
@@ -58,7 +59,7 @@ class MultilabelMetrics(BufferedMetrics):
         if not self._num_images:
             return {}
         counts: list[list[int]] = self.collection["counts"].compute().long().tolist()
-        precisions: list[float] = self.collection["average_precision"].compute().tolist()
+        precisions: list[float] = self.collection["average_precision"].compute().reshape(-1).tolist()
         rows = [
             (
                 name,

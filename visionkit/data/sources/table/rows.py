@@ -186,7 +186,7 @@ def _read_parquet_rows(path: Path, names: Sequence[str]) -> Rows:
         columns: dict[str, Column] = {
             name: [_cell(value) for value in table.column(name).to_pylist()] for name in names
         }
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
         raise UserError(f"dataset.file: '{path}' cannot be read: {error}. Expected a Parquet file.") from None
     return Rows(columns, range(1, count + 1))
 
