@@ -102,5 +102,6 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def plural(word: str) -> str:
-    """What there are several of: ``labels`` of ``label``; ``boxes`` stays."""
+    """What there are several of: ``labels`` of ``label``, ``label sets`` of ``label_set``; ``boxes`` stays."""
+    word = word.replace("_", " ")
     return word if word.endswith("s") else f"{word}s"

@@ -23,8 +23,8 @@ __all__ = ["RunSetup", "check_processes", "check_same_command", "launch_training
 
 _PER_MACHINE_KEYS = frozenset(
     {
-        "dataset.cache_mb", "dataset.num_workers", "dataset.root", "format", "hardware.devices", "hardware.node_rank",
-        "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
+        "dataset.cache_mb", "dataset.file", "dataset.num_workers", "dataset.root", "format", "hardware.devices",
+        "hardware.node_rank", "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
     }
 )  # fmt: skip
 

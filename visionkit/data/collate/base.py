@@ -1,4 +1,4 @@
-"""Batches of images of one size with a class label each."""
+"""Batches of images of one size with a class label, or a set of them, each."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ class BatchReader:
             batch_indices: Indices of samples in the split, and their seeds.
 
         Returns:
-            ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the indices in the split.
+            ``images`` uint8 (B, C, H, W), the labels int64 (B,) or label sets uint8 (B, K), and ``index`` int64 (B,),
+            the indices in the split.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set, or none can that might replace it.

@@ -119,6 +119,24 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "note", "image(s) of {split} without a label file, read as background", "Check that labels lie in labels/.",
         "YOLO's form has no file for an image without objects. A wrong folder or ending looks the same.",
     ),
+    "label-missing": FindingKind(
+        "warning", "row(s) without a label dropped", "Write the label, or remove the row.",
+        "Nobody has looked at the image yet, or the export left the cell empty.",
+    ),
+    "label-none": FindingKind(
+        "note", "image(s) without a label, read as having none of the classes", "Check that they were looked at.",
+        "With several labels an image may also have none of them. An image that nobody has labelled looks the same.",
+    ),
+    "label-conflict": FindingKind(
+        "error", "row(s) with another label than an earlier row of the same image",
+        "Keep one of them. If an image may have several labels: task=multilabel",
+        "Two people, or two exports, do not agree. One of the labels is wrong, and no training could satisfy both.",
+    ),
+    "row-no-split": FindingKind(
+        "warning", "row(s) of a split that is none of train, val and test left out",
+        "Name splits train, val and test, or remove the rows.",
+        "A split under another name would be lost, or an empty cell left the image out by mistake.",
+    ),
     "label-file-orphan": FindingKind(
         "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
         "The image was deleted, renamed or not copied.",
@@ -208,6 +226,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
+        "What is not in training cannot be learnt, and its score is 0 or missing.",
+    ),
+    "class-untrained": FindingKind(
+        "note", "class(es) that no training image has", "Leave them out, or add images that have them.",
         "What is not in training cannot be learnt, and its score is 0 or missing.",
     ),
     # files and folders
