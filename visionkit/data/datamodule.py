@@ -140,7 +140,7 @@ class VisionDataModule(LightningDataModule):
             if split in splits.samples:
                 self._reader(split)
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
-            write_atomic(self.splits_file, json.dumps(splits.saved, indent=0, ensure_ascii=False))
+            write_atomic(self.splits_file, json.dumps(splits.saved, indent=0))
 
     def dataset(self, split: str) -> ImageDataset:
         """The samples of a split, before any preprocessing.
