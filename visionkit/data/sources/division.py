@@ -185,9 +185,7 @@ def _unchecked(num_files: int) -> list[Finding]:
 def _held_out_notes(positions: Mapping[str, NDArray[Any]], origin: str) -> list[str]:
     total = sum(map(len, positions.values()))
     return [
-        f"{split} held out of {origin}: {len(positions[split])} of {total}"
-        for split in ("val", "test")
-        if split in positions
+        f"{split} held out of {origin}: {len(positions[split])} of {total}" for split in positions if split != "train"
     ]
 
 

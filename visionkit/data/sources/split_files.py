@@ -116,7 +116,7 @@ class SplitFiles(FileSource):
         self.check(strict=strict)
         parsed = self._parsed
         splits, saved_splits = dict(parsed.splits), None
-        findings, notes = list(self._findings), list(parsed.notes)
+        findings, division_notes = list(self._findings), list[str]()
         fractions = self._held_out_fractions()
         if fractions:
             undivided = splits["train"]
@@ -132,9 +132,9 @@ class SplitFiles(FileSource):
             check_findings(division.findings, dataset=self.name, strict=strict)
             splits |= {split: undivided.select(positions) for split, positions in division.positions.items()}
             findings += division.findings
-            notes += division.notes
+            division_notes = division.notes
             saved_splits = division.saved
-        notes += [finding.note for finding in findings]
+        notes = [*parsed.notes, *(finding.note for finding in findings), *division_notes]
         notes += self.check_splits(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, ImageDataset] = {
             split: self.make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits

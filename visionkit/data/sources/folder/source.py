@@ -119,7 +119,7 @@ class Folder(FileSource):
             for split in ("train", "val", "test")
             if split in names
         }
-        notes = [*(division.notes if division else []), *(finding.note for finding in findings)]
+        notes = [*(finding.note for finding in findings), *(division.notes if division else [])]
         return Splits(samples, division.saved if division else None, notes, findings)
 
     def _layout(self) -> Layout:
