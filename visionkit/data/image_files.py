@@ -149,7 +149,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
     Raises:
         UserError: If a folder cannot be read.
     """
-    folders, visited = [folder], set[bytes]()
+    folders, visited, start = [folder], set[bytes](), os.path.join(root, folder)
     while folders:
         inner = folders.pop()
         with _open_folder(os.path.join(root, inner)) as entries:
@@ -162,7 +162,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                 else:
                     mode, inode = _target(entry)
                     if stat.S_ISDIR(mode):
-                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, visited):
+                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, start, visited):
                             folders.append(inner + name + b"/")
                         continue
                     if not stat.S_ISREG(mode):
@@ -182,8 +182,8 @@ def _open_folder(folder: bytes) -> AbstractContextManager[Iterator[os.DirEntry[b
         return os.scandir(folder)
     except OSError as error:
         raise UserError(
-            f"the folder '{os.fsdecode(folder)}' cannot be read: {error.strerror}. Expected a folder that may be "
-            "listed. Change its permissions, or move it elsewhere."
+            f"the folder '{os.fsdecode(folder).rstrip('/')}' cannot be read: {error.strerror}. Expected a folder that "
+            "may be listed. Change its permissions, or move it elsewhere."
         ) from None
 
 
@@ -198,13 +198,13 @@ def _target(entry: os.DirEntry[bytes]) -> tuple[int, int]:
     return status.st_mode, status.st_ino
 
 
-def _is_loop(entry: os.DirEntry[bytes], visited: set[bytes]) -> bool:
-    """Whether a folder is a link to one that it lies in, or to one that another link has led to."""
+def _is_loop(entry: os.DirEntry[bytes], start: bytes, visited: set[bytes]) -> bool:
+    """Whether a folder is a link to one that it or the start lies in, or to one that another link has led to."""
     if not entry.is_symlink():
         return False
     target = os.path.realpath(entry.path)
-    here = os.path.join(os.path.realpath(os.path.dirname(entry.path)), b"")
-    if target in visited or here.startswith(os.path.join(target, b"")):
+    inner = (os.path.join(os.path.realpath(path), b"") for path in (start, os.path.dirname(entry.path)))
+    if target in visited or any(path.startswith(os.path.join(target, b"")) for path in inner):
         return True
     visited.add(target)
     return False

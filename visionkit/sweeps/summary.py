@@ -17,7 +17,17 @@ from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import RunRow
 from visionkit.tasks.info import TaskInfo
 
-__all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_runs", "sweep_table", "SweepSummary"]
+__all__ = [
+    "Group",
+    "best_run",
+    "shorten",
+    "confidence",
+    "describe_repeats",
+    "group_json",
+    "group_runs",
+    "sweep_table",
+    "SweepSummary",
+]
 
 REPEATS: Mapping[str, str] = {"seed": "seeds", "dataset.fold": "folds"}
 """The swept keys whose values repeat a run, and their plural."""
@@ -116,7 +126,7 @@ def shorten(text: str) -> str:
         return text
 
 
-def _repeats_text(groups: Sequence[Group]) -> str:
+def describe_repeats(groups: Sequence[Group]) -> str:
     """What the numbers of a group are means over, for a title; empty if each group is one run."""
     rows = [row for group in groups if len(group.rows) > 1 for row in group.rows]
     words = [word for key, word in REPEATS.items() if len({row.overrides.get(key) for row in rows}) > 1]
@@ -160,7 +170,7 @@ class SweepSummary:
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
         commands = self._commands(best, resumable=resumable) + list(extra_commands)
         if groups:
-            title = f"by {self.info.monitor}{_repeats_text(groups)}"
+            title = f"by {self.info.monitor}{describe_repeats(groups)}"
             table = sweep_table(groups, self.info, title=title)
             (printer.print if self.as_json else stdout_console().print)(table)
         for row in rows:
