@@ -246,18 +246,51 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Which of two images of one name a mask belongs to is unknown.",
     ),
     "file-no-image": FindingKind(
-        "warning", "file(s) of an ending that is not read left out",
-        "Convert them, or install what reads them: pip install pillow-heif for HEIC.",
+        "warning", "file(s) of an ending that is not read left out: {endings}",
+        "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
         "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
+    ),
+    "file-special": FindingKind(
+        "warning", "link(s) to nothing, pipes or devices left out",
+        "Copy the files that they stand for, or remove them.",
+        "A folder of links was copied without what the links lead to, or holds what is no file.",
+    ),
+    "files-identical": FindingKind(
+        "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
+        "Copies in two splits would make the number too good. They may also weigh too much in training.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",
         "Name splits train, val and test, or remove the folder.",
         "A split under another name would be lost.",
     ),
+    "image-no-class": FindingKind(
+        "warning", "image(s) that lie in no class folder left out", "Move them into the folder of their class.",
+        "Without a class an image cannot be learnt.",
+    ),
     "class-empty": FindingKind(
         "warning", "class folder(s) without images dropped", "Fill or remove them.",
         "Images not copied, or a folder of another tool.",
+    ),
+    "class-not-in-split": FindingKind(
+        "note", "class(es) without an image in {split}", "Add images of them, or expect no number for them.",
+        "What is not in a split is not measured there.",
+    ),
+    "group-unmatched": FindingKind(
+        "warning", "image(s) whose path dataset.group_by does not match, each a group of its own",
+        "Correct the pattern, or the names.",
+        "Images of one patient or film that are not recognised as such may be in two splits.",
+    ),
+    "groups-overlap": FindingKind(
+        "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
+        "Move each group into one split, or accept it: dataset.allow_overlap=true",
+        "Images of one patient or film are alike: the number would be too good for new patients and films.",
+    ),
+    "groups-overlap-allowed": FindingKind(
+        "warning",
+        "image(s) of {split} whose group by dataset.group_by is in {other} too, as dataset.allow_overlap=true allows",
+        "Move each group into one split.",
+        "Images of one patient or film are alike: the number is too good for new patients and films.",
     ),
     "splits-overlap": FindingKind(
         "error", "file(s) of {split} that are in {other} too",

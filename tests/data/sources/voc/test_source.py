@@ -235,7 +235,9 @@ def test_no_xml_file_at_all_is_an_error(make_source, make_tree):
 
 def test_an_image_in_two_lists_is_an_error(make_source, make_voc):
     root = make_voc(4, lists={"train": [0, 1], "val": [1, 2]})
-    with pytest.raises(UserError, match=r"'JPEGImages/001.jpg' is listed for train and for val, but splits must not"):
+    with pytest.raises(
+        UserError, match=r"1 file\(s\) of val that are in train too: JPEGImages/001.jpg. .*allow_overlap=true"
+    ):
         make_source(root).check()
 
 

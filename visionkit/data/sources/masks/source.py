@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.masks.classes import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
-from visionkit.data.sources.split_names import SPLIT_NAMES
+from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, other_folders
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import FileDataset
-    from visionkit.data.findings import Finding
 
 __all__ = ["MaskSource", "Masks"]
 
@@ -103,7 +103,7 @@ class Masks(MaskSource):
         findings: list[Finding] = []
         pairs = {
             split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
-            for split, (images, masks) in self._folders(root).items()
+            for split, (images, masks) in self._folders(root, findings).items()
         }
         return read_pairs(
             root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore_ids=self.ignore_ids
@@ -113,8 +113,8 @@ class Masks(MaskSource):
     def _parsed_class_map(self) -> ClassMap | None:
         return ClassMap.parse(self.class_map) if self.class_map else None
 
-    def _folders(self, root: Path) -> dict[str, tuple[str, str]]:
-        """The folders of images and masks of each split, relative to the root."""
+    def _folders(self, root: Path, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+        """The folders of images and masks of each split, relative to the root; others beside them are findings."""
         if isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths):
             return self._configured_folders(root)
         images, masks = (
@@ -122,7 +122,7 @@ class Masks(MaskSource):
             for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
         )
         if images is None and masks is None:
-            split_folders = {split: f for split, names in SPLIT_NAMES.items() for f in names if (root / f).is_dir()}
+            split_folders = find_split_folders(root, allow_overlap=self.allow_overlap)
             nested = {
                 split: (
                     _find_folder(root / f, None, _IMAGES, key="images"),
@@ -131,6 +131,7 @@ class Masks(MaskSource):
                 for split, f in split_folders.items()
             }
             if "train" in nested and all(image and mask for image, mask in nested.values()):
+                findings += Finding.of("folder-no-split", other_folders(root, split_folders.values()))
                 return {
                     split: (f"{split_folders[split]}/{a}", f"{split_folders[split]}/{b}")
                     for split, (a, b) in nested.items()
@@ -141,7 +142,32 @@ class Masks(MaskSource):
                 f"dataset.{missing}: no folder of {missing} in '{root}': looked for {', '.join(names)}. "
                 f"Expected {self.expected}. Say where they are: dataset.{missing}=folder"
             )
-        return _splits_in(root, images, masks)
+        return self._splits_in(root, images, masks, findings)
+
+    def _splits_in(self, root: Path, images: str, masks: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+        """The folders of splits inside those of images and masks; only ``train`` if there are none.
+
+        Raises:
+            UserError: If a split has only images or only masks, or there are splits without train.
+        """
+        found = {base: find_split_folders(root / base, allow_overlap=self.allow_overlap) for base in (images, masks)}
+        for base, other in ((images, masks), (masks, images)):
+            unpaired = next((split for split in found[base] if split not in found[other]), None)
+            if unpaired is not None:
+                raise UserError(
+                    f"dataset.root: there is a folder '{base}/{found[base][unpaired]}', but no such folder in "
+                    f"'{root / other}'. Expected {unpaired} in both."
+                )
+        if not found[images]:
+            return {"train": (images, masks)}
+        if "train" not in found[images]:
+            raise UserError(
+                f"dataset.root: '{root / images}' has {' and '.join(found[images])}, but no train. Expected a folder "
+                "train, or no folders at all."
+            )
+        others = [f"{base}/{name}" for base in found for name in other_folders(root / base, found[base].values())]
+        findings += Finding.of("folder-no-split", others)
+        return {split: (f"{images}/{name}", f"{masks}/{found[masks][split]}") for split, name in found[images].items()}
 
     def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
         folders: dict[str, tuple[str, str]] = {}
@@ -175,32 +201,3 @@ def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: 
             f"dataset.root. Try: dataset.{key}={names[0]}"
         )
     return given
-
-
-def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]]:
-    """The folders of splits inside those of images and masks; only ``train`` if there are none.
-
-    Raises:
-        UserError: If a split has only images or only masks, or there are splits without train.
-    """
-    folders: dict[str, tuple[str, str]] = {}
-    for split, names in SPLIT_NAMES.items():
-        pair = [
-            next((f"{base}/{name}" for name in names if (root / base / name).is_dir()), None)
-            for base in (images, masks)
-        ]
-        if pair == [None, None]:
-            continue
-        if None in pair:
-            existing = pair[0] or pair[1]
-            raise UserError(
-                f"dataset.root: there is a folder '{existing}', but no such folder in "
-                f"'{root / (masks if pair[0] else images)}'. Expected {split} in both."
-            )
-        folders[split] = (str(pair[0]), str(pair[1]))
-    if folders and "train" not in folders:
-        raise UserError(
-            f"dataset.root: '{root / images}' has {' and '.join(folders)}, but no train. Expected a folder train, or "
-            "no folders at all."
-        )
-    return folders or {"train": (images, masks)}
