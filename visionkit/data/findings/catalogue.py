@@ -186,13 +186,17 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them.",
+        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-void-class": FindingKind(
+        "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
+        "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", _MEND,

@@ -88,7 +88,7 @@ def test_masks_of_sixteen_bits_are_read_too(make_source, make_masks):
 
 
 def test_without_names_the_classes_are_the_ids_in_the_training_masks_gaps_allowed(make_source, make_masks):
-    source = make_source(make_masks(among=(3, 7, 40, 255)))
+    source = make_source(make_masks(among=(3, 7, 40, 255)), ignore=255)
     assert source.info().class_names == ("3", "7", "40")
     for index, mask in enumerate(masks(source)):
         truth = values(index, (3, 7, 40, 255))
@@ -121,7 +121,7 @@ def test_values_outside_the_classes_name_file_and_values_and_end_a_strict_run(ma
 
 
 def test_an_ignored_id_counts_as_no_class_and_is_nothing_odd(make_source, make_masks):
-    source = make_source(make_masks(among=(0, 1, 11)), ignore_ids=[11])
+    source = make_source(make_masks(among=(0, 1, 11)), ignore=[11])
     assert source.splits(seed=0, strict=True).notes == []
     assert source.info().class_names == ("0", "1")
     assert numpy.array_equal(masks(source)[0] == 255, values(0, (0, 1, 11)) == 11)
@@ -135,8 +135,8 @@ def test_null_in_the_place_of_a_name_ignores_the_id(make_source, make_masks):
 
 
 def test_an_id_that_is_ignored_and_named_is_an_error(make_source, make_masks):
-    with pytest.raises(UserError, match=r"ignore_ids: the id 0 is ignored, but dataset.classes calls it 'sky'"):
-        make_source(make_masks(), classes=["sky", "road", "car"], ignore_ids=[0]).check()
+    with pytest.raises(UserError, match=r"dataset.ignore: the id 0 is ignored, but dataset.classes calls it 'sky'"):
+        make_source(make_masks(), classes=["sky", "road", "car"], ignore=0).check()
 
 
 @pytest.mark.parametrize("classes", [None, ["ground", "cell"]])
@@ -171,7 +171,7 @@ def test_training_masks_without_any_of_the_classes_are_an_error(make_source, mak
 
 def test_masks_of_ignored_pixels_alone_are_an_error(make_source, make_masks):
     with pytest.raises(UserError, match=r"found 0 class\(es\) in the training masks, beside ignored pixels"):
-        make_source(make_masks(among=(255,))).check()
+        make_source(make_masks(among=(255,)), ignore=255).check()
 
 
 def test_a_split_without_a_pixel_that_counts_is_an_error_and_in_test_a_note(make_source, make_masks):
@@ -193,7 +193,7 @@ def test_a_val_that_is_held_out_without_a_pixel_that_counts_asks_for_another_div
     for index in range(1, 9):
         save(root / f"masks/{index}.png", values(index, (255,)))
     with pytest.raises(UserError, match=r"no pixel of any class .* Try another division: dataset.split_seed=1"):
-        make_source(root).splits(seed=0)
+        make_source(root, ignore=255).splits(seed=0)
 
 
 def test_a_map_joins_and_ignores_ids(make_source, make_masks):
@@ -254,7 +254,7 @@ def test_a_map_of_another_form_is_named_at_once(make_source, changes, message):
             r"no value means 'c', one of dataset.classes",
         ),
         ({"classes": ["a", "b", "a"]}, r"dataset.classes: 'a' is there twice"),
-        ({"ignore_ids": [0, 1]}, r"found 1 class\(es\) in the training masks \(2\), beside ignored pixels"),
+        ({"ignore": [0, 1]}, r"found 1 class\(es\) in the training masks \(2\), beside ignored pixels"),
         ({"classes": [str(n) for n in range(256)]}, r"256 classes, but a mask has room for 255 and the ignored"),
         (
             {"images": "pictures"},
@@ -441,7 +441,7 @@ def test_checking_needs_no_torch(make_masks):
 
 
 def test_the_pixels_of_each_class_are_counted_in_the_training_masks(make_source, make_masks):
-    source = make_source(make_masks(among=(0, 1, 2, 255)))
+    source = make_source(make_masks(among=(0, 1, 2, 255)), ignore=255)
     module = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)
     everything = numpy.concatenate([values(index, (0, 1, 2, 255)).ravel() for index in range(4)])
     assert module.class_counts().tolist() == [int((everything == value).sum()) for value in (0, 1, 2)]

@@ -22,7 +22,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, list_images
-from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.reader import read_list
@@ -37,7 +37,8 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
-_NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # background, void, and the colour of void
+_VOID_COLOUR = encode_colour(224, 224, 192)
+_NO_OBJECT = frozenset({0, IGNORE_INDEX, _VOID_COLOUR})  # background and void
 
 
 def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
@@ -62,7 +63,8 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
     elif class_map is not None:
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
-    return read_pairs(root, pairs, findings, classes=names, class_map=class_map)
+    void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
+    return read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
 
 
 def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
