@@ -133,7 +133,8 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
-        "The file was cut short, is empty, or declares an encoding that it does not have.",
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
     ),
     "object-nameless": FindingKind(
         "warning", "object(s) without a name dropped", _MEND, "Without a class an object cannot be learnt.",
@@ -157,6 +158,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
         "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
     ),
     # masks
     "mask-missing": FindingKind(
