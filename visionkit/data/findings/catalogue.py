@@ -215,6 +215,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "object(s) without a class dropped", _MEND,
         "The pixels of the object have no class, or several, in the mask of classes.",
     ),
+    "test-unlabelled": FindingKind(
+        "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
+        "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
+    ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
         "What is not in training cannot be learnt, and its score is 0 or missing.",

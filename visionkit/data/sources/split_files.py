@@ -131,8 +131,9 @@ class SplitFiles(FileSource):
 
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
-        parsed = self.read()
-        self.check_annotations(parsed)
+        with self.naming_other_form():
+            parsed = self.read()
+            self.check_annotations(parsed)
         split_of: dict[str, str] = {}
         for split, images in parsed.splits.items():
             duplicate = next((name for name in images.names if name in split_of), None)

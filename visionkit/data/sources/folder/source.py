@@ -20,6 +20,7 @@ from pydantic import Field
 from visionkit.data.sources.base import DataInfo, Splits, existing_root
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
+from visionkit.data.sources.split_names import sub_folders
 from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
 from visionkit.errors import UserError
 
@@ -108,7 +109,9 @@ class Folder(FileSource):
         return Splits(samples, saved_splits, notes)
 
     def _layout(self) -> Layout:
-        return find_layout(existing_root(self.root, name=self.name, expected=self.expected))
+        layout = find_layout(existing_root(self.root, name=self.name, expected=self.expected))
+        self.refuse_other_form(sub_folders(layout.path("train")))
+        return layout
 
     def _classes(self, layout: Layout, *, strict: bool) -> tuple[list[str], list[str]]:
         """The class folders of train, and notes on dropped ones."""

@@ -8,7 +8,7 @@ import numpy
 
 from visionkit.data.mask_values import ValueCounts
 
-__all__ = ["find_levels", "has_levels", "nearest_level"]
+__all__ = ["are_levels", "find_levels", "nearest_level"]
 
 _TOLERANCE = 16
 _MIN_FRACTION = 0.98
@@ -22,16 +22,15 @@ _WORD_SCALE = 257  # 16-bit masks: 65535 = 257 * 255
 def find_levels(masks: Sequence[ValueCounts]) -> tuple[int, int] | None:
     """The two levels of near-binary masks, the lower first; None if they are not near-binary.
 
-    The levels are the most frequent value, and the most frequent one that is far from it. Masks are near-binary if at
-    least 98 % of the pixels of each lie within 16 of a level. Ids that are counted from 0 do so too where 255 is
-    frequent: they lie above the lower level in number, while nothing lies below the upper one, as smoothing and JPEG
-    would have it.
+    The levels are the most frequent value, and the most frequent one that is far from it.
 
     Args:
         masks: The values of each mask, ids, without ignored ones.
     """
-    total = ValueCounts.merge(masks) if masks else None
-    if total is None or not len(total.values):
+    if not masks:
+        return None
+    total = ValueCounts.merge(masks)
+    if not len(total.values):
         return None
     scale = _scale(int(total.values[-1]))
     first = int(total.values[total.pixels.argmax()])
@@ -40,11 +39,22 @@ def find_levels(masks: Sequence[ValueCounts]) -> tuple[int, int] | None:
         return None
     second = int(total.values[is_far][total.pixels[is_far].argmax()])
     levels = (min(first, second), max(first, second))
-    return levels if has_levels(masks, levels) and not _holds_ids(total, levels) else None
+    return levels if are_levels(masks, levels) else None
 
 
-def has_levels(masks: Sequence[ValueCounts], levels: tuple[int, int]) -> bool:
-    """Whether at least 98 % of the pixels of each mask lie within 16 of a level."""
+def are_levels(masks: Sequence[ValueCounts], levels: tuple[int, int]) -> bool:
+    """Whether masks are near-binary with these levels, the lower first.
+
+    At least 98 % of the pixels of each mask lie within 16 of a level. Ids that are counted from 0 do so too where 255
+    is frequent: they lie above the lower level in number, while nothing lies below the upper one, as smoothing and
+    JPEG would have it.
+
+    Args:
+        masks: The values of each mask, at least one, ids, without ignored ones.
+        levels: Two values that are far apart.
+    """
+    if levels[1] - levels[0] < _MIN_DISTANCE * _scale(levels[1]) or _holds_ids(ValueCounts.merge(masks), levels):
+        return False
     tolerance = _TOLERANCE * _scale(levels[1])
     for mask in masks:
         is_near = (numpy.abs(mask.values[:, None] - numpy.array(levels)) <= tolerance).any(axis=1)

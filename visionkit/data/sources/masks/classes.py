@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from visionkit.data.mask_values import ValueCounts, ValueTable, format_colour
-from visionkit.data.sources.masks.binary import find_levels, nearest_level
+from visionkit.data.sources.masks.binary import are_levels, find_levels, nearest_level
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.errors import UserError, did_you_mean
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX, MAX_CLASSES
@@ -40,7 +40,7 @@ class MaskClasses:
 
     def unknown_values(self, values: Collection[int]) -> list[int]:
         """The sorted values that have no class and are not ignored on purpose."""
-        return sorted(set(values) - set(self.table.classes) - self.ignored)
+        return sorted(value for value in values if value not in self.table.classes and value not in self.ignored)
 
     def stray_values(self, counts: ValueCounts) -> ValueCounts:
         """The values of a mask that are not a level but are read as one; none where masks are not near-binary."""
@@ -127,13 +127,14 @@ def _find_levels(
         return None if is_listed else find_levels(masks)
     if class_map.coloured:
         return None
+    if len(class_map.names) == 2 and None not in class_map.names.values():
+        low, high = sorted(class_map.names)
+        if are_levels(masks, (low, high)):
+            return low, high
     levels = find_levels(masks)
-    if levels is None:
-        return None
-    if levels[1] not in class_map.names:
+    if levels is not None and levels[1] not in class_map.names:
         _refuse_binary(class_map, levels)
-    is_mapped = set(class_map.names) == set(levels) and None not in class_map.names.values()
-    return levels if is_mapped else None
+    return None
 
 
 def _names_from_map(
