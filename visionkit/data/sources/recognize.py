@@ -106,7 +106,11 @@ def other_form(root: str | None, dataset: str) -> Form | None:
 
 
 def is_structure_name(name: str) -> bool:
-    """Whether a folder's name is that of a part of a data set, such as ``images`` or ``train2017``, and no class."""
+    """Whether a folder is named after a split or a part of a data set, as ``images`` and ``train2017``."""
+    return split_of(name) is not None or _is_part(name)
+
+
+def _is_part(name: str) -> bool:
     return name.lower() in _STRUCTURE or _SPLIT_YEAR.fullmatch(name.lower()) is not None
 
 
@@ -215,8 +219,7 @@ def _masks(listing: _Listing) -> Form | None:
 def _classes(listing: _Listing) -> Form | None:
     by_parent: dict[str, list[str]] = {}
     for folder in filter(None, listing.image_folders):
-        name = os.path.basename(folder)
-        if split_of(name) is None and not any(map(is_structure_name, folder.split("/"))):
+        if split_of(os.path.basename(folder)) is None and not any(map(_is_part, folder.split("/"))):
             by_parent.setdefault(os.path.dirname(folder), []).append(folder)
     folders = next((folders for folders in by_parent.values() if len(folders) >= 2), None)
     return None if folders is None else Form("a folder of images per class", "folder", folders[0])
