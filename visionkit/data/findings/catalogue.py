@@ -151,7 +151,8 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
-        "The file was cut short, is empty, or declares an encoding that it does not have.",
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
     ),
     "object-nameless": FindingKind(
         "warning", "object(s) without a name dropped", _MEND, "Without a class an object cannot be learnt.",
@@ -175,6 +176,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
         "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
     ),
     # masks
     "mask-missing": FindingKind(
@@ -204,13 +209,17 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them.",
+        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-void-class": FindingKind(
+        "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
+        "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", _MEND,
@@ -223,6 +232,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "object-unclassed": FindingKind(
         "warning", "object(s) without a class dropped", _MEND,
         "The pixels of the object have no class, or several, in the mask of classes.",
+    ),
+    "test-unlabelled": FindingKind(
+        "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
+        "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
     ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",

@@ -218,8 +218,10 @@ _PACKAGE = "visionkit.data.sources"
 SOURCES: Registry[Source] = Registry(
     "dataset",
     {
+        "ade20k": Row(f"{_PACKAGE}.ade20k.source:Ade20k"),
         "cifar10": Row(f"{_PACKAGE}.torchvision.source:Cifar10"),
         "cifar100": Row(f"{_PACKAGE}.torchvision.source:Cifar100"),
+        "cityscapes": Row(f"{_PACKAGE}.cityscapes.source:Cityscapes"),
         "coco": Row(f"{_PACKAGE}.coco.source:Coco"),
         "digits": Row(f"{_PACKAGE}.digits.source:Digits"),
         "fashion_mnist": Row(f"{_PACKAGE}.torchvision.source:FashionMnist"),
