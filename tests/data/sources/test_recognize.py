@@ -2,6 +2,7 @@
 
 import json
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -97,6 +98,18 @@ def test_a_form_that_no_data_set_reads_is_told_what_to_do(make_form, settings, d
     name, advice = OTHERS[form]
     with pytest.raises(UserError, match=rf"This looks like {name}: .*{advice}"):
         parse_source(settings(dataset, root=str(make_form(form)), image_size=16)).check()
+
+
+def test_a_benchmark_is_named_although_its_files_are_those_of_a_general_form(make_form, settings):
+    root = make_form("ade20k")
+    pixels = numpy.arange(64, dtype=numpy.uint8).reshape(8, 8)
+    for number in range(2):
+        Image.fromarray(pixels).save(root / "annotations" / "training" / f"{number}.png")
+        Image.fromarray(pixels).save(root / "images" / "training" / f"{number}.png")
+    with pytest.raises(
+        UserError, match=r"hold 64 values .* the name of each id from 0. This looks .*: dataset=ade20k$"
+    ):
+        parse_source(settings("masks", root=str(root), image_size=16)).check()
 
 
 def test_a_fault_of_the_right_form_is_not_taken_for_another_one(make_yolo, settings):

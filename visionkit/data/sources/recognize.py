@@ -43,6 +43,7 @@ _STRUCTURE = frozenset(
 _IMAGE_COLUMNS = frozenset(
     {"image", "img", "image_id", "image_path", "file", "filename", "file_name", "filepath", "path"}
 )
+_BENCHMARKS = ("ade20k", "cityscapes")  # whose files are those of a more general form too
 _SPLIT_YEAR = re.compile(r"(train|val|test)\d{4}")
 _YOLO_LINE = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*")
 _KITTI_LINE = re.compile(r"\s*[A-Za-z]\w*(\s+-?\d+(\.\d+)?){14,15}\s*")
@@ -105,7 +106,10 @@ def other_form(root: str | None, dataset: str) -> Form | None:
         dataset: The data set's name.
     """
     forms = recognize(Path(root).expanduser()) if root else []
-    return None if any(form.dataset == dataset for form in forms) else next(iter(forms), None)
+    likeliest = next(iter(forms), None)
+    if likeliest is not None and likeliest.dataset in _BENCHMARKS:
+        return likeliest if likeliest.dataset != dataset else None
+    return None if any(form.dataset == dataset for form in forms) else likeliest
 
 
 def is_structure_name(name: str) -> bool:
