@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visionkit.errors import UserError
 from visionkit.files import replace_non_finite, write_atomic
+from visionkit.schema import describe
+from visionkit.yaml_files import dump_yaml, read_yaml
 
 __all__ = ["RunFolder"]
 
@@ -85,7 +85,7 @@ class RunFolder:
     def start(self, plain: Mapping[str, Any]) -> None:
         """Write the resolved configuration to ``config.yaml``, which makes the folder that of a run."""
         document = {FORMAT_KEY: FORMAT_VERSION, **plain}
-        write_atomic(self.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        write_atomic(self.config_file, dump_yaml(document))
 
     def discard(self) -> None:
         """Remove the folders that `reserve` created, if they are empty and `start` was not called."""
@@ -217,15 +217,12 @@ class RunFolder:
         Raises:
             UserError: If the file cannot be read or is no mapping, or the folder has another format version.
         """
-        try:
-            values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"run: '{self.config_file}' cannot be read: {error}") from None
+        values = read_yaml(self.config_file, where="run: ")
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
         if (type(version) is not int or version != FORMAT_VERSION) and _describes_run(values):
-            problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
+            problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {describe(version)}"
             raise UserError(
                 f"run: '{self.config_file}' has {problem}, and this visionkit reads {FORMAT_VERSION}: the run was made "
                 "by an older or a newer one. Expected a run of this one. Train it again with the command that made it."
