@@ -139,7 +139,8 @@ class SplitFiles(FileSource):
             if duplicate is not None:
                 raise UserError(
                     f"dataset '{self.name}': '{duplicate}' is listed for {split_of[duplicate]} and for {split}, but "
-                    f"splits must not overlap. Take it out of one of them; without val, images are held out of train."
+                    "splits must not overlap. Take it out of one of them; without val, images are held out of train. "
+                    "Or accept it, a number that is too good. Try: dataset.allow_overlap=true"
                 )
             split_of |= dict.fromkeys(images.names, split)
         if "val" in parsed.splits:
