@@ -57,7 +57,7 @@ def read_yaml_file(path: Path) -> Mapping[str, Any]:
     values = load_yaml(text, where=f"dataset.file: '{path}'", as_written=True)
     if not isinstance(values, Mapping):
         raise UserError(f"dataset.file: '{path}' should map names, train and val to values; found {describe(values)}.")
-    return {key: value for key, value in values.items() if value not in _NOTHING and value != []}
+    return {key: value for key, value in values.items() if value not in _NOTHING}
 
 
 def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: FolderListings) -> Definition:
@@ -94,7 +94,7 @@ def _split_keys(values: Mapping[str, Any], file: Path) -> dict[str, str]:
     """The key of each split: of several, such as trainval beside train, the first in the table of names."""
     keys: dict[str, str] = {}
     for split, names in SPLIT_NAMES.items():
-        found = [key for key in values if split_of(key) == split]
+        found = [key for key, value in values.items() if value and split_of(key) == split]
         if found:
             keys[split] = min(found, key=lambda key: names.index(re.sub(r"[\s-]+", "_", key.strip().lower())))
     return keys

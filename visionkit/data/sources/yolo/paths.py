@@ -61,7 +61,8 @@ class PathFinder:
     """Finds what the files of a data set name.
 
     A path is looked for below each of the folders, then where it points to, then by its tail: ``C:\\data\\set\\images``
-    and ``/content/set/images`` are ``images`` below a folder, or in a folder further down, if there is only one.
+    and ``/content/set/images`` are ``images`` below a folder, or in a folder further down, if there is only one. Of a
+    relative path to a folder two parts or more must fit.
 
     Args:
         folders: Absolute folders that paths may be relative to, the most likely one first.
@@ -87,13 +88,15 @@ class PathFinder:
         while len(parts) > 1 and parts[0] == "..":
             parts = parts[1:]
         candidates = ["/".join(parts)] if is_absolute else ["/".join(parts), path]
-        tails = range(max(1, len(parts) - _MAX_TAIL), len(parts) - (0 if is_absolute else 1))
+        is_file = bool(parts) and "." in parts[-1]
+        tails = range(max(1, len(parts) - _MAX_TAIL), len(parts) - (0 if is_absolute or is_file else 1))
         candidates += ["/".join(parts[start:]) for start in tails]
         for candidate in candidates:
             for folder in self._folders:
                 if (found := self._listings.find(folder, candidate)) is not None:
                     return found
-        return self._find_deeper([candidate for candidate in candidates if not candidate.startswith(".")])
+        # the name of a file alone may be that of another one: an image of val for one of train
+        return self._find_deeper([c for c in candidates if not c.startswith(".") and ("/" in c or not is_file)])
 
     def find_listed(self, text: str) -> str:
         """The path of a file that a list names, with its folder found once; where it should be if there is none."""

@@ -151,7 +151,7 @@ def _outline_box(values: Sequence[float]) -> tuple[float, float, float, float]:
 def _no_label_error(image: str, count: int) -> UserError:
     stem = os.path.splitext(os.path.basename(image))[0]
     return UserError(
-        f"dataset.root: none of the {count} images has a label file; '{image}' has no '{stem}.txt' in labels/, where the "
-        "image's folder is images/, nor beside it. Expected a text file with the name of its image for each. "
+        f"dataset.root: none of the {count} images has a label file; '{image}' has no '{stem}.txt' in labels/, where "
+        "the image's folder is images/, nor beside it. Expected a text file with the name of its image for each. "
         "Are these the labels of other images, or of another form, such as dataset=coco or dataset=voc?"
     )

@@ -79,8 +79,8 @@ class Yolo(DetectionSource):
             return read_darknet_definition(root, darknet_files, listings)
         listed = ", ".join(path.name for path in candidates or files) or "none"
         raise UserError(
-            f"dataset.root: expected one YAML file with names in '{root}', found {listed}. Try: dataset.file=data.yaml "
-            "Without one, classes.txt may hold the class names, one a line."
+            f"dataset.root: expected one YAML file with names in '{root}', found {listed}. "
+            "Try: dataset.file=data.yaml, or write the class names into classes.txt, one a line"
         )
 
     def _root_and_file(self) -> tuple[Path, Path | None]:
