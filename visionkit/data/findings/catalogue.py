@@ -137,6 +137,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Name splits train, val and test, or remove the rows.",
         "A split under another name would be lost, or an empty cell left the image out by mistake.",
     ),
+    "labels-mostly-missing": FindingKind(
+        "warning", "image(s) of {split}, half of it or more, without a label file, read as background",
+        "Check that labels lie in labels/, where images/ is, and are named like their images.",
+        "Few sets are background for the most part. Labels that were not copied, or lie elsewhere, look the same.",
+    ),
     "label-file-orphan": FindingKind(
         "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
         "The image was deleted, renamed or not copied.",
@@ -146,8 +151,14 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Another form of annotation, a separator that is no space, or a line cut short.",
     ),
     "line-extra-columns": FindingKind(
-        "warning", "line(s) with columns after the box, which are left out", "Say what they are: kpt_shape.",
-        "Points of a pose stand behind the box. Read as an outline they would give other boxes.",
+        "warning", "line(s) with columns after the box that nothing explains, which are left out",
+        "Say what they are, in the YAML file kpt_shape: [points, 2 or 3], or dataset.columns=box or outline.",
+        "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
+    ),
+    "line-commas": FindingKind(
+        "warning", "line(s) with commas, read as spaces or as decimal points",
+        "Write numbers as 0.5, with spaces between.",
+        "A table program, or a computer whose language writes 0,5 for 0.5.",
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
