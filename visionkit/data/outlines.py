@@ -19,7 +19,7 @@ MAX_LENGTH = 1 << 20
 MIN_VALUES = 6
 """The number of values of the shortest ring, a triangle."""
 
-_MAX_COORDINATE = 1e9  # above it, differences of coordinates lose what is within the image
+_MAX_COORDINATE = 1e12  # above it, differences of coordinates lose what is within the image
 
 
 def split_rings(values: NDArray[Any]) -> list[NDArray[Any]]:

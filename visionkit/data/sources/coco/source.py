@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.split_files import SplitPaths
@@ -53,8 +54,8 @@ class Coco(DetectionSource):
         from visionkit.data.sources.coco.reader import read_coco
 
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        files = self._files(root)
-        return read_coco(
+        files, left_out = self._files(root)
+        parsed = read_coco(
             root,
             {
                 split: (file, getattr(self.images, split), _image_folders(root, split, file))
@@ -62,8 +63,11 @@ class Coco(DetectionSource):
             },
             with_masks=self.target != "boxes",
         )
+        unnamed = Finding.of("file-no-split", [str(file.relative_to(root)) for file in left_out])
+        return replace(parsed, findings=[*parsed.findings, *unnamed])
 
-    def _files(self, root: Path) -> dict[str, Path]:
+    def _files(self, root: Path) -> tuple[dict[str, Path], list[Path]]:
+        """The JSON file of each split, and those that are left out because their names say no split."""
         given = {split: getattr(self.annotations, split) for split in SPLIT_NAMES}
         files = {split: root / path for split, path in given.items() if path is not None}
         for split, path in files.items():
@@ -72,7 +76,7 @@ class Coco(DetectionSource):
                     f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
                     "relative to dataset.root."
                 )
-        split_files = files or _find_files(root)
+        split_files, left_out = (files, []) if files else _find_files(root)
         if not split_files:
             raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
         if "train" not in split_files:
@@ -80,11 +84,11 @@ class Coco(DetectionSource):
                 f"dataset.root: found {', '.join(str(path) for path in split_files.values())}, but no file for train. "
                 "Try: dataset.annotations.train=annotations/my_train.json"
             )
-        return split_files
+        return split_files, left_out
 
 
-def _find_files(root: Path) -> dict[str, Path]:
-    """The JSON file of each split; a single file without a split in its name is that of ``train``."""
+def _find_files(root: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The JSON file of each split, and the others; a single file without a split in its name is that of ``train``."""
     files = _json_files(root)
     candidates: dict[str, list[Path]] = {}
     for file in files:
@@ -92,7 +96,7 @@ def _find_files(root: Path) -> dict[str, Path]:
         candidates.setdefault(split_in(file.stem) or split_in(folder) or "", []).append(file)
     unnamed = candidates.pop("", [])
     if not candidates and unnamed:
-        candidates = {"train": unnamed}
+        candidates, unnamed = {"train": unnamed}, []
     for split, split_files in candidates.items():
         if len(split_files) > 1:
             _check_form(split_files[0])
@@ -102,7 +106,7 @@ def _find_files(root: Path) -> dict[str, Path]:
                 f"dataset.root: several files may hold the annotations of {split}: {listed}{more}. "
                 f"Say which: dataset.annotations.{split}={split_files[0].relative_to(root)}"
             )
-    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}
+    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}, unnamed
 
 
 def _json_files(root: Path) -> list[Path]:
@@ -129,7 +133,9 @@ def _ids(images: AnnotatedImages) -> Iterable[tuple[str, int | str]]:
 
 def _image_folders(root: Path, split: str, file: Path) -> list[str]:
     """The existing folders in which a file's images may be, relative to the root, the likeliest first."""
-    names = [file.stem.rpartition("_")[2], *SPLIT_NAMES[split]]
-    annotation_folder = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
-    folders = [*names, *(f"images/{name}" for name in names), annotation_folder, "images", "data", "."]
+    shared = [name for name in sub_folders(root) if name.lower() in ("images", "data")]
+    parents = ["", *(f"{name}/" for name in shared)]
+    folders = [f"{parent}{file.stem.rpartition('_')[2]}" for parent in parents]
+    folders += [p + name for p in parents for name in sub_folders(root / p) if split_in(name) == split]
+    folders += [str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else ".", *shared, "."]
     return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
+from visionkit.data.sources.outlines import clean_outlines
 from visionkit.errors import UserError
 
 __all__ = ["read_yolo"]
@@ -80,6 +82,10 @@ def _read_split(
     boxes, valid, box_findings = clean_boxes(boxes, None, lines.locations.__getitem__)
     findings += box_findings
     outlines = Polygons.from_list(lines.outlines, is_rle=False)[valid] if with_masks else None
+    if outlines is not None:
+        keep, outline_findings = clean_outlines(outlines, None, lambda row: lines.locations[valid[row]])
+        boxes, valid, outlines = boxes[keep], valid[keep], outlines[keep]
+        findings += outline_findings
     objects = Objects.from_columns(boxes, numpy.array(lines.labels)[valid], segmentations=outlines)
     annotations = Annotations.from_sorted(
         replace(objects, boxes=boxes), numpy.array(lines.image)[valid], num_images=len(images)
@@ -174,6 +180,8 @@ def _read_lines(file: str, image: int, lines: _ObjectLines, num_classes: int) ->
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
     """Convert ``x_center y_center width height`` to xyxy, or an outline ``x y x y x y ...`` to its bounding box."""
+    if len(values) > 5 and not all(map(math.isfinite, values)):
+        return (math.nan,) * 4  # of NaN, min and max depend on the order
     if len(values) > 5:
         return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
     x, y, width, height = values[:4]  # a fifth value is a confidence
