@@ -102,6 +102,12 @@ def test_masks_keep_the_numbers_that_the_data_set_gives_its_classes(tmp_path):
     assert [entry["id"] for entry in document["classes"]] == [4, 0, 90]
 
 
+def test_ids_that_are_texts_give_way_to_the_ids_of_the_classes(tmp_path):
+    results, paths = _results(tmp_path, ("a.jpg",), category_ids=[0, "cat", 90])
+    _take(results, paths, [_image(48, 48)])
+    assert np.array_equal(_mask(tmp_path / "out" / "masks" / "a.png"), _thirds(48, 48))
+
+
 def test_numbers_too_large_for_a_byte_give_way_to_the_ids_of_the_classes(tmp_path):
     results, paths = _results(tmp_path, ("a.jpg",), category_ids=[1, 2, 255])
     _take(results, paths, [_image(48, 48)])

@@ -57,6 +57,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
     transform, precision = config.source.input_transform(), hardware.precision
     inference = load(task.inference)(model, transform, data, precision=precision, options=predict_options)
+    data = {**data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 

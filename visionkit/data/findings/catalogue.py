@@ -57,11 +57,15 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "outline-clipped": FindingKind(
         "warning", "outline(s) that reach out of the image clipped",
         "Draw them within the image, or let them be clipped.",
-        "Points far outside the image are mistakes of a tool. They are moved to the edge.",
+        "Tools let outlines be drawn past the edge. What lies outside is cut off, so that the edges within stay.",
     ),
     "outline-outside": FindingKind(
         "warning", "outline(s) outside the image dropped", _MEND,
         "Often the annotation of another image, or of the image at another size.",
+    ),
+    "outline-too-long": FindingKind(
+        "warning", "outline(s) too long to be rasterized dropped", _MEND,
+        "An outline that crosses its image thousands of times is noise, or made to exhaust memory.",
     ),
     "outline-few-points": FindingKind(
         "warning", "outline(s) with fewer than three points dropped", _MEND,
@@ -100,6 +104,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "image-missing": FindingKind(
         "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
         "The image was deleted, renamed or not copied.",
+    ),
+    "image-ambiguous": FindingKind(
+        "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
+        "Write file_name relative to the folder of the images.",
+        "Paths of another computer are found by their last parts, and these are not unique.",
     ),
     "image-listed-missing": FindingKind(
         "warning", "listed image(s) of {split} that do not exist dropped",
@@ -282,6 +291,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "files-identical": FindingKind(
         "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
         "Copies in two splits would make the number too good. They may also weigh too much in training.",
+    ),
+    "file-no-split": FindingKind(
+        "note", "JSON file(s) without a split in their name left out, for others have one",
+        "Say which file is which: dataset.annotations.val=FILE",
+        "The annotations of a split under another name would be lost.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",

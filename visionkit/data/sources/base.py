@@ -55,7 +55,7 @@ class DataInfo:
     image_size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    category_ids: tuple[int, ...] | None = None
+    category_ids: tuple[int | str, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -194,8 +194,12 @@ class Source(ABC):
 
         return InputTransform(self.size, "resize")
 
+    def image_ids(self, paths: Sequence[Path]) -> Mapping[Path, int | str]:
+        """The id of each image in the data set's files, for those of ``paths`` that have one."""
+        return {}
+
     def describe(
-        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int, ...] | None = None
+        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int | str, ...] | None = None
     ) -> DataInfo:
         """A `DataInfo` with this source's size and normalisation.
 
