@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
 from visionkit.data.annotations import Objects
+from visionkit.data.dataset import ImageDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -58,6 +59,8 @@ class _Samples:
         if self.annotations[position] is None:
             raise UserError("broken")
         return torch.full((3, 100, 200), 90, dtype=torch.uint8)
+
+    fitted = ImageDataset.fitted
 
     def annotation(self, position):
         return self.annotations[position]

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
+from visionkit.data.dataset import ImageDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -181,6 +182,8 @@ class _Samples:
         if self.images[position] is None:
             raise UserError("broken")
         return self.images[position]
+
+    fitted = ImageDataset.fitted
 
     def mask(self, position):
         if self.masks[position] is None:
