@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from visionkit.data.findings import Finding
@@ -21,6 +22,7 @@ __all__ = [
     "LeftOut",
     "is_image_name",
     "is_system_folder",
+    "readable_suffixes",
     "scan_images",
     "walk_images",
 ]
@@ -31,6 +33,8 @@ IMAGE_SUFFIXES = frozenset(
         *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
     }
 )
+
+_PLUGIN_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".avif"})
 
 _SYSTEM_FOLDERS = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
@@ -91,10 +95,31 @@ class ImageFiles:
         return self.paths[index]
 
 
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """`IMAGE_SUFFIXES` and, where Pillow or its plug-in ``pillow-heif`` reads them here, those of HEIC and AVIF.
+
+    The plug-in is registered with Pillow.
+    """
+    from PIL import Image
+
+    try:
+        import pillow_heif
+    except ImportError:
+        pass
+    else:
+        pillow_heif.register_heif_opener()
+    readable = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
+    return IMAGE_SUFFIXES | (_PLUGIN_SUFFIXES & readable)
+
+
 def is_image_name(name: str) -> bool:
-    """Whether a file name has an image suffix and is not hidden."""
+    """Whether a file name has an image suffix that can be read here, and is not hidden."""
     base = os.path.basename(name)
-    return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
+    suffix = os.path.splitext(base)[1].lower()
+    return not base.startswith(".") and (
+        suffix in IMAGE_SUFFIXES or (suffix in _PLUGIN_SUFFIXES and suffix in readable_suffixes())
+    )
 
 
 def is_system_folder(name: str) -> bool:
@@ -220,4 +245,4 @@ def _starts_as_image(path: bytes) -> bool:
 
 
 def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
+    return ", ".join(sorted(readable_suffixes()))

@@ -10,7 +10,15 @@ from pathlib import Path
 from visionkit.data.image_files import is_image_name, is_system_folder
 from visionkit.errors import UserError
 
-__all__ = ["SPLIT_NAMES", "find_inner_folder", "find_split_folders", "other_folders", "split_of", "sub_folders"]
+__all__ = [
+    "SPLIT_NAMES",
+    "find_inner_folder",
+    "find_split_folders",
+    "other_folders",
+    "split_in",
+    "split_of",
+    "sub_folders",
+]
 
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "trainval", "train_set", "training_set", "trainset", "seg_train"),
@@ -23,6 +31,15 @@ def split_of(name: str) -> str | None:
     """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
     word = _word(name)
     return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
+
+
+def split_in(text: str) -> str | None:
+    """The split that a word of a file's name stands for, such as ``instances_val2017``; None if none does.
+
+    Words end where letters end: ``valves`` and ``contrain`` hold no split.
+    """
+    words = re.findall(r"[^\W\d_]+", text)
+    return next(filter(None, map(split_of, words)), None)
 
 
 def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str, str]:

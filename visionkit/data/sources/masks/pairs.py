@@ -13,7 +13,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.images import read_size
+from visionkit.data.image_header import read_size
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
 from visionkit.data.sources.masks.class_map import ClassMap
