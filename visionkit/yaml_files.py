@@ -7,6 +7,7 @@ takes for booleans.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,10 +70,16 @@ def load_yaml(text: str, *, where: str, as_written: bool = False) -> Any:
     raise UserError(f"{where}{place}: not a plain YAML file: {problem}.") from None
 
 
-def dump_yaml(values: Any) -> str:
-    """Plain values as YAML that `load_yaml` reads: in their order, without aliases for what occurs twice."""
-    text: str = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
-    return text
+def dump_yaml(values: Any, *, one_line: bool = False) -> str:
+    """Plain values as YAML that `load_yaml` reads: in their order, without aliases for what occurs twice.
+
+    Args:
+        values: Mappings, lists, numbers and words.
+        one_line: Whether to write brackets and commas instead of a line for each value, without a line break.
+    """
+    options: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if one_line else {}
+    text: str = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, **options)
+    return text.removesuffix("...\n").rstrip("\n") if one_line else text
 
 
 def has_interpolation(values: Any) -> bool:
