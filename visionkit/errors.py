@@ -7,6 +7,10 @@ from typing import Final
 __all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean", "plural"]
 
 
+_LONGEST_WORD = 100
+"""In letters; the search for similar words takes quadratic time."""
+
+
 class ExitCode:
     """Exit codes of the command line."""
 
@@ -47,7 +51,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
-    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
+    choices = [choice for choice in choices if len(choice) <= _LONGEST_WORD]
+    matches = difflib.get_close_matches(str(word)[:_LONGEST_WORD], choices, n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 

@@ -79,7 +79,10 @@ def test_of_a_divided_table_only_a_missing_validation_is_held_out(make_table):
 def test_a_row_of_no_known_split_is_left_out_and_said(make_table):
     labels = ["cat,train", "dog,train", "cat,val", "dog,val", "cat,later"]
     splits = make_table(rows(*labels, header="image,label,split")).splits(seed=0)
-    assert "1 row(s) of a split that is none of train, val and test left out: 'later' in line 6" in splits.notes
+    assert (
+        "1 row(s) of a split that is none of train, val and test left out: 'later' of 'images/e.png' in line 6"
+        in splits.notes
+    )
 
 
 @pytest.mark.parametrize(

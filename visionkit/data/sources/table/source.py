@@ -123,7 +123,7 @@ class Table(FileSource):
             image=self.image_column,
             image_suffix=self.image_suffix,
             label=self.label_column,
-            labels=self.label_columns,
+            labels=self.label_columns and tuple(dict.fromkeys(self.label_columns)),
             label_separator=self.label_separator,
             split=self.split_column,
         )
