@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visionkit.backbones.stem import resolve_stem
+from visionkit.cli.foreign_words import check_key
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
 
 __all__ = ["PATH_KEYS", "Override", "ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
 
@@ -77,6 +79,8 @@ def parse_overrides(
         elif key in groups and not text.lstrip().startswith("{"):
             parsed.groups[key] = text.strip().strip("'\"")
         else:
+            if key not in groups:
+                check_key(key, text, verb=verb)
             parsed.values.append(override)
     return parsed
 
@@ -123,7 +127,7 @@ def _apply(config: dict[str, Any], override: Override) -> None:
             node[parent] = {}
         node = _child(node, parent, override)
     if not isinstance(node, dict):
-        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {node!r}, a plain value, and has no keys.")
+        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {describe(node)}, a plain value, and has no keys.")
     if not override.delete:
         node[last] = read_value(override)
     elif last in node:
@@ -139,13 +143,15 @@ def read_value(override: Override) -> Any:
         UserError: If it cannot be read, or stands for several values.
     """
     text = override.text
-    if override.key in PATH_KEYS:
-        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-        return None if text in ("null", "") else text[1:-1] if quoted else text
     if "${" in text:
         raise UserError(
             f"'{override.key}={text}': interpolations such as ${{...}} are not allowed here; type the value."
         )
+    if override.key in PATH_KEYS:
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+        if not quoted and text[:1] in ("'", '"'):
+            raise UserError(f"'{override.key}={text}': the quote is not closed. Try: {override.key}={text[1:]}")
+        return None if text in ("null", "") else text[1:-1] if quoted else text
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import QuotedString
     from hydra.errors import HydraException
@@ -182,7 +188,7 @@ def _child(node: Any, key: str, override: Override) -> Any:
     if isinstance(node, Mapping) and key in node:
         return node[key]
     if not isinstance(node, Mapping):
-        raise UserError(f"'{override.key}': '{key}' lies below {node!r}, a plain value.")
+        raise UserError(f"'{override.key}': '{key}' lies below {describe(node)}, a plain value.")
     raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, node)} Known: {', '.join(node)}.")
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,6 +60,14 @@ class BufferedMetrics(TaskMetrics, ABC):
         for metric in self.collection.values():
             gather_metric(metric)
         self._num_images = sum(gather_objects(self._num_images))
+
+    def state(self) -> list[Any]:
+        self._flush()
+        return list(zip(super().state(), gather_objects(self._num_images), strict=True))
+
+    def load_state(self, states: Sequence[Any]) -> None:
+        super().load_state([state for state, _ in states])
+        self._num_images += sum(num_images for _, num_images in states)
 
     def scalars(self) -> dict[str, Tensor]:
         """The metrics of all batches since the last `reset`, scalar tensors; empty if there were none."""

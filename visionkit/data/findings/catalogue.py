@@ -57,11 +57,15 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "outline-clipped": FindingKind(
         "warning", "outline(s) that reach out of the image clipped",
         "Draw them within the image, or let them be clipped.",
-        "Points far outside the image are mistakes of a tool. They are moved to the edge.",
+        "Tools let outlines be drawn past the edge. What lies outside is cut off, so that the edges within stay.",
     ),
     "outline-outside": FindingKind(
         "warning", "outline(s) outside the image dropped", _MEND,
         "Often the annotation of another image, or of the image at another size.",
+    ),
+    "outline-too-long": FindingKind(
+        "warning", "outline(s) too long to be rasterized dropped", _MEND,
+        "An outline that crosses its image thousands of times is noise, or made to exhaust memory.",
     ),
     "outline-few-points": FindingKind(
         "warning", "outline(s) with fewer than three points dropped", _MEND,
@@ -101,6 +105,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
         "The image was deleted, renamed or not copied.",
     ),
+    "image-ambiguous": FindingKind(
+        "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
+        "Write file_name relative to the folder of the images.",
+        "Paths of another computer are found by their last parts, and these are not unique.",
+    ),
     "image-listed-missing": FindingKind(
         "warning", "listed image(s) of {split} that do not exist dropped",
         "Correct the paths, or remove the lines.",
@@ -137,6 +146,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Name splits train, val and test, or remove the rows.",
         "A split under another name would be lost, or an empty cell left the image out by mistake.",
     ),
+    "labels-mostly-missing": FindingKind(
+        "warning", "image(s) of {split}, half of it or more, without a label file, read as background",
+        "Check that labels lie in labels/, where images/ is, and are named like their images.",
+        "Few sets are background for the most part. Labels that were not copied, or lie elsewhere, look the same.",
+    ),
     "label-file-orphan": FindingKind(
         "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
         "The image was deleted, renamed or not copied.",
@@ -146,12 +160,19 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Another form of annotation, a separator that is no space, or a line cut short.",
     ),
     "line-extra-columns": FindingKind(
-        "warning", "line(s) with columns after the box, which are left out", "Say what they are: kpt_shape.",
-        "Points of a pose stand behind the box. Read as an outline they would give other boxes.",
+        "warning", "line(s) with columns after the box that nothing explains, which are left out",
+        "Say what they are, in the YAML file kpt_shape: [points, 2 or 3], or dataset.columns=box or outline.",
+        "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
+    ),
+    "line-commas": FindingKind(
+        "warning", "line(s) with commas, read as spaces or as decimal points",
+        "Write numbers as 0.5, with spaces between.",
+        "A table program, or a computer whose language writes 0,5 for 0.5.",
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
-        "The file was cut short, is empty, or declares an encoding that it does not have.",
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
     ),
     "object-nameless": FindingKind(
         "warning", "object(s) without a name dropped", _MEND, "Without a class an object cannot be learnt.",
@@ -175,6 +196,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
         "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
     ),
     # masks
     "mask-missing": FindingKind(
@@ -204,13 +229,17 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them.",
+        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-void-class": FindingKind(
+        "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
+        "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", _MEND,
@@ -223,6 +252,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "object-unclassed": FindingKind(
         "warning", "object(s) without a class dropped", _MEND,
         "The pixels of the object have no class, or several, in the mask of classes.",
+    ),
+    "test-unlabelled": FindingKind(
+        "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
+        "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
     ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
@@ -246,18 +279,56 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Which of two images of one name a mask belongs to is unknown.",
     ),
     "file-no-image": FindingKind(
-        "warning", "file(s) of an ending that is not read left out",
-        "Convert them, or install what reads them: pip install pillow-heif for HEIC.",
+        "warning", "file(s) of an ending that is not read left out: {endings}",
+        "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
         "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
+    ),
+    "file-special": FindingKind(
+        "warning", "link(s) to nothing, pipes or devices left out",
+        "Copy the files that they stand for, or remove them.",
+        "A folder of links was copied without what the links lead to, or holds what is no file.",
+    ),
+    "files-identical": FindingKind(
+        "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
+        "Copies in two splits would make the number too good. They may also weigh too much in training.",
+    ),
+    "file-no-split": FindingKind(
+        "note", "JSON file(s) without a split in their name left out, for others have one",
+        "Say which file is which: dataset.annotations.val=FILE",
+        "The annotations of a split under another name would be lost.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",
         "Name splits train, val and test, or remove the folder.",
         "A split under another name would be lost.",
     ),
+    "image-no-class": FindingKind(
+        "warning", "image(s) that lie in no class folder left out", "Move them into the folder of their class.",
+        "Without a class an image cannot be learnt.",
+    ),
     "class-empty": FindingKind(
         "warning", "class folder(s) without images dropped", "Fill or remove them.",
         "Images not copied, or a folder of another tool.",
+    ),
+    "class-not-in-split": FindingKind(
+        "note", "class(es) without an image in {split}", "Add images of them, or expect no number for them.",
+        "What is not in a split is not measured there.",
+    ),
+    "group-unmatched": FindingKind(
+        "warning", "image(s) whose path dataset.group_by does not match, each a group of its own",
+        "Correct the pattern, or the names.",
+        "Images of one patient or film that are not recognised as such may be in two splits.",
+    ),
+    "groups-overlap": FindingKind(
+        "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
+        "Move each group into one split, or accept it: dataset.allow_overlap=true",
+        "Images of one patient or film are alike: the number would be too good for new patients and films.",
+    ),
+    "groups-overlap-allowed": FindingKind(
+        "warning",
+        "image(s) of {split} whose group by dataset.group_by is in {other} too, as dataset.allow_overlap=true allows",
+        "Move each group into one split.",
+        "Images of one patient or film are alike: the number is too good for new patients and films.",
     ),
     "splits-overlap": FindingKind(
         "error", "file(s) of {split} that are in {other} too",
