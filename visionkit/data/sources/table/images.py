@@ -27,10 +27,12 @@ class LabelledImages:
     Attributes:
         names: Their paths, relative to the root of the data set or absolute.
         labels: The labels of each.
+        groups: The group of each, which is never divided between two splits; empty without groups.
     """
 
     names: list[str] = field(default_factory=list)
     labels: list[tuple[str, ...]] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,7 +40,8 @@ class LabelledImages:
     def select(self, positions: Iterable[int]) -> LabelledImages:
         """The images at these positions."""
         positions = list(positions)
-        return LabelledImages([self.names[i] for i in positions], [self.labels[i] for i in positions])
+        groups = [self.groups[i] for i in positions] if self.groups else []
+        return LabelledImages([self.names[i] for i in positions], [self.labels[i] for i in positions], groups)
 
 
 class ImageCollector:
@@ -58,8 +61,7 @@ class ImageCollector:
         self.images: dict[str, LabelledImages] = {}
         self.is_united = False
         self._places: dict[str, list[str]] = {code: [] for code in _CODES}
-        self._overlaps: dict[tuple[str, str], list[str]] = {}
-        self._found: dict[str, tuple[str, int]] = {}  # split, and position in it
+        self._positions: dict[str, dict[str, int]] = {}  # in each split, by name
 
     def add(
         self,
@@ -67,6 +69,7 @@ class ImageCollector:
         labels: Sequence[tuple[str, ...]],
         splits: Sequence[str] | None,
         lines: Sequence[int],
+        groups: Sequence[str] | None = None,
     ) -> None:
         """Add the rows of a table.
 
@@ -75,17 +78,21 @@ class ImageCollector:
             labels: Its labels.
             splits: Its split, as written; None for a table that is not divided.
             lines: The lines of the rows, for findings.
+            groups: Its group; None if there are none.
         """
         split_by_word = {word: split_of(word) for word in {"train", *(splits or ())}}
         for row, (path, label_set) in enumerate(zip(paths, labels, strict=True)):
             name = self.finder.find(path) if path else None
             word = "train" if splits is None else splits[row]
             split = split_by_word[word]
-            if name is not None and split is not None and name not in self._found and (label_set or self.unites):
+            known = self._positions.setdefault(split or "", {})
+            if name is not None and split is not None and name not in known and (label_set or self.unites):
                 images = self.images.setdefault(split, LabelledImages())
-                self._found[name] = split, len(images)
+                known[name] = len(images)
                 images.names.append(name)
                 images.labels.append(label_set)
+                if groups is not None:
+                    images.groups.append(groups[row])
                 continue
             place = f"'{path}' in line {lines[row]}"
             if name is None:
@@ -95,26 +102,21 @@ class ImageCollector:
             elif not label_set and not self.unites:
                 self._places["label-missing"].append(place)
             else:
-                self._merge(name, label_set, split, place)
+                self._merge(self.images[split], known[name], label_set, place)
 
     def findings(self) -> list[Finding]:
         """What was dropped, merged or is in conflict."""
         findings = [finding for code, places in self._places.items() for finding in Finding.of(code, places)]
-        for (split, other), places in self._overlaps.items():
-            findings += Finding.of("splits-overlap", places, split=split, other=other)
         pairs = (pair for split in self.images.values() for pair in zip(split.names, split.labels, strict=True))
         return findings + Finding.of("label-none", [name for name, label_set in pairs if not label_set])
 
-    def _merge(self, name: str, label_set: tuple[str, ...], split: str, place: str) -> None:
+    def _merge(self, images: LabelledImages, position: int, label_set: tuple[str, ...], place: str) -> None:
         """Add a further row of an image."""
-        first, position = self._found[name]
-        known = self.images[first].labels[position]
-        if first != split:
-            self._overlaps.setdefault((split, first), []).append(place)
-        elif set(label_set) <= set(known):
+        known = images.labels[position]
+        if set(label_set) <= set(known):
             self._places["image-listed-twice"].append(place)
         elif self.unites:
-            self.images[first].labels[position] = tuple(dict.fromkeys((*known, *label_set)))
+            images.labels[position] = tuple(dict.fromkeys((*known, *label_set)))
             self.is_united = True
         else:
             self._places["label-conflict"].append(place)

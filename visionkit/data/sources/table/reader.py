@@ -26,6 +26,7 @@ class TableColumns:
     labels: tuple[str, ...] | None
     label_separator: str | None
     split: str | None
+    group: str | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
     paths = [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[columns.image]]
     collector = ImageCollector(ImageFinder(root, [path.parent]), unites=is_multilabel)
     splits = None if split_column is None else [str(cell) for cell in rows.columns[split_column]]
-    collector.add(paths, labels, splits, rows.lines)
+    groups = None if columns.group is None else [str(cell) for cell in rows.columns[columns.group]]
+    collector.add(paths, labels, splits, rows.lines, groups)
     images, findings = collector.images, [*findings, *collector.findings()]
     _check_images(images, findings, path=path, root=root)
     if is_multilabel and not (columns.labels or reader.found_list or collector.is_united):
@@ -95,6 +97,8 @@ def _read_columns(path: Path, columns: TableColumns) -> tuple[Rows, str | None]:
     split = columns.split or ("split" if "split" in header else None)
     if split is not None:
         wanted[split] = "split_column"
+    if columns.group is not None:
+        wanted.setdefault(columns.group, "group_by")
     for name, key in wanted.items():
         find_column(header, name, key=f"dataset.{key}", path=path)
     return read_rows(path, list(wanted)), split
