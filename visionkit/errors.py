@@ -9,6 +9,10 @@ from typing import Final
 __all__ = ["ExitCode", "ProcessError", "Terminated", "UserError", "did_you_mean", "os_error_message", "plural"]
 
 
+_LONGEST_WORD = 100
+"""In letters; the search for similar words takes quadratic time."""
+
+
 class ExitCode:
     """Exit codes of the command line."""
 
@@ -96,8 +100,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
-    names = {str(choice).lower(): str(choice) for choice in choices}
-    matches = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.5)
+    names = {str(choice).lower(): str(choice) for choice in choices if len(str(choice)) <= _LONGEST_WORD}
+    matches = difflib.get_close_matches(str(word)[:_LONGEST_WORD].lower(), names, n=1, cutoff=0.5)
     return f" Did you mean '{names[matches[0]]}'?" if matches else ""
 
 

@@ -21,9 +21,10 @@ class MetricSpec:
     """A metric; its fields are arguments of the `torchmetrics.Metric` it registers.
 
     What the metric's ``update`` takes depends on the task: probabilities (B, K) and labels (B,) int64 in ``classify``,
-    masks and true masks (B, H, W) uint8 with 255 for ignored pixels in ``segment``, and for ``detect`` and ``instance``
-    a list of dicts each of predictions and targets, as `torchmetrics.detection.MeanAveragePrecision`. A scalar becomes
-    ``<split>/<name>``, the scalars of a dict ``<split>/<name>_<key>``.
+    probabilities (B, K) and label sets (B, K) int64, 0 or 1, in ``multilabel``, masks and true masks (B, H, W) uint8
+    with 255 for ignored pixels in ``segment``, and for ``detect`` and ``instance`` a list of dicts each of predictions
+    and targets, as `torchmetrics.detection.MeanAveragePrecision`. A scalar becomes ``<split>/<name>``, the scalars of a
+    dict ``<split>/<name>_<key>``.
     """
 
     tasks: ClassVar[tuple[str, ...]]

@@ -34,11 +34,11 @@ def create_model(
     """Build a whole model: ``create_model("classify", "resnet50", num_classes=1000)``.
 
     Args:
-        task: ``"classify"``, ``"detect"``, ``"segment"`` or ``"instance"``.
+        task: ``"classify"``, ``"multilabel"``, ``"detect"``, ``"segment"`` or ``"instance"``.
         backbone: A name, a path to a YAML file, the content of such a file, or a specification.
         num_classes: The number of classes, without a background class.
-        head: A name or mapping; the task's default unless given: ``auto`` (the classifier of the backbone's paper),
-            ``fcos_small``, ``unet_small`` or ``mask_rcnn_small``.
+        head: A name or mapping; the task's default unless given: ``auto`` or ``multilabel`` (the classifier of the
+            backbone's paper), ``fcos_small``, ``unet_small`` or ``mask_rcnn_small``.
         in_channels: Channels of the images; those of the backbone's file unless given.
         image_size: Pixels, one number or (height, width), by default the backbone file's; for heads that flatten.
         mean: Per channel in 0..1; that of the weights unless given, or else ImageNet's for three channels and 0.5

@@ -48,6 +48,7 @@ def find_overlaps(
     *,
     inodes: Mapping[str, NDArray[Any]] | None,
     group_by: str | None,
+    groups: Mapping[str, Sequence[str]] | None,
     allow_overlap: bool,
 ) -> list[Finding]:
     """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
@@ -65,8 +66,9 @@ def find_overlaps(
     )
     findings = overlaps(f"splits-overlap{suffix}", names, dict(zip(names, numpy.split(ids, starts), strict=True)))
     if group_by is not None:
-        groups, _ = group_ids(all_names, group_by)
-        by_split = dict(zip(names, numpy.split(groups, starts), strict=True))
+        keys = None if groups is None else [key for split in names for key in groups[split]]
+        by_name, _ = group_ids(all_names, group_by, keys)
+        by_split = dict(zip(names, numpy.split(by_name, starts), strict=True))
         findings += overlaps(f"groups-overlap{suffix}", names, by_split)
     return [*findings, *_unchecked(len(all_names))]
 
@@ -80,6 +82,7 @@ def divide(
     fractions: Mapping[str, float],
     fold: tuple[int, int] | None,
     group_by: str | None,
+    groups: Sequence[str] | None,
     origin: str,
     seed: int,
 ) -> Division:
@@ -89,21 +92,22 @@ def divide(
         root: As for `FileSource.divide`, like what is not named here.
         fold: The fold that is val and the number of folds; None holds out ``fractions``.
         group_by: As `FileSource.group_by`.
+        groups: As for `FileSource.find_overlaps`.
         seed: The seed of the random splits.
 
     Raises:
         UserError: If there are fewer images or groups than splits.
     """
-    groups = content_ids(root, names, inodes=inodes)
-    copies = numpy.flatnonzero(groups != numpy.arange(len(groups)))
+    ids = content_ids(root, names, inodes=inodes)
+    copies = numpy.flatnonzero(ids != numpy.arange(len(ids)))
     findings = Finding.of("files-identical", [os.fsdecode(names[row]) for row in copies.tolist()])
     notes = []
     if group_by is not None:
-        by_name, unmatched = group_ids(names, group_by)
+        by_name, unmatched = group_ids(names, group_by, groups)
         findings += Finding.of("group-unmatched", unmatched)
-        groups = merge_groups(groups, by_name)
+        ids = merge_groups(ids, by_name)
         notes.append(f"{len(numpy.unique(by_name)):,} groups by dataset.group_by, each in one split")
-    num_groups, num_splits = len(numpy.unique(groups)), fold[1] if fold else 1 + len(fractions)
+    num_groups, num_splits = len(numpy.unique(ids)), fold[1] if fold else 1 + len(fractions)
     if num_groups < num_splits:
         kind = "image(s)" if group_by is None else "group(s) by dataset.group_by"
         into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
@@ -112,10 +116,10 @@ def divide(
             f"{num_splits}."
         )
     if fold is not None:
-        positions = make_fold(labels, *fold, seed=seed, groups=groups)
+        positions = make_fold(labels, *fold, seed=seed, groups=ids)
     else:
         parts = {part: max(1, round(fraction * len(names))) for part, fraction in fractions.items()}
-        positions = hold_out(labels, parts, seed=seed, groups=groups)
+        positions = hold_out(labels, parts, seed=seed, groups=ids)
     total = len(names)
     if fold is not None:
         notes.append(f"val is fold {fold[0]} of 0 to {fold[1] - 1} of {origin}: {len(positions['val'])} of {total}")
@@ -146,12 +150,13 @@ def restore(saved: Mapping[str, Any], names: Names, *, dataset: str, root: str, 
     return Division(positions, restored, [*notes, *_held_out_notes(positions, origin)])
 
 
-def group_ids(names: Names, group_by: str) -> tuple[NDArray[Any], list[str]]:
-    """The group of each name, and the names that the pattern does not match, each a group of its own.
+def group_ids(names: Names, group_by: str, keys: Sequence[str] | None) -> tuple[NDArray[Any], list[str]]:
+    """The group of each name, and the names without one, each a group of its own.
 
     Args:
         names: Paths relative to the root.
         group_by: ``folder``, or a regular expression with one group.
+        keys: The group of each name, if it is known otherwise; empty for none.
 
     Raises:
         UserError: If the pattern matches no name.
@@ -159,10 +164,13 @@ def group_ids(names: Names, group_by: str) -> tuple[NDArray[Any], list[str]]:
     id_of: dict[str | int, int] = {}
     ids = numpy.empty(len(names), dtype=numpy.int64)
     unmatched = []
-    search = re.compile(group_by).search
+    search = re.compile(group_by if keys is None else "").search
     for row, name in enumerate(map(os.fsdecode, names)):
-        if group_by == "folder":
-            key: str | int | None = os.path.dirname(name)
+        key: str | int | None
+        if keys is not None:
+            key = keys[row] or None
+        elif group_by == "folder":
+            key = os.path.dirname(name)
         else:
             match = search(name)
             key = match[1] if match else None
@@ -170,7 +178,7 @@ def group_ids(names: Names, group_by: str) -> tuple[NDArray[Any], list[str]]:
             unmatched.append(name)
             key = row
         ids[row] = id_of.setdefault(key, len(id_of))
-    if len(unmatched) == len(names):
+    if len(unmatched) == len(names) and keys is None:
         raise UserError(
             f"dataset.group_by: '{group_by}' matches none of the {len(names):,} paths, such as '{unmatched[0]}'. "
             "Expected a regular expression that is found in them, or folder."

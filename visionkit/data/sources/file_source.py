@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +67,21 @@ class FileSource(Source):
                 f"dataset.fold: found {self.fold}, but there are {self.folds} folds. Expected 0 to {self.folds - 1}. "
                 f"For more folds: dataset.folds={self.fold + 1}"
             )
-        if self.group_by not in (None, "folder"):
-            check_pattern(str(self.group_by))
+        self.check_group_by()
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise UserError(
                 f"dataset.value_range: expected [low, high] with low below high, found {list(self.value_range)}. "
                 "Try: dataset.value_range=[0,4095]"
             )
+
+    def check_group_by(self) -> None:
+        """Check ``group_by``.
+
+        Raises:
+            UserError: If it is no regular expression with one group in parentheses.
+        """
+        if self.group_by not in (None, "folder"):
+            check_pattern(str(self.group_by))
 
     def image_reader(self, in_channels: int, *, value_range: tuple[float, float] | None = None) -> ImageReader:
         from visionkit.data.images import ImageReader
@@ -104,7 +112,12 @@ class FileSource(Source):
         return {"test": self.test_fraction, "val": self.val_fraction}
 
     def find_overlaps(
-        self, root: Path, names: Mapping[str, Names], *, inodes: Mapping[str, NDArray[Any]] | None = None
+        self,
+        root: Path,
+        names: Mapping[str, Names],
+        *,
+        inodes: Mapping[str, NDArray[Any]] | None = None,
+        groups: Mapping[str, Sequence[str]] | None = None,
     ) -> list[Finding]:
         """Findings on images and groups that are in two splits of the data set.
 
@@ -112,10 +125,13 @@ class FileSource(Source):
             root: The folder that names are relative to.
             names: The paths of each split's images.
             inodes: The inode of each image, uint64 (N,), where they are known.
+            groups: The group of each image, empty for one of its own; None takes it from the path.
         """
         from visionkit.data.sources.division import find_overlaps
 
-        return find_overlaps(root, names, inodes=inodes, group_by=self.group_by, allow_overlap=self.allow_overlap)
+        return find_overlaps(
+            root, names, inodes=inodes, group_by=self.group_by, groups=groups, allow_overlap=self.allow_overlap
+        )
 
     def divide(
         self,
@@ -128,6 +144,7 @@ class FileSource(Source):
         seed: int,
         saved: Mapping[str, Any] | None,
         inodes: NDArray[Any] | None = None,
+        groups: Sequence[str] | None = None,
     ) -> Division:
         """Hold images out of train at random, or restore what was held out before.
 
@@ -140,6 +157,7 @@ class FileSource(Source):
             seed: The seed of the run.
             saved: The names of each split, to restore them.
             inodes: The inode of each image, uint64 (N,), where they are known.
+            groups: As for `find_overlaps`.
 
         Raises:
             UserError: If there are too few images or groups, or the saved splits do not fit the images.
@@ -156,6 +174,7 @@ class FileSource(Source):
             fractions=fractions,
             fold=None if self.fold is None else (self.fold, self.folds),
             group_by=self.group_by,
+            groups=groups,
             origin=origin,
             seed=seed if self.split_seed is None else self.split_seed,
         )

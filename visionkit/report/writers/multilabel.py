@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from visionkit.files import write_atomic
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
+from visionkit.text import json_text, quote_cell
 
 __all__ = ["MultilabelWriter"]
 
@@ -41,12 +41,12 @@ class MultilabelWriter(ResultWriter):
     def write(self) -> None:
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "classes", *self.class_names])
+        writer.writerow(["file", "classes", *map(quote_cell, self.class_names)])
         for row in self.rows:
             probabilities = (f"{value:.6f}" for value in row["probabilities"].values())
-            writer.writerow([row["file"], ";".join(row["classes"]), *probabilities])
+            writer.writerow([quote_cell(row["file"]), quote_cell(";".join(row["classes"])), *probabilities])
         write_atomic(self.folder / "predictions.csv", table.getvalue())
-        write_atomic(self.folder / "predictions.json", json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(self.folder / "predictions.json", json_text(self.rows, indent=1) + "\n")
 
     def summary(self) -> list[str]:
         counts = {name: sum(name in row["classes"] for row in self.rows) for name in self.class_names}

@@ -53,7 +53,7 @@ def test_an_undivided_table_is_divided_at_random_and_the_division_saved(make_tab
     splits = source.splits(seed=0)
     assert {name: len(samples) for name, samples in splits.samples.items()} == {"train": 8, "val": 2, "test": 2}
     assert splits.samples["val"].labels.bincount().tolist() == [1, 1]
-    assert splits.notes == ["val held out of all images: 2 of 12", "test held out of all images: 2 of 12"]
+    assert splits.notes == ["test held out of all images: 2 of 12", "val held out of all images: 2 of 12"]
     again = source.splits(seed=5, saved=json.loads(json.dumps(splits.saved)))
     assert {n: content(s) for n, s in again.samples.items()} == {n: content(s) for n, s in splits.samples.items()}
     assert source.splits(seed=5).saved != splits.saved
@@ -79,7 +79,10 @@ def test_of_a_divided_table_only_a_missing_validation_is_held_out(make_table):
 def test_a_row_of_no_known_split_is_left_out_and_said(make_table):
     labels = ["cat,train", "dog,train", "cat,val", "dog,val", "cat,later"]
     splits = make_table(rows(*labels, header="image,label,split")).splits(seed=0)
-    assert "1 row(s) of a split that is none of train, val and test left out: 'later' in line 6" in splits.notes
+    assert (
+        "1 row(s) of a split that is none of train, val and test left out: 'later' of 'images/e.png' in line 6"
+        in splits.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,8 +160,39 @@ def test_an_image_with_two_labels_in_two_rows_is_an_error(make_table):
 def test_an_image_in_two_splits_is_an_error(make_table):
     labels = ["cat,train", "dog,train", "cat,val", "dog,val"]
     text = rows(*labels, header="image,label,split") + "\nimages/a.png,cat,test"
-    with pytest.raises(UserError, match=r"1 file\(s\) of test that are in train too: 'images/a.png' in line 6"):
-        make_table(text).check()
+    with pytest.raises(UserError, match=r"1 file\(s\) of test that are in train too: images/a.png"):
+        make_table(text).splits(seed=0)
+    splits = make_table(text, allow_overlap=True).splits(seed=0)
+    assert [list(content(samples)) for samples in splits.samples.values()] == [
+        ["a.png", "b.png"], ["c.png", "d.png"], ["a.png"],
+    ]  # fmt: skip
+
+
+def test_images_of_one_group_by_a_column_stay_in_one_split(make_table):
+    labels = [f"{label},{patient}" for label, patient in zip(["cat", "dog"] * 6, "aabbccddeeff", strict=True)]
+    text = rows(*labels, header="image,label,patient")
+    source = make_table(text, group_by="patient")
+    for seed in range(3):
+        splits = source.splits(seed=seed)
+        patients = [{"abcdefghijkl".index(name[0]) // 2 for name in content(s)} for s in splits.samples.values()]
+        assert sorted(patient for part in patients for patient in part) == [0, 1, 2, 3, 4, 5]
+        assert "6 groups by dataset.group_by, each in one split" in splits.notes
+    with pytest.raises(UserError, match=r"dataset.group_by: .* no column 'patent'. Did you mean 'patient'\?"):
+        make_table(text, group_by="patent").check()
+    assert len(make_table(text, group_by=r"(\w)\.png").splits(seed=0).samples) == 3
+
+
+def test_a_group_by_a_column_that_is_in_two_splits_is_an_error(make_table):
+    labels = ["cat,train,x", "dog,train,y", "cat,val,x", "dog,val,", "cat,test,"]
+    text = rows(*labels, header="image,label,split,patient")
+    with pytest.raises(UserError, match=r"1 image\(s\) of val whose group by dataset.group_by is in train too"):
+        make_table(text, group_by="patient").splits(seed=0)
+
+
+def test_each_image_is_validated_in_one_of_the_folds(make_table):
+    found = [make_table(TWELVE, fold=fold, folds=3).splits(seed=0).samples for fold in range(3)]
+    assert [set(samples) for samples in found] == [{"train", "val"}] * 3
+    assert sorted(name for samples in found for name in content(samples["val"])) == [f"{c}.png" for c in "abcdefghijkl"]
 
 
 LISTS = ["cat", "dog", "cat;dog", "dog|cat", "", '"[""cat"", ""dog""]"', "\"['cat', 'dog']\"", "[]", "[dog]", "bird"]

@@ -14,7 +14,7 @@ from visionkit.data.sources.table.files import ImageFinder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LabelledImages", "collect_images", "label_ids", "strata"]
+__all__ = ["ImageCollector", "LabelledImages", "label_ids", "strata"]
 
 
 _CODES = ("image-missing", "row-no-split", "label-missing", "image-listed-twice", "label-conflict")
@@ -27,10 +27,12 @@ class LabelledImages:
     Attributes:
         names: Their paths, relative to the root of the data set or absolute.
         labels: The labels of each.
+        groups: The group of each, which is never divided between two splits; empty without groups.
     """
 
     names: list[str] = field(default_factory=list)
     labels: list[tuple[str, ...]] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,78 +40,86 @@ class LabelledImages:
     def select(self, positions: Iterable[int]) -> LabelledImages:
         """The images at these positions."""
         positions = list(positions)
-        return LabelledImages([self.names[i] for i in positions], [self.labels[i] for i in positions])
+        groups = [self.groups[i] for i in positions] if self.groups else []
+        return LabelledImages([self.names[i] for i in positions], [self.labels[i] for i in positions], groups)
 
 
-def collect_images(
-    paths: Sequence[str],
-    labels: Sequence[tuple[str, ...]],
-    splits: Sequence[str] | None,
-    *,
-    lines: Sequence[int],
-    finder: ImageFinder,
-    unites: bool,
-    findings: list[Finding],
-) -> tuple[dict[str, LabelledImages], bool]:
-    """The images of a table's rows, each once.
+class ImageCollector:
+    """Collects the images of a table's rows, each once.
 
     Args:
-        paths: The path of the image in each row.
-        labels: Its labels.
-        splits: Its split, as written; None for a table that is not divided.
-        lines: The lines of the rows, for findings.
         finder: Finds the files.
         unites: Whether an image may have the labels of several rows; else one label is expected.
-        findings: Takes what is dropped, merged or in conflict.
 
-    Returns:
-        The images of each split, and whether an image has the labels of several rows.
+    Attributes:
+        images: The images of each split.
+        is_united: Whether an image has the labels of several rows.
     """
-    found: dict[str, tuple[str, int]] = {}  # split and position in it
-    images: dict[str, LabelledImages] = {}
-    places: dict[str, list[str]] = {code: [] for code in _CODES}
-    overlaps: dict[tuple[str, str], list[str]] = {}
-    split_by_word = {} if splits is None else {word: split_of(word) for word in set(splits)}
-    united = False
-    for row, (path, label_set, line) in enumerate(zip(paths, labels, lines, strict=True)):
-        name = finder.find(path) if path else None
-        split = "train" if splits is None else split_by_word[splits[row]]
-        if name is None:
-            places["image-missing"].append(f"'{path}' in line {line}")
-        elif split is None:
-            places["row-no-split"].append(f"'{splits[row] if splits else ''}' in line {line}")
-        elif not label_set and not unites:
-            places["label-missing"].append(f"'{path}' in line {line}")
-        elif name not in found:
-            target = images.setdefault(split, LabelledImages())
-            found[name] = split, len(target)
-            target.names.append(name)
-            target.labels.append(label_set)
-        else:
-            first, position = found[name]
-            known = images[first].labels[position]
-            if first != split:
-                overlaps.setdefault((split, first), []).append(f"'{path}' in line {line}")
-            elif set(label_set) <= set(known):
-                places["image-listed-twice"].append(f"'{path}' in line {line}")
-            elif unites:
-                images[first].labels[position] = (*known, *(label for label in label_set if label not in known))
-                united = True
+
+    def __init__(self, finder: ImageFinder, *, unites: bool) -> None:
+        self.finder, self.unites = finder, unites
+        self.images: dict[str, LabelledImages] = {}
+        self.is_united = False
+        self._places: dict[str, list[str]] = {code: [] for code in _CODES}
+        self._positions: dict[str, dict[str, int]] = {}  # in each split, by name
+
+    def add(
+        self,
+        paths: Sequence[str],
+        labels: Sequence[tuple[str, ...]],
+        splits: Sequence[str] | None,
+        lines: Sequence[int],
+        groups: Sequence[str] | None = None,
+    ) -> None:
+        """Add the rows of a table.
+
+        Args:
+            paths: The path of the image in each row.
+            labels: Its labels.
+            splits: Its split, as written; None for a table that is not divided.
+            lines: The lines of the rows, for findings.
+            groups: Its group; None if there are none.
+        """
+        split_by_word = {word: split_of(word) for word in {"train", *(splits or ())}}
+        for row, (path, label_set) in enumerate(zip(paths, labels, strict=True)):
+            name = self.finder.find(path) if path else None
+            word = "train" if splits is None else splits[row]
+            split = split_by_word[word]
+            known = self._positions.setdefault(split or "", {})
+            if name is not None and split is not None and name not in known and (label_set or self.unites):
+                images = self.images.setdefault(split, LabelledImages())
+                known[name] = len(images)
+                images.names.append(name)
+                images.labels.append(label_set)
+                if groups is not None:
+                    images.groups.append(groups[row])
+                continue
+            place = f"'{path}' in line {lines[row]}"
+            if name is None:
+                self._places["image-missing"].append(place)
+            elif split is None:
+                self._places["row-no-split"].append(f"'{word}' of {place}")
+            elif not label_set and not self.unites:
+                self._places["label-missing"].append(place)
             else:
-                places["label-conflict"].append(f"'{path}' in line {line}")
-    if unites:
-        bare = [
-            name
-            for split in images.values()
-            for name, found_labels in zip(split.names, split.labels, strict=True)
-            if not found_labels
-        ]
-        findings += Finding.of("label-none", bare)
-    for code, where in places.items():
-        findings += Finding.of(code, where)
-    for (split, other), where in overlaps.items():
-        findings += Finding.of("splits-overlap", where, split=split, other=other)
-    return images, united
+                self._merge(self.images[split], known[name], label_set, place)
+
+    def findings(self) -> list[Finding]:
+        """What was dropped, merged or is in conflict."""
+        findings = [finding for code, places in self._places.items() for finding in Finding.of(code, places)]
+        pairs = (pair for split in self.images.values() for pair in zip(split.names, split.labels, strict=True))
+        return findings + Finding.of("label-none", [name for name, label_set in pairs if not label_set])
+
+    def _merge(self, images: LabelledImages, position: int, label_set: tuple[str, ...], place: str) -> None:
+        """Add a further row of an image."""
+        known = images.labels[position]
+        if set(label_set) <= set(known):
+            self._places["image-listed-twice"].append(place)
+        elif self.unites:
+            images.labels[position] = tuple(dict.fromkeys((*known, *label_set)))
+            self.is_united = True
+        else:
+            self._places["label-conflict"].append(place)
 
 
 def strata(labels: Sequence[tuple[str, ...]], *, least: int) -> NDArray[Any]:

@@ -47,7 +47,7 @@ class LabelReader:
         labels = self._known.get(cell)
         if labels is None:
             parts = self._parts(cell)
-            self.found_list |= parts != [cell]
+            self.found_list |= parts != [cell] or not cell
             labels = self._known[cell] = _distinct(parts)
         return labels
 
@@ -107,5 +107,8 @@ def _list_items(text: str) -> list[str]:
     try:
         items = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
-        items = next(csv.reader([text[1:-1]], quotechar="'", skipinitialspace=True), [])
+        try:
+            items = next(csv.reader([text[1:-1]], quotechar="'", skipinitialspace=True), [])
+        except csv.Error:
+            return [text]
     return items if all(isinstance(item, str) for item in items) else [text]

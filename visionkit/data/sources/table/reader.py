@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.table.files import ImageFinder
-from visionkit.data.sources.table.images import LabelledImages, collect_images
+from visionkit.data.sources.table.images import ImageCollector, LabelledImages
 from visionkit.data.sources.table.labels import LabelReader, natural_order, read_flags
 from visionkit.data.sources.table.rows import Rows, find_column, read_header, read_rows
 from visionkit.errors import UserError
@@ -26,6 +26,7 @@ class TableColumns:
     labels: tuple[str, ...] | None
     label_separator: str | None
     split: str | None
+    group: str | None
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
         UserError: If the table cannot be read, has no such columns, or none of its images exists; or if its labels are
             of the other kind.
     """
-    findings: list[Finding] = []
     rows, split_column = _read_columns(path, columns)
-    findings += Finding.of(
+    findings = Finding.of(
         "line-malformed",
         [f"line {line} of '{path.name}'" for line in rows.malformed],
         form="as many cells as the header",
@@ -72,17 +72,13 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
     if not is_multilabel:
         _check_one_label_each(labels, rows, path)
     paths = [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[columns.image]]
-    images, is_united = collect_images(
-        paths,
-        labels,
-        None if split_column is None else [str(cell) for cell in rows.columns[split_column]],
-        lines=rows.lines,
-        finder=ImageFinder(root, [path.parent]),
-        unites=is_multilabel,
-        findings=findings,
-    )
+    collector = ImageCollector(ImageFinder(root, [path.parent]), unites=is_multilabel)
+    splits = None if split_column is None else [str(cell) for cell in rows.columns[split_column]]
+    groups = None if columns.group is None else [str(cell) for cell in rows.columns[columns.group]]
+    collector.add(paths, labels, splits, rows.lines, groups)
+    images, findings = collector.images, [*findings, *collector.findings()]
     _check_images(images, findings, path=path, root=root)
-    if is_multilabel and not (columns.labels or reader.found_list or is_united):
+    if is_multilabel and not (columns.labels or reader.found_list or collector.is_united):
         raise UserError(
             f"dataset.file: every row of '{path}' has one label, so that classes exclude each other. Expected several "
             "in some cells, such as cat;dog, or dataset.label_columns. Try: task=classify"
@@ -101,6 +97,8 @@ def _read_columns(path: Path, columns: TableColumns) -> tuple[Rows, str | None]:
     split = columns.split or ("split" if "split" in header else None)
     if split is not None:
         wanted[split] = "split_column"
+    if columns.group is not None:
+        wanted.setdefault(columns.group, "group_by")
     for name, key in wanted.items():
         find_column(header, name, key=f"dataset.{key}", path=path)
     return read_rows(path, list(wanted)), split

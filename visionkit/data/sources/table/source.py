@@ -21,11 +21,12 @@ from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
 from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
 from visionkit.data.sources.table.rows import TABLE_SUFFIXES
-from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
+from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
+    from visionkit.data.sources.division import Division
     from visionkit.data.transforms import InputTransform
 
 __all__ = ["Table"]
@@ -49,6 +50,7 @@ class Table(FileSource):
             ``label_column``.
         label_separator: What stands between the labels of a cell; null for a semicolon or a bar.
         split_column: The column of splits; null takes ``split``, if there is one.
+        group_by: As for `FileSource`, or the name of a column, such as of patients; an empty cell is no group.
         fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
         target: The kind of target, set by `for_target`: ``label``; ``label_set``, any number of classes per image.
@@ -74,6 +76,10 @@ class Table(FileSource):
         object.__setattr__(source, "target", target)
         return source
 
+    def check_group_by(self) -> None:
+        if self._group_column is None:
+            super().check_group_by()
+
     def check(self, *, strict: bool = False) -> None:
         """Read the table, and look for its images.
 
@@ -85,8 +91,8 @@ class Table(FileSource):
         check_findings(parsed.findings, dataset=self.name, strict=strict)
         self.info()
         self._check_classes(parsed)
-        fractions = self._held_out_fractions(parsed)
-        if fractions:
+        fractions = self.held_out_fractions(parsed.splits, is_divided=parsed.is_divided)
+        if fractions and self.group_by is None:
             self._check_sizes(parsed, list(fractions))
 
     def info(self) -> DataInfo:
@@ -100,20 +106,18 @@ class Table(FileSource):
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
         self.check(strict=strict)
         parsed = self._parsed
-        splits, saved_splits = dict(parsed.splits), None
-        notes = list[str]()
-        fractions = self._held_out_fractions(parsed)
-        if fractions:
-            generated, division_notes = self._divide(parsed, fractions, seed=seed, saved=saved)
-            notes += division_notes
-            splits |= generated
-            saved_splits = {split: list(images.names) for split, images in generated.items()}
-        findings = [*parsed.findings, *self._untrained_classes(parsed, splits["train"])]
-        notes += [finding.note for finding in findings]
+        splits = dict(parsed.splits)
+        division = self._divide(parsed, seed=seed, saved=saved)
+        findings = [*parsed.findings, *self._find_overlaps(parsed), *(division.findings if division else [])]
+        check_findings(findings, dataset=self.name, strict=strict)
+        if division is not None:
+            splits |= {split: splits["train"].select(rows.tolist()) for split, rows in division.positions.items()}
+        findings += self._untrained_classes(parsed, splits["train"])
         samples: dict[str, ImageDataset] = {
             split: self._make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
-        return Splits(samples, saved_splits, notes, findings)
+        notes = [*(finding.note for finding in findings), *(division.notes if division else [])]
+        return Splits(samples, division.saved if division else None, notes, findings)
 
     @cached_property
     def _parsed(self) -> ParsedTable:
@@ -127,9 +131,10 @@ class Table(FileSource):
             image=self.image_column,
             image_suffix=self.image_suffix,
             label=self.label_column,
-            labels=self.label_columns,
+            labels=self.label_columns and tuple(dict.fromkeys(self.label_columns)),
             label_separator=self.label_separator,
             split=self.split_column,
+            group=self._group_column,
         )
         return parse_table(path, root, columns, is_multilabel=self.target == "label_set")
 
@@ -185,13 +190,6 @@ class Table(FileSource):
                 "labels texts? Expected a few words that many images share."
             )
 
-    def _held_out_fractions(self, parsed: ParsedTable) -> dict[str, float]:
-        if "val" in parsed.splits:
-            return {}
-        if parsed.is_divided or not self.test_fraction:
-            return {"val": self.val_fraction}
-        return {"test": self.test_fraction, "val": self.val_fraction}
-
     def _check_sizes(self, parsed: ParsedTable, parts: list[str]) -> None:
         train = parsed.splits["train"]
         advice = "Add images, or a column 'split' of your own."
@@ -201,29 +199,33 @@ class Table(FileSource):
             sizes = {name: counts[name] for name in parsed.class_names}
         check_class_sizes(sizes, parts, where=f"dataset '{self.name}'", advice=advice)
 
-    def _divide(
-        self, parsed: ParsedTable, fractions: Mapping[str, float], *, seed: int, saved: Mapping[str, Any] | None
-    ) -> tuple[dict[str, LabelledImages], list[str]]:
-        """Hold images out of train at random, or as saved, and notes that say so."""
+    def _find_overlaps(self, parsed: ParsedTable) -> list[Finding]:
+        names = {split: images.names for split, images in parsed.splits.items()}
+        groups = {split: images.groups for split, images in parsed.splits.items()}
+        return self.find_overlaps(parsed.root, names, groups=None if self._group_column is None else groups)
+
+    def _divide(self, parsed: ParsedTable, *, seed: int, saved: Mapping[str, Any] | None) -> Division | None:
+        """What is held out of train; None if there is a val split."""
+        fractions = self.held_out_fractions(parsed.splits, is_divided=parsed.is_divided)
+        if not fractions:
+            return None
         train = parsed.splits["train"]
-        if saved is None:
-            parts = {part: max(1, round(fraction * len(train))) for part, fraction in fractions.items()}
-            groups = strata(train.labels, least=1 + len(parts))
-            seed = seed if self.split_seed is None else self.split_seed
-            divided = {split: train.select(i) for split, i in hold_out(groups, parts, seed=seed).items()}
-            notes = list[str]()
-        else:
-            names, notes = restore_splits(saved, set(train.names), dataset=self.name, root=str(self.root))
-            positions = {name: position for position, name in enumerate(train.names)}
-            divided = {split: train.select(positions[name] for name in listed) for split, listed in names.items()}
-        origin = "train" if parsed.is_divided else "all images"
-        total = sum(map(len, divided.values()))
-        notes += [
-            f"{split} held out of {origin}: {len(divided[split])} of {total}"
-            for split in ("val", "test")
-            if split in divided
-        ]
-        return divided, notes
+        return self.divide(
+            parsed.root,
+            train.names,
+            strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions)),
+            fractions=fractions,
+            origin="train" if parsed.is_divided else "all images",
+            seed=seed,
+            saved=saved,
+            groups=None if self._group_column is None else train.groups,
+        )
+
+    @property
+    def _group_column(self) -> str | None:
+        """The column of groups; a pattern of paths has parentheses."""
+        is_pattern = self.group_by is None or self.group_by == "folder" or "(" in self.group_by
+        return None if is_pattern else self.group_by
 
     def _untrained_classes(self, parsed: ParsedTable, train: LabelledImages) -> list[Finding]:
         trained = {label for labels in set(train.labels) for label in labels}
