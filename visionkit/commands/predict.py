@@ -49,13 +49,12 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
 
     data, task, hardware = read_data_info(folder), config.task, config.hardware
     writer_class = load(task.writer)
-    target = _output_folder(config, folder, writer_class.files)
-    is_new = not target.exists()
+    is_new = not (target := _output_folder(config, folder, writer_class.files)).exists()
     device = torch_device(choose_accelerator(hardware))
     model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
     transform, precision = config.source.input_transform(), hardware.precision
+    data |= {"image_ids": config.source.image_ids(files.paths)}
     inference = load(task.inference)(model, transform, data, precision=precision, options=predict_options)
-    data = {**data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 
