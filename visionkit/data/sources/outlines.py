@@ -25,8 +25,8 @@ def clean_outlines(
 
     Args:
         outlines: The segmentations of n objects; run lengths pass.
-        sizes: int64 (n, 2), height and width of each object's image, 0 where unknown: such an image has no edge on the
-            right and below. None for outlines that are fractions of the image's sides.
+        sizes: int64 (n, 2), height and width of each object's image, 0 where unknown: nothing is said of the
+            edges of such an image. None for outlines that are fractions of the image's sides.
         locate: Maps an object's row to its location in the files, for findings.
 
     Returns:
@@ -41,7 +41,7 @@ def clean_outlines(
     with numpy.errstate(invalid="ignore"):
         usable = is_outline & ~no_number
         is_outside = usable & ((bounds[:, 2:] <= 0) | (bounds[:, :2] >= limits)).any(axis=1)
-        reaches_out = (bounds[:, :2] < -tolerance) | (bounds[:, 2:] > limits + tolerance)
+        reaches_out = ((bounds[:, :2] < -tolerance) | (bounds[:, 2:] > limits + tolerance)) & numpy.isfinite(limits)
     is_long = _are_long(outlines, numpy.zeros_like(known) if sizes is None else sizes, usable & ~is_outside)
     valid = ~no_number & ~is_outside & ~is_long
     return numpy.flatnonzero(valid), [

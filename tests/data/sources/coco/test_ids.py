@@ -77,14 +77,16 @@ def test_categories_may_have_texts_as_ids(make_source, make_coco):
     assert images.annotations.objects.labels.tolist() == [2, 1, 0, 1, 2, 0]
 
 
-def test_sizes_that_no_image_has_are_unknown(make_source, make_coco):
+def test_sizes_that_no_image_has_give_way_to_those_of_the_files(make_source, make_coco):
     odd = [(2**70, 40), (10**400, 40), (float("nan"), 40), ("x", 40), (30, -1), (30, None), (2e5, 2e5), ([30], 40)]
 
     def change(content):
         for image, (height, width) in zip(content["images"], odd, strict=True):
             image |= {"height": height, "width": width}
 
-    assert make_source(make_coco({"train": 8}, change=change)).read().splits["train"].sizes.tolist() == [[0, 0]] * 8
+    root = make_coco({"train": 8}, change=change)
+    (root / "train2017/000000000007.jpg").write_bytes(b"no image")
+    assert make_source(root).read().splits["train"].sizes.tolist() == [[30, 40]] * 7 + [[0, 0]]
 
 
 def edit(root, split, change):

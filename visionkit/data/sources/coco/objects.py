@@ -74,9 +74,8 @@ def read_objects(
         else:
             valid[rows[~columns.has_box[rows]]] = False
             rows = rows[columns.has_box[rows]]
-    boxes, keep, box_findings = clean_boxes(
-        columns.boxes[rows], sizes[columns.image[rows]], lambda row: locate(rows[row])
-    )
+    of_rows = sizes[columns.image[rows]]
+    boxes, keep, box_findings = clean_boxes(columns.boxes[rows], of_rows, lambda row: locate(rows[row]))
     rows = rows[keep]
     chosen = [columns.entries[row] for row in rows.tolist()]
     objects = Objects.from_columns(

@@ -19,6 +19,7 @@ from visionkit.data.sources.coco.entries import Category, match_categories, read
 from visionkit.data.sources.coco.image_paths import find_image_folder, find_images
 from visionkit.data.sources.coco.json_file import parse_coco
 from visionkit.data.sources.coco.objects import has_boxes, read_objects, short_name
+from visionkit.data.sources.measured_sizes import measure_sizes
 from visionkit.errors import UserError
 
 __all__ = ["read_coco"]
@@ -60,7 +61,9 @@ def read_coco(
         findings += Finding.of("categories-by-name", renumbered, split=split)
         if folder is None:
             folder = find_image_folder(root, folders, images.names, split=split, file=file)
-        splits[split] = _with_paths(root, file, images, folder, findings, split=split)
+        images, size_findings = measure_sizes(root, _with_paths(root, file, images, folder, findings, split=split))
+        splits[split] = images
+        findings += size_findings
     names = tuple(name for _, name in categories)
     return ParsedDataset(root, splits, names, findings, tuple(category_id for category_id, _ in categories))
 

@@ -27,6 +27,10 @@ _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "pano
 class Coco(DetectionSource):
     """Images and a JSON file per split; a single file is split at random.
 
+    A file belongs to the split that is a word of its name or of its folder's name (``instances_val2017.json``). Ids are
+    numbers or texts, ``15`` and ``"15"`` the same; a missing ``bbox`` is that of the outline; entries of one image are
+    merged; a ``file_name`` of another folder or computer is found by its last parts where these are unique.
+
     Attributes:
         annotations: The JSON files; null searches ``annotations/``, the root and the folders of the splits for names
             with train, val and test.

@@ -84,8 +84,19 @@ def test_an_outline_elsewhere_is_dropped_and_said(read, target):
 
 
 def test_a_far_outline_of_an_image_whose_size_is_not_said_is_clipped_to_its_file(read):
-    objects, _ = read({"segmentation": [[0, 0, 1e9, 0, 1e9, 1e9]]}, "instances", image={"height": None, "width": None})
+    unknown = {"height": None, "width": None}
+    objects, codes = read({"segmentation": [[0, 0, 1e9, 0, 1e9, 1e9]]}, "instances", image=unknown)
+    assert codes == ["outline-clipped"]
     assert objects.masks(30, 40).sum() == coco.area(coco.frPyObjects([[0, 0, 99, 0, 99, 99]], 30, 40))[0]
+
+
+def test_boxes_of_an_image_whose_size_is_not_said_are_clipped_to_its_file(read):
+    unknown = {"height": None, "width": None}
+    objects, codes = read({"bbox": [30, 5, 1e9, 10], "area": None}, image=unknown)
+    assert codes == ["box-clipped", "box-clipped"]  # of what no image can have, then of the image
+    assert (objects.boxes.tolist(), objects.area.tolist()) == ([[30, 5, 40, 15]], [100])
+    objects, codes = read({"bbox": [41, 5, 9, 10]}, image=unknown)
+    assert (len(objects), codes) == (0, ["box-outside"])
 
 
 def test_run_lengths_say_the_size_of_an_image_that_the_list_does_not(settings, make_coco):
