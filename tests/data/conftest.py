@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy
 import pytest
@@ -26,12 +27,13 @@ def settings() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def save_image() -> Callable[..., Path]:
-    """Write a seeded random image."""
+    """Write a random image, seeded by a number and by its path, so that no two files are the same."""
 
     def save(path: Path, *, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> Path:
         height, width = size
         channels = {"RGB": (3,), "RGBA": (4,), "L": ()}[mode]
-        pixels = numpy.random.RandomState(seed).randint(0, 256, (height, width, *channels)).astype(numpy.uint8)
+        random = numpy.random.RandomState([seed, crc32("/".join(path.parts[-3:]).encode(errors="surrogateescape"))])
+        pixels = random.randint(0, 256, (height, width, *channels)).astype(numpy.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
         return path

@@ -1,7 +1,7 @@
 import numpy
 import pytest
 
-from visionkit.data.splitting import check_class_sizes, hold_out
+from visionkit.data.splitting import check_class_sizes, hold_out, make_fold
 from visionkit.errors import UserError
 
 LABELS = numpy.repeat(numpy.arange(4), [100, 50, 30, 20])
@@ -44,3 +44,33 @@ def test_too_few_samples_name_the_class_and_what_it_needs():
     message = r"data: too few samples to split in train and val and test: .* at least 3, found 'cat' \(2\)\. Add some"
     with pytest.raises(UserError, match=message):
         check_class_sizes({"cat": 2, "dog": 3}, ["val", "test"], where="data", advice="Add some.")
+
+
+def test_samples_of_one_group_are_in_one_part():
+    groups = numpy.arange(200) // 4
+    parts = hold_out(LABELS, {"test": 30, "val": 20}, seed=0, groups=groups)
+    assert sorted(numpy.concatenate(list(parts.values()))) == list(range(200))
+    assert not any(
+        set(groups[parts[a]]) & set(groups[parts[b]]) for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
+    )
+    assert {name: len(part) for name, part in parts.items()} == {"train": 152, "test": 28, "val": 20}
+
+
+def test_groups_of_one_sample_change_nothing():
+    plain, grouped = (hold_out(LABELS, {"val": 20}, seed=0, groups=g)["val"] for g in (None, numpy.arange(200)))
+    assert plain.tolist() == grouped.tolist()
+
+
+def test_each_sample_is_in_the_val_of_one_fold_stratified_by_class():
+    folds = [make_fold(LABELS, fold, 5, seed=0) for fold in range(5)]
+    assert sorted(numpy.concatenate([fold["val"] for fold in folds])) == list(range(200))
+    for fold in folds:
+        assert numpy.bincount(LABELS[fold["val"]]).tolist() == [20, 10, 6, 4]
+        assert sorted([*fold["train"], *fold["val"]]) == list(range(200))
+
+
+def test_samples_of_one_group_are_in_one_fold():
+    groups = numpy.arange(200) // 4
+    for fold in range(3):
+        parts = make_fold(LABELS, fold, 3, seed=1, groups=groups)
+        assert not set(groups[parts["train"]]) & set(groups[parts["val"]])

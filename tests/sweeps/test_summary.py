@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from visionkit.sweeps.job import RunRow
-from visionkit.sweeps.summary import best_run, confidence, group_runs, shorten
+from visionkit.sweeps.summary import best_run, confidence, describe_repeats, group_runs, shorten
 from visionkit.tasks.info import TASKS
 
 ACCURACY = TASKS["classify"]
@@ -63,3 +63,15 @@ def test_only_finished_runs_are_compared_and_of_equals_the_first_is_the_best():
 )
 def test_long_numbers_are_shortened_for_reading(text, short):
     assert shorten(text) == short
+
+
+def test_runs_that_differ_by_their_fold_are_one_group_and_the_title_says_over_what_the_mean_is():
+    rows = [row(n, 0.5 + n / 10, **{"net": "a", "dataset.fold": str(n)}) for n in range(3)]
+    (group,) = group_runs(rows, ACCURACY)
+    assert group.overrides == {"net": "a"}
+    mean, half_width = group.mean("val/accuracy")
+    assert (mean, half_width) == (pytest.approx(0.6), pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4))
+    assert describe_repeats([group]) == ", mean and 95 % interval over folds"
+    both = group_runs([*rows, row(3, 0.5, **{"net": "a", "dataset.fold": "0", "seed": "1"})], ACCURACY)
+    assert describe_repeats(both) == ", mean and 95 % interval over seeds and folds"
+    assert describe_repeats(group_runs(rows[:1], ACCURACY)) == ""

@@ -8,15 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visionkit.data.group_splitting import split_groups
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_class_sizes", "hold_out", "read_splits", "restore_splits"]
+__all__ = ["check_class_sizes", "hold_out", "make_fold", "read_splits", "restore_splits"]
 
 
-def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> dict[str, NDArray[Any]]:
+def hold_out(
+    labels: NDArray[Any], parts: Mapping[str, int], *, seed: int, groups: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
     """Split a training set at random, stratified by class.
 
     Every class has at least one sample in each part and one in train. The samples are drawn with NumPy's legacy
@@ -24,14 +27,19 @@ def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> di
 
     Args:
         labels: Class ids, integers (N,).
-        parts: The number of samples of each part, such as ``{"val": 5000}``.
+        parts: The number of samples of each part, such as ``{"val": 5000}``; with groups about so many.
         seed: The seed of the random split.
+        groups: Group ids, integers (N,), of samples that stay in one part; a class of few groups may then miss a part.
 
     Returns:
         The sorted positions of the samples of ``"train"`` and of each part, int64.
     """
     import numpy
 
+    if groups is not None and len(numpy.unique(groups)) < len(groups):
+        held_out = [size / len(labels) for size in parts.values()]
+        split_ids = split_groups(labels, groups, [1 - sum(held_out), *held_out], seed=seed)
+        return {name: numpy.flatnonzero(split_ids == index) for index, name in enumerate(["train", *parts])}
     random = numpy.random.RandomState(seed % 2**32)
     order = random.permutation(len(labels))
     by_class = [order[labels[order] == label] for label in numpy.unique(labels)]
@@ -42,6 +50,28 @@ def hold_out(labels: NDArray[Any], parts: Mapping[str, int], *, seed: int) -> di
         result[part] = numpy.sort(numpy.concatenate([m[:q] for m, q in zip(by_class, quotas, strict=True)]))
         by_class = [members[quota:] for members, quota in zip(by_class, quotas, strict=True)]
     return {"train": numpy.sort(numpy.concatenate(by_class)), **result}
+
+
+def make_fold(
+    labels: NDArray[Any], fold: int, folds: int, *, seed: int, groups: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
+    """One of the divisions of k-fold cross-validation, stratified by class.
+
+    Args:
+        labels: Class ids, integers (N,).
+        fold: The fold that is ``"val"``, from 0; the others are ``"train"``.
+        folds: The number of folds.
+        seed: The seed of the random folds, the same for all of them.
+        groups: Group ids, integers (N,), of samples that stay in one fold.
+
+    Returns:
+        The sorted positions of the samples of ``"train"`` and of ``"val"``, int64.
+    """
+    import numpy
+
+    groups = numpy.arange(len(labels)) if groups is None else groups
+    is_val = split_groups(labels, groups, [1 / folds] * folds, seed=seed) == fold
+    return {"train": numpy.flatnonzero(~is_val), "val": numpy.flatnonzero(is_val)}
 
 
 def check_class_sizes(sizes: Mapping[str, int], parts: Sequence[str], *, where: str, advice: str) -> None:

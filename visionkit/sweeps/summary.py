@@ -17,15 +17,28 @@ from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import RunRow
 from visionkit.tasks.info import TaskInfo
 
-__all__ = ["Group", "best_run", "shorten", "confidence", "group_json", "group_runs", "sweep_table", "SweepSummary"]
+__all__ = [
+    "Group",
+    "best_run",
+    "shorten",
+    "confidence",
+    "describe_repeats",
+    "group_json",
+    "group_runs",
+    "sweep_table",
+    "SweepSummary",
+]
+
+REPEATS: Mapping[str, str] = {"seed": "seeds", "dataset.fold": "folds"}
+"""The swept keys whose values repeat a run, and their plural."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs that differ only in their seed.
+    """Finished runs that differ only in their seed, or in the fold of cross-validation.
 
     Attributes:
-        overrides: The swept keys without ``seed``, and their values.
+        overrides: The swept keys without those of `REPEATS`, and their values.
         rows: The runs.
     """
 
@@ -33,7 +46,7 @@ class Group:
     rows: Sequence[RunRow]
 
     def mean(self, metric: str) -> tuple[float, float | None]:
-        """Mean of a metric over the seeds, and half the width of its `confidence` interval."""
+        """Mean of a metric over seeds and folds, and half the width of its `confidence` interval."""
         values = [row.metrics[metric] for row in self.rows if metric in row.metrics]
         return (fmean(values), confidence(values)) if values else (math.nan, None)
 
@@ -52,11 +65,11 @@ def confidence(values: Sequence[float]) -> float | None:
 
 
 def group_runs(rows: Sequence[RunRow], info: TaskInfo) -> list[Group]:
-    """Group the finished runs over seeds, sorted by the mean of the task's validation metric, the best first."""
+    """Group the finished runs over seeds and folds, sorted by the mean of the task's validation metric."""
     groups: dict[tuple[tuple[str, str], ...], list[RunRow]] = {}
     for row in rows:
         if row.status == "done":
-            groups.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
+            groups.setdefault(tuple((k, v) for k, v in row.overrides.items() if k not in REPEATS), []).append(row)
     grouped = [Group(dict(key), members) for key, members in groups.items()]
     return sorted(grouped, key=lambda group: _sort_key(group.mean(info.monitor)[0], info))
 
@@ -113,6 +126,13 @@ def shorten(text: str) -> str:
         return text
 
 
+def describe_repeats(groups: Sequence[Group]) -> str:
+    """What the numbers of a group are means over, for a title; empty if each group is one run."""
+    rows = [row for group in groups if len(group.rows) > 1 for row in group.rows]
+    words = [word for key, word in REPEATS.items() if len({row.overrides.get(key) for row in rows}) > 1]
+    return f", mean and 95 % interval over {' and '.join(words)}" if words else ""
+
+
 def _sort_key(value: float, info: TaskInfo) -> tuple[bool, float]:
     """A key that sorts the best value first and NaN last."""
     return (value != value, -value if info.mode == "max" else value)
@@ -150,8 +170,7 @@ class SweepSummary:
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
         commands = self._commands(best, resumable=resumable) + list(extra_commands)
         if groups:
-            has_repeats = any(len(group.rows) > 1 for group in groups)
-            title = f"by {self.info.monitor}{', mean and 95 % interval over seeds' if has_repeats else ''}"
+            title = f"by {self.info.monitor}{describe_repeats(groups)}"
             table = sweep_table(groups, self.info, title=title)
             (printer.print if self.as_json else stdout_console().print)(table)
         for row in rows:

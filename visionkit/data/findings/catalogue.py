@@ -57,11 +57,15 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "outline-clipped": FindingKind(
         "warning", "outline(s) that reach out of the image clipped",
         "Draw them within the image, or let them be clipped.",
-        "Points far outside the image are mistakes of a tool. They are moved to the edge.",
+        "Tools let outlines be drawn past the edge. What lies outside is cut off, so that the edges within stay.",
     ),
     "outline-outside": FindingKind(
         "warning", "outline(s) outside the image dropped", _MEND,
         "Often the annotation of another image, or of the image at another size.",
+    ),
+    "outline-too-long": FindingKind(
+        "warning", "outline(s) too long to be rasterized dropped", _MEND,
+        "An outline that crosses its image thousands of times is noise, or made to exhaust memory.",
     ),
     "outline-few-points": FindingKind(
         "warning", "outline(s) with fewer than three points dropped", _MEND,
@@ -101,6 +105,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
         "The image was deleted, renamed or not copied.",
     ),
+    "image-ambiguous": FindingKind(
+        "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
+        "Write file_name relative to the folder of the images.",
+        "Paths of another computer are found by their last parts, and these are not unique.",
+    ),
     "image-listed-missing": FindingKind(
         "warning", "listed image(s) of {split} that do not exist dropped",
         "Correct the paths, or remove the lines.",
@@ -118,6 +127,24 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "image-no-labels": FindingKind(
         "note", "image(s) of {split} without a label file, read as background", "Check that labels lie in labels/.",
         "YOLO's form has no file for an image without objects. A wrong folder or ending looks the same.",
+    ),
+    "label-missing": FindingKind(
+        "warning", "row(s) without a label dropped", "Write the label, or remove the row.",
+        "Nobody has looked at the image yet, or the export left the cell empty.",
+    ),
+    "label-none": FindingKind(
+        "note", "image(s) without a label, read as having none of the classes", "Check that they were looked at.",
+        "With several labels an image may also have none of them. An image that nobody has labelled looks the same.",
+    ),
+    "label-conflict": FindingKind(
+        "error", "row(s) with another label than an earlier row of the same image",
+        "Keep one of them. If an image may have several labels: task=multilabel",
+        "Two people, or two exports, do not agree. One of the labels is wrong, and no training could satisfy both.",
+    ),
+    "row-no-split": FindingKind(
+        "warning", "row(s) of a split that is none of train, val and test left out",
+        "Name splits train, val and test, or remove the rows.",
+        "A split under another name would be lost, or an empty cell left the image out by mistake.",
     ),
     "labels-mostly-missing": FindingKind(
         "warning", "image(s) of {split}, half of it or more, without a label file, read as background",
@@ -144,7 +171,8 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
-        "The file was cut short, is empty, or declares an encoding that it does not have.",
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
     ),
     "object-nameless": FindingKind(
         "warning", "object(s) without a name dropped", _MEND, "Without a class an object cannot be learnt.",
@@ -168,6 +196,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
         "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
     ),
     # masks
     "mask-missing": FindingKind(
@@ -197,13 +229,17 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them.",
+        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-void-class": FindingKind(
+        "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
+        "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", _MEND,
@@ -217,8 +253,16 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "object(s) without a class dropped", _MEND,
         "The pixels of the object have no class, or several, in the mask of classes.",
     ),
+    "test-unlabelled": FindingKind(
+        "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
+        "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
+    ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
+        "What is not in training cannot be learnt, and its score is 0 or missing.",
+    ),
+    "class-untrained": FindingKind(
+        "note", "class(es) that no training image has", "Leave them out, or add images that have them.",
         "What is not in training cannot be learnt, and its score is 0 or missing.",
     ),
     # files and folders
@@ -235,18 +279,56 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Which of two images of one name a mask belongs to is unknown.",
     ),
     "file-no-image": FindingKind(
-        "warning", "file(s) of an ending that is not read left out",
-        "Convert them, or install what reads them: pip install pillow-heif for HEIC.",
+        "warning", "file(s) of an ending that is not read left out: {endings}",
+        "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
         "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
+    ),
+    "file-special": FindingKind(
+        "warning", "link(s) to nothing, pipes or devices left out",
+        "Copy the files that they stand for, or remove them.",
+        "A folder of links was copied without what the links lead to, or holds what is no file.",
+    ),
+    "files-identical": FindingKind(
+        "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
+        "Copies in two splits would make the number too good. They may also weigh too much in training.",
+    ),
+    "file-no-split": FindingKind(
+        "note", "JSON file(s) without a split in their name left out, for others have one",
+        "Say which file is which: dataset.annotations.val=FILE",
+        "The annotations of a split under another name would be lost.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",
         "Name splits train, val and test, or remove the folder.",
         "A split under another name would be lost.",
     ),
+    "image-no-class": FindingKind(
+        "warning", "image(s) that lie in no class folder left out", "Move them into the folder of their class.",
+        "Without a class an image cannot be learnt.",
+    ),
     "class-empty": FindingKind(
         "warning", "class folder(s) without images dropped", "Fill or remove them.",
         "Images not copied, or a folder of another tool.",
+    ),
+    "class-not-in-split": FindingKind(
+        "note", "class(es) without an image in {split}", "Add images of them, or expect no number for them.",
+        "What is not in a split is not measured there.",
+    ),
+    "group-unmatched": FindingKind(
+        "warning", "image(s) whose path dataset.group_by does not match, each a group of its own",
+        "Correct the pattern, or the names.",
+        "Images of one patient or film that are not recognised as such may be in two splits.",
+    ),
+    "groups-overlap": FindingKind(
+        "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
+        "Move each group into one split, or accept it: dataset.allow_overlap=true",
+        "Images of one patient or film are alike: the number would be too good for new patients and films.",
+    ),
+    "groups-overlap-allowed": FindingKind(
+        "warning",
+        "image(s) of {split} whose group by dataset.group_by is in {other} too, as dataset.allow_overlap=true allows",
+        "Move each group into one split.",
+        "Images of one patient or film are alike: the number is too good for new patients and films.",
     ),
     "splits-overlap": FindingKind(
         "error", "file(s) of {split} that are in {other} too",

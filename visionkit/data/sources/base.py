@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.augment.spec import Augments, check_targets
-from visionkit.errors import UserError
+from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
     from visionkit.data.findings import Finding
+    from visionkit.data.images import ImageReader
     from visionkit.data.transforms import InputTransform
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
@@ -55,7 +56,7 @@ class DataInfo:
     image_size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    category_ids: tuple[int, ...] | None = None
+    category_ids: tuple[int | str, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -93,7 +94,9 @@ class Source(ABC):
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
-        targets: The kinds of target that the data set provides: ``label``, ``boxes``, ``instances``, ``mask``.
+        balance: Whether training draws classes alike, instead of images; see `visionkit.data.sampler.BatchSampler`.
+        targets: The kinds of target that the data set provides: ``label``, ``label_set``, ``boxes``,
+            ``instances``, ``mask``.
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
@@ -103,6 +106,7 @@ class Source(ABC):
     cache_mb: Annotated[int, Field(ge=0)]
     mean: tuple[float, ...] | None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None
+    balance: bool
 
     targets: ClassVar[frozenset[str]] = frozenset({"label"})
     default_image_size: ClassVar[int | None] = None
@@ -133,6 +137,18 @@ class Source(ABC):
             target: One of ``targets``.
         """
         return self
+
+    def check_balance(self, target: str) -> None:
+        """Check that images have one class each, where training is to draw classes alike.
+
+        Raises:
+            UserError: If ``balance`` is set and the targets are other than labels.
+        """
+        if self.balance and target != "label":
+            raise UserError(
+                f"dataset.balance: expected false, found true: an image with {plural(target)} may show several "
+                "classes, so that they cannot be drawn alike. It is for task=classify. Try: dataset.balance=false"
+            )
 
     def check(self, *, strict: bool = False) -> None:
         """Check quickly, and without torch, that the files are present.
@@ -179,8 +195,23 @@ class Source(ABC):
 
         return InputTransform(self.size, "resize")
 
+    def image_ids(self, paths: Sequence[Path]) -> Mapping[Path, int | str]:
+        """The id of each image in the data set's files, for those of ``paths`` that have one."""
+        return {}
+
+    def image_reader(self, in_channels: int, *, value_range: tuple[float, float] | None = None) -> ImageReader:
+        """How a person's image files are read for a model that was trained on this data set.
+
+        Args:
+            in_channels: The number of channels of the model's images.
+            value_range: As `visionkit.data.images.ImageReader`.
+        """
+        from visionkit.data.images import MAX_PIXELS, ImageReader
+
+        return ImageReader(in_channels, value_range, MAX_PIXELS)
+
     def describe(
-        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int, ...] | None = None
+        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int | str, ...] | None = None
     ) -> DataInfo:
         """A `DataInfo` with this source's size and normalisation.
 
@@ -203,8 +234,10 @@ _PACKAGE = "visionkit.data.sources"
 SOURCES: Registry[Source] = Registry(
     "dataset",
     {
+        "ade20k": Row(f"{_PACKAGE}.ade20k.source:Ade20k"),
         "cifar10": Row(f"{_PACKAGE}.torchvision.source:Cifar10"),
         "cifar100": Row(f"{_PACKAGE}.torchvision.source:Cifar100"),
+        "cityscapes": Row(f"{_PACKAGE}.cityscapes.source:Cityscapes"),
         "coco": Row(f"{_PACKAGE}.coco.source:Coco"),
         "digits": Row(f"{_PACKAGE}.digits.source:Digits"),
         "fashion_mnist": Row(f"{_PACKAGE}.torchvision.source:FashionMnist"),
@@ -212,6 +245,7 @@ SOURCES: Registry[Source] = Registry(
         "imagenet": Row(f"{_PACKAGE}.imagenet.source:ImageNet"),
         "masks": Row(f"{_PACKAGE}.masks.source:Masks"),
         "mnist": Row(f"{_PACKAGE}.torchvision.source:Mnist"),
+        "table": Row(f"{_PACKAGE}.table.source:Table"),
         "voc": Row(f"{_PACKAGE}.voc.source:Voc"),
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from visionkit.data.findings import check_findings
+from visionkit.data.findings import Finding, check_findings
 from visionkit.data.sources.base import DataInfo, Splits
 from visionkit.data.sources.file_source import FileSource
-from visionkit.data.splitting import hold_out, restore_splits
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 
@@ -65,6 +64,10 @@ class SplitFiles(FileSource):
             images: One of its splits, or a subset of one.
         """
 
+    def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        """The data set with what would exhaust memory left out, and findings on it."""
+        return parsed
+
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check the annotations of the whole data set, before it is split.
 
@@ -98,11 +101,9 @@ class SplitFiles(FileSource):
             UserError: As `read`, `check_annotations` and `check_splits`; also if splits overlap, or there are too few
                 images to split.
         """
-        parsed = self._parsed
-        check_findings(parsed.findings, dataset=self.name, strict=strict)
+        check_findings(self._findings, dataset=self.name, strict=strict)
         self.info()
-        if "val" not in parsed.splits:
-            self._held_out_sizes(parsed)
+        self._held_out_fractions()
 
     def info(self) -> DataInfo:
         parsed = self._parsed
@@ -114,74 +115,60 @@ class SplitFiles(FileSource):
         return InputTransform(self.size, self.fit, max_size=self.max_size)
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        import numpy
+
         self.check(strict=strict)
         parsed = self._parsed
         splits, saved_splits = dict(parsed.splits), None
-        notes = [*parsed.notes, *(finding.note for finding in parsed.findings)]
-        if "val" not in splits:
-            undivided = splits.pop("train")
-            generated = self._random_or_saved_splits(parsed, undivided, seed=seed, saved=saved, notes=notes)
-            splits |= generated
-            saved_splits = {split: list(images.names) for split, images in generated.items()}
+        findings, division_notes = list(self._findings), list[str]()
+        fractions = self._held_out_fractions()
+        if fractions:
+            undivided = splits["train"]
+            division = self.divide(
+                parsed.root,
+                undivided.names,
+                numpy.zeros(len(undivided), dtype=numpy.int64),
+                fractions=fractions,
+                origin="train" if "test" in splits else "all images",
+                seed=seed,
+                saved=saved,
+            )
+            check_findings(division.findings, dataset=self.name, strict=strict)
+            splits |= {split: undivided.select(positions) for split, positions in division.positions.items()}
+            findings += division.findings
+            division_notes = division.notes
+            saved_splits = division.saved
+        notes = [*parsed.notes, *(finding.note for finding in findings), *division_notes]
         notes += self.check_splits(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, ImageDataset] = {
             split: self.make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
-        return Splits(samples, saved_splits, notes, parsed.findings)
+        return Splits(samples, saved_splits, notes, findings)
 
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
-        parsed = self.read()
-        self.check_annotations(parsed)
-        split_of: dict[str, str] = {}
-        for split, images in parsed.splits.items():
-            duplicate = next((name for name in images.names if name in split_of), None)
-            if duplicate is not None:
-                raise UserError(
-                    f"dataset '{self.name}': '{duplicate}' is listed for {split_of[duplicate]} and for {split}, but "
-                    "splits must not overlap. Take it out of one of them; without val, images are held out of train. "
-                    "Or accept it, a number that is too good. Try: dataset.allow_overlap=true"
-                )
-            split_of |= dict.fromkeys(images.names, split)
+        with self.naming_other_form():
+            parsed = self.limit(self.read())
+            self.check_annotations(parsed)
         if "val" in parsed.splits:
             self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")
         return parsed
 
-    def _held_out_sizes(self, parsed: ParsedDataset[Any]) -> dict[str, int]:
-        """The number of images of each split that is held out of train."""
-        fractions = {"val": self.val_fraction}
-        if "test" not in parsed.splits and self.test_fraction:
-            fractions = {"test": self.test_fraction, **fractions}
-        total = len(parsed.splits["train"])
+    @cached_property
+    def _findings(self) -> list[Finding]:
+        """Those of the reader, and images that are in two splits."""
+        parsed = self._parsed
+        names = {split: images.names for split, images in parsed.splits.items()}
+        return [*parsed.findings, *self.find_overlaps(parsed.root, names)]
+
+    def _held_out_fractions(self) -> dict[str, float]:
+        """The fraction of train that is held out for each missing split, checked against the number of images."""
+        splits = self._parsed.splits
+        fractions = self.held_out_fractions(splits, is_divided=len(splits) > 1)
+        total = len(splits["train"])
         if total <= len(fractions):
             raise UserError(
                 f"dataset.root: '{self.root}' has {total} image(s), too few to divide in train and "
                 f"{' and '.join(fractions)}. Expected at least {len(fractions) + 1}."
             )
-        return {part: max(1, round(fraction * total)) for part, fraction in fractions.items()}
-
-    def _random_or_saved_splits(
-        self, parsed: ParsedDataset[Any], images: Any, *, seed: int, saved: Mapping[str, Any] | None, notes: list[str]
-    ) -> dict[str, Any]:
-        import numpy
-
-        if saved is None:
-            parts = self._held_out_sizes(parsed)
-            labels = numpy.zeros(len(images), dtype=numpy.int64)
-            positions_by_split = hold_out(labels, parts, seed=seed if self.split_seed is None else self.split_seed)
-        else:
-            names, restore_notes = restore_splits(saved, set(images.names), dataset=self.name, root=str(self.root))
-            notes += restore_notes
-            positions_by_name = {name: position for position, name in enumerate(images.names)}
-            positions_by_split = {
-                split: numpy.array([positions_by_name[name] for name in split_names], dtype=numpy.int64)
-                for split, split_names in names.items()
-            }
-        origin = "train" if "test" in parsed.splits else "all images"
-        total = sum(map(len, positions_by_split.values()))
-        notes += [
-            f"{split} held out of {origin}: {len(positions_by_split[split])} of {total}"
-            for split in positions_by_split
-            if split != "train"
-        ]
-        return {split: images.select(positions) for split, positions in positions_by_split.items()}
+        return fractions

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from visionkit.data.image_files import is_system_folder
+from visionkit.data.image_files import is_image_name, is_system_folder
 from visionkit.errors import UserError
 
-__all__ = ["SPLIT_NAMES", "find_split_folders", "split_of", "sub_folders"]
+__all__ = [
+    "SPLIT_NAMES",
+    "find_inner_folder",
+    "find_split_folders",
+    "other_folders",
+    "split_in",
+    "split_of",
+    "sub_folders",
+]
 
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "trainval", "train_set", "training_set", "trainset", "seg_train"),
@@ -21,20 +29,38 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
 
 def split_of(name: str) -> str | None:
     """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
-    word = re.sub(r"[\s-]+", "_", name.strip().lower())
+    word = _word(name)
     return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
 
 
-def find_split_folders(folder: Path) -> dict[str, str]:
+def split_in(text: str) -> str | None:
+    """The split that a word of a file's name stands for, such as ``instances_val2017``; None if none does.
+
+    Words end where letters end: ``valves`` and ``contrain`` hold no split.
+    """
+    words = re.findall(r"[^\W\d_]+", text)
+    return next(filter(None, map(split_of, words)), None)
+
+
+def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str, str]:
     """The sub-folders that are splits, relative to the folder, separated by ``/``.
 
-    A split that holds nothing but a folder of its own name, as archives unpack, is that folder: ``train/train``.
+    A split that holds nothing but a folder of its own name, as archives unpack, is that folder: ``train/train``. A
+    folder ``trainval`` beside one of ``train`` is no split of its own.
+
+    Args:
+        folder: The folder.
+        allow_overlap: Whether two splits may be one folder.
 
     Raises:
         UserError: If a split has two folders, or two splits share one.
     """
+    names = sub_folders(folder)
+    splits = [split_of(name) for name in names]
+    if splits.count("train") > 1:
+        names = [name for name in names if _word(name) != "trainval"]
     found: dict[str, str] = {}
-    for name in sub_folders(folder):
+    for name in names:
         split = split_of(name)
         if split is None:
             continue
@@ -43,17 +69,56 @@ def find_split_folders(folder: Path) -> dict[str, str]:
                 f"dataset.root: '{folder}' has two folders for one split, {found[split]} and {name}. Keep one of them."
             )
         inner = sub_folders(folder / name)
-        is_doubled = len(inner) == 1 and split_of(inner[0]) == split
+        is_doubled = len(inner) == 1 and split_of(inner[0]) == split and not _holds_files(folder / name)
         found[split] = f"{name}/{inner[0]}" if is_doubled else name
     found = {split: found[split] for split in SPLIT_NAMES if split in found}
-    _check_distinct(folder, found)
+    if not allow_overlap:
+        _check_distinct(folder, found)
     return found
 
 
+def other_folders(folder: Path, split_folders: Iterable[str]) -> list[str]:
+    """The sub-folders that are no splits and hold something, of a folder with splits as `find_split_folders`."""
+    used = {name.split("/")[0] for name in split_folders}
+    return [name for name in sub_folders(folder) if name not in used and any((folder / name).iterdir())]
+
+
 def sub_folders(folder: Path) -> list[str]:
-    """The sorted names of a folder's sub-folders, without hidden ones and those of the system."""
+    """The sorted names of a folder's sub-folders, without hidden ones and those of the system.
+
+    Raises:
+        UserError: If the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if _is_folder(entry) and not is_system_folder(entry.name))
+    except OSError as error:
+        raise UserError(
+            f"dataset.root: the folder '{folder}' cannot be read: {error.strerror}. Expected a folder that may be "
+            "listed. Change its permissions, or move it elsewhere."
+        ) from None
+
+
+def _word(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
+
+
+def _holds_files(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name))
+        return any(is_image_name(entry.name) for entry in entries)
+
+
+def find_inner_folder(root: Path, name: str, *, holding: str) -> str | None:
+    """The path from the root of the folder of a name that holds another one, in the root or in one of its folders."""
+    candidates = [name, *(f"{outer}/{name}" for outer in sub_folders(root))]
+    return next((path for path in candidates if (root / path / holding).is_dir()), None)
 
 
 def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:
@@ -63,5 +128,6 @@ def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:
         if other != split:
             raise UserError(
                 f"dataset.root: '{folder / found[other]}' and '{folder / name}' are one and the same folder, but "
-                f"{split} must not overlap with another split. Remove the link."
+                f"{split} must not overlap with another split. Remove the link, or accept it: "
+                "dataset.allow_overlap=true"
             )

@@ -19,10 +19,35 @@ def test_a_class_may_be_called_train(make_tree):
     assert find_layout(make_tree({"car": 1, "train": 1, "plane": 1})).split_folders == {"train": ""}
 
 
-def test_files_are_listed_relative_to_the_root_and_sorted(make_tree):
-    layout = find_layout(make_tree({"train/b": 2, "train/b/inner": 1, "train/a": 1}))
-    assert layout.list_files("train", "b") == ["train/b/000.png", "train/b/001.png", "train/b/inner/000.png"]
-    assert len(layout.list_files("train", "b", limit=2)) == 2
+def test_names_of_splits_are_those_of_all_data_sets_in_any_case(make_tree):
+    layout = find_layout(make_tree({"Training/a": 1, "Dev/a": 1, "TESTING/a": 1, "trainval/b": 1, "extra/c": 1}))
+    assert layout.split_folders == {"train": "Training", "val": "Dev", "test": "TESTING"}
+    assert layout.other_folders == ["extra", "trainval"]
+
+
+def test_trainval_alone_is_train(make_tree):
+    assert find_layout(make_tree({"trainval/a": 1, "test/a": 1})).split_folders["train"] == "trainval"
+
+
+def test_doubled_folders_of_splits_are_read_as_one(make_tree):
+    layout = find_layout(make_tree({"seg_train/seg_train/a": 1, "seg_test/seg_test/a": 1, "seg_pred/seg_pred": 2}))
+    assert layout.split_folders == {"train": "seg_train/seg_train", "test": "seg_test/seg_test"}
+    assert layout.other_folders == ["seg_pred"]
+    assert layout.class_folder("test", "a") == b"seg_test/seg_test/a/"
+
+
+def test_a_folder_that_holds_one_folder_alone_is_that_folder(make_tree, save_image):
+    root = make_tree({"archive/train/a": 1, "archive/test/a": 1})
+    assert find_layout(root).root == root / "archive"
+    assert find_layout(make_tree({"archive/a": 1, "archive/b": 1}, name="flat")).split_folders == {"train": ""}
+    single_class = make_tree({"cat": 2}, name="single")
+    assert find_layout(single_class).root == single_class
+    save_image(root / "loose.png")
+    assert find_layout(root).root == root
+
+
+def test_an_empty_folder_beside_the_splits_is_not_worth_a_word(make_tree):
+    assert find_layout(make_tree({"train/a": 1, "test/a": 1, "models": 0})).other_folders == []
 
 
 def test_two_folders_for_validation_are_refused(make_tree):
@@ -38,19 +63,22 @@ def test_splits_without_train_are_refused(make_tree):
 def test_splits_that_are_one_folder_are_refused(make_tree):
     root = make_tree({"train/a": 1})
     os.symlink(root / "train", root / "test")
-    with pytest.raises(UserError, match=r"test' and '.*train' are one and the same folder.*must not overlap"):
+    with pytest.raises(
+        UserError, match=r"train' and '.*test' are one and the same folder.*must not overlap.*allow_overlap=true"
+    ):
         find_layout(root)
 
 
+def test_splits_that_are_one_folder_may_be_allowed(make_tree):
+    root = make_tree({"train/a": 1})
+    os.symlink(root / "train", root / "test")
+    assert find_layout(root, allow_overlap=True).split_folders == {"train": "train", "test": "test"}
+
+
 def test_classes_are_sorted_and_those_without_images_are_set_apart(make_tree):
-    root = make_tree({"b": 1, "a": 1, "empty": 0, ".hidden": 1})
+    root = make_tree({"b": 1, "a": 1, "empty": 0, ".hidden": 1, "@eaDir/thumb": 1})
     (root / "empty" / "notes.txt").write_text("x")
-    assert list_classes(root, strict=False) == (["a", "b"], ["empty"])
-
-
-def test_an_empty_class_folder_is_an_error_when_strict(make_tree):
-    with pytest.raises(UserError, match=r"no images in the class folder '.*empty'.*strict=false"):
-        list_classes(make_tree({"a": 1, "empty": 0}), strict=True)
+    assert list_classes(root) == (["a", "b"], ["empty"])
 
 
 def test_images_in_no_class_folder_are_counted(tmp_path, save_image):
@@ -59,7 +87,7 @@ def test_images_in_no_class_folder_are_counted(tmp_path, save_image):
     with pytest.raises(
         UserError, match=r"one sub-folder of images per class; found 3 images that lie in no sub-folder"
     ):
-        list_classes(tmp_path, strict=False)
+        list_classes(tmp_path)
 
 
 def test_a_class_that_train_lacks_gets_the_nearest_one(tmp_path):

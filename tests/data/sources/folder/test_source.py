@@ -1,7 +1,10 @@
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from visionkit.data.image_files import scan_images
 from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
@@ -49,7 +52,7 @@ def test_a_single_tree_is_divided_and_the_division_saved(make_source, make_tree)
     assert len(set(everything)) == 60
     assert everything[0].startswith("a/")
     assert splits.samples["val"].labels.bincount().tolist() == [3, 6]
-    assert splits.notes == ["val held out of all images: 9 of 60", "test held out of all images: 9 of 60"]
+    assert splits.notes == ["test held out of all images: 9 of 60", "val held out of all images: 9 of 60"]
 
 
 def test_a_fraction_of_zero_makes_no_test_split(make_source, make_tree):
@@ -109,14 +112,17 @@ def test_a_saved_division_of_another_form_is_an_error(make_source, make_tree):
 def test_class_names_are_the_folders_with_images(make_source, make_tree):
     source = make_source(make_tree({"train/dog": 3, "train/cat": 3, "train/empty": 0, "val/cat": 1}))
     assert source.info().class_names == ("cat", "dog")
-    assert source.splits(seed=0).notes == ["1 class folder(s) without images dropped: empty"]
+    assert source.splits(seed=0).notes == [
+        "1 class folder(s) without images dropped: train/empty",
+        "1 class(es) without an image in val: dog",
+    ]
 
 
 def test_an_empty_class_folder_is_an_error_when_strict(make_source, make_tree):
     source = make_source(make_tree({"train/dog": 3, "train/cat": 3, "train/empty": 0, "val/cat": 1}))
     assert source.check() is None
     for call in (source.check, lambda strict: source.splits(seed=0, strict=strict)):
-        with pytest.raises(UserError, match=r"no images in the class folder '.*train/empty'"):
+        with pytest.raises(UserError, match=r"1 class folder\(s\) without images dropped: train/empty. Fill"):
             call(strict=True)
 
 
@@ -170,3 +176,77 @@ def test_grey_images_are_normalised_by_a_half(make_source, make_tree):
     info = make_source(root, in_channels=1).info()
     assert (info.in_channels, info.mean, info.std) == (1, (0.5,), (0.5,))
     assert make_source(root).info().mean == (0.485, 0.456, 0.406)
+
+
+def test_with_split_folders_only_val_is_held_out_and_no_test_split_is_made(make_source, make_tree):
+    splits = make_source(make_tree({"train/a": 10, "train/b": 10})).splits(seed=0)
+    assert sizes(splits) == {"train": 17, "val": 3}
+    assert splits.notes == ["val held out of train: 3 of 20"]
+
+
+def test_splits_of_other_spellings_are_taken_as_they_are(make_source, make_tree):
+    counts = {"Train/cat": 5, "Train/dog": 5, "Valid/cat": 2, "Valid/dog": 2, "Test/cat": 1, "Test/dog": 2}
+    source = make_source(make_tree(counts))
+    assert source.info().class_names == ("cat", "dog")
+    assert sizes(source.splits(seed=0)) == {"train": 10, "val": 4, "test": 3}
+
+
+def test_a_folder_beside_the_splits_is_said_and_an_error_when_strict(make_source, make_tree):
+    source = make_source(make_tree({"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "extra/a": 1}))
+    assert source.splits(seed=0).notes == ["1 folder(s) beside the splits that are none left out: extra"]
+    for call in (source.check, lambda strict: source.splits(seed=0, strict=strict)):
+        with pytest.raises(UserError, match=r"1 folder\(s\) beside the splits that are none left out: extra. Name"):
+            call(strict=True)
+
+
+def test_files_of_unknown_endings_are_counted_by_ending_and_those_without_one_are_read(make_source, make_tree):
+    root = make_tree({"cat": 8, "dog": 8, "@eaDir/thumb": 2})
+    for index in range(4):
+        (root / "cat" / f"{index:03}.png").rename(root / "cat" / f"plain{index}")
+    for index in range(3):
+        (root / "dog" / f"{index}.HEIC").write_bytes(b"\0\0\0 ftypheic")
+    (root / "dog" / "Thumbs.db").write_bytes(b"x")
+    (root / "dog" / "LICENSE").write_text("words")
+    source = make_source(root)
+    splits = source.splits(seed=0)
+    assert source.info().class_names == ("cat", "dog")
+    assert sum(sizes(splits).values()) == 16
+    assert splits.notes[0] == "4 file(s) of an ending that is not read left out: 3 .heic, 1 without an ending"
+    assert [finding.code for finding in splits.findings] == ["file-no-image"]
+    with pytest.raises(UserError, match=r"3 .heic, 1 without an ending. Convert them"):
+        source.splits(seed=0, strict=True)
+
+
+def test_images_outside_the_class_folders_are_said(make_source, make_tree, save_image):
+    root = make_tree({"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1})
+    save_image(root / "train" / "loose.png")
+    assert make_source(root).splits(seed=0).notes == [
+        "1 image(s) that lie in no class folder left out: train/loose.png"
+    ]
+
+
+def test_names_that_are_no_utf_8_are_read_restored_and_displayed(make_source, make_tree):
+    root = make_tree({"a": 4, "b": 4})
+    name = os.fsdecode(b"caf\xe9")
+    (root / "a").rename(root / name)
+    (root / name / "000.png").rename(root / name / os.fsdecode(b"\xff.png"))
+    source = make_source(root)
+    assert source.info().class_names == ("b", "caf\\xe9")
+    first = source.splits(seed=0)
+    saved = json.loads(json.dumps(first.saved))
+    again = source.splits(seed=1, saved=saved)
+    for split, samples in first.samples.items():
+        assert names(samples) == names(again.samples[split])
+        assert all(samples.image(index).shape == (3, 8, 8) for index in range(len(samples)))
+    assert f"{name}/{os.fsdecode(bytes([255]))}.png" in {file for files in saved.values() for file in files}
+
+
+def test_checking_lists_no_more_than_the_first_images(make_source, make_tree, monkeypatch):
+    source = make_source(make_tree({"a": 30, "b": 30}))
+    listed = []
+    monkeypatch.setattr(
+        "visionkit.data.sources.folder.source.scan_images",
+        lambda *arguments: (listed.append(found) or found for found in scan_images(*arguments)),
+    )
+    source.check()
+    assert len(listed) == 6

@@ -1,29 +1,39 @@
 """Image folders with one sub-folder per class.
 
-Four layouts are supported::
+Four layouts are supported; `visionkit.data.sources.split_names` has other names of splits::
 
     root/train/CLASS/  root/val/CLASS/  root/test/CLASS/     as they are
     root/train/CLASS/  root/test/CLASS/                      val is held out of train
     root/train/CLASS/  root/val/CLASS/                       no test split; validation metrics are reported
     root/CLASS/                                              random stratified splits, which are saved
+
+``dataset.fold`` makes one of k folds val in place of a random part; it needs a set without a val folder.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from visionkit.data.findings import Finding, check_findings
+from visionkit.data.image_files import LeftOut, scan_images
 from visionkit.data.sources.base import DataInfo, Splits, existing_root
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
-from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
+from visionkit.data.sources.split_names import sub_folders
+from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visionkit.data.sources.division import Division
+    from visionkit.data.sources.folder.scan import SplitScan
     from visionkit.data.transforms import InputTransform
 
 __all__ = ["Folder"]
@@ -44,16 +54,34 @@ class Folder(FileSource):
     expected: ClassVar[str] = "train/CLASS/, val/CLASS/ and test/CLASS/, or CLASS/ alone, with images in each CLASS"
 
     def check(self, *, strict: bool = False) -> None:
+        """Look for the first images of each class; `splits` lists all.
+
+        Args:
+            strict: Whether a finding is an error.
+
+        Raises:
+            UserError: As `Source.check`.
+        """
         layout = self._layout()
-        classes, _ = self._classes(layout, strict=strict)
+        findings = Finding.of("folder-no-split", layout.other_folders)
+        classes: list[str] = []
+        for split, prefix in layout.split_folders.items():
+            split_classes, empty = list_classes(layout.path(split))
+            classes = classes if split != "train" else split_classes
+            self._check_classes(layout, split, split_classes, classes)
+            findings += Finding.of("class-empty", [f"{prefix}/{name}" if prefix else name for name in empty])
+        check_findings(findings, dataset=self.name, strict=strict)
         self.describe(self._display_names(classes), in_channels=self.in_channels)
-        if "val" not in layout.split_folders:
-            fractions = self._held_out_fractions(layout)
-            sizes = {name: len(layout.list_files("train", name, limit=len(fractions) + 1)) for name in classes}
-            self._check_sizes(sizes, layout)
+        fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
+        if fractions and self.group_by is None:
+            root, limit = os.fsencode(layout.root), len(fractions) + 1
+            sizes = [sum(1 for _ in islice(scan_images(root, layout.class_folder("train", n)), limit)) for n in classes]
+            self._check_sizes(classes, sizes, layout, fractions)
 
     def info(self) -> DataInfo:
-        classes, _ = self._classes(self._layout(), strict=False)
+        layout = self._layout()
+        classes, _ = list_classes(layout.path("train"))
+        self._check_classes(layout, "train", classes, classes)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
 
     def input_transform(self) -> InputTransform:
@@ -62,113 +90,111 @@ class Folder(FileSource):
         return InputTransform(self.size, self.fit, crop_ratio=self.crop_ratio)
 
     def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
-        layout = self._layout()
-        classes, notes = self._classes(layout, strict=strict)
-        files = {split: self._list_files(layout, split, classes) for split in layout.split_folders}
-        saved_splits = None
-        if "val" not in layout.split_folders:
-            if saved is None:
-                generated = self._random_splits(layout, classes, files["train"], seed=seed)
-            else:
-                names, restore_notes = restore_splits(saved, files["train"], dataset=self.name, root=str(self.root))
-                generated = {
-                    split: {name: files["train"][name] for name in split_names} for split, split_names in names.items()
-                }
-                notes += restore_notes
-            files |= generated
-            saved_splits = {split: list(generated[split]) for split in generated}
-            origin = "all images" if layout.split_folders["train"] == "" else "train"
-            for split in ("val", "test"):
-                if split in generated:
-                    total = sum(map(len, generated.values()))
-                    notes.append(f"{split} held out of {origin}: {len(generated[split])} of {total}")
-        return self._make_splits(layout, files, saved_splits, notes)
-
-    def _make_splits(
-        self,
-        layout: Layout,
-        files: Mapping[str, Mapping[str, int]],
-        saved_splits: dict[str, Any] | None,
-        notes: list[str],
-    ) -> Splits:
         import torch
 
         from visionkit.data.dataset import FileDataset, ImageDataset
+        from visionkit.data.sources.folder.scan import scan_split
 
+        layout, left_out = self._layout(), LeftOut()
+        scans = {split: scan_split(layout, split, left_out) for split in layout.split_folders}
+        classes = scans["train"].classes
+        for split, scan in scans.items():
+            self._check_classes(layout, split, scan.classes, classes)
+        findings = [*self._findings(layout, scans), *left_out.findings()]
+        check_findings(findings, dataset=self.name, strict=strict)
+        names = {split: scan.names for split, scan in scans.items()}
+        labels = {split: scan.labels(classes) for split, scan in scans.items()}
+        division = self._divide(layout, scans["train"], labels["train"], seed=seed, saved=saved)
+        if division is not None:
+            check_findings(division.findings, dataset=self.name, strict=strict)
+            findings += division.findings
+            names |= {split: names["train"][rows] for split, rows in division.positions.items()}
+            labels |= {split: labels["train"][rows] for split, rows in division.positions.items()}
+        for split in ("val", "test"):
+            if split in labels:
+                present = set(labels[split].tolist())
+                missing = [name for label, name in enumerate(classes) if label not in present]
+                findings += Finding.of("class-not-in-split", missing, split=split)
         samples: dict[str, ImageDataset] = {
-            split: FileDataset(
-                layout.root,
-                list(files[split]),
-                torch.tensor(list(files[split].values()), dtype=torch.int64),
-                in_channels=self.in_channels,
-            )
+            split: FileDataset(layout.root, names[split], torch.from_numpy(labels[split]), in_channels=self.in_channels)
             for split in ("train", "val", "test")
-            if split in files
+            if split in names
         }
-        return Splits(samples, saved_splits, notes)
+        notes = [*(finding.note for finding in findings), *(division.notes if division else [])]
+        return Splits(samples, division.saved if division else None, notes, findings)
 
     def _layout(self) -> Layout:
-        return find_layout(existing_root(self.root, name=self.name, expected=self.expected))
+        root = existing_root(self.root, name=self.name, expected=self.expected)
+        layout = find_layout(root, allow_overlap=self.allow_overlap)
+        self.refuse_other_form(sub_folders(layout.path("train")))
+        return layout
 
-    def _classes(self, layout: Layout, *, strict: bool) -> tuple[list[str], list[str]]:
-        """The class folders of train, and notes on dropped ones."""
-        classes, empty = list_classes(layout.path("train"), strict=strict)
-        notes = []
-        if empty:
-            notes.append(f"{len(empty)} class folder(s) without images dropped: {', '.join(empty)}")
-        if len(classes) < 2:
-            raise UserError(
-                f"dataset.root: '{layout.path('train')}' has {len(classes)} class folder(s) with images"
-                f"{f' ({classes[0]})' if classes else ''}; at least 2 are needed. Expected {self.expected}."
-            )
-        for split in layout.split_folders:
-            if split == "train":
-                continue
-            split_classes, _ = list_classes(layout.path(split), strict=strict)
-            check_class_names(split_classes, classes, folder=layout.path(split))
-            if not split_classes:
+    def _check_classes(self, layout: Layout, split: str, classes: Sequence[str], train_classes: Sequence[str]) -> None:
+        """Check that train has two classes with images, and another split some of them and no others."""
+        if split == "train":
+            if len(classes) < 2:
                 raise UserError(
-                    f"dataset.root: no images in '{layout.path(split)}'. Fill it, or remove it and let "
-                    "visionkit hold images out of train."
+                    f"dataset.root: '{layout.path('train')}' has {len(classes)} class folder(s) with images"
+                    f"{f' ({classes[0]})' if classes else ''}; at least 2 are needed. Expected {self.expected}."
                 )
-        return classes, notes
+            return
+        check_class_names(classes, train_classes, folder=layout.path(split))
+        if not classes:
+            raise UserError(
+                f"dataset.root: no images in '{layout.path(split)}'. Fill it, or remove it and let "
+                "visionkit hold images out of train."
+            )
 
-    def _display_names(self, classes: list[str]) -> tuple[str, ...]:
-        return tuple(classes)
+    def _findings(self, layout: Layout, scans: Mapping[str, SplitScan]) -> list[Finding]:
+        return [
+            *Finding.of("folder-no-split", layout.other_folders),
+            *Finding.of("class-empty", [name for scan in scans.values() for name in scan.empty]),
+            *Finding.of("image-no-class", [name for scan in scans.values() for name in scan.loose]),
+            *self.find_overlaps(
+                layout.root,
+                {split: scan.names for split, scan in scans.items()},
+                inodes={split: scan.inodes for split, scan in scans.items()},
+            ),
+        ]
 
-    def _list_files(self, layout: Layout, split: str, classes: list[str]) -> dict[str, int]:
-        """The class id of each image of a split, by path relative to the root."""
-        return {
-            name: label
-            for label, folder in enumerate(classes)
-            if layout.path(split).joinpath(folder).is_dir()
-            for name in layout.list_files(split, folder)
-        }
+    def _display_names(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """The names of classes for people, where a byte that is no UTF-8 is written as ``\\xff``."""
+        return tuple(os.fsencode(name).decode("utf-8", "backslashreplace") for name in classes)
 
-    def _held_out_fractions(self, layout: Layout) -> dict[str, float]:
-        parts = {"val": self.val_fraction}
-        if layout.split_folders["train"] == "" or "test" not in layout.split_folders:
-            parts = {"test": self.test_fraction, **parts}
-        return {name: fraction for name, fraction in parts.items() if fraction > 0}
-
-    def _check_sizes(self, sizes: Mapping[str, int], layout: Layout) -> None:
-        parts = list(self._held_out_fractions(layout))
+    def _check_sizes(
+        self, classes: Sequence[str], sizes: Sequence[int], layout: Layout, fractions: Mapping[str, float]
+    ) -> None:
         advice = "Add images, remove the class, or divide them yourself into train/, val/ and test/."
-        if "test" in parts:
+        if "test" in fractions:
             advice += " Or make no test split: dataset.test_fraction=0"
-        check_class_sizes(sizes, parts, where=f"dataset.root '{layout.path('train')}'", advice=advice)
+        where = f"dataset.root '{layout.path('train')}'"
+        check_class_sizes(dict(zip(classes, sizes, strict=True)), list(fractions), where=where, advice=advice)
 
-    def _random_splits(
-        self, layout: Layout, classes: list[str], files: Mapping[str, int], *, seed: int
-    ) -> dict[str, dict[str, int]]:
-        import numpy
-
-        counts = Counter(files.values())
-        self._check_sizes({name: counts[label] for label, name in enumerate(classes)}, layout)
-        names = list(files)
-        parts = {part: round(fraction * len(names)) for part, fraction in self._held_out_fractions(layout).items()}
-        seed = seed if self.split_seed is None else self.split_seed
-        positions_by_split = hold_out(numpy.array(list(files.values())), parts, seed=seed)
-        return {
-            split: {names[i]: files[names[i]] for i in positions} for split, positions in positions_by_split.items()
-        }
+    def _divide(
+        self, layout: Layout, train: SplitScan, labels: NDArray[Any], *, seed: int, saved: Mapping[str, Any] | None
+    ) -> Division | None:
+        """What is held out of train; None if there is a val split."""
+        fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
+        if not fractions:
+            return None
+        if saved is None and self.group_by is None:
+            self._check_sizes(train.classes, train.sizes, layout, fractions)
+        division = self.divide(
+            layout.root,
+            train.names,
+            labels,
+            inodes=train.inodes,
+            fractions=fractions,
+            origin="train" if layout.is_divided else "all images",
+            seed=seed,
+            saved=saved,
+        )
+        present = set(labels[division.positions["train"]].tolist())
+        missing = [name for label, name in enumerate(train.classes) if label not in present]
+        if missing and saved is None:
+            raise UserError(
+                f"dataset.root: '{layout.path('train')}' has no image of the class '{missing[0]}' left for train: all "
+                "are copies of one file, or one group of dataset.group_by. Expected images of at least 2 groups. Add "
+                "some, or remove the class."
+            )
+        return division

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,16 +23,16 @@ class ImageNet(Folder):
     def _layout(self) -> Layout:
         layout = super()._layout()
         if not {"train", "val"} <= set(layout.split_folders):
-            missing = "train" if layout.split_folders["train"] == "" else "val"
+            missing = "val" if layout.is_divided else "train"
             raise UserError(
                 f"dataset.root: '{self.root}' has no {missing} folder. Expected {self.expected}. "
                 "For another layout: dataset=folder"
             )
         return layout
 
-    def _display_names(self, classes: list[str]) -> tuple[str, ...]:
+    def _display_names(self, classes: Sequence[str]) -> tuple[str, ...]:
         lines = Path(__file__).with_name("classes.txt").read_text(encoding="utf-8").splitlines()
         names = dict(line.split(" ", 1) for line in lines)
         if all(name in names for name in classes):
             return tuple(names[name] for name in classes)
-        return tuple(classes)
+        return super()._display_names(classes)

@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
-from visionkit.data.sources.split_names import SPLIT_NAMES
+from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, other_folders
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import FileDataset
-    from visionkit.data.findings import Finding
 
 __all__ = ["MaskSource", "Masks"]
+
+_Id = Annotated[int, Field(ge=0, lt=1 << 16)]
 
 _IMAGES = ("images", "Images", "imgs", "image", "img", "JPEGImages")
 _MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass")
@@ -75,11 +77,12 @@ class Masks(MaskSource):
 
     Attributes:
         classes: The name of each id from 0, null if the id is ignored; with ``class_map``, the names in the order of
-            the class ids. null takes those of the map, else the ids in the training masks; if these are 0 and 255, the
-            classes are background and foreground.
-        class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
-            if it is ignored; null takes the ids as they are.
-        ignore_ids: Ids that are ignored, besides 255.
+            the class ids. null takes those of the map, else the ids in the training masks; if nearly all pixels lie
+            near two grey levels such as 0 and 255, the classes are background and foreground, see
+            `visionkit.data.sources.masks.binary`.
+        class_map: The class of each id (``{0: sky, 7: road}``), range of ids (``{0-127: ground, 128-255: thing}``) or
+            colour (``{"128,64,128": road}``) in the masks, null if it is ignored; null takes the ids as they are.
+        ignore: The id, or the ids, that are ignored, such as 255; null ignores none.
         images: The folder of the images, relative to ``root``, or one for each split; null searches for it.
         masks: The folder of the masks, or one for each split; null searches for it.
         mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
@@ -87,7 +90,7 @@ class Masks(MaskSource):
 
     classes: tuple[str | None, ...] | None
     class_map: dict[str, str | None] | None
-    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...]
+    ignore: _Id | tuple[_Id, ...] | None
     images: str | SplitPaths | None
     masks: str | SplitPaths | None
     mask_suffix: str
@@ -96,25 +99,42 @@ class Masks(MaskSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._parsed_class_map  # reports a mistake at once
+        class_map, ignored = self._parsed_class_map, self._ignored
+        if class_map is None or not ignored:
+            return
+        if class_map.coloured:
+            raise UserError(
+                f"dataset.ignore: {ignored[0]} is an id, but dataset.class_map names colours. Expected a colour there, "
+                "without a class: dataset.class_map={'224,224,192': null}. Try: dataset.ignore=null"
+            )
+        named = next((value for value in ignored if class_map.names.get(value) is not None), None)
+        if named is not None:
+            raise UserError(
+                f"dataset.ignore: the id {named} is ignored, but dataset.class_map calls it "
+                f"'{class_map.names[named]}'. Expected one of the two. Try: dataset.ignore=null"
+            )
 
     def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
         findings: list[Finding] = []
         pairs = {
             split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
-            for split, (images, masks) in self._folders(root).items()
+            for split, (images, masks) in self._folders(root, findings).items()
         }
         return read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore_ids=self.ignore_ids
+            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
         )
+
+    @property
+    def _ignored(self) -> tuple[int, ...]:
+        return (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
 
     @cached_property
     def _parsed_class_map(self) -> ClassMap | None:
         return ClassMap.parse(self.class_map) if self.class_map else None
 
-    def _folders(self, root: Path) -> dict[str, tuple[str, str]]:
-        """The folders of images and masks of each split, relative to the root."""
+    def _folders(self, root: Path, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+        """The folders of images and masks of each split, relative to the root; others beside them are findings."""
         if isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths):
             return self._configured_folders(root)
         images, masks = (
@@ -122,7 +142,7 @@ class Masks(MaskSource):
             for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
         )
         if images is None and masks is None:
-            split_folders = {split: f for split, names in SPLIT_NAMES.items() for f in names if (root / f).is_dir()}
+            split_folders = find_split_folders(root, allow_overlap=self.allow_overlap)
             nested = {
                 split: (
                     _find_folder(root / f, None, _IMAGES, key="images"),
@@ -131,6 +151,7 @@ class Masks(MaskSource):
                 for split, f in split_folders.items()
             }
             if "train" in nested and all(image and mask for image, mask in nested.values()):
+                findings += Finding.of("folder-no-split", other_folders(root, split_folders.values()))
                 return {
                     split: (f"{split_folders[split]}/{a}", f"{split_folders[split]}/{b}")
                     for split, (a, b) in nested.items()
@@ -141,7 +162,32 @@ class Masks(MaskSource):
                 f"dataset.{missing}: no folder of {missing} in '{root}': looked for {', '.join(names)}. "
                 f"Expected {self.expected}. Say where they are: dataset.{missing}=folder"
             )
-        return _splits_in(root, images, masks)
+        return self._splits_in(root, images, masks, findings)
+
+    def _splits_in(self, root: Path, images: str, masks: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+        """The folders of splits inside those of images and masks; only ``train`` if there are none.
+
+        Raises:
+            UserError: If a split has only images or only masks, or there are splits without train.
+        """
+        found = {base: find_split_folders(root / base, allow_overlap=self.allow_overlap) for base in (images, masks)}
+        for base, other in ((images, masks), (masks, images)):
+            unpaired = next((split for split in found[base] if split not in found[other]), None)
+            if unpaired is not None:
+                raise UserError(
+                    f"dataset.root: there is a folder '{base}/{found[base][unpaired]}', but no such folder in "
+                    f"'{root / other}'. Expected {unpaired} in both."
+                )
+        if not found[images]:
+            return {"train": (images, masks)}
+        if "train" not in found[images]:
+            raise UserError(
+                f"dataset.root: '{root / images}' has {' and '.join(found[images])}, but no train. Expected a folder "
+                "train, or no folders at all."
+            )
+        others = [f"{base}/{name}" for base in found for name in other_folders(root / base, found[base].values())]
+        findings += Finding.of("folder-no-split", others)
+        return {split: (f"{images}/{name}", f"{masks}/{found[masks][split]}") for split, name in found[images].items()}
 
     def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
         folders: dict[str, tuple[str, str]] = {}
@@ -175,32 +221,3 @@ def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: 
             f"dataset.root. Try: dataset.{key}={names[0]}"
         )
     return given
-
-
-def _splits_in(root: Path, images: str, masks: str) -> dict[str, tuple[str, str]]:
-    """The folders of splits inside those of images and masks; only ``train`` if there are none.
-
-    Raises:
-        UserError: If a split has only images or only masks, or there are splits without train.
-    """
-    folders: dict[str, tuple[str, str]] = {}
-    for split, names in SPLIT_NAMES.items():
-        pair = [
-            next((f"{base}/{name}" for name in names if (root / base / name).is_dir()), None)
-            for base in (images, masks)
-        ]
-        if pair == [None, None]:
-            continue
-        if None in pair:
-            existing = pair[0] or pair[1]
-            raise UserError(
-                f"dataset.root: there is a folder '{existing}', but no such folder in "
-                f"'{root / (masks if pair[0] else images)}'. Expected {split} in both."
-            )
-        folders[split] = (str(pair[0]), str(pair[1]))
-    if folders and "train" not in folders:
-        raise UserError(
-            f"dataset.root: '{root / images}' has {' and '.join(folders)}, but no train. Expected a folder train, or "
-            "no folders at all."
-        )
-    return folders or {"train": (images, masks)}

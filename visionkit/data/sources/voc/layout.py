@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from visionkit.data.image_files import walk_images
-from visionkit.data.sources.split_names import SPLIT_NAMES
+from visionkit.data.image_files import is_system_folder, walk_images
+from visionkit.data.sources.split_names import SPLIT_NAMES, split_of
 from visionkit.errors import UserError
 
 __all__ = ["image_folder", "find_mask_parent", "split_lists", "xml_folders"]
@@ -47,11 +47,9 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
     if len(folders) == 1:
         return {"train": folders[0]}
     splits = {
-        split: folder
-        for folder in folders
-        for split, names in SPLIT_NAMES.items()
-        if folder.split("/")[0].lower() in names
+        split: folder for folder in folders if (split := next(filter(None, map(split_of, folder.split("/"))), None))
     }
+    splits = {split: splits[split] for split in SPLIT_NAMES if split in splits}
     if len(splits) < len(folders) or "train" not in splits:
         raise UserError(
             f"dataset.root: several folders below '{root}' hold XML files: {', '.join(folders)}. Expected one, or "
@@ -100,9 +98,13 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
         UserError: If there are lists, but none for train.
     """
     for folder in (base / "ImageSets" / kind, base / "ImageSets"):
-        files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
-        lists = {name: file for name, file in files.items() if file.is_file()}
-        trainval = lists.pop("trainval", None)
+        if not folder.is_dir():
+            continue
+        files = {file.stem.lower(): file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".txt"}
+        trainval = files.pop("trainval", None)
+        lists = {
+            split: files[name] for split, names in SPLIT_NAMES.items() for name in reversed(names) if name in files
+        }
         if "train" not in lists and trainval is not None:
             lists = {**lists, "train": trainval}
             lists.pop("val", None)
@@ -137,7 +139,7 @@ def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:
     yield inner
     if depth:
         for name in sorted(os.listdir(root / inner)):
-            if not name.startswith((".", "__MACOSX")) and (root / inner / name).is_dir():
+            if not is_system_folder(name) and (root / inner / name).is_dir():
                 yield from _folders(root, f"{inner}/{name}" if inner else name, depth - 1)
 
 

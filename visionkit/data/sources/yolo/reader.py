@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
+from visionkit.data.sources.outlines import clean_outlines
 from visionkit.data.sources.yolo.columns import ColumnRule, Columns, find_column_rule
 from visionkit.data.sources.yolo.definition import Definition
 from visionkit.data.sources.yolo.label_files import LabelFiles
@@ -137,6 +139,10 @@ def _annotations(
     findings += box_findings
     rows = numpy.array(kept, dtype=numpy.int64)[valid]
     outlines = Polygons.from_list([lines.values[row] for row in rows], is_rle=False) if with_masks else None
+    if outlines is not None:
+        within, outline_findings = clean_outlines(outlines, None, lambda position: lines.place(int(rows[position])))
+        boxes, rows, outlines = boxes[within], rows[within], outlines[within]
+        findings += outline_findings
     labels = numpy.array(lines.labels, dtype=numpy.int64)[rows]
     objects = replace(Objects.from_columns(boxes, labels, segmentations=outlines), boxes=boxes)
     return Annotations.from_sorted(objects, numpy.array(lines.image, dtype=numpy.int64)[rows], num_images=num_images)
@@ -150,6 +156,8 @@ def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 def _outline_box(values: Sequence[float]) -> tuple[float, float, float, float]:
     """The smallest box around an outline ``x y x y x y ...``, xyxy."""
+    if not all(map(math.isfinite, values)):
+        return (math.nan,) * 4  # of NaN, min and max depend on the order
     return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
 
 

@@ -1,0 +1,200 @@
+"""Random splits of image files: groups and copies of a file stay together, and what splits share is found."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from visionkit.data.findings import Finding
+from visionkit.data.group_splitting import merge_groups
+from visionkit.data.sources.overlaps import MAX_COMPARED, content_ids, overlaps
+from visionkit.data.splitting import hold_out, make_fold, restore_splits
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visionkit.data.sources.overlaps import Names
+
+__all__ = ["Division", "divide", "find_overlaps", "restore"]
+
+
+@dataclass(frozen=True)
+class Division:
+    """What images are held out of train.
+
+    Attributes:
+        positions: int64 (M,), the positions of the images of train and of each split held out of it.
+        saved: The names of these images.
+        notes: Messages for the user.
+        findings: Copies of files, and names that a pattern does not match.
+    """
+
+    positions: dict[str, NDArray[Any]]
+    saved: dict[str, list[str]]
+    notes: list[str]
+    findings: list[Finding] = field(default_factory=list)
+
+
+def find_overlaps(
+    root: Path,
+    names: Mapping[str, Names],
+    *,
+    inodes: Mapping[str, NDArray[Any]] | None,
+    group_by: str | None,
+    allow_overlap: bool,
+) -> list[Finding]:
+    """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
+    if len(names) < 2:
+        return []
+    suffix = "-allowed" if allow_overlap else ""
+    sizes = [len(split_names) for split_names in names.values()]
+    starts = numpy.cumsum(sizes)[:-1]
+    all_names = _concatenate(list(names.values()))
+    ids = content_ids(
+        root,
+        all_names,
+        split_ids=numpy.repeat(numpy.arange(len(sizes)), sizes),
+        inodes=None if inodes is None else numpy.concatenate([inodes[split] for split in names]),
+    )
+    findings = overlaps(f"splits-overlap{suffix}", names, dict(zip(names, numpy.split(ids, starts), strict=True)))
+    if group_by is not None:
+        groups, _ = group_ids(all_names, group_by)
+        by_split = dict(zip(names, numpy.split(groups, starts), strict=True))
+        findings += overlaps(f"groups-overlap{suffix}", names, by_split)
+    return [*findings, *_unchecked(len(all_names))]
+
+
+def divide(
+    root: Path,
+    names: Names,
+    labels: NDArray[Any],
+    *,
+    inodes: NDArray[Any] | None,
+    fractions: Mapping[str, float],
+    fold: tuple[int, int] | None,
+    group_by: str | None,
+    origin: str,
+    seed: int,
+) -> Division:
+    """Hold images out of train at random, stratified by class; copies of a file and groups stay in one split.
+
+    Args:
+        root: As for `FileSource.divide`, like what is not named here.
+        fold: The fold that is val and the number of folds; None holds out ``fractions``.
+        group_by: As `FileSource.group_by`.
+        seed: The seed of the random splits.
+
+    Raises:
+        UserError: If there are fewer images or groups than splits.
+    """
+    groups = content_ids(root, names, inodes=inodes)
+    copies = numpy.flatnonzero(groups != numpy.arange(len(groups)))
+    findings = Finding.of("files-identical", [os.fsdecode(names[row]) for row in copies.tolist()])
+    notes = []
+    if group_by is not None:
+        by_name, unmatched = group_ids(names, group_by)
+        findings += Finding.of("group-unmatched", unmatched)
+        groups = merge_groups(groups, by_name)
+        notes.append(f"{len(numpy.unique(by_name)):,} groups by dataset.group_by, each in one split")
+    num_groups, num_splits = len(numpy.unique(groups)), fold[1] if fold else 1 + len(fractions)
+    if num_groups < num_splits:
+        kind = "image(s)" if group_by is None else "group(s) by dataset.group_by"
+        into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
+        raise UserError(
+            f"dataset.root: '{root}' has {num_groups} {kind}, too few to divide in {into}. Expected at least "
+            f"{num_splits}."
+        )
+    if fold is not None:
+        positions = make_fold(labels, *fold, seed=seed, groups=groups)
+    else:
+        parts = {part: max(1, round(fraction * len(names))) for part, fraction in fractions.items()}
+        positions = hold_out(labels, parts, seed=seed, groups=groups)
+    total = len(names)
+    if fold is not None:
+        notes.append(f"val is fold {fold[0]} of 0 to {fold[1] - 1} of {origin}: {len(positions['val'])} of {total}")
+    else:
+        notes += _held_out_notes(positions, origin)
+    return Division(positions, _saved(names, positions), notes, [*findings, *_unchecked(len(names))])
+
+
+def restore(saved: Mapping[str, Any], names: Names, *, dataset: str, root: str, origin: str) -> Division:
+    """The positions of saved splits.
+
+    Args:
+        saved: The names of each split.
+        names: The paths of the images of train.
+        dataset: The data set's name, for messages.
+        root: Its folder, for messages.
+        origin: What images were held out of, for messages.
+
+    Raises:
+        UserError: As `restore_splits`.
+    """
+    position_of = {os.fsdecode(name): position for position, name in enumerate(names)}
+    restored, notes = restore_splits(saved, position_of, dataset=dataset, root=root)
+    positions = {
+        split: numpy.array([position_of[name] for name in split_names], dtype=numpy.int64)
+        for split, split_names in restored.items()
+    }
+    return Division(positions, restored, [*notes, *_held_out_notes(positions, origin)])
+
+
+def group_ids(names: Names, group_by: str) -> tuple[NDArray[Any], list[str]]:
+    """The group of each name, and the names that the pattern does not match, each a group of its own.
+
+    Args:
+        names: Paths relative to the root.
+        group_by: ``folder``, or a regular expression with one group.
+
+    Raises:
+        UserError: If the pattern matches no name.
+    """
+    id_of: dict[str | int, int] = {}
+    ids = numpy.empty(len(names), dtype=numpy.int64)
+    unmatched = []
+    search = re.compile(group_by).search
+    for row, name in enumerate(map(os.fsdecode, names)):
+        if group_by == "folder":
+            key: str | int | None = os.path.dirname(name)
+        else:
+            match = search(name)
+            key = match[1] if match else None
+        if key is None:
+            unmatched.append(name)
+            key = row
+        ids[row] = id_of.setdefault(key, len(id_of))
+    if len(unmatched) == len(names):
+        raise UserError(
+            f"dataset.group_by: '{group_by}' matches none of the {len(names):,} paths, such as '{unmatched[0]}'. "
+            "Expected a regular expression that is found in them, or folder."
+        )
+    return ids, unmatched
+
+
+def _unchecked(num_files: int) -> list[Finding]:
+    return [Finding("overlap-unchecked", num_files)] if num_files > MAX_COMPARED else []
+
+
+def _held_out_notes(positions: Mapping[str, NDArray[Any]], origin: str) -> list[str]:
+    total = sum(map(len, positions.values()))
+    return [
+        f"{split} held out of {origin}: {len(positions[split])} of {total}" for split in positions if split != "train"
+    ]
+
+
+def _saved(names: Names, positions: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
+    return {split: [os.fsdecode(names[row]) for row in rows.tolist()] for split, rows in positions.items()}
+
+
+def _concatenate(parts: Sequence[Names]) -> Names:
+    if all(isinstance(part, numpy.ndarray) for part in parts):
+        joined: NDArray[Any] = numpy.concatenate(parts)
+        return joined
+    return [name for part in parts for name in part]
