@@ -69,9 +69,17 @@ def load_yaml(text: str, *, where: str, as_written: bool = False) -> Any:
     raise UserError(f"{where}{place}: not a plain YAML file: {problem}.") from None
 
 
-def dump_yaml(values: Any) -> str:
-    """Plain values as YAML that `load_yaml` reads: in their order, without aliases for what occurs twice."""
-    text: str = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+def dump_yaml(values: Any, *, flow_style: bool | None = False, width: int = 80) -> str:
+    """Plain values as YAML that `load_yaml` reads: in their order, without aliases for what occurs twice.
+
+    Args:
+        values: Mappings, lists, words, numbers, booleans and None.
+        flow_style: Whether lists and mappings are written in brackets; None for those that hold no others.
+        width: The number of columns after which a line is broken.
+    """
+    text: str = yaml.dump(
+        values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, default_flow_style=flow_style, width=width
+    )
     return text
 
 
