@@ -173,7 +173,8 @@ class FileSource(Source):
             form = other_form(self.root, self.name)
             if form is None:
                 raise
-            raise UserError(f"{error} {form.sentence}") from None
+            stop = "" if str(error).endswith((".", "?")) else "."
+            raise UserError(f"{error}{stop} {form.sentence}") from None
 
     def refuse_other_form(self, folders: Collection[str]) -> None:
         """Check that folders which are taken for classes are not the parts of a data set of another form.
