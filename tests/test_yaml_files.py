@@ -106,3 +106,11 @@ def test_interpolations_are_found_in_keys_and_values():
     assert has_interpolation({"a": [{"b": "x${c}"}]})
     assert has_interpolation({"${a}": 1})
     assert not has_interpolation({"a": ["$", "{}", 1, None]})
+
+
+@pytest.mark.parametrize(
+    ("flow_style", "text"),
+    [(False, "a:\n- 1\nb:\n  c: true\n"), (None, "a: [1]\nb: {c: true}\n"), (True, "{a: [1], b: {c: true}}\n")],
+)
+def test_lists_may_be_written_in_brackets(flow_style, text):
+    assert dump_yaml({"a": [1], "b": {"c": True}}, flow_style=flow_style) == text

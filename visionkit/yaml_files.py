@@ -7,7 +7,6 @@ takes for booleans.
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,16 +69,18 @@ def load_yaml(text: str, *, where: str, as_written: bool = False) -> Any:
     raise UserError(f"{where}{place}: not a plain YAML file: {problem}.") from None
 
 
-def dump_yaml(values: Any, *, one_line: bool = False) -> str:
+def dump_yaml(values: Any, *, flow_style: bool | None = False, width: int = 80) -> str:
     """Plain values as YAML that `load_yaml` reads: in their order, without aliases for what occurs twice.
 
     Args:
-        values: Mappings, lists, numbers and words.
-        one_line: Whether to write brackets and commas instead of a line for each value, without a line break.
+        values: Mappings, lists, words, numbers, booleans and None.
+        flow_style: Whether lists and mappings are written in brackets; None for those that hold no others.
+        width: The number of columns after which a line is broken.
     """
-    options: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if one_line else {}
-    text: str = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, **options)
-    return text.removesuffix("...\n").rstrip("\n") if one_line else text
+    text: str = yaml.dump(
+        values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, default_flow_style=flow_style, width=width
+    )
+    return text
 
 
 def has_interpolation(values: Any) -> bool:

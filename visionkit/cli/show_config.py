@@ -61,7 +61,7 @@ def print_info(request: Request, plain: Mapping[str, Any], choices: Mapping[str,
 
 
 def _dump(value: Any) -> str:
-    return dump_yaml(value).removesuffix("...\n")
+    return dump_yaml(value, flow_style=None, width=100).removesuffix("...\n")
 
 
 def _annotated(node: Mapping[str, Any], origins: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> Iterator[Any]:
@@ -71,5 +71,5 @@ def _annotated(node: Mapping[str, Any], origins: Mapping[tuple[str, ...], str], 
             yield f"{indent}{key}:", ""
             yield from _annotated(value, origins, inner)
         else:
-            text = dump_yaml(value, one_line=True)
+            text = dump_yaml(value, flow_style=True, width=10**6).splitlines()[0]
             yield f"{indent}{key}: {text}", origins.get(inner, "")

@@ -40,12 +40,18 @@ def test_a_set_is_read_from_inside(make_source, make_yolo, monkeypatch, root, pa
         "Training: images/train\nVALIDATION: images/val",
         "train: images/train\nvalid: images/val\ntest:\n",
         "train: [images/train]\nval: [images/val]\ntest: null",
-        "trainval: images/val\ntrain: images/train\nval: images/val\ntest: ''",
         "",
     ],
 )
 def test_splits_are_found_however_they_are_written(make_source, make_yolo, text):
     assert sizes(make_source(make_yolo(text=f"{text}\nnames: [cat, dog]"))) == {"train": 6, "val": 2}
+
+
+def test_of_two_keys_for_one_split_the_plainer_counts_and_the_other_is_said(make_source, make_yolo):
+    text = "trainval: images/val\ntrain: images/train\nval: images/val\nnames: [cat, dog]"
+    splits = make_source(make_yolo(text=text)).splits(seed=0)
+    assert len(splits.samples["train"]) == 6
+    assert splits.notes == ["'trainval' in data.yaml is left out: the images of train are those of 'train'"]
 
 
 def test_a_list_may_be_of_another_computer(make_source, make_yolo):

@@ -81,10 +81,22 @@ def test_a_folder_of_the_set_comes_before_one_beside_it(find, tmp_path):
         ("/content/data/images/train/x.jpg", "images/train/x.jpg"),
         ("data/train/x.jpg", "images/train/x.jpg"),
         ("images/train/gone.jpg", "images/train/gone.jpg"),
-        ("/content/none/gone.jpg", "content/none/gone.jpg"),
+        ("/content/none/gone.jpg", "gone.jpg"),
+        ("/content/none/x.jpg", "x.jpg"),
+        ("IMAGES/Train/X.JPG", "images/train/x.jpg"),
+        ("data/none/top.jpg", "top.jpg"),
     ],
 )
 def test_a_listed_file_is_found_or_said_where_it_should_be(find, tmp_path, line, found):
+    (tmp_path / "root/top.jpg").touch()
     finder = PathFinder([tmp_path / "root"], FolderListings())
-    expected = f"/{found}" if found.startswith("content") else str(tmp_path / "root" / found)
-    assert [finder.find_listed(line) for _ in range(2)] == [expected] * 2
+    assert [finder.find_listed(line) for _ in range(2)] == [str(tmp_path / "root" / found)] * 2
+
+
+def test_a_listed_file_is_looked_for_beside_the_list_first(tmp_path):
+    for name in ("lists/images/a.jpg", "images/a.jpg", "images/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    finder = PathFinder([tmp_path], FolderListings()).beside(str(tmp_path / "lists"))
+    found = [finder.find_listed(f"images/{name}.jpg") for name in "ab"]
+    assert found == [str(tmp_path / "lists/images/a.jpg"), str(tmp_path / "images/b.jpg")]

@@ -215,3 +215,17 @@ def test_a_list_that_cannot_be_read_is_named(make_source, make_yolo):
     (root / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"the list '.*list.txt' cannot be read: .*Expected one path a line"):
         make_source(root).check()
+
+
+def test_a_folder_that_cannot_be_read_is_named(make_source, make_yolo, monkeypatch):
+    def walk(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("visionkit.data.sources.yolo.reader.walk_images", walk)
+    with pytest.raises(UserError, match=r"the folder '.*images/train' cannot be read: .*Permission denied"):
+        make_source(make_yolo()).check()
+
+
+def test_the_same_folder_for_train_and_val_is_read_where_it_is_allowed(make_source, make_yolo):
+    root = make_yolo(text="train: images/train\nval: images/train\nnames: [cat, dog]")
+    assert sizes(make_source(root, allow_overlap=True).splits(seed=0)) == {"train": 6, "val": 6}

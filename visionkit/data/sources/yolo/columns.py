@@ -82,7 +82,7 @@ def find_column_rule(
     for count in by_count:
         if count < 6:
             continue
-        distinct = numpy.unique(numpy.array(by_count[count], dtype=numpy.float64), axis=0)
+        distinct = numpy.array(list(dict.fromkeys(map(tuple, by_count[count]))), dtype=numpy.float64)
         if not _boxes_lie_in_image(distinct):
             continue
         if _has_explained_rest(distinct):
@@ -101,7 +101,8 @@ def find_column_rule(
 
 def _boxes_lie_in_image(lines: NDArray[Any]) -> bool:
     centers, sizes = lines[:, :2], lines[:, 2:4]
-    in_image = (centers - sizes / 2 >= -_TOLERANCE) & (centers + sizes / 2 <= 1 + _TOLERANCE)
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        in_image = (centers - sizes / 2 >= -_TOLERANCE) & (centers + sizes / 2 <= 1 + _TOLERANCE)
     return bool((in_image & (sizes > 0)).all())
 
 

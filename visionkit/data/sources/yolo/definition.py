@@ -74,7 +74,11 @@ def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: Folder
     root = _dataset_root(values.get("path"), file, listings)
     finder = PathFinder([root, file.parent], listings)
     split_entries: dict[str, list[str]] = {}
-    for split, key in _split_keys(values, file).items():
+    notes: list[str] = []
+    for split, (key, *others) in _split_keys(values).items():
+        notes += [
+            f"'{other}' in {file.name} is left out: the images of {split} are those of '{key}'" for other in others
+        ]
         value = values[key]
         entries = value if isinstance(value, list) else [value]
         split_entries[split] = [_find_entry(entry, key, root, file, finder) for entry in entries]
@@ -84,19 +88,19 @@ def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: Folder
             f"dataset.file: '{file}' does not say where the training images are; found the keys "
             f"{', '.join(map(str, values))}. Expected train: a folder, such as train: images/train"
         )
-    kpt_shape, notes = _kpt_shape(values.get("kpt_shape"), file), list[str]()
+    kpt_shape = _kpt_shape(values.get("kpt_shape"), file)
     if kpt_shape is not None:
         notes.append(f"the {kpt_shape[0]} point(s) behind each box, as kpt_shape says, are left out")
     return Definition(root, _names(values, file), split_entries, finder, kpt_shape, tuple(notes))
 
 
-def _split_keys(values: Mapping[str, Any], file: Path) -> dict[str, str]:
-    """The key of each split: of several, such as trainval beside train, the first in the table of names."""
-    keys: dict[str, str] = {}
+def _split_keys(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The keys of each split; of several, such as trainval beside train, first the one of the plainest name."""
+    keys: dict[str, list[str]] = {}
     for split, names in SPLIT_NAMES.items():
-        found = [key for key, value in values.items() if value and split_of(key) == split]
-        if found:
-            keys[split] = min(found, key=lambda key: names.index(re.sub(r"[\s-]+", "_", key.strip().lower())))
+        ranks = {key: names.index(key.lower()) if key.lower() in names else len(names) for key in values if values[key]}
+        found = sorted((key for key in ranks if split_of(key) == split), key=ranks.__getitem__)
+        keys |= {split: found} if found else {}
     return keys
 
 

@@ -81,7 +81,12 @@ def _split_images(split: str, entries: Sequence[str], definition: Definition, fi
 
 def _images(entry: str, finder: PathFinder) -> list[str]:
     if os.path.isdir(entry):
-        return [os.path.join(entry, *name.split("/")) for name in walk_images(entry)]
+        try:
+            return [os.path.join(entry, *name.split("/")) for name in walk_images(entry)]
+        except OSError as error:
+            raise UserError(
+                f"dataset.root: the folder '{entry}' cannot be read: {error}. Expected a folder of images."
+            ) from None
     if is_image_name(entry):
         return [entry]
     try:
