@@ -10,7 +10,7 @@ import numpy
 
 from visionkit.data.annotations import Annotations
 from visionkit.data.findings import Finding
-from visionkit.data.images import read_size
+from visionkit.data.image_header import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, clean_boxes
 from visionkit.data.sources.outlines import clean_outlines
 from visionkit.errors import UserError
