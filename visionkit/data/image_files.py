@@ -123,7 +123,7 @@ class LeftOut:
         found = Finding.of("file-special", self.special)
         if self.endings:
             endings = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.most_common(10))
-            found.append(Finding("file-no-image", self.endings.total(), values={"endings": endings}))
+            found.append(Finding.counted("file-no-image", self.endings.total(), endings=endings))
         return found
 
 

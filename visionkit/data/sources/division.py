@@ -53,7 +53,6 @@ def find_overlaps(
     """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
     if len(names) < 2:
         return []
-    suffix = "-allowed" if allow_overlap else ""
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
@@ -63,11 +62,11 @@ def find_overlaps(
         split_ids=numpy.repeat(numpy.arange(len(sizes)), sizes),
         inodes=None if inodes is None else numpy.concatenate([inodes[split] for split in names]),
     )
-    findings = overlaps(f"splits-overlap{suffix}", names, dict(zip(names, numpy.split(ids, starts), strict=True)))
+    findings = overlaps("splits", names, dict(zip(names, numpy.split(ids, starts), strict=True)), allowed=allow_overlap)
     if group_by is not None:
         groups, _ = group_ids(all_names, group_by)
         by_split = dict(zip(names, numpy.split(groups, starts), strict=True))
-        findings += overlaps(f"groups-overlap{suffix}", names, by_split)
+        findings += overlaps("groups", names, by_split, allowed=allow_overlap)
     return [*findings, *_unchecked(len(all_names))]
 
 

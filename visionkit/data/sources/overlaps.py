@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from visionkit.data.findings import MAX_LISTED, Finding
 
@@ -59,16 +59,23 @@ def content_ids(
     return ids
 
 
-def overlaps(code: str, names: Mapping[str, Names], ids: Mapping[str, NDArray[Any]]) -> list[Finding]:
+def overlaps(
+    kind: Literal["splits", "groups"], names: Mapping[str, Names], ids: Mapping[str, NDArray[Any]], *, allowed: bool
+) -> list[Finding]:
     """Findings on the files of a split whose id is in another split too.
 
     Args:
-        code: The code of the findings, whose text names ``split`` and ``other``.
+        kind: Whether ids are those of files or of groups.
         names: The names of each split's files.
         ids: For each split int64 (N,).
+        allowed: Whether the user allows it, so that it is no error.
     """
     import numpy
 
+    codes = {
+        "splits": ("splits-overlap", "splits-overlap-allowed"),
+        "groups": ("groups-overlap", "groups-overlap-allowed"),
+    }
     findings = []
     for other, split in combinations(names, 2):
         rows = numpy.flatnonzero(numpy.isin(ids[split], ids[other]))
@@ -78,7 +85,7 @@ def overlaps(code: str, names: Mapping[str, Names], ids: Mapping[str, NDArray[An
                 partner = numpy.flatnonzero(ids[other] == ids[split][row])[0]
                 name, other_name = os.fsdecode(names[split][row]), os.fsdecode(names[other][partner])
                 places.append(name if name == other_name else f"{name} and {other_name}")
-            findings.append(Finding(code, len(rows), tuple(places), {"split": split, "other": other}))
+            findings.append(Finding.counted(codes[kind][allowed], len(rows), places, split=split, other=other))
     return findings
 
 
