@@ -1,9 +1,28 @@
-"""Entry point of ``python -m visionkit``."""
+"""Entry point of ``python -m visionkit`` and of the command ``visionkit``."""
 
 import os
 import sys
 
-from visionkit.cli.main import main
+from visionkit.cli.signals import handle_signals, report_signal
+
+
+def main() -> int:
+    """Run the command line; signals are handled before anything heavy is imported.
+
+    Returns:
+        An exit code.
+    """
+    with handle_signals():
+        try:
+            from visionkit.cli.main import main as run_command
+
+            return run_command()
+        except BaseException as error:
+            code = report_signal(error)
+            if code is None:
+                raise
+            return code
+
 
 if __name__ == "__main__":
     exit_code = main()

@@ -1,24 +1,42 @@
 """Console output: printed in colour, and written as plain text into ``log.txt``."""
 
 import io
-import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from visionkit.files import replace_non_finite
+from visionkit.text import json_text, printable
 
 __all__ = ["Printer", "PipeSafeConsole", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
 
 
 class PipeSafeConsole(Console):
-    """A console that stops printing when its pipe is closed, as by ``| head``; Rich's own ends the process."""
+    """A console for text that strangers may have written, in the names of files and classes.
+
+    It stops printing when its pipe is closed, as by ``| head``; Rich's own ends the process. Brackets and colons are
+    text, neither markup nor emoji, and characters that steer a terminal are escaped.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Escape before the layout of tables, so that their columns fit."""
+        return super().render_str(printable(text, keep="\n"), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Escape whatever else is printed; Rich's own control codes are segments apart."""
+        for segment in super().render(renderable, options):
+            if segment.control is None and not segment.text.isprintable():
+                segment = Segment(printable(segment.text, keep="\n"), segment.style)
+            yield segment
 
     def on_broken_pipe(self) -> None:
         """Stop printing, and point the file descriptor at the null device."""
@@ -37,7 +55,7 @@ class Printer:
 
     def __init__(self, *, to_stderr: bool = False, console: Console | None = None, brief: bool = False) -> None:
         self.brief = brief
-        self.console = console or PipeSafeConsole(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
+        self.console = console or PipeSafeConsole(file=sys.stderr if to_stderr else sys.stdout)
         self._buffer = io.StringIO()
         self._file: Path | None = None
 
@@ -68,7 +86,7 @@ class Printer:
     def log(self, *lines: Any) -> None:
         """Write lines into the file without printing them."""
         text = io.StringIO()
-        plain = Console(file=text, width=100, color_system=None, highlight=False, force_terminal=False)
+        plain = PipeSafeConsole(file=text, width=100, color_system=None, force_terminal=False)
         for line in lines:
             _print(plain, line)
         self._append(text.getvalue())
@@ -82,9 +100,9 @@ class Printer:
 
 
 def _print(console: Console, line: Any) -> None:
-    """Print without Rich's markup and emoji codes: brackets and colons may belong to a path."""
+    """Print a line as one: a line break in it belongs to a name."""
     if isinstance(line, str):
-        console.print(line, soft_wrap=True, markup=False, emoji=False)
+        console.print(printable(line), soft_wrap=True, markup=False, emoji=False)
     else:
         console.print(line)
 
@@ -94,8 +112,8 @@ _PIPE_WIDTH = 140
 
 def stdout_console() -> Console:
     """A console on standard output for tables: as wide as the terminal, or 140 columns where there is none."""
-    console = PipeSafeConsole(highlight=False)
-    return console if console.is_terminal else PipeSafeConsole(highlight=False, width=_PIPE_WIDTH)
+    console = PipeSafeConsole()
+    return console if console.is_terminal else PipeSafeConsole(width=_PIPE_WIDTH)
 
 
 def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
@@ -104,7 +122,7 @@ def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     return table
 
 
@@ -115,5 +133,4 @@ def print_next_steps(printer: Printer, commands: Sequence[str]) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on standard output; a number that is not finite becomes null."""
-    json.dump(replace_non_finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(f"{json_text(document, indent=2)}\n")

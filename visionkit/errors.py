@@ -1,10 +1,12 @@
 """Exceptions with messages for the user, exit codes, and suggestions for misspelt words."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["ExitCode", "ProcessError", "UserError", "did_you_mean", "plural"]
+__all__ = ["ExitCode", "ProcessError", "Terminated", "UserError", "did_you_mean", "os_error_message", "plural"]
 
 
 class ExitCode:
@@ -14,6 +16,12 @@ class ExitCode:
     INTERNAL_ERROR: Final = 1
     USER_ERROR: Final = 2
     INTERRUPTED: Final = 130
+    TERMINATED: Final = 143
+
+    @staticmethod
+    def of_signal(number: int) -> int:
+        """The exit code of a command that a signal ended."""
+        return 128 + number
 
 
 class UserError(Exception):
@@ -21,6 +29,47 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and ends with exit code 2.
     """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does, but for the exit code."""
+
+
+def os_error_message(error: BaseException) -> str | None:
+    """A sentence about an error of the system that its user can mend, with the path; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _OS_ERRORS:
+        return None
+    path, advice = error.filename, _OS_ERRORS[error.errno]
+    if path is None and error.errno not in _WITHOUT_PATH:
+        return None
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    place = "" if path is None else f"'{path}': "
+    return f"{place}{os.strerror(error.errno).lower()}. {advice}"
+
+
+_OS_ERRORS = {
+    errno.ENOSPC: "Make room, or write elsewhere: run_dir=FOLDER",
+    errno.EDQUOT: "Make room, or write elsewhere: run_dir=FOLDER",
+    errno.EFBIG: "Expected a disk that takes files of this size. Try: run_dir=FOLDER",
+    errno.EROFS: "Expected a place that can be written. Try: run_dir=FOLDER",
+    errno.EACCES: "Expected a place that this user may read and write. Try another one, or change its owner.",
+    errno.EPERM: "Expected a place that this user may read and write. Try another one, or change its owner.",
+    errno.ENOENT: "It is not there, or is there no more. Expected it to stay until the command is done.",
+    errno.ENOTDIR: "A part of the path is a file. Expected a folder.",
+    errno.EISDIR: "Expected a file.",
+    errno.ENAMETOOLONG: "Expected a shorter name or path.",
+    errno.ELOOP: "Expected a path without a circle of links.",
+    errno.EIO: "The disk, or its network, fails. What was written before is whole.",
+    errno.ESTALE: "The network's disk is gone. What was written before is whole.",
+    errno.EMFILE: "Try: ulimit -n 4096, or dataset.num_workers=0",
+    errno.ENFILE: "Try: dataset.num_workers=0",
+    errno.ENOMEM: "Try a smaller recipe.batch_size, dataset.cache_mb=0 or dataset.num_workers=0",
+}
+_WITHOUT_PATH = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE,
+    errno.ENOMEM,
+}  # fmt: skip
 
 
 class ProcessError(Exception):
@@ -47,10 +96,12 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
-    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    names = {str(choice).lower(): str(choice) for choice in choices}
+    matches = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.5)
+    return f" Did you mean '{names[matches[0]]}'?" if matches else ""
 
 
 def plural(word: str) -> str:
-    """What there are several of: ``labels`` of ``label``; ``boxes`` stays."""
+    """What there are several of: ``labels`` of ``label``, ``label sets`` of ``label_set``; ``boxes`` stays."""
+    word = word.replace("_", " ")
     return word if word.endswith("s") else f"{word}s"

@@ -274,3 +274,19 @@ def test_the_real_cifar_files_are_read_by_folder(make_module, tmp_path):
     assert module.info.num_classes == 10
     assert module.sizes == {"train": 102, "val": 18, "test": 120}
     assert module._reader("train").cache.images.shape == (102, 3, 32, 32)
+
+
+def test_balance_draws_classes_alike_in_training_and_leaves_validation_as_it_is(make_module, make_tree):
+    root = make_tree({"train/a": 18, "train/b": 2, "val/a": 3, "val/b": 1})
+    module = make_module("folder", root=str(root), image_size=8, balance=True, num_workers=0)
+    module.setup("fit")
+    labels = torch.cat([batch["label"] for batch in module.train_dataloader()])
+    assert labels.bincount().tolist() == [10, 10]
+    assert [batch["index"].tolist() for batch in module.val_dataloader()] == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(("name", "target"), [("digits", "boxes"), ("digits", "mask"), ("coco", "instances")])
+def test_balance_is_refused_where_an_image_may_show_several_classes(settings, name, target):
+    source = parse_source(settings(name, balance=True))
+    with pytest.raises(UserError, match=rf"dataset.balance: .* {target}.*It is for task=classify"):
+        VisionDataModule(source, target=target, batch_size=4, seed=0)

@@ -16,6 +16,9 @@ from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
+FORK, SPAWN, FORKSERVER = "fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))
+"""How workers are started; those that are no copies of this process import torch, which takes seconds."""
+
 
 @pytest.fixture
 def samples() -> TensorDataset:
@@ -93,11 +96,18 @@ def test_a_batch_from_memory_holds_images_labels_and_positions(samples):
     assert batch["label"].dtype == batch["index"].dtype == torch.int64
 
 
-def test_workers_make_the_same_batches_as_this_process(samples):
+@pytest.mark.parametrize("method", [FORK, SPAWN, FORKSERVER])
+def test_workers_make_the_same_batches_as_this_process(samples, method):
     change = augment({"affine": {"degrees": 20}, "color_jitter": {"brightness": 0.5}}, (6, 6))
     reader = BatchReader(samples, InputTransform((6, 6)), augment=change)
     here, there = (
-        BatchLoader(reader, BatchSampler(21, 4, training=True, seed=0), num_workers=workers, split="train")
+        BatchLoader(
+            reader,
+            BatchSampler(21, 4, training=True, seed=0),
+            num_workers=workers,
+            split="train",
+            start_method=method,
+        )
         for workers in (0, 2)
     )
     for _ in range(2):
@@ -112,21 +122,33 @@ def test_files_are_preprocessed_one_by_one(files):
     assert torch.equal(batches[1]["images"][1], transform(files.image(5)))
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_unreadable_files_are_left_out_and_marked(files, num_workers):
+@pytest.mark.parametrize("method", [None, FORK, SPAWN, FORKSERVER])
+def test_unreadable_files_are_left_out_and_marked(files, method):
     for index in (0, 1, 4):
         Path(files.name(index)).write_bytes(b"broken")
     reader = BatchReader(files, InputTransform((5, 5)))
-    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    loader = BatchLoader(
+        reader,
+        BatchSampler(6, 2, training=False, seed=0),
+        num_workers=int(method is not None),
+        split="val",
+        start_method=method,
+    )
     assert [batch["index"].tolist() for batch in loader] == [[2, 3], [5]]
     assert reader.unreadable.tolist() == [1, 1, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_training_batches_stay_full_beside_unreadable_files(files, num_workers):
+@pytest.mark.parametrize("method", [None, FORK, SPAWN])
+def test_training_batches_stay_full_beside_unreadable_files(files, method):
     Path(files.name(3)).write_bytes(b"broken")
     reader = BatchReader(files, InputTransform((5, 5)), training=True)
-    loader = BatchLoader(reader, BatchSampler(6, 2, training=True, seed=0), num_workers=num_workers, split="train")
+    loader = BatchLoader(
+        reader,
+        BatchSampler(6, 2, training=True, seed=0),
+        num_workers=int(method is not None),
+        split="train",
+        start_method=method,
+    )
     for _ in range(2):
         assert sorted(index for batch in loader for index in batch["index"].tolist()) == [0, 1, 2, 4, 4, 5]
     assert reader.unreadable.tolist() == [0, 0, 0, 1, 0, 0]
@@ -142,11 +164,17 @@ def test_a_replacement_is_augmented_as_the_image_that_it_replaces(files):
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_an_unreadable_file_is_an_error_when_strict(files, num_workers):
+@pytest.mark.parametrize("method", [None, FORK, FORKSERVER])
+def test_an_unreadable_file_is_an_error_when_strict(files, method):
     Path(files.name(3)).write_bytes(b"broken")
     reader = BatchReader(files, InputTransform((5, 5)), strict=True)
-    loader = BatchLoader(reader, BatchSampler(6, 2, training=False, seed=0), num_workers=num_workers, split="val")
+    loader = BatchLoader(
+        reader,
+        BatchSampler(6, 2, training=False, seed=0),
+        num_workers=int(method is not None),
+        split="val",
+        start_method=method,
+    )
     with pytest.raises(UserError, match=r"^image '.*3.png' cannot be read.*strict=false$"):
         list(loader)
 
@@ -161,14 +189,16 @@ def test_a_split_without_any_readable_file_is_an_error(files):
         list(loader)
 
 
+@pytest.mark.parametrize("method", [FORK, FORKSERVER])
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["whole", "stopped"])
-def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped):
+def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped, method):
     others = multiprocessing.active_children()
     loader = BatchLoader(
         BatchReader(samples, InputTransform((6, 6))),
         BatchSampler(21, 4, training=True, seed=0),
         num_workers=1,
         split="train",
+        start_method=method,
     )
     batches = iter(loader)
     cycle = [loader, batches]
@@ -181,3 +211,21 @@ def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped):
     worker.join(timeout=10)
     assert not worker.is_alive()
     assert time.monotonic() - began < 2.5  # torch waits 5 s for a worker that it cannot tell to stop
+
+
+def test_workers_start_as_the_platform_starts_processes_and_asking_sets_nothing(samples, monkeypatch):
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["forkserver", "spawn"])
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: None)
+    made = []
+    monkeypatch.setattr("visionkit.data.loader.DataLoader", lambda *arguments, **options: made.append(options) or [])
+    reader = BatchReader(samples, InputTransform((6, 6)))
+    with pytest.raises(UserError, match="none of the 21 images"):
+        list(BatchLoader(reader, BatchSampler(21, 4, training=False, seed=0), num_workers=1, split="val"))
+    assert made[0]["multiprocessing_context"] == "forkserver"
+
+
+def test_what_a_spawned_worker_cannot_be_given_is_said(samples):
+    reader = BatchReader(samples, InputTransform((6, 6)), augment=lambda images, seeds: images)
+    order = BatchSampler(21, 4, training=False, seed=0)
+    with pytest.raises(UserError, match=r"lambda.*no lambda.*Try: dataset.num_workers=0$"):
+        list(BatchLoader(reader, order, num_workers=1, split="val", start_method="spawn"))

@@ -1,5 +1,7 @@
 import pytest
+import torch
 
+from visionkit.data.sample_seeds import mix_seed
 from visionkit.data.sampler import BatchSampler, check_batch_size
 from visionkit.errors import UserError
 
@@ -106,3 +108,62 @@ def test_an_epoch_can_start_at_any_of_its_batches():
     order.set_epoch(0)
     order.start_at(2)
     assert plan(order) == whole[2:]
+
+
+UNEQUAL = torch.tensor([0] * 90 + [2] * 10)  # no sample of class 1
+
+
+def balanced(labels=UNEQUAL, batch_size=12, **options):
+    return BatchSampler(len(labels), batch_size, training=True, seed=3, balance=labels, **options)
+
+
+def test_classes_drawn_alike_have_as_many_samples_in_an_epoch():
+    order = balanced()
+    for _ in range(5):
+        drawn = torch.tensor(flat(positions(order)))
+        assert len(drawn) == 96
+        assert UNEQUAL[drawn].bincount().tolist() == [48, 0, 48]
+        uses = drawn.bincount(minlength=100)
+        assert uses[:90].max() == 1  # a large class repeats nothing
+        assert sorted(set(uses[90:].tolist())) == [4, 5]  # 48 = 4 * 10 + 8
+
+
+def test_what_makes_no_equal_share_goes_to_other_classes_in_other_epochs():
+    order = balanced(torch.tensor([0, 0, 0, 0, 0, 1, 1, 2]), batch_size=8)
+    counts = [torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])[flat(positions(order))].bincount().tolist() for _ in range(20)]
+    assert {tuple(sorted(count)) for count in counts} == {(2, 3, 3)}
+    assert len({tuple(count) for count in counts}) == 3
+
+
+def test_a_sample_drawn_again_in_an_epoch_is_augmented_otherwise():
+    seeds = flat(seeds for _, seeds in plan(balanced()))
+    assert len(set(seeds)) == 96
+
+
+def test_large_classes_show_all_of_their_samples_over_some_epochs():
+    order = balanced()
+    assert {index for _ in range(20) for index in flat(positions(order))} == set(range(100))
+
+
+def test_classes_drawn_alike_come_in_the_same_batches_on_any_number_of_processes():
+    alone = [sorted(zip(*batch, strict=True)) for batch in plan(balanced())]
+    shares = [plan(balanced(rank=rank, world_size=3)) for rank in range(3)]
+    joined = [
+        sorted(pair for batch in parts for pair in zip(*batch, strict=True)) for parts in zip(*shares, strict=True)
+    ]
+    assert joined == alone
+
+
+def test_an_epoch_of_classes_drawn_alike_follows_seed_and_epoch_and_can_be_resumed():
+    order = balanced()
+    plans = [plan(order) for _ in range(3)]
+    assert plans[0] != plans[1] != plans[2]
+    resumed = balanced()
+    resumed.set_epoch(2)
+    resumed.start_at(3)
+    assert plan(resumed) == plans[2][3:]
+
+
+def test_without_balance_the_order_is_the_one_that_earlier_runs_have_seen():
+    drawn = flat(positions(BatchSampler(20, 6, training=True, seed=0)))
+    assert drawn == torch.randperm(20, generator=torch.Generator().manual_seed(mix_seed(0, 0)))[:18].tolist()

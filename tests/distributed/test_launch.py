@@ -62,7 +62,7 @@ def test_whatever_ends_workers_that_were_asked_to_stop_is_said_and_the_run_was_i
     if text is not None:
         launch.report_error(2, text)
     failures = {0: SimpleNamespace(exitcode=1, local_rank=0), 1: SimpleNamespace(exitcode=2, local_rank=1)}
-    assert launch._raise_first_failure(failures, tmp_path, interrupted=True) == 130
+    assert launch._raise_first_failure(failures, tmp_path, signum=2) == 130
     assert capsys.readouterr().err == (f"{text}\n" if text else "")
 
 
@@ -72,13 +72,13 @@ def test_what_ended_a_worker_is_raised_with_its_code_all_its_words_and_a_line_of
     launch.report_error(1, "Traceback\nValueError: no\n", reason="ValueError: no")
     failures = {0: SimpleNamespace(exitcode=-signal.SIGTERM, local_rank=0)}
     with pytest.raises(ProcessError, match=r"^Traceback\nValueError: no$") as caught:
-        launch._raise_first_failure(failures, tmp_path, interrupted=False)
+        launch._raise_first_failure(failures, tmp_path, signum=0)
     assert (caught.value.code, caught.value.reason) == (1, "ValueError: no")
 
 
 def test_a_worker_that_was_killed_is_told_from_those_that_were_stopped_after_it(tmp_path):
     failures = {n: SimpleNamespace(exitcode=-number, local_rank=n) for n, number in enumerate((15, 9))}
     with pytest.raises(ProcessError, match=r"^visionkit: process 1 of the run was ended by SIGKILL") as caught:
-        launch._raise_first_failure(failures, tmp_path, interrupted=False)
+        launch._raise_first_failure(failures, tmp_path, signum=0)
     assert caught.value.code == 137
     assert caught.value.reason.startswith("process 1 of the run was ended by SIGKILL, which the system does where")

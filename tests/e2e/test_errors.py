@@ -1,7 +1,10 @@
 """What a person may type wrong: one clear message, exit code 2, no traceback, nothing written, no torch imported."""
 
+import errno
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,6 +70,32 @@ MISTAKES = [
     (["seed=1", "inspect"], "the verb comes first: python -m visionkit inspect ..."),
     (["list", "plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
     (["--hlep"], "no flag is called '--hlep'"),
+    (["model=resnet18"], "unknown key 'model'. Did you mean 'backbone'? Type backbone=resnet18"),
+    (["data=photos"], "Did you mean 'dataset.root'? Type dataset.root=photos"),
+    (["batch=8"], "Type recipe.batch_size=8"),
+    (["imgsz=64"], "Type dataset.image_size=64"),
+    (["lr0=0.1"], "Type recipe.lr=0.1"),
+    (["device=0"], "'device=0': no key is called 'device' here. Type hardware=cpu or hardware=gpu"),
+    (["pretrained=true"], "Type weights=imagenet for a model"),
+    (["task=classification"], "no task is called 'classification'. Did you mean 'classify'? Type task=classify"),
+    (["task=Detect"], "no task is called 'Detect'. Did you mean 'detect'?"),
+    (["backbone=ResNet18"], "no backbone is called 'ResNet18'. Did you mean 'resnet18'?"),
+    (["source=x"], "'source' is a key of predict alone. Try: python -m visionkit predict ... source=x"),
+    (["run_dir='a b"], "the quote is not closed. Try: run_dir=a b"),
+    (["backbone@encoder=lenet"], "each group has its own place here, and '@' moves none. Try: backbone=lenet"),
+    (["hydra.run.dir=${now:%H}"], "interpolations such as ${...} are not allowed"),
+    (["fit"], "no verb is called 'fit'. Type: python -m visionkit train"),
+    (["help"], "no verb is called 'help'. Type: python -m visionkit --help"),
+    (["Train"], "no verb is called 'Train'. Did you mean 'train'?"),
+    (["--backbone", "lenet"], "no flag is called '--backbone'."),
+    (["--backbone", "lenet"], "Settings have no dashes: backbone=lenet"),
+    (["--batch-size=8"], "Settings have no dashes: recipe.batch_size=8"),
+    (["--config-path", "x"], "Files of your own lie beside it: --config-dir FOLDER"),
+    (["-cn", "x"], "chosen by --config-dir FOLDER experiment=NAME"),
+    (["--cfg", "jobs"], "--cfg: found 'jobs'. Did you mean 'job'?"),
+    (["--cfg", "job", "--package", "recipe.lrr"], "--package: there is no 'recipe.lrr'. Did you mean 'lr'?"),
+    (["--package", "recipe"], "--package: it says which part --cfg shows"),
+    (["--shell-completion", "install=bahs"], "Did you mean 'bash'?"),
     (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
     (["weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
     (["backbone.weights=nowhere.pth"], "backbone.weights: file 'nowhere.pth' does not exist"),
@@ -183,3 +212,69 @@ def test_ctrl_c_outside_training_ends_with_130(cli, monkeypatch):
 
     monkeypatch.setattr(module, "_run", interrupt)
     assert cli("list")[0] == 130
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_is_one_line_and_its_exit_code_even_where_a_library_makes_another_error_of_it(
+    cli, monkeypatch, number, word
+):
+    import visionkit.cli.main as module
+
+    def strike(request):
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise ImportError("half imported") from error
+
+    monkeypatch.setattr(module, "_run", strike)
+    before = signal.getsignal(number)
+    code, out, err = cli("list")
+    assert (code, out, err) == (128 + number, "", f"visionkit: {word}\n")
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.4])
+def test_sigterm_while_the_command_starts_is_one_line_and_143(tmp_path, delay):
+    code = "import time, visionkit.__main__ as m, sys; print('up', flush=True); sys.exit(m.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "debug=fast", "hardware=cpu"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    time.sleep(0.05 + delay)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "visionkit: terminated\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "x"), "no space left on device. Make room, or write elsewhere: run_dir=FOLDER"),
+        (PermissionError(errno.EACCES, "x", "a/b"), "'a/b': permission denied. Expected a place that this user may"),
+        (OSError(errno.ENAMETOOLONG, "x", "a" * 9), "'aaaaaaaaa': file name too long. Expected a shorter name"),
+        (FileNotFoundError(errno.ENOENT, "x", "gone.png"), "'gone.png': no such file or directory. It is not there"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_path_and_no_traceback(cli, monkeypatch, error, message):
+    import visionkit.cli.main as module
+
+    def fail(request):
+        raise error
+
+    monkeypatch.setattr(module, "_run", fail)
+    code, _, err = cli("list")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"visionkit: {message}")
+
+
+def test_an_error_of_the_system_without_a_path_that_a_user_cannot_mend_is_a_fault_of_ours(cli, monkeypatch):
+    import visionkit.cli.main as module
+
+    def fail(request):
+        raise FileNotFoundError(errno.ENOENT, "x")
+
+    monkeypatch.setattr(module, "_run", fail)
+    code, _, err = cli("list")
+    assert (code, "please report it" in err) == (1, True)

@@ -204,7 +204,7 @@ def test_an_interrupted_run_saves_and_goes_on_in_one_process(photos, tmp_path, n
         time.sleep(0.1)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
+    assert process.returncode == 128 + number, out + err
     assert "Interrupted" in out
     assert commands.still_running(tmp_path) == []
     behind = len(list(csv.DictReader(history.open())))

@@ -99,7 +99,7 @@ def test_a_search_that_was_cut_in_a_trial_draws_and_scores_as_one_that_was_not(
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
         patch.setattr(ScoreCallback, "on_train_epoch_start", struck)
-        assert cli(*words, "run_dir=cut")[0] == 130
+        assert cli(*words, "run_dir=cut")[0] == 143
     assert len((in_empty_folder / "cut" / "9" / "metrics.csv").read_text().splitlines()) == 2
     before = (in_empty_folder / "cut" / "9" / "metrics.csv").read_text()
     assert cli(*words, "run_dir=cut", "resume=true")[0] == 0

@@ -11,6 +11,8 @@ import time
 import pytest
 import torch
 
+from tests.helpers import commands
+
 FAST = ("hardware=cpu", "recipe.epochs=2")
 FILES = {
     "config.yaml", "metrics.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors",
@@ -276,13 +278,77 @@ def test_a_run_that_was_killed_is_measured_by_its_best_checkpoint(cli, run, tmp_
     assert "has neither model.safetensors nor checkpoints/best.ckpt" in err
 
 
+TESTING = """
+import time
+from pathlib import Path
+from visionkit.training import evaluation
+
+def wait(*arguments):
+    Path("testing").touch()
+    time.sleep(60)
+
+evaluation._test = wait
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_final_test_is_no_success(tmp_path, number):
+    (tmp_path / "waiting.py").write_text(TESTING)
+    process = commands.start(tmp_path, "plugins=[waiting]", "debug=fast", "hardware=cpu", "run_dir=run")
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "testing").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, out + err
+    assert err == f"visionkit: {'terminated' if number == signal.SIGTERM else 'interrupted'}\n"
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+@pytest.mark.slow
+def test_a_run_folder_takes_no_second_run_while_it_is_trained(cli, tmp_path):
+    words = ("recipe.epochs=5000", "debug.limit_batches=2", "hardware=cpu", "run_dir=run")
+    process = commands.start(tmp_path, *words)
+    try:
+        deadline = time.monotonic() + 90
+        while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        code, _, err = cli("train", f"run={tmp_path / 'run'}", "resume=true", "recipe.epochs=6000")
+        assert (code, f"run: process {process.pid} on " in err, "is training in" in err) == (2, True, True)
+        assert cli("debug=fast", "hardware=cpu", f"run_dir={tmp_path / 'run'}")[0] == 2
+        (tmp_path / "run").rename(tmp_path / "moved")
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 2, out + err
+    assert "run' was moved or removed while the run was trained" in err.replace("\n", " ")
+
+
 def test_a_damaged_checkpoint_cannot_be_resumed_and_says_so(cli, run, tmp_path):
     shutil.copytree(run, tmp_path / "damaged")
     last = tmp_path / "damaged" / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
+    last.with_name("best.ckpt").write_bytes(b"none")
     code, _, err = cli("train", f"run={tmp_path / 'damaged'}", "resume=true", "recipe.epochs=9")
     assert code == 2
-    assert "last.ckpt' is damaged and cannot be read" in err
+    assert "last.ckpt' is damaged and cannot be read, and there is no whole best.ckpt" in err
+
+
+def test_a_run_with_a_damaged_last_checkpoint_goes_on_from_the_best_one_and_says_so(cli, run, tmp_path):
+    shutil.copytree(run, tmp_path / "damaged")
+    last = tmp_path / "damaged" / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 255
+    last.write_bytes(content)
+    code, out, err = cli("train", f"run={tmp_path / 'damaged'}", "resume=true")
+    assert code == 0, err
+    assert "last.ckpt' is missing or damaged: the run goes on from best.ckpt" in " ".join(out.split())
+    rows = list(csv.DictReader((tmp_path / "damaged" / "metrics.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert torch.load(last, weights_only=True)["epoch"] == 5
 
 
 @pytest.mark.slow

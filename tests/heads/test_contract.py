@@ -17,6 +17,7 @@ DENSE = {"neck": {**NECK, "num_levels": 4}, "num_convs": 1}
 TWO_STAGE = {"neck": {**NECK, "extra": "max_pool"}, "hidden": [24], "proposals": 50, "training_proposals": 50}
 SMALL = {
     "auto": {}, "linear": {}, "mlp": {"hidden": [8]}, "conv": {"hidden": [8]},
+    "multilabel": {}, "multilabel_linear": {},
     "fcos": DENSE, "retinanet": DENSE,
     "faster_rcnn": TWO_STAGE, "mask_rcnn": {**TWO_STAGE, "mask_convs": 2, "mask_channels": 12},
     "fcn": {"channels": 8}, "deeplabv3": {"channels": 8}, "deeplabv3plus": {"channels": 8, "detail_channels": 8},
@@ -28,7 +29,9 @@ HEADS_ON_BACKBONES = [
     for name, one in zip(list_backbones(), cycle(SMALL))
     for is_smallest in [name in SMALLEST_OF_EACH_FAMILY]
     for head in (SMALL if is_smallest or name in FEW else [one])
-    if not (head == "auto" and name.startswith(("alexnet", "vgg")))  # their classifiers have 100 million weights
+    if not (
+        head in ("auto", "multilabel") and name.startswith(("alexnet", "vgg"))
+    )  # their classifiers have 100 million weights
 ]
 """Every head on each family, and one of them, each in turn, on every backbone; most are slow."""
 
@@ -44,6 +47,7 @@ def targets():
     masks[0, 0, 8:40, 5:30] = masks[0, 1, 30:62, 33:60] = True
     return {
         "label": torch.tensor([2, 0]),
+        "label_set": torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.uint8),
         "boxes": torch.tensor([[[5.0, 8, 30, 40], [33, 30, 60, 62]], [[0.0] * 4] * 2]).repeat(1, 2, 1),
         "labels": torch.tensor([[1, 0, -1, -1], [-1] * 4]),
         "masks": masks,

@@ -14,6 +14,11 @@ def test_classification_is_judged_by_validation_accuracy():
     assert (info.name, info.target, info.monitor, info.mode) == ("classify", "label", "val/accuracy", "max")
 
 
+def test_images_of_several_classes_are_judged_by_mean_average_precision():
+    info = TASKS["multilabel"]
+    assert (info.name, info.target, info.monitor, info.mode) == ("multilabel", "label_set", "val/map", "max")
+
+
 @pytest.mark.parametrize(
     ("mode", "new", "old", "better"),
     [

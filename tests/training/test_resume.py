@@ -42,11 +42,11 @@ def _fit(path, seen, *, workers=0, **changes):
     source = read_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
     module = VisionDataModule(source, batch_size=300, seed=0)
     module.setup("fit")
-    model = TinyModel()
-    model.linear = torch.nn.Linear(36, 10)
+    if "model" not in changes:
+        changes["model"] = TinyModel()
+        changes["model"].linear = torch.nn.Linear(36, 10)
     return Fitted(
         path,
-        model=model,
         train=module.train_dataloader(),
         val=module.val_dataloader(),
         class_names=module.info.class_names,
@@ -106,6 +106,39 @@ def test_the_batches_of_an_interrupted_run_are_those_of_a_whole_one(tmp_path, wh
     assert batches == whole
     assert fitted.trainer.global_step == 3 * BATCHES
     assert [row["epoch"] for row in fitted.folder.read_history()] == [1, 2, 3]
+
+
+class _Dropping(TinyModel):
+    """A model that draws."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.linear = torch.nn.Linear(36, 10)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, images, image_sizes=None):
+        return {"logits": self.linear(self.dropout(images.flatten(1).float() / 255))}
+
+
+TIMES = {"seconds", "images_per_second", "data_wait", "data_share"}
+
+
+def _rows(folder):
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in folder.read_history()]
+
+
+@pytest.mark.parametrize("stops", [[("batch", 0, 2)], [("batch", 1, 1), ("batch", 1, 2)], [("validation", 1)]])
+def test_a_resumed_run_is_the_whole_one_to_the_last_digit_also_where_the_model_draws(tmp_path, stops):
+    whole = _fit(tmp_path / "whole", Seen(), model=_Dropping()).fit()
+    for number, stop in enumerate(stops):
+        with pytest.raises(Interrupted):
+            _fit(tmp_path / "cut", Seen(*stop), model=_Dropping(), resume=number > 0).fit()
+    cut = _fit(tmp_path / "cut", Seen(), model=_Dropping(), resume=True).fit()
+    assert _rows(cut.folder) == _rows(whole.folder)
+    assert set(_rows(whole.folder)[0]) >= {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr"}
+    for name, value in whole.task.model.state_dict().items():
+        assert torch.equal(value, cut.task.model.state_dict()[name])
 
 
 def test_a_stop_between_validation_and_the_end_of_the_epoch_keeps_its_row_and_its_best(tmp_path):

@@ -174,7 +174,7 @@ def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as stop:
         Fitted(tmp_path, callbacks=(watch,)).fit()
-    assert stop.value.saved
+    assert (stop.value.saved, stop.value.signal) == (True, number)
     assert signal.getsignal(number) is before
     # the signal came after the look at batch 8
     assert _load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 9

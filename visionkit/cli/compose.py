@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.backbones.files import backbone_file, load_backbone_file
+from visionkit.cli.foreign_words import known_choice
 from visionkit.config_files import complete, conf_folder, group_names, nested_settings, read_group_file
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry, plugins_loaded
@@ -114,6 +115,9 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     if group == "backbone":
         load_backbone_file(backbone_file(choice, config_dirs))
     elif choice not in choices and choice != "null":
+        meant = known_choice(group, choice)
+        if meant is not None:
+            raise UserError(f"no {group} is called '{choice}'. Did you mean '{meant}'? Type {group}={meant}")
         hint = " One of your own is named with plugins=[your_module]." if group in COMPLETED_GROUPS else ""
         raise UserError(
             f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.{hint}"

@@ -19,8 +19,9 @@ Sweeps of training runs, a folder each, with one table in the end:
   -m backbone=lenet,resnet20 seed=0,1 run_dir=sweeps/a    every combination; also range(1,5), choice(a,b), glob(resnet*)
   resume=true (what is left of it)    hydra/launcher=joblib hydra.launcher.n_jobs=2 (side by side)
   sweep=optuna sweep.trials=20 recipe.lr='tag(log,interval(0.001,0.1))'    values are drawn; poor runs end early
-Flags: -m, --help, --version, --config-dir FOLDER (your own groups beside the shipped ones)
-Exit codes: 0 done, 2 something you can mend, 1 a fault of visionkit, 130 interrupted"""
+Flags: -m, --help, --version, --config-dir FOLDER (your own groups beside the shipped ones),
+  --cfg job and --info (what would run), --shell-completion install=bash
+Exit codes: 0 done, 2 something you can mend, 1 a fault of visionkit, 130 interrupted, 143 terminated"""
 
 
 def help_text(verb: str, choices: Mapping[str, Sequence[str]]) -> str:

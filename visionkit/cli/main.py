@@ -5,36 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
+from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text
 from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.verbs import VERBS
-from visionkit.errors import ExitCode, ProcessError, UserError, did_you_mean
+from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import load_plugins, plugin_failure
+from visionkit.text import printable
 
-__all__ = ["main"]
-
-
-@dataclass
-class _Request:
-    """The command line, with verb and flags taken off.
-
-    Attributes:
-        verb: A key of `VERBS`, or ``version``.
-        arguments: Overrides and other arguments of the verb, as typed.
-    """
-
-    verb: str = "train"
-    arguments: list[str] = field(default_factory=list)
-    config_dirs: list[Path] = field(default_factory=list)
-    help: bool = False
-    multirun: bool = False
+__all__ = ["main", "print_error"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,67 +36,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # OpenMP reads it when torch is imported: long spinning slows small tensors some tenfold on a busy machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        return _run(_parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
+        with handle_signals():
+            return _run(parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
     except UserError as error:
-        print(f"visionkit: {error}", file=sys.stderr)
+        print_error(f"visionkit: {error}")
         return ExitCode.USER_ERROR
     except ProcessError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error), keep="\n"), file=sys.stderr)
         return error.code
-    except KeyboardInterrupt:
-        print("visionkit: interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
-    except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        failure = plugin_failure(error)
-        if failure is not None:
-            print(f"visionkit: {failure}", file=sys.stderr)
-            return ExitCode.USER_ERROR
-        print("visionkit: this is a fault of visionkit, not of yours; please report it with the lines above.",
-              file=sys.stderr)  # fmt: skip
-        return ExitCode.INTERNAL_ERROR
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return _report(error)
 
 
-def _parse_command_line(arguments: list[str]) -> _Request:
-    """Split verb and flags from the arguments that the verb reads."""
-    request = _Request()
-    if arguments and arguments[0] in VERBS:
-        request.verb = arguments.pop(0)
-    elif arguments and not arguments[0].startswith(("-", "~", "+")) and "=" not in arguments[0]:
-        raise UserError(
-            f"no verb is called '{arguments[0]}'.{did_you_mean(arguments[0], VERBS)} Verbs: {', '.join(VERBS)}. "
-            "Settings are given as key=value, such as backbone=resnet18."
-        )
-    while arguments:
-        argument = arguments.pop(0)
-        if argument in ("-h", "--help"):
-            request.help = True
-        elif argument == "--version":
-            request.verb, request.arguments = "version", []
-            return request
-        elif argument in ("-m", "--multirun"):
-            request.multirun = True
-        elif argument == "--config-dir" or argument.startswith("--config-dir="):
-            folder = argument.partition("=")[2] or (arguments.pop(0) if arguments else "")
-            if not Path(folder).is_dir() or not folder:
-                raise UserError(f"--config-dir: there is no folder '{folder}' (looked in {Path.cwd()}).")
-            request.config_dirs.append(Path(folder))
-        elif argument.startswith("-"):
-            raise UserError(
-                f"no flag is called '{argument}'. Flags: -m, --help, --version, --config-dir FOLDER. "
-                "Settings are given as key=value, such as recipe.epochs=5."
-            )
-        else:
-            request.arguments.append(argument)
-    return request
+def _report(error: BaseException) -> int:
+    """Say what ended the command, and whose fault it is."""
+    code = report_signal(error)
+    if code is not None:
+        return code
+    if isinstance(error, SystemExit):
+        raise error
+    failure = plugin_failure(error)
+    message = os_error_message(error)
+    if failure is None and message is not None:
+        print_error(f"visionkit: {message}")
+        return ExitCode.USER_ERROR
+    import traceback
+
+    print(printable("".join(traceback.format_exception(error)), keep="\n"), end="", file=sys.stderr)
+    fault = "this is a fault of visionkit, not of yours; please report it with the lines above."
+    print_error(f"visionkit: {failure or fault}")
+    return ExitCode.INTERNAL_ERROR if failure is None else ExitCode.USER_ERROR
 
 
-def _run(request: _Request) -> int:
+def print_error(message: str) -> None:
+    """Print a message to standard error as one line, whatever names of files and classes are in it."""
+    print(printable(" ".join(message.splitlines())), file=sys.stderr)
+
+
+def _run(request: Request) -> int:
     if request.verb == "version":
         print(f"visionkit {__version__}")
         return ExitCode.DONE
@@ -118,6 +85,10 @@ def _run(request: _Request) -> int:
     if request.help:
         print(help_text(request.verb, choices))
         return ExitCode.DONE
+    if request.completion:
+        from visionkit.cli.completion import complete
+
+        return complete(request.completion, choices)
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in request.arguments)
     if (request.multirun or searching) and request.verb != "train":
         raise UserError(
@@ -137,6 +108,8 @@ def _run(request: _Request) -> int:
 
         return run_sweep(request.arguments, request.config_dirs)
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
+    if request.cfg or request.info or request.verb == "config":
+        return _show(parsed, request)
     return _COMMANDS[request.verb](parsed, request.config_dirs)
 
 
@@ -147,6 +120,24 @@ def _load_typed_plugins(arguments: Sequence[str]) -> None:
         if override is not None and override.key == "plugins" and not override.delete:
             names = [name.strip(" '\"") for name in override.text.strip("[]").split(",")]
             load_plugins(name for name in names if name not in ("", "null"))
+
+
+def _show(parsed: ParsedOverrides, request: Request) -> int:
+    """``--cfg``, ``--info`` and the verb ``config``: what the command would run, checked but for the data."""
+    from visionkit.cli.origins import chosen_groups, find_origins
+    from visionkit.cli.show_config import print_cfg, print_config, print_info
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
+
+    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    plain = resolve(parsed, request.config_dirs, base=None if folder is None else stored_config(folder, parsed))
+    RunConfig.from_plain(plain, check_data=False)
+    if request.cfg:
+        return print_cfg(plain, request)
+    if request.info:
+        return print_info(request, plain, chosen_groups(parsed.groups, request.config_dirs))
+    origins = find_origins(plain, parsed, request.config_dirs, run="" if folder is None else str(folder.path))
+    return print_config(plain, origins, as_json=plain["format"] == "json")
 
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

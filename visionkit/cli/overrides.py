@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visionkit.backbones.stem import resolve_stem
+from visionkit.cli.foreign_words import check_key
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
 
@@ -77,6 +78,8 @@ def parse_overrides(
         elif key in groups and not text.lstrip().startswith("{"):
             parsed.groups[key] = text.strip().strip("'\"")
         else:
+            if key not in groups:
+                check_key(key, text, verb=verb)
             parsed.values.append(override)
     return parsed
 
@@ -139,13 +142,15 @@ def read_value(override: Override) -> Any:
         UserError: If it cannot be read, or stands for several values.
     """
     text = override.text
-    if override.key in PATH_KEYS:
-        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-        return None if text in ("null", "") else text[1:-1] if quoted else text
     if "${" in text:
         raise UserError(
             f"'{override.key}={text}': interpolations such as ${{...}} are not allowed here; type the value."
         )
+    if override.key in PATH_KEYS:
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+        if not quoted and text[:1] in ("'", '"'):
+            raise UserError(f"'{override.key}={text}': the quote is not closed. Try: {override.key}={text[1:]}")
+        return None if text in ("null", "") else text[1:-1] if quoted else text
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import QuotedString
     from hydra.errors import HydraException

@@ -77,6 +77,14 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit inspect backbone=resnet50 depth=2 format=json",
         ),
     ),
+    "config": Verb(
+        "show what a command would run as YAML, with the file, run or word that each value comes from",
+        {"run": "the run whose configuration is shown; `latest` is the newest"},
+        (
+            "python -m visionkit config task=detect backbone=resnet18 recipe.lr=0.01",
+            "python -m visionkit config run=latest",
+        ),
+    ),
     "list": Verb(
         "show every group of choices, or one: list backbones",
         {"pattern": "only names such as 'resnet*'"},

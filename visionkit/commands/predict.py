@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.control import Control
+
 from visionkit.console import Printer, print_json
 from visionkit.data.image_files import ImageFiles
 from visionkit.errors import ExitCode, UserError
@@ -60,7 +62,8 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
 
     def show(done: int) -> None:
         if printer.console.is_terminal:
-            printer.console.print(f"{done:,} of {len(files):,} images", end="\r")
+            printer.console.print(f"{done:,} of {len(files):,} images", end="")
+            printer.console.control(Control.move_to_column(0))
 
     size, strict = config.recipe.batch_size, config.strict
     try:

@@ -1,4 +1,4 @@
-"""The annotated objects of all images of a split, in flat arrays that forked workers share; without torch."""
+"""The annotated objects of all images of a split, in flat arrays that workers share; without torch."""
 
 from __future__ import annotations
 

@@ -57,12 +57,6 @@ class ImageCache:
         start = int(self.starts[index])
         return self.images[start : start + prod(shape)].view(shape)
 
-    def share(self) -> None:
-        """Move the buffers to shared memory, for workers that are spawned."""
-        for tensor in (self.images, self.shapes, self.starts, self.sizes):
-            if tensor is not None:
-                tensor.share_memory_()  # type: ignore[no-untyped-call]
-
 
 def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: int, strict: bool) -> ImageCache | None:
     """Decode and transform all files, if the result fits into memory.

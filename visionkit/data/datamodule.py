@@ -6,7 +6,6 @@ with boxes or instances see `visionkit.data.collate.detection`, with class masks
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -29,6 +28,7 @@ from visionkit.data.splitting import read_splits
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
+from visionkit.text import json_text
 
 __all__ = ["VisionDataModule"]
 
@@ -58,7 +58,7 @@ class VisionDataModule(LightningDataModule):
         notes: Messages for the user on what was held out, dropped or is missing.
 
     Raises:
-        UserError: If the source does not provide the target.
+        UserError: If the source does not provide the target, or it cannot be drawn by class as ``balance`` says.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class VisionDataModule(LightningDataModule):
         source = source.for_target(target)
         if target not in source.targets:
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
+        source.check_balance(target)
         self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
         self.batch_size, self.seed = batch_size, seed
         self.splits_file = Path(splits_file) if splits_file is not None else None
@@ -140,7 +141,7 @@ class VisionDataModule(LightningDataModule):
             if split in splits.samples:
                 self._reader(split)
         if splits.saved is not None and self.splits_file and not self.splits_file.exists() and self._rank == 0:
-            write_atomic(self.splits_file, json.dumps(splits.saved, indent=0))
+            write_atomic(self.splits_file, json_text(splits.saved, indent=0))
 
     def dataset(self, split: str) -> ImageDataset:
         """The samples of a split, before any preprocessing.
@@ -157,10 +158,12 @@ class VisionDataModule(LightningDataModule):
         return self._readers[split].samples if split in self._readers else datasets[split]
 
     def class_counts(self) -> Tensor:
-        """The training samples, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
+        """The training images, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
         samples = self.dataset("train")
         if samples.masks is not None:
             return samples.masks.count_pixels(self.info.num_classes)
+        if samples.labels.ndim == 2:
+            return samples.labels.sum(dim=0)
         labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
         return torch.bincount(torch.as_tensor(labels), minlength=self.info.num_classes)
 
@@ -264,6 +267,7 @@ class VisionDataModule(LightningDataModule):
             seed=self.seed,
             rank=self._rank,
             world_size=self._world_size,
+            balance=reader.samples.labels if training and self.source.balance else None,
         )
         num_workers = self._num_workers(reader)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)

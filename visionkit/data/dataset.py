@@ -24,7 +24,8 @@ class ImageDataset(ABC):
     """A sequence of images, each with a class label, with annotated objects or with a class mask.
 
     Attributes:
-        labels: int64 (N,), class ids from 0; zeros if the targets are annotations or masks.
+        labels: int64 (N,), class ids from 0, zeros if the targets are annotations or masks; or uint8 (N, K), 1 for the
+            classes that an image has, if these are any number.
         annotations: The objects of each image; None for other targets.
         masks: The class mask of each image; None for other targets.
         in_channels: The number of channels of an image.
@@ -146,8 +147,8 @@ class FileDataset(ImageDataset):
 
     Args:
         root: The folder that the names are relative to.
-        names: One per image; stored as one array of bytes, which is compact and shared with forked workers.
-        labels: int64 (N,); None for zeros.
+        names: One per image; stored as one array of bytes, which is compact and shared with workers.
+        labels: int64 (N,) or uint8 (N, K), see `ImageDataset`; None for zeros.
         in_channels: 1 (grey) or 3 (colour), see `visionkit.data.images.load_image`.
         annotations: The objects of each image.
         sizes: int64 (N, 2), height and width that the annotations refer to, 0 where unknown. A file of another size

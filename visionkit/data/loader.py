@@ -6,6 +6,7 @@ and after it is resumed.
 
 from __future__ import annotations
 
+import multiprocessing
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
+from visionkit.data.shared_memory import SharedPickle
 from visionkit.distributed.comm import all_reduce_max
 from visionkit.errors import UserError
 
@@ -36,12 +38,22 @@ class BatchLoader:
         num_workers: The number of worker processes; 0 reads batches in this process, without a `DataLoader`.
         pin_memory: Whether batches are copied to pinned memory.
         split: The name of the split, for an error message.
+        start_method: How workers are started: ``fork``, ``spawn`` or ``forkserver``; None takes what `multiprocessing`
+            is set to, or else the platform's default.
     """
 
     def __init__(
-        self, reader: BatchReader, sampler: BatchSampler, *, num_workers: int = 0, pin_memory: bool = False, split: str
+        self,
+        reader: BatchReader,
+        sampler: BatchSampler,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        split: str,
+        start_method: str | None = None,
     ) -> None:
         self.reader, self.num_workers, self.pin_memory, self.split = reader, num_workers, pin_memory, split
+        self.start_method = start_method
         self.sampler = sampler  # Lightning calls its set_epoch
         self.batch_size = sampler.batch_size
         self.batch_sampler = None  # Lightning looks for one
@@ -95,15 +107,17 @@ class BatchLoader:
 
     def _iterate_workers(self) -> Iterator[dict[str, Tensor]]:
         if self._workers is None:
+            method = self.start_method or _default_start_method()
             self.reader.share()
             self._workers = DataLoader(
-                _BatchDataset(self.reader),
+                _BatchDataset(self.reader) if method == "fork" else _PickledBatchDataset(self.reader),
                 batch_size=None,
                 sampler=self.sampler,
                 num_workers=self.num_workers,
                 collate_fn=_identity,
                 pin_memory=self.pin_memory,
                 persistent_workers=True,
+                multiprocessing_context=method,
                 generator=torch.Generator().manual_seed(self.sampler.seed % 2**63),
             )
             # Garbage in a cycle (a trainer) has its queues closed before torch can stop the workers, for each of which
@@ -126,6 +140,29 @@ class _BatchDataset(Dataset[Any]):
             return self.reader.read(indices)
         except UserError as error:
             return str(error)
+
+
+class _PickledBatchDataset(_BatchDataset):
+    """The dataset of workers that do not begin as a copy of this process.
+
+    Raises:
+        UserError: If the reader cannot be pickled, or shared memory is too small.
+    """
+
+    def __init__(self, reader: BatchReader) -> None:
+        super().__init__(reader)
+        self._shared = SharedPickle(reader)
+
+    def __getstate__(self) -> SharedPickle[BatchReader]:
+        return self._shared
+
+    def __setstate__(self, shared: SharedPickle[BatchReader]) -> None:
+        self.reader = shared.load()
+
+
+def _default_start_method() -> str:
+    """What a user has set, or the platform's default, which comes first; asking must not set it."""
+    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 def _identity(batch: Any) -> Any:

@@ -1,6 +1,6 @@
 """The segmentations of objects, polygons or run lengths, in flat arrays; without torch.
 
-The arrays are compact and shared with forked workers. They are rasterized by pycocotools when an image is read, so that
+The arrays are compact and shared with workers. They are rasterized by pycocotools when an image is read, so that
 masks are pixel for pixel those of COCO's own tools.
 """
 

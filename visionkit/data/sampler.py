@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from visionkit.data.sample_seeds import Seeds, mix_seed, sample_seeds
@@ -42,6 +43,9 @@ class BatchSampler(Sampler[BatchIndices]):
     last wait for another epoch. They are the same on any number of processes, which interleave the samples of each
     global batch. A split smaller than a batch gives one batch, of as many samples as the processes divide equally.
 
+    With ``balance`` each class has as many samples in an epoch as any other, give or take one: a part of a large
+    class, in turn by a new shuffle, and all of a small class several times, each time augmented otherwise.
+
     Evaluation uses each sample exactly once, in order; processes may have different numbers of batches.
 
     Args:
@@ -51,6 +55,7 @@ class BatchSampler(Sampler[BatchIndices]):
         seed: The seed of shuffling and augmentation.
         rank: The rank of this process.
         world_size: The number of processes.
+        balance: The class id of each sample, int64 (N,), to draw classes alike in training; None draws samples alike.
 
     Attributes:
         local_batch_size: The samples of one process in a full batch.
@@ -60,10 +65,19 @@ class BatchSampler(Sampler[BatchIndices]):
     """
 
     def __init__(
-        self, num_samples: int, batch_size: int, *, training: bool, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        training: bool,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        balance: Tensor | None = None,
     ) -> None:
         self.num_samples, self.batch_size, self.training, self.seed = num_samples, batch_size, training, seed
         self.rank, self.world_size = rank, world_size
+        self._members = None if balance is None else _class_members(balance)
         self.local_batch_size = math.ceil(batch_size / world_size)
         self.epoch = self.start = 0
         if not training:
@@ -92,17 +106,39 @@ class BatchSampler(Sampler[BatchIndices]):
     def __iter__(self) -> Iterator[BatchIndices]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         start, self.start = self.start, 0
-        local = self._local_samples(epoch)
+        local = self._local_draws(epoch)
         for position in range(start, len(self)):
-            indices = local[position * self.local_batch_size : (position + 1) * self.local_batch_size]
-            yield indices, sample_seeds(self.seed, epoch, indices)
+            draws = local[position * self.local_batch_size : (position + 1) * self.local_batch_size]
+            yield draws % self.num_samples, sample_seeds(self.seed, epoch, draws)
 
-    def _local_samples(self, epoch: int) -> NDArray[np.int64]:
-        """The samples of this process in an epoch, batch after batch."""
+    def _local_draws(self, epoch: int) -> NDArray[np.int64]:
+        """The samples of this process in an epoch, batch after batch: index + num_samples * earlier uses of it."""
         if not self.training:
             return np.arange(self.rank, self.num_samples, self.world_size)
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-        size = self.local_batch_size * self.world_size
-        order = torch.randperm(self.num_samples, generator=generator)[: len(self) * size]
+        count = len(self) * self.local_batch_size * self.world_size
+        if self._members is None:
+            order = torch.randperm(self.num_samples, generator=generator)[:count]
+        else:
+            order = _balanced_draws(self._members, count, self.num_samples, generator)
         local: NDArray[np.int64] = order.view(-1, self.world_size)[:, self.rank].numpy()
         return local
+
+
+def _class_members(labels: Tensor) -> tuple[Tensor, ...]:
+    """The samples of each class that has any, int64."""
+    counts = labels.bincount()
+    return torch.split(labels.argsort(stable=True), counts[counts > 0].tolist())
+
+
+def _balanced_draws(members: Sequence[Tensor], count: int, num_samples: int, generator: torch.Generator) -> Tensor:
+    """``count`` draws, as many of each class give or take one, in random order; see `BatchSampler._local_draws`."""
+    quotas = torch.full((len(members),), count // len(members))
+    quotas[torch.randperm(len(members), generator=generator)[: count % len(members)]] += 1
+    draws = []
+    for indices, quota in zip(members, quotas.tolist(), strict=True):
+        for use, start in enumerate(range(0, quota, len(indices))):
+            shuffled = indices[torch.randperm(len(indices), generator=generator)]
+            draws.append(shuffled[: quota - start] + use * num_samples)
+    order = torch.cat(draws)
+    return order[torch.randperm(count, generator=generator)]

@@ -14,7 +14,7 @@ from visionkit.data.sources import Source, Splits
 
 __all__ = ["SharedCache"]
 
-_NON_PIXEL_SETTINGS = frozenset({"augment", "num_workers", "cache_mb", "mean", "std"})
+_NON_PIXEL_SETTINGS = frozenset({"augment", "num_workers", "cache_mb", "mean", "std", "balance"})
 
 
 class SharedCache:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, ProcessError, UserError
+from visionkit.errors import ExitCode, ProcessError, Terminated, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
+from visionkit.text import printable
 
 __all__ = ["LAUNCHER", "WORKER_FILES", "launch", "is_worker", "report_error"]
 
@@ -44,7 +45,7 @@ def launch(
         hardware: Address and timeout of the rendezvous of several machines.
 
     Returns:
-        0; 130 if Ctrl-C was forwarded, even if the workers had just finished: the caller is to stop as well.
+        0; 130 or 143 if a signal was forwarded, even if the workers had just finished: the caller is to stop as well.
 
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
@@ -87,10 +88,10 @@ def launch(
             try:
                 elastic_launch(config, sys.executable)(*worker_arguments)
             except ChildFailedError as error:
-                return _raise_first_failure(error.failures, files, interrupted=forwarder.forwarded)
+                return _raise_first_failure(error.failures, files, signum=forwarder.forwarded)
             except Exception as error:
                 raise _explain_rendezvous(error, hardware) from None
-    return ExitCode.INTERRUPTED if forwarder.forwarded else ExitCode.DONE
+    return ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else ExitCode.DONE
 
 
 def is_worker() -> bool:
@@ -141,12 +142,12 @@ class _SignalForwarder:
     launcher end them. Workers have sessions of their own, so a terminal's Ctrl-C reaches this process alone.
 
     Attributes:
-        forwarded: Whether a signal was forwarded.
+        forwarded: The first signal that was forwarded, 0 if none was.
     """
 
     def __init__(self, files: Path, num_workers: int) -> None:
         self.files, self.num_workers = files, num_workers
-        self.forwarded = False
+        self.forwarded = 0
         self._received = 0
         self._old_handlers: dict[signal.Signals, Any] = {}
 
@@ -165,8 +166,8 @@ class _SignalForwarder:
         self._received += 1
         pids = [int(file.name.removeprefix("pid-")) for file in self.files.glob("pid-*")]
         if self._received > 2 or len(pids) < self.num_workers:
-            raise KeyboardInterrupt
-        self.forwarded = True
+            raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+        self.forwarded = self.forwarded or signum
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
@@ -187,22 +188,22 @@ def _silence_elastic_logs() -> Iterator[None]:
             child.disabled = disabled
 
 
-def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, interrupted: bool) -> int:
-    """Raise the error of the worker that failed first; after an interrupt print it and return 130."""
+def _raise_first_failure(failures: Mapping[int, Any], files: Path, *, signum: int) -> int:
+    """Raise the error of the worker that failed first; after a signal print it and return its exit code."""
     reports = [json.loads(file.read_text(encoding="utf-8")) for file in files.glob("error-*.json")]
     if reports:
         first = min(reports, key=lambda error: float(error["time"]))
-        if interrupted:
-            print(first["text"].rstrip(), file=sys.stderr)
-            return ExitCode.INTERRUPTED
+        if signum:
+            print(printable(first["text"].rstrip(), keep="\n"), file=sys.stderr)
+            return ExitCode.of_signal(signum)
         if not first["reason"]:
             raise UserError(first["text"])
         raise ProcessError(first["text"].rstrip(), code=first["code"], reason=first["reason"])
     # The launcher ends the other workers with SIGTERM when one has failed, so those come last.
     rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[0]))
     code: int = failure.exitcode
-    if interrupted or code == ExitCode.INTERRUPTED:
-        return ExitCode.INTERRUPTED
+    if signum or code == ExitCode.INTERRUPTED:
+        return ExitCode.of_signal(signum or signal.SIGINT)
     stderr = "".join(
         file.read_text(errors="replace") for file in sorted(files.glob(f"logs/**/{failure.local_rank}/stderr.log"))
     )

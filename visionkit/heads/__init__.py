@@ -1,6 +1,14 @@
 """Heads: from features to raw outputs, losses and predictions. Specifications need no torch."""
 
-from visionkit.heads.classification.spec import AutoSpec, ClassificationSpec, ConvSpec, LinearSpec, MlpSpec
+from visionkit.heads.classification.spec import (
+    AutoSpec,
+    ClassificationSpec,
+    ConvSpec,
+    LinearSpec,
+    MlpSpec,
+    MultilabelLinearSpec,
+    MultilabelSpec,
+)
 from visionkit.heads.dense.spec import DenseSpec, FcosSpec, RetinaNetSpec
 from visionkit.heads.detection import DetectionSpec
 from visionkit.heads.segmentation.decoders import DeepLabV3PlusSpec, DeepLabV3Spec, FcnSpec, PanopticFpnSpec, UnetSpec
@@ -24,6 +32,8 @@ __all__ = [
     "LinearSpec",
     "MaskRcnnSpec",
     "MlpSpec",
+    "MultilabelLinearSpec",
+    "MultilabelSpec",
     "PanopticFpnSpec",
     "RetinaNetSpec",
     "SegmentationSpec",

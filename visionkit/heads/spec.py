@@ -82,6 +82,10 @@ HEADS: Registry[HeadSpec] = Registry(
         "conv": Row(f"{_CLASSIFICATION}.spec:ConvSpec", f"{_CLASSIFICATION}.head:ClassificationHead"),
         "linear": Row(f"{_CLASSIFICATION}.spec:LinearSpec", f"{_CLASSIFICATION}.head:ClassificationHead"),
         "mlp": Row(f"{_CLASSIFICATION}.spec:MlpSpec", f"{_CLASSIFICATION}.head:ClassificationHead"),
+        "multilabel": Row(f"{_CLASSIFICATION}.spec:MultilabelSpec", f"{_CLASSIFICATION}.head:MultilabelHead"),
+        "multilabel_linear": Row(
+            f"{_CLASSIFICATION}.spec:MultilabelLinearSpec", f"{_CLASSIFICATION}.head:MultilabelHead"
+        ),
         "fcos": Row(f"{_DENSE}.spec:FcosSpec", f"{_DENSE}.fcos:FcosHead"),
         "retinanet": Row(f"{_DENSE}.spec:RetinaNetSpec", f"{_DENSE}.retinanet:RetinaNetHead"),
         "faster_rcnn": Row(f"{_TWO_STAGE}.spec:FasterRcnnSpec", f"{_TWO_STAGE}.faster_rcnn:FasterRcnnHead"),

@@ -17,7 +17,8 @@ class PredictOptions:
     """Options of predictions; each task supports some of them.
 
     Attributes:
-        min_score: Objects with a lower score are not drawn, 0 to 1; None for the task's default.
+        min_score: Objects with a lower score are not drawn, classes with a lower one not said of an image, 0 to 1; None
+            for the task's default.
         window: Height and width in pixels of windows that slide over each image, ``auto`` for the size the run was
             trained at; None for whole images.
         overlap: The fraction of a window shared with its neighbour, 0 to 0.9; None for the default.
@@ -64,7 +65,7 @@ class PredictOptions:
 
 
 _APPLIES_TO = {
-    "min_score": "min_score is for runs that find objects: task=detect, task=instance.",
+    "min_score": "min_score is for runs that find objects or several classes: task=detect, instance or multilabel.",
     "window": "window is for runs of task=segment.",
     "overlap": "overlap is for runs of task=segment.",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.markup import escape
+from rich.text import Text
 
 from visionkit.console import print_json, stdout_console
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.inspection import Inspection, InspectOptions
 from visionkit.inspection.stages import stage_bars, stage_shares
 from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
+from visionkit.text import printable
 
 __all__ = ["print_inspections"]
 
@@ -47,7 +48,7 @@ def _print_table(inspection: Inspection, options: InspectOptions) -> None:
             console.print(f"The backbone alone; num_classes=1000 adds {addition}.", style="dim", soft_wrap=True)
         _print_explanations(inspection)
     elif options.format == "markdown":
-        print("\n".join(["", *(f"- {line}" for line in total_lines(inspection.totals))]))
+        print(printable("\n".join(["", *(f"- {line}" for line in total_lines(inspection.totals))]), keep="\n"))
         _print_explanations(inspection)
 
 
@@ -55,12 +56,12 @@ def _print_explanations(inspection: Inspection) -> None:
     console = stdout_console()
     for explanation in inspection.explanations:
         console.print()
-        console.print(explanation.title, style="bold", markup=False)
+        console.print(explanation.title, style="bold")
         for label, text in explanation.lines:
-            console.print(f"  {label:<12} {text}", soft_wrap=True, markup=False)
+            console.print(f"  {label:<12} {text}", soft_wrap=True)
     for warning in inspection.warnings:
         console.print()
-        console.print(f"[bold]Mind:[/] {escape(warning)}", soft_wrap=True)
+        console.print(Text.assemble(("Mind:", "bold"), f" {warning}"), soft_wrap=True)
 
 
 def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions) -> None:
@@ -82,5 +83,5 @@ def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions
     for inspection in inspections:
         if inspection.explanations or inspection.warnings:
             stdout_console().print()
-            stdout_console().print(inspection.net.name, style="bold underline", markup=False)
+            stdout_console().print(inspection.net.name, style="bold underline")
             _print_explanations(inspection)

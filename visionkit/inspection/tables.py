@@ -16,6 +16,7 @@ from visionkit.console import stdout_console
 from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
 from visionkit.inspection.totals import Totals
+from visionkit.text import printable, quote_cell
 
 __all__ = ["Grid", "format_bytes", "layer_grid", "print_grid", "format_shape", "total_lines"]
 
@@ -50,7 +51,9 @@ class Grid:
 def print_grid(grid: Grid, format: str) -> None:
     """Print a table on standard output: ``text``, ``markdown`` or ``csv``."""
     if format == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows([grid.headings, *grid.rows])
+        csv.writer(sys.stdout, lineterminator="\n").writerows(
+            map(quote_cell, row) for row in [grid.headings, *grid.rows]
+        )
     elif format == "markdown":
         _print_markdown(grid)
     else:
@@ -170,7 +173,7 @@ def _csv_value(value: Any) -> str:
 
 
 def _print_markdown(grid: Grid) -> None:
-    print(f"{grid.title}\n")
+    print(f"{printable(grid.title)}\n")
     rules = ["---:" if right else "---" for right in grid.right_aligned]
     footer = [] if grid.footer is None else [[f"**{cell}**" if cell else "" for cell in grid.footer]]
     lines = [[_one_line(cell) for cell in cells] for cells in (grid.headings, *grid.rows)]

@@ -16,9 +16,11 @@ from visionkit.schema import describe, nested_errors, parse_typed
 __all__ = [
     "BOX_LOSSES",
     "LABEL_LOSSES",
+    "LABEL_SET_LOSSES",
     "PIXEL_LOSSES",
     "BoxLossSpec",
     "LabelLosses",
+    "LabelSetLosses",
     "LossSpec",
     "LossTerm",
     "PixelLosses",
@@ -60,6 +62,9 @@ class LossSpec:
 LABEL_LOSSES: Registry[LossSpec] = Registry("loss of labels", base=LossSpec)
 """Of functions of logits (B, K) and labels (B,) int64."""
 
+LABEL_SET_LOSSES: Registry[LossSpec] = Registry("loss of label sets", base=LossSpec)
+"""Of functions of logits (B, K) and label sets (B, K) uint8, 1 for the classes that an image has."""
+
 PIXEL_LOSSES: Registry[LossSpec] = Registry("loss of pixels", base=LossSpec)
 """Of functions of logits (B, K, H, W) and masks (B, H, W) uint8, 255 for ignored pixels."""
 
@@ -75,6 +80,12 @@ class CrossEntropySpec(LossSpec):
 
     def arguments(self, head: Any) -> dict[str, Any]:
         return {"label_smoothing": head.label_smoothing}
+
+
+@LABEL_SET_LOSSES.register("binary_cross_entropy", module="visionkit.losses.classification:binary_cross_entropy")
+@dataclass(frozen=True, kw_only=True)
+class BinaryCrossEntropySpec(CrossEntropySpec):
+    """Mean cross-entropy of a sigmoid per class, with the head's ``label_smoothing``."""
 
 
 @PIXEL_LOSSES.register("dice", module="visionkit.losses.segmentation:dice_loss")
@@ -221,6 +232,9 @@ def _parse_loss(registry: Registry[LossSpec], name: str, value: Any) -> LossSpec
 
 LabelLosses = Annotated[tuple[LossSpec, ...], PlainValidator(partial(_parse_losses, LABEL_LOSSES))]
 """A mapping of losses to factors, or to mappings with ``weight``: ``{cross_entropy: 1.0}``."""
+
+LabelSetLosses = Annotated[tuple[LossSpec, ...], PlainValidator(partial(_parse_losses, LABEL_SET_LOSSES))]
+"""The same of the losses of multi-label classification: ``{binary_cross_entropy: 1.0}``."""
 
 PixelLosses = Annotated[tuple[LossSpec, ...], PlainValidator(partial(_parse_losses, PIXEL_LOSSES))]
 """The same of the losses of semantic segmentation: ``{cross_entropy: 1.0, dice: 0.5}``."""

@@ -1,6 +1,6 @@
 """What the metrics of all tasks share: metrics of the user's choice, and gathering over processes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,26 @@ class TaskMetrics(nn.Module):
         """Merge the batches of all processes into the first one."""
         for metric in self.extra.values():
             gather_metric(metric)
+
+    def state(self) -> list[Any]:
+        """The states of all metrics in each process, in the first process; for a checkpoint within an epoch."""
+        cpu = torch.device("cpu")
+        return gather_objects(
+            {
+                name: {key: _to_device(state, cpu) for key, state in metric.metric_state.items()}
+                for name, metric in self._named_metrics()
+            }
+        )
+
+    def load_state(self, states: Sequence[Any]) -> None:
+        """Merge the states that `state` gave into these metrics, which have seen no batch."""
+        for process_states in states:
+            for name, metric in self._named_metrics():
+                state = process_states.get(name, {})
+                metric.merge_state({key: _to_device(value, metric.device) for key, value in state.items()})
+
+    def _named_metrics(self) -> Iterator[tuple[str, Metric]]:
+        return ((name, module) for name, module in self.named_modules() if isinstance(module, Metric))
 
     def scalars(self) -> dict[str, Tensor]:
         """The metrics of all batches since the last `reset`, scalar tensors.

@@ -56,7 +56,7 @@ def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
     tensors = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
     }
-    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}))
+    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}), flush=True)
 
 
 def export_best(folder: RunFolder) -> bool:

@@ -135,6 +135,7 @@ class RunConfig:
         source = parse_source(plain["dataset"])
         check_target(source.name, task.name, task.target)
         source = source.for_target(task.target)
+        source.check_balance(task.target)
         head = parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])

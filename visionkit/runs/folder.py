@@ -1,8 +1,7 @@
-"""The folder of a run: paths of its files, and atomic reads and writes."""
+"""The folder of a run: who may write to it, and atomic reads and writes of its files."""
 
 import csv
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import Any
 import yaml
 
 from visionkit.errors import UserError
-from visionkit.files import replace_non_finite, write_atomic
+from visionkit.files import TEMPORARY, write_atomic
+from visionkit.runs.lock import LOCK_NAME, RunLock
+from visionkit.runs.paths import RunPaths
+from visionkit.text import json_text, quote_cell
 
 __all__ = ["RunFolder"]
 
@@ -20,7 +22,7 @@ FORMAT_KEY, FORMAT_VERSION = "format_version", 3
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
 
 
-class RunFolder:
+class RunFolder(RunPaths):
     """One run on disk.
 
     Attributes:
@@ -28,9 +30,10 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, named_by_time: bool = False) -> None:
-        self.path = path
+        super().__init__(path)
         self._named_by_time = named_by_time
         self._created: list[Path] = []
+        self._lock: RunLock | None = None
 
     @classmethod
     def create(cls, name: str, run_dir: str | None, plain: Mapping[str, Any]) -> "RunFolder":
@@ -82,13 +85,55 @@ class RunFolder:
             raise UserError(f"run_dir: the folder '{self.path}' cannot be made: {error.strerror}.") from None
         self._created = list(dict.fromkeys([self.path, *missing])) if self._named_by_time else missing
 
-    def start(self, plain: Mapping[str, Any]) -> None:
-        """Write the resolved configuration to ``config.yaml``, which makes the folder that of a run."""
-        document = {FORMAT_KEY: FORMAT_VERSION, **plain}
-        write_atomic(self.config_file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    def lock(self) -> None:
+        """Take the folder for this process until `unlock`, and remove what a killed process left half-written.
+
+        Raises:
+            UserError: If another process trains in it, or it cannot be written.
+        """
+        try:
+            self._lock = RunLock(self.path)
+        except OSError as error:
+            raise UserError(f"run_dir: the folder '{self.path}' cannot be written: {error.strerror}.") from None
+        for folder in (self.path, self.last_checkpoint.parent, self.plots):
+            for file in folder.glob(TEMPORARY.format(name="*", process="*")):
+                file.unlink(missing_ok=True)
+
+    def unlock(self) -> None:
+        """Leave the folder to others; nothing happens if this process has not taken it."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def start(self, plain: Mapping[str, Any], *, resume: bool = False) -> None:
+        """Write the resolved configuration to ``config.yaml``, which makes the folder that of a run.
+
+        Args:
+            plain: The configuration.
+            resume: Whether it replaces that of the run.
+
+        Raises:
+            UserError: If the folder of a new run has one already.
+        """
+        text = yaml.safe_dump({FORMAT_KEY: FORMAT_VERSION, **plain}, sort_keys=False, allow_unicode=True)
+        if not resume and self.config_file.exists():
+            self.check_free(str(self.path))
+        write_atomic(self.config_file, text)
+
+    def check_present(self) -> None:
+        """Check that the folder is still there, if this process has taken it.
+
+        Raises:
+            UserError: If it was moved or removed.
+        """
+        if self._lock is not None and not self._lock.is_in_place():
+            raise UserError(
+                f"run: the folder '{self.path}' was moved or removed while the run was trained. Expected it to stay "
+                "until the run is done. What was trained since its last checkpoint is lost."
+            )
 
     def discard(self) -> None:
         """Remove the folders that `reserve` created, if they are empty and `start` was not called."""
+        self.unlock()
         if self.config_file.exists():
             return
         self.splits_file.unlink(missing_ok=True)
@@ -116,7 +161,8 @@ class RunFolder:
                 f"resume=true run={path} to continue that run."
             )
         try:
-            first = min((inner.name for inner in path.iterdir()), default=None) if path.exists() else None
+            names = (inner.name for inner in path.iterdir() if inner.name != LOCK_NAME) if path.exists() else ()
+            first = min(names, default=None)
         except OSError as error:
             raise UserError(f"run_dir: the folder '{path}' cannot be read: {error.strerror}.") from None
         if first is not None:
@@ -156,61 +202,6 @@ class RunFolder:
             )
         return folder
 
-    @property
-    def config_file(self) -> Path:
-        """The resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def data_file(self) -> Path:
-        """The properties of the training data: class names, channels, image size, mean, std."""
-        return self.path / "data.json"
-
-    @property
-    def splits_file(self) -> Path:
-        """The samples of each split, if the source splits at random."""
-        return self.path / "splits.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """The final metrics, one flat JSON object."""
-        return self.path / "metrics.json"
-
-    @property
-    def history_file(self) -> Path:
-        """The metrics of each epoch, a row per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions and hardware, see `visionkit.runs.environment`."""
-        return self.path / "environment.json"
-
-    @property
-    def log_file(self) -> Path:
-        """The console output as plain text."""
-        return self.path / "log.txt"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """The checkpoint of the epoch with the best validation metric."""
-        return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """The latest checkpoint, from which the run is resumed."""
-        return self.path / "checkpoints" / "last.ckpt"
-
-    @property
-    def weights_file(self) -> Path:
-        """The weights of the best epoch, as safetensors."""
-        return self.path / "model.safetensors"
-
-    @property
-    def plots(self) -> Path:
-        """The folder of figures."""
-        return self.path / "plots"
-
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration, without the version of the folder's format.
 
@@ -234,14 +225,14 @@ class RunFolder:
 
     def write_json(self, path: Path, values: Any) -> None:
         """Write one JSON document atomically; a number that is not finite becomes null."""
-        write_atomic(path, json.dumps(replace_non_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(path, json_text(values, indent=2) + "\n")
 
     def write_csv(self, path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Write one table atomically; None becomes an empty cell."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(map(quote_cell, columns))
+        writer.writerows(map(quote_cell, row) for row in rows)
         write_atomic(path, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:

@@ -18,6 +18,7 @@ from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
+from visionkit.text import quote_cell
 
 __all__ = ["SweepFolder"]
 
@@ -185,10 +186,11 @@ class SweepFolder:
         metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*_FIRST_COLUMNS, *swept, *metrics, *_LAST_COLUMNS])
+        writer.writerow(map(quote_cell, [*_FIRST_COLUMNS, *swept, *metrics, *_LAST_COLUMNS]))
         for row in rows:
             values = [*(row.overrides.get(key) for key in swept), *(_cell(row.metrics.get(name)) for name in metrics)]
-            writer.writerow([row.number, row.status, *values, row.parameters, row.seconds, row.reason])
+            cells = [row.number, row.status, *values, row.parameters, row.seconds, row.reason]
+            writer.writerow(map(quote_cell, cells))
         write_atomic(self.table_file, text.getvalue())
 
     def _has_failed(self, job: Job) -> bool:

@@ -54,7 +54,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
         options: The options of the sweep.
 
     Returns:
-        0; 2 if a run failed; 130 after Ctrl-C, with all finished runs recorded.
+        0; 2 if a run failed; 130 after Ctrl-C, 143 after SIGTERM, with all finished runs recorded.
 
     Raises:
         UserError: If no run can start, before anything is written.
@@ -75,7 +75,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     failed = any(row.status == "failed" for row in folder.rows.values())
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
-        return ExitCode.INTERRUPTED
+        return signals.code or ExitCode.INTERRUPTED
     return ExitCode.USER_ERROR if failed else ExitCode.DONE
 
 

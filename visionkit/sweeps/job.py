@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import ExitCode, ProcessError, UserError
+from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
+from visionkit.text import printable
 from visionkit.training.fit import train
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int
         row.status, row.reason = "failed", error.reason
         _append_to_log(folder, f"{error}\n")
     except (Exception, SystemExit) as error:
-        reason = plugin_failure(error) or f"{type(error).__name__}: {error}"
+        reason = plugin_failure(error) or os_error_message(error) or f"{type(error).__name__}: {error}"
         row.status, row.reason = "failed", reason.strip().split("\n")[0]
         _append_to_log(folder, traceback.format_exc())
 
@@ -168,7 +169,7 @@ def _append_to_log(folder: RunFolder, text: str) -> None:
     with contextlib.suppress(OSError):  # a full disk must not end the sweep
         folder.path.mkdir(parents=True, exist_ok=True)
         with folder.log_file.open("a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(printable(text, keep="\n"))
 
 
 def _free_memory(config: RunConfig) -> None:

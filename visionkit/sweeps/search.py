@@ -49,7 +49,7 @@ def search(
         options: Options of the sweep; a search is never parallel.
 
     Returns:
-        0; 2 if a run failed; 130 after Ctrl-C.
+        0; 2 if a run failed; 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         UserError: If Optuna is missing, all values of a key are invalid, the pruner cannot observe the runs, or the
@@ -84,7 +84,7 @@ def search(
         printer, resumable=interrupted, extra_commands=extra_commands
     )
     if interrupted:
-        return ExitCode.INTERRUPTED
+        return signals.code or ExitCode.INTERRUPTED
     return ExitCode.USER_ERROR if any(row.status == "failed" for row in rows) else ExitCode.DONE
 
 

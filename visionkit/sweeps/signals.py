@@ -8,6 +8,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from visionkit.errors import ExitCode
+
 __all__ = ["Signals"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -18,10 +20,11 @@ class Signals:
 
     Attributes:
         count: Number of signals received.
+        code: The exit code after the first of them.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.code = 0, ExitCode.DONE
         self._in_work = False
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
@@ -49,6 +52,6 @@ class Signals:
             self._in_work = False
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
-        self.count += 1
+        self.count, self.code = self.count + 1, self.code or ExitCode.of_signal(number)
         if self._in_work:
             raise KeyboardInterrupt

@@ -60,6 +60,18 @@ TASKS: dict[str, TaskInfo] = {
         writer="visionkit.report.writers.classify:ClassifyWriter",
         training_metrics="visionkit.metrics.classification:TrainingAccuracy",
     ),
+    "multilabel": TaskInfo(
+        name="multilabel",
+        target="label_set",
+        monitor="val/map",
+        mode="max",
+        batch_reader="visionkit.data.collate.base:BatchReader",
+        metrics="visionkit.metrics.multilabel:MultilabelMetrics",
+        module="visionkit.tasks.multilabel:MultilabelTask",
+        inference="visionkit.inference.multilabel:MultilabelInference",
+        drawing="visionkit.report.drawing.multilabel:MultilabelDrawing",
+        writer="visionkit.report.writers.multilabel:MultilabelWriter",
+    ),
     "detect": TaskInfo(
         name="detect",
         target="boxes",

@@ -1,5 +1,8 @@
 """The mean of the losses over a split, without synchronising with the device at each batch."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -32,9 +35,9 @@ class LossMeter:
             num_images: The size of the batch.
         """
         for name, loss in losses.items():
-            if name not in self._sums:
+            if name not in self._sums or self._sums[name].device != loss.device:  # new, or from a checkpoint
                 dtype = torch.float32 if loss.device.type == "mps" else torch.float64
-                self._sums[name] = torch.zeros((), device=loss.device, dtype=dtype)
+                self._sums[name] = self._sums.get(name, torch.zeros(())).to(loss.device, dtype)
             self._sums[name].add_(loss.detach(), alpha=num_images)
         self.last = losses["loss"].detach()
         self._num_images += num_images
@@ -48,6 +51,22 @@ class LossMeter:
                 sums[name] = sums.get(name, 0.0) + total
         self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}
         self._num_images = sum(num_images for _, num_images in states)
+
+    @property
+    def num_images(self) -> int:
+        """The number of images since the last `reset`."""
+        return self._num_images
+
+    def state(self) -> list[Any]:
+        """The sums of each process, plain values, in the first process; for a checkpoint within an epoch."""
+        return gather_objects(({name: float(total) for name, total in self._sums.items()}, self._num_images))
+
+    def load_state(self, states: Sequence[Any]) -> None:
+        """Add the sums that `state` gave."""
+        for sums, num_images in states:
+            for name, total in sums.items():
+                self._sums[name] = torch.as_tensor(total, dtype=torch.float64) + self._sums.get(name, 0.0)
+            self._num_images += num_images
 
     def means(self) -> dict[str, Tensor]:
         """The mean of each loss, a scalar; empty before the first batch."""

@@ -85,7 +85,7 @@ def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from None
+            raise error.__context__ from None
         raise
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from visionkit.errors import ExitCode, UserError
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.pictures import draw_results, draw_training
+from visionkit.training.resume import resume_checkpoint
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def train(
         shared: Images cached by earlier runs in this process; for a run in a single process.
 
     Returns:
-        0, or 130 after Ctrl-C.
+        0, or 130 after Ctrl-C and 143 after SIGTERM.
 
     Raises:
         UserError: For mistakes of the user; before training begins, nothing is written then.
@@ -73,11 +74,19 @@ def _train(
     printer: Printer | None,
     shared: SharedCache | None,
 ) -> int:
+    run = set_up(config, resume_from, processes, printer=printer, shared=shared)
+    try:
+        return _fit_and_test(run, resume_from, callbacks)
+    finally:
+        run.folder.unlock()
+
+
+def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> int:
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
 
-    run = set_up(config, resume_from, processes, printer=printer, shared=shared)
+    config, processes = run.config, run.processes
     print_header(run)
     try:
         recorder, task = _fit(run, resume_from, callbacks)
@@ -87,7 +96,7 @@ def _train(
             print_interrupted(run, saved=stop.saved)
         if stop.all_processes:
             barrier()
-        return ExitCode.INTERRUPTED
+        return ExitCode.of_signal(stop.signal)
     if not recorder.history:
         raise UserError(
             "the training ended before its first epoch was finished, as one of the callbacks asked for. Expected one "
@@ -147,7 +156,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
         trainer.fit(
             task,
             datamodule=run.datamodule,
-            ckpt_path=None if resume_from is None else str(folder.last_checkpoint),
+            ckpt_path=None if resume_from is None else _resume_path(run),
         )
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
     # Early stopping and callbacks set should_stop.
@@ -163,6 +172,22 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     if rank() == 0:
         draw_training(run, recorder, progress.first_batch)
     return recorder, task
+
+
+def _resume_path(run: RunSetup) -> str:
+    """The checkpoint to go on from; says so if it is not the last one.
+
+    Raises:
+        UserError: If there is none, or its weights are not finite.
+    """
+    from visionkit.training.finite import check_checkpoint
+
+    file = resume_checkpoint(run.folder)
+    if file != run.folder.last_checkpoint:
+        last = run.folder.last_checkpoint
+        run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
+    check_checkpoint(file, best=run.folder.best_checkpoint)
+    return str(file)
 
 
 def _make_task(run: RunSetup) -> VisionTask:
@@ -183,6 +208,7 @@ def _make_task(run: RunSetup) -> VisionTask:
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
         schedule_fn=make_schedule(recipe),
         hyper_parameters=run.config.plain,
+        seed=run.config.seed,
     )
 
 
@@ -219,5 +245,6 @@ def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoc
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
+    folder.check_present()
     folder.write_json(folder.metrics_file, metrics)  # last: this file marks a finished run
     print_results(run, evaluation, metrics)

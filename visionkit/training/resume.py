@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
@@ -11,7 +12,7 @@ from visionkit.runs.folder import RunFolder
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["check_resumable", "stored_data_info"]
+__all__ = ["check_resumable", "resume_checkpoint", "stored_data_info"]
 
 
 def check_resumable(config: RunConfig, folder: RunFolder) -> None:
@@ -20,16 +21,7 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
     Raises:
         UserError: If it has no intact checkpoint, or was trained for more epochs than requested.
     """
-    if not folder.last_checkpoint.is_file():
-        raise UserError(
-            f"resume: '{folder.path}' has no checkpoints/last.ckpt to go on from. "
-            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
-        )
-    if not zipfile.is_zipfile(folder.last_checkpoint):
-        raise UserError(
-            f"resume: '{folder.last_checkpoint}' is damaged and cannot be read. "
-            f"Try a new run with the same configuration: python -m visionkit train run={folder.path}"
-        )
+    resume_checkpoint(folder)
     epochs = config.recipe.epochs
     trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
     if trained > epochs:
@@ -37,6 +29,34 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
             f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
             f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
         )
+
+
+def resume_checkpoint(folder: RunFolder) -> Path:
+    """The checkpoint that a run goes on from: the last one, or if that is damaged the best one.
+
+    Raises:
+        UserError: If neither is whole.
+    """
+    for file in (folder.last_checkpoint, folder.best_checkpoint):
+        if file.is_file() and _is_whole(file):
+            return file
+    problem = (
+        f"'{folder.last_checkpoint}' is damaged and cannot be read, and there is no whole best.ckpt beside it"
+        if folder.last_checkpoint.exists()
+        else f"'{folder.path}' has no checkpoints/last.ckpt to go on from"
+    )
+    raise UserError(
+        f"resume: {problem}. Try a new run with the same configuration: python -m visionkit train run={folder.path}"
+    )
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a checkpoint is an archive whose members have their checksums."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return False
 
 
 def stored_data_info(folder: RunFolder, datamodule: Any) -> dict[str, Any]:

@@ -23,8 +23,8 @@ __all__ = ["RunSetup", "check_processes", "check_same_command", "launch_training
 
 _PER_MACHINE_KEYS = frozenset(
     {
-        "dataset.cache_mb", "dataset.num_workers", "dataset.root", "format", "hardware.devices", "hardware.node_rank",
-        "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
+        "dataset.cache_mb", "dataset.file", "dataset.num_workers", "dataset.root", "format", "hardware.devices",
+        "hardware.node_rank", "hardware.rendezvous", "hardware.timeout", "run_dir", "weights",
     }
 )  # fmt: skip
 
@@ -187,6 +187,7 @@ def _set_up_first(
     try:
         if resume_from is None:
             folder.reserve()
+        folder.lock()
         datamodule = config.datamodule(folder.splits_file, shared=shared)
         datamodule.prepare_data()
         stored = None if resume_from is None else stored_data_info(resume_from, datamodule)
@@ -197,7 +198,7 @@ def _set_up_first(
     except BaseException:
         folder.discard()
         raise
-    folder.start(config.plain)
+    folder.start(config.plain, resume=resume_from is not None)
     folder.write_json(folder.data_file, data)
     printer.log_to(folder.log_file)
     return RunSetup(config, folder, printer, processes, datamodule, data, model, weight_notes)
@@ -215,7 +216,7 @@ def _set_up_other(
     """The setup of another process; its weights are broadcast from the first one when training begins."""
     from visionkit.runs.checkpoint import build_run_model
 
-    if resume and not folder.last_checkpoint.is_file():
+    if resume and not (folder.last_checkpoint.is_file() or folder.best_checkpoint.is_file()):
         raise UserError(
             f"resume: this machine does not see '{folder.last_checkpoint}'. A run in several processes goes on where "
             "all machines see its folder. Try hardware.num_nodes=1, or copy the folder to the same place"

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import LOGGERS, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TaskInfo
+from visionkit.training.checkpoint_io import SafeCheckpointIO
 
-__all__ = ["PRECISIONS", "SafeCheckpointIO", "make_trainer", "quiet", "seed"]
+__all__ = ["PRECISIONS", "make_trainer", "quiet", "seed"]
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -41,15 +40,6 @@ IGNORED_WARNINGS = (
     r".*callbacks used to create the checkpoint need to be provided.*",
     r".*`lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",  # with 16 bits a step may be left out
 )
-
-
-class SafeCheckpointIO(TorchCheckpointIO):
-    """Loads checkpoints with ``weights_only=True``: a file that holds code is refused."""
-
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
-        """As `torch.load` with ``weights_only=True``, whatever the argument."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-        return checkpoint
 
 
 @contextlib.contextmanager

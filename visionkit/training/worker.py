@@ -14,7 +14,7 @@ from typing import Any
 
 from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
 from visionkit.distributed.processes import Processes, hard_exit
-from visionkit.errors import ExitCode, UserError
+from visionkit.errors import ExitCode, UserError, os_error_message
 from visionkit.registry import plugin_failure
 
 __all__ = ["main"]
@@ -46,6 +46,10 @@ def main() -> int:
             report_error(ExitCode.INTERNAL_ERROR, f"visionkit: {reason}", reason=reason)
             return ExitCode.INTERNAL_ERROR
         failure = plugin_failure(error)
+        message = os_error_message(error)
+        if failure is None and message is not None:
+            report_error(ExitCode.USER_ERROR, message)
+            return ExitCode.USER_ERROR
         hint = failure or "this is a fault of visionkit, not of yours; please report it with the lines above."
         code = ExitCode.USER_ERROR if failure else ExitCode.INTERNAL_ERROR
         reason = failure or f"{type(error).__name__}: {error}"

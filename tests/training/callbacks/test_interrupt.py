@@ -3,6 +3,8 @@
 import time
 from types import SimpleNamespace
 
+from torch import nn
+
 from tests.helpers.process_group import run_in_group
 from visionkit.training.callbacks import interrupt as module
 from visionkit.training.callbacks.interrupt import Interrupt, Interrupted
@@ -14,14 +16,15 @@ def _steps(rank, seconds, asked_at, folder):
     total = module.all_reduce_sum
     module.all_reduce_sum = lambda numbers: looks.append(1) or total(numbers)
     interrupt = Interrupt(folder / "last.ckpt", lambda line: None)
-    trainer = SimpleNamespace(is_last_batch=False, save_checkpoint=lambda path: None)
-    interrupt.on_train_start(trainer, None)
+    trainer = SimpleNamespace(current_epoch=0, is_last_batch=False, save_checkpoint=lambda path: None)
+    task = SimpleNamespace(model=nn.Linear(1, 1), rate=0.1)
+    interrupt.on_train_start(trainer, task)
     try:
         for step in range(1000):
             time.sleep(seconds * (1 + rank))
             if rank == 1 and step == asked_at:
                 interrupt._handle(2, None)
-            interrupt.on_train_batch_end(trainer, None, None, None, step)
+            interrupt.on_train_batch_end(trainer, task, None, None, step)
     except Interrupted as stop:
         return step, len(looks), stop.saved and stop.all_processes
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from visionkit.data.augment.spec import (
@@ -29,28 +31,34 @@ BatchStep = Callable[["Tensor", "Draws"], "Tensor"]
 """Maps images uint8 (B, C, H, W) and their random numbers to augmented images of the same shape and dtype."""
 
 
-def _flip(axis: int) -> Callable[[Any, tuple[int, int]], BatchStep]:
-    def make(spec: HorizontalFlipSpec | VerticalFlipSpec, image_size: tuple[int, int]) -> BatchStep:
-        def flip(images: Tensor, draws: Draws) -> Tensor:
-            import torch
+@dataclass(frozen=True)
+class _Flip:
+    """Flips images about one axis; an object, as all steps: spawned workers cannot be given a closure."""
 
-            selected = draws.uniform() < spec.p
-            return torch.where(selected[:, None, None, None], images.flip(axis), images)
+    axis: int
+    spec: HorizontalFlipSpec | VerticalFlipSpec
+    image_size: tuple[int, int]
 
-        return flip
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        import torch
 
-    return make
+        selected = draws.uniform() < self.spec.p
+        return torch.where(selected[:, None, None, None], images.flip(self.axis), images)
 
 
-def _crop(spec: RandomCropSpec, image_size: tuple[int, int]) -> BatchStep:
-    padding = spec.padding
-    height, width = image_size
+@dataclass(frozen=True)
+class _Crop:
+    """Pads images and crops a random part of their size."""
 
-    def crop(images: Tensor, draws: Draws) -> Tensor:
+    spec: RandomCropSpec
+    image_size: tuple[int, int]
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         import torch
         from torchvision.transforms.v2 import functional
 
-        padded = functional.pad(images, [padding] * 4, padding_mode=spec.padding_mode)
+        padding, (height, width) = self.spec.padding, self.image_size
+        padded = functional.pad(images, [padding] * 4, padding_mode=self.spec.padding_mode)
         count, channels = images.shape[:2]
         top, left = (draws.integers(2 * padding + 1)[:, None] for _ in range(2))
         rows = (top + torch.arange(height))[:, None, :, None]  # (B, 1, H, 1)
@@ -59,19 +67,21 @@ def _crop(spec: RandomCropSpec, image_size: tuple[int, int]) -> BatchStep:
         cropped: Tensor = padded.flatten(2).gather(2, flat).view(count, channels, height, width)
         return cropped
 
-    return crop
 
+@dataclass(frozen=True)
+class _Affine:
+    """Rotates, translates, scales and shears images."""
 
-def _affine(spec: AffineSpec, image_size: tuple[int, int]) -> BatchStep:
-    height, width = image_size
-    degrees, shear = _symmetric(spec.degrees), _symmetric(spec.shear or 0.0)
-    translate = spec.translate or (0.0, 0.0)
-    scale = spec.scale or (1.0, 1.0)
+    spec: AffineSpec
+    image_size: tuple[int, int]
 
-    def affine(images: Tensor, draws: Draws) -> Tensor:
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         import torch
 
-        count = len(images)
+        spec, count, (height, width) = self.spec, len(images), self.image_size
+        degrees, shear = _symmetric(spec.degrees), _symmetric(spec.shear or 0.0)
+        translate = spec.translate or (0.0, 0.0)
+        scale = spec.scale or (1.0, 1.0)
 
         def draw(low: float, high: float) -> Tensor:
             return draws.uniform(low, high) if low < high else torch.full((count,), float(low))
@@ -88,20 +98,18 @@ def _affine(spec: AffineSpec, image_size: tuple[int, int]) -> BatchStep:
             fill=spec.fill,
         )
 
-    return affine
 
-
-def _rotation(spec: RotationSpec, image_size: tuple[int, int]) -> BatchStep:
+def _rotation(spec: RotationSpec, image_size: tuple[int, int]) -> _Affine:
     low, high = _symmetric(spec.degrees)[:2]
     # torchvision rotates counter-clockwise in RandomRotation, clockwise in RandomAffine
-    return _affine(AffineSpec(degrees=(-high, -low), fill=spec.fill), image_size)
+    return _Affine(AffineSpec(degrees=(-high, -low), fill=spec.fill), image_size)
 
 
 BATCH_TRANSFORMS: Mapping[type[AugmentSpec], Callable[[Any, tuple[int, int]], BatchStep]] = {
-    HorizontalFlipSpec: _flip(-1),
-    VerticalFlipSpec: _flip(-2),
-    RandomCropSpec: _crop,
-    AffineSpec: _affine,
+    HorizontalFlipSpec: partial(_Flip, -1),
+    VerticalFlipSpec: partial(_Flip, -2),
+    RandomCropSpec: _Crop,
+    AffineSpec: _Affine,
     RotationSpec: _rotation,
 }
 

@@ -38,6 +38,7 @@ _V2 = "torchvision.transforms.v2"
 AUGMENTATIONS: Registry[AugmentSpec] = Registry("augmentation", base=AugmentSpec)
 
 
+_LABELS = ("label", "label_set")
 _OBJECTS = ("boxes", "instances")
 
 
@@ -49,7 +50,7 @@ class RandomCropSpec(AugmentSpec):
     padding: Count = 0
     padding_mode: Literal["constant", "edge", "reflect", "symmetric"] = "constant"
 
-    targets = ("label",)
+    targets = _LABELS
     sized = True
 
 
@@ -61,7 +62,7 @@ class RandomResizedCropSpec(AugmentSpec):
     scale: Range = (0.08, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
 
-    targets = ("label", "mask")
+    targets = (*_LABELS, "mask")
     needs_original = True
     sized = True
 
@@ -205,7 +206,7 @@ class RandomErasingSpec(AugmentSpec):
     ratio: Limits = (0.3, 3.3)
     value: float = 0.0
 
-    targets = ("label",)
+    targets = _LABELS
 
 
 @AUGMENTATIONS.register("trivial_augment", module=f"{_V2}:TrivialAugmentWide")
@@ -215,7 +216,7 @@ class TrivialAugmentSpec(AugmentSpec):
 
     num_magnitude_bins: Count = 31
 
-    targets = ("label",)
+    targets = _LABELS
 
 
 @AUGMENTATIONS.register("rand_augment", module=f"{_V2}:RandAugment")
@@ -226,7 +227,7 @@ class RandAugmentSpec(AugmentSpec):
     num_ops: Count = 2
     magnitude: Count = 9
 
-    targets = ("label",)
+    targets = _LABELS
 
 
 def parse_augments(values: Mapping[str, Any] | None, *, where: str) -> tuple[AugmentSpec, ...]:

@@ -1,8 +1,7 @@
-"""Batches of images of one size with a class label each."""
+"""Batches of images of one size with a class label, or a set of them, each."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -95,15 +94,9 @@ class BatchReader:
         return self.cache is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
-        """Move ``unreadable``, which workers write, to shared memory; the images too, if workers are spawned."""
+        """Move ``unreadable``, which workers write, to shared memory."""
         if len(self.unreadable):
             self.unreadable.share_memory_()  # type: ignore[no-untyped-call]
-        if multiprocessing.get_start_method() == "fork":
-            return  # forked workers see the images, and shared memory is often small
-        if self.cache is not None:
-            self.cache.share()
-        elif isinstance(self.samples, TensorDataset):
-            self.samples.images.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, batch_indices: BatchIndices) -> dict[str, Tensor]:
         """Read a batch; unreadable images are marked in ``unreadable``, and replaced or left out.
@@ -112,7 +105,8 @@ class BatchReader:
             batch_indices: Indices of samples in the split, and their seeds.
 
         Returns:
-            ``images`` uint8 (B, C, H, W), the labels int64 (B,) and ``index`` int64 (B,), the indices in the split.
+            ``images`` uint8 (B, C, H, W), the labels int64 (B,) or label sets uint8 (B, K), and ``index`` int64 (B,),
+            the indices in the split.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set, or none can that might replace it.

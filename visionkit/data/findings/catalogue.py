@@ -119,6 +119,24 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "note", "image(s) of {split} without a label file, read as background", "Check that labels lie in labels/.",
         "YOLO's form has no file for an image without objects. A wrong folder or ending looks the same.",
     ),
+    "label-missing": FindingKind(
+        "warning", "row(s) without a label dropped", "Write the label, or remove the row.",
+        "Nobody has looked at the image yet, or the export left the cell empty.",
+    ),
+    "label-none": FindingKind(
+        "note", "image(s) without a label, read as having none of the classes", "Check that they were looked at.",
+        "With several labels an image may also have none of them. An image that nobody has labelled looks the same.",
+    ),
+    "label-conflict": FindingKind(
+        "error", "row(s) with another label than an earlier row of the same image",
+        "Keep one of them. If an image may have several labels: task=multilabel",
+        "Two people, or two exports, do not agree. One of the labels is wrong, and no training could satisfy both.",
+    ),
+    "row-no-split": FindingKind(
+        "warning", "row(s) of a split that is none of train, val and test left out",
+        "Name splits train, val and test, or remove the rows.",
+        "A split under another name would be lost, or an empty cell left the image out by mistake.",
+    ),
     "label-file-orphan": FindingKind(
         "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
         "The image was deleted, renamed or not copied.",
@@ -133,7 +151,8 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
-        "The file was cut short, is empty, or declares an encoding that it does not have.",
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
     ),
     "object-nameless": FindingKind(
         "warning", "object(s) without a name dropped", _MEND, "Without a class an object cannot be learnt.",
@@ -157,6 +176,10 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
         "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
     ),
     # masks
     "mask-missing": FindingKind(
@@ -186,13 +209,17 @@ CATALOGUE: Mapping[str, FindingKind] = {
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them.",
+        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-void-class": FindingKind(
+        "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
+        "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", _MEND,
@@ -206,8 +233,16 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "object(s) without a class dropped", _MEND,
         "The pixels of the object have no class, or several, in the mask of classes.",
     ),
+    "test-unlabelled": FindingKind(
+        "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
+        "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
+    ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
+        "What is not in training cannot be learnt, and its score is 0 or missing.",
+    ),
+    "class-untrained": FindingKind(
+        "note", "class(es) that no training image has", "Leave them out, or add images that have them.",
         "What is not in training cannot be learnt, and its score is 0 or missing.",
     ),
     # files and folders

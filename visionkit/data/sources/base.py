@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.augment.spec import Augments, check_targets
-from visionkit.errors import UserError
+from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
 
@@ -93,7 +93,9 @@ class Source(ABC):
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
-        targets: The kinds of target that the data set provides: ``label``, ``boxes``, ``instances``, ``mask``.
+        balance: Whether training draws classes alike, instead of images; see `visionkit.data.sampler.BatchSampler`.
+        targets: The kinds of target that the data set provides: ``label``, ``label_set``, ``boxes``,
+            ``instances``, ``mask``.
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
@@ -103,6 +105,7 @@ class Source(ABC):
     cache_mb: Annotated[int, Field(ge=0)]
     mean: tuple[float, ...] | None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None
+    balance: bool
 
     targets: ClassVar[frozenset[str]] = frozenset({"label"})
     default_image_size: ClassVar[int | None] = None
@@ -133,6 +136,18 @@ class Source(ABC):
             target: One of ``targets``.
         """
         return self
+
+    def check_balance(self, target: str) -> None:
+        """Check that images have one class each, where training is to draw classes alike.
+
+        Raises:
+            UserError: If ``balance`` is set and the targets are other than labels.
+        """
+        if self.balance and target != "label":
+            raise UserError(
+                f"dataset.balance: expected false, found true: an image with {plural(target)} may show several "
+                "classes, so that they cannot be drawn alike. It is for task=classify. Try: dataset.balance=false"
+            )
 
     def check(self, *, strict: bool = False) -> None:
         """Check quickly, and without torch, that the files are present.
@@ -203,8 +218,10 @@ _PACKAGE = "visionkit.data.sources"
 SOURCES: Registry[Source] = Registry(
     "dataset",
     {
+        "ade20k": Row(f"{_PACKAGE}.ade20k.source:Ade20k"),
         "cifar10": Row(f"{_PACKAGE}.torchvision.source:Cifar10"),
         "cifar100": Row(f"{_PACKAGE}.torchvision.source:Cifar100"),
+        "cityscapes": Row(f"{_PACKAGE}.cityscapes.source:Cityscapes"),
         "coco": Row(f"{_PACKAGE}.coco.source:Coco"),
         "digits": Row(f"{_PACKAGE}.digits.source:Digits"),
         "fashion_mnist": Row(f"{_PACKAGE}.torchvision.source:FashionMnist"),
@@ -212,6 +229,7 @@ SOURCES: Registry[Source] = Registry(
         "imagenet": Row(f"{_PACKAGE}.imagenet.source:ImageNet"),
         "masks": Row(f"{_PACKAGE}.masks.source:Masks"),
         "mnist": Row(f"{_PACKAGE}.torchvision.source:Mnist"),
+        "table": Row(f"{_PACKAGE}.table.source:Table"),
         "voc": Row(f"{_PACKAGE}.voc.source:Voc"),
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },

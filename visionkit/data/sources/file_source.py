@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
+from visionkit.data.sources.recognize import is_structure_name, other_form
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -141,6 +143,35 @@ class FileSource(Source):
             origin=origin,
             seed=seed if self.split_seed is None else self.split_seed,
         )
+
+    @contextmanager
+    def naming_other_form(self) -> Iterator[None]:
+        """Add to an error of a reader which other form the folder seems to have.
+
+        Raises:
+            UserError: That of the block.
+        """
+        try:
+            yield
+        except UserError as error:
+            form = other_form(self.root, self.name)
+            if form is None:
+                raise
+            raise UserError(f"{error} {form.sentence}") from None
+
+    def refuse_other_form(self, folders: Collection[str]) -> None:
+        """Check that folders which are taken for classes are not the parts of a data set of another form.
+
+        Args:
+            folders: The names of all of them.
+
+        Raises:
+            UserError: If all are named after such parts, or there are none, and the form is known.
+        """
+        form = other_form(self.root, self.name) if all(map(is_structure_name, folders)) else None
+        if form is not None:
+            found = f"the folders {', '.join(folders)}, which are no classes" if folders else "no folder of a class"
+            raise UserError(f"dataset.root: found {found} in '{self.root}'. {form.sentence}")
 
 
 def check_pattern(pattern: str) -> None:

@@ -143,8 +143,9 @@ class SplitFiles(FileSource):
 
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
-        parsed = self.read()
-        self.check_annotations(parsed)
+        with self.naming_other_form():
+            parsed = self.read()
+            self.check_annotations(parsed)
         if "val" in parsed.splits:
             self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")
         return parsed

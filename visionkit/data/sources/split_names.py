@@ -10,7 +10,7 @@ from pathlib import Path
 from visionkit.data.image_files import is_image_name, is_system_folder
 from visionkit.errors import UserError
 
-__all__ = ["SPLIT_NAMES", "find_split_folders", "other_folders", "split_of", "sub_folders"]
+__all__ = ["SPLIT_NAMES", "find_inner_folder", "find_split_folders", "other_folders", "split_of", "sub_folders"]
 
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "trainval", "train_set", "training_set", "trainset", "seg_train"),
@@ -96,6 +96,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _holds_files(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(is_image_name(entry.name) for entry in entries)
+
+
+def find_inner_folder(root: Path, name: str, *, holding: str) -> str | None:
+    """The path from the root of the folder of a name that holds another one, in the root or in one of its folders."""
+    candidates = [name, *(f"{outer}/{name}" for outer in sub_folders(root))]
+    return next((path for path in candidates if (root / path / holding).is_dir()), None)
 
 
 def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:

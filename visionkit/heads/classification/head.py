@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from visionkit.heads.base import Head, Predictions
 from visionkit.losses.spec import LossTerm
 
-__all__ = ["ClassificationHead"]
+__all__ = ["ClassificationHead", "MultilabelHead"]
 
 
 class ClassificationHead(Head):
@@ -24,6 +25,9 @@ class ClassificationHead(Head):
     """
 
     class_weights: Tensor | None
+
+    target: ClassVar[str] = "label"
+    """The key of the targets in a batch."""
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class ClassificationHead(Head):
             outputs: The return value of `forward`.
             targets: ``label`` (B,) int64 in 0..K-1.
         """
-        logits, labels, weights = outputs["logits"], targets["label"], self.class_weights
+        logits, labels, weights = outputs["logits"], targets[self.target], self.class_weights
         if len(self.losses) == 1:
             return {"loss": self.losses[0](logits, labels, weights)}
         return {term.name: term(logits, labels, weights) for term in self.losses}
@@ -72,3 +76,13 @@ class ClassificationHead(Head):
         probabilities = outputs["logits"].float().softmax(dim=1)
         scores, labels = probabilities.max(dim=1)
         return {"labels": labels, "scores": scores, "probabilities": probabilities}
+
+
+class MultilabelHead(ClassificationHead):
+    """Layers to a logit per class, which an image has or not; targets are ``label_set`` (B, K) uint8, 0 or 1."""
+
+    target = "label_set"
+
+    def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
+        """``probabilities`` (B, K) float32, each in 0..1."""
+        return {"probabilities": outputs["logits"].float().sigmoid()}

@@ -27,9 +27,26 @@ from visionkit.blocks import (
 from visionkit.blocks.registry import Count, Fraction
 from visionkit.errors import UserError
 from visionkit.heads.spec import HeadSpec
-from visionkit.losses.spec import LABEL_LOSSES, LabelLosses, check_shared_keys, loss_terms
+from visionkit.losses.spec import (
+    LABEL_LOSSES,
+    LABEL_SET_LOSSES,
+    LabelLosses,
+    LabelSetLosses,
+    LossSpec,
+    check_shared_keys,
+    loss_terms,
+)
+from visionkit.registry import Registry
 
-__all__ = ["AutoSpec", "ClassificationSpec", "ConvSpec", "LinearSpec", "MlpSpec"]
+__all__ = [
+    "AutoSpec",
+    "ClassificationSpec",
+    "ConvSpec",
+    "LinearSpec",
+    "MlpSpec",
+    "MultilabelLinearSpec",
+    "MultilabelSpec",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +54,16 @@ class ClassificationSpec(HeadSpec):
     """A classification head.
 
     Attributes:
-        loss: The losses of `visionkit.losses.spec.LABEL_LOSSES` whose weighted sum is minimised.
+        loss: The losses of the registry ``losses`` whose weighted sum is minimised.
         label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016,
             arXiv:1512.00567, section 7).
         class_weights: A factor per class, ``balanced`` (inverse to the frequency in the training data), or None.
     """
 
     task: ClassVar[str] = "classify"
+    losses: ClassVar[Registry[LossSpec]] = LABEL_LOSSES
+    """The registry of ``loss``."""
+
     loss: LabelLosses
     label_smoothing: Fraction
     class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None
@@ -58,7 +78,7 @@ class ClassificationSpec(HeadSpec):
         Raises:
             UserError: If there is not.
         """
-        check_shared_keys(LABEL_LOSSES, self.loss, self)
+        check_shared_keys(self.losses, self.loss, self)
         if isinstance(self.class_weights, tuple) and len(self.class_weights) != num_classes:
             raise UserError(
                 f"head.class_weights: expected one number for each of the {num_classes} classes, "
@@ -83,7 +103,7 @@ class ClassificationSpec(HeadSpec):
         return {
             "layers": build(layers.node, layers.before)[0],
             "input_size": layers.before.chw[1:] if self._flattens(backbone) else None,
-            "losses": loss_terms(LABEL_LOSSES, self.loss, self),
+            "losses": loss_terms(self.losses, self.loss, self),
             "class_weights": self.class_weights,
         }
 
@@ -145,3 +165,21 @@ class ConvSpec(ClassificationSpec):
             layers["dropout"] = Dropout(p=self.dropout)
         layers["output"] = Conv(out_channels=num_classes, kernel_size=1)
         return Sequential({**layers, "pool": AdaptivePool(size=1), "flatten": Flatten()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultilabelSpec(AutoSpec):
+    """The layers of the backbone's paper, with a sigmoid per class instead of a softmax over all."""
+
+    task = "multilabel"
+    losses = LABEL_SET_LOSSES
+    loss: LabelSetLosses
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultilabelLinearSpec(LinearSpec):
+    """Global average pooling and one fully connected layer, with a sigmoid per class."""
+
+    task = "multilabel"
+    losses = LABEL_SET_LOSSES
+    loss: LabelSetLosses

@@ -13,7 +13,7 @@ from visionkit.report.style import ERROR_COLOUR, TEXT_COLOUR, TRAIN, VALIDATION,
 __all__ = ["plot_curves"]
 
 
-PERCENT_METRICS = {"accuracy", "top5_accuracy", "f1_macro"}
+PERCENT_METRICS = {"accuracy", "top5_accuracy", "f1_macro", "f1_micro", "subset_accuracy"}
 
 
 def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: str) -> None:

@@ -1,12 +1,14 @@
 """Helpers of matplotlib figures, without pyplot and its global state."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from visionkit.files import write_atomic
 from visionkit.report.style import GRID_COLOUR, TEXT_COLOUR
@@ -29,8 +31,15 @@ def has_long_names(names: Sequence[str]) -> bool:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, atomically."""
+    """Write a figure as PNG, atomically.
+
+    A ``$`` in the name of a class begins no formula, and a letter that the font lacks is no warning on the terminal.
+    """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png")
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.savefig(buffer, format="png")
     write_atomic(path, buffer.getvalue())

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from visionkit.report.plots.figure import save_figure
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 
-__all__ = ["plot_images", "plot_predictions"]
+__all__ = ["plot_captioned", "plot_images", "plot_predictions"]
 
 
 def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], path: Path, *, title: str) -> None:
@@ -59,6 +59,20 @@ def plot_predictions(
         captions.append((text, TEXT_COLOUR if is_correct else ERROR_COLOUR))
     num_wrong = sum(a != b for a, b in zip(labels, predicted, strict=True))
     save_figure(_grid(images, captions, f"{title}: {num_wrong} of {len(labels)} wrong"), path)
+
+
+def plot_captioned(images: Any, captions: Sequence[str], wrong: Sequence[bool], path: Path, *, title: str) -> None:
+    """Draw images with a text below each.
+
+    Args:
+        images: (N, C, H, W) uint8, a tensor or an array.
+        captions: N texts of one or two lines.
+        wrong: Which of the N are framed as errors.
+        path: The PNG file.
+        title: The line above the images.
+    """
+    colours = [ERROR_COLOUR if is_wrong else TEXT_COLOUR for is_wrong in wrong]
+    save_figure(_grid(images, list(zip(captions, colours, strict=True)), title), path)
 
 
 def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figure:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["MAX_SUMMARY_ROWS", "ResultWriter", "common_folder", "picture_name"]
+from visionkit.text import safe_file_name
+
+__all__ = ["MAX_SUMMARY_ROWS", "ResultWriter", "common_folder", "picture_name", "relative_name"]
 
 MAX_SUMMARY_ROWS = 20
 """The maximum number of images listed in a summary."""
@@ -57,7 +59,13 @@ class ResultWriter(ABC):
 
 def common_folder(paths: Sequence[Path]) -> Path:
     """The deepest folder that contains all files."""
-    return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+
+
+def relative_name(path: Path, folder: Path) -> Path:
+    """The path of a file below a folder, as the name of a result of it: printable, and without a way out (``..``)."""
+    parts = Path(os.path.abspath(path)).relative_to(folder).parts
+    return Path(*(safe_file_name(part) for part in parts))
 
 
 def picture_name(name: Path) -> Path:

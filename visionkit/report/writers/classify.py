@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from visionkit.files import write_atomic
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
+from visionkit.text import json_text, quote_cell
 
 __all__ = ["ClassifyWriter"]
 
@@ -35,12 +35,13 @@ class ClassifyWriter(ResultWriter):
     def write(self) -> None:
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "label", "class", "score", *self.class_names])
+        writer.writerow(["file", "label", "class", "score", *map(quote_cell, self.class_names)])
         for row in self.rows:
             probabilities = (f"{value:.6f}" for value in row["probabilities"].values())
-            writer.writerow([row["file"], row["label"], row["class"], f"{row['score']:.6f}", *probabilities])
+            cells = [row["file"], row["label"], row["class"], f"{row['score']:.6f}"]
+            writer.writerow([*map(quote_cell, cells), *probabilities])
         write_atomic(self.folder / "predictions.csv", table.getvalue())
-        write_atomic(self.folder / "predictions.json", json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(self.folder / "predictions.json", json_text(self.rows, indent=1) + "\n")
 
     def summary(self) -> list[str]:
         counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}

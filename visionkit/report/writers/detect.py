@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, ClassVar
 from visionkit.files import write_atomic
 from visionkit.report.boxes import write_boxes
 from visionkit.report.drawing.detect import MIN_SCORE, drawn_boxes, select
-from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
+from visionkit.text import json_text
 
 __all__ = ["DetectWriter"]
 
@@ -34,11 +34,11 @@ class DetectWriter(ResultWriter):
         self.rows += self._rows(path, prediction)
         shown = select(prediction, prediction["scores"] >= self.min_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
-        picture = picture_name(path.absolute().relative_to(self.shared_folder))
+        picture = picture_name(relative_name(path, self.shared_folder))
         write_boxes(image, drawn_boxes(shown, self.class_names), self.folder / "images" / picture)
 
     def write(self) -> None:
-        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
+        lines = ",\n".join(json_text(row) for row in self.rows)
         write_atomic(self.folder / "predictions.json", f"[\n{lines}\n]\n" if lines else "[]\n")
 
     def summary(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from visionkit.files import write_atomic
 from visionkit.report.masks import mask_colours, write_mask, write_overlay
-from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
 from visionkit.structures.class_ids import IGNORE_INDEX
+from visionkit.text import json_text
 
 __all__ = ["SegmentWriter"]
 
@@ -51,8 +51,8 @@ class SegmentWriter(ResultWriter):
             {"id": class_id, "name": name, "colour": colour}
             for class_id, name, colour in zip(self.ids.tolist(), self.class_names, colours, strict=False)
         ]
-        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows)
-        text = f'{{"classes": {json.dumps(classes, ensure_ascii=False)},\n"images": [\n{rows}\n]}}\n'
+        rows = ",\n".join(json_text(row) for row in self.rows)
+        text = f'{{"classes": {json_text(classes)},\n"images": [\n{rows}\n]}}\n'
         write_atomic(self.folder / "predictions.json", text)
 
     def summary(self) -> list[str]:
@@ -81,7 +81,7 @@ def _mask_ids(category_ids: Sequence[int] | None, count: int) -> NDArray[np.uint
 def _file_names(paths: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, Path]]:
     """Names of overlays and masks, relative to the images' common folder; masks have the suffix ``.png``."""
     root = common_folder(paths)
-    names = {path: path.absolute().relative_to(root) for path in paths}
+    names = {path: relative_name(path, root) for path in paths}
     stems = Counter(name.with_suffix("") for name in names.values())
     pictures = {path: picture_name(name) for path, name in names.items()}
     masks = {

@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from visionkit.distributed.comm import all_reduce_sum, world_size
+from visionkit.training.finite import check_model
 
 __all__ = ["Interrupt", "Interrupted"]
 
@@ -25,10 +26,12 @@ class Interrupted(BaseException):
     Attributes:
         saved: Whether the checkpoint holds the state after the last batch.
         all_processes: Whether all processes stop at this point; False if this one stops alone and at once.
+        signal: The number of the signal.
     """
 
-    def __init__(self, *, saved: bool, all_processes: bool = True) -> None:
+    def __init__(self, *, saved: bool, all_processes: bool = True, signal: int) -> None:
         super().__init__("interrupted")
+        self.signal = signal
         self.saved = saved
         self.all_processes = all_processes
 
@@ -50,6 +53,7 @@ class Interrupt(pl.Callback):
         self.announce = announce
         self.is_worker = is_worker
         self.requested = False
+        self.signal: int = signal.SIGINT
         self._fitting = False
         self._sync_interval = self._steps_since_sync = 0
         self._last_sync = 0.0
@@ -71,8 +75,8 @@ class Interrupt(pl.Callback):
         if os.getpid() != self._pid:  # a data loader's worker inherits this handler
             return
         if self.requested or not self._fitting:
-            raise Interrupted(saved=False, all_processes=False)
-        self.requested = True
+            raise Interrupted(saved=False, all_processes=False, signal=signum)
+        self.requested, self.signal = True, signum
         self.announce("Stopping after this batch, or after the validation that runs; once more stops at once.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,18 +93,18 @@ class Interrupt(pl.Callback):
         """Stop if requested, but not after the last batch: a resumed run would not repeat its validation."""
         requested = self.requested if world_size() == 1 else self._synchronize()
         if requested and not trainer.is_last_batch:
-            self._stop(trainer)
+            self._stop(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before an epoch if requested: the previous one has been recorded and saved."""
         if self._any_requested():
-            raise Interrupted(saved=self.checkpoint.exists())
+            raise Interrupted(saved=self.checkpoint.exists(), signal=self.signal)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if requested in the last epoch."""
         self._fitting = False
         if self._any_requested():
-            raise Interrupted(saved=self.checkpoint.exists())
+            raise Interrupted(saved=self.checkpoint.exists(), signal=self.signal)
 
     def _synchronize(self) -> bool:
         """Whether a stop was requested in any process, as of the last exchange.
@@ -120,6 +124,7 @@ class Interrupt(pl.Callback):
     def _any_requested(self) -> bool:
         return all_reduce_sum([int(self.requested)]) != [0]
 
-    def _stop(self, trainer: pl.Trainer) -> None:
+    def _stop(self, trainer: pl.Trainer, task: Any) -> None:
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
         trainer.save_checkpoint(self.checkpoint)
-        raise Interrupted(saved=True)
+        raise Interrupted(saved=True, signal=self.signal)

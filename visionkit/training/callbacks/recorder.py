@@ -12,6 +12,7 @@ from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.display import epoch_line
 from visionkit.training.callbacks.progress import Progress
+from visionkit.training.finite import check_model
 
 __all__ = ["Recorder"]
 
@@ -44,8 +45,13 @@ class Recorder(Checkpoint):
         self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Record the epoch, which has been validated, and save checkpoints."""
+        """Record the epoch, which has been validated, and save checkpoints.
+
+        Raises:
+            UserError: If the weights are not finite, or the run's folder is gone; the old checkpoints are kept.
+        """
         task: VisionTask = pl_module
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),
@@ -59,6 +65,7 @@ class Recorder(Checkpoint):
         if best:
             self.best_score, self.best_epoch = score, int(row["epoch"])
         if rank() == 0:
+            self.folder.check_present()
             self._write_history()
         # The best checkpoint first, since the state in the last one refers to it. All processes take part in saving.
         if broadcast_object(best or not self.folder.best_checkpoint.exists()):

@@ -88,13 +88,161 @@ def test_masks_of_sixteen_bits_are_read_too(make_source, make_masks):
 
 
 def test_without_names_the_classes_are_the_ids_in_the_training_masks_gaps_allowed(make_source, make_masks):
-    source = make_source(make_masks(among=(3, 7, 40, 255)))
+    source = make_source(make_masks(among=(3, 7, 40, 255)), ignore=255)
     assert source.info().class_names == ("3", "7", "40")
     for index, mask in enumerate(masks(source)):
         truth = values(index, (3, 7, 40, 255))
         for label, value in enumerate((3, 7, 40)):
             assert numpy.array_equal(mask == label, truth == value)
         assert numpy.array_equal(mask == 255, truth == 255)
+
+
+@pytest.mark.parametrize("ignore", [255, [255]])
+def test_255_is_ignored_where_it_is_declared(make_source, make_masks, ignore):
+    source = make_source(make_masks(among=(0, 1, 255)), ignore=ignore)
+    assert source.info().class_names == ("0", "1")
+    assert source.splits(seed=0, strict=True).notes == []
+    assert numpy.array_equal(masks(source)[0], values(0, (0, 1, 255)))
+
+
+def test_255_beside_small_ids_is_a_class_unless_declared_and_this_is_said(make_source, make_masks):
+    source = make_source(make_masks({"train": 2, "val": 1}, among=(0, 1, 255)))
+    assert source.info().class_names == ("0", "1", "255")
+    assert source.splits(seed=0, strict=True).notes[0] == (
+        "2 training mask(s) with pixels of 255, read as a class: masks/train/train0.png, masks/train/train1.png"
+    )
+    assert numpy.array_equal(masks(source)[0] == 2, values(0, (0, 1, 255)) == 255)
+
+
+def test_three_greys_are_three_classes(make_source, make_masks):
+    source = make_source(make_masks(among=(0, 127, 255)))
+    assert source.info().class_names == ("0", "127", "255")
+    assert source.splits(seed=0, strict=True).notes == []
+    assert numpy.array_equal(masks(source)[0], values(0, (0, 127, 255)) // 127)
+
+
+def blob(number: int, size=(40, 50)) -> numpy.ndarray:
+    """A mask of 0 and 255, a rectangle on a background."""
+    pixels = numpy.zeros(size, dtype=numpy.uint8)
+    pixels[5 : 20 + number, 8:40] = 255
+    return pixels
+
+
+@pytest.fixture
+def make_blobs(tmp_path, save_image):
+    """Images and masks of `blob`, saved as ``suffix`` after ``change`` was called with its number and pixels."""
+
+    def make(change=lambda number, pixels: pixels, *, suffix=".png", count=6):
+        root = tmp_path / "blobs"
+        for number in range(count):
+            save_image(root / "images" / f"{number}.jpg", size=(40, 50), seed=number)
+            save(root / "masks" / f"{number}{suffix}", change(number, blob(number)))
+        return root
+
+    return make
+
+
+def all_masks(source) -> dict[int, numpy.ndarray]:
+    samples = source.splits(seed=0).samples.values()
+    return {int(Path(s.name(index)).stem): s.mask(index).numpy() for s in samples for index in range(len(s))}
+
+
+def test_a_stray_pixel_is_read_as_the_nearer_level_and_said(make_source, make_blobs):
+    def stray(number, pixels):
+        pixels[0, :2] = [254, 3] if number == 3 else 0
+        return pixels
+
+    source = make_source(make_blobs(stray))
+    assert source.info().class_names == ("background", "foreground")
+    assert source.splits(seed=0).notes[:2] == [
+        "masks hold 0 and 255: read as background and foreground",
+        "1 mask(s) with stray values near 0 and 255, read as the nearer one: masks/3.png (2 pixels: 3, 254)",
+    ]
+    for number, mask in all_masks(source).items():
+        expected = blob(number) // 255
+        expected[0, 0] = number == 3
+        assert numpy.array_equal(mask, expected)
+    with pytest.raises(
+        UserError, match=r"stray values near 0 and 255, .*: masks/3.png \(2 pixels: 3, 254\). Save masks"
+    ):
+        source.check(strict=True)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_binary_masks_saved_as_jpeg_are_the_masks_that_they_were(make_source, make_blobs, mode):
+    root = make_blobs(lambda number, pixels: Image.fromarray(pixels).convert(mode), suffix=".jpg")
+    source = make_source(root)
+    assert source.info().class_names == ("background", "foreground")
+    assert any(note.startswith("6 mask(s) with stray values near") for note in source.splits(seed=0).notes)
+    for number, mask in all_masks(source).items():
+        assert numpy.array_equal(mask, blob(number) // 255)
+
+
+def test_a_map_of_the_two_levels_names_them_and_their_strays(make_source, make_blobs):
+    root = make_blobs(lambda number, pixels: numpy.where(pixels, pixels - number, number).astype(numpy.uint8))
+    source = make_source(root, class_map={"255": "cell", "0": "ground"})
+    assert source.info().class_names == ("cell", "ground")
+    assert numpy.array_equal(all_masks(source)[5], blob(5) == 0)
+
+
+def test_more_than_fifty_values_without_a_list_say_how_to_write_the_map(make_source, make_blobs):
+    root = make_blobs(lambda number, pixels: numpy.arange(2000, dtype=numpy.uint16).reshape(40, 50).astype(numpy.uint8))
+    with pytest.raises(UserError, match=r"hold 256 values \(0, 1, .*class_map=\{0-127: background, 128-255: object\}"):
+        make_source(root).check()
+    source = make_source(root, class_map={"0-127": "background", "128-255": "object"})
+    assert numpy.array_equal(all_masks(source)[0].ravel()[:256], numpy.arange(256) // 128)
+    assert make_source(root, classes=[str(number) for number in range(200)]).info().num_classes == 200
+
+
+def test_a_value_that_only_another_split_has_is_read_as_the_nearer_level_and_said(make_source, make_masks):
+    root = make_masks(among=(0, 255))
+    save(root / "masks/val/val1.png", values(1, (0, 100, 255)))
+    number = int((values(1, (0, 100, 255)) == 100).sum())
+    note = make_source(root).splits(seed=0).notes[1]
+    assert note.endswith(f"read as the nearer one: masks/val/val1.png ({number} pixels: 100)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ignore": 255, "class_map": {"0": "a", "255": "b"}}, r"the id 255 is ignored, but dataset.class_map calls"),
+        ({"ignore": 255, "class_map": {"0,0,0": "a", "1,1,1": "b"}}, r"255 is an id, but dataset.class_map names col"),
+    ],
+)
+def test_what_is_ignored_may_not_be_a_class_of_the_map(make_source, changes, message):
+    with pytest.raises(UserError, match=message):
+        make_source("nowhere", **changes)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "1"])
+def test_ids_are_read_from_files_with_transparency_and_of_one_bit_alike(make_source, make_masks, mode):
+    paint = {
+        "LA": lambda v: Image.merge("LA", [Image.fromarray(v), Image.fromarray(v * 90)]),
+        "RGBA": lambda v: Image.merge("RGBA", [*[Image.fromarray(v)] * 3, Image.fromarray(v * 90)]),
+        "1": lambda v: Image.fromarray(v * 255).convert("1"),
+    }[mode]
+    root = make_masks(among=(0, 1), paint=paint)
+    assert numpy.array_equal(masks(make_source(root))[1], values(1, (0, 1)))
+
+
+@pytest.mark.parametrize("value", [-1, 70_000])
+def test_a_value_that_is_no_id_is_said_instead_of_read_as_another(make_source, make_masks, value):
+    root = make_masks()
+    pixels = values(2).astype(numpy.int32)
+    pixels[0, 0] = value
+    (root / "masks/train/train2.png").unlink()
+    save(root / "masks/train/train2.tif", Image.fromarray(pixels))
+    note = make_source(root).splits(seed=0).notes[0]
+    assert note.startswith("1 mask(s) or image(s) that cannot be read dropped: masks/train/train2.tif (mask '")
+    assert f"holds the value {value}. Expected whole numbers from 0 to 65,535" in note
+
+
+def test_a_grey_mask_among_coloured_ones_is_read_by_its_colours(make_source, make_masks):
+    root = make_masks(paint=lambda pixels: palette(pixels).convert("RGB"))
+    save(root / "masks/train/train2.png", numpy.zeros(SIZE, dtype=numpy.uint8))
+    source = make_source(root, class_map=COLOURS)
+    assert source.splits(seed=0, strict=True).notes == []
+    assert masks(source)[2].tolist() == [[0] * SIZE[1]] * SIZE[0]
 
 
 def test_ids_that_no_training_mask_has_are_ignored_and_named(make_source, make_masks):
@@ -121,7 +269,7 @@ def test_values_outside_the_classes_name_file_and_values_and_end_a_strict_run(ma
 
 
 def test_an_ignored_id_counts_as_no_class_and_is_nothing_odd(make_source, make_masks):
-    source = make_source(make_masks(among=(0, 1, 11)), ignore_ids=[11])
+    source = make_source(make_masks(among=(0, 1, 11)), ignore=[11])
     assert source.splits(seed=0, strict=True).notes == []
     assert source.info().class_names == ("0", "1")
     assert numpy.array_equal(masks(source)[0] == 255, values(0, (0, 1, 11)) == 11)
@@ -135,8 +283,8 @@ def test_null_in_the_place_of_a_name_ignores_the_id(make_source, make_masks):
 
 
 def test_an_id_that_is_ignored_and_named_is_an_error(make_source, make_masks):
-    with pytest.raises(UserError, match=r"ignore_ids: the id 0 is ignored, but dataset.classes calls it 'sky'"):
-        make_source(make_masks(), classes=["sky", "road", "car"], ignore_ids=[0]).check()
+    with pytest.raises(UserError, match=r"dataset.ignore: the id 0 is ignored, but dataset.classes calls it 'sky'"):
+        make_source(make_masks(), classes=["sky", "road", "car"], ignore=0).check()
 
 
 @pytest.mark.parametrize("classes", [None, ["ground", "cell"]])
@@ -171,7 +319,7 @@ def test_training_masks_without_any_of_the_classes_are_an_error(make_source, mak
 
 def test_masks_of_ignored_pixels_alone_are_an_error(make_source, make_masks):
     with pytest.raises(UserError, match=r"found 0 class\(es\) in the training masks, beside ignored pixels"):
-        make_source(make_masks(among=(255,))).check()
+        make_source(make_masks(among=(255,)), ignore=255).check()
 
 
 def test_a_split_without_a_pixel_that_counts_is_an_error_and_in_test_a_note(make_source, make_masks):
@@ -193,7 +341,7 @@ def test_a_val_that_is_held_out_without_a_pixel_that_counts_asks_for_another_div
     for index in range(1, 9):
         save(root / f"masks/{index}.png", values(index, (255,)))
     with pytest.raises(UserError, match=r"no pixel of any class .* Try another division: dataset.split_seed=1"):
-        make_source(root).splits(seed=0)
+        make_source(root, ignore=255).splits(seed=0)
 
 
 def test_a_map_joins_and_ignores_ids(make_source, make_masks):
@@ -254,7 +402,7 @@ def test_a_map_of_another_form_is_named_at_once(make_source, changes, message):
             r"no value means 'c', one of dataset.classes",
         ),
         ({"classes": ["a", "b", "a"]}, r"dataset.classes: 'a' is there twice"),
-        ({"ignore_ids": [0, 1]}, r"found 1 class\(es\) in the training masks \(2\), beside ignored pixels"),
+        ({"ignore": [0, 1]}, r"found 1 class\(es\) in the training masks \(2\), beside ignored pixels"),
         ({"classes": [str(n) for n in range(256)]}, r"256 classes, but a mask has room for 255 and the ignored"),
         (
             {"images": "pictures"},
@@ -441,7 +589,7 @@ def test_checking_needs_no_torch(make_masks):
 
 
 def test_the_pixels_of_each_class_are_counted_in_the_training_masks(make_source, make_masks):
-    source = make_source(make_masks(among=(0, 1, 2, 255)))
+    source = make_source(make_masks(among=(0, 1, 2, 255)), ignore=255)
     module = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)
     everything = numpy.concatenate([values(index, (0, 1, 2, 255)).ravel() for index in range(4)])
     assert module.class_counts().tolist() == [int((everything == value).sum()) for value in (0, 1, 2)]

@@ -185,7 +185,10 @@ def test_an_empty_folder_is_an_error(make_source, make_root):
 
 def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_root):
     root = make_root(lists={"train": [0, 1], "val": [77]})
-    with pytest.raises(UserError, match=r"nothing is left for val in '.*voc'. 1 image\(s\) without a mask dropped"):
+    with pytest.raises(
+        UserError,
+        match=r"nothing is left for val in '.*voc'. 1 listed image\(s\) of val that do not exist dropped: 077",
+    ):
         make_source(root).check()
 
 

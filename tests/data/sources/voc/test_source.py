@@ -211,6 +211,89 @@ def test_an_image_that_its_xml_file_calls_by_another_name_is_not_missed(make_sou
     assert (sizes(splits), splits.notes) == ({"train": 2, "val": 1}, [])
 
 
+@pytest.mark.parametrize("ending", ["", ".jpg", " 1", "\r"])
+def test_names_with_spaces_and_dots_are_found_by_the_lists(make_source, save_image, write_xml, tmp_path, ending):
+    names = [f"IMG ({number})" for number in range(3)] + [f"a.{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        save_image(tmp_path / "JPEGImages" / f"{name}.jpg", size=(30, 40), seed=number)
+        write_xml(tmp_path / "Annotations" / f"{name}.xml", [("cat", (2, 3, 20, 25))])
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for split, members in (("train", names[1:]), ("val", names[:1])):
+        (lists / f"{split}.txt").write_text("\ufeff" + "".join(f"{name}{ending}\n" for name in members))
+    splits = make_source(tmp_path).splits(seed=0, strict=True)
+    assert sizes(splits) == {"train": 5, "val": 1}
+    assert Path(splits.samples["val"].name(0)).name == "IMG (0).jpg"
+    assert len(splits.samples["train"].annotation(4)) == 1
+
+
+def test_a_listed_image_that_does_not_exist_is_said(make_source, make_voc):
+    root = make_voc(4, lists={"train": [0, 1, 8], "val": [2], "test": [9]})
+    splits = make_source(root).splits(seed=0)
+    assert sizes(splits) == {"train": 2, "val": 1}
+    assert splits.notes == [
+        "1 listed image(s) of train that do not exist dropped: 008",
+        "1 listed image(s) of test that do not exist dropped: 009",
+    ]
+
+
+def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_voc):
+    root = make_voc(4, lists={"train": [0, 1], "val": [7]})
+    with pytest.raises(UserError, match=r"nothing is left for val in '.*voc', which has a list. 1 listed image.*: 007"):
+        make_source(root).check()
+
+
+def test_lists_go_by_other_names_of_the_splits_too(make_source, make_voc):
+    root = make_voc(4, lists={"Train": [0, 1], "valid": [2], "Test": [3]})
+    assert sizes(make_source(root).splits(seed=0)) == {"train": 2, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize("name", ["other.jpg", "JPEGImages/other.jpg", "C:\\photos\\other.jpg", "other"])
+def test_the_file_name_of_an_xml_file_may_have_folders(make_source, make_voc, name):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    (root / "JPEGImages" / "000.jpg").rename(root / "JPEGImages" / "other.jpg")
+    file = root / "Annotations" / "000.xml"
+    file.write_text(file.read_text().replace("<filename>000.jpg</filename>", f"<filename>{name}</filename>"))
+    splits = make_source(root).splits(seed=0)
+    assert (sizes(splits), splits.notes) == ({"train": 2, "val": 1}, [])
+
+
+def test_an_image_in_a_folder_below_is_found_by_its_base_name(make_source, make_voc):
+    root = make_voc(3)
+    (root / "JPEGImages" / "day 1").mkdir()
+    (root / "JPEGImages" / "000.jpg").rename(root / "JPEGImages" / "day 1" / "000.jpg")
+    assert sum(sizes(make_source(root).splits(seed=0)).values()) == 3
+
+
+def test_of_two_images_that_differ_in_their_ending_the_named_one_is_read(make_source, make_voc, save_image):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    save_image(root / "JPEGImages" / "000.bmp", size=(30, 40))
+    splits = make_source(root).splits(seed=0)
+    assert splits.notes == ["1 file(s) named like another but for the ending dropped: JPEGImages/000.bmp"]
+    assert Path(splits.samples["train"].name(0)).name == "000.jpg"
+
+
+@pytest.mark.parametrize("size", [(0, 0), (40, 0), None])
+def test_sizes_of_zero_are_read_from_the_images(make_source, make_voc, write_xml, size):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    write_xml(root / "Annotations" / "000.xml", [("cat", (2, 3, 99, 25))], size=size)
+    splits = make_source(root).splits(seed=0)
+    assert splits.notes == [
+        "1 annotation file(s) without the size of their image, read from the image: JPEGImages/000.jpg",
+        "1 box(es) that reach out of the image clipped: Annotations/000.xml object 1",
+    ]
+    assert splits.samples["train"].annotation(0).boxes.tolist() == [[1, 2, 40, 25]]
+
+
+def test_an_encoding_that_is_unknown_is_dropped_and_said(make_source, make_voc):
+    root = make_voc(3, lists={"train": [0, 1], "val": [2]})
+    file = root / "Annotations" / "000.xml"
+    file.write_text('<?xml version="1.0" encoding="klingon"?>' + file.read_text())
+    assert make_source(root).splits(seed=0).notes == [
+        "1 XML file(s) that cannot be parsed dropped: Annotations/000.xml (the encoding 'klingon' is unknown)"
+    ]
+
+
 def test_many_findings_of_a_kind_are_one_note_with_the_first_names(make_source, make_voc, write_xml):
     root = make_voc(20)
     for index in range(15):

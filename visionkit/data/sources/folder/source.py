@@ -25,6 +25,7 @@ from visionkit.data.image_files import LeftOut, scan_images
 from visionkit.data.sources.base import DataInfo, Splits, existing_root
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
+from visionkit.data.sources.split_names import sub_folders
 from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError
 
@@ -124,7 +125,9 @@ class Folder(FileSource):
 
     def _layout(self) -> Layout:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        return find_layout(root, allow_overlap=self.allow_overlap)
+        layout = find_layout(root, allow_overlap=self.allow_overlap)
+        self.refuse_other_form(sub_folders(layout.path("train")))
+        return layout
 
     def _check_classes(self, layout: Layout, split: str, classes: Sequence[str], train_classes: Sequence[str]) -> None:
         """Check that train has two classes with images, and another split some of them and no others."""

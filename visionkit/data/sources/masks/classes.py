@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from visionkit.data.mask_values import ValueTable, encode_colour, format_colour
+from visionkit.data.mask_values import ValueCounts, ValueTable, format_colour
+from visionkit.data.sources.masks.binary import are_levels, find_levels, nearest_level
+from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.errors import UserError, did_you_mean
-from visionkit.schema import describe
-from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
+from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX, MAX_CLASSES
 
-__all__ = ["ClassMap", "MaskClasses", "describe_values", "resolve_classes"]
+__all__ = ["MaskClasses", "check_ignored", "describe_values", "resolve_classes"]
 
 _MAX_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """The parsed ``dataset.class_map``.
-
-    Attributes:
-        names: The class name of each value, an id or the `encode_colour` of a colour; None if it is ignored.
-        coloured: Whether values are colours.
-    """
-
-    names: Mapping[int, str | None]
-    coloured: bool
-
-    @classmethod
-    def parse(cls, class_map: Mapping[str, str | None]) -> ClassMap:
-        """Parse ``{"7": road}`` or ``{"128,64,128": road}``.
-
-        Raises:
-            UserError: If a key is neither an id nor a colour, or both kinds are mixed.
-        """
-        ids = {int(key): name for key, name in class_map.items() if key.strip().isdecimal() and int(key) < 1 << 16}
-        colours = {code: name for key, name in class_map.items() if (code := _colour(key)) is not None}
-        if len(ids) + len(colours) < len(class_map) or (ids and colours):
-            invalid = next((key for key in class_map if not key.strip().isdecimal() and _colour(key) is None), None)
-            raise UserError(
-                f"dataset.class_map: expected ids or colours as keys, all of one kind, found "
-                f"{describe(invalid if invalid is not None else list(class_map))}. "
-                "Try: dataset.class_map={0: sky, 1: road} or dataset.class_map={'128,64,128': road}"
-            )
-        return cls(colours or ids, bool(colours))
+_MAX_GUESSED = 50
+_MAX_BACKGROUND = 16
 
 
 @dataclass(frozen=True)
@@ -54,73 +26,115 @@ class MaskClasses:
         names: One per class, in the order of the class ids.
         table: Maps the values of mask files to class ids.
         ignored: The values that are ignored on purpose; other values without a class are reported.
+        levels: The two values of near-binary masks; other values are read as the nearer one, and reported.
+        absent: The names of classes without a pixel in any training mask.
         notes: Messages for the user.
     """
 
     names: tuple[str, ...]
     table: ValueTable
     ignored: frozenset[int]
+    levels: tuple[int, int] | None = None
+    absent: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def unknown_values(self, values: Collection[int]) -> list[int]:
         """The sorted values that have no class and are not ignored on purpose."""
-        return sorted(set(values) - set(self.table.classes) - self.ignored)
+        return sorted(value for value in values if value not in self.table.classes and value not in self.ignored)
+
+    def stray_values(self, counts: ValueCounts) -> ValueCounts:
+        """The values of a mask that are not a level but are read as one; none where masks are not near-binary."""
+        if self.levels is None:
+            return counts.without(counts.values.tolist())
+        return counts.without({*self.levels, *self.ignored, *self.unknown_values(counts.values.tolist())})
 
 
 def resolve_classes(
-    train_values: Collection[int],
+    train_masks: Sequence[ValueCounts],
     *,
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
-    ignore_ids: Collection[int],
+    ignore: Collection[int],
 ) -> MaskClasses:
-    """Determine classes and the class id of each value.
+    """Determine classes and the class id of each value, from all training masks.
 
     Args:
-        train_values: The values in the training masks.
+        train_masks: The values in each training mask.
         classes: With ``class_map``, the names in the order of the class ids; without, the name of each id from 0, None
             if it is ignored. None takes the names of the map, else the values in the training masks.
         class_map: The class of each value; None if values are indices of ``classes``.
-        ignore_ids: Values that are ignored, besides 255.
+        ignore: Values that are ignored.
 
     Raises:
-        UserError: If names, map and values contradict each other, no value has a class, or there are fewer than two
-            classes or more than `MAX_CLASSES`.
+        UserError: If names, map and values contradict each other, no value has a class, there are fewer than two
+            classes or more than `MAX_CLASSES`, or more than 50 values without names.
     """
-    ignored = frozenset({IGNORE_INDEX, *ignore_ids})
+    ignored = frozenset(ignore)
+    counted = [mask.without(ignored) for mask in train_masks]
+    values = ValueCounts.merge(counted).values.tolist()
+    levels = _find_levels(counted, values, classes, class_map)
     notes: tuple[str, ...] = ()
-    binary = set(train_values) == {0, IGNORE_INDEX} and IGNORE_INDEX not in ignore_ids
     if class_map is not None:
-        _check_binary(class_map, binary=binary)
         names, class_ids = _names_from_map(class_map, classes)
-        ignored |= {value for value, name in class_map.names.items() if name is None}
-        ignored -= set(class_ids)
-    elif binary:
-        names, notes = _binary_names(classes)
-        class_ids = {0: 0, IGNORE_INDEX: 1}
+        ignored = (ignored | {value for value, name in class_map.names.items() if name is None}) - set(class_ids)
+        if levels is not None:
+            positions = {0: class_ids[levels[0]], 1: class_ids[levels[1]]}
+            class_ids = {value: positions[upper] for value, upper in nearest_level(levels).items()}
+    elif levels is not None:
+        names, notes = _binary_names(classes, levels)
+        class_ids = nearest_level(levels)
     elif classes is not None:
-        _check_ignored(classes, ignore_ids)
+        check_ignored(classes, ignore)
         class_values = [value for value, name in enumerate(classes) if name is not None]
         names = tuple(name for name in classes if name is not None)
         class_ids = {value: label for label, value in enumerate(class_values)}
         ignored |= set(range(len(classes))) - set(class_values)
     else:
-        class_values = sorted(set(train_values) - ignored)
-        names, class_ids = tuple(map(str, class_values)), {value: label for label, value in enumerate(class_values)}
+        _check_few(values)
+        names, class_ids = tuple(map(str, values)), {value: label for label, value in enumerate(values)}
+    class_ids = {value: label for value, label in class_ids.items() if value not in ignored}
     _check_names(names)
     coloured = class_map is not None and class_map.coloured
-    present = {class_ids[value] for value in train_values if value in class_ids}
-    if not present:
+    present = {class_ids[value] for value in values if value in class_ids}
+    _check_present(present, ValueCounts.merge(train_masks).values.tolist(), list(class_ids), coloured=coloured)
+    absent = tuple(name for label, name in enumerate(names) if label not in present)
+    return MaskClasses(names, ValueTable(class_ids, coloured), ignored, levels, absent, notes)
+
+
+def check_ignored(classes: Sequence[str | None], ignore: Collection[int]) -> None:
+    """Check that no id is ignored that has a name.
+
+    Raises:
+        UserError: If there is one.
+    """
+    named = next((value for value in sorted(ignore) if value < len(classes) and classes[value] is not None), None)
+    if named is not None:
         raise UserError(
-            f"dataset.masks: nothing to train on: the training masks hold "
-            f"{describe_values(sorted(train_values), coloured=coloured)}, and none of that is a class. Expected "
-            f"{describe_values(list(class_ids), coloured=coloured)} in some. With dataset=masks, "
-            "dataset.class_map={VALUE: NAME} says what each value means."
+            f"dataset.ignore: the id {named} is ignored, but dataset.classes calls it '{classes[named]}'. Expected "
+            f"null in its place: the names stand for the ids 0, 1, 2 ..."
         )
-    absent = [name for label, name in enumerate(names) if label not in present]
-    if absent:
-        notes = (*notes, f"{len(absent)} class(es) without a pixel in any training mask: {_shorten(absent)}")
-    return MaskClasses(names, ValueTable(class_ids, coloured), ignored, notes)
+
+
+def _find_levels(
+    masks: Sequence[ValueCounts],
+    values: Sequence[int],
+    classes: Sequence[str | None] | None,
+    class_map: ClassMap | None,
+) -> tuple[int, int] | None:
+    """The two levels of near-binary masks; None if they are none, or if names or a map say what each value is."""
+    if class_map is None:
+        is_listed = classes is not None and max(values, default=0) < len(classes)
+        return None if is_listed else find_levels(masks)
+    if class_map.coloured:
+        return None
+    if len(class_map.names) == 2 and None not in class_map.names.values():
+        low, high = sorted(class_map.names)
+        if are_levels(masks, (low, high)):
+            return low, high
+    levels = find_levels(masks)
+    if levels is not None and levels[1] not in class_map.names:
+        _refuse_binary(class_map, levels)
+    return None
 
 
 def _names_from_map(
@@ -143,33 +157,41 @@ def _names_from_map(
     return names, {value: names.index(name) for value, name in class_map.names.items() if name is not None}
 
 
-def _binary_names(classes: Sequence[str | None] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    names = tuple(name for name in classes if name is not None) if classes is not None else ("background", "foreground")
+def _binary_names(
+    classes: Sequence[str | None] | None, levels: tuple[int, int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    low, high = levels
+    names: tuple[str, ...] = (BACKGROUND, "foreground") if low <= _MAX_BACKGROUND else (str(low), str(high))
+    if classes is not None:
+        names = tuple(name for name in classes if name is not None)
     if len(names) != 2:
+        void = f", or dataset.ignore={high} if that is void" if high == IGNORE_INDEX else ""
         raise UserError(
-            f"dataset.classes: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
-            f"{len(names)} classes are given: {_shorten(names)}. Expected two. "
-            "Try: dataset.classes=[background,object]"
+            f"dataset.classes: the training masks hold {low} and {high} only, as masks of one object on a background "
+            f"do, but {len(names)} classes are given: {_shorten(names)}. Expected two. "
+            f"Try: dataset.classes=[background,object]{void}"
         )
-    return names, (f"masks hold 0 and 255: read as {names[0]} and {names[1]}",)
+    return names, (f"masks hold {low} and {high}: read as {names[0]} and {names[1]}",)
 
 
-def _check_binary(class_map: ClassMap, *, binary: bool) -> None:
-    if binary and not class_map.coloured and IGNORE_INDEX not in class_map.names:
-        named = class_map.names.get(0) or "background"
+def _refuse_binary(class_map: ClassMap, levels: tuple[int, int]) -> None:
+    low, high = levels
+    named = class_map.names.get(low) or BACKGROUND
+    raise UserError(
+        f"dataset.class_map: the training masks hold {low} and {high} only, as masks of one object on a background do, "
+        f"but the map says nothing of {high}, which is ignored then. Try: "
+        f"dataset.class_map={{{low}: {named}, {high}: object}}, or {high}: null to ignore it"
+    )
+
+
+def _check_few(values: Sequence[int]) -> None:
+    if len(values) > _MAX_GUESSED:
         raise UserError(
-            "dataset.class_map: the training masks hold 0 and 255 only, as masks of one object on a background do, but "
-            f"the map says nothing of 255, which is ignored then. Try: dataset.class_map={{0: {named}, 255: object}}, "
-            "or 255: null to ignore it"
-        )
-
-
-def _check_ignored(classes: Sequence[str | None], ignore_ids: Collection[int]) -> None:
-    named = next((value for value in sorted(ignore_ids) if value < len(classes) and classes[value] is not None), None)
-    if named is not None:
-        raise UserError(
-            f"dataset.ignore_ids: the id {named} is ignored, but dataset.classes calls it '{classes[named]}'. Expected "
-            f"null in its place: the names stand for the ids 0, 1, 2 ..."
+            f"dataset.masks: the training masks hold {len(values)} values ({describe_values(values, coloured=False)}), "
+            "too many to be taken for classes: smoothed edges, JPEG and grey pictures look like that. Expected at most "
+            f"{_MAX_GUESSED}, or two levels and 98 % of each mask within 16 of them, or a list of the classes. Say "
+            "what the values mean: dataset.class_map={0-127: background, 128-255: object} for grey levels, or "
+            "dataset.classes=[sky, road, ...], the name of each id from 0"
         )
 
 
@@ -189,24 +211,23 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
-def _colour(key: str) -> int | None:
-    text = key.strip()
-    if text.startswith("#") and len(text) == 7:
-        try:
-            return int(text[1:], 16)
-        except ValueError:
-            return None
-    parts = [part.strip() for part in text.strip("()[]").split(",")]
-    if len(parts) == 3 and all(part.isdecimal() and int(part) < 256 for part in parts):
-        return encode_colour(*map(int, parts))
-    return None
+def _check_present(
+    present: Collection[int], values: Sequence[int], class_values: Sequence[int], *, coloured: bool
+) -> None:
+    if not present:
+        raise UserError(
+            f"dataset.masks: nothing to train on: the training masks hold "
+            f"{describe_values(values, coloured=coloured)}, and none of that is a class. Expected "
+            f"{describe_values(class_values, coloured=coloured)} in some. With dataset=masks, "
+            "dataset.class_map={VALUE: NAME} says what each value means."
+        )
 
 
-def describe_values(values: Sequence[int], *, coloured: bool) -> str:
-    """Format values for a message, as in configurations, at most the first `_MAX_SHOWN`."""
-    return _shorten([f"'{format_colour(value)}'" if coloured else str(value) for value in values])
+def describe_values(values: Sequence[int], *, coloured: bool, limit: int = _MAX_SHOWN) -> str:
+    """Format values for a message, as in configurations, at most the first ``limit``."""
+    return _shorten([f"'{format_colour(value)}'" if coloured else str(value) for value in values], limit)
 
 
-def _shorten(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-    return f"{', '.join(names[:_MAX_SHOWN])}{more}"
+def _shorten(names: Sequence[str], limit: int = _MAX_SHOWN) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{', '.join(names[:limit])}{more}"

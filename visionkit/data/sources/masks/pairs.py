@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.images import read_size
-from visionkit.data.mask_values import is_coloured, unique_values
+from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
-from visionkit.data.sources.masks.classes import ClassMap, MaskClasses, describe_values, resolve_classes
+from visionkit.data.sources.masks.class_map import ClassMap
+from visionkit.data.sources.masks.classes import MaskClasses, describe_values, resolve_classes
 from visionkit.errors import UserError
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
 
@@ -59,7 +61,9 @@ class ParsedMasks(ParsedDataset[MaskedImages]):
     classes: MaskClasses | None = None
 
 
-def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, mask_suffix: str = "") -> list[Pair]:
+def pair_files(
+    root: Path, images: str, masks: str, findings: list[Finding], *, mask_suffix: str = "", image_suffix: str = ""
+) -> list[Pair]:
     """Pair the images below one folder with the masks of the same name below another.
 
     Args:
@@ -67,7 +71,8 @@ def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, 
         images: The folder of the images, relative to the root.
         masks: The folder of the masks, relative to the root.
         findings: A list to which files without a partner are appended.
-        mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
+        mask_suffix: What the names of masks append, such as ``_mask``; files without it are left out.
+        image_suffix: What the names of images append, likewise.
 
     Raises:
         UserError: If a folder is empty, or there is no pair.
@@ -76,10 +81,11 @@ def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, 
     for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
         if not files:
             raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.")
-    masks_by_stem = {
-        stem.removesuffix(mask_suffix): name for stem, name in mask_files.items() if stem.endswith(mask_suffix)
-    }
-    common_stems = [stem for stem in image_files if stem in masks_by_stem]
+    masks_by_stem, images_by_stem = (
+        {stem.removesuffix(suffix): name for stem, name in files.items() if stem.endswith(suffix)}
+        for files, suffix in ((mask_files, mask_suffix), (image_files, image_suffix))
+    )
+    common_stems = [stem for stem in images_by_stem if stem in masks_by_stem]
     if not common_stems:
         raise UserError(
             f"dataset.masks: none of the {len(image_files)} images in '{root / images}' has a mask of its own name in "
@@ -87,9 +93,9 @@ def pair_files(root: Path, images: str, masks: str, findings: list[Finding], *, 
             f"'{next(iter(mask_files.values()))}'. Expected the same names, but for the ending; what masks have "
             "more is said by dataset.mask_suffix=_mask"
         )
-    findings += Finding.of("mask-missing", [name for stem, name in image_files.items() if stem not in masks_by_stem])
-    findings += Finding.of("mask-orphan", [name for stem, name in masks_by_stem.items() if stem not in image_files])
-    return [(image_files[stem], masks_by_stem[stem]) for stem in common_stems]
+    findings += Finding.of("mask-missing", [name for stem, name in images_by_stem.items() if stem not in masks_by_stem])
+    findings += Finding.of("mask-orphan", [name for stem, name in masks_by_stem.items() if stem not in images_by_stem])
+    return [(images_by_stem[stem], masks_by_stem[stem]) for stem in common_stems]
 
 
 def read_pairs(
@@ -99,7 +105,7 @@ def read_pairs(
     *,
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
-    ignore_ids: Collection[int] = (),
+    ignore: Collection[int] = (),
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
@@ -109,16 +115,15 @@ def read_pairs(
         findings: Earlier findings; those on masks are appended.
         classes: As in `resolve_classes`.
         class_map: As there; None if values are no colours.
-        ignore_ids: As there.
+        ignore: As there.
 
     Raises:
         UserError: If a split has no valid pair, or as `resolve_classes`.
     """
-    coloured = class_map is not None and class_map.coloured
     readable: dict[str, list[Pair]] = {}
-    values: dict[str, frozenset[int]] = {}
+    counts: dict[str, ValueCounts] = {}
     for split, split_pairs in pairs.items():
-        contents = _read_all(root, split_pairs, coloured=coloured)
+        contents = _read_all(root, split_pairs, class_map)
         readable_pairs = [pair for pair, content in zip(split_pairs, contents, strict=True) if not content.problem]
         problems = dict.fromkeys(content.problem for content in contents if content.problem)
         split_findings = [
@@ -133,61 +138,104 @@ def read_pairs(
                 f"{''.join(f' {finding.note}. {finding.remedy}' for finding in split_findings)}"
             )
         readable[split] = readable_pairs
-        values |= {pair[1]: content.values for pair, content in zip(split_pairs, contents, strict=True)}
-    train_values: frozenset[int] = frozenset().union(*(values[mask] for _, mask in readable["train"]))
-    resolved = resolve_classes(train_values, classes=classes, class_map=class_map, ignore_ids=ignore_ids)
-    outside_classes = [
-        f"{mask} ({describe_values(unknown, coloured=coloured)})"
-        for readable_pairs in readable.values()
-        for _, mask in readable_pairs
-        if (unknown := resolved.unknown_values(values[mask]))
-    ]
-    findings += Finding.of("mask-outside-classes", outside_classes)
+        counts |= {pair[1]: content.counts for pair, content in zip(split_pairs, contents, strict=True)}
+    train_counts = [counts[mask] for _, mask in readable["train"]]
+    resolved = resolve_classes(train_counts, classes=classes, class_map=class_map, ignore=ignore)
+    masks = {mask: counts[mask] for readable_pairs in readable.values() for _, mask in readable_pairs}
+    findings += _value_findings(masks, resolved)
+    if classes is None and class_map is None:
+        findings += _undeclared_void({mask: counts[mask] for _, mask in readable["train"]}, resolved)
+    class_values = list(resolved.table.classes)
     splits = {
         split: MaskedImages(
             [image for image, _ in readable_pairs],
             [mask for _, mask in readable_pairs],
-            numpy.array([not resolved.table.classes.keys().isdisjoint(values[mask]) for _, mask in readable_pairs]),
+            numpy.array([bool(numpy.isin(counts[mask].values, class_values).any()) for _, mask in readable_pairs]),
         )
         for split, readable_pairs in readable.items()
     }
     return ParsedMasks(root, splits, resolved.names, findings, notes=resolved.notes, classes=resolved)
 
 
+def _value_findings(masks: Mapping[str, ValueCounts], classes: MaskClasses) -> list[Finding]:
+    """Values that are read as others, values without a class, and classes without a value."""
+    coloured, strays, outside = classes.table.coloured, [], []
+    for mask, counts in masks.items():
+        stray = classes.stray_values(counts)
+        if len(stray.values):
+            total = int(stray.pixels.sum())
+            frequent = stray.values[(-stray.pixels).argsort(kind="stable")].tolist()
+            shown = describe_values(frequent, coloured=coloured, limit=4)
+            strays.append(f"{mask} ({total:,} pixel{'s' if total > 1 else ''}: {shown})")
+        unknown = classes.unknown_values(counts.values.tolist())
+        if unknown:
+            outside.append(f"{mask} ({describe_values(unknown, coloured=coloured)})")
+    low, high = classes.levels or (0, 0)
+    return [
+        *Finding.of("mask-stray-values", strays, low=str(low), high=str(high)),
+        *Finding.of("mask-outside-classes", outside),
+        *Finding.of("class-absent", classes.absent),
+    ]
+
+
+def _undeclared_void(train_masks: Mapping[str, ValueCounts], classes: MaskClasses) -> list[Finding]:
+    """That 255 was taken for a class although the other values are small ids, beside which it is void by custom."""
+    values = set(classes.table.classes)
+    if classes.levels is not None or IGNORE_INDEX not in values or max(values - {IGNORE_INDEX}) > _MAX_SMALL_ID:
+        return []
+    return Finding.of(
+        "mask-void-class", [mask for mask, counts in train_masks.items() if IGNORE_INDEX in counts.values]
+    )
+
+
+_MAX_SMALL_ID = 100
 _UNREADABLE = "mask-unreadable"
 _SIZES = "mask-size"
 _COLOURED = "mask-coloured"
 _INDEXED = "mask-indexed"
+_GREY = encode_colour(1, 1, 1)
+_NO_VALUES = ValueCounts(numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64))
 
 
 @dataclass(frozen=True)
 class _PairContent:
     """The values of a pair's mask, or a problem and its location."""
 
-    values: frozenset[int] = frozenset()
+    counts: ValueCounts = _NO_VALUES
     problem: str = ""
     location: str = ""
 
 
-def _read_all(root: Path, pairs: Sequence[Pair], *, coloured: bool) -> list[_PairContent]:
+def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda pair: _read_pair(root, *pair, coloured=coloured), pairs))
+        return list(pool.map(lambda pair: _read_pair(root, pair, class_map), pairs))
 
 
-def _read_pair(root: Path, image: str, mask: str, *, coloured: bool) -> _PairContent:
+def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairContent:
+    image, mask = pair
+    colours = class_map.names if class_map is not None and class_map.coloured else None
+    coloured = colours is not None
     try:
         height, width = read_size(root / image)
-        kind = is_coloured(root / mask)
-        size, values = unique_values(root / mask, coloured=bool(kind) or (coloured and kind is None))
+        contents = read_contents(root / mask, coloured=coloured)
     except UserError as error:
         return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
-    if kind is not None and kind != coloured:
-        examples = describe_values(sorted(values)[:4], coloured=kind)
-        return _PairContent(problem=_COLOURED if kind else _INDEXED, location=f"{mask} (values {examples})")
-    if size != (height, width):
-        location = f"{mask} is {size[1]}x{size[0]}, {image} {width}x{height} (width x height)"
-        return _PairContent(problem=_SIZES, location=location)
-    return _PairContent(values)
+    counts = contents.counts
+    if colours is not None and not contents.is_coloured:
+        greys = counts.values * _GREY  # a mask in which only black is used may be saved as a grey image
+        if not all(value in colours for value in greys.tolist()):
+            return _PairContent(problem=_INDEXED, location=f"{mask} ({_examples(counts, coloured=False)})")
+        counts = ValueCounts(greys, counts.pixels)
+    elif contents.is_coloured and not coloured:
+        return _PairContent(problem=_COLOURED, location=f"{mask} ({_examples(counts, coloured=True)})")
+    if contents.size != (height, width):
+        found = f"{contents.size[1]}x{contents.size[0]}"
+        return _PairContent(problem=_SIZES, location=f"{mask} is {found}, {image} {width}x{height} (width x height)")
+    return _PairContent(counts)
+
+
+def _examples(counts: ValueCounts, *, coloured: bool) -> str:
+    return f"values {describe_values(counts.values[:4].tolist(), coloured=coloured)}"
 
 
 def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
-from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, other_folders
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from visionkit.data.dataset import FileDataset
 
 __all__ = ["MaskSource", "Masks"]
+
+_Id = Annotated[int, Field(ge=0, lt=1 << 16)]
 
 _IMAGES = ("images", "Images", "imgs", "image", "img", "JPEGImages")
 _MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass")
@@ -75,11 +77,12 @@ class Masks(MaskSource):
 
     Attributes:
         classes: The name of each id from 0, null if the id is ignored; with ``class_map``, the names in the order of
-            the class ids. null takes those of the map, else the ids in the training masks; if these are 0 and 255, the
-            classes are background and foreground.
-        class_map: The class of each id (``{0: sky, 7: road}``) or colour (``{"128,64,128": road}``) in the masks, null
-            if it is ignored; null takes the ids as they are.
-        ignore_ids: Ids that are ignored, besides 255.
+            the class ids. null takes those of the map, else the ids in the training masks; if nearly all pixels lie
+            near two grey levels such as 0 and 255, the classes are background and foreground, see
+            `visionkit.data.sources.masks.binary`.
+        class_map: The class of each id (``{0: sky, 7: road}``), range of ids (``{0-127: ground, 128-255: thing}``) or
+            colour (``{"128,64,128": road}``) in the masks, null if it is ignored; null takes the ids as they are.
+        ignore: The id, or the ids, that are ignored, such as 255; null ignores none.
         images: The folder of the images, relative to ``root``, or one for each split; null searches for it.
         masks: The folder of the masks, or one for each split; null searches for it.
         mask_suffix: What the names of masks append to those of their images, such as ``_mask``.
@@ -87,7 +90,7 @@ class Masks(MaskSource):
 
     classes: tuple[str | None, ...] | None
     class_map: dict[str, str | None] | None
-    ignore_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...]
+    ignore: _Id | tuple[_Id, ...] | None
     images: str | SplitPaths | None
     masks: str | SplitPaths | None
     mask_suffix: str
@@ -96,7 +99,20 @@ class Masks(MaskSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._parsed_class_map  # reports a mistake at once
+        class_map, ignored = self._parsed_class_map, self._ignored
+        if class_map is None or not ignored:
+            return
+        if class_map.coloured:
+            raise UserError(
+                f"dataset.ignore: {ignored[0]} is an id, but dataset.class_map names colours. Expected a colour there, "
+                "without a class: dataset.class_map={'224,224,192': null}. Try: dataset.ignore=null"
+            )
+        named = next((value for value in ignored if class_map.names.get(value) is not None), None)
+        if named is not None:
+            raise UserError(
+                f"dataset.ignore: the id {named} is ignored, but dataset.class_map calls it "
+                f"'{class_map.names[named]}'. Expected one of the two. Try: dataset.ignore=null"
+            )
 
     def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
@@ -106,8 +122,12 @@ class Masks(MaskSource):
             for split, (images, masks) in self._folders(root, findings).items()
         }
         return read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore_ids=self.ignore_ids
+            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
         )
+
+    @property
+    def _ignored(self) -> tuple[int, ...]:
+        return (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
 
     @cached_property
     def _parsed_class_map(self) -> ClassMap | None:

@@ -98,9 +98,13 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
         UserError: If there are lists, but none for train.
     """
     for folder in (base / "ImageSets" / kind, base / "ImageSets"):
-        files = {name: folder / f"{name}.txt" for name in ("train", "val", "test", "trainval")}
-        lists = {name: file for name, file in files.items() if file.is_file()}
-        trainval = lists.pop("trainval", None)
+        if not folder.is_dir():
+            continue
+        files = {file.stem.lower(): file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".txt"}
+        trainval = files.pop("trainval", None)
+        lists = {
+            split: files[name] for split, names in SPLIT_NAMES.items() for name in reversed(names) if name in files
+        }
         if "train" not in lists and trainval is not None:
             lists = {**lists, "train": trainval}
             lists.pop("val", None)

@@ -22,10 +22,10 @@ from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, list_images
-from visionkit.data.sources.masks.classes import ClassMap
+from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
-from visionkit.data.sources.voc.reader import read_list
+from visionkit.data.sources.voc.names import find_stem, read_list
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
 
@@ -37,7 +37,8 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
-_NO_OBJECT = frozenset({0, IGNORE_INDEX, encode_colour(224, 224, 192)})  # background, void, and the colour of void
+_VOID_COLOUR = encode_colour(224, 224, 192)
+_NO_OBJECT = frozenset({0, IGNORE_INDEX, _VOID_COLOUR})  # background and void
 
 
 def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
@@ -62,7 +63,8 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
     elif class_map is not None:
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
-    return read_pairs(root, pairs, findings, classes=names, class_map=class_map)
+    void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
+    return read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
 
 
 def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
@@ -75,13 +77,13 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
         UserError: If there are no object masks.
     """
     base = find_mask_parent(parsed.root)
-    object_masks = _stems(parsed.root, base + _OBJECT_FOLDER)
+    findings = list(parsed.findings)
+    object_masks = _stems(parsed.root, base + _OBJECT_FOLDER, findings)
     if not object_masks:
         raise UserError(
             f"dataset.root: no masks of objects in '{parsed.root / base / _OBJECT_FOLDER}', which task=instance needs "
             f"beside {_CLASS_FOLDER}. Expected a PNG file for each image. For classes alone: task=segment"
         )
-    findings = list(parsed.findings)
     table = parsed.classes.table if parsed.classes is not None else ValueTable({})
     splits: dict[str, AnnotatedImages] = {}
     for split, images in parsed.splits.items():
@@ -95,13 +97,18 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
 
 def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[str, list[Pair]]:
     """The images and class masks of each split; ``base`` is that of `find_mask_parent`."""
-    image_files, masks = _stems(root, images), _stems(root, base + _CLASS_FOLDER)
+    image_files, masks = (_stems(root, folder, findings) for folder in (images, base + _CLASS_FOLDER))
     if not masks:
         raise UserError(
             f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
         )
     lists = split_lists(root / base, "Segmentation")
-    listed = {"train": list(masks)} if lists is None else {split: read_list(file) for split, file in lists.items()}
+    listed = {"train": list(masks)} if lists is None else {}
+    known = masks.keys() | image_files.keys()
+    for split, file in (lists or {}).items():
+        stems = {line: find_stem(line, known) for line in read_list(file)}
+        findings += Finding.of("image-listed-missing", [line for line, stem in stems.items() if not stem], split=split)
+        listed[split] = list(dict.fromkeys(stem for stem in stems.values() if stem))
     pairs = {
         split: [(image_files[stem], masks[stem]) for stem in stems if stem in image_files and stem in masks]
         for split, stems in listed.items()
@@ -111,7 +118,7 @@ def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[
         "mask-orphan",
         [masks[stem] for stem in listed_stems if stem in masks and stem not in image_files],
     )
-    findings += Finding.of("mask-missing", [image_files.get(stem, stem) for stem in listed_stems if stem not in masks])
+    findings += Finding.of("mask-missing", [image_files[stem] for stem in listed_stems if stem not in masks])
     empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
     if empty is not None:
         details = "".join(f" {finding.note}." for finding in findings)
@@ -177,14 +184,21 @@ def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTab
     return _ImageObjects(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 
 
-def _stems(root: Path, folder: str) -> dict[str, str]:
-    return {os.path.splitext(inner)[0]: name for inner, name in list_images(root, folder).items()}
+def _stems(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
+    stems: dict[str, str] = {}
+    repeated = [
+        name
+        for inner, name in list_images(root, folder).items()
+        if stems.setdefault(os.path.splitext(inner)[0], name) != name
+    ]
+    findings += Finding.of("name-repeated", repeated)
+    return stems
 
 
 def _label_map(file: Path) -> dict[str, str | None]:
     """The class name of each colour, from lines ``name:r,g,b::``."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected lines name:r,g,b::") from None
     entries = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]

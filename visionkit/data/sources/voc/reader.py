@@ -12,10 +12,13 @@ import numpy
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
+from visionkit.data.images import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.voc.names import find_stem, read_list, stem_of, unique_base_names
+from visionkit.data.sources.voc.xml_files import XmlError, parse_xml
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["read_list", "read_voc"]
+__all__ = ["read_voc"]
 
 
 @dataclass
@@ -55,11 +58,12 @@ def read_voc(
         UserError: If a list cannot be read.
     """
     findings: list[Finding] = []
-    listed = None if lists is None else {split: read_list(file) for split, file in lists.items()}
-    parsed: dict[str, _ParsedFolder] = {}
-    for split, (xml_folder, image_folder) in folders.items():
-        requested = None if listed is None else {stem for stems in listed.values() for stem in stems}
-        parsed[split] = _parse_folder(root, xml_folder, image_folder, requested, findings)
+    listed = None if lists is None else _read_lists(root, folders["train"], lists, findings)
+    requested = None if listed is None else {stem for stems in listed.values() for stem in stems}
+    parsed = {
+        split: _parse_folder(root, xml_folder, image_folder, requested, findings)
+        for split, (xml_folder, image_folder) in folders.items()
+    }
     found_classes = {name for files in parsed.values() for name in files.classes if name}
     names = tuple(classes) if classes is not None else tuple(sorted(found_classes))
     annotated = {
@@ -75,44 +79,109 @@ def read_voc(
         )
         for split, split_stems in listed.items()
     }
+    empty = next((split for split in ("train", "val") if split in splits and not len(splits[split])), None)
+    if empty is not None:
+        details = "".join(f" {finding.note}." for finding in findings)
+        raise UserError(f"dataset.root: nothing is left for {empty} in '{root}', which has a list.{details}")
+    splits = {split: images for split, images in splits.items() if len(images)}
     return ParsedDataset(root, splits, names, findings)
+
+
+def _read_lists(
+    root: Path, folders: tuple[str, str], lists: Mapping[str, Path], findings: list[Finding]
+) -> dict[str, list[str]]:
+    """The stems of the images that each split's list names; names without an image and an XML file are left out."""
+    xml_folder, image_folder = folders
+    known = {os.path.splitext(name)[0] for name in _xml_names(root / xml_folder)}
+    known |= {os.path.splitext(name)[0] for name in list_images(root, image_folder)}
+    listed: dict[str, list[str]] = {}
+    for split, file in lists.items():
+        stems = {line: find_stem(line, known) for line in read_list(file)}
+        findings += Finding.of("image-listed-missing", [line for line, stem in stems.items() if not stem], split=split)
+        listed[split] = list(dict.fromkeys(stem for stem in stems.values() if stem))
+    return listed
 
 
 def _parse_folder(
     root: Path, xml_folder: str, image_folder: str, requested: set[str] | None, findings: list[Finding]
 ) -> _ParsedFolder:
-    images = {os.path.splitext(name)[0]: path for name, path in list_images(root, image_folder).items()}
+    images = _FolderImages(list_images(root, image_folder))
     result = _ParsedFolder()
-    files = sorted(name for name in os.listdir(root / xml_folder) if name.lower().endswith(".xml") and name[0] != ".")
     paired: set[str] = set()
     broken: list[str] = []
     missing: list[str] = []
-    for file in files:
+    for file in _xml_names(root / xml_folder):
         stem = os.path.splitext(file)[0]
         if requested is not None and stem not in requested:
             continue
         location = os.path.join(xml_folder, file).replace(os.sep, "/")
+        paired.add(stem)
         try:
-            tree = ElementTree.parse(root / xml_folder / file).getroot()
-        except (ElementTree.ParseError, UnicodeError, OSError, ValueError) as error:
+            tree = parse_xml(root / xml_folder / file)
+        except XmlError as error:
             broken.append(f"{location} ({error})")
-            paired.add(stem)
             continue
-        key = stem if stem in images else os.path.splitext(os.path.basename(tree.findtext("filename") or ""))[0]
-        if key not in images:
+        path = images.find(stem, (tree.findtext("filename") or "").strip())
+        if path is None:
             missing.append(location)
-            paired.add(stem)
             continue
-        paired |= {key, stem}
+        paired.add(images.stems[path])
         result.stems[stem] = len(result.names)
-        result.names.append(images[key])
+        result.names.append(path)
         result.sizes.append((_positive_int(tree.findtext("size/height")), _positive_int(tree.findtext("size/width"))))
         _parse_objects(tree, location, result)
-    without_xml = sorted((requested if requested is not None else set(images)) - paired)
+    without_xml = sorted((requested if requested is not None else set(images.paths)) - paired)
     findings += Finding.of("xml-broken", broken)
     findings += Finding.of("image-missing", missing)
-    findings += Finding.of("image-unannotated", [images.get(stem, stem) for stem in without_xml])
+    findings += Finding.of("image-unannotated", [images.paths.get(stem, stem) for stem in without_xml])
+    findings += Finding.of("name-repeated", images.unused_twins(set(result.names)))
+    _read_missing_sizes(root, result, findings)
     return result
+
+
+class _FolderImages:
+    """The images of a folder by their names.
+
+    Args:
+        files: The path from the root of each image, by its path from the folder.
+    """
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+        self.stems = {path: os.path.splitext(name)[0] for name, path in files.items()}
+        self.paths: dict[str, str] = {}
+        for path, stem in self.stems.items():
+            self.paths.setdefault(stem, path)
+        self._by_base = unique_base_names(self.paths)
+
+    def find(self, xml_stem: str, file_name: str) -> str | None:
+        """The path of the image that an XML file belongs to: by its own name, else by the file name that it gives."""
+        stem = find_stem(xml_stem, self.paths) or find_stem(file_name, self.paths)
+        stem = stem or self._by_base.get(xml_stem) or self._by_base.get(stem_of(file_name))
+        if stem is None:
+            return None
+        named = self.files.get(file_name.replace("\\", "/"))  # of files that differ in their ending the one it gives
+        return named if named is not None and self.stems[named] == stem else self.paths[stem]
+
+    def unused_twins(self, used: set[str]) -> list[str]:
+        """The images that are named like a used one but for the ending."""
+        used_stems = {self.stems[path] for path in used}
+        return [path for path, stem in self.stems.items() if path not in used and stem in used_stems]
+
+
+def _xml_names(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml") and name[0] != ".")
+
+
+def _read_missing_sizes(root: Path, result: _ParsedFolder, findings: list[Finding]) -> None:
+    """Take the sizes that the XML files lack, or give as 0, from the headers of the images."""
+    rows = [row for row, size in enumerate(result.sizes) if 0 in size]
+    for row in rows:
+        try:
+            result.sizes[row] = read_size(root / result.names[row])
+        except UserError:
+            result.sizes[row] = (0, 0)
+    findings += Finding.of("size-missing", [result.names[row] for row in rows])
 
 
 def _parse_objects(tree: ElementTree.Element, file: str, result: _ParsedFolder) -> None:
@@ -152,23 +221,6 @@ def _annotated_images(
     crowd = numpy.array(files.difficult)[rows] if ignore_difficult else None
     objects = Objects.from_columns(boxes, labels[rows], crowd=crowd)
     return AnnotatedImages(files.names, sizes, Annotations.from_sorted(objects, image[rows], num_images=len(sizes)))
-
-
-def read_list(file: Path) -> list[str]:
-    """The names, without suffix and repetitions, of the images that a file lists.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected an image's name per line.") from None
-    return list(
-        dict.fromkeys(
-            os.path.splitext(line.split()[0])[0] if "." in line else line.split()[0] for line in lines if line.strip()
-        )
-    )
 
 
 def _number(text: str | None) -> float:

@@ -1,0 +1,109 @@
+"""What a command would run: ``--cfg``, ``--info``, and the verb ``config``."""
+
+import json
+
+import pytest
+import yaml
+
+from visionkit.cli.completion import candidates
+
+
+def test_cfg_job_is_the_configuration_that_the_run_stores(cli, shared_runs):
+    run = shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    words = ("task=classify", "backbone=lenet", "hardware=cpu", "recipe.epochs=6")
+    code, out, _ = cli(*words, "--cfg", "job", "--resolve")
+    assert code == 0
+    stored = yaml.safe_load((run / "config.yaml").read_text())
+    shown = yaml.safe_load(out)
+    changed = {"format_version", "run_dir"}
+    assert {k: v for k, v in shown.items() if k not in changed} == {k: v for k, v in stored.items() if k not in changed}
+
+
+@pytest.mark.parametrize("words", [("--cfg", "job", "-p", "recipe.lr"), ("-c", "job", "--package=recipe.lr")])
+def test_cfg_shows_one_part(cli, words):
+    assert cli("recipe.lr=0.25", *words)[:2] == (0, "# @package recipe.lr\n0.25\n")
+
+
+def test_hydras_name_of_the_run_folder_means_run_dir(cli):
+    for key in ("hydra.run.dir", "hydra.sweep.dir"):
+        assert cli(f"{key}=a/b", "--cfg", "job", "-p", "run_dir")[1] == "# @package run_dir\na/b\n"
+
+
+def test_a_folder_of_ones_own_has_hydras_short_flag_too(cli, in_empty_folder):
+    (in_empty_folder / "mine" / "recipe").mkdir(parents=True)
+    (in_empty_folder / "mine" / "recipe" / "slow.yaml").write_text("defaults: [adamw, _self_]\nepochs: 77\n")
+    code, out, _ = cli("-cd", "mine", "recipe=slow", "config", "format=json")
+    assert code == 2  # the verb comes first
+    code, out, _ = cli("config", "-cd", "mine", "recipe=slow", "format=json")
+    shown = json.loads(out)
+    assert shown["config"]["recipe"]["epochs"] == 77
+    assert shown["origins"]["recipe.epochs"].endswith("mine/recipe/slow.yaml")
+    assert shown["origins"]["recipe.optimizer.type"] == "conf/recipe/adamw.yaml"
+    assert shown["origins"]["recipe.clip_norm"] == "conf/recipe/_base.yaml"
+
+
+def test_config_says_where_each_value_comes_from(cli):
+    words = ("task=detect", "experiment=coco_fcos", "dataset.root=x", "recipe.lr=0.5", "head.neck.out_channels=64")
+    _, out, _ = cli("config", *words, "format=json")
+    origins = json.loads(out)["origins"]
+    assert {key: origins[key] for key in ("recipe.lr", "head.neck.out_channels", "recipe.epochs", "dataset.fit")} == {
+        "recipe.lr": "typed", "head.neck.out_channels": "typed",
+        "recipe.epochs": "conf/experiment/coco_fcos.yaml", "dataset.fit": "conf/experiment/coco_fcos.yaml",
+    }  # fmt: skip
+    assert origins["dataset.type"] == "conf/dataset/coco.yaml"
+    assert origins["task.name"] == "conf/task/detect.yaml"
+    assert origins["strict"] == "conf/config.yaml"
+    assert "plugin" not in origins.values()
+    _, text, _ = cli("config", *words)
+    assert yaml.safe_load(text)["recipe"]["lr"] == 0.5
+    assert any(line.split() == ["lr:", "0.5", "#", "typed"] for line in text.splitlines())
+
+
+def test_config_of_a_run_says_what_was_changed(cli, shared_runs):
+    run = shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    _, out, _ = cli("config", f"run={run}", "recipe.lr=0.5", "hardware=auto", "format=json")
+    origins = json.loads(out)["origins"]
+    assert origins["recipe.lr"] == "typed"
+    assert origins["recipe.epochs"] == f"run={run}"
+
+
+def test_info_shows_folders_choices_and_plugins(cli):
+    code, out, _ = cli("task=detect", "backbone=resnet18", "--info", "defaults-tree")
+    assert (code, "backbone: resnet18" in out, "head: fcos_small" in out, "recipe: detect" in out) == (
+        0,
+        True,
+        True,
+        True,
+    )
+    code, out, _ = cli("-i")
+    assert [line for line in out.splitlines() if line.startswith("# ")] == [
+        "# folders", "# groups", "# plugins", "# configuration",
+    ]  # fmt: skip
+
+
+CHOICES = {"backbone": ["lenet", "resnet18", "resnet20"], "task": ["classify", "detect"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("visionkit ins", ["inspect"]),
+        ("visionkit backbone=res", ["backbone=resnet18", "backbone=resnet20"]),
+        ("visionkit -m backbone=lenet,resnet2", ["backbone=lenet,resnet20"]),
+        ("visionkit evaluate sp", ["split="]),
+        ("visionkit recipe.optimizer.mo", ["recipe.optimizer.momentum="]),
+        ("visionkit dataset=coco dataset.annotations.tr", ["dataset.annotations.train="]),
+        ("visionkit strict=t", ["strict=true"]),
+        ("visionkit 'open", []),
+    ],
+)
+def test_what_may_follow_on_a_line(line, found):
+    assert candidates(line, CHOICES) == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_a_script_that_asks_for_candidates(cli, monkeypatch, shell):
+    code, out, _ = cli("--shell-completion", f"install={shell}")
+    assert (code, f"visionkit --shell-completion query={shell}" in out) == (0, True)
+    monkeypatch.setenv("COMP_LINE", "visionkit task=seg")
+    assert cli(f"--shell-completion=query={shell}")[1] == "task=segment\n"

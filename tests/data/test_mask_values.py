@@ -1,0 +1,45 @@
+import numpy
+import pytest
+from PIL import Image
+
+from visionkit.data.mask_values import ValueCounts, read_contents, read_mask
+from visionkit.errors import UserError
+
+GREYS = numpy.array([[0, 1, 2], [200, 2, 2]], dtype=numpy.uint8)
+
+
+def test_values_of_several_masks_are_counted_together():
+    first = ValueCounts(numpy.array([0, 255]), numpy.array([5, 1]))
+    second = ValueCounts(numpy.array([7, 255]), numpy.array([2, 3]))
+    merged = ValueCounts.merge([first, second])
+    assert (merged.values.tolist(), merged.pixels.tolist()) == ([0, 7, 255], [5, 2, 4])
+    assert merged.without({255, 9}).values.tolist() == [0, 7]
+
+
+def test_the_pixels_of_each_value_are_counted(tmp_path):
+    Image.fromarray(GREYS).save(tmp_path / "a.png")
+    contents = read_contents(tmp_path / "a.png", coloured=False)
+    assert (contents.size, contents.is_coloured) == ((2, 3), False)
+    assert contents.counts.values.tolist() == [0, 1, 2, 200]
+    assert contents.counts.pixels.tolist() == [1, 1, 3, 1]
+
+
+def test_the_inks_of_a_grey_file_are_no_ids(tmp_path):
+    Image.merge("CMYK", [*[Image.fromarray(255 - GREYS)] * 3, Image.fromarray(GREYS * 0)]).save(tmp_path / "a.tif")
+    assert numpy.array_equal(read_mask(tmp_path / "a.tif", coloured=False), GREYS)
+
+
+@pytest.mark.parametrize("dtype", [numpy.int32, numpy.float32])
+def test_whole_numbers_of_wide_types_are_ids(tmp_path, dtype):
+    Image.fromarray(GREYS.astype(dtype)).save(tmp_path / "a.tif")
+    assert numpy.array_equal(read_mask(tmp_path / "a.tif", coloured=False), GREYS)
+    assert read_mask(tmp_path / "a.tif", coloured=True)[1, 0] == 0xC8C8C8
+
+
+@pytest.mark.parametrize("value", [0.5, -1, float("nan"), 65_536])
+def test_fractions_and_numbers_out_of_range_are_an_error(tmp_path, value):
+    pixels = GREYS.astype(numpy.float32)
+    pixels[0, 0] = value
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match=rf"a.tif' holds the value {value}.*. Expected whole numbers from 0 to 65,535"):
+        read_mask(tmp_path / "a.tif", coloured=False)

@@ -1,0 +1,53 @@
+"""Weights that are no numbers replace no checkpoint."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from tests.helpers.tiny_training import Fitted
+from visionkit.errors import UserError
+from visionkit.training.finite import check_checkpoint, first_non_finite
+
+
+def _checkpoint(path, value):
+    state = {"a": torch.ones(2), "steps": torch.tensor(3), "b": torch.tensor([1.0, value]), "none": torch.zeros(0)}
+    torch.save({"state_dict": state}, path)
+
+
+def test_the_first_tensor_that_is_not_finite_is_named():
+    assert first_non_finite({"a": torch.ones(3), "b": torch.tensor([2**40])}) is None
+    assert first_non_finite({"a": torch.ones(3), "b": torch.tensor([1, float("nan")]), "c": torch.tensor(1e39)}) == "b"
+    assert first_non_finite({}) is None
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_weight_that_diverges_in_the_last_step_replaces_no_checkpoint(tmp_path, monkeypatch, stop):
+    fitted = Fitted(tmp_path)
+    step = fitted.task.optimizer_step
+
+    def diverge(epoch, batch_idx, *rest):
+        step(epoch, batch_idx, *rest)
+        if epoch == 1 and batch_idx == (3 if stop else 5):
+            fitted.task.model.linear.weight.data[0, 0] = float("inf")
+            if stop:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(fitted.task, "optimizer_step", diverge)
+    with pytest.raises(UserError, match=r"training diverged: .*(linear.weight is not finite after epoch 2|loss is)"):
+        fitted.fit()
+    for name in ("last", "best"):
+        state = torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert (state["epoch"], first_non_finite(state["state_dict"])) == (0, None)
+
+
+def test_a_run_does_not_go_on_from_weights_that_are_not_finite(tmp_path):
+    last, best = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
+    _checkpoint(last, float("nan"))
+    with pytest.raises(UserError, match=r"last.ckpt' are not finite, such as 'b'.*Begin a new run"):
+        check_checkpoint(last, best=best)
+    _checkpoint(best, 2.0)
+    with pytest.raises(UserError, match=r"The last finite one is '.*best.ckpt'. To go on from it: cp "):
+        check_checkpoint(last, best=best)
+    check_checkpoint(best, best=best)

@@ -1,0 +1,1 @@
+"""Cityscapes: street scenes with a mask of label ids each."""

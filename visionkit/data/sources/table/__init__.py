@@ -1,0 +1,1 @@
+"""A table of images and their labels, as CSV or Parquet."""

@@ -1,0 +1,240 @@
+"""A table of images and their labels: one label an image, or any number.
+
+A row has the path of an image, relative to the root or to the table's folder, or absolute. With a column of splits the
+images are divided by it; what is missing is held out of train, or of all images, stratified by class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from visionkit.data.findings import Finding, check_findings
+from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.file_source import FileSource
+from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
+from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
+from visionkit.data.sources.table.rows import TABLE_SUFFIXES
+from visionkit.data.splitting import check_class_sizes, hold_out, restore_splits
+from visionkit.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from visionkit.data.dataset import ImageDataset
+    from visionkit.data.transforms import InputTransform
+
+__all__ = ["Table"]
+
+_MAX_FLAGS = 1 << 31
+"""The maximum of images times classes, which take a byte each where an image has any number of classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(FileSource):
+    """A CSV or Parquet file with a row for each image.
+
+    Attributes:
+        file: The table, relative to the working directory or to ``root``; null takes the only one in ``root``.
+        root: The folder that paths are relative to; null takes that of the table. Paths may also be relative to the
+            table's folder, or absolute.
+        image_column: The column of paths.
+        image_suffix: What is appended to each path.
+        label_column: The column of labels.
+        label_columns: The columns of classes, with 1 for images that have the class and else 0; null reads
+            ``label_column``.
+        label_separator: What stands between the labels of a cell; null for a semicolon or a bar.
+        split_column: The column of splits; null takes ``split``, if there is one.
+        fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
+        crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
+        target: The kind of target, set by `for_target`: ``label``; ``label_set``, any number of classes per image.
+    """
+
+    file: str | None
+    image_column: str
+    image_suffix: str
+    label_column: str
+    label_columns: tuple[str, ...] | None
+    label_separator: Annotated[str, Field(min_length=1)] | None
+    split_column: str | None
+    fit: Literal["resize", "pad", "resize_crop"]
+    crop_ratio: Annotated[float, Field(gt=0, le=1)]
+    target: str = field(default="label", init=False)
+
+    targets: ClassVar[frozenset[str]] = frozenset({"label", "label_set"})
+
+    def for_target(self, target: str) -> Source:
+        if target == self.target or target not in self.targets:
+            return self
+        source = replace(self)
+        object.__setattr__(source, "target", target)
+        return source
+
+    def check(self, *, strict: bool = False) -> None:
+        """Read the table, and look for its images.
+
+        Raises:
+            UserError: If the table is missing or cannot be read, no image exists, the labels are of another task, there
+                are too few images, or a finding is an error.
+        """
+        parsed = self._parsed
+        check_findings(parsed.findings, dataset=self.name, strict=strict)
+        self.info()
+        self._check_classes(parsed)
+        fractions = self._held_out_fractions(parsed)
+        if fractions:
+            self._check_sizes(parsed, list(fractions))
+
+    def info(self) -> DataInfo:
+        return self.describe(self._parsed.class_names, in_channels=self.in_channels)
+
+    def input_transform(self) -> InputTransform:
+        from visionkit.data.transforms import InputTransform
+
+        return InputTransform(self.size, self.fit, crop_ratio=self.crop_ratio)
+
+    def splits(self, *, seed: int, saved: Mapping[str, Any] | None = None, strict: bool = False) -> Splits:
+        self.check(strict=strict)
+        parsed = self._parsed
+        splits, saved_splits = dict(parsed.splits), None
+        notes = list[str]()
+        fractions = self._held_out_fractions(parsed)
+        if fractions:
+            generated, division_notes = self._divide(parsed, fractions, seed=seed, saved=saved)
+            notes += division_notes
+            splits |= generated
+            saved_splits = {split: list(images.names) for split, images in generated.items()}
+        findings = [*parsed.findings, *self._untrained_classes(parsed, splits["train"])]
+        notes += [finding.note for finding in findings]
+        samples: dict[str, ImageDataset] = {
+            split: self._make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
+        }
+        return Splits(samples, saved_splits, notes, findings)
+
+    @cached_property
+    def _parsed(self) -> ParsedTable:
+        path = self._find_table()
+        root = path.parent if self.root is None else existing_root(self.root, name=self.name, expected="images")
+        columns = TableColumns(
+            image=self.image_column,
+            image_suffix=self.image_suffix,
+            label=self.label_column,
+            labels=self.label_columns,
+            label_separator=self.label_separator,
+            split=self.split_column,
+        )
+        return parse_table(path, root, columns, is_multilabel=self.target == "label_set")
+
+    def _find_table(self) -> Path:
+        """The file of the table.
+
+        Raises:
+            UserError: If there is none, or several without a choice.
+        """
+        expected = "Expected a CSV or Parquet file with a row for each image. Try: dataset.file=path/to/labels.csv"
+        if self.file is not None:
+            given = Path(self.file).expanduser()
+            paths = [given, *([Path(self.root).expanduser() / given] if self.root else [])]
+            found = next((path for path in paths if path.is_file()), None)
+            if found is None:
+                looked = " and in ".join(dict.fromkeys(f"'{path.absolute().parent}'" for path in paths))
+                raise UserError(f"dataset.file: there is no file '{self.file}' (looked in {looked}). {expected}")
+            return found
+        if not self.root:
+            raise UserError(f"dataset '{self.name}' needs a table, and dataset.file is not given. {expected}")
+        if Path(self.root).expanduser().is_file():
+            raise UserError(
+                f"dataset.root: '{self.root}' is a file, and root is the folder that its paths are relative to. "
+                f"Try: dataset.file={self.root}"
+            )
+        root = existing_root(self.root, name=self.name, expected="a table, or images with dataset.file beside it")
+        tables = sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file())
+        if len(tables) != 1:
+            found_names = ", ".join(path.name for path in tables[:10]) or "none"
+            raise UserError(
+                f"dataset.file: it is not given, and '{root}' has {len(tables)} tables: {found_names}. {expected}"
+            )
+        return tables[0]
+
+    def _check_classes(self, parsed: ParsedTable) -> None:
+        train = {label for labels in set(parsed.splits["train"].labels) for label in labels}
+        if self.target == "label":
+            if len(train) < 2:
+                raise UserError(
+                    f"dataset '{self.name}': the images of train have {len(train)} class ({', '.join(sorted(train))}); "
+                    f"at least 2 are needed. The labels are read from the column '{self.label_column}'."
+                )
+            unknown = [name for name in parsed.class_names if name not in train]
+            if unknown:
+                raise UserError(
+                    f"dataset '{self.name}': no image of train has the class '{unknown[0]}', which others have"
+                    f"{f', nor {len(unknown) - 1} more' if len(unknown) > 1 else ''}.{did_you_mean(unknown[0], train)} "
+                    "Expected the classes of train, spelled alike. Correct the labels, or add training images."
+                )
+        elif len(parsed.class_names) * sum(map(len, parsed.splits.values())) > _MAX_FLAGS:
+            raise UserError(
+                f"dataset '{self.name}': {len(parsed.class_names):,} classes are too many for so many images. Are the "
+                "labels texts? Expected a few words that many images share."
+            )
+
+    def _held_out_fractions(self, parsed: ParsedTable) -> dict[str, float]:
+        if "val" in parsed.splits:
+            return {}
+        if parsed.is_divided or not self.test_fraction:
+            return {"val": self.val_fraction}
+        return {"test": self.test_fraction, "val": self.val_fraction}
+
+    def _check_sizes(self, parsed: ParsedTable, parts: list[str]) -> None:
+        train = parsed.splits["train"]
+        advice = "Add images, or a column 'split' of your own."
+        sizes = {"all": len(train)}
+        if self.target == "label":
+            counts = Counter(label for labels in train.labels for label in labels)
+            sizes = {name: counts[name] for name in parsed.class_names}
+        check_class_sizes(sizes, parts, where=f"dataset '{self.name}'", advice=advice)
+
+    def _divide(
+        self, parsed: ParsedTable, fractions: Mapping[str, float], *, seed: int, saved: Mapping[str, Any] | None
+    ) -> tuple[dict[str, LabelledImages], list[str]]:
+        """Hold images out of train at random, or as saved, and notes that say so."""
+        train = parsed.splits["train"]
+        if saved is None:
+            parts = {part: max(1, round(fraction * len(train))) for part, fraction in fractions.items()}
+            groups = strata(train.labels, least=1 + len(parts))
+            seed = seed if self.split_seed is None else self.split_seed
+            divided = {split: train.select(i) for split, i in hold_out(groups, parts, seed=seed).items()}
+            notes = list[str]()
+        else:
+            names, notes = restore_splits(saved, set(train.names), dataset=self.name, root=str(self.root))
+            positions = {name: position for position, name in enumerate(train.names)}
+            divided = {split: train.select(positions[name] for name in listed) for split, listed in names.items()}
+        origin = "train" if parsed.is_divided else "all images"
+        total = sum(map(len, divided.values()))
+        notes += [
+            f"{split} held out of {origin}: {len(divided[split])} of {total}"
+            for split in ("val", "test")
+            if split in divided
+        ]
+        return divided, notes
+
+    def _untrained_classes(self, parsed: ParsedTable, train: LabelledImages) -> list[Finding]:
+        trained = {label for labels in set(train.labels) for label in labels}
+        return Finding.of("class-untrained", [name for name in parsed.class_names if name not in trained])
+
+    def _make_dataset(self, parsed: ParsedTable, images: LabelledImages) -> ImageDataset:
+        import torch
+
+        from visionkit.data.dataset import FileDataset
+
+        ids = label_ids(images.labels, parsed.class_names)
+        if self.target == "label":
+            labels = torch.tensor([label for (label,) in ids], dtype=torch.int64)
+        else:
+            labels = torch.zeros(len(ids), len(parsed.class_names), dtype=torch.uint8)
+            rows = torch.arange(len(ids)).repeat_interleave(torch.tensor([len(label_set) for label_set in ids]))
+            labels[rows, torch.tensor([label for label_set in ids for label in label_set], dtype=torch.int64)] = 1
+        return FileDataset(parsed.root, images.names, labels, in_channels=self.in_channels)

@@ -1,0 +1,53 @@
+"""Inference of multi-label classification: the classes that an image has, and the probabilities of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from visionkit.inference.base import Example, Inference, Prediction, autocast
+
+__all__ = ["MultilabelInference"]
+
+
+class MultilabelInference(Inference):
+    """Predictions are ``labels``, the classes of at least ``min_score``, the most likely first; and ``probabilities``.
+
+    ``probabilities`` is a list with one value per class.
+    """
+
+    default_min_score: ClassVar[float] = 0.5
+
+    def check_options(self) -> None:
+        self.options.allow("min_score", reason="this run classifies: every image gets all classes that are likely.")
+
+    def prepare(self, image: Tensor) -> Tensor:
+        prepared: Tensor = self.transform(image)
+        return prepared
+
+    def predict(self, prepared: Sequence[Tensor]) -> list[Prediction]:
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            predictions = self.model.predict(self.model(torch.stack(list(prepared)).to(self.device)))
+        least = self.default_min_score if self.options.min_score is None else self.options.min_score
+        probabilities: list[list[float]] = predictions["probabilities"].tolist()
+        return [
+            {
+                "labels": sorted((k for k, value in enumerate(row) if value >= least), key=lambda k: -row[k]),
+                "probabilities": row,
+            }
+            for row in probabilities
+        ]
+
+    def examples(self, dataset: Any, count: int) -> Iterator[Example]:
+        """The image is the model's input, the truth a list of class ids."""
+        inputs = [
+            (dataset.labels[position].nonzero()[:, 0].tolist(), self.prepare(image))
+            for position, image in self._images(dataset, count)
+        ]
+        if inputs:
+            predictions = self.predict([image for _, image in inputs])
+            for (labels, image), prediction in zip(inputs, predictions, strict=True):
+                yield {"image": image, "truth": labels, "prediction": prediction}

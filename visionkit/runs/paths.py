@@ -1,0 +1,71 @@
+"""The paths of the files of a run."""
+
+from pathlib import Path
+
+__all__ = ["RunPaths"]
+
+
+class RunPaths:
+    """The files of a run.
+
+    Args:
+        path: Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        """The properties of the training data: class names, channels, image size, mean, std."""
+        return self.path / "data.json"
+
+    @property
+    def splits_file(self) -> Path:
+        """The samples of each split, if the source splits at random."""
+        return self.path / "splits.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The final metrics, one flat JSON object."""
+        return self.path / "metrics.json"
+
+    @property
+    def history_file(self) -> Path:
+        """The metrics of each epoch, a row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions and hardware, see `visionkit.runs.environment`."""
+        return self.path / "environment.json"
+
+    @property
+    def log_file(self) -> Path:
+        """The console output as plain text."""
+        return self.path / "log.txt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The checkpoint of the epoch with the best validation metric."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The latest checkpoint, from which the run is resumed."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights_file(self) -> Path:
+        """The weights of the best epoch, as safetensors."""
+        return self.path / "model.safetensors"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of figures."""
+        return self.path / "plots"

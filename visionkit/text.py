@@ -1,0 +1,86 @@
+"""Text from people's files made safe where it is shown: terminals, JSON documents, tables of numbers, file names."""
+
+import hashlib
+import json
+import unicodedata
+from typing import Any
+
+from visionkit.files import replace_non_finite
+
+__all__ = ["json_text", "printable", "quote_cell", "safe_file_name"]
+
+_MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text whose characters a terminal only shows: all others are escaped as in Python, such as ``\x1b``.
+
+    Control characters move the cursor, clear the screen or ring; marks of direction and of no width make a name look
+    like another; bytes of a file name that are no UTF-8 cannot be printed at all.
+
+    Args:
+        text: Any text, such as a message with the names of files and classes.
+        keep: Characters to leave as they are, such as a line break.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep or unicodedata.category(char) == "Zs" else _escape(char)
+        for char in text
+    )
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:
+    r"""A document as JSON; a number that is not finite becomes null, and what `printable` escapes ``\u001b``.
+
+    Args:
+        document: Mappings, lists, numbers and strings.
+        indent: As in `json.dumps`.
+    """
+    text = json.dumps(replace_non_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" or unicodedata.category(char) == "Zs" else json.dumps(char)[1:-1]
+        for char in text
+    )
+
+
+def quote_cell(value: Any) -> Any:
+    """A cell of a CSV file: text that a spreadsheet would run as a formula begins with ``'``; numbers stay.
+
+    Args:
+        value: A number, None or text, which becomes `printable`; a number may be written as text.
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    if not value.startswith(_FORMULA_SIGNS):
+        return text
+    try:
+        float(value)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def safe_file_name(name: str) -> str:
+    """The name of a file to write, made of the name of one that was read: printable, and not too long.
+
+    Args:
+        name: The last part of a path; where it is cut, its suffix stays, and a hash tells it from others.
+    """
+    name = printable(name)
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix) > 16:
+        stem, dot, suffix = name, "", ""
+    size = _MAX_NAME_BYTES - len(f"{dot}{suffix}".encode())
+    if len(stem.encode()) > size:
+        mark = f"~{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+        stem = stem.encode()[: size - len(mark)].decode(errors="ignore") + mark
+    return f"{stem}{dot}{suffix}"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
