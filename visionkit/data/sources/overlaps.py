@@ -51,9 +51,9 @@ def content_ids(
         files = _Files(root, names)
         return _merge_equal_contents(files, _first_equal(files.keys), split_ids)
     inodes = _list_inodes(root, names) if inodes is None else inodes
-    _, index, counts = numpy.unique(inodes, return_inverse=True, return_counts=True)
-    repeated = numpy.flatnonzero(counts[index] > 1)  # an inode is unique on its device alone
-    files = _Files(root, [names[row] for row in repeated.tolist()])
+    ordered = numpy.sort(inodes)
+    repeated = numpy.flatnonzero(numpy.isin(inodes, ordered[1:][ordered[1:] == ordered[:-1]]))
+    files = _Files(root, [names[row] for row in repeated.tolist()])  # an inode is unique on its device alone
     ids = numpy.arange(len(names))
     ids[repeated] = repeated[_first_equal(files.keys)]
     return ids
@@ -78,7 +78,7 @@ def overlaps(
     }
     findings = []
     for other, split in combinations(names, 2):
-        rows = numpy.flatnonzero(numpy.isin(ids[split], ids[other]))
+        rows = numpy.flatnonzero(numpy.isin(ids[split], ids[other], kind="table"))
         if len(rows):
             places = []
             for row in rows[:MAX_LISTED]:
