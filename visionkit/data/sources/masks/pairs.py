@@ -13,6 +13,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
+from visionkit.data.image_files import LeftOut
 from visionkit.data.images import read_size
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
@@ -242,8 +243,10 @@ def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]
     """Map the path of each image below a folder, without its suffix, to its path from the root."""
     stems: dict[str, str] = {}
     duplicates = []
-    for inner, name in list_images(root, folder).items():
+    left_out = LeftOut()
+    for inner, name in list_images(root, folder, left_out).items():
         if stems.setdefault(os.path.splitext(inner)[0], name) != name:
             duplicates.append(name)
     findings += Finding.of("name-repeated", duplicates)
+    findings += left_out.findings()
     return stems
