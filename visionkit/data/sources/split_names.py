@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, is_system_folder
 from visionkit.errors import UserError
 
-__all__ = ["SPLIT_NAMES", "find_inner_folder", "find_split_folders", "other_folders", "split_of", "sub_folders"]
+__all__ = [
+    "SPLIT_NAMES",
+    "find_inner_folder",
+    "find_split_folders",
+    "lie_in_split_folder",
+    "other_folders",
+    "split_of",
+    "sub_folders",
+]
 
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "trainval", "train_set", "training_set", "trainset", "seg_train"),
@@ -64,6 +72,16 @@ def other_folders(folder: Path, split_folders: Iterable[str]) -> list[str]:
     """The sub-folders that are no splits and hold something, of a folder with splits as `find_split_folders`."""
     used = {name.split("/")[0] for name in split_folders}
     return [name for name in sub_folders(folder) if name not in used and any((folder / name).iterdir())]
+
+
+def lie_in_split_folder(names: Sequence[str]) -> bool:
+    """Whether all files lie below one folder that is named like a split.
+
+    Args:
+        names: The paths of the files, separated by ``/``.
+    """
+    folder = os.path.commonpath([os.path.dirname(name) for name in names])
+    return any(map(split_of, folder.split(os.sep)))
 
 
 def sub_folders(folder: Path) -> list[str]:

@@ -639,3 +639,9 @@ def test_files_of_unknown_endings_beside_the_images_are_said(make_source, make_m
     (root / "images/train/photo.heic").write_bytes(b"x")
     (note,) = make_source(root).splits(seed=0).notes
     assert note == "1 file(s) of an ending that is not read left out: 1 .heic"
+
+
+def test_a_folder_of_train_alone_has_val_held_out_and_no_test_split(make_source, make_masks):
+    splits = make_source(make_masks({"train": 10})).splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
+    assert splits.notes == ["val held out of train: 2 of 10"]

@@ -398,7 +398,7 @@ def test_folders_of_splits_go_by_any_usual_name(make_source, make_voc):
     assert splits.notes == []
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_pipe_among_the_files_is_not_opened(make_source, make_voc):
     root = make_voc(8)
     os.mkfifo(root / "Annotations" / "pipe.xml")
