@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = [
     "LeftOut",
     "is_image_name",
     "is_system_folder",
+    "leads_up",
     "scan_images",
     "walk_images",
 ]
@@ -149,7 +150,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
     Raises:
         UserError: If a folder cannot be read.
     """
-    folders, visited, start = [folder], set[bytes](), os.path.join(root, folder)
+    folders, visited, starts = [folder], set[bytes](), (root, os.path.join(root, folder))
     while folders:
         inner = folders.pop()
         with _open_folder(os.path.join(root, inner)) as entries:
@@ -162,7 +163,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                 else:
                     mode, inode = _target(entry)
                     if stat.S_ISDIR(mode):
-                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, start, visited):
+                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, starts, visited):
                             folders.append(inner + name + b"/")
                         continue
                     if not stat.S_ISREG(mode):
@@ -198,13 +199,19 @@ def _target(entry: os.DirEntry[bytes]) -> tuple[int, int]:
     return status.st_mode, status.st_ino
 
 
-def _is_loop(entry: os.DirEntry[bytes], start: bytes, visited: set[bytes]) -> bool:
-    """Whether a folder is a link to one that it or the start lies in, or to one that another link has led to."""
+def leads_up(link: str | bytes, *starts: str | bytes) -> bool:
+    """Whether a link leads to a folder that it or one of the starts lies in, so that following it never ends."""
+    target = Path(os.path.realpath(os.fsdecode(link)))
+    inner = [os.path.dirname(os.fsdecode(link)), *map(os.fsdecode, starts)]
+    return any(Path(os.path.realpath(path)).is_relative_to(target) for path in inner)
+
+
+def _is_loop(entry: os.DirEntry[bytes], starts: Sequence[bytes], visited: set[bytes]) -> bool:
+    """Whether a folder is a link to one that it or a start lies in, or to one that another link has led to."""
     if not entry.is_symlink():
         return False
     target = os.path.realpath(entry.path)
-    inner = (os.path.join(os.path.realpath(path), b"") for path in (start, os.path.dirname(entry.path)))
-    if target in visited or any(path.startswith(os.path.join(target, b"")) for path in inner):
+    if target in visited or leads_up(entry.path, *starts):
         return True
     visited.add(target)
     return False

@@ -44,5 +44,12 @@ def test_two_splits_of_one_folder_are_an_error(tmp_path):
         find_split_folders(tmp_path)
 
 
+def test_a_link_to_a_folder_above_is_none(tmp_path):
+    make(tmp_path, "root/cat", "store")
+    for name, target in (("up", ".."), ("self", "."), ("dog", "../store"), ("circle", "circle")):
+        (tmp_path / "root" / name).symlink_to(target)
+    assert sub_folders(tmp_path / "root") == ["cat", "dog"]
+
+
 def test_folders_of_systems_and_tools_are_none(tmp_path):
     assert sub_folders(make(tmp_path, "cat", ".git", "@eaDir", "__MACOSX", "#recycle")) == ["cat"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from visionkit.data.image_files import is_image_name, is_system_folder
+from visionkit.data.image_files import is_image_name, is_system_folder, leads_up
 from visionkit.errors import UserError
 
 __all__ = [
@@ -106,7 +106,7 @@ def _word(name: str) -> str:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir() and not (entry.is_symlink() and leads_up(entry.path))
     except OSError:  # links in a circle
         return False
 
