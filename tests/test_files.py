@@ -1,11 +1,12 @@
-"""Writes that are whole, and numbers for JSON."""
+"""Reads within bounds, writes that are whole, and numbers for JSON."""
 
 import math
 import os
 
 import pytest
 
-from visionkit.files import replace_non_finite, write_atomic
+from visionkit.errors import UserError
+from visionkit.files import check_file_size, read_text, replace_non_finite, write_atomic
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):
@@ -24,3 +25,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 def test_numbers_that_are_not_finite_become_none_at_any_depth():
     values = {"a": math.nan, "b": [1.5, (math.inf, {"c": -math.inf})], "d": 2, "e": "nan", "f": True}
     assert replace_non_finite(values) == {"a": None, "b": [1.5, [None, {"c": None}]], "d": 2, "e": "nan", "f": True}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_is_read_without_its_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "f").write_bytes("0 é\r\n".encode(encoding))
+    assert read_text(tmp_path / "f") == "0 é\r\n"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "f").open("wb") as file:
+        file.truncate(300 * 1024**2)
+    with pytest.raises(UserError, match=r"'.*/f' has 300 MiB, and such a file is read up to 200 MiB. Expected a small"):
+        read_text(tmp_path / "f")
+    check_file_size(tmp_path / "f", max_bytes=300 * 1024**2)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "f")
+    with pytest.raises(OSError, match="no regular file"):
+        read_text(tmp_path / "f")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
-from visionkit.schema import STRICT, parse, parse_typed
+from visionkit.schema import STRICT, describe, parse, parse_typed, quote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +82,70 @@ def test_a_plugin_that_fails_says_why(tmp_path, monkeypatch):
         match=r"plugin 'bad_plugin' fails while it is imported \(.*bad_plugin.py, line 1\): ZeroDivisionError",
     ):
         load_plugins(["bad_plugin"])
+
+
+def bomb() -> list[object]:
+    value: list[object] = ["lol"]
+    for _ in range(60):
+        value = [value] * 9
+    return value
+
+
+def nested() -> list[object]:
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "nothing (null)"),
+        ({"a": [1, True, None, 0.5], 2: "größe"}, '{"a": [1, true, null, 0.5], "2": "größe"}'),
+        ("\x1b[31mred\u202e", '"\\u001b[31mred\\u202e"'),
+        ("x" * 59, '"' + "x" * 56 + "..."),
+        (-(10**30), "-1" + "0" * 30),
+        (b"ab", "\"b'ab'\""),
+        (float("nan"), "NaN"),
+    ],
+)
+def test_a_value_is_described_in_at_most_sixty_characters(value, text):
+    assert describe(value) == text
+
+
+VAST = {
+    "bomb": bomb,
+    "nested": nested,
+    "text": lambda: "y" * 200_000_000,
+    "list": lambda: [0] * 10_000_000,
+    "key": lambda: {"k" * 100_000_000: 1},
+}
+
+
+@pytest.mark.parametrize("value", VAST)
+def test_what_is_vast_is_described_without_a_walk_through_it(value):
+    import tracemalloc
+
+    value = VAST[value]()
+    tracemalloc.start()
+    text = describe(value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(text), text[-3:]) == (60, "...")
+    assert peak < 100_000
+
+
+def test_of_a_number_of_thousands_of_digits_their_count_is_said():
+    assert describe(10**5000) == "a number of 5,001 digits"
+
+
+def test_an_unknown_key_is_quoted_without_its_control_characters():
+    assert quote("a\x1b") == "'a\\u001b'"
+    with pytest.raises(UserError, match=r"unknown key 'k{50,56}\.\.\.'"):
+        parse(Outer, {"k" * 100_000: 1}, where="it")
+
+
+def test_values_that_are_nested_too_deeply_are_refused():
+    with pytest.raises(UserError, match="it: only plain values are allowed"):
+        parse(Outer, {"count": nested()}, where="it")

@@ -10,14 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 from visionkit.schema import Registered, describe
+from visionkit.yaml_files import has_interpolation, read_yaml
 
 __all__ = [
-    "PlainLoader",
     "complete",
     "conf_folder",
     "group_names",
@@ -41,40 +39,6 @@ def conf_folder() -> Path:
         if (folder / "config.yaml").is_file():
             return folder
     raise FileNotFoundError("visionkit is not installed completely: conf/config.yaml is missing. Install it again.")
-
-
-class PlainLoader(yaml.SafeLoader):
-    """Loads YAML's safe subset; refuses aliases, duplicate keys and keys that are no strings.
-
-    Numbers such as ``1e-3``, which YAML 1.1 takes for strings, are floats.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the alias '*{event.anchor}' is not allowed; write the value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key.value, str):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-            if key.value in keys:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' is given twice", key.start_mark
-                )
-            keys.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def group_names(group: str, folders: Sequence[Path] = ()) -> list[str]:
@@ -113,14 +77,10 @@ def _read_group_file(group: str, name: str, folders: tuple[Path, ...], heirs: tu
     file = next((f for folder in (conf_folder(), *folders) if (f := folder / group / f"{name}.yaml").is_file()), None)
     if file is None:
         raise UserError(f"no {group} is called '{name}'. Known: {', '.join(group_names(group, folders))}.")
-    text = file.read_text(encoding="utf-8")
-    try:
-        content = yaml.load(text, PlainLoader)
-    except yaml.YAMLError as error:
-        raise UserError(f"'{file}' cannot be read: {error}") from None
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"'{file}': expected keys and values.")
-    if any("${" in line.partition("#")[0] for line in text.splitlines()):
+    if has_interpolation(content):
         raise UserError(f"'{file}': interpolations such as ${{...}} are not read; write the value out.")
     defaults = content.pop("defaults", ["_self_"])
     if not isinstance(defaults, list) or not all(isinstance(d, str) and re.fullmatch(r"[\w.-]+", d) for d in defaults):
@@ -244,7 +204,7 @@ def _shared_values(group: str, name: str, registry: Registry[Any]) -> dict[str, 
 @lru_cache(maxsize=16)
 def task_choices(task: str) -> dict[str, str]:
     """The choices of other groups that ``conf/task/NAME.yaml`` makes, such as ``{"head": "fcos_small"}``."""
-    content = yaml.safe_load((conf_folder() / "task" / f"{task}.yaml").read_text(encoding="utf-8"))
+    content = read_yaml(conf_folder() / "task" / f"{task}.yaml")
     choices: dict[str, str] = {}
     for default in content.get("defaults", ()):
         for key, choice in default.items() if isinstance(default, dict) else ():

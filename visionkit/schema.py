@@ -7,6 +7,7 @@ Values are read strictly (``"3"`` and ``true`` are not integers); lists stand fo
 import contextlib
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 
-__all__ = ["STRICT", "Registered", "describe", "nested_errors", "parse", "parse_typed"]
+__all__ = ["STRICT", "Registered", "describe", "nested_errors", "parse", "parse_typed", "quote"]
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """The value of ``__pydantic_config__`` for a dataclass that is the type of another one's field."""
@@ -41,7 +42,7 @@ def parse(cls: type[T], values: Any, *, where: str) -> T:
         raise UserError(f"{where}: expected a mapping of keys to values, found {describe(values)}.")
     try:
         text = json.dumps(dict(values))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: only plain values are allowed (numbers, words, lists, mappings): {error}.") from None
     try:
         instance: T = _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]
@@ -106,12 +107,62 @@ def nested_errors() -> Iterator[None]:
         raise ValueError(f".{text}" if names_key else text.removeprefix(": ")) from None
 
 
+_MAX_DESCRIBED = 60
+
+
 def describe(value: Any) -> str:
-    """A value as JSON for an error message, at most 60 characters."""
+    """A value as JSON for an error message, at most 60 characters, whatever its size or depth.
+
+    Control characters are escaped; of a number of thousands of digits their count is said.
+    """
     if value is None:
         return "nothing (null)"
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+    text = ""
+    for piece in _json_pieces(value):
+        text += piece
+        if len(text) > _MAX_DESCRIBED:
+            return text[: _MAX_DESCRIBED - 3] + "..."
+    return text
+
+
+def quote(text: str) -> str:
+    """A word in single quotes for an error message, shortened and escaped as by `describe`."""
+    return "'" + describe(text)[1:].removesuffix('"') + "'"
+
+
+def _json_pieces(value: Any) -> Iterator[str]:
+    """The JSON of a value in pieces, at least one for each level, so that no more is made than is read."""
+    if isinstance(value, Mapping):
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield ", " if number else ""
+            yield _json_text(key if isinstance(key, str) else _json_scalar(key))
+            yield ": "
+            yield from _json_pieces(item)
+        yield "}"
+    elif isinstance(value, (list, tuple)):
+        yield "["
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from _json_pieces(item)
+        yield "]"
+    else:
+        yield _json_scalar(value)
+
+
+def _json_scalar(value: Any) -> str:
+    if isinstance(value, str):
+        return _json_text(value)
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    if value is None or isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    return _json_text(str(value[:_MAX_DESCRIBED] if isinstance(value, (bytes, bytearray)) else value))
+
+
+def _json_text(text: str) -> str:
+    quoted = json.dumps(text[: _MAX_DESCRIBED + 1], ensure_ascii=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
 
 
 @cache
@@ -141,7 +192,9 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
     parent, location = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
     if first["type"] in _UNKNOWN_KEY:
         names = _field_names(cls, path[:-1])
-        return f"{parent}: unknown key '{path[-1]}'.{did_you_mean(path[-1], names)} Known keys: {', '.join(names)}."
+        return (
+            f"{parent}: unknown key {quote(path[-1])}.{did_you_mean(path[-1], names)} Known keys: {', '.join(names)}."
+        )
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{location}: this key is required and is not given."
     if first["type"] == "value_error":

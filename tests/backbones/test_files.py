@@ -36,7 +36,7 @@ def test_what_is_no_backbone_file_is_refused_by_name(tmp_path, content, message)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
-    (tmp_path / "net.yaml").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "net.yaml").write_bytes(b"\xff\x00\x81")
     with pytest.raises(UserError, match="not a plain YAML file"):
         load_backbone_file(tmp_path / "net.yaml")
 

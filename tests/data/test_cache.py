@@ -59,7 +59,8 @@ def test_unreadable_images_are_left_out_and_named(samples, prepared):
     assert decoded is not None
     assert decoded.keep.tolist() == [0, 2, 3]
     assert list(decoded.problems) == [1]
-    assert "1.png" in decoded.problems[1]
+    assert "1.png" in str(decoded.problems[1])
+    assert decoded.problems[1].code == "image-unreadable"
     assert torch.equal(decoded.image(1), samples.image(2))
 
 

@@ -1,13 +1,17 @@
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
 from PIL import Image
 
-from visionkit.data.image_files import ImageFiles, is_image_name, walk_images
-from visionkit.data.images import load_image, read_size
+from visionkit.data.image_error import ImageError
+from visionkit.data.image_files import IMAGE_SUFFIXES, ImageFiles, is_image_name, readable_suffixes, walk_images
+from visionkit.data.image_header import read_size
+from visionkit.data.images import load_image
 from visionkit.errors import UserError
 
 
@@ -48,6 +52,26 @@ def test_links_that_lead_round_are_followed_once(folder: Path):
 @pytest.mark.parametrize(("name", "is_image"), [("a.JPEG", True), ("a.tif", True), ("a.txt", False), (".a.jpg", False)])
 def test_image_names_are_told_by_their_suffix(name, is_image):
     assert is_image_name(name) is is_image
+
+
+def test_heic_is_an_image_where_a_plug_in_opens_it(monkeypatch):
+    Image.init()
+    plugin = SimpleNamespace(register_heif_opener=lambda: Image.register_extension("TIFF", ".heic"))
+    monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    readable_suffixes.cache_clear()
+    try:
+        assert is_image_name("IMG_1.HEIC")
+        assert ".heic" in readable_suffixes() >= IMAGE_SUFFIXES
+    finally:
+        readable_suffixes.cache_clear()
+
+
+def test_heic_is_no_image_without_a_plug_in(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    readable_suffixes.cache_clear()
+    assert not is_image_name("IMG_1.HEIC")
+    assert is_image_name("a.avif") is (".avif" in Image.registered_extensions())
 
 
 def test_no_source_says_what_to_type():
@@ -143,6 +167,10 @@ def test_a_missing_image_is_named(tmp_path: Path):
         load_image(tmp_path / "gone.png")
 
 
-def test_another_number_of_channels_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match=r"1 channel .* or 3 .*, not 4"):
+def test_another_number_of_bands_than_asked_is_said_with_what_to_type(tmp_path: Path, save_image):
+    save_image(tmp_path / "a.png")
+    with pytest.raises(
+        ImageError, match=r"a.png' has 3 band\(s\), but dataset.in_channels=4.*Try: dataset.in_channels=3"
+    ) as error:
         load_image(tmp_path / "a.png", 4)
+    assert error.value.code == "image-bands"

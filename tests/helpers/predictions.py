@@ -20,7 +20,7 @@ class Results:
 
     def take(self, paths, images):
         """Predict one batch."""
-        predictions = self.inference.predict([self.inference.prepare(image) for image in images])
+        predictions = self.inference.predict([self.inference.prepare(self.inference.fit(image)) for image in images])
         for path, image, prediction in zip(paths, images, predictions, strict=True):
             self.writer.add(path, image, prediction)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
 from visionkit.data.annotations import Objects
+from visionkit.data.dataset import ImageDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -58,6 +59,8 @@ class _Samples:
         if self.annotations[position] is None:
             raise UserError("broken")
         return torch.full((3, 100, 200), 90, dtype=torch.uint8)
+
+    fitted = ImageDataset.fitted
 
     def annotation(self, position):
         return self.annotations[position]
@@ -135,6 +138,22 @@ def test_images_named_by_numbers_keep_them_as_ids(tmp_path, names, ids):
     results.take(paths, [torch.zeros(3, 8, 8, dtype=torch.uint8)] * 2)
     assert [row["image_id"] for row in results.rows[::2]] == ids
     assert [row["category_id"] for row in results.rows[:2]] == [1, 0]
+
+
+def test_images_of_the_data_set_keep_its_ids_and_others_have_ids_of_their_own(tmp_path):
+    ids = {tmp_path / "7.jpg": 900, tmp_path / "8.jpg": "a7"}
+    names = ("7.jpg", "8.jpg", "9.jpg")
+    results, paths = _results(tmp_path, names=names, image_ids=ids, category_ids=["dog-1", 4])
+    results.take(paths, [torch.zeros(3, 8, 8, dtype=torch.uint8)] * 3)
+    assert [row["image_id"] for row in results.rows[::2]] == [900, "a7", 901]
+    assert [row["category_id"] for row in results.rows[:2]] == [4, "dog-1"]
+
+
+def test_ids_that_are_not_those_of_single_images_are_not_kept(tmp_path):
+    ids = {tmp_path / "7.jpg": 1, tmp_path / "8.jpg": 1}  # train and val count each from 1
+    results, paths = _results(tmp_path, names=("7.jpg", "8.jpg"), image_ids=ids)
+    results.take(paths, [torch.zeros(3, 8, 8, dtype=torch.uint8)] * 2)
+    assert [row["image_id"] for row in results.rows[::2]] == [7, 8]
 
 
 @pytest.mark.parametrize(("min_score", "said"), [(None, "1 dog"), (0.1, "1 dog, 1 cat"), (0.95, "none")])

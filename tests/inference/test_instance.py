@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
 from visionkit.data.annotations import Annotations, Objects
+from visionkit.data.dataset import ImageDataset
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.transforms import InputTransform
 from visionkit.inference.options import PredictOptions
@@ -56,6 +57,8 @@ class _Samples:
 
     def image(self, position):
         return torch.full((3, 100, 200), 90, dtype=torch.uint8)
+
+    fitted = ImageDataset.fitted
 
     def annotation(self, position):
         return self.truth

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from tests.helpers.predictions import Results, draw_predictions
+from visionkit.data.dataset import ImageDataset
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -102,6 +103,12 @@ def test_masks_keep_the_numbers_that_the_data_set_gives_its_classes(tmp_path):
     assert [entry["id"] for entry in document["classes"]] == [4, 0, 90]
 
 
+def test_ids_that_are_texts_give_way_to_the_ids_of_the_classes(tmp_path):
+    results, paths = _results(tmp_path, ("a.jpg",), category_ids=[0, "cat", 90])
+    _take(results, paths, [_image(48, 48)])
+    assert np.array_equal(_mask(tmp_path / "out" / "masks" / "a.png"), _thirds(48, 48))
+
+
 def test_numbers_too_large_for_a_byte_give_way_to_the_ids_of_the_classes(tmp_path):
     results, paths = _results(tmp_path, ("a.jpg",), category_ids=[1, 2, 255])
     _take(results, paths, [_image(48, 48)])
@@ -175,6 +182,8 @@ class _Samples:
         if self.images[position] is None:
             raise UserError("broken")
         return self.images[position]
+
+    fitted = ImageDataset.fitted
 
     def mask(self, position):
         if self.masks[position] is None:

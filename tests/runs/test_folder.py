@@ -133,7 +133,9 @@ def test_the_configuration_of_something_else_makes_no_run_folder(tmp_path, value
         RunFolder.open("other")
 
 
-@pytest.mark.parametrize(("text", "words"), [("[1]", "holds no mapping"), ("a: [", "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "words"), [("[1]", "holds no mapping"), ("a: [", "line 1, column 5: not a plain YAML file")]
+)
 def test_a_broken_configuration_is_named(text, words):
     folder = RunFolder.create("a-b-c", "x", {})
     folder.config_file.write_text(text)
@@ -170,7 +172,7 @@ def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_pat
 
 @pytest.mark.parametrize(
     ("line", "found"),
-    [("", "no format_version"), ("format_version: 1\n", "format_version 1"), ("format_version: true\n", "True")],
+    [("", "no format_version"), ("format_version: 1\n", "format_version 1"), ("format_version: true\n", "true")],
 )
 def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})

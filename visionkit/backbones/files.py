@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from visionkit.config_files import PlainLoader, conf_folder
+from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
+from visionkit.files import read_text
+from visionkit.schema import describe
+from visionkit.yaml_files import has_interpolation, load_yaml
 
 __all__ = ["backbone_file", "list_backbones", "load_backbone_file"]
 
@@ -39,19 +40,19 @@ def load_backbone_file(path: Path) -> dict[str, Any]:
 def _parse_file(path: Path, *version: int) -> dict[str, Any]:
     """The content of a file as it is now, which ``version`` tells from an earlier one."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=PlainLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(_explain_yaml_error(path, error)) from None
-    except RecursionError:
-        raise UserError(f"{path}: the file is nested too deeply. Expected stages, layers and their keys.") from None
+        text = read_text(path, max_bytes=_MAX_FILE_BYTES)
+    except UnicodeError as error:
+        raise UserError(f"{path}: not a plain YAML file: {error}.") from None
+    content = load_yaml(text, where=str(path))
     if content is None:
         raise UserError(f"{path}: the file is empty. Expected the keys name, stages and classifier.")
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping with the keys name, stages and classifier, found {content!r:.60}.")
+        raise UserError(
+            f"{path}: expected a mapping with the keys name, stages and classifier, found {describe(content)}."
+        )
     if "defaults" in content:
         raise UserError(f"{path}: the key 'defaults' is Hydra's own word. Use 'layer_defaults'.")
-    if "${" in text:
+    if has_interpolation(content):
         raise UserError(f"{path}: interpolations such as ${{...}} are not allowed in a backbone file; write the value.")
     return content
 
@@ -89,10 +90,3 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
         f"no backbone is called '{name}'.{did_you_mean(name, names)} python -m visionkit list backbones shows all "
         f"{len(names)}. A file of your own is given by its path: backbone=my_net.yaml."
     )
-
-
-def _explain_yaml_error(path: Path, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    location = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-    return f"{location}: not a plain YAML file: {problem}."

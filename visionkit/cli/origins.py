@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visionkit.cli.overrides import ParsedOverrides
 from visionkit.config_files import conf_folder
+from visionkit.yaml_files import read_yaml
 
 __all__ = ["chosen_groups", "find_origins"]
 
@@ -93,7 +92,7 @@ def _choices_of(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    return dict(read_yaml(file) or {})
 
 
 def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

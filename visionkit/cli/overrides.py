@@ -10,6 +10,7 @@ from visionkit.backbones.stem import resolve_stem
 from visionkit.cli.foreign_words import check_key
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
 
 __all__ = ["PATH_KEYS", "Override", "ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
 
@@ -126,7 +127,7 @@ def _apply(config: dict[str, Any], override: Override) -> None:
             node[parent] = {}
         node = _child(node, parent, override)
     if not isinstance(node, dict):
-        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {node!r}, a plain value, and has no keys.")
+        raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {describe(node)}, a plain value, and has no keys.")
     if not override.delete:
         node[last] = read_value(override)
     elif last in node:
@@ -187,7 +188,7 @@ def _child(node: Any, key: str, override: Override) -> Any:
     if isinstance(node, Mapping) and key in node:
         return node[key]
     if not isinstance(node, Mapping):
-        raise UserError(f"'{override.key}': '{key}' lies below {node!r}, a plain value.")
+        raise UserError(f"'{override.key}': '{key}' lies below {describe(node)}, a plain value.")
     raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, node)} Known: {', '.join(node)}.")
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_overrides
 from visionkit.cli.overrides import Override, apply_overrides
@@ -16,6 +14,7 @@ from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_a
 from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic
+from visionkit.yaml_files import dump_yaml
 
 __all__ = ["run_search", "write_experiment"]
 
@@ -88,12 +87,12 @@ def write_experiment(runs: RunComposer, overrides: Mapping[str, str], folder: Pa
         choice, difference = groups.get(key), _difference(base[key], target)
         shipped = choice is None or (conf_folder() / key / f"{choice}.yaml").is_file()
         if difference is None or not shipped:
-            write_atomic(folder / key / f"{name}.yaml", _yaml(target))
+            write_atomic(folder / key / f"{name}.yaml", dump_yaml(target))
             choice, difference = name, {}
         choices += [{f"override /{key}": choice}] if choice is not None else []
         values |= {key: difference} if difference else {}
     header = f"# @package _global_\n# The best run of the search in {folder.name}\n"
-    write_atomic(folder / "experiment" / f"{name}.yaml", header + _yaml({"defaults": choices, **values}))
+    write_atomic(folder / "experiment" / f"{name}.yaml", header + dump_yaml({"defaults": choices, **values}))
     plugins = [shlex.quote(f"plugins=[{','.join(config.plugins)}]")] if config.plugins else []
     arguments = [f"--config-dir {shlex.quote(str(folder))}", f"experiment={name}", *plugins]
     return f"python -m visionkit {' '.join(arguments)}"
@@ -181,7 +180,3 @@ def _difference(base: Any, target: Any) -> dict[str, Any] | None:
         else:
             difference[key] = value
     return difference
-
-
-def _yaml(values: Any) -> str:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from visionkit.cli.flags import Request
 from visionkit.config_files import conf_folder
 from visionkit.console import print_json
 from visionkit.errors import ExitCode, UserError, did_you_mean
+from visionkit.yaml_files import dump_yaml
 
 __all__ = ["print_cfg", "print_config", "print_info"]
 
@@ -62,8 +61,7 @@ def print_info(request: Request, plain: Mapping[str, Any], choices: Mapping[str,
 
 
 def _dump(value: Any) -> str:
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-    return text.removesuffix("...\n")
+    return dump_yaml(value).removesuffix("...\n")
 
 
 def _annotated(node: Mapping[str, Any], origins: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> Iterator[Any]:
@@ -73,5 +71,5 @@ def _annotated(node: Mapping[str, Any], origins: Mapping[tuple[str, ...], str], 
             yield f"{indent}{key}:", ""
             yield from _annotated(value, origins, inner)
         else:
-            text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).splitlines()[0]
+            text = dump_yaml(value, one_line=True)
             yield f"{indent}{key}: {text}", origins.get(inner, "")

@@ -17,6 +17,7 @@ from visionkit.cli.expand import combinations, sweep_values
 from visionkit.cli.overrides import Override, ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.errors import UserError, did_you_mean
+from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
@@ -97,7 +98,9 @@ class SweepArguments:
         if launcher == "basic":
             raise UserError("hydra.launcher.n_jobs: one run follows the other unless hydra/launcher=joblib is typed.")
         if type(value) is not int or not (value > 0 or value == -1):
-            raise UserError(f"hydra.launcher.n_jobs: expected a whole number of 1 or more, or -1, found {value!r}.")
+            raise UserError(
+                f"hydra.launcher.n_jobs: expected a whole number of 1 or more, or -1, found {describe(value)}."
+            )
         return value
 
     def _format(self) -> str:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
 
@@ -17,6 +17,10 @@ from visionkit.inference.options import PredictOptions
 from visionkit.registry import load
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.data.images import ImageReader
+    from visionkit.inference.base import Inference
 
 __all__ = ["predict"]
 
@@ -43,20 +47,15 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     files, predict_options = ImageFiles(source), PredictOptions.read(options)
     config = RunConfig.from_plain(plain, check_data=False)
 
-    from visionkit.distributed.devices import choose_accelerator, torch_device
     from visionkit.inference.predict_files import predict_files
-    from visionkit.models import fold_norms
-    from visionkit.models.prepare import prepare_model
-    from visionkit.runs.checkpoint import load_run_model, read_data_info
+    from visionkit.runs.checkpoint import read_data_info
 
-    data, task, hardware = read_data_info(folder), config.task, config.hardware
-    writer_class = load(task.writer)
+    data = read_data_info(folder)
+    writer_class = load(config.task.writer)
     target = _output_folder(config, folder, writer_class.files)
     is_new = not target.exists()
-    device = torch_device(choose_accelerator(hardware))
-    model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
-    transform, precision = config.source.input_transform(), hardware.precision
-    inference = load(task.inference)(model, transform, data, precision=precision, options=predict_options)
+    inference = _inference(config, folder, data, predict_options)
+    data = {**data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 
@@ -65,9 +64,11 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
             printer.console.print(f"{done:,} of {len(files):,} images", end="")
             printer.console.control(Control.move_to_column(0))
 
-    size, strict = config.recipe.batch_size, config.strict
+    reader, size = _image_reader(config, data), config.recipe.batch_size
     try:
-        unreadable = predict_files(inference, writer, files, batch_size=size, strict=strict, on_progress=show)
+        unreadable = predict_files(
+            inference, writer, files, reader=reader, batch_size=size, strict=config.strict, on_progress=show
+        )
     except UserError:
         if is_new:
             shutil.rmtree(target, ignore_errors=True)
@@ -82,6 +83,26 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     if config.format == "json":
         print_json({"folder": str(target), "predictions": writer.rows, "unreadable": unreadable})
     return ExitCode.DONE
+
+
+def _inference(config: RunConfig, folder: RunFolder, data: Mapping[str, Any], options: PredictOptions) -> Inference:
+    """The task's inference with the run's best model, on its device."""
+    from visionkit.distributed.devices import choose_accelerator, torch_device
+    from visionkit.models import fold_norms
+    from visionkit.models.prepare import prepare_model
+    from visionkit.runs.checkpoint import load_run_model
+
+    device = torch_device(choose_accelerator(config.hardware))
+    model = prepare_model(fold_norms(load_run_model(folder)), config.hardware).to(device)
+    transform, precision = config.source.input_transform(), config.hardware.precision
+    inference: Inference = load(config.task.inference)(model, transform, data, precision=precision, options=options)
+    return inference
+
+
+def _image_reader(config: RunConfig, data: Mapping[str, Any]) -> ImageReader:
+    """How the images are read: in the channels and the range of values of those that the run was trained on."""
+    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
+    return config.source.image_reader(data["in_channels"], value_range=value_range)
 
 
 def _output_folder(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,14 @@ class Objects:
         """
         return self._require_segmentations().masks(height, width)
 
+    def mask_chunks(self, height: int, width: int) -> Iterator[NDArray[Any]]:
+        """`masks` in parts of bounded memory, each uint8 (m, H, W).
+
+        Raises:
+            TypeError: If there are no segmentations.
+        """
+        return self._require_segmentations().mask_chunks(height, width)
+
     def rles(self, height: int, width: int) -> list[RunLengths]:
         """The mask of each object in COCO's compressed run-length encoding, without rasterizing it.
 
@@ -151,6 +159,13 @@ class Annotations:
     def nbytes(self) -> int:
         """The size of the arrays in bytes."""
         return self.starts.nbytes + self.objects.nbytes
+
+    def first(self, limit: int) -> Annotations:
+        """At most the first ``limit`` objects of each image."""
+        counts = self.counts.clip(max=limit)
+        starts = numpy.concatenate([[0], numpy.cumsum(counts)])
+        rows = numpy.arange(starts[-1]) + numpy.repeat(self.starts[:-1] - starts[:-1], counts)
+        return Annotations(starts, self.objects.select(rows))
 
     def select(self, positions: NDArray[Any]) -> Annotations:
         """The objects of the images at these positions, int64 (M,), in this order."""

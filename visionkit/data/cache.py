@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.dataset import FileDataset
-from visionkit.data.images import read_size
+from visionkit.data.image_error import ImageError
 from visionkit.data.transforms import InputTransform
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
@@ -29,9 +29,10 @@ class ImageCache:
     """The decoded images of a split.
 
     Attributes:
-        images: uint8, one tensor (N, C, H, W) if all images have one size, else the flat pixels of all, (V,).
+        images: uint8 or float32, one tensor (N, C, H, W) if all images have one size, else the flat pixels of
+            all, (V,).
         keep: int64 (N,), the positions of the readable images in the split.
-        problems: The error message of each unreadable image, by position.
+        problems: What is wrong with each unreadable image, by position.
         shapes: int64 (N, 3), channels, height and width of each image; None if all have one size.
         starts: int64 (N,), the offset of each image in the flat pixels; None if all have one size.
         sizes: int64 (N, 2), original height and width of images resized by `InputTransform.fit`; else None.
@@ -39,7 +40,7 @@ class ImageCache:
 
     images: Tensor
     keep: Tensor
-    problems: dict[int, str] = field(default_factory=dict)
+    problems: dict[int, ImageError] = field(default_factory=dict)
     shapes: Tensor | None = None
     starts: Tensor | None = None
     sizes: Tensor | None = None
@@ -47,10 +48,10 @@ class ImageCache:
     @property
     def nbytes(self) -> int:
         """The size of the pixels in bytes."""
-        return self.images.numel()
+        return self.images.nbytes
 
     def image(self, index: int) -> Tensor:
-        """One image, uint8 (C, H, W)."""
+        """One image, (C, H, W)."""
         if self.shapes is None or self.starts is None:
             return self.images[index]
         shape = tuple(self.shapes[index].tolist())
@@ -74,12 +75,12 @@ def decode_prepared(samples: FileDataset, transform: InputTransform, *, budget: 
         UserError: If an image cannot be read and ``strict`` is set.
     """
     shape = (len(samples), samples.in_channels, *transform.image_size)
-    if prod(shape) > budget:
+    if prod(shape) * samples.dtype.itemsize > budget:
         return None
-    images = torch.empty(shape, dtype=torch.uint8)
+    images = torch.empty(shape, dtype=samples.dtype)
 
     def decode(index: int) -> None:
-        images[index] = transform(samples.image(index))
+        images[index] = transform.pad(samples.fitted(index, transform).pixels)
 
     problems = _run_in_threads(range(len(samples)), decode, strict=strict)
     keep = _complement(len(samples), problems)
@@ -109,6 +110,7 @@ def decode_originals(
         UserError: If an image cannot be read and ``strict`` is set.
     """
     count, channels = len(samples), samples.in_channels
+    budget //= samples.dtype.itemsize
 
     def fitted_sizes(originals: NDArray[Any]) -> NDArray[Any]:
         if fit is None:
@@ -125,14 +127,17 @@ def decode_originals(
     if int(lengths.sum()) > budget:
         return None
     starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
-    flat_pixels = torch.empty(int(starts[-1]), dtype=torch.uint8)
+    flat_pixels = torch.empty(int(starts[-1]), dtype=samples.dtype)
 
     def decode(index: int) -> None:
-        image = samples.image(index)
-        if image.shape[-2:] != tuple(originals[index]):
-            raise UserError(f"image '{samples.name(index)}' has another size than its header says.")
-        pixels = (image if fit is None else fit.fit(image)).flatten()
-        flat_pixels[int(starts[index]) : int(starts[index + 1])] = pixels
+        if fit is None:
+            pixels = samples.image(index)
+            size = tuple(pixels.shape[-2:])
+        else:
+            pixels, size = samples.fitted(index, fit)
+        if size != tuple(originals[index]):
+            raise ImageError(f"image '{samples.name(index)}' has another size than its header says.")
+        flat_pixels[int(starts[index]) : int(starts[index + 1])] = pixels.flatten()
 
     problems |= _run_in_threads((i for i in range(count) if i not in problems), decode, strict=strict)
     keep = _complement(count, problems)
@@ -143,7 +148,9 @@ def decode_originals(
     return ImageCache(flat_pixels, keep, problems, shapes, torch.from_numpy(starts[:-1])[keep], original_sizes)
 
 
-def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) -> tuple[NDArray[Any], dict[int, str]]:
+def read_sizes(
+    samples: FileDataset, indices: Sequence[int], *, strict: bool
+) -> tuple[NDArray[Any], dict[int, ImageError]]:
     """Read heights and widths from the headers of files.
 
     Args:
@@ -152,7 +159,7 @@ def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) ->
         strict: Whether an unreadable file is an error.
 
     Returns:
-        int64 (N, 2), 0 where nothing was read, and the error messages of unreadable files, by index.
+        int64 (N, 2), 0 where nothing was read, and what is wrong with unreadable files, by index.
 
     Raises:
         UserError: If a file cannot be read and ``strict`` is set.
@@ -160,22 +167,22 @@ def read_sizes(samples: FileDataset, indices: Sequence[int], *, strict: bool) ->
     sizes = numpy.zeros((len(samples), 2), dtype=numpy.int64)
 
     def measure(index: int) -> None:
-        sizes[index] = read_size(samples.name(index))
+        sizes[index] = samples.image_size(index)
 
     return sizes, _run_in_threads(indices, measure, strict=strict)
 
 
-def _run_in_threads(indices: Iterable[int], work: Callable[[int], None], *, strict: bool) -> dict[int, str]:
-    """Call ``work`` in threads (decoding releases the GIL) and collect error messages by index."""
-    problems: dict[int, str] = {}
+def _run_in_threads(indices: Iterable[int], work: Callable[[int], None], *, strict: bool) -> dict[int, ImageError]:
+    """Call ``work`` in threads (decoding releases the GIL) and collect errors by index."""
+    problems: dict[int, ImageError] = {}
 
     def attempt(index: int) -> None:
         try:
             work(index)
-        except UserError as error:
+        except ImageError as error:
             if strict:
                 raise UserError(f"{error} Or leave out what cannot be read: strict=false") from None
-            problems[index] = str(error)
+            problems[index] = error
 
     def attempt_group(group: list[int]) -> None:
         for index in group:
@@ -192,7 +199,7 @@ def _run_in_threads(indices: Iterable[int], work: Callable[[int], None], *, stri
     return dict(sorted(problems.items()))
 
 
-def _complement(count: int, problems: dict[int, str]) -> Tensor:
+def _complement(count: int, problems: dict[int, ImageError]) -> Tensor:
     mask = torch.ones(count, dtype=torch.bool)
     mask[list(problems)] = False
     return mask.nonzero().flatten()

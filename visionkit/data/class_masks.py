@@ -16,6 +16,7 @@ from torch import Tensor
 from visionkit.data.annotations import Annotations
 from visionkit.data.mask_values import ValueTable, read_mask
 from visionkit.structures.class_ids import IGNORE_INDEX
+from visionkit.structures.rle import decode_mask, mask_area
 
 __all__ = ["ClassMasks", "MaskFiles", "RasterizedMasks", "TensorMasks", "resize_mask"]
 
@@ -127,12 +128,12 @@ class RasterizedMasks(ClassMasks):
     def __getitem__(self, index: int) -> Tensor:
         objects = self.annotations[index]
         height, width = self.sizes[index].tolist()
-        masks = objects.masks(height, width)
+        rles = objects.rles(height, width)
         mask = numpy.zeros((height, width), dtype=numpy.uint8)
         values = numpy.where(objects.crowd, IGNORE_INDEX, objects.labels + 1)
-        draw_order = [(not crowd, -int(bits.sum())) for crowd, bits in zip(objects.crowd.tolist(), masks, strict=True)]
+        draw_order = [(not crowd, -mask_area(rle)) for crowd, rle in zip(objects.crowd.tolist(), rles, strict=True)]
         for row in sorted(range(len(draw_order)), key=draw_order.__getitem__):
-            mask[masks[row].astype(bool)] = values[row]
+            mask[decode_mask(rles[row])] = values[row]
         return torch.from_numpy(mask)
 
     def select(self, positions: Tensor) -> RasterizedMasks:

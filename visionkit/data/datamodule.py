@@ -84,7 +84,7 @@ class VisionDataModule(LightningDataModule):
         self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
         self._readers: dict[str, BatchReader] = {}
-        self._dropped: dict[str, list[str]] = {}
+        self._dropped: dict[str, list[tuple[str, str]]] = {}
         self._used_bytes = 0
         self._is_training = False
 
@@ -111,7 +111,9 @@ class VisionDataModule(LightningDataModule):
         if "test" not in splits.samples:
             notes.append("no test split: validation numbers are reported")
         for split in splits.samples:
-            findings += Finding.of("image-unreadable", self._dropped.get(split, []), split=split)
+            dropped = self._dropped.get(split, [])
+            for code in dict.fromkeys(code for code, _ in dropped):
+                findings += Finding.of(code, [name for other, name in dropped if other == code], split=split)
             reader = self._readers.get(split)
             if reader is not None:
                 code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
@@ -204,7 +206,7 @@ class VisionDataModule(LightningDataModule):
                 prepared = split != "train" or not self._augment.wants_original
                 cache = self._decode(samples, split, prepared=prepared)
                 if cache is not None and cache.problems:
-                    self._dropped[split] = [samples.name(index) for index in cache.problems]
+                    self._dropped[split] = [(error.code, samples.name(i)) for i, error in cache.problems.items()]
                     if not len(cache.keep):
                         raise UserError(
                             f"none of the {len(samples)} images of the {split} split can be read: "
@@ -260,6 +262,9 @@ class VisionDataModule(LightningDataModule):
             base = reader
             reader = self._make_reader(base.samples, base.cache, base.prepared, training=True)
             reader.unreadable = base.unreadable
+        elif reader.cache is not None and not reader.prepared:
+            # resized as in prediction, while these are whole images for an augmentation
+            reader = self._make_reader(reader.samples, None, prepared=False)
         sampler = BatchSampler(
             len(reader.samples),
             self.batch_size,

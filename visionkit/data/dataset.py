@@ -14,8 +14,9 @@ from torch import Tensor
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.class_masks import ClassMasks
-from visionkit.data.images import load_image
-from visionkit.errors import UserError
+from visionkit.data.image_header import read_header
+from visionkit.data.images import ImageReader, LoadedImage
+from visionkit.data.transforms import InputTransform
 
 __all__ = ["FileDataset", "ImageDataset", "TensorDataset"]
 
@@ -71,13 +72,27 @@ class ImageDataset(ABC):
     def name(self, index: int) -> str:
         """The file's path, or prefix and index of an image in memory, such as ``"test/17"``."""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the images, uint8 or float32."""
+        return torch.uint8
+
     @abstractmethod
     def image(self, index: int) -> Tensor:
-        """The decoded image before any preprocessing, uint8 (C, H, W), 0..255.
+        """The decoded image before any preprocessing, uint8 or float32 (C, H, W), 0..255.
 
         Raises:
             UserError: If its file cannot be read.
         """
+
+    def fitted(self, index: int, transform: InputTransform) -> LoadedImage:
+        """The image after `InputTransform.fit`, for training, evaluation and prediction alike, and its original size.
+
+        Raises:
+            UserError: If its file cannot be read.
+        """
+        image = self.image(index)
+        return LoadedImage(transform.fit(image), (image.shape[-2], image.shape[-1]))
 
     @abstractmethod
     def select(self, positions: Tensor) -> ImageDataset:
@@ -149,11 +164,15 @@ class FileDataset(ImageDataset):
         root: The folder that the names are relative to.
         names: One per image; stored as one array of bytes, which is compact and shared with workers.
         labels: int64 (N,) or uint8 (N, K), see `ImageDataset`; None for zeros.
-        in_channels: 1 (grey) or 3 (colour), see `visionkit.data.images.load_image`.
+        in_channels: The number of channels, see `visionkit.data.images.ImageReader`.
         annotations: The objects of each image.
-        sizes: int64 (N, 2), height and width that the annotations refer to, 0 where unknown. A file of another size
-            counts as unreadable, because its boxes would be wrong.
+        sizes: int64 (N, 2), height and width that the annotations refer to, 0 where unknown. A photo whose stored
+            pixels have this size, and not the turned photo, is read unturned. A file of another size counts as
+            unreadable, because its boxes would be wrong.
         masks: The class masks of the images.
+
+    Attributes:
+        reader: How files become tensors.
     """
 
     def __init__(
@@ -166,9 +185,11 @@ class FileDataset(ImageDataset):
         annotations: Annotations | None = None,
         sizes: Tensor | None = None,
         masks: ClassMasks | None = None,
+        reader: ImageReader | None = None,
     ) -> None:
         self.root = root
         self.in_channels = in_channels
+        self.reader = reader or ImageReader(in_channels)
         self.labels = labels if labels is not None else torch.zeros(len(names), dtype=torch.int64)
         self.annotations, self.sizes, self.masks = annotations, sizes, masks
         self._names = (
@@ -184,15 +205,32 @@ class FileDataset(ImageDataset):
     def name(self, index: int) -> str:
         return os.path.join(self.root, os.fsdecode(self._names[index]))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.uint8 if self.reader.value_range is None else torch.float32
+
     def image(self, index: int) -> Tensor:
-        image = load_image(self.name(index), self.in_channels)
-        height, width = (0, 0) if self.sizes is None else self.sizes[index].tolist()
-        if height and image.shape[-2:] != (height, width):
-            raise UserError(
-                f"image '{self.name(index)}' is {image.shape[2]}x{image.shape[1]}, but its annotation was made for "
-                f"{width}x{height} (width x height). Expected the image that was annotated. Replace or remove it."
-            )
-        return image
+        return self.reader.read(self.name(index), annotated=self._annotated_size(index)).pixels
+
+    def fitted(self, index: int, transform: InputTransform) -> LoadedImage:
+        annotated = self._annotated_size(index)
+        loaded = self.reader.read(self.name(index), target=transform.content_size, annotated=annotated)
+        return loaded._replace(pixels=transform.place(loaded.pixels))
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of the decoded image, in pixels, from the header of its file.
+
+        Raises:
+            UserError: If the header cannot be read.
+        """
+        header = read_header(self.name(index))
+        return header.stored if header.is_annotated_unturned(self._annotated_size(index)) else header.size
+
+    def _annotated_size(self, index: int) -> tuple[int, int] | None:
+        if self.sizes is None:
+            return None
+        height, width = self.sizes[index].tolist()
+        return (height, width) if height else None
 
     def select(self, positions: Tensor) -> FileDataset:
         return FileDataset(
@@ -203,4 +241,5 @@ class FileDataset(ImageDataset):
             annotations=self.annotations.select(positions.numpy()) if self.annotations is not None else None,
             sizes=self.sizes[positions] if self.sizes is not None else None,
             masks=self.masks.select(positions) if self.masks is not None else None,
+            reader=self.reader,
         )

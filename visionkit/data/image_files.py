@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from visionkit.data.findings import Finding
@@ -22,6 +23,7 @@ __all__ = [
     "is_image_name",
     "is_system_folder",
     "leads_up",
+    "readable_suffixes",
     "scan_images",
     "walk_images",
 ]
@@ -33,11 +35,14 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 
+_PLUGIN_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".avif"})
+
 _SYSTEM_FOLDERS = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 )
 
 _ENDINGS = frozenset(suffix[1:].encode() for suffix in IMAGE_SUFFIXES)
+_PLUGIN_ENDINGS = frozenset(suffix[1:].encode() for suffix in _PLUGIN_SUFFIXES)
 _SYSTEM_FILES = frozenset({b"thumbs.db", b"desktop.ini"})
 _FIRST_BYTES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|BM.{4}\0\0\0\0", re.DOTALL
@@ -92,10 +97,31 @@ class ImageFiles:
         return self.paths[index]
 
 
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """`IMAGE_SUFFIXES` and, where Pillow or its plug-in ``pillow-heif`` reads them here, those of HEIC and AVIF.
+
+    The plug-in is registered with Pillow.
+    """
+    from PIL import Image
+
+    try:
+        import pillow_heif
+    except ImportError:
+        pass
+    else:
+        pillow_heif.register_heif_opener()
+    readable = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
+    return IMAGE_SUFFIXES | (_PLUGIN_SUFFIXES & readable)
+
+
 def is_image_name(name: str) -> bool:
-    """Whether a file name has an image suffix and is not hidden."""
+    """Whether a file name has an image suffix that can be read here, and is not hidden."""
     base = os.path.basename(name)
-    return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
+    suffix = os.path.splitext(base)[1].lower()
+    return not base.startswith(".") and (
+        suffix in IMAGE_SUFFIXES or (suffix in _PLUGIN_SUFFIXES and suffix in readable_suffixes())
+    )
 
 
 def is_system_folder(name: str) -> bool:
@@ -172,10 +198,15 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                         continue
                 stem, _, ending = name.rpartition(b".")
                 has_ending = bool(stem and ending)
-                if (has_ending and ending.lower() in _ENDINGS) or (not has_ending and _starts_as_image(entry.path)):
+                if _is_read(ending.lower()) if has_ending else _starts_as_image(entry.path):
                     yield inner + name, inode
                 elif left_out is not None and name.lower() not in _SYSTEM_FILES:
                     left_out.add(os.fsdecode(ending) if has_ending else "")
+
+
+def _is_read(ending: bytes) -> bool:
+    """Whether an ending, in small letters and without its dot, is that of an image."""
+    return ending in _ENDINGS or (ending in _PLUGIN_ENDINGS and f".{ending.decode()}" in readable_suffixes())
 
 
 def _open_folder(folder: bytes) -> AbstractContextManager[Iterator[os.DirEntry[bytes]]]:
@@ -227,4 +258,4 @@ def _starts_as_image(path: bytes) -> bool:
 
 
 def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
+    return ", ".join(sorted(readable_suffixes()))

@@ -1,91 +1,164 @@
-"""Decoding image files."""
+"""Decoding image files, and resizing them as they are decoded: one way for training, evaluation and prediction."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visionkit.errors import UserError
+from visionkit.data.image_error import ImageError
+from visionkit.data.image_header import Header, header_of, open_image
+from visionkit.data.image_modes import has_alpha, is_deep, num_bands
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["load_image", "read_size"]
+__all__ = ["MAX_PIXELS", "ImageReader", "LoadedImage", "load_image"]
+
+MAX_PIXELS = 178_956_970
+"""The pixels of the largest image that is decoded for a data set without files of its own; that of Pillow."""
+
+TargetSize = Callable[[int, int], tuple[int, int]]
+"""Maps height and width of an upright image to those of the result."""
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image after its EXIF orientation, in pixels, from the file's header.
+class LoadedImage(NamedTuple):
+    """An image, (C, h, w), and the height and width that it had before it was resized."""
 
-    Raises:
-        UserError: If the header cannot be read.
+    pixels: Tensor
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """How image files become tensors.
+
+    Attributes:
+        in_channels: 1 for grey and 3 for RGB, which are converted into each other; another number takes files with so
+            many bands, or so many pages of one band.
+        value_range: The values of files of more than 8 bits or of floats that become 0 and 255; images are float32
+            then, those of 8 bits too. None makes all uint8.
+        max_pixels: Larger images are an error before they are decoded; None for any size.
     """
-    from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            is_transposed = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except Exception as error:
-        raise UserError(f"image '{path}' cannot be read: {error}.") from None
-    return (width, height) if is_transposed else (height, width)
+    in_channels: int
+    value_range: tuple[float, float] | None = None
+    max_pixels: int | None = None
+
+    def read(
+        self, path: str | Path, *, target: TargetSize | None = None, annotated: tuple[int, int] | None = None
+    ) -> LoadedImage:
+        """Decode a file, and resize it.
+
+        EXIF orientation is applied, the first frame of an animation is used, and transparent pixels are composited
+        over white. JPEG files are decoded at a fraction of their size where the result is small: it differs by less
+        than 2/255 on average from a resize of all pixels.
+
+        Args:
+            path: The file.
+            target: The size of the result; None keeps that of the file.
+            annotated: Height and width that the image's annotations were made for. If these are those of the stored
+                pixels and not of the turned image, it is read unturned; if they are neither, that is an error.
+
+        Returns:
+            uint8 (C, h, w), or float32 if ``value_range`` is given, 0..255, contiguous; and the size in pixels of
+            which annotations speak.
+
+        Raises:
+            ImageError: If the file is missing, cannot be decoded, is too large, or has other bands or another size.
+        """
+        from visionkit.data import pixels
+        from visionkit.data.resizing import resize_image
+
+        with open_image(path) as image:
+            self._check_pixels(image.size, path)
+            header = header_of(image)
+            _check_annotated(header, path, annotated)
+            turned = not header.is_annotated_unturned(annotated)
+            size = header.size if turned else header.stored
+            wanted = None if target is None else target(*size)
+            stored_target = wanted if wanted is None or size == header.stored else (wanted[1], wanted[0])
+            values = self._values(image, path, stored_target)
+            if turned:
+                values = pixels.turn(values, header.orientation)
+            values = values if wanted is None else resize_image(values, wanted)
+            return LoadedImage(values.contiguous(), size)
+
+    def _check_pixels(self, size: tuple[int, int], path: str | Path) -> None:
+        width, height = size
+        if self.max_pixels is not None and height * width > self.max_pixels:
+            raise ImageError(
+                f"image '{path}' has {width:,} x {height:,} pixels, more than dataset.max_pixels={self.max_pixels}. "
+                f"Make it smaller, or allow it: dataset.max_pixels={height * width}",
+                code="image-too-large",
+            )
+
+    def _values(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> Tensor:
+        """The stored pixels, (C, H, W); JPEG files nearer to the ``target`` size, as they are stored, or of it."""
+        from visionkit.data import pixels
+        from visionkit.data.bands import read_bands
+
+        bands, is_alpha = num_bands(image), has_alpha(image)
+        is_converted = self.in_channels in (1, 3) and (bands in (1, 3) or is_alpha or image.mode == "CMYK")
+        if is_converted and not is_deep(image) and image.mode != "bands":
+            values = pixels.to_tensor(_scaled(image, "L" if self.in_channels == 1 else "RGB", target))
+        else:
+            values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels)
+            if is_converted:
+                values = values[:-1] if is_alpha and len(values) in (2, 4) else values
+                values = pixels.match_channels(values.float(), self.in_channels)
+        if self.value_range is None:
+            return values if values.dtype.itemsize == 1 else pixels.to_eight_bits(values, image.mode)
+        return values.float() if values.dtype.itemsize == 1 else pixels.scale_values(values, self.value_range)
 
 
-def load_image(path: str | Path, in_channels: int = 3) -> Tensor:
-    """Decode one image file.
-
-    EXIF orientation is applied, the first frame of an animation is used, 16-bit values are scaled to 8 bits, and
-    transparent pixels are composited over white.
-
-    Args:
-        path: The file.
-        in_channels: 1 for grey, 3 for RGB.
+def load_image(
+    path: str | Path,
+    in_channels: int = 3,
+    *,
+    value_range: tuple[float, float] | None = None,
+    max_pixels: int | None = None,
+) -> Tensor:
+    """Decode one image file at its full size; see `ImageReader`.
 
     Returns:
-        uint8 (C, H, W), 0..255, contiguous.
+        uint8 (C, H, W), or float32 if ``value_range`` is given, 0..255, contiguous.
 
     Raises:
-        UserError: If the file is missing or cannot be decoded; the message names it.
+        ImageError: If the file is missing or cannot be decoded; the message names it.
     """
-    import numpy
-    import torch
-    from PIL import Image, ImageOps
-
-    if in_channels not in (1, 3):
-        raise UserError(f"images are read with 1 channel (grey) or 3 (colour), not {in_channels}.")
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            pixels = numpy.array(_to_mode(upright, "L" if in_channels == 1 else "RGB"))
-    except FileNotFoundError:
-        raise UserError(f"image '{path}' does not exist.") from None
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
-        raise UserError(
-            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF or WebP file. "
-            "Replace or remove it."
-        ) from None
-    tensor = torch.from_numpy(pixels)
-    return tensor[None] if in_channels == 1 else tensor.permute(2, 0, 1).contiguous()
+    return ImageReader(in_channels, value_range, max_pixels).read(path).pixels
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert a Pillow image to mode ``L`` or ``RGB``."""
-    import numpy
-    from PIL import Image
+def _check_annotated(header: Header, path: str | Path, annotated: tuple[int, int] | None) -> None:
+    if annotated is not None and annotated not in (header.size, header.stored):
+        height, width = header.size
+        raise ImageError(
+            f"image '{path}' is {width}x{height}, but its annotation was made for {annotated[1]}x{annotated[0]} "
+            "(width x height). Expected the image that was annotated. Replace or remove it.",
+            code="size-differs",
+        )
 
-    if image.mode.startswith("I"):  # 16-bit files; Pillow would clip them at 255
-        values = numpy.asarray(image).astype(numpy.int64)
-        if image.mode != "I" or values.max(initial=0) > 255:
-            values = values // 257
-        image = Image.fromarray(numpy.clip(values, 0, 255).astype(numpy.uint8))
-    elif image.mode == "F":
-        real = numpy.nan_to_num(numpy.asarray(image))
-        real = real * 255 if real.size and real.max() <= 1 else real
-        image = Image.fromarray(numpy.clip(numpy.rint(real), 0, 255).astype(numpy.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image if image.mode == mode else image.convert(mode)
+
+def _scaled(image: Image.Image, mode: str, target: tuple[int, int] | None) -> Image.Image:
+    """The image in a mode of 8 bits; of JPEG files as few pixels as a stored ``target`` needs."""
+    from PIL import Image as module
+
+    from visionkit.data.pixels import to_mode
+    from visionkit.data.resizing import decoding_scale
+
+    if target is None or image.format not in ("JPEG", "MPO"):
+        return to_mode(image, mode)
+    width, height = image.size
+    scale = decoding_scale((height, width), target)
+    if scale == 1:
+        return to_mode(image, mode)
+    image.draft(None, (width // scale, height // scale))
+    converted = to_mode(image, mode)
+    box = (0.0, 0.0, width / scale, height / scale)
+    if box[2:] == converted.size:
+        return converted
+    # the last row and column are of fewer than `scale` pixels of the file
+    return converted.resize((target[1], target[0]), module.Resampling.BILINEAR, box=box)

@@ -6,14 +6,19 @@ masks are pixel for pixel those of COCO's own tools.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.outlines import MAX_LENGTH, MIN_VALUES, clip_ring, ring_length, split_rings
+
 __all__ = ["Polygons", "run_lengths"]
+
+_MERGED_AT_ONCE = 64
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Polygons:
             starts = self.starts[first : max(first, last) + 1]
             return Polygons(starts - starts[0], self.values[starts[0] : starts[-1]], self.is_rle[first:last])
         rows = numpy.arange(len(self))[selection]
+        if len(rows) == len(self) and (numpy.diff(rows) == 1).all():
+            return self
         lengths = numpy.diff(self.starts)[rows]
         starts = numpy.concatenate([[0], numpy.cumsum(lengths)])
         source = numpy.arange(starts[-1]) + numpy.repeat(self.starts[rows] - starts[:-1], lengths)
@@ -82,23 +89,42 @@ class Polygons:
     def rles(self, height: int, width: int) -> list[dict[str, Any]]:
         """Each object in COCO's compressed RLE, ``{"size": [h, w], "counts": bytes}``.
 
+        Outlines are clipped to the image and its surroundings. An outline that is longer than
+        `visionkit.data.outlines.MAX_LENGTH`, and run lengths of another size, have no pixels.
+
         Args:
             height: The height of the image, in pixels.
             width: Its width, in pixels.
         """
-        from pycocotools import mask
+        margin = max(height, width)
+        is_far = bool(numpy.fmax.reduce(numpy.abs(self.values), initial=0) > margin)
+        return [
+            _encode_runs(values, height, width) if is_rle else _encode_outline(values, height, width, clip=is_far)
+            for values, is_rle in zip(self._parts(), self.is_rle.tolist(), strict=True)
+        ]
 
-        rles: list[dict[str, Any]] = []
-        for start, end, is_rle in zip(self.starts[:-1], self.starts[1:], self.is_rle, strict=True):
-            values = self.values[start:end]
-            if is_rle:
-                runs = {"size": [height, width], "counts": values.astype(numpy.int64).tolist()}
-                rles.append(mask.frPyObjects(runs, height, width))
-            else:
-                rings = numpy.split(values, numpy.flatnonzero(numpy.isnan(values))[::2])
-                outlines = [ring[~numpy.isnan(ring)].tolist() for ring in rings]
-                rles.append(mask.merge(mask.frPyObjects(outlines, height, width)))
-        return rles
+    def bounds(self, sizes: NDArray[Any]) -> NDArray[Any]:
+        """The smallest box around each object, float64 (n, 4), xyxy in pixels; NaN where there is none.
+
+        Args:
+            sizes: int64 (n, 2), height and width of each object's image; of outlines they are not used.
+        """
+        boxes = numpy.full((len(self), 4), numpy.nan)
+        for row in numpy.flatnonzero(self.is_rle).tolist():
+            boxes[row] = _run_bounds(self.values[self.starts[row] : self.starts[row + 1]], int(sizes[row, 0]))
+        rows = numpy.flatnonzero(~self.is_rle & (numpy.diff(self.starts) > 0))
+        outlines = self[rows] if len(rows) < len(self) else self
+        if len(rows):
+            for axis in (0, 1):
+                coordinates, starts = outlines.values[axis::2], outlines.starts[:-1] // 2
+                boxes[rows, axis] = numpy.fmin.reduceat(coordinates, starts)
+                boxes[rows, axis + 2] = numpy.fmax.reduceat(coordinates, starts)
+        return boxes
+
+    def _parts(self) -> list[NDArray[Any]]:
+        """The values of each object."""
+        bounds = zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+        return [self.values[start:end] for start, end in bounds]
 
     def masks(self, height: int, width: int) -> NDArray[Any]:
         """The binary mask of each object, uint8 (n, H, W), 1 inside.
@@ -107,11 +133,55 @@ class Polygons:
             height: The height of the image, in pixels.
             width: Its width, in pixels.
         """
+        chunks = list(self.mask_chunks(height, width))
+        return numpy.concatenate(chunks) if chunks else numpy.zeros((0, height, width), dtype=numpy.uint8)
+
+    def mask_chunks(self, height: int, width: int) -> Iterator[NDArray[Any]]:
+        """`masks` in parts of as many objects as fit in 64 MiB, at least one."""
         from pycocotools import mask
 
-        if not len(self):
-            return numpy.zeros((0, height, width), dtype=numpy.uint8)
-        return numpy.ascontiguousarray(mask.decode(self.rles(height, width)).transpose(2, 0, 1))
+        rles, count = self.rles(height, width), max(1, _MAX_BYTES // (height * width))
+        for start in range(0, len(rles), count):
+            pixels = mask.decode(rles[start : start + count])
+            yield numpy.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _encode_outline(values: NDArray[Any], height: int, width: int, *, clip: bool) -> dict[str, Any]:
+    from pycocotools import mask
+
+    rings = [ring for ring in split_rings(values) if len(ring) >= MIN_VALUES]
+    if clip:
+        rings = [ring for ring in (clip_ring(ring, height, width) for ring in rings) if len(ring) >= MIN_VALUES]
+    longest = sum(map(len, rings)) // 2 * (height + width + 2 * max(height, width))
+    if not rings or (longest > MAX_LENGTH and sum(map(ring_length, rings)) > MAX_LENGTH):
+        return _encode_runs(numpy.zeros(0), height, width)
+    rles = mask.frPyObjects([ring.tolist() for ring in rings], height, width)
+    while len(rles) > 1:  # in groups, for merging is linear in what was merged before
+        rles = [mask.merge(rles[start : start + _MERGED_AT_ONCE]) for start in range(0, len(rles), _MERGED_AT_ONCE)]
+    return dict(rles[0])
+
+
+def _encode_runs(values: NDArray[Any], height: int, width: int) -> dict[str, Any]:
+    from pycocotools import mask
+
+    area = height * width
+    fits = bool(((values >= 0) & (values <= area)).all()) and values.sum() == area
+    counts = values.astype(numpy.int64).tolist() if fits else [area]
+    encoded: dict[str, Any] = mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return encoded
+
+
+def _run_bounds(runs: NDArray[Any], height: int) -> tuple[float, float, float, float]:
+    """The smallest box around the pixels of uncompressed run lengths (r,), xyxy; NaN if there are none."""
+    ends = numpy.cumsum(runs.astype(numpy.int64))
+    first, last = ends[0 : len(ends) - 1 : 2], ends[1::2] - 1
+    first, last = first[last >= first], last[last >= first]
+    if not len(first) or height < 1:
+        return (numpy.nan,) * 4
+    left, right = int(first[0]) // height, int(last[-1]) // height + 1
+    if (first // height != last // height).any():  # a run that continues in the next column touches both edges
+        return left, 0, right, height
+    return left, int((first % height).min()), right, int((last % height).max()) + 1
 
 
 def run_lengths(mask: NDArray[Any]) -> NDArray[Any]:

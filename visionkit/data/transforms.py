@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from visionkit.data.resizing import resize_image
+
 __all__ = ["InputTransform"]
 
 _SIZE_DIVISIBILITY = 32
@@ -43,16 +45,13 @@ class InputTransform:
         """Resize images, and pad them to their size in a batch.
 
         Args:
-            images: uint8 (C, H, W) or (B, C, H, W), 0..255; a batch gives the same pixels as its single images.
+            images: uint8 or float32 (C, H, W) or (B, C, H, W), 0..255; a batch gives the same pixels as its single
+                images.
 
         Returns:
-            uint8 (C, h, w) or (B, C, h, w).
+            (C, h, w) or (B, C, h, w) of the same dtype.
         """
-        if self.mode == "pad":
-            return self._pad(images)
-        if self.mode == "resize_crop":
-            return self._resize_crop(images)
-        return self._pad_to_batch(_resize(images, self.fitted_size(images.shape[-2], images.shape[-1])))
+        return self.pad(self.fit(images))
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width, in pixels, of an image of this size after `fit`."""
@@ -68,33 +67,66 @@ class InputTransform:
             limit_height = limit_width = self.max_size or round(max(height, width) * scale)
         return max(1, min(limit_height, round(height * scale))), max(1, min(limit_width, round(width * scale)))
 
+    def content_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width to which an image of this size is resized, before it is cropped or padded, in pixels."""
+        if self.mode == "pad":
+            return self._native_size(height, width)
+        if self.mode != "resize_crop":
+            return self.fitted_size(height, width)
+        scale = max(
+            round(self.image_size[0] / self.crop_ratio) / height, round(self.image_size[1] / self.crop_ratio) / width
+        )
+        # the longer side is rounded down, as in torchvision's Resize
+        inner_height, inner_width = (int(side * scale + 1e-6) for side in (height, width))
+        return max(self.image_size[0], inner_height), max(self.image_size[1], inner_width)
+
     def fit(self, image: Tensor) -> Tensor:
-        """Resize one image to its size in a batch, before padding.
+        """Resize one image, or a batch of one size, to its size in a batch, before padding.
 
         Args:
-            image: uint8 (C, H, W), 0..255.
+            image: uint8 or float32 (C, H, W) or (B, C, H, W), 0..255.
 
         Returns:
-            uint8 (C, h, w).
+            (C, h, w) or (B, C, h, w) of the same dtype.
         """
-        if self.mode in ("pad", "resize_crop"):
-            return self(image)
-        return _resize(image, self.fitted_size(image.shape[-2], image.shape[-1]))
+        return self.place(resize_image(image, self.content_size(image.shape[-2], image.shape[-1])))
+
+    def place(self, content: Tensor) -> Tensor:
+        """Crop or pad an image of `content_size` where the mode does so for each image; else return it as it is."""
+        if self.mode == "resize_crop":
+            from torchvision.transforms.v2 import functional
+
+            cropped: Tensor = functional.center_crop(content, list(self.image_size))
+            return cropped
+        height, width = content.shape[-2:]
+        if self.mode != "pad" or (height, width) == self.image_size:
+            return content
+        top, left = (self.image_size[0] - height) // 2, (self.image_size[1] - width) // 2
+        bottom, right = self.image_size[0] - height - top, self.image_size[1] - width - left
+        return torch.nn.functional.pad(content, [left, right, top, bottom])
+
+    def pad(self, fitted: Tensor) -> Tensor:
+        """Pad the result of `fit` with zeros on the right and below to its size in a batch of its own."""
+        height, width = fitted.shape[-2:]
+        batch_height, batch_width = self.padded_size(height, width)
+        if (batch_height, batch_width) == (height, width):
+            return fitted
+        return torch.nn.functional.pad(fitted, [0, batch_width - width, 0, batch_height - height])
 
     def pad_batch(self, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Stack images of different sizes, padded with zeros on the right and below.
 
         Args:
-            images: One or more outputs of `fit`, uint8 (C, h, w).
+            images: One or more outputs of `fit`, (C, h, w), all uint8 or all float32.
 
         Returns:
-            The batch, uint8 (B, C, H, W), and height and width of each image before padding, int64 (B, 2).
+            The batch, (B, C, H, W) of their dtype, and height and width of each image before padding, int64 (B, 2).
         """
         sizes = torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64)
         height, width = self.padded_size(*sizes.amax(dim=0).tolist())
         if bool((sizes == sizes.new_tensor([height, width])).all()):
             return torch.stack(list(images)), sizes
-        batch = torch.zeros((len(images), images[0].shape[0], height, width), dtype=torch.uint8)
+        batch = torch.zeros((len(images), images[0].shape[0], height, width), dtype=images[0].dtype)
         for row, image in zip(batch, images, strict=True):
             row[:, : image.shape[-2], : image.shape[-1]] = image
         return batch, sizes
@@ -105,55 +137,19 @@ class InputTransform:
             return self.image_size
         return _round_up(height), _round_up(width)
 
-    def _pad_to_batch(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        batch_height, batch_width = self.padded_size(height, width)
-        if (batch_height, batch_width) == (height, width):
-            return images
-        return torch.nn.functional.pad(images, [0, batch_width - width, 0, batch_height - height])
-
-    def _pad(self, images: Tensor) -> Tensor:
-        height, width = self.image_size
-        base_height, base_width = self.native or (images.shape[-2], images.shape[-1])
-        factor: float = min(height // base_height, width // base_width)
+    def _native_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size in the frame of ``pad``: enlarged by a whole factor, or reduced."""
+        limit_height, limit_width = self.image_size
+        base_height, base_width = self.native or (height, width)
+        factor: float = min(limit_height // base_height, limit_width // base_width)
         if factor < 1:
-            factor = min(height / base_height, width / base_width)
-        scaled_size = (min(height, round(base_height * factor)), min(width, round(base_width * factor)))
-        scale = min(scaled_size[0] / images.shape[-2], scaled_size[1] / images.shape[-1])
-        content_size = (
-            max(1, min(height, round(images.shape[-2] * scale))),
-            max(1, min(width, round(images.shape[-1] * scale))),
+            factor = min(limit_height / base_height, limit_width / base_width)
+        scaled_size = (min(limit_height, round(base_height * factor)), min(limit_width, round(base_width * factor)))
+        scale = min(scaled_size[0] / height, scaled_size[1] / width)
+        return (
+            max(1, min(limit_height, round(height * scale))),
+            max(1, min(limit_width, round(width * scale))),
         )
-        images = _resize(images, content_size)
-        top, left = (height - content_size[0]) // 2, (width - content_size[1]) // 2
-        if content_size == self.image_size:
-            return images
-        return torch.nn.functional.pad(
-            images, [left, width - content_size[1] - left, top, height - content_size[0] - top]
-        )
-
-    def _resize_crop(self, images: Tensor) -> Tensor:
-        from torchvision.transforms.v2 import functional
-
-        height, width = self.image_size
-        scale = max(
-            round(height / self.crop_ratio) / images.shape[-2],
-            round(width / self.crop_ratio) / images.shape[-1],
-        )
-        # the longer side is rounded down, as in torchvision's Resize
-        inner_height = max(height, int(images.shape[-2] * scale + 1e-6))
-        inner_width = max(width, int(images.shape[-1] * scale + 1e-6))
-        cropped: Tensor = functional.center_crop(_resize(images, (inner_height, inner_width)), [height, width])
-        return cropped
-
-
-def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if images.shape[-2:] == size:
-        return images
-    from torchvision.transforms.v2 import functional
-
-    resized: Tensor = functional.resize(images, list(size), antialias=True)
-    return resized
 
 
 def _round_up(side: int) -> int:

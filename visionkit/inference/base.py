@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
 
+from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
 
@@ -63,9 +65,38 @@ class Inference(ABC):
             UserError: For the first of them.
         """
 
+    @property
+    def wants_original(self) -> bool:
+        """Whether `prepare` needs images at their full size."""
+        return False
+
     @abstractmethod
-    def prepare(self, image: Tensor) -> Any:
-        """Transform one image, uint8 (C, H, W) as it was decoded, into an element of a batch for `predict`."""
+    def prepare(self, image: LoadedImage) -> Any:
+        """Transform one image into an element of a batch for `predict`.
+
+        Args:
+            image: After `visionkit.data.InputTransform.fit`, or whole if `wants_original`, and its original size.
+        """
+
+    def fit(self, image: Tensor) -> LoadedImage:
+        """An image in memory, uint8 or float32 (C, H, W) in 0..255, for `prepare`."""
+        pixels = image if self.wants_original else self.transform.fit(image)
+        return LoadedImage(pixels, (image.shape[-2], image.shape[-1]))
+
+    def read(self, path: Path, reader: Any) -> LoadedImage:
+        """The image of a file for `prepare`, resized as in training and evaluation.
+
+        Args:
+            path: The file.
+            reader: A `visionkit.data.images.ImageReader`.
+
+        Raises:
+            UserError: If the file cannot be read.
+        """
+        if self.wants_original:
+            return reader.read(path)  # type: ignore[no-any-return]
+        loaded = reader.read(path, target=self.transform.content_size)
+        return loaded._replace(pixels=self.transform.place(loaded.pixels))  # type: ignore[no-any-return]
 
     @abstractmethod
     def predict(self, prepared: Sequence[Any]) -> list[Prediction]:
@@ -81,14 +112,19 @@ class Inference(ABC):
         device: torch.device = next(self.model.parameters()).device
         return device
 
-    def _images(self, dataset: Any, count: int) -> Iterator[tuple[int, Tensor]]:
-        """Evenly spaced positions of a split and their images."""
+    def _images(self, dataset: Any, count: int) -> Iterator[tuple[int, LoadedImage]]:
+        """Evenly spaced positions of a split and their images for `prepare`."""
         positions = torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().long().tolist()
         for position in positions:
             try:
-                yield position, dataset.image(position)
+                yield position, self._load(dataset, position)
             except UserError:
                 continue
+
+    def _load(self, dataset: Any, position: int) -> LoadedImage:
+        if not self.wants_original:
+            return dataset.fitted(position, self.transform)  # type: ignore[no-any-return]
+        return self.fit(dataset.image(position))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

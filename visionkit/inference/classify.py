@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 
 __all__ = ["ClassifyInference"]
@@ -21,8 +22,8 @@ class ClassifyInference(Inference):
             reason="this run classifies: every image gets the class with the highest score, and the table has all."
         )
 
-    def prepare(self, image: Tensor) -> Tensor:
-        prepared: Tensor = self.transform(image)
+    def prepare(self, image: LoadedImage) -> Tensor:
+        prepared: Tensor = self.transform.pad(image.pixels)
         return prepared
 
     def predict(self, prepared: Sequence[Tensor]) -> list[Prediction]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.structures.rle import paste_masks
@@ -26,11 +26,11 @@ class DetectInference(Inference):
     def check_options(self) -> None:
         self.options.allow("min_score", reason="this run looks at each image as a whole.")
 
-    def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
-        return self.transform.fit(image), image.shape[1:]
+    def prepare(self, image: LoadedImage) -> LoadedImage:
+        return image
 
     @torch.inference_mode()
-    def predict(self, prepared: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Prediction]:
+    def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
         fitted, sizes = zip(*prepared, strict=True)
         images, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
         with autocast(self.device, self.precision):
@@ -54,10 +54,11 @@ class DetectInference(Inference):
         """The truth is like a prediction without scores, with ``crowd`` (m, 4), the boxes of crowds."""
         for position, image in self._images(dataset, count):
             (prediction,) = self.predict([self.prepare(image)])
+            height, width = image.size
             annotation = dataset.annotation(position)
             single = annotation.select(~annotation.crowd)
             truth: Prediction = {name: torch.from_numpy(getattr(single, name)) for name in ("boxes", "labels")}
             if "masks" in prediction:
-                truth["masks"] = single.rles(*image.shape[1:])
+                truth["masks"] = single.rles(height, width)
             truth["crowd"] = torch.from_numpy(annotation.boxes[annotation.crowd])
-            yield {"image": image, "truth": truth, "prediction": prediction}
+            yield {"image": dataset.image(position), "truth": truth, "prediction": prediction}

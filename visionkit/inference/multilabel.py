@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 
 __all__ = ["MultilabelInference"]
@@ -24,8 +25,8 @@ class MultilabelInference(Inference):
     def check_options(self) -> None:
         self.options.allow("min_score", reason="this run classifies: every image gets all classes that are likely.")
 
-    def prepare(self, image: Tensor) -> Tensor:
-        prepared: Tensor = self.transform(image)
+    def prepare(self, image: LoadedImage) -> Tensor:
+        prepared: Tensor = self.transform.pad(image.pixels)
         return prepared
 
     def predict(self, prepared: Sequence[Tensor]) -> list[Prediction]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from visionkit.errors import UserError
-from visionkit.schema import describe
+from visionkit.schema import describe, quote
 
 __all__ = ["PredictOptions"]
 
@@ -91,4 +91,4 @@ def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
 
 
 def _quote(value: Any) -> str:
-    return f"'{value}'" if isinstance(value, str) else f"'{describe(value)}'"
+    return quote(value) if isinstance(value, str) else f"'{describe(value)}'"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 from visionkit.inference.options import PredictOptions
@@ -42,11 +43,15 @@ class SegmentInference(Inference):
     def check_options(self) -> None:
         self.options.allow("window", "overlap", reason="this run segments: every pixel gets its most likely class.")
 
-    def prepare(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
-        """The image, resized unless windows slide over it, and its original height and width."""
-        return image if self.window else self.transform.fit(image), image.shape[1:]
+    @property
+    def wants_original(self) -> bool:
+        return self.window is not None
 
-    def predict(self, prepared: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Prediction]:
+    def prepare(self, image: LoadedImage) -> LoadedImage:
+        """The image, resized unless windows slide over it, and its original height and width."""
+        return image
+
+    def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
         if self.window:
             return [{"mask": self._slide(image, self.window)} for image, _ in prepared]
         logits, image_sizes = self._logits([fitted for fitted, _ in prepared])
@@ -64,7 +69,7 @@ class SegmentInference(Inference):
                 continue
             (prediction,) = self.predict([self.prepare(image)])
             mask = prediction["mask"].masked_fill(truth == IGNORE_INDEX, IGNORE_INDEX)
-            yield {"image": image, "truth": truth, "prediction": {"mask": mask}}
+            yield {"image": dataset.image(position), "truth": truth, "prediction": {"mask": mask}}
 
     @torch.inference_mode()
     def _logits(self, fitted: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

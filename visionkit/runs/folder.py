@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visionkit.errors import UserError
 from visionkit.files import TEMPORARY, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
+from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
+from visionkit.yaml_files import dump_yaml, read_yaml
 
 __all__ = ["RunFolder"]
 
@@ -114,7 +114,7 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the folder of a new run has one already.
         """
-        text = yaml.safe_dump({FORMAT_KEY: FORMAT_VERSION, **plain}, sort_keys=False, allow_unicode=True)
+        text = dump_yaml({FORMAT_KEY: FORMAT_VERSION, **plain})
         if not resume and self.config_file.exists():
             self.check_free(str(self.path))
         write_atomic(self.config_file, text)
@@ -208,15 +208,12 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the file cannot be read or is no mapping, or the folder has another format version.
         """
-        try:
-            values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"run: '{self.config_file}' cannot be read: {error}") from None
+        values = read_yaml(self.config_file, where="run: ")
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
         if (type(version) is not int or version != FORMAT_VERSION) and _describes_run(values):
-            problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {version!r}"
+            problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {describe(version)}"
             raise UserError(
                 f"run: '{self.config_file}' has {problem}, and this visionkit reads {FORMAT_VERSION}: the run was made "
                 "by an older or a newer one. Expected a run of this one. Train it again with the command that made it."

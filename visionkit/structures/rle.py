@@ -12,7 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RunLengths", "decode_mask", "encode_masks", "mask_iou", "pack_masks", "paste_masks", "unpack_masks"]
+__all__ = [
+    "RunLengths",
+    "decode_mask",
+    "encode_masks",
+    "mask_area",
+    "mask_iou",
+    "pack_masks",
+    "paste_masks",
+    "unpack_masks",
+]
 
 RunLengths = dict[str, object]
 """COCO's compressed form of one mask: ``size``, its height and width, and ``counts``, an ASCII string."""
@@ -29,6 +38,13 @@ def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
 
     pixels: NDArray[numpy.bool_] = coco.decode(runs).astype(bool)
     return pixels
+
+
+def mask_area(runs: RunLengths) -> int:
+    """The number of pixels of one mask."""
+    from pycocotools import mask as coco
+
+    return int(coco.area(runs))
 
 
 def pack_masks(masks: Sequence[Mapping[str, object]]) -> Tensor:

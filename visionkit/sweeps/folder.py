@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
 from visionkit.text import quote_cell
+from visionkit.yaml_files import dump_yaml, read_yaml
 
 __all__ = ["SweepFolder"]
 
@@ -79,9 +78,9 @@ class SweepFolder:
             raise UserError("resume=true goes on with a sweep: say which, such as run_dir=sweeps/a resume=true.")
         folder = cls(RunFolder(Path(run_dir).expanduser()), overrides)
         try:
-            stored = yaml.safe_load(folder.sweep_file.read_text(encoding="utf-8"))
+            stored = read_yaml(folder.sweep_file)
             stored_overrides, folder.search = [str(override) for override in stored["overrides"]], stored.get("search")
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
+        except (UserError, TypeError, KeyError):
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
             ) from None
@@ -121,7 +120,7 @@ class SweepFolder:
         document = {"overrides": self.overrides, **({} if self.search is None else {"search": self.search})}
         try:
             with self.sweep_file.open("x", encoding="utf-8") as file:
-                yaml.safe_dump(document, file, sort_keys=False, allow_unicode=True)
+                file.write(dump_yaml(document))
         except FileExistsError:
             raise _sweep_exists_error(self.path) from None
 

@@ -6,9 +6,14 @@ from visionkit.data.sources import SOURCES, check_target, parse_source, read_sou
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.errors import UserError
 
-ALL = ["cifar10", "cifar100", "coco", "digits", "fashion_mnist", "folder", "imagenet", "masks", "mnist", "voc", "yolo"]
+ALL = [
+    "ade20k", "cifar10", "cifar100", "cityscapes", "coco", "digits", "fashion_mnist", "folder", "imagenet", "masks",
+    "mnist", "table", "voc", "yolo",
+]  # fmt: skip
 OBJECTS = {"boxes", "instances", "mask"}
-GIVES = {"digits": {"label"} | OBJECTS, "coco": OBJECTS, "voc": OBJECTS, "yolo": OBJECTS, "masks": {"mask"}}
+GIVES = {"digits": {"label"} | OBJECTS, "coco": OBJECTS, "voc": OBJECTS, "yolo": OBJECTS, "masks": {"mask"}} | {
+    "ade20k": {"mask"}, "cityscapes": {"mask"}, "table": {"label", "label_set"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -64,7 +64,6 @@ def test_test_is_compared_with_train_before_val_is_held_out(make_folder, make_tr
 
 def test_of_many_files_links_are_found_and_it_is_said_that_contents_are_not(make_folder, divided, monkeypatch):
     monkeypatch.setattr(overlaps, "MAX_COMPARED", 10)
-    monkeypatch.setattr("visionkit.data.sources.division.MAX_COMPARED", 10)
     shutil.copy(divided / "train/a/003.png", divided / "test/a/other.png")
     assert make_folder(divided).splits(seed=0).notes == [
         "21 files, too many to compare their contents: only names and links were looked at"

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -45,19 +46,21 @@ def make_form(tmp_path, make_tree, make_voc, make_coco, make_yolo, save_image):
         "masks": write_masks,
         "folder": lambda: make_tree({"cat": 2, "dog": 2}),
         "folder in splits": lambda: make_tree({"train/cat": 2, "train/dog": 2, "val/cat": 1, "val/dog": 1}),
+        "table": lambda: write("labels.csv", "image,label\na.jpg,cat\n"),
         "cityscapes": lambda: write("gtFine/train/a/a.txt", "", images="leftImg8bit/train/a"),
         "ade20k": lambda: write("annotations/training/a.txt", "", images="images/training"),
         "labelme": lambda: write("a.json", LABELME, images="."),
         "via": lambda: write("via.json", VIA),
         "create ml": lambda: write("annotations.json", CREATE_ML),
         "cvat": lambda: write("annotations.xml", CVAT),
+        "boxes": lambda: write("train/_annotations.csv", "filename,class,xmin,ymin\na.jpg,cat,1,2\n", images="train"),
         "kitti": lambda: write("training/label_2/000000.txt", KITTI, images="training/image_2"),
     }
     return lambda name: makers[name]()
 
 
 FORMS = ["voc", "coco", "coco in splits", "yolo", "yolo in splits", "masks", "folder", "folder in splits"]
-FORMS += ["cityscapes", "ade20k"]
+FORMS += ["cityscapes", "ade20k", "table"]
 OTHERS = {
     "labelme": (r"labelme's JSON files \('a.json'\)", r"pip install labelme2coco; then type dataset=coco"),
     "via": (
@@ -66,6 +69,7 @@ OTHERS = {
     ),
     "create ml": (r"Create ML's JSON \('annotations.json'\)", r"convert it to COCO's form"),
     "cvat": (r"CVAT's own XML \('annotations.xml'\)", r"export it from CVAT as 'COCO 1.0' and type dataset=coco"),
+    "boxes": (r"a table of boxes \('train/_annotations.csv'\)", r"convert the boxes to COCO's or YOLO's form"),
     "kitti": (r"KITTI \('training/label_2/000000.txt'\)", r"convert the boxes to COCO's or YOLO's form"),
 }
 
@@ -76,7 +80,9 @@ def test_the_form_of_a_folder_is_recognised(make_form, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dataset", ["voc", "coco", "yolo", "masks", "folder", "imagenet", "cityscapes", "ade20k"])
+@pytest.mark.parametrize(
+    "dataset", ["voc", "coco", "yolo", "masks", "folder", "imagenet", "cityscapes", "ade20k", "table"]
+)
 def test_a_folder_given_to_the_wrong_data_set_is_recognised(make_form, settings, dataset, form):
     right = form.partition(" ")[0]
     source = parse_source(settings(dataset, root=str(make_form(form)), image_size=16))
@@ -87,11 +93,23 @@ def test_a_folder_given_to_the_wrong_data_set_is_recognised(make_form, settings,
 
 
 @pytest.mark.parametrize("form", OTHERS)
-@pytest.mark.parametrize("dataset", ["voc", "coco", "yolo", "folder"])
+@pytest.mark.parametrize("dataset", ["voc", "coco", "yolo", "folder", "table"])
 def test_a_form_that_no_data_set_reads_is_told_what_to_do(make_form, settings, dataset, form):
     name, advice = OTHERS[form]
     with pytest.raises(UserError, match=rf"This looks like {name}: .*{advice}"):
         parse_source(settings(dataset, root=str(make_form(form)), image_size=16)).check()
+
+
+def test_a_benchmark_is_named_although_its_files_are_those_of_a_general_form(make_form, settings):
+    root = make_form("ade20k")
+    pixels = numpy.arange(64, dtype=numpy.uint8).reshape(8, 8)
+    for number in range(2):
+        Image.fromarray(pixels).save(root / "annotations" / "training" / f"{number}.png")
+        Image.fromarray(pixels).save(root / "images" / "training" / f"{number}.png")
+    with pytest.raises(
+        UserError, match=r"hold 64 values .* the name of each id from 0. This looks .*: dataset=ade20k$"
+    ):
+        parse_source(settings("masks", root=str(root), image_size=16)).check()
 
 
 def test_a_fault_of_the_right_form_is_not_taken_for_another_one(make_yolo, settings):

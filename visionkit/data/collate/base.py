@@ -105,14 +105,14 @@ class BatchReader:
             batch_indices: Indices of samples in the split, and their seeds.
 
         Returns:
-            ``images`` uint8 (B, C, H, W), the labels int64 (B,) or label sets uint8 (B, K), and ``index`` int64 (B,),
-            the indices in the split.
+            ``images`` uint8 or float32 (B, C, H, W), the labels int64 (B,) or label sets uint8 (B, K), and ``index``
+            int64 (B,), the indices in the split.
 
         Raises:
             UserError: If an image cannot be read and ``strict`` is set, or none can that might replace it.
         """
         images, indices, seeds = self._fetch(*batch_indices)
-        if self.augment is not None and self.augment.wants_original and not self.prepared and len(images):
+        if self._wants_original and not self.prepared and len(images):
             batch = self.augment(images, seeds=seeds)
         else:
             batch = self._prepare(images)
@@ -127,10 +127,17 @@ class BatchReader:
             f"'{self.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
         )
 
+    @property
+    def _wants_original(self) -> bool:
+        """Whether images that lie in files are decoded at their full size, for an augmentation."""
+        return self.augment is not None and bool(self.augment.wants_original)
+
     def _fetch(self, positions: Any, seeds: Seeds) -> tuple[Tensor | list[Tensor], Tensor, Seeds]:
-        """The readable images, from memory or files, their indices and their seeds."""
+        """The readable images, from memory or files, their indices and their seeds; those of files resized."""
         if not self.in_memory:
-            return self._read_each(positions, seeds, self.samples.image)
+            if self._wants_original:
+                return self._read_each(positions, seeds, self.samples.image)
+            return self._read_each(positions, seeds, lambda i: self.samples.fitted(i, self.transform).pixels)
         indices = torch.from_numpy(positions)
         if isinstance(self.samples, TensorDataset):
             return self.samples.batch(indices), indices, seeds
@@ -171,7 +178,9 @@ class BatchReader:
     def _prepare(self, images: Tensor | list[Tensor]) -> Tensor:
         if isinstance(images, Tensor):
             return images if self.prepared else self.transform(images)
-        return torch.stack([self.transform(image) for image in images]) if images else self._empty_batch()
+        if not self.in_memory:
+            return torch.stack([self.transform.pad(image) for image in images]) if images else self._empty_batch()
+        return torch.stack([self.transform(image) for image in images])
 
     def _empty_batch(self) -> Tensor:
         return torch.empty((0, 1, *self.transform.image_size), dtype=torch.uint8)

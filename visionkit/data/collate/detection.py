@@ -73,9 +73,11 @@ class InstanceBatchReader(DetectionBatchReader):
     """Reads batches with boxes, labels and instance masks."""
 
     def transform_target(self, target: Objects, size: Tensor, image: Tensor) -> Sample:
-        masks = torch.from_numpy(target.select(~target.crowd).masks(*size.tolist()))
         height, width = image.shape[-2:]
-        return super().transform_target(target, size, image) | {"masks": resize_mask(masks, (height, width))}
+        chunks = target.select(~target.crowd).mask_chunks(*size.tolist())
+        masks = [resize_mask(torch.from_numpy(chunk), (height, width)) for chunk in chunks]
+        joined = torch.cat(masks) if masks else torch.zeros((0, height, width), dtype=torch.uint8)
+        return super().transform_target(target, size, image) | {"masks": joined}
 
     def drop_invisible(self, sample: Sample) -> Sample:
         """Also drop objects without a pixel in their mask."""

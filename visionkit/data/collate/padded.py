@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from visionkit.data.augment.joint import JointAugment, Sample
 from visionkit.data.augment.spec import AugmentSpec
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import ImageDataset, TensorDataset
+from visionkit.data.images import LoadedImage
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 
@@ -59,7 +60,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         Args:
             target: In pixels of the original image.
             size: The original height and width, int64 (2,).
-            image: The image, resized or not, uint8 (C, h, w).
+            image: The image, resized or not, (C, h, w).
 
         Returns:
             The image and its targets, in pixels of ``image``.
@@ -90,14 +91,11 @@ class PaddedBatchReader(BatchReader, Generic[T]):
             UserError: If a sample cannot be read and ``strict`` is set, or none can that might replace it.
         """
         positions, seeds = batch_indices
-        load_image: Callable[[int], Tensor] = self.samples.image
-        if self.in_memory:
-            load_image = self._image_in_memory
-        loaded, indices, seeds = self._read_each(positions, seeds, lambda i: (load_image(i), self.load_target(i)))
+        loaded, indices, seeds = self._read_each(positions, seeds, lambda i: (self._load(i), self.load_target(i)))
         if not loaded:
             return {"index": indices}
-        images, targets = [image for image, _ in loaded], [target for _, target in loaded]
-        sizes = self._original_sizes(images, indices)
+        images, targets = [image.pixels for image, _ in loaded], [target for _, target in loaded]
+        sizes = torch.tensor([image.size for image, _ in loaded], dtype=torch.int64).reshape(-1, 2)
         if self.augment is not None:
             originals = (self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True))
             samples = self.augment(originals, seeds=seeds)
@@ -107,14 +105,18 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
 
+    def _load(self, index: int) -> LoadedImage:
+        """An image, resized already where it lies in a file and no augmentation wants it whole; its original size."""
+        if not self.in_memory and not self._wants_original:
+            return self.samples.fitted(index, self.transform)
+        image = self._image_in_memory(index) if self.in_memory else self.samples.image(index)
+        if self.cache is not None and self.cache.sizes is not None:
+            height, width = self.cache.sizes[index].tolist()
+            return LoadedImage(image, (height, width))
+        return LoadedImage(image, (image.shape[-2], image.shape[-1]))
+
     def _image_in_memory(self, index: int) -> Tensor:
         if isinstance(self.samples, TensorDataset):
             return self.samples.batch(torch.tensor([index]))[0]
         assert self.cache is not None
         return self.cache.images[index] if self.cache.shapes is None else self.cache.image(index)
-
-    def _original_sizes(self, images: Sequence[Tensor], indices: Tensor) -> Tensor:
-        """Height and width of the original images, int64 (B, 2)."""
-        if self.cache is not None and self.cache.sizes is not None:
-            return self.cache.sizes[indices]
-        return torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)

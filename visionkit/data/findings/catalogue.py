@@ -57,11 +57,15 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "outline-clipped": FindingKind(
         "warning", "outline(s) that reach out of the image clipped",
         "Draw them within the image, or let them be clipped.",
-        "Points far outside the image are mistakes of a tool. They are moved to the edge.",
+        "Tools let outlines be drawn past the edge. What lies outside is cut off, so that the edges within stay.",
     ),
     "outline-outside": FindingKind(
         "warning", "outline(s) outside the image dropped", _MEND,
         "Often the annotation of another image, or of the image at another size.",
+    ),
+    "outline-too-long": FindingKind(
+        "warning", "outline(s) too long to be rasterized dropped", _MEND,
+        "An outline that crosses its image thousands of times is noise, or made to exhaust memory.",
     ),
     "outline-few-points": FindingKind(
         "warning", "outline(s) with fewer than three points dropped", _MEND,
@@ -101,6 +105,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
         "The image was deleted, renamed or not copied.",
     ),
+    "image-ambiguous": FindingKind(
+        "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
+        "Write file_name relative to the folder of the images.",
+        "Paths of another computer are found by their last parts, and these are not unique.",
+    ),
     "image-listed-missing": FindingKind(
         "warning", "listed image(s) of {split} that do not exist dropped",
         "Correct the paths, or remove the lines.",
@@ -137,6 +146,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Name splits train, val and test, or remove the rows.",
         "A split under another name would be lost, or an empty cell left the image out by mistake.",
     ),
+    "labels-mostly-missing": FindingKind(
+        "warning", "image(s) of {split}, half of it or more, without a label file, read as background",
+        "Check that labels lie in labels/, where images/ is, and are named like their images.",
+        "Few sets are background for the most part. Labels that were not copied, or lie elsewhere, look the same.",
+    ),
     "label-file-orphan": FindingKind(
         "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
         "The image was deleted, renamed or not copied.",
@@ -146,8 +160,14 @@ CATALOGUE: Mapping[str, FindingKind] = {
         "Another form of annotation, a separator that is no space, or a line cut short.",
     ),
     "line-extra-columns": FindingKind(
-        "warning", "line(s) with columns after the box, which are left out", "Say what they are: kpt_shape.",
-        "Points of a pose stand behind the box. Read as an outline they would give other boxes.",
+        "warning", "line(s) with columns after the box that nothing explains, which are left out",
+        "Say what they are, in the YAML file kpt_shape: [points, 2 or 3], or dataset.columns=box or outline.",
+        "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
+    ),
+    "line-commas": FindingKind(
+        "warning", "line(s) with commas, read as spaces or as decimal points",
+        "Write numbers as 0.5, with spaces between.",
+        "A table program, or a computer whose language writes 0,5 for 0.5.",
     ),
     "xml-broken": FindingKind(
         "warning", "XML file(s) that cannot be parsed dropped", _MEND,
@@ -271,6 +291,11 @@ CATALOGUE: Mapping[str, FindingKind] = {
     "files-identical": FindingKind(
         "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
         "Copies in two splits would make the number too good. They may also weigh too much in training.",
+    ),
+    "file-no-split": FindingKind(
+        "note", "JSON file(s) without a split in their name left out, for others have one",
+        "Say which file is which: dataset.annotations.val=FILE",
+        "The annotations of a split under another name would be lost.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,9 +14,25 @@ from visionkit.data.annotations import Annotations
 from visionkit.data.findings import MAX_LISTED, Finding
 from visionkit.data.image_files import LeftOut, walk_images
 
-__all__ = ["AnnotatedImages", "ParsedDataset", "clean_boxes", "list_images"]
+__all__ = [
+    "CLIP_TOLERANCE",
+    "MAX_OBJECTS",
+    "RELATIVE_CLIP_TOLERANCE",
+    "AnnotatedImages",
+    "ParsedDataset",
+    "clean_boxes",
+    "limit_objects",
+    "list_images",
+    "row_findings",
+]
 
-_CLIP_TOLERANCE = 1.0  # pixels clipped without a finding: annotation tools round, and some count pixels from 1
+CLIP_TOLERANCE = 1.0
+"""Pixels clipped without a finding: annotation tools round, and some count pixels from 1."""
+RELATIVE_CLIP_TOLERANCE = 0.01
+"""The same where coordinates are fractions of the image's sides."""
+MAX_OBJECTS = 2000
+"""The number of objects of an image; heads propose a thousand."""
+_MAX_SIDE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -28,12 +44,14 @@ class AnnotatedImages:
         sizes: int64 (N, 2), height and width in pixels, 0 where unknown.
         annotations: The objects of each image.
         relative: Whether boxes and outlines are fractions of the image's sides, float64, not pixels.
+        ids: The id of each image in the data set's files; None if they have none.
     """
 
     names: Sequence[str]
     sizes: NDArray[Any]
     annotations: Annotations
     relative: bool = False
+    ids: Sequence[int | str] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -41,7 +59,8 @@ class AnnotatedImages:
     def select(self, positions: NDArray[Any]) -> AnnotatedImages:
         """The images at these positions, int64 (M,), in this order, with their objects."""
         names, annotations = [self.names[i] for i in positions], self.annotations.select(positions)
-        return AnnotatedImages(names, self.sizes[positions], annotations, self.relative)
+        ids = None if self.ids is None else [self.ids[i] for i in positions]
+        return AnnotatedImages(names, self.sizes[positions], annotations, self.relative, ids)
 
 
 class ImageList(Protocol):
@@ -73,7 +92,7 @@ class ParsedDataset(Generic[ImagesT]):
     splits: Mapping[str, ImagesT]
     class_names: tuple[str, ...]
     findings: Sequence[Finding]
-    category_ids: tuple[int, ...] | None = None
+    category_ids: tuple[int | str, ...] | None = None
     notes: Sequence[str] = ()
 
 
@@ -95,19 +114,19 @@ def clean_boxes(
     boxes = numpy.where(finite[:, None], boxes, 0)
     is_empty = finite & (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
     if sizes is None:
-        limits, tolerance = numpy.ones((len(boxes), 2)), 0.01
+        limits, tolerance = numpy.ones((len(boxes), 2)), RELATIVE_CLIP_TOLERANCE
     else:
-        limits, tolerance = numpy.where(sizes > 0, sizes, numpy.inf)[:, ::-1], _CLIP_TOLERANCE
+        limits, tolerance = numpy.where(sizes > 0, sizes, _MAX_SIDE)[:, ::-1], CLIP_TOLERANCE
     clipped = numpy.clip(boxes, 0, numpy.concatenate([limits, limits], axis=1))
     valid = finite & ~is_empty
     is_outside = valid & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
     valid &= ~is_outside
     is_clipped = valid & (numpy.abs(clipped - boxes) > tolerance).any(axis=1)
     findings = [
-        *_row_findings("box-no-number", ~finite, locate),
-        *_row_findings("box-empty", is_empty, locate),
-        *_row_findings("box-outside", is_outside, locate),
-        *_row_findings("box-clipped", is_clipped, locate),
+        *row_findings("box-no-number", ~finite, locate),
+        *row_findings("box-empty", is_empty, locate),
+        *row_findings("box-outside", is_outside, locate),
+        *row_findings("box-clipped", is_clipped, locate),
     ]
     rows = numpy.flatnonzero(valid)
     return clipped[rows], rows, findings
@@ -126,6 +145,22 @@ def list_images(root: Path, folder: str, left_out: LeftOut | None = None) -> dic
     return {name: prefix + name for name in sorted(walk_images(path, left_out))} if path.is_dir() else {}
 
 
-def _row_findings(code: str, mask: NDArray[Any], locate: Callable[[int], str]) -> list[Finding]:
+def limit_objects(parsed: ParsedDataset[AnnotatedImages]) -> ParsedDataset[AnnotatedImages]:
+    """The data set with the first `MAX_OBJECTS` objects of each image, and a finding on those that had more."""
+    splits, crowded = dict(parsed.splits), list[str]()
+    for split, images in parsed.splits.items():
+        counts = images.annotations.counts
+        rows = numpy.flatnonzero(counts > MAX_OBJECTS)
+        if len(rows):
+            crowded += [images.names[row] for row in rows.tolist()]
+            splits[split] = replace(images, annotations=images.annotations.first(MAX_OBJECTS))
+    if not crowded:
+        return parsed
+    findings = Finding.of("too-many-objects", crowded, limit=f"{MAX_OBJECTS:,}")
+    return replace(parsed, splits=splits, findings=[*parsed.findings, *findings])
+
+
+def row_findings(code: str, mask: NDArray[Any], locate: Callable[[int], str]) -> list[Finding]:
+    """A finding at the rows where a mask, bool (n,), is set, as a list of one; empty if there are none."""
     rows = numpy.flatnonzero(mask)
     return [Finding(code, len(rows), tuple(locate(int(row)) for row in rows[:MAX_LISTED]))] if len(rows) else []

@@ -30,6 +30,7 @@ from visionkit.registry import Registry, Row
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
     from visionkit.data.findings import Finding
+    from visionkit.data.images import ImageReader
     from visionkit.data.transforms import InputTransform
 
 __all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
@@ -55,7 +56,7 @@ class DataInfo:
     image_size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    category_ids: tuple[int, ...] | None = None
+    category_ids: tuple[int | str, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -194,8 +195,23 @@ class Source(ABC):
 
         return InputTransform(self.size, "resize")
 
+    def image_ids(self, paths: Sequence[Path]) -> Mapping[Path, int | str]:
+        """The id of each image in the data set's files, for those of ``paths`` that have one."""
+        return {}
+
+    def image_reader(self, in_channels: int, *, value_range: tuple[float, float] | None = None) -> ImageReader:
+        """How a person's image files are read for a model that was trained on this data set.
+
+        Args:
+            in_channels: The number of channels of the model's images.
+            value_range: As `visionkit.data.images.ImageReader`.
+        """
+        from visionkit.data.images import MAX_PIXELS, ImageReader
+
+        return ImageReader(in_channels, value_range, MAX_PIXELS)
+
     def describe(
-        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int, ...] | None = None
+        self, class_names: tuple[str, ...], *, in_channels: int, category_ids: tuple[int | str, ...] | None = None
     ) -> DataInfo:
         """A `DataInfo` with this source's size and normalisation.
 

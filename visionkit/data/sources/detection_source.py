@@ -52,6 +52,11 @@ class DetectionSource(SplitFiles):
             category_ids=None if category_ids is None else (0, *category_ids),
         )
 
+    def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        from visionkit.data.sources.annotations import limit_objects
+
+        return limit_objects(parsed)
+
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check that the data set has annotated objects.
 

@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import MAX_COMPARED, content_ids, overlaps
+from visionkit.data.sources.overlaps import compares_contents, content_ids, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -184,7 +184,7 @@ def group_ids(names: Names, group_by: str) -> tuple[NDArray[Any], list[str]]:
 
 
 def _unchecked(num_files: int) -> list[Finding]:
-    return [Finding("overlap-unchecked", num_files)] if num_files > MAX_COMPARED else []
+    return [] if compares_contents(num_files) else [Finding("overlap-unchecked", num_files)]
 
 
 def _held_out_notes(positions: Mapping[str, NDArray[Any]], origin: str) -> list[str]:

@@ -19,6 +19,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from visionkit.data.images import ImageReader
     from visionkit.data.sources.division import Division
     from visionkit.data.sources.overlaps import Names
 
@@ -31,7 +32,7 @@ class FileSource(Source):
 
     Attributes:
         root: The folder of the data set.
-        in_channels: The number of channels of an image: 3 decodes RGB, 1 grey.
+        in_channels: The number of channels of an image: 3 decodes RGB, 1 grey, others take images of so many bands.
         val_fraction: The fraction of the training images held out for validation if there is no val split.
         test_fraction: The fraction held out for test if the data set is not divided; 0 makes no test split.
         split_seed: The seed of these random splits; null takes the run's seed.
@@ -42,6 +43,9 @@ class FileSource(Source):
             expression with one group in parentheses that is searched in each path relative to the root, or ``folder``,
             the folder of the image. null takes each image for itself.
         allow_overlap: Whether an image may be in two splits; else it is an error.
+        max_pixels: Images of more pixels are left out, without being decoded.
+        value_range: ``[low, high]``, the values of images of more than 8 bits or of floats that become 0 and 255;
+            null measures them over the training split.
     """
 
     root: str | None
@@ -53,6 +57,8 @@ class FileSource(Source):
     folds: Annotated[int, Field(ge=2)]
     group_by: str | None
     allow_overlap: bool
+    max_pixels: Annotated[int, Field(gt=0)]
+    value_range: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +69,16 @@ class FileSource(Source):
             )
         if self.group_by not in (None, "folder"):
             check_pattern(str(self.group_by))
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise UserError(
+                f"dataset.value_range: expected [low, high] with low below high, found {list(self.value_range)}. "
+                "Try: dataset.value_range=[0,4095]"
+            )
+
+    def image_reader(self, in_channels: int, *, value_range: tuple[float, float] | None = None) -> ImageReader:
+        from visionkit.data.images import ImageReader
+
+        return ImageReader(in_channels, value_range, self.max_pixels)
 
     def held_out_fractions(self, splits: Collection[str], *, is_divided: bool) -> dict[str, float]:
         """The fraction of train that is held out for each missing split.
@@ -157,7 +173,8 @@ class FileSource(Source):
             form = other_form(self.root, self.name)
             if form is None:
                 raise
-            raise UserError(f"{error} {form.sentence}") from None
+            stop = "" if str(error).endswith((".", "?")) else "."
+            raise UserError(f"{error}{stop} {form.sentence}") from None
 
     def refuse_other_form(self, folders: Collection[str]) -> None:
         """Check that folders which are taken for classes are not the parts of a data set of another form.

@@ -16,7 +16,7 @@ from visionkit.data.findings import MAX_LISTED, Finding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_COMPARED", "Names", "content_ids", "overlaps"]
+__all__ = ["MAX_COMPARED", "Names", "compares_contents", "content_ids", "overlaps"]
 
 MAX_COMPARED = 50_000
 """The number of files up to which contents are compared."""
@@ -47,7 +47,7 @@ def content_ids(
     """
     import numpy
 
-    if len(names) <= MAX_COMPARED:
+    if compares_contents(len(names)):
         files = _Files(root, names)
         return _merge_equal_contents(files, _first_equal(files.keys), split_ids)
     inodes = _list_inodes(root, names) if inodes is None else inodes
@@ -57,6 +57,11 @@ def content_ids(
     ids = numpy.arange(len(names))
     ids[repeated] = repeated[_first_equal(files.keys)]
     return ids
+
+
+def compares_contents(num_files: int) -> bool:
+    """Whether the contents of so many files are compared."""
+    return num_files <= MAX_COMPARED
 
 
 def overlaps(

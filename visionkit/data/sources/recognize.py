@@ -40,6 +40,10 @@ _STRUCTURE = frozenset(
         *("instances", "polygons", "json"),
     }
 )
+_IMAGE_COLUMNS = frozenset(
+    {"image", "img", "image_id", "image_path", "file", "filename", "file_name", "filepath", "path"}
+)
+_BENCHMARKS = ("ade20k", "cityscapes")  # whose files are those of a more general form too
 _SPLIT_YEAR = re.compile(r"(train|val|test)\d{4}")
 _YOLO_LINE = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*")
 _KITTI_LINE = re.compile(r"\s*[A-Za-z]\w*(\s+-?\d+(\.\d+)?){14,15}\s*")
@@ -102,7 +106,10 @@ def other_form(root: str | None, dataset: str) -> Form | None:
         dataset: The data set's name.
     """
     forms = recognize(Path(root).expanduser()) if root else []
-    return None if any(form.dataset == dataset for form in forms) else next(iter(forms), None)
+    likeliest = next(iter(forms), None)
+    if likeliest is not None and likeliest.dataset in _BENCHMARKS:
+        return likeliest if likeliest.dataset != dataset else None
+    return None if any(form.dataset == dataset for form in forms) else likeliest
 
 
 def is_structure_name(name: str) -> bool:
@@ -209,6 +216,18 @@ def _text(listing: _Listing) -> Form | None:
     return None
 
 
+def _table(listing: _Listing) -> Form | None:
+    for path, head in listing.heads(".csv", ".tsv"):
+        lines = head.splitlines()
+        columns = {column.strip().strip('"').lower() for column in re.split(r"[,;\t]", lines[0])} if lines else set()
+        if columns & {"xmin", "x_min", "bbox"}:
+            advice = "convert the boxes to COCO's or YOLO's form and type dataset=coco or dataset=yolo"
+            return Form("a table of boxes", None, path, advice)
+        if columns & _IMAGE_COLUMNS and len(columns) > 1:
+            return Form("a table of images and labels", "table", path)
+    return None
+
+
 def _masks(listing: _Listing) -> Form | None:
     names = {folder: [part.lower() for part in folder.split("/")] for folder in listing.image_folders}
     masks = next((folder for folder, parts in names.items() if set(parts) & set(_MASK_FOLDERS)), None)
@@ -225,4 +244,13 @@ def _classes(listing: _Listing) -> Form | None:
     return None if folders is None else Form("a folder of images per class", "folder", folders[0])
 
 
-_RULES: tuple[Callable[[_Listing], Form | None], ...] = (_cityscapes, _ade20k, _xml, _json, _text, _masks, _classes)
+_RULES: tuple[Callable[[_Listing], Form | None], ...] = (
+    _cityscapes,
+    _ade20k,
+    _xml,
+    _json,
+    _text,
+    _table,
+    _masks,
+    _classes,
+)

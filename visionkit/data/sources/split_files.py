@@ -68,6 +68,10 @@ class SplitFiles(FileSource):
             images: One of its splits, or a subset of one.
         """
 
+    def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        """The data set with what would exhaust memory left out, and findings on it."""
+        return parsed
+
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check the annotations of the whole data set, before it is split.
 
@@ -148,7 +152,7 @@ class SplitFiles(FileSource):
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
         with self.naming_other_form():
-            parsed = self.read()
+            parsed = self.limit(self.read())
             self.check_annotations(parsed)
         if "val" in parsed.splits:
             self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")

@@ -16,6 +16,7 @@ __all__ = [
     "find_split_folders",
     "lie_in_split_folder",
     "other_folders",
+    "split_in",
     "split_of",
     "sub_folders",
 ]
@@ -31,6 +32,15 @@ def split_of(name: str) -> str | None:
     """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
     word = _word(name)
     return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
+
+
+def split_in(text: str) -> str | None:
+    """The split that a word of a file's name stands for, such as ``instances_val2017``; None if none does.
+
+    Words end where letters end: ``valves`` and ``contrain`` hold no split.
+    """
+    words = re.findall(r"[^\W\d_]+", text)
+    return next(filter(None, map(split_of, words)), None)
 
 
 def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str, str]:

@@ -21,7 +21,7 @@ class ResultWriter(ABC):
 
     Args:
         folder: The folder of results; it is created if necessary.
-        data: The content of the run's ``data.json``.
+        data: The content of the run's ``data.json``, and optionally ``image_ids``, the data set's own ids by path.
         paths: All images, even those that may turn out to be unreadable.
         min_score: Objects with a lower score are not drawn; None for the default.
 

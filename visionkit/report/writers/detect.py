@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ class DetectWriter(ResultWriter):
     ) -> None:
         super().__init__(folder, data, paths, min_score=MIN_SCORE if min_score is None else min_score)
         self.categories = data.get("category_ids") or list(range(len(self.class_names)))
-        self.image_ids, self.shared_folder = _image_ids(paths), common_folder(paths)
+        self.image_ids = _image_ids(paths, data.get("image_ids", {}))
+        self.shared_folder = common_folder(paths)
         self.counts: dict[Path, Counter[str]] = {}
 
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
@@ -71,8 +73,16 @@ class DetectWriter(ResultWriter):
         ]
 
 
-def _image_ids(paths: Sequence[Path]) -> dict[Path, int]:
-    """Image ids: the file names if all are distinct numbers, as in COCO, else numbers from 1."""
+def _image_ids(paths: Sequence[Path], own_ids: Mapping[Path, int | str]) -> dict[Path, int | str]:
+    """Image ids: those of the data set; else the file names if all are distinct numbers, as in COCO; else from 1.
+
+    Images that the data set does not list have the numbers above its ids.
+    """
+    if own_ids and len(set(own_ids.values())) == len(own_ids):
+        numbers = itertools.count(
+            1 + max((number for number in own_ids.values() if isinstance(number, int)), default=0)
+        )
+        return {path: own_ids[path] if path in own_ids else next(numbers) for path in paths}
     stems = [path.stem for path in paths]
     if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
         return {path: int(path.stem) for path in paths}

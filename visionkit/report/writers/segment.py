@@ -66,13 +66,13 @@ class SegmentWriter(ResultWriter):
         ]
 
 
-def _mask_ids(category_ids: Sequence[int] | None, count: int) -> NDArray[np.uint8]:
+def _mask_ids(category_ids: Sequence[int | str] | None, count: int) -> NDArray[np.uint8]:
     """The id of each class in mask files, (256,): the data set's category ids if all fit in 0..254; 255 stays 255."""
     ids = np.arange(256, dtype=np.uint8)
     if (
         category_ids is not None
         and len(category_ids) == count
-        and all(0 <= category_id < IGNORE_INDEX for category_id in category_ids)
+        and all(isinstance(number, int) and 0 <= number < IGNORE_INDEX for number in category_ids)
     ):
         ids[:count] = category_ids
     return ids

@@ -121,7 +121,13 @@ def annotate(**changes):
         (annotate(bbox=[50, 5, 3, 10]), "box(es) outside the image dropped"),
         (annotate(bbox=[30, 5, 30, 10]), "box(es) that reach out of the image clipped"),
         (annotate(image_id=77), "annotation(s) of an image that is not listed dropped"),
-        (annotate(bbox=None), "annotation(s) without an image, a category or a box of four numbers dropped"),
+        (annotate(bbox=None), "object(s) without a box given the box of their outline"),
+        (annotate(bbox=None, segmentation=[]), "annotation(s) without an image, a category or a box of four numbers"),
+        (annotate(bbox="1234"), "annotation(s) without an image, a category or a box of four numbers dropped"),
+        (annotate(bbox=[10**400, 2, 3, 4]), "annotation(s) without an image, a category or a box of four numbers"),
+        (annotate(bbox=[1e308, 2, 1e308, 4]), "box(es) whose coordinates are no numbers dropped"),
+        (annotate(category_id=True), "annotation(s) without an image, a category or a box of four numbers dropped"),
+        (annotate(image_id=2**70), "annotation(s) of an image that is not listed dropped"),
         (annotate(bbox=[1, 2, 3]), "annotation(s) without an image, a category or a box of four numbers dropped"),
         (annotate(image_id=None), "annotation(s) without an image, a category or a box of four numbers dropped"),
     ],
@@ -129,10 +135,12 @@ def annotate(**changes):
 def test_odd_annotations_are_mended_or_dropped_counted_and_named(make_source, make_coco, change, words):
     source = make_source(make_coco(change=change))
     splits = source.splits(seed=0)
-    assert splits.notes == [f"1 {words}: annotations/instances_train2017.json annotation 10"]
+    (note,) = splits.notes
+    assert note.startswith(f"1 {words}")
+    assert note.endswith(": annotations/instances_train2017.json annotation 10")
     objects = splits.samples["train"].annotations.objects
     assert numpy.isfinite(objects.boxes).all()
-    assert len(objects) == (6 if "clipped" in words else 5)
+    assert len(objects) == (6 if "clipped" in words or "given" in words else 5)
     if "clipped" in words:
         assert [30, 5, 40, 15] in objects.boxes.tolist()
     with pytest.raises(UserError, match=r"dataset 'coco': .*/instances_train2017.json annotation 10. "):
@@ -143,7 +151,7 @@ def test_an_annotation_that_is_no_mapping_is_dropped_and_named(make_source, make
     splits = make_source(make_coco(change=lambda content: content["annotations"].insert(0, "x"))).splits(seed=0)
     assert splits.notes == [
         "1 annotation(s) without an image, a category or a box of four numbers dropped: "
-        "annotations/instances_train2017.json annotation 1"
+        "annotations/instances_train2017.json annotation number 1"
     ]
 
 
@@ -200,7 +208,10 @@ def test_an_error_in_json_is_named_at_its_true_place(make_source, make_coco):
     [
         (lambda c: c.pop("annotations"), r"has no list 'annotations'; found the keys images, categories"),
         (lambda c: c.update(images=[]), r"lists no images"),
-        (lambda c: c["images"][0].pop("id"), r"each of the images needs a whole number as id and a file_name"),
+        (
+            lambda c: c["images"][0].pop("id"),
+            r"each of the images needs an id, a number or a text, and a file_name; number 1 has the id nothing",
+        ),
         (lambda c: c["images"][0].update(file_name=3), r"expected a word as file_name, found 3"),
         (lambda c: c["images"][1].update(id=100), r"has two images with the id 100"),
         (lambda c: c["categories"][1].pop("name"), r"each of the categories needs an id and a name"),
@@ -221,12 +232,6 @@ def test_a_file_that_holds_a_list_is_named(make_source, make_coco):
     root = make_coco()
     (root / "annotations/instances_train2017.json").write_text("[1]")
     with pytest.raises(UserError, match=r"instances_train2017.json' holds \[1\]. Expected a mapping"):
-        make_source(root).check()
-
-
-def test_other_categories_in_val_than_in_train_are_an_error(make_source, make_coco):
-    root = make_coco(change=lambda c: c["categories"].append({"id": 91, "name": "cup"}))
-    with pytest.raises(UserError, match=r"instances_val2017.json' has other categories than the file of train. Found"):
         make_source(root).check()
 
 

@@ -373,6 +373,17 @@ def test_a_colour_without_a_class_is_named(make_source, make_masks):
     )
 
 
+def test_of_thousands_of_unknown_colours_the_classes_are_kept(make_source, make_blobs):
+    def noise(number, pixels):
+        colours = numpy.random.RandomState(number).randint(1, 256, (*pixels.shape, 3)).astype(numpy.uint8)
+        return numpy.where(pixels[..., None] > 0, numpy.array([255, 0, 0], dtype=numpy.uint8), colours)
+
+    source = make_source(make_blobs(noise), class_map={"1,1,1": "ground", "255,0,0": "thing"})
+    splits = source.splits(seed=0)
+    assert any("6 mask(s) with values outside" in note and "and 988 more" in note for note in splits.notes)
+    assert numpy.array_equal(all_masks(source)[0] == 1, blob(0) > 0)
+
+
 def test_the_order_of_classes_may_be_given_beside_the_map(make_source, make_masks):
     source = make_source(make_masks(), class_map={"0": "a", "1": "b", "2": "c"}, classes=["c", "b", "a"])
     assert source.info().class_names == ("c", "b", "a")

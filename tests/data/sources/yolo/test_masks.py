@@ -51,6 +51,9 @@ def test_class_masks_have_the_background_first(make_source):
         ("0 0.1 0.1 0.9 0.9", "outline(s) with fewer than three points"),
         ("0 0.1 0.1 0.9 0.9 0.5 0.5 0.3", "line(s) that are not 'class x y x y x y ...'"),
         ("0 a b", "line(s) that are not 'class x y x y x y ...'"),
+        ("0 0.1 0.1 nan 0.1 0.5 0.5", "box(es) whose coordinates are no numbers"),
+        ("0 0.1 0.1 1e400 0.1 0.5 0.5", "box(es) whose coordinates are no numbers"),
+        ("0 1.1 0.1 1e9 0.1 1e9 0.5", "box(es) outside the image"),
     ],
 )
 def test_odd_lines_are_dropped_counted_and_named(make_source, line, words):
@@ -67,3 +70,12 @@ def test_odd_lines_are_dropped_counted_and_named(make_source, line, words):
 def test_boxes_alone_leave_nothing_to_train_on(make_source):
     with pytest.raises(UserError, match=r"no annotation at all.*fewer than three points.*Expected outlines in some"):
         make_source("0 0.5 0.5 0.25 0.5").check()
+
+
+def test_far_outlines_keep_their_part_within_and_are_said(make_source):
+    splits = make_source("0 0 0 1e9 0 1e9 1e9").splits(seed=0)
+    objects = splits.samples["train"].annotation(0)
+    assert [finding.code for finding in splits.findings] == ["box-clipped", "outline-clipped"] * 2
+    inside = numpy.mgrid[:30, :40]
+    expected = (inside[0] + 0.5) / 30 < (inside[1] + 0.5) / 40
+    assert (objects.masks(30, 40)[0] != expected).mean() < 0.03  # the pixels of the diagonal

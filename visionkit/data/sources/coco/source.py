@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.split_files import SplitPaths
-from visionkit.data.sources.split_names import SPLIT_NAMES
+from visionkit.data.sources.split_names import SPLIT_NAMES, split_in, sub_folders
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.sources.annotations import ParsedDataset
+    from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 
 __all__ = ["Coco"]
 
+_MAX_LISTED = 10
 _OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 
 
@@ -36,12 +38,24 @@ class Coco(DetectionSource):
 
     expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
 
+    def image_ids(self, paths: Sequence[Path]) -> Mapping[Path, int | str]:
+        root = Path(self.root or "").expanduser().resolve()
+        targets = {path.resolve(): path for path in paths}
+        if not any(target.is_relative_to(root) for target in targets):
+            return {}
+        try:
+            splits = self._parsed.splits
+        except UserError:  # the data are no longer there, or not as they were
+            return {}
+        listed = {root / name: image_id for split in splits.values() for name, image_id in _ids(split)}
+        return {path: listed[target] for target, path in targets.items() if target in listed}
+
     def read(self) -> ParsedDataset[Any]:
         from visionkit.data.sources.coco.reader import read_coco
 
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        files = self._files(root)
-        return read_coco(
+        files, left_out = self._files(root)
+        parsed = read_coco(
             root,
             {
                 split: (file, getattr(self.images, split), _image_folders(root, split, file))
@@ -49,8 +63,11 @@ class Coco(DetectionSource):
             },
             with_masks=self.target != "boxes",
         )
+        unnamed = Finding.of("file-no-split", [str(file.relative_to(root)) for file in left_out])
+        return replace(parsed, findings=[*parsed.findings, *unnamed])
 
-    def _files(self, root: Path) -> dict[str, Path]:
+    def _files(self, root: Path) -> tuple[dict[str, Path], list[Path]]:
+        """The JSON file of each split, and those that are left out because their names say no split."""
         given = {split: getattr(self.annotations, split) for split in SPLIT_NAMES}
         files = {split: root / path for split, path in given.items() if path is not None}
         for split, path in files.items():
@@ -59,7 +76,7 @@ class Coco(DetectionSource):
                     f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
                     "relative to dataset.root."
                 )
-        split_files = files or _find_files(root)
+        split_files, left_out = (files, []) if files else _find_files(root)
         if not split_files:
             raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
         if "train" not in split_files:
@@ -67,36 +84,58 @@ class Coco(DetectionSource):
                 f"dataset.root: found {', '.join(str(path) for path in split_files.values())}, but no file for train. "
                 "Try: dataset.annotations.train=annotations/my_train.json"
             )
-        return split_files
+        return split_files, left_out
 
 
-def _find_files(root: Path) -> dict[str, Path]:
-    """The JSON file of each split; a single file without a split in its name is that of ``train``."""
-    splits = [name for names in SPLIT_NAMES.values() for name in names]
-    folders = [root / "annotations", root, *(root / name for name in splits)]
-    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.json"))]
-    files = [file for file in files if not file.name.startswith((".", *_OTHER_KINDS))]
+def _find_files(root: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The JSON file of each split, and the others; a single file without a split in its name is that of ``train``."""
+    files = _json_files(root)
     candidates: dict[str, list[Path]] = {}
     for file in files:
-        words = f"{file.parent.name if file.parent.parent == root else ''} {file.stem}".lower()
-        matched = [split for split, names in SPLIT_NAMES.items() if re.search("|".join(names), words)]
-        candidates.setdefault(matched[0] if matched else "", []).append(file)
+        folder = file.parent.name if file.parent.parent == root else ""
+        candidates.setdefault(split_in(file.stem) or split_in(folder) or "", []).append(file)
     unnamed = candidates.pop("", [])
     if not candidates and unnamed:
-        candidates = {"train": unnamed}
+        candidates, unnamed = {"train": unnamed}, []
     for split, split_files in candidates.items():
         if len(split_files) > 1:
+            _check_form(split_files[0])
+            listed = ", ".join(str(file.relative_to(root)) for file in split_files[:_MAX_LISTED])
+            more = f" and {len(split_files) - _MAX_LISTED:,} more" if len(split_files) > _MAX_LISTED else ""
             raise UserError(
-                f"dataset.root: several files may hold the annotations of {split}: "
-                f"{', '.join(str(file.relative_to(root)) for file in split_files)}. "
+                f"dataset.root: several files may hold the annotations of {split}: {listed}{more}. "
                 f"Say which: dataset.annotations.{split}={split_files[0].relative_to(root)}"
             )
-    return {split: split_files[0] for split, split_files in candidates.items()}
+    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}, unnamed
+
+
+def _json_files(root: Path) -> list[Path]:
+    """The JSON files of the root, of ``annotations/`` and of the folders of splits, without those for other tasks."""
+    names = [name for name in sub_folders(root) if name.lower() == "annotations" or split_in(name)]
+    names.sort(key=lambda name: name.lower() != "annotations")
+    folders = [root, *(root / name for name in names)]
+    files = [file for folder in folders for file in sorted(folder.glob("*.json"))]
+    return [file for file in files if not file.name.startswith((".", *_OTHER_KINDS)) and file.is_file()]
+
+
+def _check_form(file: Path) -> None:
+    """Raise an error if a file is in a form that has a file per image, or is otherwise known and not COCO's."""
+    from visionkit.data.sources.coco.json_file import explain_form, load_json
+
+    form = explain_form(load_json(file))
+    if form:
+        raise UserError(f"dataset.root: '{file}' is in the form of {form}")
+
+
+def _ids(images: AnnotatedImages) -> Iterable[tuple[str, int | str]]:
+    return zip(images.names, images.ids or (), strict=True)
 
 
 def _image_folders(root: Path, split: str, file: Path) -> list[str]:
     """The existing folders in which a file's images may be, relative to the root, the likeliest first."""
-    names = [file.stem.rpartition("_")[2], *SPLIT_NAMES[split]]
-    annotation_folder = str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else "."
-    folders = [*names, *(f"images/{name}" for name in names), annotation_folder, "images", "data", "."]
+    shared = [name for name in sub_folders(root) if name.lower() in ("images", "data")]
+    parents = ["", *(f"{name}/" for name in shared)]
+    folders = [f"{parent}{file.stem.rpartition('_')[2]}" for parent in parents]
+    folders += [p + name for p in parents for name in sub_folders(root / p) if split_in(name) == split]
+    folders += [str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else ".", *shared, "."]
     return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut
-from visionkit.data.images import read_size
+from visionkit.data.image_header import read_size
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
 from visionkit.data.sources.masks.class_map import ClassMap
@@ -197,6 +197,7 @@ _UNREADABLE = "mask-unreadable"
 _SIZES = "mask-size"
 _COLOURED = "mask-coloured"
 _INDEXED = "mask-indexed"
+_MAX_UNKNOWN = 1000
 _GREY = encode_colour(1, 1, 1)
 _NO_VALUES = ValueCounts(numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64))
 
@@ -230,12 +231,23 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
         if not all(value in colours for value in greys.tolist()):
             return _PairContent(problem=_INDEXED, location=f"{mask} ({_examples(counts, coloured=False)})")
         counts = ValueCounts(greys, counts.pixels)
+    elif colours is not None:
+        counts = _without_rare(counts, colours)
     elif contents.is_coloured and not coloured:
         return _PairContent(problem=_COLOURED, location=f"{mask} ({_examples(counts, coloured=True)})")
     if contents.size != (height, width):
         found = f"{contents.size[1]}x{contents.size[0]}"
         return _PairContent(problem=_SIZES, location=f"{mask} is {found}, {image} {width}x{height} (width x height)")
     return _PairContent(counts)
+
+
+def _without_rare(counts: ValueCounts, colours: Collection[int]) -> ValueCounts:
+    """The colours of classes and the most frequent others, of which a mask saved as JPEG has 100,000."""
+    is_known = numpy.isin(counts.values, list(colours))
+    others = numpy.flatnonzero(~is_known)
+    rows = others[(-counts.pixels[others]).argsort(kind="stable")[:_MAX_UNKNOWN]]
+    keep = numpy.sort(numpy.concatenate([numpy.flatnonzero(is_known), rows]))
+    return ValueCounts(counts.values[keep], counts.pixels[keep])
 
 
 def _examples(counts: ValueCounts, *, coloured: bool) -> str:

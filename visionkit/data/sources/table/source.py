@@ -117,6 +117,10 @@ class Table(FileSource):
 
     @cached_property
     def _parsed(self) -> ParsedTable:
+        with self.naming_other_form():
+            return self._read()
+
+    def _read(self) -> ParsedTable:
         path = self._find_table()
         root = path.parent if self.root is None else existing_root(self.root, name=self.name, expected="images")
         columns = TableColumns(

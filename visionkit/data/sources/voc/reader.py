@@ -13,7 +13,7 @@ import numpy
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut
-from visionkit.data.images import read_size
+from visionkit.data.image_header import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
 from visionkit.data.sources.voc.names import find_stem, read_list, stem_of, unique_base_names
 from visionkit.data.sources.voc.xml_files import XmlError, parse_xml

@@ -1,11 +1,11 @@
-"""Reader of YOLO's text files."""
+"""Reads the images and the label files of a YOLO data set."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy
 
@@ -14,167 +14,152 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
+from visionkit.data.sources.outlines import clean_outlines
+from visionkit.data.sources.yolo.columns import ColumnRule, Columns, find_column_rule
+from visionkit.data.sources.yolo.definition import Definition
+from visionkit.data.sources.yolo.label_files import LabelFiles
+from visionkit.data.sources.yolo.lines import LabelLines
+from visionkit.data.sources.yolo.paths import FolderListings, PathFinder
 from visionkit.errors import UserError
+from visionkit.files import read_text
 
 __all__ = ["read_yolo"]
 
-_NON_LABEL_FILES = ("classes.txt", "labels.txt", "train.txt", "val.txt", "test.txt")
-
-
-@dataclass
-class _ObjectLines:
-    """The valid lines of one split's text files, one object each, and the locations of invalid lines."""
-
-    with_masks: bool
-    image: list[int] = field(default_factory=list)
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    locations: list[str] = field(default_factory=list)
-    outlines: list[Sequence[float]] = field(default_factory=list)
-    malformed: list[str] = field(default_factory=list)
-    no_outline: list[str] = field(default_factory=list)
-
 
 def read_yolo(
-    root: Path, split_entries: Mapping[str, Sequence[Path]], names: Sequence[str], *, with_masks: bool = False
+    definition: Definition, listings: FolderListings, *, columns: Columns | None = None, with_masks: bool = False
 ) -> ParsedDataset[AnnotatedImages]:
-    """Read the text files of all images; an image without a text file has no objects.
+    """Read the label files of all images; an image without one has no objects.
 
     Args:
-        root: The data set's folder.
-        split_entries: For each split its folders of images, or files that list images.
-        names: The class names.
+        definition: Classes and splits.
+        listings: The listings of folders.
+        columns: What stands behind the class of a line; None tells by the lines.
         with_masks: Whether to read outlines; lines without one are then dropped with a finding.
 
     Raises:
-        UserError: If a class id is out of range, or a split has no images.
+        UserError: If a class id is out of range, a split has no images, no image has a label file, or lines may mean
+            two things.
     """
     findings: list[Finding] = []
-    splits: dict[str, AnnotatedImages] = {}
-    for split, entries in split_entries.items():
-        images = sorted({image for entry in entries for image in _images(entry, root)})
-        existing = [image for image in images if os.path.isfile(image)]
-        missing = [image for image in images if not os.path.isfile(image)]
-        findings += Finding.of("image-listed-missing", missing, split=split)
-        if not existing:
-            raise UserError(
-                f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
-                "Expected a folder of images, or a text file with one image path per line."
-            )
-        splits[split] = _read_split(existing, root, names, findings, with_masks=with_masks)
-    return ParsedDataset(root, splits, tuple(names), findings)
-
-
-def _read_split(
-    images: Sequence[str], root: Path, names: Sequence[str], findings: list[Finding], *, with_masks: bool
-) -> AnnotatedImages:
-    lines = _ObjectLines(with_masks)
-    label_files = [_label_file(image) for image in images]
-    for index, file in enumerate(label_files):
-        _read_lines(file, index, lines, len(names))
-    findings += Finding.of("label-file-orphan", _orphan_label_files(images, label_files))
-    form = "class x y x y x y ..." if with_masks else "class x y width height"
-    findings += Finding.of("line-malformed", lines.malformed, form=form)
-    findings += Finding.of("outline-few-points", lines.no_outline)
-    boxes = numpy.array(lines.boxes, dtype=numpy.float64).reshape(-1, 4)
-    boxes, valid, box_findings = clean_boxes(boxes, None, lines.locations.__getitem__)
-    findings += box_findings
-    outlines = Polygons.from_list(lines.outlines, is_rle=False)[valid] if with_masks else None
-    objects = Objects.from_columns(boxes, numpy.array(lines.labels)[valid], segmentations=outlines)
-    annotations = Annotations.from_sorted(
-        replace(objects, boxes=boxes), numpy.array(lines.image)[valid], num_images=len(images)
+    images, lines, num_labelled, label_files = {}, {}, 0, LabelFiles(listings)
+    for split, entries in definition.split_entries.items():
+        images[split] = _split_images(split, entries, definition, findings)
+        lines[split], labelled = _read_labels(split, images[split], label_files, definition, findings)
+        num_labelled += labelled
+    if not num_labelled:
+        raise _no_label_error(images["train"][0], sum(map(len, images.values())))
+    findings += Finding.of("label-file-orphan", label_files.orphans())
+    rule = find_column_rule(
+        (values for split_lines in lines.values() for values in split_lines.values),
+        columns=columns,
+        kpt_shape=definition.kpt_shape,
+        with_masks=with_masks,
     )
-    names = [os.path.relpath(image, root).replace(os.sep, "/") for image in images]
-    sizes = numpy.zeros((len(images), 2), dtype=numpy.int64)
-    return AnnotatedImages(names, sizes, annotations, relative=True)
+    splits = {}
+    for split in images:
+        names = [os.path.relpath(image, definition.root).replace(os.sep, "/") for image in images[split]]
+        annotations = _annotations(lines[split], rule, len(names), findings, with_masks=with_masks)
+        sizes = numpy.zeros((len(names), 2), dtype=numpy.int64)
+        splits[split] = AnnotatedImages(names, sizes, annotations, relative=True)
+    return ParsedDataset(definition.root, splits, definition.class_names, findings, notes=definition.notes)
 
 
-def _orphan_label_files(images: Sequence[str], label_files: Sequence[str]) -> list[str]:
-    """The label files in the folders of label files whose image is missing."""
-    image_folders_of: dict[str, set[str]] = {}
-    for image, file in zip(images, label_files, strict=True):
-        image_folders_of.setdefault(os.path.dirname(file), set()).add(os.path.dirname(image))
-    orphans = []
-    for folder, image_folders in sorted(image_folders_of.items()):
-        stems = {os.path.splitext(n)[0] for f in image_folders for n in os.listdir(f) if is_image_name(n)}
-        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        orphans += [
-            os.path.join(folder, name)
-            for name in names
-            if name.endswith(".txt") and name not in _NON_LABEL_FILES and os.path.splitext(name)[0] not in stems
-        ]
-    return orphans
+def _split_images(split: str, entries: Sequence[str], definition: Definition, findings: list[Finding]) -> list[str]:
+    """The absolute paths of a split's existing images, sorted."""
+    listed = sorted({image for entry in entries for image in _images(entry, definition.finder)})
+    existing = [image for image in listed if os.path.isfile(image)]
+    found = set(existing)
+    findings += Finding.of("image-listed-missing", [image for image in listed if image not in found], split=split)
+    if not existing:
+        raise UserError(
+            f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
+            "Expected a folder of images, or a text file with one image path per line."
+        )
+    return existing
 
 
-def _images(entry: Path, root: Path) -> list[str]:
-    if entry.is_dir():
-        return [str(entry / name) for name in walk_images(entry)]
-    if is_image_name(entry.name):
-        return [str(entry)]
+def _images(entry: str, finder: PathFinder) -> list[str]:
+    if os.path.isdir(entry):
+        return [os.path.join(entry, *name.split("/")) for name in walk_images(entry)]
+    if is_image_name(entry):
+        return [entry]
     try:
-        lines = [line.strip() for line in entry.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_text(entry).splitlines()]
     except (OSError, UnicodeError) as error:
         raise UserError(
             f"dataset.file: the list '{entry}' cannot be read: {error}. Expected one path a line."
         ) from None
-    paths = []
-    for line in filter(None, lines):
-        beside_list, below_root = entry.parent / line, root / line
-        paths.append(os.path.normpath(beside_list if beside_list.is_file() or not below_root.is_file() else below_root))
-    return paths
+    beside = finder.beside(os.path.dirname(entry))
+    return [beside.find_listed(line) for line in lines if line]
 
 
-def _label_file(image: str) -> str:
-    """The label file of an image: ``.../labels/a.txt`` for ``.../images/a.jpg``, else ``a.txt`` next to the image."""
-    stem = os.path.splitext(image)[0] + ".txt"
-    prefix, separator, suffix = stem.rpartition(f"{os.sep}images{os.sep}")
-    if separator:
-        in_labels = f"{prefix}{os.sep}labels{os.sep}{suffix}"
-        if os.path.isfile(in_labels) or not os.path.isfile(stem):
-            return in_labels
-    return stem
+def _read_labels(
+    split: str, images: Sequence[str], label_files: LabelFiles, definition: Definition, findings: list[Finding]
+) -> tuple[LabelLines, int]:
+    """The lines of a split's label files, and the number of images that have one."""
+    lines, unlabelled = LabelLines(), []
+    for index, image in enumerate(images):
+        file = label_files.find(image)
+        if file is None:
+            unlabelled.append(image)
+        else:
+            lines.read(file, index, len(definition.class_names))
+    is_most = 2 * len(unlabelled) >= len(images)
+    findings += Finding.of("labels-mostly-missing" if is_most else "image-no-labels", unlabelled, split=split)
+    findings += Finding.of("line-commas", lines.with_commas)
+    findings += Finding.of("annotation-repeated", lines.repeated)
+    return lines, len(images) - len(unlabelled)
 
 
-def _read_lines(file: str, image: int, lines: _ObjectLines, num_classes: int) -> None:
-    try:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read()
-    except FileNotFoundError:
-        return  # an image without objects
-    except (OSError, UnicodeError) as error:
-        lines.malformed.append(f"{file} ({error})")
-        return
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if not words:
-            continue
-        location = f"{file} line {number}"
-        try:
-            label, values = float(words[0]), [float(word) for word in words[1:]]
-        except ValueError:
-            lines.malformed.append(location)
-            continue
-        if len(values) < 4 or (len(values) > 5 and len(values) % 2) or not label.is_integer():
-            lines.malformed.append(location)
-            continue
-        if not 0 <= label < num_classes:
-            raise UserError(
-                f"dataset.root: {location}: class id {words[0]} is out of range: there are {num_classes} names. "
-                f"Expected 0 to {num_classes - 1}. Mend the file, or add the class to names."
-            )
-        if lines.with_masks and len(values) < 6:
-            lines.no_outline.append(location)
-            continue
-        lines.image.append(image)
-        lines.boxes.append(_box(values))
-        lines.labels.append(int(label))
-        lines.outlines.append(values)
-        lines.locations.append(location)
+def _annotations(
+    lines: LabelLines, rule: ColumnRule, num_images: int, findings: list[Finding], *, with_masks: bool
+) -> Annotations:
+    """The objects of a split, in fractions of the images' sides."""
+    kinds = [rule.kind(values) for values in lines.values]
+    rows_of = {kind: [row for row, other in enumerate(kinds) if other == kind] for kind in set(kinds)}
+    malformed = [*lines.malformed, *map(lines.place, rows_of.get("malformed", ()))]
+    form = "class x y x y x y ..." if with_masks else "class x y width height"
+    if rule.num_point_values is not None:
+        form = f"class x y width height and {rule.num_point_values} numbers of points"
+    findings += Finding.of("line-malformed", malformed, form=form)
+    findings += Finding.of("line-extra-columns", list(map(lines.place, rows_of.get("extra", ()))))
+    boxes_alone = sorted([*rows_of.get("box", ()), *rows_of.get("extra", ())])
+    if with_masks:
+        findings += Finding.of("outline-few-points", list(map(lines.place, boxes_alone)))
+    kept = sorted([*rows_of.get("outline", ()), *(() if with_masks else boxes_alone)])
+    found = [_outline_box(lines.values[row]) if kinds[row] == "outline" else _box(lines.values[row]) for row in kept]
+    boxes = numpy.array(found, dtype=numpy.float64).reshape(-1, 4)
+    boxes, valid, box_findings = clean_boxes(boxes, None, lambda position: lines.place(kept[position]))
+    findings += box_findings
+    rows = numpy.array(kept, dtype=numpy.int64)[valid]
+    outlines = Polygons.from_list([lines.values[row] for row in rows], is_rle=False) if with_masks else None
+    if outlines is not None:
+        within, outline_findings = clean_outlines(outlines, None, lambda position: lines.place(int(rows[position])))
+        boxes, rows, outlines = boxes[within], rows[within], outlines[within]
+        findings += outline_findings
+    labels = numpy.array(lines.labels, dtype=numpy.int64)[rows]
+    objects = replace(Objects.from_columns(boxes, labels, segmentations=outlines), boxes=boxes)
+    return Annotations.from_sorted(objects, numpy.array(lines.image, dtype=numpy.int64)[rows], num_images=num_images)
 
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """Convert ``x_center y_center width height`` to xyxy, or an outline ``x y x y x y ...`` to its bounding box."""
-    if len(values) > 5:
-        return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
-    x, y, width, height = values[:4]  # a fifth value is a confidence
+    """Convert ``x_center y_center width height ...`` to xyxy."""
+    x, y, width, height = values[:4]
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _outline_box(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """The smallest box around an outline ``x y x y x y ...``, xyxy."""
+    if not all(map(math.isfinite, values)):
+        return (math.nan,) * 4  # of NaN, min and max depend on the order
+    return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+
+
+def _no_label_error(image: str, count: int) -> UserError:
+    stem = os.path.splitext(os.path.basename(image))[0]
+    return UserError(
+        f"dataset.root: none of the {count} images has a label file; '{image}' has no '{stem}.txt' in labels/, where "
+        "the image's folder is images/, nor beside it. Expected a text file with the name of its image for each. "
+        "Are these the labels of other images, or of another form, such as dataset=coco or dataset=voc?"
+    )

@@ -1,0 +1,153 @@
+"""Opening image files, and what their headers say; without torch, and without decoding."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from visionkit.data.image_error import ImageError
+from visionkit.data.image_files import readable_suffixes
+from visionkit.data.image_modes import is_deep
+
+__all__ = ["Header", "header_of", "open_image", "read_header", "read_size"]
+
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "DIB", "JPEG2000", "AVIF", "HEIF", "ICO")
+"""Pillow's readers that are asked, in this order; those of scripts, such as EPS, start other programs."""
+
+_ORIENTATION = 0x0112  # of EXIF
+_TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+class Header(NamedTuple):
+    """What the beginning of an image file says.
+
+    Attributes:
+        stored: Height and width of the stored pixels.
+        orientation: 1 to 8, as in EXIF; 1 is upright.
+        deep: Whether values have more than 8 bits or are floats.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+    deep: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width after the EXIF orientation."""
+        height, width = self.stored
+        return (width, height) if self.orientation in (5, 6, 7, 8) else self.stored
+
+    def is_annotated_unturned(self, annotated: tuple[int, int] | None) -> bool:
+        """Whether a declared height and width are those of the stored pixels, and not of the turned image."""
+        return annotated == self.stored != self.size
+
+
+def read_header(path: str | Path) -> Header:
+    """Size, orientation and depth of an image file, from its header.
+
+    Raises:
+        ImageError: If the header cannot be read.
+    """
+    with open_image(path) as image:
+        return header_of(image)
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image after its EXIF orientation, in pixels, from the file's header.
+
+    Raises:
+        ImageError: If the header cannot be read.
+    """
+    return read_header(path).size
+
+
+@contextmanager
+def open_image(path: str | Path) -> Iterator[Any]:
+    """Open a file without decoding it: an image of Pillow's, or a `TiffBands`, until the block ends.
+
+    Unlike `PIL.Image.open`, without a limit of size, a warning, or another program.
+
+    Raises:
+        ImageError: If the file cannot be opened, or decoding fails within the block; the message names it.
+    """
+    try:
+        with open(path, "rb") as file:
+            yield _identify(file, str(path))
+    except (ImageError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"image '{path}' does not exist.") from None
+    except Exception as error:
+        reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
+        raise ImageError(
+            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF or WebP file. "
+            "Replace or remove it."
+        ) from None
+
+
+def _identify(file: BinaryIO, name: str) -> Any:
+    prefix = file.read(16)
+    for factory, accept in _factories():
+        if accept is not None and accept(prefix) is not True:
+            continue
+        file.seek(0)
+        try:
+            return factory(file, name)
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+    if prefix[:4] in _TIFF_MARKS:
+        from visionkit.data.tiff_bands import TiffBands
+
+        return TiffBands.open(name)
+    raise ValueError("cannot identify image file")
+
+
+@cache
+def _factories() -> tuple[tuple[Any, Any], ...]:
+    from PIL import Image
+
+    readable_suffixes()  # registers plug-ins
+    Image.init()
+    return tuple(Image.OPEN[name] for name in _FORMATS if name in Image.OPEN)
+
+
+def header_of(image: Any) -> Header:
+    """The header of an opened image."""
+    width, height = image.size
+    return Header((height, width), _orientation(image), is_deep(image))
+
+
+def _orientation(image: Any) -> int:
+    """The EXIF orientation of a file, 1 where it says none that can be read; without decoding it."""
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        return 1
+    try:
+        if image.format == "PNG" and "exif" not in image.info:
+            exif = _late_exif(image.fp)  # type: ignore[attr-defined]
+            if exif is not None:
+                image.info["exif"] = exif
+        # that of PNG files decodes them
+        return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _late_exif(file: BinaryIO) -> bytes | None:
+    """The EXIF chunk of a PNG file that may lie behind its pixels."""
+    position = file.tell()
+    try:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return file.read(length)
+            file.seek(length + 4, 1)
+        return None
+    finally:
+        file.seek(position)

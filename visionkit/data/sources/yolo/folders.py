@@ -1,0 +1,33 @@
+"""Splits of a YOLO data set that no file names: folders, or lists of images, called as splits are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visionkit.data.sources.split_names import find_split_folders, split_of
+from visionkit.data.sources.yolo.paths import FolderListings
+
+__all__ = ["split_entries_of_folders"]
+
+
+def split_entries_of_folders(root: Path, listings: FolderListings) -> dict[str, list[str]]:
+    """The folders or lists of each split; the whole set is ``train`` if there are none.
+
+    Looked for are lists such as ``train.txt``, folders such as ``train/`` and ``images/train/``, and ``images/``.
+
+    Raises:
+        UserError: If a split has two folders.
+    """
+    lists: dict[str, list[str]] = {}
+    for name in listings.names(str(root)):
+        split, is_list = split_of(Path(name).stem), name.lower().endswith(".txt")
+        if split is not None and is_list and (root / name).is_file():
+            lists.setdefault(split, []).append(str(root / name))
+    if "train" in lists:
+        return lists
+    images = listings.find(str(root), "images")
+    for folder in (root, *([Path(images)] if images else [])):
+        found = find_split_folders(folder)
+        if "train" in found:
+            return {split: [str(folder / name)] for split, name in found.items()}
+    return {"train": [images or str(root)]}
