@@ -92,3 +92,11 @@ def test_paths_are_relative_to_the_root_below_a_folder_of_it(tmp_path):
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
     with pytest.raises(UserError, match=r"the folder '.*none' cannot be read: No such file or directory. Expected"):
         walk(tmp_path / "none")
+
+
+def test_the_endings_of_installed_plug_ins_are_read(tmp_path, monkeypatch):
+    (tmp_path / "photo.HEIC").write_bytes(b"x")
+    monkeypatch.setattr("visionkit.data.image_files.readable_suffixes", lambda: frozenset({".heic"}))
+    assert walk(tmp_path) == ["photo.HEIC"]
+    monkeypatch.setattr("visionkit.data.image_files.readable_suffixes", lambda: frozenset({".jpg"}))
+    assert walk(tmp_path) == []

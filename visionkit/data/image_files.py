@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +22,7 @@ __all__ = [
     "LeftOut",
     "is_image_name",
     "is_system_folder",
+    "leads_up",
     "readable_suffixes",
     "scan_images",
     "walk_images",
@@ -41,6 +42,7 @@ _SYSTEM_FOLDERS = frozenset(
 )
 
 _ENDINGS = frozenset(suffix[1:].encode() for suffix in IMAGE_SUFFIXES)
+_PLUGIN_ENDINGS = frozenset(suffix[1:].encode() for suffix in _PLUGIN_SUFFIXES)
 _SYSTEM_FILES = frozenset({b"thumbs.db", b"desktop.ini"})
 _FIRST_BYTES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|BM.{4}\0\0\0\0", re.DOTALL
@@ -148,7 +150,7 @@ class LeftOut:
         found = Finding.of("file-special", self.special)
         if self.endings:
             endings = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.most_common(10))
-            found.append(Finding("file-no-image", self.endings.total(), values={"endings": endings}))
+            found.append(Finding.counted("file-no-image", self.endings.total(), endings=endings))
         return found
 
 
@@ -174,7 +176,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
     Raises:
         UserError: If a folder cannot be read.
     """
-    folders, visited, start = [folder], set[bytes](), os.path.join(root, folder)
+    folders, visited, starts = [folder], set[bytes](), (root, os.path.join(root, folder))
     while folders:
         inner = folders.pop()
         with _open_folder(os.path.join(root, inner)) as entries:
@@ -187,7 +189,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                 else:
                     mode, inode = _target(entry)
                     if stat.S_ISDIR(mode):
-                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, start, visited):
+                        if not is_system_folder(os.fsdecode(name)) and not _is_loop(entry, starts, visited):
                             folders.append(inner + name + b"/")
                         continue
                     if not stat.S_ISREG(mode):
@@ -196,10 +198,15 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                         continue
                 stem, _, ending = name.rpartition(b".")
                 has_ending = bool(stem and ending)
-                if (has_ending and ending.lower() in _ENDINGS) or (not has_ending and _starts_as_image(entry.path)):
+                if _is_read(ending.lower()) if has_ending else _starts_as_image(entry.path):
                     yield inner + name, inode
                 elif left_out is not None and name.lower() not in _SYSTEM_FILES:
                     left_out.add(os.fsdecode(ending) if has_ending else "")
+
+
+def _is_read(ending: bytes) -> bool:
+    """Whether an ending, in small letters and without its dot, is that of an image."""
+    return ending in _ENDINGS or (ending in _PLUGIN_ENDINGS and f".{ending.decode()}" in readable_suffixes())
 
 
 def _open_folder(folder: bytes) -> AbstractContextManager[Iterator[os.DirEntry[bytes]]]:
@@ -223,13 +230,19 @@ def _target(entry: os.DirEntry[bytes]) -> tuple[int, int]:
     return status.st_mode, status.st_ino
 
 
-def _is_loop(entry: os.DirEntry[bytes], start: bytes, visited: set[bytes]) -> bool:
-    """Whether a folder is a link to one that it or the start lies in, or to one that another link has led to."""
+def leads_up(link: str | bytes, *starts: str | bytes) -> bool:
+    """Whether a link leads to a folder that it or one of the starts lies in, so that following it never ends."""
+    target = Path(os.path.realpath(os.fsdecode(link)))
+    inner = [os.path.dirname(os.fsdecode(link)), *map(os.fsdecode, starts)]
+    return any(Path(os.path.realpath(path)).is_relative_to(target) for path in inner)
+
+
+def _is_loop(entry: os.DirEntry[bytes], starts: Sequence[bytes], visited: set[bytes]) -> bool:
+    """Whether a folder is a link to one that it or a start lies in, or to one that another link has led to."""
     if not entry.is_symlink():
         return False
     target = os.path.realpath(entry.path)
-    inner = (os.path.join(os.path.realpath(path), b"") for path in (start, os.path.dirname(entry.path)))
-    if target in visited or any(path.startswith(os.path.join(target, b"")) for path in inner):
+    if target in visited or leads_up(entry.path, *starts):
         return True
     visited.add(target)
     return False

@@ -42,7 +42,8 @@ def hold_out(
         return {name: numpy.flatnonzero(split_ids == index) for index, name in enumerate(["train", *parts])}
     random = numpy.random.RandomState(seed % 2**32)
     order = random.permutation(len(labels))
-    by_class = [order[labels[order] == label] for label in numpy.unique(labels)]
+    order = order[numpy.argsort(labels[order], kind="stable")]
+    by_class = numpy.split(order, numpy.flatnonzero(numpy.diff(labels[order])) + 1)
     result: dict[str, NDArray[Any]] = {}
     for position, (part, total) in enumerate(parts.items()):
         sizes = numpy.array([len(members) for members in by_class])

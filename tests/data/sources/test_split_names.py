@@ -1,6 +1,13 @@
 import pytest
 
-from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, split_of, sub_folders
+from visionkit.data.sources.split_names import (
+    SPLIT_NAMES,
+    find_split_folders,
+    lie_in_split_folder,
+    other_folders,
+    split_of,
+    sub_folders,
+)
 from visionkit.errors import UserError
 
 
@@ -44,5 +51,40 @@ def test_two_splits_of_one_folder_are_an_error(tmp_path):
         find_split_folders(tmp_path)
 
 
+def test_a_link_to_a_folder_above_is_none(tmp_path):
+    make(tmp_path, "root/cat", "store")
+    for name, target in (("up", ".."), ("self", "."), ("dog", "../store"), ("circle", "circle")):
+        (tmp_path / "root" / name).symlink_to(target)
+    assert sub_folders(tmp_path / "root") == ["cat", "dog"]
+
+
 def test_folders_of_systems_and_tools_are_none(tmp_path):
     assert sub_folders(make(tmp_path, "cat", ".git", "@eaDir", "__MACOSX", "#recycle")) == ["cat"]
+
+
+def test_trainval_is_train_only_where_there_is_no_train(tmp_path):
+    assert find_split_folders(make(tmp_path / "a", "trainval", "test")) == {"train": "trainval", "test": "test"}
+    both = make(tmp_path / "b", "trainval/x", "Train", "val", "notes", "more/x")
+    found = find_split_folders(both)
+    assert found == {"train": "Train", "val": "val"}
+    assert other_folders(both, found.values()) == ["more", "trainval"]
+
+
+def test_a_doubled_folder_with_images_beside_it_is_read_as_it_is(tmp_path):
+    make(tmp_path, "train/train/cat")
+    (tmp_path / "train" / "photo.jpg").write_bytes(b"x")
+    assert find_split_folders(tmp_path) == {"train": "train"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["images/train/a.jpg", "images/train/x/b.jpg"], True),
+        (["Training/a.jpg"], True),
+        (["images/a.jpg", "images/b.jpg"], False),
+        (["images/train/a.jpg", "images/val/b.jpg"], False),
+        (["images/train1.jpg", "images/train2.jpg"], False),
+    ],
+)
+def test_files_lie_in_a_folder_of_a_split_if_all_do(names, expected):
+    assert lie_in_split_folder(names) == expected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from visionkit.data.findings.catalogue import CATALOGUE, FindingKind
@@ -33,6 +33,11 @@ class Finding:
     def of(cls, code: str, places: Collection[str], **values: str) -> list[Finding]:
         """A list of one finding at these places; empty if there are none."""
         return [cls(code, len(places), tuple(places)[:MAX_LISTED], values)] if places else []
+
+    @classmethod
+    def counted(cls, code: str, count: int, places: Sequence[str] = (), **values: str) -> Finding:
+        """A finding of so many occurrences, of which some places are known."""
+        return cls(code, count, tuple(places)[:MAX_LISTED], values)
 
     @property
     def kind(self) -> FindingKind:

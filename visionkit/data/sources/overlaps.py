@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from visionkit.data.findings import MAX_LISTED, Finding
 
@@ -51,9 +51,9 @@ def content_ids(
         files = _Files(root, names)
         return _merge_equal_contents(files, _first_equal(files.keys), split_ids)
     inodes = _list_inodes(root, names) if inodes is None else inodes
-    _, index, counts = numpy.unique(inodes, return_inverse=True, return_counts=True)
-    repeated = numpy.flatnonzero(counts[index] > 1)  # an inode is unique on its device alone
-    files = _Files(root, [names[row] for row in repeated.tolist()])
+    ordered = numpy.sort(inodes)
+    repeated = numpy.flatnonzero(numpy.isin(inodes, ordered[1:][ordered[1:] == ordered[:-1]]))
+    files = _Files(root, [names[row] for row in repeated.tolist()])  # an inode is unique on its device alone
     ids = numpy.arange(len(names))
     ids[repeated] = repeated[_first_equal(files.keys)]
     return ids
@@ -64,26 +64,33 @@ def compares_contents(num_files: int) -> bool:
     return num_files <= MAX_COMPARED
 
 
-def overlaps(code: str, names: Mapping[str, Names], ids: Mapping[str, NDArray[Any]]) -> list[Finding]:
+def overlaps(
+    kind: Literal["splits", "groups"], names: Mapping[str, Names], ids: Mapping[str, NDArray[Any]], *, allowed: bool
+) -> list[Finding]:
     """Findings on the files of a split whose id is in another split too.
 
     Args:
-        code: The code of the findings, whose text names ``split`` and ``other``.
+        kind: Whether ids are those of files or of groups.
         names: The names of each split's files.
         ids: For each split int64 (N,).
+        allowed: Whether the user allows it, so that it is no error.
     """
     import numpy
 
+    codes = {
+        "splits": ("splits-overlap", "splits-overlap-allowed"),
+        "groups": ("groups-overlap", "groups-overlap-allowed"),
+    }
     findings = []
     for other, split in combinations(names, 2):
-        rows = numpy.flatnonzero(numpy.isin(ids[split], ids[other]))
+        rows = numpy.flatnonzero(numpy.isin(ids[split], ids[other], kind="table"))
         if len(rows):
             places = []
             for row in rows[:MAX_LISTED]:
                 partner = numpy.flatnonzero(ids[other] == ids[split][row])[0]
                 name, other_name = os.fsdecode(names[split][row]), os.fsdecode(names[other][partner])
                 places.append(name if name == other_name else f"{name} and {other_name}")
-            findings.append(Finding(code, len(rows), tuple(places), {"split": split, "other": other}))
+            findings.append(Finding.counted(codes[kind][allowed], len(rows), places, split=split, other=other))
     return findings
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from visionkit.data.image_files import is_image_name, is_system_folder
+from visionkit.data.image_files import is_image_name, is_system_folder, leads_up
 from visionkit.errors import UserError
 
 __all__ = [
     "SPLIT_NAMES",
     "find_inner_folder",
     "find_split_folders",
+    "lie_in_split_folder",
     "other_folders",
     "split_in",
     "split_of",
@@ -83,6 +84,16 @@ def other_folders(folder: Path, split_folders: Iterable[str]) -> list[str]:
     return [name for name in sub_folders(folder) if name not in used and any((folder / name).iterdir())]
 
 
+def lie_in_split_folder(names: Sequence[str]) -> bool:
+    """Whether all files lie below one folder that is named like a split.
+
+    Args:
+        names: The paths of the files, separated by ``/``.
+    """
+    folder = os.path.commonpath([os.path.dirname(name) for name in names])
+    return any(map(split_of, folder.split(os.sep)))
+
+
 def sub_folders(folder: Path) -> list[str]:
     """The sorted names of a folder's sub-folders, without hidden ones and those of the system.
 
@@ -105,7 +116,7 @@ def _word(name: str) -> str:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir() and not (entry.is_symlink() and leads_up(entry.path))
     except OSError:  # links in a circle
         return False
 

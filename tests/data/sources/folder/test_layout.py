@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from visionkit.data.sources.folder.layout import check_class_names, find_layout, list_classes
+from visionkit.data.sources.folder.layout import check_class_names, class_folders, count_images, find_layout
 from visionkit.errors import UserError
 
 
@@ -75,10 +75,11 @@ def test_splits_that_are_one_folder_may_be_allowed(make_tree):
     assert find_layout(root, allow_overlap=True).split_folders == {"train": "train", "test": "test"}
 
 
-def test_classes_are_sorted_and_those_without_images_are_set_apart(make_tree):
-    root = make_tree({"b": 1, "a": 1, "empty": 0, ".hidden": 1, "@eaDir/thumb": 1})
+def test_classes_are_sorted_and_their_images_counted_up_to_a_limit(make_tree):
+    root = make_tree({"b": 3, "a": 1, "empty": 0, ".hidden": 1, "@eaDir/thumb": 1})
     (root / "empty" / "notes.txt").write_text("x")
-    assert list_classes(root) == (["a", "b"], ["empty"])
+    layout = find_layout(root)
+    assert count_images(layout, "train", limit=2) == {"a": 1, "b": 2, "empty": 0}
 
 
 def test_images_in_no_class_folder_are_counted(tmp_path, save_image):
@@ -87,7 +88,7 @@ def test_images_in_no_class_folder_are_counted(tmp_path, save_image):
     with pytest.raises(
         UserError, match=r"one sub-folder of images per class; found 3 images that lie in no sub-folder"
     ):
-        list_classes(tmp_path)
+        class_folders(tmp_path)
 
 
 def test_a_class_that_train_lacks_gets_the_nearest_one(tmp_path):

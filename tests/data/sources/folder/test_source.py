@@ -245,8 +245,9 @@ def test_checking_lists_no_more_than_the_first_images(make_source, make_tree, mo
     source = make_source(make_tree({"a": 30, "b": 30}))
     listed = []
     monkeypatch.setattr(
-        "visionkit.data.sources.folder.source.scan_images",
+        "visionkit.data.sources.folder.layout.scan_images",
         lambda *arguments: (listed.append(found) or found for found in scan_images(*arguments)),
     )
     source.check()
+    source.info()
     assert len(listed) == 6

@@ -633,3 +633,26 @@ def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_work
         for one, two in zip(made[0], other, strict=True):
             assert set(one) == set(two)
             assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_folders_of_splits_go_by_any_usual_name_and_others_are_said(make_source, make_masks):
+    root = make_masks({"train": 3, "val": 1, "test": 1, "extra": 1})
+    for base, names in (("images", ("Training", "Valid", "TEST")), ("masks", ("training", "validation", "testing"))):
+        for old, new in zip(("train", "val", "test"), names, strict=True):
+            (root / base / old).rename(root / base / new)
+    splits = make_source(root).splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 3, "val": 1, "test": 1}
+    assert splits.notes == ["2 folder(s) beside the splits that are none left out: images/extra, masks/extra"]
+
+
+def test_files_of_unknown_endings_beside_the_images_are_said(make_source, make_masks):
+    root = make_masks({"train": 3, "val": 2})
+    (root / "images/train/photo.heic").write_bytes(b"x")
+    (note,) = make_source(root).splits(seed=0).notes
+    assert note == "1 file(s) of an ending that is not read left out: 1 .heic"
+
+
+def test_a_folder_of_train_alone_has_val_held_out_and_no_test_split(make_source, make_masks):
+    splits = make_source(make_masks({"train": 10})).splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
+    assert splits.notes == ["val held out of train: 2 of 10"]

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -383,3 +384,26 @@ def test_bccd_loads_with_its_odd_entries(make_source):
     # the numbers of objects that the XML files hold, by grep
     counts = sum(numpy.bincount(s.annotations.objects.labels, minlength=3) for s in splits.samples.values())
     assert counts.tolist() == [361, 4155 - 2, 372]
+
+
+def test_folders_of_splits_go_by_any_usual_name(make_source, make_voc):
+    root = make_voc(8, annotations="Training/Training", images="Training/Training")
+    for split, moved in (("TEST", ("000", "001")), ("Validation", ("002", "003"))):
+        (root / split).mkdir()
+        for name in moved:
+            for ending in (".jpg", ".xml"):
+                (root / "Training/Training" / f"{name}{ending}").rename(root / split / f"{name}{ending}")
+    splits = make_source(root).splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 4, "val": 2, "test": 2}
+    assert splits.notes == []
+
+
+@pytest.mark.timeout(120)
+def test_a_pipe_among_the_files_is_not_opened(make_source, make_voc):
+    root = make_voc(8)
+    os.mkfifo(root / "Annotations" / "pipe.xml")
+    os.mkfifo(root / "JPEGImages" / "pipe.jpg")
+    (root / "JPEGImages" / "photo.heic").write_bytes(b"x")
+    notes = make_source(root).splits(seed=0).notes
+    assert "1 link(s) to nothing, pipes or devices left out: pipe.jpg" in notes
+    assert "1 file(s) of an ending that is not read left out: 1 .heic" in notes

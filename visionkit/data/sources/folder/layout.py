@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, scan_images
 from visionkit.data.sources.split_names import find_split_folders, other_folders, split_of, sub_folders
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Layout", "check_class_names", "find_layout", "list_classes"]
+__all__ = ["Layout", "check_class_names", "class_folders", "count_images", "find_layout"]
 
 
 @dataclass(frozen=True)
@@ -70,21 +71,14 @@ def find_layout(root: Path, *, allow_overlap: bool = False) -> Layout:
     return Layout(root, split_folders, other_folders(root, split_folders.values()))
 
 
-def list_classes(folder: Path) -> tuple[list[str], list[str]]:
-    """The class folders with images, and those without.
-
-    Args:
-        folder: The folder that holds the class folders.
-
-    Returns:
-        Two sorted lists of folder names.
+def count_images(layout: Layout, split: str, *, limit: int) -> dict[str, int]:
+    """The number of images of each class folder of a split, at most ``limit``.
 
     Raises:
         UserError: If there are no class folders.
     """
-    names = class_folders(folder)
-    empty = [name for name in names if next(scan_images(os.fsencode(folder / name)), None) is None]
-    return [name for name in names if name not in set(empty)], empty
+    root, names = os.fsencode(layout.root), class_folders(layout.path(split))
+    return {name: sum(1 for _ in islice(scan_images(root, layout.class_folder(split, name)), limit)) for name in names}
 
 
 def class_folders(folder: Path) -> list[str]:

@@ -15,16 +15,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
-from visionkit.data.image_files import LeftOut, scan_images
+from visionkit.data.image_files import LeftOut
 from visionkit.data.sources.base import DataInfo, Splits, existing_root
 from visionkit.data.sources.file_source import FileSource
-from visionkit.data.sources.folder.layout import Layout, check_class_names, find_layout, list_classes
+from visionkit.data.sources.folder.layout import Layout, check_class_names, count_images, find_layout
 from visionkit.data.sources.split_names import sub_folders
 from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError
@@ -63,26 +63,31 @@ class Folder(FileSource):
             UserError: As `Source.check`.
         """
         layout = self._layout()
+        fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
         findings = Finding.of("folder-no-split", layout.other_folders)
-        classes: list[str] = []
-        for split, prefix in layout.split_folders.items():
-            split_classes, empty = list_classes(layout.path(split))
-            classes = classes if split != "train" else split_classes
-            self._check_classes(layout, split, split_classes, classes)
-            findings += Finding.of("class-empty", [f"{prefix}/{name}" if prefix else name for name in empty])
+        counts = {"train": self._train_counts}
+        counts |= {split: count_images(layout, split, limit=1) for split in layout.split_folders if split != "train"}
+        classes = _with_images(counts["train"])
+        for split, split_counts in counts.items():
+            self._check_classes(layout, split, _with_images(split_counts), classes)
+            empty = [
+                os.fsdecode(layout.class_folder(split, n)).rstrip("/") for n, count in split_counts.items() if not count
+            ]
+            findings += Finding.of("class-empty", empty)
         check_findings(findings, dataset=self.name, strict=strict)
         self.describe(self._display_names(classes), in_channels=self.in_channels)
-        fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
         if fractions and self.group_by is None:
-            root, limit = os.fsencode(layout.root), len(fractions) + 1
-            sizes = [sum(1 for _ in islice(scan_images(root, layout.class_folder("train", n)), limit)) for n in classes]
-            self._check_sizes(classes, sizes, layout, fractions)
+            self._check_sizes(classes, [counts["train"][name] for name in classes], layout, fractions)
 
     def info(self) -> DataInfo:
-        layout = self._layout()
-        classes, _ = list_classes(layout.path("train"))
-        self._check_classes(layout, "train", classes, classes)
+        classes = _with_images(self._train_counts)
+        self._check_classes(self._layout(), "train", classes, classes)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
+
+    @cached_property
+    def _train_counts(self) -> dict[str, int]:
+        """The number of images of each class folder of train, at most as many as a division needs."""
+        return count_images(self._layout(), "train", limit=3)
 
     def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
@@ -198,3 +203,7 @@ class Folder(FileSource):
                 "some, or remove the class."
             )
         return division
+
+
+def _with_images(counts: Mapping[str, int]) -> list[str]:
+    return [name for name, count in counts.items() if count]

@@ -13,6 +13,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
+from visionkit.data.image_files import LeftOut
 from visionkit.data.image_header import read_size
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
@@ -77,7 +78,10 @@ def pair_files(
     Raises:
         UserError: If a folder is empty, or there is no pair.
     """
-    image_files, mask_files = (_by_stem(root, folder, findings) for folder in (images, masks))
+    left_out = LeftOut()
+    image_files = _by_stem(root, images, findings, left_out)
+    mask_files = _by_stem(root, masks, findings)  # beside masks lie other annotations, such as Cityscapes' polygons
+    findings += left_out.findings()
     for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
         if not files:
             raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.")
@@ -250,11 +254,11 @@ def _examples(counts: ValueCounts, *, coloured: bool) -> str:
     return f"values {describe_values(counts.values[:4].tolist(), coloured=coloured)}"
 
 
-def _by_stem(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
+def _by_stem(root: Path, folder: str, findings: list[Finding], left_out: LeftOut | None = None) -> dict[str, str]:
     """Map the path of each image below a folder, without its suffix, to its path from the root."""
     stems: dict[str, str] = {}
     duplicates = []
-    for inner, name in list_images(root, folder).items():
+    for inner, name in list_images(root, folder, left_out).items():
         if stems.setdefault(os.path.splitext(inner)[0], name) != name:
             duplicates.append(name)
     findings += Finding.of("name-repeated", duplicates)

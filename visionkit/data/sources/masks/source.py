@@ -43,6 +43,7 @@ class MaskSource(SplitFiles):
     """Image files, and a mask file for each; subclasses pair and read them."""
 
     targets: ClassVar[frozenset[str]] = frozenset({"mask"})
+    reads_split_folders: ClassVar[bool] = True
 
     def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
         """Check that train and val have pixels of classes: else nothing is learnt, or no epoch is the best.

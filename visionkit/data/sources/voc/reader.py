@@ -12,6 +12,7 @@ import numpy
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
+from visionkit.data.image_files import LeftOut
 from visionkit.data.image_header import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
 from visionkit.data.sources.voc.names import find_stem, read_list, stem_of, unique_base_names
@@ -105,7 +106,10 @@ def _read_lists(
 def _parse_folder(
     root: Path, xml_folder: str, image_folder: str, requested: set[str] | None, findings: list[Finding]
 ) -> _ParsedFolder:
-    images = _FolderImages(list_images(root, image_folder))
+    left_out = LeftOut()
+    images = _FolderImages(list_images(root, image_folder, left_out))
+    del left_out.endings[".xml"]  # of Roboflow and the like, beside their images
+    findings += left_out.findings()
     result = _ParsedFolder()
     paired: set[str] = set()
     broken: list[str] = []
@@ -170,7 +174,8 @@ class _FolderImages:
 
 
 def _xml_names(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml") and name[0] != ".")
+    names = (name for name in os.listdir(folder) if name.lower().endswith(".xml") and name[0] != ".")
+    return sorted(name for name in names if (folder / name).is_file())
 
 
 def _read_missing_sizes(root: Path, result: _ParsedFolder, findings: list[Finding]) -> None:
