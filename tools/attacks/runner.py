@@ -116,7 +116,7 @@ def _answer(case: Case, folder: Path, limits: Limits) -> None:
     Path("base").write_text(str(_megabytes(1)))  # a forked process does not hold all that its parent does
     for descriptor, name, flags in (
         (0, os.devnull, os.O_RDONLY),
-        (1, "output", os.O_WRONLY | os.O_CREAT),
+        (1, "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
         (2, "output", os.O_WRONLY | os.O_APPEND),
     ):
         os.dup2(os.open(name, flags, 0o600), descriptor)
