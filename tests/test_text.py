@@ -11,7 +11,7 @@ from rich.text import Text
 
 from visionkit.cli.main import main, print_error
 from visionkit.console import PipeSafeConsole, Printer, metrics_table, print_json
-from visionkit.text import json_text, printable, quote_cell, safe_file_name
+from visionkit.text import json_text, printable, quote_cell, safe_file_name, unquote_cell
 
 EVIL = "a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
 SHOWN = r"a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
@@ -90,11 +90,14 @@ def test_json_stays_json_and_is_printable(capsys):
         (None, None),
         ("cat", "cat"),
         ("a\x1b", r"a\x1b"),
+        ("a\nb", "a\nb"),
         ("\udcff", r"\udcff"),
     ],
 )
 def test_cells_that_a_spreadsheet_would_run_are_quoted_and_numbers_are_not(value, cell):
     assert quote_cell(value) == cell
+    if isinstance(value, str) and value.isprintable():
+        assert unquote_cell(cell) == value
 
 
 def test_names_of_written_files_are_printable_and_short_enough_for_a_file_system(tmp_path):
