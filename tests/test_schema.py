@@ -9,6 +9,7 @@ from pydantic import Field
 from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
 from visionkit.schema import STRICT, parse, parse_typed
+from visionkit.settings import Hardware, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +83,15 @@ def test_a_plugin_that_fails_says_why(tmp_path, monkeypatch):
         match=r"plugin 'bad_plugin' fails while it is imported \(.*bad_plugin.py, line 1\): ZeroDivisionError",
     ):
         load_plugins(["bad_plugin"])
+
+
+def test_an_unknown_key_that_looks_like_a_type_is_named():
+    with pytest.raises(UserError, match=r"unknown key 'Int\[x\]'"):
+        parse(Hardware, {"Int[x]": 1}, where="hardware")
+
+
+@pytest.mark.parametrize("values", [None, 5, "os:system", []])
+def test_a_section_that_is_no_mapping_is_named(values):
+    for cls, name in ((Hardware, "hardware"), (Recipe, "recipe")):
+        with pytest.raises(UserError, match=f"^{name}: expected a mapping"):
+            cls.from_config(values)

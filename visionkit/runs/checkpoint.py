@@ -152,8 +152,9 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
         values = json.loads(folder.data_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest") from None
-    except ValueError as error:
-        raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"run: '{folder.data_file}' is no JSON document: {reason}") from None
     if not isinstance(values, dict):
         raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
     missing = [key for key in DATA_KEYS if key not in values]

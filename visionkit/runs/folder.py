@@ -16,6 +16,7 @@ from visionkit.text import json_text, quote_cell
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
+_MAX_CONFIG_BYTES = 1 << 20
 FORMAT_KEY, FORMAT_VERSION = "format_version", 3
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
 
@@ -218,9 +219,12 @@ class RunFolder:
             UserError: If the file cannot be read or is no mapping, or the folder has another format version.
         """
         try:
+            if self.config_file.stat().st_size > _MAX_CONFIG_BYTES:
+                raise ValueError(f"it has more than {_MAX_CONFIG_BYTES:,} bytes")
             values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"run: '{self.config_file}' cannot be read: {error}") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+            raise UserError(f"run: '{self.config_file}' cannot be read: {reason}") from None
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
