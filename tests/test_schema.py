@@ -9,6 +9,7 @@ from pydantic import Field
 from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
 from visionkit.schema import STRICT, describe, parse, parse_typed, quote
+from visionkit.settings import Hardware, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,3 +150,15 @@ def test_an_unknown_key_is_quoted_without_its_control_characters():
 def test_values_that_are_nested_too_deeply_are_refused():
     with pytest.raises(UserError, match="it: only plain values are allowed"):
         parse(Outer, {"count": nested()}, where="it")
+
+
+def test_an_unknown_key_that_looks_like_a_type_is_named():
+    with pytest.raises(UserError, match=r"unknown key 'Int\[x\]'"):
+        parse(Hardware, {"Int[x]": 1}, where="hardware")
+
+
+@pytest.mark.parametrize("values", [None, 5, "os:system", []])
+def test_a_section_that_is_no_mapping_is_named(values):
+    for cls, name in ((Hardware, "hardware"), (Recipe, "recipe")):
+        with pytest.raises(UserError, match=f"^{name}: expected a mapping"):
+            cls.from_config(values)

@@ -14,11 +14,10 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
-from attacks import coco, folders, images, masks, models, voc, yolo
+from attacks import backbones, coco, folders, images, masks, models, voc, yolo
 from attacks.case import Case, Family
 from attacks.runner import BAD, GOOD, Limits, Result, attack
 from rich.console import Console
@@ -26,36 +25,38 @@ from rich.table import Table
 from rich.text import Text
 
 FAMILIES: dict[str, Family] = {
-    "images": images.cases,
-    "coco": coco.cases,
-    "yolo": yolo.cases,
-    "voc": voc.cases,
-    "masks": masks.cases,
-    "folders": folders.cases,
-    "backbones": models.backbone_cases,
-    "checkpoints": models.checkpoint_cases,
-    "runs": models.run_cases,
+    "images": (images.crafted, images.mutation),
+    "coco": (coco.crafted, coco.mutation),
+    "yolo": (yolo.crafted, yolo.mutation),
+    "voc": (voc.crafted, voc.mutation),
+    "masks": (masks.crafted, masks.mutation),
+    "folders": (folders.crafted, folders.mutation),
+    "backbones": (backbones.crafted, backbones.mutation),
+    "checkpoints": (models.checkpoint_crafted, models.checkpoint_mutation),
+    "runs": (models.run_crafted, models.run_mutation),
 }
-QUICK, ALL = 12, 170
-"""The number of cases of a family."""
+QUICK, QUICK_MUTATIONS, MUTATIONS = 9, 3, 60
+"""The number of crafted cases of a family in a quick attack, and of mutations in a quick and in a whole one."""
 
 
-def choose(families: Sequence[str], count: int, *, spread: bool, seed: int) -> list[Case]:
-    """The first cases of each family, or as many of the first `ALL`, evenly spread; mutations lie at their end."""
+def choose(families: Sequence[str], *, quick: bool, mutations: int, seed: int) -> list[Case]:
+    """All crafted cases of each family, or `QUICK` of them evenly spread, and mutations."""
     chosen = []
     for name in families:
-        cases = list(islice(FAMILIES[name](random.Random(f"{seed} {name}")), max(count, ALL)))
-        chosen += [cases[index * len(cases) // count] for index in range(count)] if spread else cases[:count]
+        crafted, mutation = FAMILIES[name]
+        cases, draw = list(crafted()), random.Random(f"{seed} {name}")
+        chosen += [cases[index * len(cases) // QUICK] for index in range(QUICK)] if quick else cases
+        chosen += [mutation(draw) for _ in range(mutations)]
     return chosen
 
 
 def main() -> int:
     """Attack and print a table of verdicts by family, and what was bad."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} cases a family, for every commit (the default)")
-    parser.add_argument("--all", action="store_true", help="every crafted case, and mutations up to 1,500 and more")
+    parser.add_argument("--quick", action="store_true", help="some 100 cases, for every commit (the default)")
+    parser.add_argument("--all", action="store_true", help="every crafted case and more mutations: over 1,500")
     parser.add_argument("--family", action="append", choices=sorted(FAMILIES), help="this one alone; may be repeated")
-    parser.add_argument("--count", type=int, help="the number of cases of a family")
+    parser.add_argument("--mutations", type=int, help=f"of a family (quick {QUICK_MUTATIONS}, all {MUTATIONS})")
     parser.add_argument("--only", default="", help="cases whose name contains this text")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     parser.add_argument("--seconds", type=float, default=20.0, help="that a case may take")
@@ -65,11 +66,11 @@ def main() -> int:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)  # OpenMP's threads do not live on in a forked process
-    families, spread = arguments.family or list(FAMILIES), not arguments.all and not arguments.only
-    count = arguments.count or (QUICK if spread else ALL)
-    cases = [
-        case for case in choose(families, count, spread=spread, seed=arguments.seed) if arguments.only in case.name
-    ]
+    quick = not arguments.all and not arguments.only
+    mutations = arguments.mutations if arguments.mutations is not None else QUICK_MUTATIONS if quick else MUTATIONS
+    families = arguments.family or list(FAMILIES)
+    cases = choose(families, quick=quick, mutations=mutations, seed=arguments.seed)
+    cases = [case for case in cases if arguments.only in case.name]
     limits = Limits(arguments.seconds, arguments.megabytes, arguments.jobs)
     results = list(attack(cases, limits))
     _print(results)

@@ -207,7 +207,10 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
 
 
 def _path(error: Any) -> list[str]:
-    return [str(part) for part in error["loc"] if not _is_union_branch(part)]
+    *parents, last = error["loc"] or ("",)
+    path = [str(part) for part in parents if not _is_union_branch(part)]
+    is_key = error["type"] in _UNKNOWN_KEY  # one of the user's, which may look like the member of a union
+    return [*path, str(last)] if last != "" and (is_key or not _is_union_branch(last)) else path
 
 
 def _phrase(message: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["json_text", "printable", "quote_cell", "safe_file_name"]
+__all__ = ["json_text", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -55,7 +55,7 @@ def quote_cell(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = printable(value, keep="\n")
     if not value.startswith(_FORMULA_SIGNS):
         return text
     try:
@@ -63,6 +63,11 @@ def quote_cell(value: Any) -> Any:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def unquote_cell(text: str) -> str:
+    """The text of a cell that `quote_cell` made."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_SIGNS) else text
 
 
 def safe_file_name(name: str) -> str:

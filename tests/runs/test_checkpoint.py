@@ -1,5 +1,11 @@
 """Weights out of a run and back into a model."""
 
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -109,3 +115,64 @@ def test_counted_class_weights_take_the_place_of_the_word():
     model = build_run_model(read_backbone("lenet", in_channels=1), head, data)
     assert model.head.class_weights.tolist() == [1.0, 3.0]
     assert head.class_weights == "balanced"
+
+
+class _RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def _strange_checkpoints(good, canary):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(50_000_000))
+    yield "code", {**good, "x": _RunsCode(canary)}
+    yield "bare code", pickle.dumps(_RunsCode(canary))
+    yield "zip bomb", file.getvalue()
+    yield "empty", b""
+    yield "junk", bytes(range(256))
+    yield "list", [1]
+    yield "no epoch", {"state_dict": good["state_dict"]}
+    yield "other shapes", {**good, "state_dict": {"model.linear.weight": torch.zeros(2)}}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_strange_checkpoint_is_refused_and_its_code_is_not_run(run, tmp_path, number):
+    good = torch.load(run.folder.best_checkpoint, weights_only=True)
+    _, content = list(_strange_checkpoints(good, tmp_path / "canary"))[number]
+    folder = RunFolder(tmp_path / "run")
+    folder.best_checkpoint.parent.mkdir(parents=True)
+    if isinstance(content, bytes):
+        folder.best_checkpoint.write_bytes(content)
+    else:
+        torch.save(content, folder.best_checkpoint)
+    with pytest.raises(UserError, match=r"best.ckpt' (is no checkpoint that train wrote|do not fit its config.yaml)"):
+        load_weights(TinyModel(), folder)
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_names", 2**63),
+        ("class_names", []),
+        ("class_names", ["a", None]),
+        ("in_channels", True),
+        ("in_channels", 10**9),
+        ("image_size", [[]]),
+        ("image_size", [8, -1]),
+        ("mean", [0.5, 0.5]),
+        ("std", [0]),
+        ("std", [float("nan")]),
+        ("category_ids", [1]),
+        ("class_weights", "ab"),
+    ],
+)
+def test_values_of_the_data_that_train_never_writes_are_named(tmp_path, key, value):
+    folder = RunFolder(tmp_path)
+    folder.data_file.write_text(json.dumps({**DATA, key: value}))
+    with pytest.raises(UserError, match=rf"data.json': {key} is .*it is not the file that train wrote"):
+        read_data_info(folder)

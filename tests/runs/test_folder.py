@@ -181,3 +181,18 @@ def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
         UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 3.*Train it again"
     ):
         RunFolder.open(str(folder.path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("#" * (1 << 20) + "\n", "more than 1,048,576 bytes"),
+        ("x: !!python/object/apply:os.system [true]", "could not determine a constructor"),
+        ("a: \xff".encode("latin-1"), "can't decode"),
+    ],
+)
+def test_the_config_of_a_stranger_is_refused_with_the_reason(tmp_path, content, reason):
+    (tmp_path / "config.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=rf"config.yaml' cannot be read: (.|\n)*{reason}"):
+        RunFolder.open(str(tmp_path))

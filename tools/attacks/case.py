@@ -45,8 +45,8 @@ class Case:
     enter: Enter
 
 
-Family = Callable[[random.Random], Iterator[Case]]
-"""The cases of a family: first those made by hand, then mutations of valid files without an end."""
+Family = tuple[Callable[[], Iterator[Case]], Callable[[random.Random], Case]]
+"""A family's cases made by hand, and a function that damages a valid file at random."""
 
 
 def data_set(kind: str, task: str, **changes: Any) -> Enter:
@@ -137,10 +137,42 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
 
 
 NASTY: Sequence[Any] = (
-    None, True, False, 0, -1, 1e9, -1e9, 1e300, float("nan"), float("inf"), 2**63, -(2**63) - 1, 10**400, "", "x" * 70_000,
-    "\x1b[2J\x1b]0;x\x07", "a\r\nb\u202e", "../../canary", "/etc/passwd", "$x^{", "=cmd()", "\x00", "\ud800", [], {}, [[]],
-    [None], [[[[[[[[1]]]]]]]], {"a": 1}, [float("nan")] * 8, [1e300] * 6, [0] * 5, "1", "NaN", ["1", "2", "3", "4"],
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1e9,
+    -1e9,
+    1e300,
+    float("nan"),
+    float("inf"),
+    2**63,
+    -(2**63) - 1,
+    10**400,
+    "",
+    "x" * 70_000,
+    "\x1b[2J\x1b]0;x\x07",
+    "a\r\nb\u202e",
+    "../../canary",
+    "/etc/passwd",
+    "$x^{",
+    "=cmd()",
+    "\x00",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [None],
+    [[[[[[[[1]]]]]]]],
+    {"a": 1},
+    [float("nan")] * 8,
+    [1e300] * 6,
+    [0] * 5,
+    "1",
+    "NaN",
+    ["1", "2", "3", "4"],
+)
 
 
 def mutated(value: Any, draw: random.Random) -> Any:

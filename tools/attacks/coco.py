@@ -14,20 +14,23 @@ TASKS = ("detect", "instance", "segment")
 NAN, INFINITE = float("nan"), float("inf")
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """One JSON file beside six images."""
     for number, (name, document) in enumerate(_documents()):
         yield _case(
             name, document, TASKS[number % 3] if "outline" not in name and "runs" not in name else TASKS[1 + number % 2]
         )
-    while True:
-        if draw.random() < 0.15:
-            yield _case("damaged JSON", damaged(_dump(_valid()), draw), draw.choice(TASKS))
-        else:
-            document = _valid()
-            for _ in range(draw.choice((1, 1, 2, 5))):
-                document = mutated(document, draw)
-            yield _case("mutated JSON", document, draw.choice(TASKS))
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    if draw.random() < 0.15:
+        return _case("damaged JSON", damaged(_dump(_valid()), draw), draw.choice(TASKS))
+    else:
+        document = _valid()
+        for _ in range(draw.choice((1, 1, 2, 5))):
+            document = mutated(document, draw)
+        return _case("mutated JSON", document, draw.choice(TASKS))
 
 
 def _case(name: str, document: Any, task: str) -> Case:
@@ -38,11 +41,16 @@ def _valid() -> dict[str, Any]:
     images = [{"id": i, "file_name": f"{i}.png", "width": 24, "height": 20} for i in range(6)]
     annotations = [
         {
-            "id": i, "image_id": i % 6, "category_id": 1 + i % 2, "bbox": [2, 3, 10, 8], "area": 80, "iscrowd": 0,
+            "id": i,
+            "image_id": i % 6,
+            "category_id": 1 + i % 2,
+            "bbox": [2, 3, 10, 8],
+            "area": 80,
+            "iscrowd": 0,
             "segmentation": [[2, 3, 12, 3, 12, 11, 2, 11]],
         }
         for i in range(12)
-    ]  # fmt: skip
+    ]
     return {
         "info": {},
         "images": images,
@@ -73,8 +81,28 @@ def _documents() -> Iterator[tuple[str, Any]]:
         yield f"outline {outline!r:.20}", _edit("annotations", "segmentation", outline)
     yield "outline of 300,000 points", _edit("annotations", "segmentation", [[i % 24 for i in range(600_000)]])
     yield "100,000 outlines", _edit("annotations", "segmentation", [[1, 1, 9, 1, 9, 9]] * 100_000)
-    for counts in ([], [480], [481], [10**9], [2**62, 2**62, 480], [2**63], [2**64 + 480], [-1, 481], [10, 5], [1.5, 478.5],
-                   [NAN], ["a"], "abc", "\x00", "0" * 100_000, "o" * 100_000, "PPYo1" * 9, [0] * 200_000, None, 5):  # fmt: skip
+    for counts in (
+        [],
+        [480],
+        [481],
+        [10**9],
+        [2**62, 2**62, 480],
+        [2**63],
+        [2**64 + 480],
+        [-1, 481],
+        [10, 5],
+        [1.5, 478.5],
+        [NAN],
+        ["a"],
+        "abc",
+        "\x00",
+        "0" * 100_000,
+        "o" * 100_000,
+        "PPYo1" * 9,
+        [0] * 200_000,
+        None,
+        5,
+    ):
         for size in ([20, 24], [10**5, 10**5]):
             runs = {"counts": counts, "size": size}
             yield f"runs {counts!r:.20} of {size}", _edit("annotations", "segmentation", runs)
@@ -114,11 +142,19 @@ def _documents() -> Iterator[tuple[str, Any]]:
         yield f"mappings nested {depth} deep", b'{"images":' * depth + b"1" + b"}" * depth
     text = _dump(_valid())
     for name, content in (
-        ("empty", b""), ("null", b"null"), ("a list", b"[]"), ("UTF-16", text.decode().encode("utf-16")), ("cut off", text[:-9]),
-        ("byte order mark", b"\xef\xbb\xbf" + text), ("not UTF-8", text.replace(b"cat", b"c\xfft")), ("NUL bytes", b"\x00" * 99),
-        ("a key twice", text.replace(b'"info"', b'"images"')), ("a number of 5,000 digits", text.replace(b"80", b"8" * 5000)),
-        ("1e999999", text.replace(b"80", b"1e999999")), ("two documents", text + text),
-    ):  # fmt: skip
+        ("empty", b""),
+        ("null", b"null"),
+        ("a list", b"[]"),
+        ("UTF-16", text.decode().encode("utf-16")),
+        ("cut off", text[:-9]),
+        ("byte order mark", b"\xef\xbb\xbf" + text),
+        ("not UTF-8", text.replace(b"cat", b"c\xfft")),
+        ("NUL bytes", b"\x00" * 99),
+        ("a key twice", text.replace(b'"info"', b'"images"')),
+        ("a number of 5,000 digits", text.replace(b"80", b"8" * 5000)),
+        ("1e999999", text.replace(b"80", b"1e999999")),
+        ("two documents", text + text),
+    ):
         yield name, content
 
 

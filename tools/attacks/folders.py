@@ -9,14 +9,51 @@ from pathlib import Path
 from attacks.case import Case, data_set, picture, write
 
 NAMES = (
-    b"\x1b[2J\x1b[H", b"\x1b]0;title\x07", b"a\rb", b"a\nb", b"\xe2\x80\xae", b"\xe2\x80\x8b", b"\xc2\x9b2J", b"\xff\xfe\xfd", b"\xed\xa0\x80",
-    b"x" * 250, b"$(touch canary)", b"`touch canary`", b"; touch canary;", b"=cmd|' /C calc'!A0", b"+1", b"-rf", b"@SUM", b"\t=1",
-    b"[bold]", b"[/]", b"[link=file:///etc/passwd]x[/link]", b":smile:", b"${oc.env:HOME}", b"$x^{\\frac", b"\\_$", b"%s%n", b"{0.__class__}",
-    b" ", b"...", b"~", b"con", b"a" + "\u0301".encode() * 100, "\u0430".encode(), b"'\"", b"train", b"None", b"0", b"1e400", b"*", b"?", b"\x7f",
-)  # fmt: skip
+    b"\x1b[2J\x1b[H",
+    b"\x1b]0;title\x07",
+    b"a\rb",
+    b"a\nb",
+    b"\xe2\x80\xae",
+    b"\xe2\x80\x8b",
+    b"\xc2\x9b2J",
+    b"\xff\xfe\xfd",
+    b"\xed\xa0\x80",
+    b"x" * 250,
+    b"$(touch canary)",
+    b"`touch canary`",
+    b"; touch canary;",
+    b"=cmd|' /C calc'!A0",
+    b"+1",
+    b"-rf",
+    b"@SUM",
+    b"\t=1",
+    b"[bold]",
+    b"[/]",
+    b"[link=file:///etc/passwd]x[/link]",
+    b":smile:",
+    b"${oc.env:HOME}",
+    b"$x^{\\frac",
+    b"\\_$",
+    b"%s%n",
+    b"{0.__class__}",
+    b" ",
+    b"...",
+    b"~",
+    b"con",
+    b"a" + "\u0301".encode() * 100,
+    "\u0430".encode(),
+    b"'\"",
+    b"train",
+    b"None",
+    b"0",
+    b"1e400",
+    b"*",
+    b"?",
+    b"\x7f",
+)
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """A class folder, or an image, of such a name."""
     for name in NAMES:
         yield _case("class", name, 0)
@@ -24,11 +61,12 @@ def cases(draw: random.Random) -> Iterator[Case]:
         yield _case("split", name, 2)
     for name, make in (("a link to itself", _loop), ("two links in a circle", _circle), ("1,000 folders deep", _deep)):
         yield Case("folders", name, partial(_with_good, make), _READ)
-    while True:
-        letters = draw.choices(b"abc\x1b\r\n\t\x01\x7f\x80\xff=$[]{}%\\ .", k=draw.choice((1, 3, 12, 80)))
-        name = bytes(letters) or b"a"
-        if name.strip(b"."):
-            yield _case("random", name, draw.randrange(3))
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    letters = draw.choices(b"abc\x1b\r\n\t\x01\x7f\x80\xff=$[]{}%\\ .", k=draw.choice((1, 3, 12, 80)))
+    return _case("random", bytes(letters).strip(b".") or b"a", draw.randrange(3))
 
 
 _READ = data_set("folder", "classify", val_fraction=0.3, test_fraction=0.0)

@@ -18,17 +18,20 @@ from attacks.case import CANARY, Case, Content, damaged, data_set, in_turn, one_
 FORMATS = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp", "PPM": "ppm"}
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """An image among good ones, read as a data set and alone."""
-    for name, suffix, content in _crafted():
+    for name, suffix, content in _contents():
         yield _case(name, f"a.{suffix}", partial(_write, f"a.{suffix}", content))
     for name, make in _SPECIAL.items():
         yield _case(name, "a.jpg", partial(_special, make))
-    while True:
-        kind = draw.choice(list(FORMATS))
-        suffix = FORMATS[kind]
-        content = damaged(picture(kind=kind, seed=draw.randrange(99)), draw)
-        yield _case(f"damaged {kind}", f"a.{suffix}", partial(_write, f"a.{suffix}", content))
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    kind = draw.choice(list(FORMATS))
+    suffix = FORMATS[kind]
+    content = damaged(picture(kind=kind, seed=draw.randrange(99)), draw)
+    return _case(f"damaged {kind}", f"a.{suffix}", partial(_write, f"a.{suffix}", content))
 
 
 def _case(name: str, file: str, make: Callable[[Path], None]) -> Case:
@@ -51,13 +54,13 @@ def _special(make: Callable[[Path], object], folder: Path) -> None:
     make(folder / "data" / "cat" / "a.jpg")
 
 
-def _crafted() -> Iterator[tuple[str, str, Content]]:
+def _contents() -> Iterator[tuple[str, str, Content]]:
     for kind, suffix in FORMATS.items():
         content = picture(kind=kind)
         for length in (0, 1, len(content) // 2, len(content) - 1):
             yield f"{kind} of {length} bytes", suffix, content[:length]
         yield f"{kind} named .jpg", "jpg", content
-        yield f"{kind} and junk", suffix, content + os.urandom(200)
+        yield f"{kind} and junk", suffix, content + bytes(range(200))
     for width, height in ((1, 10**8), (10**8, 1), (65535, 65535), (0, 0), (2**31 - 1, 2**31 - 1), (2**31, 1)):
         yield f"PNG that says {width}x{height}", "png", _png(width, height, b"")
     yield "PNG bomb of 900 megapixels", "png", lambda: _png(30000, 30000, zlib.compress(bytes(30000 * 3751), 9), bits=1)
@@ -75,8 +78,16 @@ def _crafted() -> Iterator[tuple[str, str, Content]]:
         bmp = bytearray(picture(kind="BMP"))
         bmp[18:22] = struct.pack("<i", size)
         yield f"BMP {size} wide", "bmp", bytes(bmp)
-    for mode, kind in (("CMYK", "JPEG"), ("L", "JPEG"), ("1", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("RGBA", "PNG"),
-                       ("CMYK", "TIFF"), ("LAB", "TIFF")):  # fmt: skip
+    for mode, kind in (
+        ("CMYK", "JPEG"),
+        ("L", "JPEG"),
+        ("1", "PNG"),
+        ("P", "PNG"),
+        ("LA", "PNG"),
+        ("RGBA", "PNG"),
+        ("CMYK", "TIFF"),
+        ("LAB", "TIFF"),
+    ):
         yield f"{mode} {kind}", FORMATS[kind], picture(mode=mode, kind=kind)
     yield from _tiffs()
     for exif in (

@@ -16,19 +16,22 @@ from attacks.case import Case, Content, damaged, data_set, picture, write
 SIZE = (24, 20)
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """One mask among good ones."""
-    for name, content, changes in _crafted():
+    for name, content, changes in _contents():
         yield _case(name, content, changes)
-    while True:
-        yield _case("damaged mask", damaged(_mask(numpy.zeros(SIZE[::-1], numpy.uint8)), draw), {})
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    return _case("damaged mask", damaged(_mask(numpy.zeros(SIZE[::-1], numpy.uint8)), draw), {})
 
 
 def _case(name: str, content: Content | None, changes: dict[str, Any]) -> Case:
     return Case("masks", name, partial(_make, content), data_set("masks", "segment", val_fraction=0.3, **changes))
 
 
-def _crafted() -> Iterator[tuple[str, Content | None, dict[str, Any]]]:
+def _contents() -> Iterator[tuple[str, Content | None, dict[str, Any]]]:
     zeros = numpy.zeros(SIZE[::-1], numpy.uint8)
     noise = numpy.random.RandomState(0).randint(0, 256, SIZE[::-1]).astype(numpy.uint8)
     names = {"classes": ["a", "b"]}

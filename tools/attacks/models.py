@@ -1,4 +1,4 @@
-"""Backbone files, checkpoints and run folders: what a stranger's model could bring."""
+"""Checkpoints and run folders: what a stranger's model could bring."""
 
 import io
 import json
@@ -20,64 +20,6 @@ from safetensors.torch import save
 from attacks.case import CANARY, NASTY, Case, Content, damaged, mutated, picture, write
 from attacks.runner import CommandEnded
 from visionkit.backbones import create_backbone
-from visionkit.config_files import conf_folder
-
-LENET = (conf_folder() / "backbone" / "lenet.yaml").read_text(encoding="utf-8")
-
-
-def backbone_cases(draw: random.Random) -> Iterator[Case]:
-    """One YAML file of a backbone, built on the meta device."""
-    for name, text in _backbones():
-        yield Case("backbones", name, partial(_write_backbone, text.encode()), _build)
-    while True:
-        if draw.random() < 0.5:
-            yield Case("backbones", "damaged", partial(_write_backbone, damaged(LENET.encode(), draw)), _build)
-        else:
-            text = yaml.safe_dump(mutated(yaml.safe_load(LENET), draw))
-            yield Case("backbones", "mutated", partial(_write_backbone, text.encode("utf-8", "replace")), _build)
-
-
-def _write_backbone(content: Content, folder: Path) -> None:
-    write(folder / "data" / "net.yaml", content)
-
-
-def _build(folder: Path) -> None:
-    with torch.device("meta"):
-        create_backbone(folder / "data" / "net.yaml")
-
-
-def _backbones() -> Iterator[tuple[str, str]]:
-    levels = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 9))
-    yield "aliases, a billion of them", f"l0: &l0 [x, x]\n{levels}{LENET}"
-    for tag in ("python/object/apply:os.system", "python/object/new:subprocess.Popen"):
-        yield f"!!{tag}", f"{LENET}\nx: !!{tag} ['touch {CANARY}']\n"
-    for line in (
-        "_target_: os.system",
-        "defaults: [../../x]",
-        "x: ${oc.env:HOME}",
-        "name: '../../x'",
-        'name: "\\e[2J"',
-        "name: [a]",
-    ):
-        yield line, f"{line}\n{LENET.replace('name:', 'other:')}"
-    for depth in (100, 2_000, 100_000):
-        yield f"nested {depth} deep", "stages: " + "[" * depth + "]" * depth
-    for value in ("0", "-1", "1000000000", "9" * 400, "1e400", ".nan", "true", "null", "[]", "{}", "'6'"):
-        for key in ("out_channels", "kernel_size", "repeat", "stride", "padding"):
-            yield f"{key} {value[:12]}", LENET.replace("kernel_size: 5", f"kernel_size: 5, {key}: {value}", 1)
-    for text in (
-        "",
-        "null",
-        "[]",
-        "hello",
-        "\x00",
-        "\x1b[2J",
-        "a: b: c",
-        "stages: {a: {b: {}}}",
-        "- - - -",
-        "? {a: b}\n: c",
-    ):
-        yield f"text {text[:12]!r}", text
 
 
 class _RunsCode:
@@ -87,7 +29,7 @@ class _RunsCode:
         return os.system, (f"touch {CANARY}",)
 
 
-def checkpoint_cases(draw: random.Random) -> Iterator[Case]:
+def checkpoint_crafted() -> Iterator[Case]:
     """The weights of a run, and a file of weights."""
     state = _run_files()[1]
     for name, files in _checkpoints(state):
@@ -97,11 +39,14 @@ def checkpoint_cases(draw: random.Random) -> Iterator[Case]:
             yield Case(
                 "checkpoints", f"weights {name} .{suffix}", partial(_write_weights, suffix, content), _load(suffix)
             )
-    while True:
-        kind = draw.choice(("safetensors", "ckpt"))
-        content = damaged(save(state) if kind == "safetensors" else _torch(_checkpoint(state)), draw)
-        files = {"model.safetensors": content} if kind == "safetensors" else {"model.safetensors": None, _BEST: content}
-        yield Case("checkpoints", f"damaged {kind}", partial(_write_run, files), _predict)
+
+
+def checkpoint_mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    state, kind = _run_files()[1], draw.choice(("safetensors", "ckpt"))
+    content = damaged(save(state) if kind == "safetensors" else _torch(_checkpoint(state)), draw)
+    files = {"model.safetensors": content} if kind == "safetensors" else {"model.safetensors": None, _BEST: content}
+    return Case("checkpoints", f"damaged {kind}", partial(_write_run, files), _predict)
 
 
 _BEST = "checkpoints/best.ckpt"
@@ -120,13 +65,24 @@ def _torch(value: Any, **options: Any) -> bytes:
 def _checkpoints(state: dict[str, Any]) -> Iterator[tuple[str, dict[str, Content | None]]]:
     good = _checkpoint(state)
     for name, value in (
-        ("a pickle that runs code", {**good, "x": _RunsCode()}), ("no mapping", [1]), ("no epoch", {"state_dict": good["state_dict"]}),
-        ("no weights", {"epoch": 0}), ("epoch that is none", {**good, "epoch": "x"}), ("weights that are none", {**good, "state_dict": {"model.a": 5}}),
-        ("a list of weights", {**good, "state_dict": [1]}), ("numbers as names", {**good, "state_dict": {5: torch.zeros(2)}}),
-        ("other shapes", {**good, "state_dict": {key: value[:1] for key, value in good["state_dict"].items() if value.ndim}}),
-        ("sparse weights", {**good, "state_dict": {key: value.to_sparse() for key, value in good["state_dict"].items()}}),
+        ("a pickle that runs code", {**good, "x": _RunsCode()}),
+        ("no mapping", [1]),
+        ("no epoch", {"state_dict": good["state_dict"]}),
+        ("no weights", {"epoch": 0}),
+        ("epoch that is none", {**good, "epoch": "x"}),
+        ("weights that are none", {**good, "state_dict": {"model.a": 5}}),
+        ("a list of weights", {**good, "state_dict": [1]}),
+        ("numbers as names", {**good, "state_dict": {5: torch.zeros(2)}}),
+        (
+            "other shapes",
+            {**good, "state_dict": {key: value[:1] for key, value in good["state_dict"].items() if value.ndim}},
+        ),
+        (
+            "sparse weights",
+            {**good, "state_dict": {key: value.to_sparse() for key, value in good["state_dict"].items()}},
+        ),
         ("expanded weights", {**good, "state_dict": {"model.x": torch.zeros(1).expand(10**12)}}),
-    ):  # fmt: skip
+    ):
         yield f"best.ckpt: {name}", {"model.safetensors": None, _BEST: _torch(value)}
     for name, content in _weight_files(state):
         yield f"model.safetensors: {name}", {"model.safetensors": content}
@@ -143,9 +99,16 @@ def _weight_files(state: dict[str, Any]) -> Iterator[tuple[str, Content]]:
     yield "cut off", content[: len(content) // 2]
     for length in (0, 10, 2**31, 2**63, 2**64 - 1):
         yield f"header of {length} bytes", struct.pack("<Q", length) + content[8:]
-    for header in ("null", "[]", '{"a": 5}', "{" * 100_000, '{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 4]}}',
-                   '{"a": {"dtype": "X", "shape": [1], "data_offsets": [0, 4]}}', '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [9, 4]}}',
-                   '{"\\u001b[2J": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'):  # fmt: skip
+    for header in (
+        "null",
+        "[]",
+        '{"a": 5}',
+        "{" * 100_000,
+        '{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "X", "shape": [1], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [9, 4]}}',
+        '{"\\u001b[2J": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+    ):
         yield f"header {header[:30]}", struct.pack("<Q", len(header)) + header.encode() + b"\x00" * 4
     yield "a zip bomb", lambda: _zip({"archive/data.pkl": bytes(1_500_000_000), "archive/version": b"3"})
     code = pickle.dumps(_RunsCode(), protocol=2)
@@ -160,23 +123,32 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def run_cases(draw: random.Random) -> Iterator[Case]:
+def run_crafted() -> Iterator[Case]:
     """The text files of a run folder."""
     config, _ = _run_files()
     for name, files in _run_folders(config):
         yield Case("runs", name, partial(_write_run, files), _predict)
-    while True:
-        document = mutated(config, draw) if draw.random() < 0.6 else None
-        if document is not None:
-            text = yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "replace")
-            yield Case("runs", "mutated config.yaml", partial(_write_run, {"config.yaml": text}), _predict)
-        else:
-            content = json.dumps(mutated(_DATA, draw)).encode("ascii")
-            yield Case("runs", "mutated data.json", partial(_write_run, {"data.json": content}), _predict)
 
 
-_DATA = {"class_names": ["a", "b"], "in_channels": 3, "image_size": [32, 32], "mean": [0.5] * 3, "std": [0.5] * 3,
-         "class_weights": None}  # fmt: skip
+def run_mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    document = mutated(_run_files()[0], draw) if draw.random() < 0.6 else None
+    if document is not None:
+        text = yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "replace")
+        return Case("runs", "mutated config.yaml", partial(_write_run, {"config.yaml": text}), _predict)
+    else:
+        content = json.dumps(mutated(_DATA, draw)).encode("ascii")
+        return Case("runs", "mutated data.json", partial(_write_run, {"data.json": content}), _predict)
+
+
+_DATA = {
+    "class_names": ["a", "b"],
+    "in_channels": 3,
+    "image_size": [32, 32],
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+    "class_weights": None,
+}
 
 
 def _run_folders(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Content | None]]]:
@@ -188,10 +160,15 @@ def _run_folders(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Conten
         {"config.yaml": text.replace("plugins: []", "plugins: [evil]").encode(), "../evil.py": evil, "evil.py": evil},
     )
     for name, content in (
-        ("aliases, a billion of them", f"l0: &l0 [x, x]\n{levels}{text}".encode()), ("nested 100,000 deep", b"[" * 100_000),
-        ("!!python/object", f"{text}x: !!python/object/apply:os.system ['touch {CANARY}']\n".encode()), ("empty", b""), ("a list", b"[]"),
-        ("binary", bytes(range(256))), ("UTF-16", text.encode("utf-16")), ("a comment of 9 MB", b"#" * 9_000_000 + b"\n" + text.encode()),
-    ):  # fmt: skip
+        ("aliases, a billion of them", f"l0: &l0 [x, x]\n{levels}{text}".encode()),
+        ("nested 100,000 deep", b"[" * 100_000),
+        ("!!python/object", f"{text}x: !!python/object/apply:os.system ['touch {CANARY}']\n".encode()),
+        ("empty", b""),
+        ("a list", b"[]"),
+        ("binary", bytes(range(256))),
+        ("UTF-16", text.encode("utf-16")),
+        ("a comment of 9 MB", b"#" * 9_000_000 + b"\n" + text.encode()),
+    ):
         yield f"config.yaml: {name}", {"config.yaml": content}
     for section in ("backbone", "head", "dataset", "task", "hardware", "recipe", "callbacks", "logger"):
         for value in ({"_target_": "os.system", "command": "touch canary"}, "os:system", None, [], 5, "\x1b[2J"):

@@ -1,12 +1,14 @@
 """Reads each case in a forked process of its own, with bounded memory and time, and judges how it ended."""
 
 import contextlib
+import faulthandler
 import json
 import os
 import re
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import traceback
@@ -70,7 +72,6 @@ def attack(cases: Iterable[Case], limits: Limits) -> Iterator[Result]:
     """Read cases and yield their results as they end."""
     running: dict[int, _Running] = {}
     remaining = iter(cases)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(prefix="attack-") as root:
         while True:
             while len(running) < limits.jobs and (case := next(remaining, None)) is not None:
@@ -83,8 +84,7 @@ def attack(cases: Iterable[Case], limits: Limits) -> Iterator[Result]:
                 ended, status, usage = os.wait4(pid, os.WNOHANG)
                 if ended:
                     del running[pid]
-                    grown = (usage.ru_maxrss - base) / 1024
-                    yield _judge(each, status, grown, limits)
+                    yield _judge(each, status, usage.ru_maxrss / 1024, limits)
                     _remove(each.folder)
                 elif time.monotonic() - each.began > limits.seconds and not each.hung:
                     each.hung = True
@@ -111,14 +111,18 @@ def _start(case: Case, folder: Path, limits: Limits) -> int:
 
 def _answer(case: Case, folder: Path, limits: Limits) -> None:
     """Read one case in this process, and write how it went."""
+    faulthandler.disable()
     os.chdir(folder)
+    Path("base").write_text(str(_megabytes(1)))  # a forked process does not hold all that its parent does
     for descriptor, name, flags in (
         (0, os.devnull, os.O_RDONLY),
-        (1, "output", os.O_WRONLY | os.O_CREAT),
+        (1, "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
         (2, "output", os.O_WRONLY | os.O_APPEND),
     ):
         os.dup2(os.open(name, flags, 0o600), descriptor)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    used = int(_megabytes(0) * 2**20)
     for kind, most in ((resource.RLIMIT_AS, used + limits.megabytes * 2**21), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(kind, (most, most))
     answer: dict[str, Any]
@@ -137,7 +141,13 @@ def _answer(case: Case, folder: Path, limits: Limits) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         place = next((f"{f.filename}:{f.lineno}" for f in reversed(frames) if "/visionkit/" in f.filename), "")
         answer = {"verdict": "traceback", "message": f"{type(error).__name__}: {error} ({place})"}
+    sys.stdout.flush()
     (folder / "answer.json").write_text(json.dumps(answer))
+
+
+def _megabytes(column: int) -> float:
+    """The memory of this process: the address space (column 0) or what is resident (column 1)."""
+    return int(Path("/proc/self/statm").read_text().split()[column]) * resource.getpagesize() / 2**20
 
 
 def _say(error: UserError) -> None:
@@ -147,9 +157,9 @@ def _say(error: UserError) -> None:
     print_error(f"visionkit: {error}")
 
 
-def _judge(each: _Running, status: int, grown: float, limits: Limits) -> Result:
+def _judge(each: _Running, status: int, peak: float, limits: Limits) -> Result:
     seconds = time.monotonic() - each.began
-    output = (each.folder / "output").read_bytes() if (each.folder / "output").exists() else b""
+    output, base = (_content(each.folder / name) for name in ("output", "base"))
     answer = {"verdict": "crash", "message": f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "no answer"}
     if (each.folder / "answer.json").exists():
         answer = json.loads((each.folder / "answer.json").read_text())
@@ -157,13 +167,17 @@ def _judge(each: _Running, status: int, grown: float, limits: Limits) -> Result:
     verdict, message = answer["verdict"], answer["message"] or _last_line(output)
     if each.hung:
         verdict, message = "hang", f"more than {limits.seconds:g} s"
-    elif grown > limits.megabytes:
-        verdict, message = "memory", f"{grown:,.0f} MiB"
+    elif base and peak - float(base) > limits.megabytes:
+        verdict, message = "memory", f"{peak - float(base):,.0f} MiB"
     elif verdict in GOOD and (found := _control_character(output)):
         verdict, message = "terminal", f"printed {found!r}"
     if (each.folder / CANARY).exists() or SECRET.encode() in said:
         verdict, message = "canary", "code ran" if (each.folder / CANARY).exists() else "the secret was shown"
     return Result(each.case, verdict, message, seconds)
+
+
+def _content(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
 
 
 def _control_character(output: bytes) -> str | None:

@@ -8,28 +8,37 @@ from pathlib import Path
 from attacks.case import Case, damaged, data_set, picture, write
 
 XML = (
-    '<?xml version="1.0"?><annotation><filename>0.png</filename><size><width>24</width><height>20</height><depth>3</depth></size>'
+    '<?xml version="1.0"?><annotation><filename>0.png</filename>'
+    "<size><width>24</width><height>20</height><depth>3</depth></size>"
     "<object><name>cat</name><difficult>0</difficult><bndbox><xmin>3</xmin><ymin>4</ymin><xmax>12</xmax><ymax>13</ymax></bndbox>"
     "</object><object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
 )
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """One XML file among good ones."""
     for name, content in _documents():
         yield _case(name, content, {})
     for name, content in (
-        ("paths", b"../../../etc/passwd\n/etc/passwd\n"), ("binary", bytes(range(256))), ("1", b"0 1\n1 -1\n2 x\n"),
-        ("control characters", b"\x1b[2J\n0\n1\n"), ("byte order mark", b"\xef\xbb\xbf0\n1\n"), ("empty", b""),
-        ("one line of 5 MB", b"0" * 5_000_000), ("not UTF-8", b"\xff\xfe0\n"),
-    ):  # fmt: skip
+        ("paths", b"../../../etc/passwd\n/etc/passwd\n"),
+        ("binary", bytes(range(256))),
+        ("1", b"0 1\n1 -1\n2 x\n"),
+        ("control characters", b"\x1b[2J\n0\n1\n"),
+        ("byte order mark", b"\xef\xbb\xbf0\n1\n"),
+        ("empty", b""),
+        ("one line of 5 MB", b"0" * 5_000_000),
+        ("not UTF-8", b"\xff\xfe0\n"),
+    ):
         yield _case(
             f"train.txt: {name}",
             XML.encode(),
             {"ImageSets/Main/train.txt": content, "ImageSets/Main/val.txt": b"4\n5\n"},
         )
-    while True:
-        yield _case("damaged XML", damaged(XML.encode(), draw), {})
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    return _case("damaged XML", damaged(XML.encode(), draw), {})
 
 
 def _case(name: str, content: bytes, lists: dict[str, bytes]) -> Case:
@@ -117,11 +126,20 @@ def _documents() -> Iterator[tuple[str, bytes]]:
     attributes = " ".join(f"a{i}='1'" for i in range(100_000))
     yield "100,000 attributes", XML.replace("<annotation>", f"<annotation {attributes}>").encode()
     for name, content in (
-        ("empty", b""), ("text", b"hello"), ("another root", b"<html/>"), ("binary", bytes(range(256))), ("NUL bytes", b"\x00" * 999),
-        ("byte order mark", b"\xef\xbb\xbf" + XML.encode()), ("cut off", XML.encode()[:-20]), ("two documents", XML.encode() * 2),
-        ("an image", picture()), ("JSON", b"{}"), ("no size", XML.replace("size>", "sizes>").encode()),
-        ("no box", XML.replace("bndbox>", "box>").encode()), ("two boxes", XML.replace("<bndbox>", "<bndbox/><bndbox>").encode()),
-    ):  # fmt: skip
+        ("empty", b""),
+        ("text", b"hello"),
+        ("another root", b"<html/>"),
+        ("binary", bytes(range(256))),
+        ("NUL bytes", b"\x00" * 999),
+        ("byte order mark", b"\xef\xbb\xbf" + XML.encode()),
+        ("cut off", XML.encode()[:-20]),
+        ("two documents", XML.encode() * 2),
+        ("an image", picture()),
+        ("JSON", b"{}"),
+        ("no size", XML.replace("size>", "sizes>").encode()),
+        ("no box", XML.replace("bndbox>", "box>").encode()),
+        ("two boxes", XML.replace("<bndbox>", "<bndbox/><bndbox>").encode()),
+    ):
         yield name, content
 
 

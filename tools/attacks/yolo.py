@@ -12,33 +12,58 @@ LABELS = "0 0.5 0.5 0.4 0.4\n1 0.3 0.3 0.2 0.2\n"
 OUTLINES = "0 0.1 0.1 0.9 0.1 0.9 0.9\n1 0.2 0.2 0.5 0.2 0.5 0.5 0.2 0.5\n"
 
 
-def cases(draw: random.Random) -> Iterator[Case]:
+def crafted() -> Iterator[Case]:
     """One label file or data.yaml among good ones."""
     for name, content in _labels():
         for task in ("detect", "instance"):
             yield _case(f"labels: {name} ({task})", YAML.encode(), content, task)
     for name, content in _yamls():
         yield _case(f"data.yaml: {name}", content, LABELS.encode(), "detect")
-    while True:
-        task = draw.choice(("detect", "instance", "segment"))
-        lines = (LABELS if task == "detect" else OUTLINES).encode()
-        if draw.random() < 0.4:
-            yield _case("damaged data.yaml", damaged(YAML.encode(), draw), lines, task)
-        elif draw.random() < 0.5:
-            yield _case("damaged labels", YAML.encode(), damaged(lines, draw), task)
-        else:
-            words = lines.decode().split()
-            for _ in range(draw.choice((1, 2, 4))):
-                words[draw.randrange(len(words))] = draw.choice(_NUMBERS)
-            yield _case("mutated labels", YAML.encode(), " ".join(words).encode(), task)
+
+
+def mutation(draw: random.Random) -> Case:
+    """A valid one, damaged at random."""
+    task = draw.choice(("detect", "instance", "segment"))
+    lines = (LABELS if task == "detect" else OUTLINES).encode()
+    if draw.random() < 0.4:
+        return _case("damaged data.yaml", damaged(YAML.encode(), draw), lines, task)
+    elif draw.random() < 0.5:
+        return _case("damaged labels", YAML.encode(), damaged(lines, draw), task)
+    else:
+        words = lines.decode().split()
+        for _ in range(draw.choice((1, 2, 4))):
+            words[draw.randrange(len(words))] = draw.choice(_NUMBERS)
+        return _case("mutated labels", YAML.encode(), " ".join(words).encode(), task)
 
 
 def _case(name: str, yaml: bytes, labels: bytes, task: str) -> Case:
     return Case("yolo", name, partial(_make, yaml, labels), data_set("yolo", task))
 
 
-_NUMBERS = ("nan", "inf", "-inf", "1e400", "1e9", "1e300", "-1", "-0.5", "1.0000001", "0", "9" * 400, "0x10", "1_000", "1,5",
-            "\u0661", "\x1b[2J", "x", "", "1e", "+", "--1", "0.5\x00")  # fmt: skip
+_NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "1e9",
+    "1e300",
+    "-1",
+    "-0.5",
+    "1.0000001",
+    "0",
+    "9" * 400,
+    "0x10",
+    "1_000",
+    "1,5",
+    "\u0661",
+    "\x1b[2J",
+    "x",
+    "",
+    "1e",
+    "+",
+    "--1",
+    "0.5\x00",
+)
 
 
 def _labels() -> Iterator[tuple[str, bytes]]:
@@ -51,12 +76,16 @@ def _labels() -> Iterator[tuple[str, bytes]]:
         yield f"{columns} columns", (" ".join(["0"] + ["0.5"] * (columns - 1)) + "\n").encode()
     yield "100,000 lines", LABELS.encode() * 50_000
     yield "class 10^18", b"1000000000000000000 0.5 0.5 0.4 0.4\n"
-    for name, content in (
-        ("binary", bytes(range(256)) * 20), ("byte order mark", b"\xef\xbb\xbf" + LABELS.encode()), ("NUL bytes", b"\x00" * 999),
-        ("CRLF", LABELS.replace("\n", "\r\n").encode()), ("UTF-16", LABELS.encode("utf-16")), ("one line of 5 MB", b"0 " * 2_500_000),
-        ("semicolons", LABELS.replace(" ", ";").encode()), ("tabs", LABELS.replace(" ", "\t").encode()),
-    ):  # fmt: skip
-        yield name, content
+    yield from (
+        ("binary", bytes(range(256)) * 20),
+        ("byte order mark", b"\xef\xbb\xbf" + LABELS.encode()),
+        ("NUL bytes", b"\x00" * 999),
+        ("CRLF", LABELS.replace("\n", "\r\n").encode()),
+        ("UTF-16", LABELS.encode("utf-16")),
+        ("one line of 5 MB", b"0 " * 2_500_000),
+        ("semicolons", LABELS.replace(" ", ";").encode()),
+        ("tabs", LABELS.replace(" ", "\t").encode()),
+    )
 
 
 def _yamls() -> Iterator[tuple[str, bytes]]:
@@ -74,23 +103,75 @@ def _yamls() -> Iterator[tuple[str, bytes]]:
     for depth in (100, 2_000, 100_000):
         yield f"nested {depth} deep", (YAML + "x: " + "[" * depth + "]" * depth).encode()
         yield f"mappings nested {depth} deep", (YAML + "x: " + "{a: " * depth + "}" * depth).encode()
-    for names in ("5", "null", "{}", "[]", "[[a]]", "{0: a, 2: b}", "{-1: a}", "{x: a}", "{0: [a]}", "[null, null]", "[a, a]",
-                  "[on, off]", "[1, 2.5, true]", '["\\e[2J", "\\u202e"]', "['[bold]', '$x^{']", "['=1+1', '-x']",
-                  "[" + "x" * 70_000 + ", b]", "{99999999999: a}", "{" + "9" * 400 + ": a}", "{.nan: a}", "{1.5: a}"):  # fmt: skip
+    for names in (
+        "5",
+        "null",
+        "{}",
+        "[]",
+        "[[a]]",
+        "{0: a, 2: b}",
+        "{-1: a}",
+        "{x: a}",
+        "{0: [a]}",
+        "[null, null]",
+        "[a, a]",
+        "[on, off]",
+        "[1, 2.5, true]",
+        '["\\e[2J", "\\u202e"]',
+        "['[bold]', '$x^{']",
+        "['=1+1', '-x']",
+        "[" + "x" * 70_000 + ", b]",
+        "{99999999999: a}",
+        "{" + "9" * 400 + ": a}",
+        "{.nan: a}",
+        "{1.5: a}",
+    ):
         yield f"names {names[:20]}", YAML.replace("[cat, dog]", names).encode()
-    for count in ("nc: -1", "nc: .nan", "nc: 1e400", f"nc: {'9' * 400}", "nc: [1]", "kpt_shape: [-1, 3]", "kpt_shape: [1e9, 3]",
-                  "kpt_shape: x", "kpt_shape: [99999999999999999999, 2]"):  # fmt: skip
+    for count in (
+        "nc: -1",
+        "nc: .nan",
+        "nc: 1e400",
+        f"nc: {'9' * 400}",
+        "nc: [1]",
+        "kpt_shape: [-1, 3]",
+        "kpt_shape: [1e9, 3]",
+        "kpt_shape: x",
+        "kpt_shape: [99999999999999999999, 2]",
+    ):
         yield count[:30], f"{YAML}{count}\n".encode()
-    for path in ("5", "null", "[]", "{a: 1}", "../../../..", "/", "/proc", "/dev", "images/train\\0", '"\\e[2J"', "~", "$HOME", "x" * 5000,
-                 "[images/train, [images/train]]", "http://127.0.0.1:1/x.zip", "images/train.txt", "'*'", "/dev/zero"):  # fmt: skip
+    for path in (
+        "5",
+        "null",
+        "[]",
+        "{a: 1}",
+        "../../../..",
+        "/",
+        "/proc",
+        "/dev",
+        "images/train\\0",
+        '"\\e[2J"',
+        "~",
+        "$HOME",
+        "x" * 5000,
+        "[images/train, [images/train]]",
+        "http://127.0.0.1:1/x.zip",
+        "images/train.txt",
+        "'*'",
+        "/dev/zero",
+    ):
         yield f"train {path[:20]}", YAML.replace("images/train", path).encode()
     yield "a download", f"{YAML}download: |\n  import os\n  os.system('touch {CANARY}')\n".encode()
-    for name, content in (
-        ("empty", b""), ("a list", b"[]"), ("text", b"hello"), ("binary", bytes(range(256))), ("UTF-16", YAML.encode("utf-16")),
-        ("byte order mark", b"\xef\xbb\xbf" + YAML.encode()), ("a key twice", (YAML + "names: [x, y]\n").encode()),
-        ("two documents", f"{YAML}---\n{YAML}".encode()), ("a comment of 9 MB", b"#" * 9_000_000 + b"\n" + YAML.encode()),
-    ):  # fmt: skip
-        yield name, content
+    yield from (
+        ("empty", b""),
+        ("a list", b"[]"),
+        ("text", b"hello"),
+        ("binary", bytes(range(256))),
+        ("UTF-16", YAML.encode("utf-16")),
+        ("byte order mark", b"\xef\xbb\xbf" + YAML.encode()),
+        ("a key twice", (YAML + "names: [x, y]\n").encode()),
+        ("two documents", f"{YAML}---\n{YAML}".encode()),
+        ("a comment of 9 MB", b"#" * 9_000_000 + b"\n" + YAML.encode()),
+    )
 
 
 def _make(yaml: bytes, labels: bytes, folder: Path) -> None:

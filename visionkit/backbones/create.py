@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.backbones.build import build_backbone
 from visionkit.backbones.read import read_backbone
+from visionkit.text import printable
 
 if TYPE_CHECKING:
     from visionkit.backbones.backbone import Backbone
@@ -57,5 +58,5 @@ def create_backbone(
         from visionkit.backbones.weights.load import load_backbone_weights
 
         for note in load_backbone_weights(module, spec.weights).notes:
-            logging.getLogger("visionkit").warning(note)
+            logging.getLogger("visionkit").warning(printable(note))
     return module

@@ -97,6 +97,7 @@ def stored_config(folder: RunFolder, parsed: ParsedOverrides) -> dict[str, Any]:
     """
     plain = folder.read_config()
     plugins = plain.get("plugins") or []
+    plugins = plugins if isinstance(plugins, list) else [plugins]
     if plugins and not any(value.key == "plugins" for value in parsed.values):
         names = f"plugins=[{','.join(str(name) for name in plugins)}]"
         raise UserError(

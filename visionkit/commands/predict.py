@@ -61,8 +61,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
 
     def show(done: int) -> None:
         if printer.console.is_terminal:
-            printer.console.print(f"{done:,} of {len(files):,} images", end="")
-            printer.console.control(Control.move_to_column(0))
+            printer.console.print(f"{done:,} of {len(files):,} images", Control.move_to_column(0), end="")
 
     reader, size = _image_reader(config, data), config.recipe.batch_size
     try:

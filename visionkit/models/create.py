@@ -15,6 +15,7 @@ from visionkit.heads.published_weights import check_model_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
+from visionkit.text import printable
 
 __all__ = ["create_model"]
 
@@ -75,7 +76,7 @@ def create_model(
 
         loaded = load_initial_weights(model, weights=weights, backbone_weights=spec.weights)
         for note in loaded.notes:
-            logging.getLogger("visionkit").warning(note)
+            logging.getLogger("visionkit").warning(printable(note))
         if loaded.mean_std is not None and (mean or std):
             model.normalize = Normalize(mean or loaded.mean_std[0], std or loaded.mean_std[1])
     return model

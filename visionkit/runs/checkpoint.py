@@ -15,9 +15,11 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from visionkit.backbones import BackboneSpec, read_backbone
+from visionkit.backbones.weights.load import load_tensors
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec, parse_head
+from visionkit.runs.data_info import check_data_info
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 
@@ -45,10 +47,13 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
 
     Returns:
         The epoch, counted from 1.
+
+    Raises:
+        UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
-    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(_model_weights(checkpoint), strict=True)
-    return int(checkpoint["epoch"]) + 1
+    weights, epoch = _read_best(folder)
+    _load_strictly(model, weights, file=folder.best_checkpoint)
+    return epoch
 
 
 def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
@@ -60,11 +65,14 @@ def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
 
 
 def export_best(folder: RunFolder) -> bool:
-    """Write the weights of the best checkpoint to ``model.safetensors``; return whether there is a best checkpoint."""
+    """Write the weights of the best checkpoint to ``model.safetensors``; return whether there is a best checkpoint.
+
+    Raises:
+        UserError: If the checkpoint is damaged.
+    """
     if not folder.best_checkpoint.exists():
         return False
-    checkpoint: dict[str, Any] = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
-    save_weights(_model_weights(checkpoint), folder.weights_file)
+    save_weights(_read_best(folder)[0], folder.weights_file)
     return True
 
 
@@ -85,13 +93,9 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
         )
     try:
         weights = load_safetensors(folder.weights_file.read_bytes())
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
-    try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"run: the weights in '{folder.weights_file}' do not fit its config.yaml: {reason}") from None
+    _load_strictly(model, weights, file=folder.weights_file)
 
 
 def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, Any]) -> VisionModel:
@@ -148,8 +152,9 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
         values = json.loads(folder.data_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest") from None
-    except ValueError as error:
-        raise UserError(f"run: '{folder.data_file}' is no JSON document: {error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"run: '{folder.data_file}' is no JSON document: {reason}") from None
     if not isinstance(values, dict):
         raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
     missing = [key for key in DATA_KEYS if key not in values]
@@ -158,6 +163,7 @@ def read_data_info(folder: RunFolder) -> dict[str, Any]:
             f"run: '{folder.data_file}' lacks {', '.join(missing)}; it is not the file that train wrote. "
             f"Try another run, or train again: python -m visionkit train run={folder.path}"
         )
+    check_data_info(values, folder)
     return values
 
 
@@ -208,7 +214,37 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
         )
 
 
-def _model_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
-    }
+def _read_best(folder: RunFolder) -> tuple[dict[str, Tensor], int]:
+    """The weights of the best checkpoint under the model's own names, and its epoch, counted from 1.
+
+    Raises:
+        UserError: If the file is damaged, or holds more than tensors and numbers, such as code.
+    """
+    try:
+        checkpoint = load_tensors(folder.best_checkpoint)
+        weights = {
+            name.removeprefix(PREFIX): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith(PREFIX) and isinstance(value, Tensor)
+        }
+        return weights, int(checkpoint["epoch"]) + 1
+    except Exception as error:  # of a damaged file, torch raises whatever its bytes lead to
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(
+            f"run: '{folder.best_checkpoint}' is no checkpoint that train wrote ({reason}). Expected a file of tensors "
+            "and numbers; nothing else is ever loaded. Try another run, or train again: "
+            f"python -m visionkit train run={folder.path}"
+        ) from None
+
+
+def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> None:
+    """Load weights into a model.
+
+    Raises:
+        UserError: If names or shapes differ.
+    """
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"run: the weights in '{file}' do not fit its config.yaml: {reason}") from None

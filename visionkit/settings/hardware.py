@@ -51,10 +51,9 @@ class Hardware:
             UserError: For an unknown key, a missing one, a wrong value, a ``node_rank`` of ``num_nodes`` or
                 more, or a ``rendezvous`` that is not HOST:PORT.
         """
-        plain = dict(values)
-        if type(plain.get("precision")) is int:
-            plain["precision"] = str(plain["precision"])
-        hardware = parse(cls, plain, where="hardware")
+        if isinstance(values, Mapping) and type(values.get("precision")) is int:
+            values = {**values, "precision": str(values["precision"])}
+        hardware = parse(cls, values, where="hardware")
         if hardware.node_rank >= hardware.num_nodes:
             raise UserError(
                 f"hardware.node_rank: found {hardware.node_rank}, but the machines are counted from 0 and there are "

@@ -69,7 +69,7 @@ class Recipe:
         try:
             return parse(cls, values, where="recipe")
         except UserError as error:
-            optimizer = values.get("optimizer")
+            optimizer = values.get("optimizer") if isinstance(values, Mapping) else None
             name = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
             keys_differ = re.match(r"recipe\.optimizer(: unknown key|\.\w+: this key is required)", str(error))
             if not keys_differ or name not in group_names("recipe"):

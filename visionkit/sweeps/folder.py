@@ -16,7 +16,7 @@ from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
-from visionkit.text import quote_cell
+from visionkit.text import quote_cell, unquote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
 
 __all__ = ["SweepFolder"]
@@ -257,7 +257,7 @@ def _stored_row(cells: Mapping[str, Any]) -> _StoredRow:
     """
     if None in cells.values() or "more cells than columns" in cells:
         raise ValueError("its cells are not as many as the columns")
-    stored = _StoredRow(cells["status"], float(cells["seconds"]), cells["reason"])
+    stored = _StoredRow(cells["status"], float(cells["seconds"]), unquote_cell(cells["reason"]))
     if stored.status not in STATUSES:
         raise ValueError(f"status '{stored.status}' is none of {', '.join(STATUSES)}")
     if not 0 <= stored.seconds < math.inf:

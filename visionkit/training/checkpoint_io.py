@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from visionkit.backbones.weights.load import load_tensors
 from visionkit.files import open_atomic
 
 __all__ = ["SafeCheckpointIO", "tensor_bytes"]
@@ -36,7 +37,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         """As `torch.load` with ``weights_only=True``, whatever the argument: a file that holds code is refused."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint: dict[str, Any] = load_tensors(path, map_location)
         return checkpoint
 
 

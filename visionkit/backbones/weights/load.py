@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
     "adapt_input_conv",
     "load_backbone_weights",
     "load_strictly",
+    "load_tensors",
     "mean_std_for_channels",
     "read_state_dict",
     "read_weights",
@@ -112,6 +115,21 @@ def read_weights(source: str | Path, names: Iterable[str], layout: TorchvisionLa
     return Weights(layout.drop_unused(state), mean_std_for_channels(mean_std, layout.spec.in_channels))
 
 
+def load_tensors(path: str | Path, map_location: Any = "cpu") -> Any:
+    """`torch.load` for files of strangers: tensors and plain values alone, in no more memory than the file has bytes.
+
+    Raises:
+        UnpicklingError: If the file holds more than that, such as code, or is compressed, which torch's never are.
+        Exception: Of a damaged file, whatever its bytes lead to.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > os.path.getsize(path):
+            raise UnpicklingError(f"it is compressed, and has {size:,} bytes when unpacked")
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a weights file, without unpickling any code.
 
@@ -131,7 +149,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except UnpicklingError:
         raise UserError(
             f"weights: '{path}' holds more than tensors, or is no file of torch's; nothing else is ever loaded. "
