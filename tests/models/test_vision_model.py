@@ -11,9 +11,14 @@ def images(n=4, channels=1, size=32, seed=0):
     return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8, generator=generator)
 
 
-def test_numbers_that_are_no_bytes_are_refused():
-    with pytest.raises(TypeError, match="images must be uint8"):
-        create_model("classify", "lenet", num_classes=10)(torch.rand(1, 1, 32, 32))
+def test_numbers_that_are_neither_bytes_nor_float32_are_refused():
+    with pytest.raises(TypeError, match="images must be uint8 or float32"):
+        create_model("classify", "lenet", num_classes=10)(torch.rand(1, 1, 32, 32).double())
+
+
+def test_float32_images_of_0_to_255_are_normalised_as_bytes_are():
+    model = create_model("classify", "lenet", num_classes=10).eval()
+    assert torch.equal(model(images())["logits"], model(images().float())["logits"])
 
 
 def test_weights_of_a_whole_model_come_back_from_safetensors_and_checkpoints(tmp_path):

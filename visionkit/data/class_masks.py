@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotations
+from visionkit.data.image_header import read_header
 from visionkit.data.mask_values import ValueTable, read_mask
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.rle import decode_mask, mask_area
@@ -100,6 +101,14 @@ class MaskFiles(ClassMasks):
     def __getitem__(self, index: int) -> Tensor:
         values = read_mask(os.path.join(self.root, os.fsdecode(self._names[index])), coloured=self.table.coloured)
         return torch.from_numpy(self.table.translate(values))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of a mask, in pixels, from the header of its file.
+
+        Raises:
+            UserError: If the header cannot be read.
+        """
+        return read_header(os.path.join(self.root, os.fsdecode(self._names[index]))).stored
 
     def select(self, positions: Tensor) -> MaskFiles:
         return MaskFiles(self.root, self._names[positions.numpy()], self.table)

@@ -99,6 +99,11 @@ class VisionDataModule(LightningDataModule):
         return {split: len(self.dataset(split)) for split in self._load_splits().samples}
 
     @property
+    def value_range(self) -> tuple[float, float] | None:
+        """See `Splits.value_range`."""
+        return self._load_splits().value_range
+
+    @property
     def has_generated_splits(self) -> bool:
         """Whether the splits are random, so that only a saved file reproduces them."""
         return self._load_splits().saved is not None
@@ -263,17 +268,11 @@ class VisionDataModule(LightningDataModule):
             reader = self._make_reader(base.samples, base.cache, base.prepared, training=True)
             reader.unreadable = base.unreadable
         elif reader.cache is not None and not reader.prepared:
-            # resized as in prediction, while these are whole images for an augmentation
             reader = self._make_reader(reader.samples, None, prepared=False)
         sampler = BatchSampler(
-            len(reader.samples),
-            self.batch_size,
-            training=training,
-            seed=self.seed,
-            rank=self._rank,
-            world_size=self._world_size,
-            balance=reader.samples.labels if training and self.source.balance else None,
-        )
+            len(reader.samples), self.batch_size, training=training, seed=self.seed, rank=self._rank,
+            world_size=self._world_size, balance=reader.samples.labels if training and self.source.balance else None,
+        )  # fmt: skip
         num_workers = self._num_workers(reader)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)
 

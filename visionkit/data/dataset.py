@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotations, Objects
-from visionkit.data.class_masks import ClassMasks
+from visionkit.data.class_masks import ClassMasks, MaskFiles
 from visionkit.data.image_header import read_header
 from visionkit.data.images import ImageReader, LoadedImage
 from visionkit.data.transforms import InputTransform
@@ -224,11 +224,27 @@ class FileDataset(ImageDataset):
             UserError: If the header cannot be read.
         """
         header = read_header(self.name(index))
+        if header.size == header.stored:
+            return header.size
         return header.stored if header.is_annotated_unturned(self._annotated_size(index)) else header.size
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the size that annotations or masks were made for is known of some image."""
+        return self.sizes is not None or isinstance(self.masks, MaskFiles)
+
+    def is_unturned(self, index: int) -> bool:
+        """Whether the image is read as it is stored, and not as EXIF turns it, for its annotations were made so.
+
+        Raises:
+            UserError: If the header cannot be read.
+        """
+        header = read_header(self.name(index))
+        return header.size != header.stored and header.is_annotated_unturned(self._annotated_size(index))
 
     def _annotated_size(self, index: int) -> tuple[int, int] | None:
         if self.sizes is None:
-            return None
+            return self.masks.size(index) if isinstance(self.masks, MaskFiles) else None
         height, width = self.sizes[index].tolist()
         return (height, width) if height else None
 

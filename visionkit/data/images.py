@@ -86,6 +86,20 @@ class ImageReader:
             values = values if wanted is None else resize_image(values, wanted)
             return LoadedImage(values.contiguous(), size)
 
+    def measure(self, path: str | Path) -> tuple[float, float] | None:
+        """The smallest and the largest value of a file of more than 8 bits or of floats; None for 8 bits.
+
+        Raises:
+            ImageError: If the file is missing, cannot be decoded, is too large or has other bands.
+        """
+        with open_image(path) as image:
+            self._check_pixels(image.size, path)
+            if not is_deep(image):
+                return None
+            values = self._raw_values(image, path, None)
+            values = values[values.isfinite()]
+            return (float(values.min()), float(values.max())) if values.numel() else None
+
     def _check_pixels(self, size: tuple[int, int], path: str | Path) -> None:
         width, height = size
         if self.max_pixels is not None and height * width > self.max_pixels:
@@ -96,22 +110,28 @@ class ImageReader:
             )
 
     def _values(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> Tensor:
-        """The stored pixels, (C, H, W); JPEG files nearer to the ``target`` size, as they are stored, or of it."""
+        """As `_raw_values`, brought to 0..255."""
+        from visionkit.data import pixels
+
+        values = self._raw_values(image, path, target)
+        if self.value_range is None:
+            return values if values.dtype.itemsize == 1 else pixels.to_eight_bits(values, image.mode)
+        return values.float() if values.dtype.itemsize == 1 else pixels.scale_values(values, self.value_range)
+
+    def _raw_values(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> Tensor:
+        """The stored pixels, (C, H, W), uint8 or float32; JPEG files nearer to the ``target`` size, or of it."""
         from visionkit.data import pixels
         from visionkit.data.bands import read_bands
 
         bands, is_alpha = num_bands(image), has_alpha(image)
         is_converted = self.in_channels in (1, 3) and (bands in (1, 3) or is_alpha or image.mode == "CMYK")
         if is_converted and not is_deep(image) and image.mode != "bands":
-            values = pixels.to_tensor(_scaled(image, "L" if self.in_channels == 1 else "RGB", target))
-        else:
-            values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels)
-            if is_converted:
-                values = values[:-1] if is_alpha and len(values) in (2, 4) else values
-                values = pixels.match_channels(values.float(), self.in_channels)
-        if self.value_range is None:
-            return values if values.dtype.itemsize == 1 else pixels.to_eight_bits(values, image.mode)
-        return values.float() if values.dtype.itemsize == 1 else pixels.scale_values(values, self.value_range)
+            return pixels.to_tensor(_scaled(image, "L" if self.in_channels == 1 else "RGB", target))
+        values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels)
+        if is_converted:
+            values = values[:-1] if is_alpha and len(values) in (2, 4) else values
+            values = pixels.match_channels(values, self.in_channels)
+        return values
 
 
 def load_image(

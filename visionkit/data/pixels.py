@@ -95,8 +95,9 @@ def match_channels(values: Tensor, in_channels: int) -> Tensor:
         return values
     if len(values) == 1:
         return values.expand(in_channels, -1, -1)
-    weights = values.new_tensor(_GREY_WEIGHTS)[:, None, None]
-    return (values * weights).sum(dim=0, keepdim=True)
+    weights = torch.tensor(_GREY_WEIGHTS)[:, None, None]
+    grey = (values.float() * weights).sum(dim=0, keepdim=True)
+    return grey if values.is_floating_point() else grey.round().to(values.dtype)
 
 
 def turn(values: Tensor, orientation: int) -> Tensor:

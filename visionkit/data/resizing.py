@@ -23,10 +23,12 @@ def resize_image(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if images.shape[-2:] == size:
         return images
-    from torchvision.transforms.v2 import functional
+    from torch.nn.functional import interpolate
 
-    resized: Tensor = functional.resize(images, list(size), antialias=True)
-    return resized.contiguous()
+    # torchvision's resize is this, with more copies around it
+    batch = images if images.ndim == 4 else images[None]
+    resized = interpolate(batch, size=size, mode="bilinear", antialias=True)
+    return (resized if images.ndim == 4 else resized[0]).contiguous()
 
 
 def decoding_scale(size: tuple[int, int], target: tuple[int, int]) -> int:

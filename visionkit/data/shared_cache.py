@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from visionkit.data.cache import ImageCache
+from visionkit.data.image_survey import survey_images
 from visionkit.data.sources import Source, Splits
 
 __all__ = ["SharedCache"]
@@ -43,7 +44,7 @@ class SharedCache:
             if key in self._entries:
                 cached: Splits = self._get(key)
                 return cached
-        splits = source.splits(seed=seed, saved=saved, strict=strict)
+        splits = survey_images(source, source.splits(seed=seed, saved=saved, strict=strict), strict=strict)
         size = sum(samples.nbytes for samples in splits.samples.values())
         self._put(seedless_key if splits.saved is None else seeded_key, splits, size, limit=_cache_bytes(source))
         return splits

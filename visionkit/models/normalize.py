@@ -1,4 +1,4 @@
-"""The first layer of every model: normalises uint8 images."""
+"""The first layer of every model: normalises images of 0..255."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class Normalize(nn.Module):
         """Normalise a batch.
 
         Args:
-            images: (B, C, H, W) uint8.
+            images: (B, C, H, W) uint8, or float32 in 0..255 from sources of more than 8 bits.
             image_sizes: (B, 2) int64 height and width of each image without padding; None where no image is padded.
 
         Returns:
             (B, C, H, W) in the model's floating dtype.
 
         Raises:
-            TypeError: If the images are not uint8.
+            TypeError: If the images are neither uint8 nor float32.
         """
-        if images.dtype != torch.uint8:
+        if images.dtype not in (torch.uint8, torch.float32):
             raise TypeError(
-                f"images must be uint8 in 0..255, found {images.dtype}. Numbers that are already normalised go to "
-                "model.backbone, or convert: (images * 255).round().to(torch.uint8)."
+                f"images must be uint8 or float32 in 0..255, found {images.dtype}. Numbers that are already normalised "
+                "go to model.backbone, or convert: (images * 255).round().to(torch.uint8)."
             )
         x = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         if image_sizes is None:

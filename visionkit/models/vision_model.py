@@ -18,9 +18,10 @@ __all__ = ["VisionModel"]
 class VisionModel(nn.Module):
     """Normalisation, backbone, neck and head: from uint8 images to raw outputs.
 
-    ``model(images)`` takes (B, C, H, W) uint8 and returns the raw outputs of the head: ``{"logits": (B, K)}`` for
-    classification, logits (B, A, K) of all anchors and more for detection, logits (B, K, H, W) for segmentation.
-    `loss` and `predict` compute losses and predictions from them. Usable without Lightning.
+    ``model(images)`` takes (B, C, H, W) uint8, or float32 in 0..255, and returns the raw outputs of the head:
+    ``{"logits": (B, K)}`` for classification, logits (B, A, K) of all anchors and more for detection, logits
+    (B, K, H, W) for segmentation. `loss` and `predict` compute losses and predictions from
+    them. Usable without Lightning.
 
     Args:
         normalize: From uint8 images to normalised ones.
@@ -41,7 +42,7 @@ class VisionModel(nn.Module):
         """Raw outputs of a batch.
 
         Args:
-            images: (B, C, H, W) uint8.
+            images: (B, C, H, W) uint8, or float32 in 0..255.
             image_sizes: (B, 2) int64 height and width of each image without padding; None where no image is padded.
         """
         height, width = images.shape[-2:]

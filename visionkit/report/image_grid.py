@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from visionkit.files import write_atomic
 from visionkit.report.style import TEXT_COLOUR, shorten
 
-__all__ = ["PANEL_SIZE", "to_pil_image", "write_image_grid"]
+__all__ = ["PANEL_SIZE", "to_bytes", "to_pil_image", "write_image_grid"]
 
 PANEL_SIZE, GAP, TITLE_HEIGHT, LINE_HEIGHT = 320, 8, 34, 22
 
@@ -20,16 +21,23 @@ def to_pil_image(pixels: Any, *, scale: float = 1.0) -> Image.Image:
     """Convert an image to a Pillow image in RGB.
 
     Args:
-        pixels: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
+        pixels: (C, H, W) uint8 or float32 in 0..255, a tensor or an array; of one or two channels the first is grey,
+            of more the first three are colours.
         scale: The factor of its sides; from 2 on, with nearest neighbours.
     """
-    array = np.asarray(pixels)
-    channels_last = array[0] if array.shape[0] == 1 else np.ascontiguousarray(np.moveaxis(array[:3], 0, -1))
+    array = to_bytes(pixels)
+    channels_last = array[0] if array.shape[0] < 3 else np.ascontiguousarray(np.moveaxis(array[:3], 0, -1))
     image = Image.fromarray(channels_last).convert("RGB")
     if scale == 1:
         return image
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
+
+
+def to_bytes(pixels: Any) -> NDArray[np.uint8]:
+    """Images as uint8, rounded from floats in 0..255."""
+    array = np.asarray(pixels)
+    return array if array.dtype == np.uint8 else np.rint(array).clip(0, 255).astype(np.uint8)
 
 
 def write_image_grid(

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from visionkit.console import Printer, metrics_table, print_json
@@ -144,7 +144,9 @@ def _evaluate(
     config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None
 ) -> tuple[Evaluation, list[str]]:
     """The evaluation, and notes about the data for the user."""
-    class_names = tuple(read_data_info(folder)["class_names"])
+    data = read_data_info(folder)
+    class_names = tuple(data["class_names"])
+    config = replace(config, source=config.source.with_value_range(data.get("value_range")))
     model = load_run_model(folder)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()

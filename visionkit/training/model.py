@@ -48,6 +48,7 @@ def data_info(config: RunConfig, datamodule: Any) -> dict[str, Any]:
         "image_size": list(info.image_size),
         "mean": list(info.mean),
         "std": list(info.std),
+        "value_range": None if datamodule.value_range is None else list(datamodule.value_range),
         "category_ids": None if info.category_ids is None else list(info.category_ids),
         "class_weights": _balanced_class_weights(datamodule) if balanced else None,
     }

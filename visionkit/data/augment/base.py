@@ -28,6 +28,9 @@ class AugmentSpec:
     smooth: ClassVar[bool] = False
     """Whether to interpolate bilinearly instead of by torchvision's default, nearest."""
 
+    changes_colours: ClassVar[bool] = False
+    """Whether it works on the colours of one or three channels; floats are then between 0 and 1 for it."""
+
     @classmethod
     def supports(cls, targets: Collection[str]) -> bool:
         """Whether it supports one of these kinds of target."""

@@ -120,7 +120,7 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: 
     The matrix is that of torchvision's ``functional.affine``.
 
     Args:
-        images: uint8 (B, C, H, W).
+        images: uint8 or float32 (B, C, H, W), 0..255.
         angle: float32 (B,), clockwise, in degrees.
         shift: float32 (B, 2), to the right and down, in pixels.
         scale: float32 (B,), the factor of enlargement.
@@ -128,7 +128,7 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: 
         fill: The value outside the image, 0..255.
 
     Returns:
-        uint8 (B, C, H, W).
+        (B, C, H, W) of the same dtype.
     """
     import torch
     from torch.nn.functional import affine_grid, grid_sample
@@ -145,7 +145,8 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, scale: Tensor, shear: 
     theta = torch.cat([inverse * side / side[:, None], start / side[:, None]], dim=2)  # (B, 2, 3)
     grid = affine_grid(theta, list(images.shape), align_corners=False)
     moved = grid_sample(images.float() - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return (moved + fill).round_().clamp_(0, 255).to(torch.uint8)
+    moved += fill
+    return moved.round_().clamp_(0, 255).to(torch.uint8) if images.dtype == torch.uint8 else moved
 
 
 def _symmetric(value: float | Sequence[float]) -> Sequence[float]:

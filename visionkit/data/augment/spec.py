@@ -166,6 +166,8 @@ class ColorJitterSpec(AugmentSpec):
     saturation: Jitter = None
     hue: Jitter = None
 
+    changes_colours = True
+
 
 @AUGMENTATIONS.register("photometric_distort", module=f"{_V2}:RandomPhotometricDistort")
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,8 @@ class PhotometricDistortSpec(AugmentSpec):
     hue: Limits = (-0.05, 0.05)
     p: Probability = 0.5
 
+    changes_colours = True
+
 
 @AUGMENTATIONS.register("grayscale", module=f"{_V2}:RandomGrayscale")
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +189,8 @@ class GrayscaleSpec(AugmentSpec):
     """Takes the colours away."""
 
     p: Probability = 0.1
+
+    changes_colours = True
 
 
 @AUGMENTATIONS.register("gaussian_blur", module=f"{_V2}:GaussianBlur")
@@ -217,6 +223,7 @@ class TrivialAugmentSpec(AugmentSpec):
     num_magnitude_bins: Count = 31
 
     targets = _LABELS
+    changes_colours = True
 
 
 @AUGMENTATIONS.register("rand_augment", module=f"{_V2}:RandAugment")
@@ -228,6 +235,7 @@ class RandAugmentSpec(AugmentSpec):
     magnitude: Count = 9
 
     targets = _LABELS
+    changes_colours = True
 
 
 def parse_augments(values: Mapping[str, Any] | None, *, where: str) -> tuple[AugmentSpec, ...]:

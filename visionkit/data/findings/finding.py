@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from visionkit.data.findings.catalogue import CATALOGUE, FindingKind
+from visionkit.data.findings.catalogue import CATALOGUE
+from visionkit.data.findings.kind import FindingKind
 from visionkit.errors import UserError
 
 __all__ = ["MAX_LISTED", "Finding", "check_findings"]

@@ -74,12 +74,14 @@ class Splits:
             set's files or the settings alone determine the splits.
         notes: Messages for the user on what was held out, and those of the findings.
         findings: What was dropped, repaired or is doubtful.
+        value_range: The values of images of more than 8 bits or of floats that become 0 and 255; None for 8 bits.
     """
 
     samples: dict[str, ImageDataset]
     saved: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     findings: Sequence[Finding] = ()
+    value_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,10 @@ class Source(ABC):
                 f"dataset.balance: expected false, found true: an image with {plural(target)} may show several "
                 "classes, so that they cannot be drawn alike. It is for task=classify. Try: dataset.balance=false"
             )
+
+    def with_value_range(self, value_range: Sequence[float] | None) -> Source:
+        """The source for a model that was trained with this range of values, the content of a run's ``data.json``."""
+        return self
 
     def check(self, *, strict: bool = False) -> None:
         """Check quickly, and without torch, that the files are present.

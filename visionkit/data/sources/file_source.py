@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from visionkit.data.augment.spec import AUGMENTATIONS
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
 from visionkit.data.sources.recognize import is_structure_name, other_form
@@ -73,6 +74,16 @@ class FileSource(Source):
                 f"dataset.value_range: expected [low, high] with low below high, found {list(self.value_range)}. "
                 "Try: dataset.value_range=[0,4095]"
             )
+        for spec in self.augment if self.in_channels not in (1, 3) else ():
+            if spec.changes_colours:
+                name = AUGMENTATIONS.name_of(type(spec))
+                raise UserError(
+                    f"dataset.augment.{name} changes the colours of grey and RGB images, but dataset.in_channels="
+                    f"{self.in_channels}. Try: dataset.augment.{name}=null"
+                )
+
+    def with_value_range(self, value_range: Sequence[float] | None) -> Source:
+        return self if value_range is None else replace(self, value_range=(value_range[0], value_range[1]))
 
     def check_group_by(self) -> None:
         """Check ``group_by``.

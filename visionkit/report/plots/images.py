@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from visionkit.report.image_grid import to_bytes
 from visionkit.report.plots.figure import save_figure
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 
@@ -19,7 +20,7 @@ def plot_images(images: Any, labels: Sequence[int], class_names: Sequence[str], 
     """Draw images with their classes.
 
     Args:
-        images: (N, C, H, W) uint8, a tensor or an array.
+        images: (N, C, H, W) uint8 or float32 in 0..255, a tensor or an array.
         labels: N class ids.
         class_names: The classes.
         path: The PNG file.
@@ -42,7 +43,7 @@ def plot_predictions(
     """Draw images with predicted class and probability; wrong predictions are framed and show the true class.
 
     Args:
-        images: (N, C, H, W) uint8, a tensor or an array.
+        images: (N, C, H, W) uint8 or float32 in 0..255, a tensor or an array.
         labels: N true class ids.
         predicted: N predicted class ids.
         scores: N probabilities of the predicted class, 0..1.
@@ -77,7 +78,7 @@ def plot_captioned(images: Any, captions: Sequence[str], wrong: Sequence[bool], 
 
 def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figure:
     """Images in rows of eight, laid out in inches on a single pair of axes: one pair per image is much slower."""
-    pixels = np.asarray(images)  # (N, C, H, W)
+    pixels = to_bytes(images)  # (N, C, H, W)
     columns = min(8, len(pixels))
     rows = math.ceil(len(pixels) / columns)
     image_width, gap, title_height = 1.2, 0.1, 0.4
@@ -92,7 +93,7 @@ def _grid(images: Any, captions: Sequence[tuple[str, str]], title: str) -> Figur
         row, column = divmod(index, columns)
         left, upper = gap + column * (image_width + gap), height - title_height - row * (image_height + caption_height)
         lower, center = upper - image_height, left + image_width / 2
-        shown = image[0] if image.shape[0] == 1 else np.moveaxis(image[:3], 0, -1)
+        shown = image[0] if image.shape[0] < 3 else np.moveaxis(image[:3], 0, -1)
         interpolation = "nearest" if min(shown.shape[:2]) < 96 else "antialiased"
         extent = (left, left + image_width, lower, upper)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=interpolation, extent=extent)

@@ -112,13 +112,29 @@ def test_with_download_allowed_missing_files_pass_the_check(settings, tmp_path):
     assert parse_source(settings("mnist", root=str(tmp_path), download=True)).check() is None
 
 
-def test_packed_files_say_how_to_unpack_them(settings, make_mnist):
+def test_packed_files_are_read_where_they_lie_alone(settings, make_mnist):
     root = make_mnist()
-    for path in (root / "MNIST" / "raw").iterdir():
+    expected = parse_source(settings("mnist", root=str(root), val_size=10)).splits(seed=0).samples
+    raw = root / "MNIST" / "raw"
+    for path in list(raw.iterdir()):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    with pytest.raises(UserError, match=r"still packed: found train-images-idx3-ubyte.gz.*gunzip -k .*raw/\*.gz"):
-        parse_source(settings("mnist", root=str(root))).check()
+    source = parse_source(settings("mnist", root=str(root), val_size=10))
+    source.check()
+    samples = source.splits(seed=0).samples
+    for split in ("train", "val", "test"):
+        assert torch.equal(samples[split].images, expected[split].images)
+        assert torch.equal(samples[split].labels, expected[split].labels)
+    assert all(path.suffix == ".gz" for path in raw.iterdir())
+
+
+def test_a_packed_file_cut_short_is_named(settings, make_mnist):
+    root = make_mnist()
+    path = root / "MNIST" / "raw" / "train-labels-idx1-ubyte"
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes())[:-9])
+    path.unlink()
+    with pytest.raises(UserError, match=r"MNIST/raw' cannot be read"):
+        parse_source(settings("mnist", root=str(root), val_size=10)).splits(seed=0)
 
 
 def test_a_failed_download_says_what_to_put_where(settings, tmp_path, monkeypatch):

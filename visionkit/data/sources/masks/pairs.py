@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut
-from visionkit.data.image_header import read_size
+from visionkit.data.image_header import read_header
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
 from visionkit.data.sources.annotations import ParsedDataset, list_images
 from visionkit.data.sources.masks.class_map import ClassMap
@@ -221,7 +221,7 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
-        height, width = read_size(root / image)
+        header = read_header(root / image)
         contents = read_contents(root / mask, coloured=coloured)
     except UserError as error:
         return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
@@ -235,7 +235,8 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
         counts = _without_rare(counts, colours)
     elif contents.is_coloured and not coloured:
         return _PairContent(problem=_COLOURED, location=f"{mask} ({_examples(counts, coloured=True)})")
-    if contents.size != (height, width):
+    if contents.size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
+        height, width = header.size
         found = f"{contents.size[1]}x{contents.size[0]}"
         return _PairContent(problem=_SIZES, location=f"{mask} is {found}, {image} {width}x{height} (width x height)")
     return _PairContent(counts)

@@ -6,8 +6,10 @@ The validation split is a stratified random part of the training set, with a see
 from __future__ import annotations
 
 import contextlib
+import gzip
+import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -73,12 +75,6 @@ class TorchvisionSource(Source):
         if not missing or self.download:
             return
         folder = self._folder_path
-        packed = [name for name in missing if folder.joinpath(f"{name}.gz").is_file()]
-        if packed and len(packed) == len(missing):
-            raise UserError(
-                f"dataset '{self.name}': the files in '{folder}' are still packed: found {packed[0]}.gz, expected "
-                f"{packed[0]}. Unpack them: gunzip -k {folder}/*.gz (in a copy of the folder if it is read-only)"
-            )
         archive_hint = f" (or {self.archive}, unpacked, in '{self._root}')" if self.archive else ""
         raise UserError(
             f"dataset '{self.name}' is not in '{self._root}': '{folder}' lacks {', '.join(missing)}{archive_hint}. "
@@ -142,7 +138,8 @@ class TorchvisionSource(Source):
                 f"dataset.root: '{self.root}' is a file, not a folder. Expected the folder that holds "
                 f"'{self.folder}'. Try: dataset.root=data"
             )
-        return [name for name in self.files if not (self._folder_path / name).is_file()]
+        paths = [self._folder_path / name for name in self.files]
+        return [path.name for path in paths if not path.is_file() and not _packed(path).is_file()]
 
     def _read(self, *, train: bool) -> tuple[Tensor, Tensor]:
         """Images uint8 (N, C, H, W) and labels int64 (N,)."""
@@ -150,9 +147,12 @@ class TorchvisionSource(Source):
         from torchvision import datasets
 
         try:
-            dataset = getattr(datasets, self.torchvision_class)(str(self._root), train=train)
-            images = torch.as_tensor(dataset.data, dtype=torch.uint8)
-            labels = torch.as_tensor(dataset.targets, dtype=torch.int64)
+            if self._is_packed:
+                images, labels = self._read_packed(self.files[:2] if train else self.files[2:])
+            else:
+                dataset = getattr(datasets, self.torchvision_class)(str(self._root), train=train)
+                images = torch.as_tensor(dataset.data, dtype=torch.uint8)
+                labels = torch.as_tensor(dataset.targets, dtype=torch.int64)
         except Exception as error:
             reason = str(error).replace(" You can use download=True to download it", "") or type(error).__name__
             raise UserError(
@@ -161,6 +161,35 @@ class TorchvisionSource(Source):
             ) from None
         images = images[:, None] if self.in_channels == 1 else images.permute(0, 3, 1, 2)
         return images.contiguous(), labels
+
+    @property
+    def _is_packed(self) -> bool:
+        """Whether some of the files are there with ``.gz`` alone, which torchvision would unpack beside them."""
+        return any(not (self._folder_path / name).is_file() for name in self.files)
+
+    def _read_packed(self, files: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Images uint8 (N, H, W) and labels int64 (N,) of two IDX files, packed or not."""
+        import torch
+
+        images, labels = (_read_idx(self._folder_path / name) for name in files)
+        return images, labels.to(torch.int64)
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
+def _read_idx(path: Path) -> Tensor:
+    """An IDX file of bytes (LeCun et al. 1998): two zeros, the type 8, the number of sides, the sides, the values."""
+    import torch
+
+    content = path.read_bytes() if path.is_file() else gzip.decompress(_packed(path).read_bytes())
+    if content[:3] != b"\0\0\x08":
+        raise ValueError(f"'{path.name}' is no IDX file of bytes")
+    num_sides = content[3]
+    sides = struct.unpack(f">{num_sides}I", content[4 : 4 + 4 * num_sides])
+    values: Tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * num_sides)
+    return values.view(sides)
 
 
 _IDX_FILES = (

@@ -1,0 +1,203 @@
+"""The range of values of a data set, photos read unturned, and images that all readers see alike."""
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from visionkit.data.cache import decode_originals, decode_prepared
+from visionkit.data.collate.base import BatchReader
+from visionkit.data.collate.segmentation import SegmentationBatchReader
+from visionkit.data.datamodule import VisionDataModule
+from visionkit.data.dataset import FileDataset
+from visionkit.data.image_survey import survey_images
+from visionkit.data.images import ImageReader, load_image
+from visionkit.data.sources import parse_source
+from visionkit.data.transforms import InputTransform
+from visionkit.errors import UserError
+from visionkit.inference.classify import ClassifyInference
+
+
+def survey(source, *, strict=False):
+    return survey_images(source, source.splits(seed=0), strict=strict)
+
+
+@pytest.fixture
+def deep_root(tmp_path) -> Path:
+    """Six images of 12 bits in each of two classes, dark and bright."""
+    for name, low in (("dark", 100), ("bright", 300)):
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for index in range(6):
+            values = numpy.random.RandomState(index).randint(low, low + 100, (8, 8)).astype(numpy.uint16)
+            values[0, :2] = low, low + 100
+            Image.fromarray(values).save(tmp_path / "deep" / name / f"{index}.png")
+    return tmp_path / "deep"
+
+
+def folder_source(settings, root, **changes):
+    return parse_source(settings("folder", root=str(root), image_size=8, in_channels=1, cache_mb=1, **changes))
+
+
+def test_the_range_of_deep_images_is_measured_over_train_and_said(settings, deep_root):
+    splits = survey(folder_source(settings, deep_root))
+    assert splits.value_range == (100, 400)
+    assert splits.samples["test"].image(0).dtype == torch.float32
+    assert splits.notes[-1].startswith("8 image(s) of more than 8 bits or of floats: 100 to 400 is read as 0 to 255: ")
+    assert [finding.code for finding in splits.findings] == ["value-range"]
+
+
+def test_a_range_that_is_given_is_taken(settings, deep_root):
+    splits = survey(folder_source(settings, deep_root, value_range=[0, 4095]))
+    assert splits.value_range == (0, 4095)
+    assert not splits.findings
+    assert float(splits.samples["train"].image(0).max()) <= 400 * 255 / 4095 + 1e-4
+
+
+def test_images_of_eight_bits_have_no_range(settings, make_tree):
+    splits = survey(folder_source(settings, make_tree({"a": 6, "b": 6})))
+    assert splits.value_range is None
+    assert splits.samples["train"].dtype == torch.uint8
+
+
+def test_a_range_upside_down_says_what_to_type(settings, deep_root):
+    with pytest.raises(UserError, match=r"dataset.value_range: expected \[low, high\].*found \[5.0, 1.0\]"):
+        folder_source(settings, deep_root, value_range=[5, 1])
+
+
+def test_the_range_of_a_run_replaces_that_of_the_data(settings, deep_root):
+    source = folder_source(settings, deep_root).with_value_range([0, 800])
+    assert survey(source).value_range == (0, 800)
+    assert folder_source(settings, deep_root).with_value_range(None).value_range is None
+
+
+@pytest.mark.parametrize("cache_mb", [0, 1])
+@pytest.mark.parametrize("augment", [{}, {"color_jitter": {"brightness": 0.1}}, {"affine": {"degrees": 5}}])
+def test_batches_of_deep_images_are_floats_of_0_to_255(settings, deep_root, cache_mb, augment):
+    source = parse_source(
+        settings(
+            "folder", root=str(deep_root), image_size=8, in_channels=1, cache_mb=cache_mb, augment=augment,
+            num_workers=0,
+        )
+    )  # fmt: skip
+    datamodule = VisionDataModule(source, batch_size=4, seed=0)
+    images = next(iter(datamodule.train_dataloader()))["images"]
+    assert images.dtype == torch.float32
+    assert 5 < float(images.max()) <= 255
+    assert len(images.unique()) > 50
+    assert next(iter(datamodule.val_dataloader()))["images"].dtype == torch.float32
+    assert datamodule.value_range == (100, 400)
+
+
+def test_changes_of_colour_do_to_floats_what_they_do_to_bytes():
+    from visionkit.data.augment.image import Augment
+    from visionkit.data.augment.spec import parse_augments
+
+    specs = parse_augments({"color_jitter": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5}}, where="augment")
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seeds = numpy.array([1, 2], dtype=numpy.uint64)
+    as_bytes, as_floats = (Augment(specs, (16, 16))(batch, seeds=seeds) for batch in (images, images.float()))
+    assert as_floats.dtype == torch.float32
+    assert float((as_bytes - as_floats).abs().max()) < 4  # bytes are rounded down after each of three steps
+    assert float((images - as_floats).abs().mean()) > 4
+
+
+def test_changes_of_colour_of_four_bands_are_refused(settings, tmp_path):
+    with pytest.raises(UserError, match=r"color_jitter changes the colours.*Try: dataset.augment.color_jitter=null"):
+        parse_source(settings("coco", root=str(tmp_path), in_channels=4))
+
+
+def coco_of_turned_photos(root: Path, *, size: tuple[int, int]) -> Path:
+    """Twelve photos of 8x6 stored pixels that EXIF turns; annotated at this width and height."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    root.mkdir()
+    images, annotations = [], []
+    for index in range(12):
+        Image.new("RGB", (8, 6), (index, 0, 0)).save(root / f"{index}.jpg", exif=exif)
+        images.append({"id": index, "file_name": f"{index}.jpg", "width": size[0], "height": size[1]})
+        annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": [1, 1, 4, 4]})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+    (root / "_annotations.coco.json").write_text(json.dumps(content))
+    return root
+
+
+def test_photos_annotated_as_they_are_stored_are_read_unturned_and_said(settings, tmp_path):
+    source = parse_source(settings("coco", root=str(coco_of_turned_photos(tmp_path / "c", size=(8, 6)))))
+    splits = survey(source)
+    assert splits.samples["train"].image(0).shape == (3, 6, 8)
+    assert [(finding.code, finding.count) for finding in splits.findings] == [("image-turned", 12)]
+    with pytest.raises(UserError, match=r"photo\(s\) turned by EXIF whose annotations are of the stored pixels"):
+        survey(source, strict=True)
+
+
+def test_photos_annotated_as_they_are_turned_are_read_so(settings, tmp_path):
+    source = parse_source(settings("coco", root=str(coco_of_turned_photos(tmp_path / "c", size=(6, 8)))))
+    splits = survey(source)
+    assert splits.samples["train"].image(0).shape == (3, 8, 6)
+    assert not splits.findings
+    decoded = decode_originals(splits.samples["train"], budget=10**6, strict=True)
+    assert decoded.images.shape == (8, 3, 8, 6)
+
+
+def test_the_cache_and_sizes_of_unturned_photos_agree(settings, tmp_path):
+    source = parse_source(settings("coco", root=str(coco_of_turned_photos(tmp_path / "c", size=(8, 6)))))
+    samples = survey(source).samples["train"]
+    decoded = decode_originals(samples, budget=10**6, strict=True, fit=InputTransform((16, 16), "letterbox"))
+    assert decoded.sizes.tolist() == [[6, 8]] * 8
+    assert decoded.images.shape == (8, 3, 12, 16)
+
+
+def test_photos_of_neither_size_are_dropped_by_their_own_code(settings, tmp_path):
+    source = parse_source(settings("coco", root=str(coco_of_turned_photos(tmp_path / "c", size=(8, 7)))))
+    decoded = decode_originals(survey(source).samples["train"], budget=10**6, strict=False)
+    assert {error.code for error in decoded.problems.values()} == {"size-differs"}
+
+
+def test_a_mask_of_the_stored_size_has_its_photo_read_unturned(settings, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for index in range(8):
+        Image.new("RGB", (8, 6)).save(tmp_path / "images" / f"{index}.jpg", exif=exif)
+        Image.fromarray(numpy.arange(48, dtype=numpy.uint8).reshape(6, 8) % 2).save(tmp_path / "masks" / f"{index}.png")
+    source = parse_source(settings("masks", root=str(tmp_path), image_size=16, augment={}, cache_mb=0, num_workers=0))
+    datamodule = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)
+    batch = next(iter(datamodule.val_dataloader()))
+    assert batch["image_sizes"].tolist()[0] == [12, 16]
+    assert batch["original_sizes"].tolist()[0] == [6, 8]
+    assert any(note.startswith("8 photo(s) turned by EXIF") for note in datamodule.notes)
+
+
+@pytest.mark.parametrize("mode", ["resize", "resize_crop", "letterbox", "pad"])
+def test_training_evaluation_the_cache_and_prediction_see_the_same_bits(tmp_path, mode):
+    for index, size in enumerate(((480, 640), (333, 501))):
+        pixels = numpy.random.RandomState(index).randint(0, 256, (*size, 3)).astype(numpy.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.jpg")
+    samples, transform = FileDataset(tmp_path, ["0.jpg", "1.jpg"], in_channels=3), InputTransform((64, 96), mode)
+    read = BatchReader(samples, transform, training=True).read((numpy.arange(2), numpy.arange(2)))["images"]
+    cached = decode_prepared(samples, transform, budget=10**7, strict=True).images
+    inference = ClassifyInference(torch.nn.Identity(), transform, {"in_channels": 3})
+    predicted = [inference.prepare(inference.read(Path(samples.name(i)), ImageReader(3))) for i in range(2)]
+    assert torch.equal(read, cached)
+    assert torch.equal(read, torch.stack(predicted))
+    whole = torch.stack([transform(load_image(samples.name(i))) for i in range(2)])
+    assert not torch.equal(read, whole)  # decoded at a half: near, and not equal
+
+
+def test_dropped_images_are_named_by_what_is_wrong_with_them(settings, make_tree, save_image):
+    root = make_tree({"a": 8, "b": 8})
+    save_image(root / "a" / "huge.png", size=(40, 40))
+    (root / "a" / "cut.png").write_bytes(b"no image")
+    datamodule = VisionDataModule(
+        parse_source(settings("folder", root=str(root), image_size=8, max_pixels=1000, test_fraction=0.0)),
+        batch_size=2,
+        seed=0,
+    )
+    datamodule.setup()
+    notes = "\n".join(datamodule.notes)
+    assert "1 image(s) of more pixels than dataset.max_pixels dropped: " in notes
+    assert "1 unreadable image(s) of " in notes

@@ -1,0 +1,124 @@
+"""Findings on annotation files, and on the images that they list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from visionkit.data.findings.kind import MEND, FindingKind
+
+__all__ = ["ANNOTATIONS"]
+
+ANNOTATIONS: Mapping[str, FindingKind] = {
+    "annotation-invalid": FindingKind(
+        "warning", "annotation(s) without an image, a category or a box of four numbers dropped", MEND,
+        "An entry that misses a key or has a wrong type cannot be attributed to an object.",
+    ),
+    "annotation-orphan": FindingKind(
+        "warning", "annotation(s) of an image that is not listed dropped", "List the image, or remove the annotations.",
+        "Images were removed from the list and their annotations were left.",
+    ),
+    "annotation-repeated": FindingKind(
+        "warning", "object(s) annotated twice dropped once", "Remove the repetition.",
+        "Files merged twice. Each repetition would count as an object that was not found.",
+    ),
+    "image-missing": FindingKind(
+        "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
+        "The image was deleted, renamed or not copied.",
+    ),
+    "image-ambiguous": FindingKind(
+        "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
+        "Write file_name relative to the folder of the images.",
+        "Paths of another computer are found by their last parts, and these are not unique.",
+    ),
+    "image-listed-missing": FindingKind(
+        "warning", "listed image(s) of {split} that do not exist dropped",
+        "Correct the paths, or remove the lines.",
+        "The list was made on another computer, or images were removed.",
+    ),
+    "image-listed-twice": FindingKind(
+        "warning", "image(s) listed twice merged", "Keep one entry for each file.",
+        "The annotations of both entries are those of one image; apart, each would lack the other's objects.",
+    ),
+    "image-unannotated": FindingKind(
+        "warning", "image(s) without an annotation file dropped",
+        "Annotate them, or write an empty annotation where there is nothing to find.",
+        "Whether nothing is in the image or nobody has looked at it is unknown.",
+    ),
+    "image-no-labels": FindingKind(
+        "note", "image(s) of {split} without a label file, read as background", "Check that labels lie in labels/.",
+        "YOLO's form has no file for an image without objects. A wrong folder or ending looks the same.",
+    ),
+    "label-missing": FindingKind(
+        "warning", "row(s) without a label dropped", "Write the label, or remove the row.",
+        "Nobody has looked at the image yet, or the export left the cell empty.",
+    ),
+    "label-none": FindingKind(
+        "note", "image(s) without a label, read as having none of the classes", "Check that they were looked at.",
+        "With several labels an image may also have none of them. An image that nobody has labelled looks the same.",
+    ),
+    "label-conflict": FindingKind(
+        "error", "row(s) with another label than an earlier row of the same image",
+        "Keep one of them. If an image may have several labels: task=multilabel",
+        "Two people, or two exports, do not agree. One of the labels is wrong, and no training could satisfy both.",
+    ),
+    "row-no-split": FindingKind(
+        "warning", "row(s) of a split that is none of train, val and test left out",
+        "Name splits train, val and test, or remove the rows.",
+        "A split under another name would be lost, or an empty cell left the image out by mistake.",
+    ),
+    "labels-mostly-missing": FindingKind(
+        "warning", "image(s) of {split}, half of it or more, without a label file, read as background",
+        "Check that labels lie in labels/, where images/ is, and are named like their images.",
+        "Few sets are background for the most part. Labels that were not copied, or lie elsewhere, look the same.",
+    ),
+    "label-file-orphan": FindingKind(
+        "warning", "label file(s) for a missing image dropped", "Add the images, or remove the files.",
+        "The image was deleted, renamed or not copied.",
+    ),
+    "line-malformed": FindingKind(
+        "warning", "line(s) that are not '{form}' dropped", MEND,
+        "Another form of annotation, a separator that is no space, or a line cut short.",
+    ),
+    "line-extra-columns": FindingKind(
+        "warning", "line(s) with columns after the box that nothing explains, which are left out",
+        "Say what they are, in the YAML file kpt_shape: [points, 2 or 3], or dataset.columns=box or outline.",
+        "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
+    ),
+    "line-commas": FindingKind(
+        "warning", "line(s) with commas, read as spaces or as decimal points",
+        "Write numbers as 0.5, with spaces between.",
+        "A table program, or a computer whose language writes 0,5 for 0.5.",
+    ),
+    "xml-broken": FindingKind(
+        "warning", "XML file(s) that cannot be parsed dropped", MEND,
+        "The file was cut short or is empty, declares an encoding that is unknown or that it does not have, or defines "
+        "entities, which could expand without end.",
+    ),
+    "object-nameless": FindingKind(
+        "warning", "object(s) without a name dropped", MEND, "Without a class an object cannot be learnt.",
+    ),
+    "object-unknown-class": FindingKind(
+        "warning", "object(s) of a class that dataset.classes does not list dropped",
+        "List the class in dataset.classes, or correct its name.",
+        "A typing mistake, or a class that was added later.",
+    ),
+    "categories-by-name": FindingKind(
+        "warning", "categor(ies) of {split} with another id than in train, matched by name",
+        "Export all splits with one list of categories.",
+        "Splits exported one by one number their categories each in its own way.",
+    ),
+    "image-turned": FindingKind(
+        "warning", "photo(s) turned by EXIF whose annotations are of the stored pixels, read unturned",
+        "Check in targets.png that the objects lie right.",
+        "A camera stores a photo lying and says that it is to be turned; the tool that annotated it did not turn it.",
+    ),
+    "size-differs": FindingKind(
+        "warning", "image(s) of another size than their annotation says dropped",
+        "Expected the images that were annotated. Replace them.",
+        "The image was resized, or turned, after it was annotated: its boxes would be wrong.",
+    ),
+    "size-missing": FindingKind(
+        "note", "annotation file(s) without the size of their image, read from the image", "Nothing.",
+        "Some tools write 0 for width and height. Boxes that reach out of the image are then found by its own size.",
+    ),
+}  # fmt: skip

@@ -1,0 +1,105 @@
+"""Findings on files and folders, and on what images hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from visionkit.data.findings.kind import FindingKind
+
+__all__ = ["FILES"]
+
+FILES: Mapping[str, FindingKind] = {
+    "image-unreadable": FindingKind(
+        "warning", "unreadable image(s) of {split} dropped", "Replace or remove them.",
+        "A file cut short, or none of the forms that Pillow reads.",
+    ),
+    "image-replaced": FindingKind(
+        "warning", "unreadable image(s) of {split} replaced by the next readable one", "Replace or remove them.",
+        "A file cut short, found while training; batches stay full.",
+    ),
+    "name-repeated": FindingKind(
+        "warning", "file(s) named like another but for the ending dropped", "Keep one of them.",
+        "Which of two images of one name a mask belongs to is unknown.",
+    ),
+    "file-no-image": FindingKind(
+        "warning", "file(s) of an ending that is not read left out: {endings}",
+        "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
+        "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
+    ),
+    "file-special": FindingKind(
+        "warning", "link(s) to nothing, pipes or devices left out",
+        "Copy the files that they stand for, or remove them.",
+        "A folder of links was copied without what the links lead to, or holds what is no file.",
+    ),
+    "files-identical": FindingKind(
+        "note", "image(s) that are identical to another, kept in one split", "Remove the copies.",
+        "Copies in two splits would make the number too good. They may also weigh too much in training.",
+    ),
+    "file-no-split": FindingKind(
+        "note", "JSON file(s) without a split in their name left out, for others have one",
+        "Say which file is which: dataset.annotations.val=FILE",
+        "The annotations of a split under another name would be lost.",
+    ),
+    "folder-no-split": FindingKind(
+        "warning", "folder(s) beside the splits that are none left out",
+        "Name splits train, val and test, or remove the folder.",
+        "A split under another name would be lost.",
+    ),
+    "image-no-class": FindingKind(
+        "warning", "image(s) that lie in no class folder left out", "Move them into the folder of their class.",
+        "Without a class an image cannot be learnt.",
+    ),
+    "class-empty": FindingKind(
+        "warning", "class folder(s) without images dropped", "Fill or remove them.",
+        "Images not copied, or a folder of another tool.",
+    ),
+    "class-not-in-split": FindingKind(
+        "note", "class(es) without an image in {split}", "Add images of them, or expect no number for them.",
+        "What is not in a split is not measured there.",
+    ),
+    "group-unmatched": FindingKind(
+        "warning", "image(s) whose path dataset.group_by does not match, each a group of its own",
+        "Correct the pattern, or the names.",
+        "Images of one patient or film that are not recognised as such may be in two splits.",
+    ),
+    "groups-overlap": FindingKind(
+        "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
+        "Move each group into one split, or accept it: dataset.allow_overlap=true",
+        "Images of one patient or film are alike: the number would be too good for new patients and films.",
+    ),
+    "groups-overlap-allowed": FindingKind(
+        "warning",
+        "image(s) of {split} whose group by dataset.group_by is in {other} too, as dataset.allow_overlap=true allows",
+        "Move each group into one split.",
+        "Images of one patient or film are alike: the number is too good for new patients and films.",
+    ),
+    "splits-overlap": FindingKind(
+        "error", "file(s) of {split} that are in {other} too",
+        "Remove them from one split, or accept it: dataset.allow_overlap=true",
+        "An image that was trained on says nothing about others: the number would be too good.",
+    ),
+    "splits-overlap-allowed": FindingKind(
+        "warning", "file(s) of {split} that are in {other} too, as dataset.allow_overlap=true allows",
+        "Remove them from one split.",
+        "An image that was trained on says nothing about others: the number is too good.",
+    ),
+    "overlap-unchecked": FindingKind(
+        "note", "files, too many to compare their contents: only names and links were looked at", "Nothing.",
+        "Comparing the contents of more than 50,000 files would delay each run.",
+    ),
+    "value-range": FindingKind(
+        "note", "image(s) of more than 8 bits or of floats: {low} to {high} is read as 0 to 255",
+        "Say the range: dataset.value_range=[{low},{high}]",
+        "The range was measured over the training split. A camera's own range is more stable than a measured one.",
+    ),
+    "image-bands": FindingKind(
+        "warning", "image(s) of other bands than dataset.in_channels dropped",
+        "Say how many: dataset.in_channels=NUMBER",
+        "Grey and colour are converted into each other; of four or more bands none is known to be left out.",
+    ),
+    "image-too-large": FindingKind(
+        "warning", "image(s) of more pixels than dataset.max_pixels dropped",
+        "Allow them: dataset.max_pixels=NUMBER",
+        "An image of many pixels fills memory; some files are made for that.",
+    ),
+}  # fmt: skip
