@@ -116,7 +116,7 @@ def coco_of_turned_photos(root: Path, *, size: tuple[int, int]) -> Path:
     root.mkdir()
     images, annotations = [], []
     for index in range(12):
-        Image.new("RGB", (8, 6), (index, 0, 0)).save(root / f"{index}.jpg", exif=exif)
+        Image.new("RGB", (8, 6), (20 * index, 0, 0)).save(root / f"{index}.jpg", exif=exif)
         images.append({"id": index, "file_name": f"{index}.jpg", "width": size[0], "height": size[1]})
         annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": [1, 1, 4, 4]})
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
@@ -162,7 +162,7 @@ def test_a_mask_of_the_stored_size_has_its_photo_read_unturned(settings, tmp_pat
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for index in range(8):
-        Image.new("RGB", (8, 6)).save(tmp_path / "images" / f"{index}.jpg", exif=exif)
+        Image.new("RGB", (8, 6), (20 * index, 0, 0)).save(tmp_path / "images" / f"{index}.jpg", exif=exif)
         Image.fromarray(numpy.arange(48, dtype=numpy.uint8).reshape(6, 8) % 2).save(tmp_path / "masks" / f"{index}.png")
     source = parse_source(settings("masks", root=str(tmp_path), image_size=16, augment={}, cache_mb=0, num_workers=0))
     datamodule = VisionDataModule(source, target="mask", batch_reader=SegmentationBatchReader, batch_size=2, seed=0)

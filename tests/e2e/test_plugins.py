@@ -36,7 +36,7 @@ def test_without_a_test_split_validation_is_reported_and_said(cli, in_empty_fold
         for name, shade in (("dark", 40), ("light", 200)):
             (in_empty_folder / "pictures" / split / name).mkdir(parents=True)
             for i in range(6):
-                Image.new("L", (32, 32), shade + i).save(
+                Image.new("L", (32, 32), shade + i + 10 * (split == "val")).save(
                     in_empty_folder / "pictures" / split / name / f"{split}{i}.png"
                 )
     code, out, _ = cli(
@@ -129,7 +129,7 @@ def test_what_a_plugin_registers_is_a_choice_without_a_file(cli, my_things, word
     }
     assert config["dataset"] == {
         "type": "my_stripes", "augment": {}, "mean": None, "std": None, "cache_mb": 2048, "num_workers": None,
-        "count": 64,
+        "balance": False, "count": 64,
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import torch
         (["seed=0,1", "hydra/launcher=jobib"], "no launcher is called 'jobib'. Did you mean 'joblib'? Known: basic"),
         (["seed=0,1", "hydra.launcher.n_jobs=2"], "unless hydra/launcher=joblib is typed"),
         (["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "expected a whole number of 1 or more"),
-        (["seed=0,1", "hydra.sweep.dir=x"], "does nothing here"),
+        (["seed=0,1", "hydra.sweep.subdir=x"], "does nothing here"),
         (["seed=0,1", "resume=true"], "say which, such as run_dir=sweeps/a"),
         (["seed=0,1", "resume=true", "run_dir=nowhere"], "holds no sweep to go on with"),
         (["seed=0,1", "resume=maybe"], "resume: expected true or false"),

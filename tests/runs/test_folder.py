@@ -187,12 +187,12 @@ def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
     ("content", "reason"),
     [
         ("[" * 100_000, "nested too deeply"),
-        ("#" * (1 << 20) + "\n", "more than 1,048,576 bytes"),
-        ("x: !!python/object/apply:os.system [true]", "could not determine a constructor"),
+        ("#" * (5 << 20) + "\n", "has 5 MiB, and such a file is read up to 4 MiB"),
+        ("x: !!python/object/apply:os.system [true]", "os.system' is not allowed"),
         ("a: \xff".encode("latin-1"), "can't decode"),
     ],
 )
 def test_the_config_of_a_stranger_is_refused_with_the_reason(tmp_path, content, reason):
     (tmp_path / "config.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=rf"config.yaml' cannot be read: (.|\n)*{reason}"):
+    with pytest.raises(UserError, match=rf"config.yaml'.*{reason}"):
         RunFolder.open(str(tmp_path))

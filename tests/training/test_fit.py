@@ -302,7 +302,7 @@ def test_images_that_prove_broken_later_are_named_after_training_and_test(tmp_pa
         (pictures / name).rmdir()
     broken = [pictures / "train" / "a" / "03.png", pictures / "test" / "b" / "19.png"]
     for path in broken:
-        path.write_bytes(b"broken")
+        path.write_bytes(f"broken {path.name}".encode())
     data = {"cache_mb": 0, "num_workers": 0}
     assert train(_folder_config(tmp_path / "x", pictures, data=data, debug__limit_batches=None)) == 0
     out = capsys.readouterr().out

@@ -14,7 +14,8 @@ from PIL import Image
 from visionkit.config_files import read_group_file
 from visionkit.console import Printer
 from visionkit.data import VisionDataModule
-from visionkit.data.images import load_image, read_size
+from visionkit.data.image_header import read_size
+from visionkit.data.images import load_image
 from visionkit.data.sources import parse_source
 from visionkit.registry import load
 from visionkit.tasks.info import TASKS

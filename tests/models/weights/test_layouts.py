@@ -29,18 +29,21 @@ BACKBONE = {
 SMALL = {"neck": {"out_channels": 8, "num_levels": 2}}
 HEADS = {
     "classify": {"type": "linear"},
+    "multilabel": {"type": "multilabel_linear"},
     "detect": {"type": "fcos", **SMALL, "num_convs": 1, "norm": "batch"},
     "segment": {"type": "fcn", "auxiliary": {"weight": 0.4}},
     "instance": {"type": "mask_rcnn", **SMALL, "hidden": [8, 8], "mask_convs": 1, "mask_channels": 8},
 }
 CLASS_LAYERS = {
     "classify": "head.layers.output",
+    "multilabel": "head.layers.output",
     "detect": "head.logits",
     "segment": "head.logits, head.auxiliary",
     "instance": "head.roi_heads.box_predictor.classes, head.roi_heads.box_predictor.boxes, head.masks.logits",
 }
 NAMES = {
     "classify": ["conv1.weight", "fc.weight"],
+    "multilabel": ["conv1.weight", "fc.weight"],
     "detect": ["backbone.body.conv1.weight", "head.classification_head.cls_logits.weight"],
     "segment": ["backbone.conv1.weight", "classifier.4.weight", "aux_classifier.4.weight"],
     "instance": ["backbone.body.conv1.weight", "roi_heads.mask_predictor.mask_fcn_logits.weight"],
@@ -132,7 +135,7 @@ def test_a_backbone_alone_points_to_its_own_key(task, tmp_path):
         load_model_weights(model_of(task), tmp_path / "backbone.pth")
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "classify"])
+@pytest.mark.parametrize("task", [task for task in TASKS if task not in ("classify", "multilabel")])
 def test_weights_of_whole_classifiers_are_refused_by_other_models(task):
     with pytest.raises(UserError, match=rf"weights of whole classifiers, but the task is '{task}'"):
         load_model_weights(model_of(task), "imagenet")

@@ -7,7 +7,7 @@ parameters per image (`visionkit.data.augment.batch`): torchvision needs a milli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, BatchStep
@@ -106,25 +106,26 @@ def build_transform(spec: AugmentSpec, image_size: tuple[int, int], *, mask_fill
         transform: Callable[..., Any] = AUGMENTATIONS.module_of(type(spec))(**values)
     except (TypeError, ValueError) as error:
         raise UserError(f"dataset.augment.{AUGMENTATIONS.name_of(type(spec))}: {error} Found {spec}.") from None
-    return _with_unit_floats(transform) if spec.changes_colours else transform
+    return _UnitFloats(transform) if spec.changes_colours else transform
 
 
-def _with_unit_floats(transform: Callable[..., Any]) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class _UnitFloats:
     """A transform that sees images of floats, 0..255, between 0 and 1, as torchvision's changes of colour expect."""
 
-    def apply(sample: Any) -> Any:
+    transform: Callable[..., Any]
+
+    def __call__(self, sample: Any) -> Any:
         from torchvision import tv_tensors
 
         image = sample["image"] if isinstance(sample, dict) else sample
         if not image.is_floating_point():
-            return transform(sample)
+            return self.transform(sample)
         unit = tv_tensors.Image(image / 255)
         if not isinstance(sample, dict):
-            return transform(unit).as_subclass(type(image)) * 255
-        changed = transform(sample | {"image": unit})
+            return self.transform(unit).as_subclass(type(image)) * 255
+        changed = self.transform(sample | {"image": unit})
         return changed | {"image": tv_tensors.Image(changed["image"] * 255)}
-
-    return apply
 
 
 def _apply(step: Callable[[Tensor], Tensor], images: Iterable[Tensor], seeds: Seeds) -> list[Tensor]:

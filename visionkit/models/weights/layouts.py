@@ -66,6 +66,7 @@ LAYOUTS: dict[str, Callable[[BackboneSpec, HeadSpec], TorchvisionLayout]] = {
     "classify": lambda spec, head: classifier_layout(spec),
     "detect": _detector,
     "instance": _detector,
+    "multilabel": lambda spec, head: classifier_layout(spec),
     "segment": _segmenter,
 }
 """By task, what makes the layout of a model from its backbone and its head, which may be a plugin's."""
