@@ -16,8 +16,7 @@ def photos(tmp_path_factory):
         for name, shade in (("cat", 60), ("dog", 180)):
             (folder / split / name).mkdir(parents=True)
             for i in range(number + (split == "test" and name == "dog")):
-                image = (
-                    Image.linear_gradient("L").rotate(17 * i).resize((32, 32)).point(lambda v, s=shade: (v + s) // 2)
-                )
+                turned = Image.linear_gradient("L").rotate(17 * i + {"train": 0, "val": 5, "test": 9}[split])
+                image = turned.resize((32, 32)).point(lambda v, s=shade: (v + s) // 2)
                 image.save(folder / split / name / f"{i}.png")
     return folder

@@ -114,6 +114,7 @@ def run_job(
             row,
             folder,
             lambda: train(config, resume_from=resume_from, callbacks=callbacks, printer=printer, shared=shared),
+            signals,
         )
     )
     if row.status == "interrupted" and folder.metrics_file.exists():
@@ -123,11 +124,13 @@ def run_job(
     return row
 
 
-def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int]) -> None:
+def _train_and_record(row: RunRow, folder: RunFolder, train_fn: Callable[[], int], signals: Signals) -> None:
     """Train the run and set status and result of its row; `KeyboardInterrupt` is not caught."""
     try:
-        if train_fn() == ExitCode.DONE:
+        code = train_fn()
+        if code == ExitCode.DONE:
             _mark_done(row, folder)
+        signals.code = signals.code or code
     except Pruned:
         row.status, row.reason = "pruned", PRUNED_REASON
     except UserError as error:

@@ -24,7 +24,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self.count, self.code = 0, ExitCode.DONE
+        self.count, self.code = 0, int(ExitCode.DONE)
         self._in_work = False
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
