@@ -65,6 +65,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_half_way_leaves_the_old_file_and_names_it(tmp_path):
     file = tmp_path / "last.ckpt"
     SafeCheckpointIO().save_checkpoint(STATE, file)
