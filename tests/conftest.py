@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
@@ -9,6 +10,10 @@ import pytest
 # one; GOMP_SPINCOUNT as the command line sets it. Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+# A shell ignores SIGINT for what it starts in the background, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.helpers.budget import BudgetPlugin
 from tests.helpers.paths import REPOSITORY

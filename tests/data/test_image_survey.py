@@ -45,7 +45,9 @@ def test_the_range_of_deep_images_is_measured_over_train_and_said(settings, deep
     splits = survey(folder_source(settings, deep_root))
     assert splits.value_range == (100, 400)
     assert splits.samples["test"].image(0).dtype == torch.float32
-    assert splits.notes[-1].startswith("8 image(s) of more than 8 bits or of floats: 100 to 400 is read as 0 to 255: ")
+    assert splits.notes[-1].startswith(
+        "8 training image(s) of those looked at have more than 8 bits or floats: 100 to 400 is"
+    )
     assert [finding.code for finding in splits.findings] == ["value-range"]
 
 

@@ -43,3 +43,9 @@ def test_fractions_and_numbers_out_of_range_are_an_error(tmp_path, value):
     Image.fromarray(pixels).save(tmp_path / "a.tif")
     with pytest.raises(UserError, match=rf"a.tif' holds the value {value}.*. Expected whole numbers from 0 to 65,535"):
         read_mask(tmp_path / "a.tif", coloured=False)
+
+
+def test_a_mask_that_is_a_script_starts_no_program(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
+    with pytest.raises(UserError, match=r"a.png' cannot be read: cannot identify image file"):
+        read_mask(tmp_path / "a.png", coloured=False)

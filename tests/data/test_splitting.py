@@ -1,7 +1,7 @@
 import numpy
 import pytest
 
-from visionkit.data.splitting import check_class_sizes, hold_out, make_fold
+from visionkit.data.splitting import check_class_sizes, hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
 LABELS = numpy.repeat(numpy.arange(4), [100, 50, 30, 20])
@@ -74,3 +74,9 @@ def test_samples_of_one_group_are_in_one_fold():
     for fold in range(3):
         parts = make_fold(LABELS, fold, 3, seed=1, groups=groups)
         assert not set(groups[parts["train"]]) & set(groups[parts["val"]])
+
+
+@pytest.mark.parametrize("saved", [{"train": [[1]], "val": []}, {"train": "ab", "val": ["a"]}, {"train": ["a"]}])
+def test_a_saved_division_that_lists_no_names_is_refused(saved):
+    with pytest.raises(UserError, match=r"should list the files of train and val.*Remove the file splits.json"):
+        restore_splits(saved, {"a", "b"}, dataset="folder", root="x")

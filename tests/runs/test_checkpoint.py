@@ -169,6 +169,8 @@ def test_a_strange_checkpoint_is_refused_and_its_code_is_not_run(run, tmp_path, 
         ("std", [float("nan")]),
         ("category_ids", [1]),
         ("class_weights", "ab"),
+        ("value_range", [5, 5]),
+        ("value_range", "x"),
     ],
 )
 def test_values_of_the_data_that_train_never_writes_are_named(tmp_path, key, value):

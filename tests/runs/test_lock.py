@@ -81,3 +81,14 @@ def test_a_folder_that_was_moved_away_is_noticed(tmp_path):
     folder.path.rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"run' was moved or removed while the run was trained"):
         folder.check_present()
+
+
+def test_the_lock_of_another_run_at_the_old_path_stays(tmp_path):
+    (tmp_path / "run").mkdir()
+    first = RunLock(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "run").mkdir()
+    second = RunLock(tmp_path / "run")
+    first.release()
+    assert second.is_in_place()
+    second.release()

@@ -51,3 +51,10 @@ def test_a_run_does_not_go_on_from_weights_that_are_not_finite(tmp_path):
     with pytest.raises(UserError, match=r"The last finite one is '.*best.ckpt'. To go on from it: cp "):
         check_checkpoint(last, best=best)
     check_checkpoint(best, best=best)
+
+
+@pytest.mark.parametrize("content", [{"epoch": 1}, {"state_dict": 3}, [1]])
+def test_a_file_that_is_no_checkpoint_of_a_run_is_named(tmp_path, content):
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"resume: '.*last.ckpt' is no checkpoint of a run"):
+        check_checkpoint(tmp_path / "last.ckpt", best=tmp_path / "best.ckpt")

@@ -53,7 +53,11 @@ def complete(request: str, choices: Mapping[str, Sequence[str]]) -> int:
             f"--shell-completion: found '{request}'.{did_you_mean(shell, _SCRIPTS)} Expected install=SHELL, with "
             f'{", ".join(_SCRIPTS)}. Try: eval "$(visionkit --shell-completion install=bash)"'
         )
-    if action == "install":
+    if action == "uninstall":
+        print(
+            {"bash": "complete -r visionkit", "zsh": "compdef -d visionkit", "fish": "complete -e -c visionkit"}[shell]
+        )
+    elif action == "install":
         print(_SCRIPTS[shell], end="")
     elif action == "query":
         print("\n".join(candidates(os.environ.get("COMP_LINE", ""), choices)))

@@ -23,7 +23,7 @@ _KEYS: Mapping[str, str] = {
     "imgsz": "dataset.image_size", "img_size": "dataset.image_size", "image_size": "dataset.image_size",
     "img": "dataset.image_size", "workers": "dataset.num_workers", "num_workers": "dataset.num_workers",
     "devices": "hardware.devices", "gpus": "hardware.devices", "accelerator": "hardware.accelerator",
-    "precision": "hardware.precision", "amp": "hardware.precision", "output": "run_dir", "output_dir": "run_dir",
+    "precision": "hardware.precision", "output": "run_dir", "output_dir": "run_dir",
     "project": "run_dir", "name": "run_dir", "save_dir": "run_dir", "conf": "min_score", "checkpoint": "run",
     "ckpt": "run", "ckpt_path": "run", "random_state": "seed",
 }  # fmt: skip

@@ -246,7 +246,7 @@ class VisionDataModule(LightningDataModule):
                 return decode_originals(samples, budget=budget, strict=self.strict, fit=fit)
             return decode_prepared(samples, transform, budget=budget, strict=self.strict)
 
-        fixed_bytes = len(samples) * samples.in_channels * prod(self.source.size)
+        fixed_bytes = len(samples) * samples.in_channels * prod(self.source.size) * samples.dtype.itemsize
         has_fixed_size = prepared and transform.mode != "resize_pad"
         cache = self.shared.image_cache(
             self.source,

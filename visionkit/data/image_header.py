@@ -13,7 +13,7 @@ from visionkit.data.image_error import ImageError
 from visionkit.data.image_files import readable_suffixes
 from visionkit.data.image_modes import is_deep
 
-__all__ = ["Header", "header_of", "open_image", "read_header", "read_size"]
+__all__ = ["Header", "header_of", "open_image", "read_header", "read_size", "safe_formats"]
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "DIB", "JPEG2000", "AVIF", "HEIF", "ICO")
 """Pillow's readers that are asked, in this order; those of scripts, such as EPS, start other programs."""
@@ -110,9 +110,16 @@ def _identify(file: BinaryIO, name: str) -> Any:
 def _factories() -> tuple[tuple[Any, Any], ...]:
     from PIL import Image
 
+    return tuple(Image.OPEN[name] for name in safe_formats())
+
+
+def safe_formats() -> tuple[str, ...]:
+    """The names of Pillow's readers that start no other program, of those that are installed."""
+    from PIL import Image
+
     readable_suffixes()  # registers plug-ins
     Image.init()
-    return tuple(Image.OPEN[name] for name in _FORMATS if name in Image.OPEN)
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def header_of(image: Any) -> Header:

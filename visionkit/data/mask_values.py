@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.data.image_header import safe_formats
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
 
@@ -195,7 +196,7 @@ def _open_mask(path: str | Path) -> Image.Image:
     from PIL import Image
 
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=safe_formats())
         image.load()
     except MemoryError:
         raise

@@ -108,7 +108,8 @@ def restore_splits(
     Raises:
         UserError: If the splits have no train and val, name missing files, or overlap.
     """
-    if not {"train", "val"} <= set(saved) or not all(isinstance(names, list) for names in saved.values()):
+    lists = saved.values() if {"train", "val"} <= set(saved) else [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
         raise UserError(
             f"the saved division of dataset '{dataset}' should list the files of train and val; found "
             f"{', '.join(map(str, saved)) or 'nothing'}. Remove the file splits.json to divide anew."
@@ -140,7 +141,7 @@ def read_splits(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
     if not isinstance(value, dict):
         raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")

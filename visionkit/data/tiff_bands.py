@@ -56,6 +56,8 @@ class TiffBands:
         import tifffile
         import torch
 
+        if self.bands != in_channels:
+            return None
         array = tifffile.imread(self.path)
         array = array[..., None] if array.ndim == 2 else array
         if array.ndim != 3 or in_channels not in (array.shape[0], array.shape[-1]):

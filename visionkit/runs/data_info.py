@@ -12,7 +12,7 @@ from visionkit.schema import describe
 
 __all__ = ["check_data_info"]
 
-_MAX_CHANNELS, _MAX_NUMBER = 1024, 1e18
+_MAX_CHANNELS, _MAX_NUMBER = 16, 1e18
 
 
 def check_data_info(values: Mapping[str, Any], folder: RunFolder) -> None:
@@ -34,6 +34,10 @@ def check_data_info(values: Mapping[str, Any], folder: RunFolder) -> None:
         "category_ids": ids is None or _are_numbers(ids, numbers, kind=int, above=-math.inf),
         "class_weights": weights is None or _are_numbers(weights, numbers, above=-math.inf),
     }
+    low_high = values.get("value_range")
+    valid["value_range"] = low_high is None or (
+        _are_numbers(low_high, 2, above=-math.inf) and low_high[0] < low_high[1]
+    )
     for key, is_valid in valid.items():
         if not is_valid:
             raise UserError(

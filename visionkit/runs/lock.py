@@ -35,8 +35,9 @@ class RunLock:
     def release(self) -> None:
         """Remove the lock; nothing happens if it was removed before."""
         if not self._stream.closed:
-            with contextlib.suppress(OSError):
-                self.file.unlink(missing_ok=True)
+            if self.is_in_place():  # after a move, the path may hold the lock of another run
+                with contextlib.suppress(OSError):
+                    self.file.unlink(missing_ok=True)
             self._stream.close()
 
     def is_in_place(self) -> bool:
@@ -66,7 +67,7 @@ class RunLock:
 def _try_lock(stream: BinaryIO) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows: a file that is open there cannot be removed, which serves as well
+    except ImportError:  # Windows: runs are not locked there
         return True
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visionkit.backbones.weights.load import load_tensors
 from visionkit.distributed.comm import all_reduce_sum
 from visionkit.errors import UserError
 
@@ -60,8 +61,16 @@ def check_checkpoint(file: Path, *, best: Path) -> None:
 
 
 def _weights(file: Path) -> dict[str, Tensor]:
-    checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    return {name: value for name, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
+    try:
+        checkpoint: dict[str, Any] = load_tensors(file, "cpu")
+        return {name: value for name, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"resume: '{file}' is no checkpoint of a run ({type(error).__name__}). Expected the file that train wrote. "
+            "Begin a new run"
+        ) from None
 
 
 def _local(value: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from visionkit.console import Printer
@@ -161,6 +161,11 @@ def set_up(
     from visionkit.training.trainer import seed
 
     check_same_command(config.plain)
+    if resume_from is not None and resume_from.data_file.is_file():  # pixels are read as they were when the run began
+        from visionkit.runs.checkpoint import read_data_info
+
+        value_range = read_data_info(resume_from).get("value_range")
+        config = replace(config, source=config.source.with_value_range(value_range))
     seed(config.seed)
     printer = printer or Printer(to_stderr=config.format == "json")
     first = _set_up_first(config, resume_from, processes, printer, shared) if rank() == 0 else None

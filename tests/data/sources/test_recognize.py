@@ -141,3 +141,9 @@ def test_the_look_is_bounded_however_large_the_folder_is(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", lambda *args, _open=open: opened.append(args[0]) or _open(*args))
     assert recognize(tmp_path) == []
     assert len(opened) <= 10
+
+
+def test_links_in_a_circle_are_no_folders(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    (tmp_path / "a.json").write_text(json.dumps(LABELME))
+    assert recognize(tmp_path) is not None

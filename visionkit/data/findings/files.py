@@ -88,9 +88,11 @@ FILES: Mapping[str, FindingKind] = {
         "Comparing the contents of more than 50,000 files would delay each run.",
     ),
     "value-range": FindingKind(
-        "note", "image(s) of more than 8 bits or of floats: {low} to {high} is read as 0 to 255",
+        "note",
+        "training image(s) of those looked at have more than 8 bits or floats: {low} to {high} is read as 0 to 255",
         "Say the range: dataset.value_range=[{low},{high}]",
-        "The range was measured over the training split. A camera's own range is more stable than a measured one.",
+        "The range was measured over at most 300 training images, evenly spaced; values beyond it are clipped. A "
+        "camera's own range is more stable than a measured one.",
     ),
     "image-bands": FindingKind(
         "warning", "image(s) of other bands than dataset.in_channels dropped",

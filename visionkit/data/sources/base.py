@@ -43,7 +43,7 @@ class DataInfo:
     Attributes:
         name: The data set's name.
         class_names: One per class, in the order of the class ids.
-        in_channels: 1 for grey images, 3 for colour.
+        in_channels: The number of channels: 1 for grey images, 3 for colour, up to 16 for others.
         image_size: Height and width of a batch, in pixels.
         mean: Per channel, for pixels scaled to 0..1.
         std: Per channel, for pixels scaled to 0..1.

@@ -83,7 +83,10 @@ class FileSource(Source):
                 )
 
     def with_value_range(self, value_range: Sequence[float] | None) -> Source:
-        return self if value_range is None else replace(self, value_range=(value_range[0], value_range[1]))
+        if value_range is None:
+            return self
+        source = replace(self, value_range=(value_range[0], value_range[1]))
+        return source.for_target(str(self.target)) if hasattr(self, "target") else source
 
     def check_group_by(self) -> None:
         """Check ``group_by``.

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, is_system_folder
-from visionkit.data.sources.split_names import split_of
+from visionkit.data.sources.split_names import is_folder, split_of
 
 __all__ = ["Form", "is_structure_name", "other_form", "recognize"]
 
@@ -135,7 +135,7 @@ def _list(root: Path) -> _Listing:
         for entry in found:
             if is_system_folder(entry.name):
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 pending += [(prefix + entry.name, depth + 1)] if depth < _MAX_DEPTH else []
             elif is_image_name(entry.name):
                 listing.image_folders += [] if inner in listing.image_folders[-1:] else [inner]

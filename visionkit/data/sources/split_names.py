@@ -14,6 +14,7 @@ __all__ = [
     "SPLIT_NAMES",
     "find_inner_folder",
     "find_split_folders",
+    "is_folder",
     "lie_in_split_folder",
     "other_folders",
     "split_in",
@@ -102,7 +103,7 @@ def sub_folders(folder: Path) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if _is_folder(entry) and not is_system_folder(entry.name))
+            return sorted(entry.name for entry in entries if is_folder(entry) and not is_system_folder(entry.name))
     except OSError as error:
         raise UserError(
             f"dataset.root: the folder '{folder}' cannot be read: {error.strerror}. Expected a folder that may be "
@@ -114,7 +115,8 @@ def _word(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, and no link to one above it or in a circle."""
     try:
         return entry.is_dir() and not (entry.is_symlink() and leads_up(entry.path))
     except OSError:  # links in a circle

@@ -221,7 +221,12 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
-        header = read_header(root / image)
+        header, mask_size = read_header(root / image), read_header(root / mask).stored
+        if mask_size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
+            height, width = header.size
+            found = f"{mask_size[1]}x{mask_size[0]}"
+            location = f"{mask} is {found}, {image} {width}x{height} (width x height)"
+            return _PairContent(problem=_SIZES, location=location)
         contents = read_contents(root / mask, coloured=coloured)
     except UserError as error:
         return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
@@ -235,10 +240,6 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
         counts = _without_rare(counts, colours)
     elif contents.is_coloured and not coloured:
         return _PairContent(problem=_COLOURED, location=f"{mask} ({_examples(counts, coloured=True)})")
-    if contents.size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
-        height, width = header.size
-        found = f"{contents.size[1]}x{contents.size[0]}"
-        return _PairContent(problem=_SIZES, location=f"{mask} is {found}, {image} {width}x{height} (width x height)")
     return _PairContent(counts)
 
 
