@@ -60,7 +60,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name contains this text")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     parser.add_argument("--seconds", type=float, default=20.0, help="that a case may take")
-    parser.add_argument("--megabytes", type=int, default=1024, help="that a case may take")
+    parser.add_argument(
+        "--megabytes", type=int, default=2048, help="that a case may take; a picture of 178 megapixels takes 1.9 GiB"
+    )
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="cases at the same time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict of each case")
     arguments = parser.parse_args()

@@ -174,3 +174,9 @@ def test_another_number_of_bands_than_asked_is_said_with_what_to_type(tmp_path: 
     ) as error:
         load_image(tmp_path / "a.png", 4)
     assert error.value.code == "image-bands"
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a.png' cannot be read: it is a folder, a pipe or a device"):
+        load_image(tmp_path / "a.png")

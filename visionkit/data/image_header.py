@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +77,8 @@ def open_image(path: str | Path) -> Iterator[Any]:
         ImageError: If the file cannot be opened, or decoding fails within the block; the message names it.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("it is a folder, a pipe or a device")
         with open(path, "rb") as file:
             yield _identify(file, str(path))
     except (ImageError, MemoryError):

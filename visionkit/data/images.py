@@ -139,7 +139,7 @@ def load_image(
     in_channels: int = 3,
     *,
     value_range: tuple[float, float] | None = None,
-    max_pixels: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> Tensor:
     """Decode one image file at its full size; see `ImageReader`.
 
