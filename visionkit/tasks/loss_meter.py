@@ -44,13 +44,9 @@ class LossMeter:
 
     def gather(self) -> None:
         """Add, in the first process, the sums of all other processes."""
-        states = gather_objects(({name: float(total) for name, total in self._sums.items()}, self._num_images))
-        sums: dict[str, float] = {}
-        for process_sums, _ in states:
-            for name, total in process_sums.items():
-                sums[name] = sums.get(name, 0.0) + total
-        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}
-        self._num_images = sum(num_images for _, num_images in states)
+        states = self.state()
+        self._sums, self._num_images = {}, 0
+        self.load_state(states)
 
     @property
     def num_images(self) -> int:

@@ -137,3 +137,9 @@ def test_a_class_of_copies_alone_cannot_be_divided_but_is_trained_on(make_folder
     splits = make_folder(root).splits(seed=0)
     assert splits.samples["train"].labels.bincount().tolist() == [8, 5]
     assert "1 class(es) without an image in val: b" in splits.notes
+
+
+def test_that_contents_are_not_compared_is_said_once_where_val_is_held_out(make_folder, make_tree, monkeypatch):
+    monkeypatch.setattr(overlaps, "MAX_COMPARED", 5)
+    notes = make_folder(make_tree({"train/a": 6, "train/b": 6, "test/a": 2, "test/b": 2})).splits(seed=0).notes
+    assert [note.split(",")[0] for note in notes if "too many to compare" in note] == ["16 files"]

@@ -55,7 +55,7 @@ def find_overlaps(
 ) -> list[Finding]:
     """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
     if len(names) < 2:
-        return []
+        return _unchecked(sum(map(len, names.values())))
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
@@ -130,7 +130,7 @@ def divide(
         notes.append(f"val is fold {fold[0]} of 0 to {fold[1] - 1} of {origin}: {len(positions['val'])} of {total}")
     else:
         notes += _held_out_notes(positions, origin)
-    return Division(positions, _saved(names, positions), notes, [*findings, *_unchecked(len(names))])
+    return Division(positions, _saved(names, positions), notes, findings)
 
 
 def restore(saved: Mapping[str, Any], names: Names, *, dataset: str, root: str, origin: str) -> Division:

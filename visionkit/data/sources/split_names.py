@@ -16,6 +16,7 @@ __all__ = [
     "find_split_folders",
     "is_folder",
     "lie_in_split_folder",
+    "normal_name",
     "other_folders",
     "split_in",
     "split_of",
@@ -31,7 +32,7 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
 
 def split_of(name: str) -> str | None:
     """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
-    word = _word(name)
+    word = normal_name(name)
     return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
 
 
@@ -60,7 +61,7 @@ def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str
     names = sub_folders(folder)
     splits = [split_of(name) for name in names]
     if splits.count("train") > 1:
-        names = [name for name in names if _word(name) != "trainval"]
+        names = [name for name in names if normal_name(name) != "trainval"]
     found: dict[str, str] = {}
     for name in names:
         split = split_of(name)
@@ -111,7 +112,8 @@ def sub_folders(folder: Path) -> list[str]:
         ) from None
 
 
-def _word(name: str) -> str:
+def normal_name(name: str) -> str:
+    """A name as `SPLIT_NAMES` spells it: small letters, and ``_`` for spaces and hyphens."""
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 

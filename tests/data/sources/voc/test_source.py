@@ -407,3 +407,12 @@ def test_a_pipe_among_the_files_is_not_opened(make_source, make_voc):
     notes = make_source(root).splits(seed=0).notes
     assert "1 link(s) to nothing, pipes or devices left out: pipe.jpg" in notes
     assert "1 file(s) of an ending that is not read left out: 1 .heic" in notes
+
+
+def test_lists_go_by_any_usual_name(make_source, make_voc):
+    root = make_voc(4, lists={"train": [0, 1, 2], "val": [3]})
+    folder = root / "ImageSets" / "Main"
+    (folder / "train.txt").rename(folder / "Training Set.txt")
+    (folder / "val.txt").rename(folder / "Val-Set.txt")
+    splits = make_source(root).splits(seed=0).samples
+    assert {split: len(samples) for split, samples in splits.items()} == {"train": 3, "val": 1}

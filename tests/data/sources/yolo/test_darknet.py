@@ -100,3 +100,13 @@ def test_an_empty_file_and_no_file_of_class_names_are_errors(make_source, make_i
     (root / "classes.txt").write_text("\n")
     with pytest.raises(UserError, match=r"classes.txt' is empty. Expected a class name per line"):
         make_source(root).check()
+
+
+def test_a_split_that_is_a_link_to_another_may_be_allowed(make_source, make_images):
+    root = make_images("images/train/a", labels="labels/train")
+    (root / "images" / "val").symlink_to(root / "images" / "train")
+    (root / "labels" / "val").symlink_to(root / "labels" / "train")
+    (root / "classes.txt").write_text("cat\ndog")
+    with pytest.raises(UserError, match=r"1 file\(s\) of val that are in train too.*dataset.allow_overlap=true"):
+        make_source(root).check()
+    assert sizes(make_source(root, allow_overlap=True)) == {"train": 1, "val": 1}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from visionkit.data.image_files import is_system_folder, walk_images
-from visionkit.data.sources.split_names import SPLIT_NAMES, split_of
+from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_of
 from visionkit.errors import UserError
 
 __all__ = ["image_folder", "find_mask_parent", "split_lists", "xml_folders"]
@@ -100,7 +100,7 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
     for folder in (base / "ImageSets" / kind, base / "ImageSets"):
         if not folder.is_dir():
             continue
-        files = {file.stem.lower(): file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".txt"}
+        files = {normal_name(file.stem): file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".txt"}
         trainval = files.pop("trainval", None)
         lists = {
             split: files[name] for split, names in SPLIT_NAMES.items() for name in reversed(names) if name in files

@@ -27,7 +27,7 @@ def split_entries_of_folders(root: Path, listings: FolderListings) -> dict[str, 
         return lists
     images = listings.find(str(root), "images")
     for folder in (root, *([Path(images)] if images else [])):
-        found = find_split_folders(folder)
+        found = find_split_folders(folder, allow_overlap=True)  # links are judged with all other copies
         if "train" in found:
             return {split: [str(folder / name)] for split, name in found.items()}
     return {"train": [images or str(root)]}
