@@ -69,22 +69,40 @@ class ImageReader:
         Raises:
             ImageError: If the file is missing, cannot be decoded, is too large, or has other bands or another size.
         """
+        with open_image(path) as image:
+            return self.convert(image, path, target=target, annotated=annotated)
+
+    def convert(
+        self,
+        image: Any,
+        name: str | Path,
+        *,
+        target: TargetSize | None = None,
+        annotated: tuple[int, int] | None = None,
+    ) -> LoadedImage:
+        """As `read`, of an opened image.
+
+        Args:
+            image: An image of Pillow's, which is decoded, or a `visionkit.data.tiff_bands.TiffBands`.
+            name: What messages call it.
+            target: The size of the result; None keeps that of the image.
+            annotated: As for `read`.
+        """
         from visionkit.data import pixels
         from visionkit.data.resizing import resize_image
 
-        with open_image(path) as image:
-            self._check_pixels(image.size, path)
-            header = header_of(image)
-            _check_annotated(header, path, annotated)
-            turned = not header.is_annotated_unturned(annotated)
-            size = header.size if turned else header.stored
-            wanted = None if target is None else target(*size)
-            stored_target = wanted if wanted is None or size == header.stored else (wanted[1], wanted[0])
-            values = self._values(image, path, stored_target)
-            if turned:
-                values = pixels.turn(values, header.orientation)
-            values = values if wanted is None else resize_image(values, wanted)
-            return LoadedImage(values.contiguous(), size)
+        self._check_pixels(image.size, name)
+        header = header_of(image)
+        _check_annotated(header, name, annotated)
+        turned = not header.is_annotated_unturned(annotated)
+        size = header.size if turned else header.stored
+        wanted = None if target is None else target(*size)
+        stored_target = wanted if wanted is None or size == header.stored else (wanted[1], wanted[0])
+        values = self._values(image, name, stored_target)
+        if turned:
+            values = pixels.turn(values, header.orientation)
+        values = values if wanted is None else resize_image(values, wanted)
+        return LoadedImage(values.contiguous(), size)
 
     def measure(self, path: str | Path) -> tuple[float, float] | None:
         """The smallest and the largest value of a file of more than 8 bits or of floats; None for 8 bits.

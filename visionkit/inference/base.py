@@ -13,6 +13,7 @@ from torch import Tensor
 from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
+from visionkit.inference.predictions.base import Prediction as ImagePrediction
 
 __all__ = ["Example", "Inference", "Prediction", "autocast"]
 
@@ -44,6 +45,9 @@ class Inference(ABC):
 
     batch_limit: ClassVar[int] = 1 << 20
     """The maximum number of images in a batch."""
+
+    prediction_class: ClassVar[type[ImagePrediction]]
+    """What a person gets for an image."""
 
     def __init__(
         self,

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.predictions.classification import Classification
 
 __all__ = ["ClassifyInference"]
 
 
 class ClassifyInference(Inference):
     """Predictions are ``label``, ``score`` and ``probabilities``, a list with one value per class."""
+
+    prediction_class = Classification
 
     def check_options(self) -> None:
         self.options.allow(

@@ -9,19 +9,18 @@ import torch
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.predictions.objects import Detections, Instances
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.structures.rle import paste_masks
 
-__all__ = ["DetectInference"]
+__all__ = ["DetectInference", "InstanceInference"]
 
 
 class DetectInference(Inference):
-    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), highest first.
-
-    Models of task=instance add ``masks``: n `visionkit.structures.rle.RunLengths`.
-    """
+    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), highest first."""
 
     batch_limit = 16
+    prediction_class = Detections
 
     def check_options(self) -> None:
         self.options.allow("min_score", reason="this run looks at each image as a whole.")
@@ -62,3 +61,9 @@ class DetectInference(Inference):
                 truth["masks"] = single.rles(height, width)
             truth["crowd"] = torch.from_numpy(annotation.boxes[annotation.crowd])
             yield {"image": dataset.image(position), "truth": truth, "prediction": prediction}
+
+
+class InstanceInference(DetectInference):
+    """As `DetectInference`, with ``masks``: n `visionkit.structures.rle.RunLengths`."""
+
+    prediction_class = Instances

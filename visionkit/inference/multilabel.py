@@ -10,6 +10,7 @@ from torch import Tensor
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.predictions.classification import LabelSet
 
 __all__ = ["MultilabelInference"]
 
@@ -20,6 +21,7 @@ class MultilabelInference(Inference):
     ``probabilities`` is a list with one value per class.
     """
 
+    prediction_class = LabelSet
     default_min_score: ClassVar[float] = 0.5
 
     def check_options(self) -> None:

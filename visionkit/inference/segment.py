@@ -12,6 +12,7 @@ from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.base import Example, Inference, Prediction, autocast
 from visionkit.inference.options import PredictOptions
+from visionkit.inference.predictions.segmentation import Segmentation
 from visionkit.inference.sliding_window import sliding_window_inference
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import restore_logits, restore_masks
@@ -25,6 +26,7 @@ class SegmentInference(Inference):
     """Predictions are ``mask``: class ids (h, w) uint8."""
 
     batch_limit = 16
+    prediction_class = Segmentation
 
     def __init__(
         self,

@@ -1,0 +1,93 @@
+"""The base class of predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Prediction", "optional_package"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(ABC):
+    """What a model says of one image.
+
+    Attributes:
+        outputs: The values as the task's inference gives them, on the CPU.
+        class_names: The classes of the model, in the order of their ids.
+        size: Height and width of the image in pixels.
+        path: The file of the image; None for one in memory.
+        read_image: Gives the pixels of the image, (C, H, W), for pictures.
+    """
+
+    outputs: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    size: tuple[int, int]
+    path: Path | None
+    read_image: Callable[[], Any]
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as plain numbers, texts, lists and dicts, which `json.dumps` takes."""
+
+    @abstractmethod
+    def draw(self) -> Image.Image:
+        """The image with the prediction on it; small images are enlarged by a whole factor.
+
+        Returns:
+            A Pillow image of mode RGB.
+
+        Raises:
+            UserError: If the file of the image cannot be read any more.
+        """
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture of `draw` to a file.
+
+        Args:
+            path: A file whose ending is that of a JPEG, PNG or WebP.
+
+        Raises:
+            UserError: If the ending is another, or the file cannot be written.
+        """
+        from visionkit.report.pictures import write_picture
+
+        write_picture(self.draw(), Path(path))
+
+    @abstractmethod
+    def _summary(self) -> str:
+        """The prediction in a few words."""
+
+    def __repr__(self) -> str:
+        of = "" if self.path is None else f" of '{self.path}'"
+        return f"<{type(self).__name__}{of}: {self._summary()}>"
+
+    def _repr_png_(self) -> bytes:
+        """The picture, for notebooks."""
+        from visionkit.report.pictures import encode_picture
+
+        return encode_picture(self.draw(), "PNG")
+
+    def _names(self, class_ids: Sequence[int]) -> list[str]:
+        return [self.class_names[class_id] for class_id in class_ids]
+
+
+def optional_package(name: str, method: str) -> Any:
+    """Import a package that a method needs.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        raise UserError(f"{method}() needs the package '{name}', which is not installed. pip install {name}") from None
