@@ -17,7 +17,7 @@ __all__ = ["DetectInference", "InstanceInference"]
 
 
 class DetectInference(Inference):
-    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), highest first."""
+    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,), ``scores`` float32 (n,), highest first."""
 
     batch_limit = 16
     prediction_class = Detections

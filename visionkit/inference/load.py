@@ -47,6 +47,4 @@ def load_predictor(
     reader = config.source.image_reader(
         data["in_channels"], value_range=None if low_high is None else (low_high[0], low_high[1])
     )
-    return Predictor(
-        inference, reader, task=config.task.name, batch_size=config.recipe.batch_size, path=folder.path
-    )
+    return Predictor(inference, reader, task=config.task.name, batch_size=config.recipe.batch_size, path=folder.path)
