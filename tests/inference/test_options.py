@@ -46,7 +46,7 @@ def test_an_overlap_without_windows_says_what_is_missing():
     ("options", "said"),
     [
         ({"min_score": 0.5}, "min_score: found 0.5, but this run sleeps. min_score is for runs that find objects"),
-        ({"window": "auto"}, "window: found auto, but this run sleeps. window is for runs of task=segment. Leave it"),
+        ({"window": "auto"}, "window: found auto, but this run sleeps. window is for runs of task=segment, detect"),
         ({"window": (8, 9)}, "window: found [8, 9], but this run sleeps."),
     ],
 )

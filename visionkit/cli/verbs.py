@@ -49,8 +49,9 @@ VERBS: Mapping[str, Verb] = {
             "run": "the run folder, or `latest`",
             "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
             "min_score": "objects with a lower score are not drawn (0.3 unless given); the JSON has all",
-            "window": "task=segment: pixels of windows that slide over large images: 512, [height, width], or auto",
+            "window": "segment, detect, instance: windows that slide over large images: 512, [512, 640] or auto",
             "overlap": "the share of a window that neighbours have in common (0.25 unless given)",
+            "max_pixels": "the largest image that is read whole; windows have no limit but memory",
         },
         (
             "python -m visionkit predict run=latest source=photos/",

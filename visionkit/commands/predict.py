@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         if printer.console.is_terminal:
             printer.console.print(f"{done:,} of {len(files):,} images", Control.move_to_column(0), end="")
 
-    reader, size = _image_reader(config, data), config.recipe.batch_size
+    reader, size = _image_reader(config, data, inference), config.recipe.batch_size
     try:
         unreadable = predict_files(
             inference, writer, files, reader=reader, batch_size=size, strict=config.strict, on_progress=show
@@ -77,6 +78,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         *writer.summary(),
         *([f"{len(unreadable):,} files could not be read and are left out:"] if unreadable else []),
         *(f"  {reason}" for reason in unreadable.values()),
+        *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
         f"Written: {' and '.join(str(target / name) for name in writer.files)}",
     )
     if config.format == "json":
@@ -98,10 +100,20 @@ def _inference(config: RunConfig, folder: RunFolder, data: Mapping[str, Any], op
     return inference
 
 
-def _image_reader(config: RunConfig, data: Mapping[str, Any]) -> ImageReader:
+def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
     """How the images are read: in the channels and the range of values of those that the run was trained on."""
+    from visionkit.data.image_error import ImageAdvice
+
     value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
-    return config.source.image_reader(data["in_channels"], value_range=value_range)
+    reader = config.source.image_reader(data["in_channels"], value_range=value_range)
+    by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
+    advice = ImageAdvice(
+        limit="max_pixels={limit}",
+        too_large=f"{by_windows}Make it smaller, or read it whole: max_pixels={{pixels}}",
+        channels="the model was trained on images of {channels}",
+        other_bands="Expected images like those of the training. Convert it, or train on images of {bands}.",
+    )
+    return replace(reader, max_pixels=inference.options.max_pixels or reader.max_pixels, advice=advice)
 
 
 def _output_folder(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:

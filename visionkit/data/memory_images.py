@@ -47,11 +47,8 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
         ImageError: If shape, dtype or channels are others.
     """
     if isinstance(image, Image.Image):
-        orientation = image.getexif().tobytes() if image.getexif() else None
-        copy = image.copy()  # decoding and drafts change an image
-        if orientation is not None:
-            copy.info["exif"] = orientation
-        return reader.convert(copy, name, target=target)
+        image.load()
+        return reader.convert(image.copy(), name, target=target)  # a copy has no file, of which less could be decoded
     values = image.detach().cpu() if isinstance(image, Tensor) else image
     _check_shape(values, name)
     channels_last = values.permute(1, 2, 0).numpy() if isinstance(values, Tensor) else values

@@ -12,6 +12,7 @@ from visionkit.data.image_files import ImageFiles
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
+    from visionkit.data.image_rows import ImageRows
     from visionkit.data.images import ImageReader, LoadedImage
     from visionkit.inference.base import Inference
 
@@ -45,12 +46,20 @@ class ImageInput:
         """
         if self.path is not None:
             return inference.read(self.path, reader)
-        if inference.wants_original:
-            return self.original(reader)
         from visionkit.data.memory_images import read_memory
 
         loaded = read_memory(reader, self.image, name=self.name, target=inference.transform.content_size)
         return loaded._replace(pixels=inference.transform.place(loaded.pixels))
+
+    def rows(self, reader: ImageReader) -> ImageRows:
+        """The image to be read some rows at a time, of any size if it is a file.
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        from visionkit.data.image_rows import MemoryRows, open_rows
+
+        return MemoryRows(self.original(reader).pixels) if self.path is None else open_rows(self.path, reader)
 
     def original(self, reader: ImageReader) -> LoadedImage:
         """The image at its full size.

@@ -22,11 +22,13 @@ class PredictOptions:
         window: Height and width in pixels of windows that slide over each image, ``auto`` for the size the run was
             trained at; None for whole images.
         overlap: The fraction of a window shared with its neighbour, 0 to 0.9; None for the default.
+        max_pixels: Images of more pixels are not read whole; None for the limit of the run's data set.
     """
 
     min_score: float | None = None
     window: tuple[int, int] | Literal["auto"] | None = None
     overlap: float | None = None
+    max_pixels: int | None = None
 
     @classmethod
     def read(cls, overrides: Mapping[str, Any]) -> PredictOptions:
@@ -39,6 +41,7 @@ class PredictOptions:
             min_score=_fraction(overrides, "min_score", maximum=1.0, example=0.5),
             window=_parse_window(overrides.get("window")),
             overlap=_fraction(overrides, "overlap", maximum=0.9, example=0.25),
+            max_pixels=_parse_pixels(overrides.get("max_pixels")),
         )
         if options.overlap is not None and options.window is None:
             raise UserError(
@@ -59,15 +62,15 @@ class PredictOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in names:
+            if value is not None and field.name not in (*names, "max_pixels"):
                 shown = f"{value:g}" if isinstance(value, float) else describe(value).strip('"')
                 raise UserError(f"{field.name}: found {shown}, but {reason} {_APPLIES_TO[field.name]} Leave it out.")
 
 
 _APPLIES_TO = {
     "min_score": "min_score is for runs that find objects or several classes: task=detect, instance or multilabel.",
-    "window": "window is for runs of task=segment.",
-    "overlap": "overlap is for runs of task=segment.",
+    "window": "window is for runs of task=segment, detect or instance.",
+    "overlap": "overlap is for runs of task=segment, detect or instance.",
 }
 
 
@@ -87,6 +90,14 @@ def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
     raise UserError(
         f"window: expected a number of pixels, [height, width] or auto, found {_quote(value)}. "
         "Try: window=512, or window=auto for the size that the run was trained at"
+    )
+
+
+def _parse_pixels(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise UserError(
+        f"max_pixels: expected a whole number of pixels above 0, found {_quote(value)}. Try: max_pixels=400000000"
     )
 
 

@@ -38,7 +38,7 @@ class Predictor:
         self, inference: Inference, reader: ImageReader, *, task: str, batch_size: int, path: Path | None = None
     ) -> None:
         self.inference, self.reader, self.task, self.path = inference, reader, task, path
-        self.batch_size = 1 if inference.options.window else min(batch_size, inference.batch_limit)
+        self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -107,24 +107,33 @@ class Predictor:
 
     def _predict_batch(self, batch: list[ImageInput], on_error: OnError | None = None) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
-        read, prepared, failure = [], [], None
+        done: list[tuple[ImageInput, tuple[int, int], Any]] = []  # image, its size, and what the model takes or says
+        failure = None
         for image in batch:
             try:
-                loaded = image.load(self.inference, self.reader)
+                done.append((image, *self._look(image)))
             except UserError as error:
                 if on_error is None:
                     failure = error
                     break
                 on_error(image.name, error)
-                continue
-            read.append((image, loaded.size))
-            prepared.append(self.inference.prepare(loaded))
-        for (image, size), outputs in zip(read, self.inference.predict(prepared) if prepared else (), strict=True):
+        outputs = [found for _, _, found in done]
+        if self.inference.window is None and done:
+            outputs = self.inference.predict(outputs)
+        for (image, size, _), found in zip(done, outputs, strict=True):
             yield self.inference.prediction_class(
-                outputs, self.class_names, size, image.path, partial(_read_pixels, image, self.reader)
+                found, self.class_names, size, image.path, partial(_read_pixels, image, self.reader)
             )
         if failure is not None:
             raise failure
+
+    def _look(self, image: ImageInput) -> tuple[tuple[int, int], Any]:
+        """Height and width of an image, and what the model takes for it; by windows, what it says."""
+        if self.inference.window is not None:
+            rows = image.rows(self.reader)
+            return rows.size, self.inference.predict_windows(rows)
+        loaded = image.load(self.inference, self.reader)
+        return loaded.size, self.inference.prepare(loaded)
 
 
 def _read_pixels(image: ImageInput, reader: ImageReader) -> Any:

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from visionkit.files import write_atomic
 from visionkit.report.image_grid import PANEL_SIZE, to_pil_image, write_image_grid
 from visionkit.report.style import TEXT_COLOUR, shorten
-from visionkit.structures.rle import RunLengths, decode_mask
+from visionkit.structures.rle import RunLengths, decode_part
 
 __all__ = ["DrawnBox", "class_colour", "plot_boxes", "write_boxes"]
 
@@ -46,18 +46,19 @@ def class_colour(class_id: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def write_boxes(image: Any, boxes: Sequence[DrawnBox], path: Path) -> None:
+def write_boxes(image: Any, boxes: Sequence[DrawnBox], path: Path, *, reduced: int = 1) -> None:
     """Write an image with boxes at its original size; a small image is enlarged by an integer factor to be legible.
 
     Args:
         image: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
-        boxes: In pixels of the image; later ones are drawn over earlier ones.
+        boxes: In pixels of the original; later ones are drawn over earlier ones.
         path: A PNG or JPEG file, by its suffix.
+        reduced: The pixels of the original, along a side, for each of the image.
     """
     factor = math.ceil(MIN_SIZE / max(image.shape[1:]))
     buffer = io.BytesIO()
     file_format = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-    _draw_boxes(image, boxes, scale=float(factor)).save(buffer, format=file_format, quality=92)
+    _draw_boxes(image, boxes, scale=float(factor), reduced=reduced).save(buffer, format=file_format, quality=92)
     write_atomic(path, buffer.getvalue())
 
 
@@ -82,14 +83,15 @@ def plot_boxes(
     write_image_grid(pictures, path, title=title, columns=columns, headings=headings)
 
 
-def _draw_boxes(array: Any, boxes: Sequence[DrawnBox], *, scale: float) -> Image.Image:
+def _draw_boxes(array: Any, boxes: Sequence[DrawnBox], *, scale: float, reduced: int = 1) -> Image.Image:
     image = to_pil_image(array, scale=scale)
+    scale /= reduced
     for box in boxes:
         if box.mask is not None:
-            tint = Image.fromarray(decode_mask(box.mask).astype(np.uint8) * TINT_ALPHA)
-            image.paste(box.colour, mask=tint.resize(image.size, Image.Resampling.NEAREST))
+            _tint(image, box.mask, box.colour, scale)
     draw = ImageDraw.Draw(image)
-    long_side = max(image.size)
+    # in pictures of many small objects, text and lines no larger than these
+    long_side = min(max(image.size), 20 * float(np.median([box.box[3] - box.box[1] for box in boxes] or [0])) * scale)
     line_width, font = max(2, round(long_side / 320)), ImageFont.load_default(max(11, round(long_side / 40)))
     for box in boxes:
         left, top, right, bottom = (value * scale for value in box.box)
@@ -98,6 +100,17 @@ def _draw_boxes(array: Any, boxes: Sequence[DrawnBox], *, scale: float) -> Image
         if box.text:
             _draw_label(draw, box, font, scale, image.size)
     return image
+
+
+def _tint(image: Image.Image, runs: RunLengths, colour: str, scale: float) -> None:
+    """Tint the pixels of a mask of which the image is drawn at this scale."""
+    part, top, left = decode_part(runs)
+    if not part.size:
+        return
+    tint = Image.fromarray(part.astype(np.uint8) * TINT_ALPHA)
+    size = (max(1, round(tint.width * scale)), max(1, round(tint.height * scale)))
+    corner = (round(left * scale), round(top * scale))
+    image.paste(colour, corner, mask=tint.resize(size, Image.Resampling.NEAREST))
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, box: DrawnBox, font: Any, scale: float, size: tuple[int, int]) -> None:

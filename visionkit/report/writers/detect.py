@@ -32,12 +32,14 @@ class DetectWriter(ResultWriter):
         self.shared_folder = common_folder(paths)
         self.counts: dict[Path, Counter[str]] = {}
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+        self.num_reduced += reduced > 1
         self.rows += self._rows(path, prediction)
         shown = select(prediction, prediction["scores"] >= self.min_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
         picture = picture_name(relative_name(path, self.shared_folder))
-        write_boxes(image, drawn_boxes(shown, self.class_names), self.folder / "images" / picture)
+        boxes = drawn_boxes(shown, self.class_names)
+        write_boxes(image, boxes, self.folder / "images" / picture, reduced=reduced)
 
     def write(self) -> None:
         lines = ",\n".join(json_text(row) for row in self.rows)
