@@ -86,6 +86,7 @@ class ParsedDataset(Generic[ImagesT]):
         findings: Problems that were found and handled.
         category_ids: The id of each class in the data set's files; None if they have none.
         notes: Messages for the user that are no problems.
+        names_splits: Whether the files, their names or the configuration say which images are those of train.
     """
 
     root: Path
@@ -94,6 +95,7 @@ class ParsedDataset(Generic[ImagesT]):
     findings: Sequence[Finding]
     category_ids: tuple[int | str, ...] | None = None
     notes: Sequence[str] = ()
+    names_splits: bool = False
 
 
 def clean_boxes(

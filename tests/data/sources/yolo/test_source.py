@@ -48,7 +48,7 @@ def test_the_yaml_is_found_whatever_it_is_called_and_names_may_be_a_list_or_a_ma
 
 def test_splits_that_are_missing_are_held_out_and_saved(make_source, make_yolo):
     splits = make_source(make_yolo({"train": 20})).splits(seed=0)
-    assert sizes(splits) == {"train": 14, "val": 3, "test": 3}
+    assert sizes(splits) == {"train": 17, "val": 3}
     assert splits.saved["train"][0].startswith("images/train/")
     given = make_source(make_yolo({"train": 20, "valid": 4, "test": 2})).splits(seed=0)
     assert (sizes(given), given.saved) == ({"train": 20, "val": 4, "test": 2}, None)

@@ -8,9 +8,9 @@ Annotation tools that export this format add ``labelmap.txt`` next to the folder
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
     """
     findings: list[Finding] = []
     base = find_mask_parent(root)
-    pairs = _pairs(root, base, image_folder(root, base + _CLASS_FOLDER, images), findings)
+    lists = split_lists(root / base, "Segmentation")
+    pairs = _pairs(root, base, image_folder(root, base + _CLASS_FOLDER, images), lists, findings)
     file = next((f for f in (root / base / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
     class_map = None if file is None else ClassMap.parse(_label_map(file))
     names: tuple[str, ...] = VOC_CLASSES
@@ -64,7 +65,8 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
     void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
-    return read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
+    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
+    return replace(parsed, names_splits=lists is not None)
 
 
 def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
@@ -92,17 +94,20 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
         findings += Finding.of("mask-objects-missing", without_mask)
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
         splits[split] = _read_split(parsed.root, images.select(rows), [f for f in files if f], table, findings)
-    return ParsedDataset(parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes)
+    return ParsedDataset(
+        parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes, names_splits=parsed.names_splits
+    )
 
 
-def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[str, list[Pair]]:
+def _pairs(
+    root: Path, base: str, images: str, lists: Mapping[str, Path] | None, findings: list[Finding]
+) -> dict[str, list[Pair]]:
     """The images and class masks of each split; ``base`` is that of `find_mask_parent`."""
     image_files, masks = (_stems(root, folder, findings) for folder in (images, base + _CLASS_FOLDER))
     if not masks:
         raise UserError(
             f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
         )
-    lists = split_lists(root / base, "Segmentation")
     listed = {"train": list(masks)} if lists is None else {}
     known = masks.keys() | image_files.keys()
     for split, file in (lists or {}).items():

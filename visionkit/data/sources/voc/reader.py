@@ -15,6 +15,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut
 from visionkit.data.image_header import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.split_names import split_of
 from visionkit.data.sources.voc.names import find_stem, read_list, stem_of, unique_base_names
 from visionkit.data.sources.voc.xml_files import XmlError, parse_xml
 from visionkit.errors import UserError, did_you_mean
@@ -72,7 +73,8 @@ def read_voc(
         for split, files in parsed.items()
     }
     if listed is None:
-        return ParsedDataset(root, annotated, names, findings)
+        is_named = any(map(split_of, folders["train"][0].split("/")))
+        return ParsedDataset(root, annotated, names, findings, names_splits=is_named)
     stems = parsed["train"].stems
     splits = {
         split: annotated["train"].select(
@@ -85,7 +87,7 @@ def read_voc(
         details = "".join(f" {finding.note}." for finding in findings)
         raise UserError(f"dataset.root: nothing is left for {empty} in '{root}', which has a list.{details}")
     splits = {split: images for split, images in splits.items() if len(images)}
-    return ParsedDataset(root, splits, names, findings)
+    return ParsedDataset(root, splits, names, findings, names_splits=True)
 
 
 def _read_lists(

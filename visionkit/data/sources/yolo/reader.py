@@ -62,7 +62,14 @@ def read_yolo(
         annotations = _annotations(lines[split], rule, len(names), findings, with_masks=with_masks)
         sizes = numpy.zeros((len(names), 2), dtype=numpy.int64)
         splits[split] = AnnotatedImages(names, sizes, annotations, relative=True)
-    return ParsedDataset(definition.root, splits, definition.class_names, findings, notes=definition.notes)
+    return ParsedDataset(
+        definition.root,
+        splits,
+        definition.class_names,
+        findings,
+        notes=definition.notes,
+        names_splits=definition.names_splits,
+    )
 
 
 def _split_images(split: str, entries: Sequence[str], definition: Definition, findings: list[Finding]) -> list[str]:
