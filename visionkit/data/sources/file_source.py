@@ -44,7 +44,7 @@ class FileSource(Source):
             expression with one group in parentheses that is searched in each path relative to the root, or ``folder``,
             the folder of the image. null takes each image for itself.
         allow_overlap: Whether an image may be in two splits; else it is an error.
-        compare_contents: Whether copies of a file in two splits are found by their contents, or by names and links alone.
+        compare_contents: Whether copies of a file in two splits are found by their contents, else by paths and links.
         max_pixels: Images of more pixels are left out, without being decoded.
         value_range: ``[low, high]``, the values of images of more than 8 bits or of floats that become 0 and 255;
             null measures them over the training split.

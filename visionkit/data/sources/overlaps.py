@@ -37,8 +37,8 @@ def content_ids(
 ) -> NDArray[Any]:
     """A number for each file, equal for files that are the same.
 
-    Files are the same if they have one path, are links to one file or, where contents are compared and there are at most
-    `MAX_COMPARED` files, have equal contents. Only files of equal size are read for it, of these first the ends alone.
+    Files are the same if they have one path, are links to one file or, where contents are compared and there are at
+    most `MAX_COMPARED` files, have equal contents. Only files of equal size are read for it, of these first the ends.
 
     Args:
         root: The folder that names are relative to.
