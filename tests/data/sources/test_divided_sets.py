@@ -1,4 +1,4 @@
-"""Every form by one rule: a set that names its splits gives images of train to val alone, another is divided in three."""
+"""Every form by one rule: a set that names its splits gives images of train to val alone, another is divided in 3."""
 
 import json
 

@@ -13,7 +13,6 @@ from visionkit.errors import UserError
 __all__ = [
     "SPLIT_NAMES",
     "comes_divided",
-    "find_inner_folder",
     "find_split_folders",
     "is_folder",
     "normal_name",
@@ -139,12 +138,6 @@ def _lie_in_split_folder(names: Sequence[str]) -> bool:
 def _holds_files(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(is_image_name(entry.name) for entry in entries)
-
-
-def find_inner_folder(root: Path, name: str, *, holding: str) -> str | None:
-    """The path from the root of the folder of a name that holds another one, in the root or in one of its folders."""
-    candidates = [name, *(f"{outer}/{name}" for outer in sub_folders(root))]
-    return next((path for path in candidates if (root / path / holding).is_dir()), None)
 
 
 def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:

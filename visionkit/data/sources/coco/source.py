@@ -66,6 +66,7 @@ class Coco(DetectionSource):
                 for split, file in files.items()
             },
             with_masks=self.target != "boxes",
+            max_pixels=self.max_pixels,
         )
         unnamed = Finding.of("file-no-split", [str(file.relative_to(root)) for file in left_out])
         return replace(parsed, findings=[*parsed.findings, *unnamed], names_splits=names_splits)

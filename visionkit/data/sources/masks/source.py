@@ -21,6 +21,7 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
@@ -116,11 +117,12 @@ class Masks(MaskSource):
 
     def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        findings: list[Finding] = []
+        findings, lists = list[Finding](), ImageLists(root)
         pairs = {
-            split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
+            split: pair_files(lists, images, masks, findings, mask_suffix=self.mask_suffix)
             for split, (images, masks) in self._folders(root, findings).items()
         }
+        findings += lists.findings()
         parsed = read_pairs(
             root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
         )

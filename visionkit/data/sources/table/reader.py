@@ -73,7 +73,9 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
     if not is_multilabel:
         _check_one_label_each(labels, rows, path)
     paths = [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[columns.image]]
-    collector = ImageCollector(ImageFinder(root, [path.parent]), unites=is_multilabel)
+    finder = ImageFinder(root, [path.parent])
+    finder.search(paths)
+    collector = ImageCollector(finder, unites=is_multilabel)
     splits = None if split_column is None else [str(cell) for cell in rows.columns[split_column]]
     groups = None if columns.group is None else [str(cell) for cell in rows.columns[columns.group]]
     collector.add(paths, labels, splits, rows.lines, groups)
