@@ -30,12 +30,14 @@ class ImageEntries:
         sizes: int64 (N, 2), height and width in pixels, 0 where unknown.
         ids: The id of each.
         positions: The position of each id's first entry; entries of one id have one name.
+        max_pixels: The pixels of the largest image that is believed.
     """
 
     names: list[str]
     sizes: NDArray[Any]
     ids: list[FileId]
     positions: Mapping[FileId, int]
+    max_pixels: int
 
 
 def read_categories(entries: Sequence[Any], file: Path) -> tuple[Category, ...]:
@@ -132,7 +134,7 @@ def read_images(entries: Sequence[Any], file: Path, *, max_pixels: int) -> Image
     sizes = numpy.stack([read_scalars([entry.get(key) for entry in entries]) for key in ("height", "width")], axis=1)
     with numpy.errstate(invalid="ignore", over="ignore"):
         known = (sizes >= 1).all(axis=1) & (sizes.prod(axis=1) <= max_pixels)
-    return ImageEntries(names, numpy.where(known[:, None], sizes, 0).astype(numpy.int64), ids, positions)
+    return ImageEntries(names, numpy.where(known[:, None], sizes, 0).astype(numpy.int64), ids, positions, max_pixels)
 
 
 def _describe(value: Any) -> str:

@@ -33,13 +33,7 @@ def has_boxes(entries: Iterable[Any]) -> bool:
 
 
 def read_objects(
-    entries: Sequence[Any],
-    images: ImageEntries,
-    category_ids: Sequence[FileId],
-    file: Path,
-    *,
-    with_masks: bool,
-    max_pixels: int,
+    entries: Sequence[Any], images: ImageEntries, category_ids: Sequence[FileId], file: Path, *, with_masks: bool
 ) -> tuple[Annotations, NDArray[Any], list[Finding]]:
     """Read the annotations of a file.
 
@@ -51,7 +45,6 @@ def read_objects(
         category_ids: The id of each category; the index is the class id.
         file: The file, for messages.
         with_masks: Whether to read segmentations; objects without one are then dropped with a finding.
-        max_pixels: The pixels of the largest image of which run lengths are believed.
 
     Returns:
         The objects of each image; the sizes of the images, int64 (N, 2), with those that run lengths state where the
@@ -67,11 +60,8 @@ def read_objects(
     sizes, segmentations, findings = images.sizes, None, list[Finding]()
     if with_masks or not columns.has_box[rows].all():
         needed = rows if with_masks else rows[~columns.has_box[rows]]
-        read = read_segmentations(
-            [columns.entries[row].get("segmentation") for row in needed.tolist()],
-            sizes[columns.image[needed]],
-            max_pixels=max_pixels,
-        )
+        shapes = [columns.entries[row].get("segmentation") for row in needed.tolist()]
+        read = read_segmentations(shapes, sizes[columns.image[needed]], max_pixels=images.max_pixels)
         outlined = needed[read.rows]
         sizes = _with_stated_sizes(sizes, columns.image[outlined], read.sizes)
         findings += _make_boxes(columns, outlined, read.polygons, sizes, locate)

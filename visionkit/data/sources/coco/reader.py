@@ -84,7 +84,7 @@ def _read_file(file: Path, modified: int, size: int, with_masks: bool, max_pixel
         images = read_images(content["images"], file, max_pixels=max_pixels)
         category_ids = [category_id for category_id, _ in categories]
         annotations, sizes, findings = read_objects(
-            content["annotations"], images, category_ids, file, with_masks=with_masks, max_pixels=max_pixels
+            content["annotations"], images, category_ids, file, with_masks=with_masks
         )
         del content
     finally:
