@@ -8,7 +8,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from visionkit.errors import UserError
 
@@ -17,6 +17,7 @@ __all__ = [
     "TEMPORARY",
     "check_file_size",
     "open_atomic",
+    "open_text",
     "read_text",
     "replace_non_finite",
     "write_atomic",
@@ -45,10 +46,21 @@ def read_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
         UnicodeError: If it is no text of these encodings.
         UserError: If it is larger.
     """
+    with open_text(path, max_bytes=max_bytes) as file:
+        return file.read()
+
+
+def open_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> TextIO:
+    """Open a file as `read_text` reads it, to be read in parts; ends of lines stay as they are.
+
+    Raises:
+        OSError: As `read_text`.
+        UserError: As `read_text`.
+    """
     check_file_size(path, max_bytes=max_bytes)
     with open(path, "rb") as file:
-        content = file.read()
-    return content.decode("utf-16" if content.startswith(_UTF_16_MARKS) else "utf-8-sig")
+        is_wide = file.read(2) in _UTF_16_MARKS
+    return open(path, encoding="utf-16" if is_wide else "utf-8-sig", newline="")
 
 
 def check_file_size(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> None:

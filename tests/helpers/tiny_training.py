@@ -108,7 +108,8 @@ class Fitted:
         )
         with quiet():
             self.trainer = make_trainer(
-                hardware=hardware, accelerator="cpu", debug=Debug(limit_batches=None, epochs=None),
+                hardware=hardware, accelerator="cpu",
+                debug=Debug(limit_batches=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
                 callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip

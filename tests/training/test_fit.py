@@ -226,6 +226,11 @@ def _folder_config(run_dir, root, **changes):
     return _config(run_dir, dataset=folder, recipe__batch_size=8, **changes)
 
 
+def test_a_try_out_does_not_compare_the_contents_of_files(tmp_path, pictures):
+    assert not _folder_config(tmp_path / "x", pictures).source.compare_contents
+    assert _folder_config(tmp_path / "x", pictures, debug__compare_contents=True).source.compare_contents
+
+
 def test_a_resumed_run_keeps_its_new_configuration(tmp_path):
     folder = RunFolder(tmp_path / "x")
     train(_config(folder.path))

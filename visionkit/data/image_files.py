@@ -25,6 +25,7 @@ __all__ = [
     "leads_up",
     "readable_suffixes",
     "scan_images",
+    "starts_as_image",
     "walk_images",
 ]
 
@@ -198,7 +199,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                         continue
                 stem, _, ending = name.rpartition(b".")
                 has_ending = bool(stem and ending)
-                if _is_read(ending.lower()) if has_ending else _starts_as_image(entry.path):
+                if _is_read(ending.lower()) if has_ending else starts_as_image(entry.path):
                     yield inner + name, inode
                 elif left_out is not None and name.lower() not in _SYSTEM_FILES:
                     left_out.add(os.fsdecode(ending) if has_ending else "")
@@ -248,7 +249,7 @@ def _is_loop(entry: os.DirEntry[bytes], starts: Sequence[bytes], visited: set[by
     return False
 
 
-def _starts_as_image(path: bytes) -> bool:
+def starts_as_image(path: bytes) -> bool:
     """Whether the first bytes of a regular file are those of a JPEG, PNG, GIF, BMP, TIFF or WebP file."""
     try:
         with open(path, "rb") as file:

@@ -17,10 +17,12 @@ class Debug:
     Attributes:
         limit_batches: Maximum number of batches per epoch and split; None for all.
         epochs: Replaces ``recipe.epochs``; None keeps it.
+        compare_contents: Whether ``dataset.compare_contents`` holds; else files are not read to find copies.
     """
 
     limit_batches: PositiveInt | None
     epochs: PositiveInt | None
+    compare_contents: bool
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Debug":

@@ -73,6 +73,30 @@ def test_of_many_files_links_are_found_and_it_is_said_that_contents_are_not(make
         make_folder(divided).splits(seed=0)
 
 
+def test_where_contents_are_not_compared_it_is_said_and_links_are_an_error_nevertheless(make_folder, divided):
+    shutil.copy(divided / "train/a/003.png", divided / "test/a/other.png")
+    source = make_folder(divided).without_contents()
+    assert source == make_folder(divided, compare_contents=False)
+    assert source.splits(seed=0).notes == [
+        "21 file(s) whose contents are not compared under debug=fast or dataset.compare_contents=false: only names and "
+        "links were looked at"
+    ]
+    os.link(divided / "train/a/001.png", divided / "test/a/hard_link.png")
+    with pytest.raises(UserError, match=r"1 file\(s\) of test that are in train too: test/a/hard_link.png and train/a"):
+        source.splits(seed=0)
+
+
+def test_where_contents_are_not_compared_no_file_is_read(make_folder, make_tree, monkeypatch):
+    monkeypatch.setattr(overlaps, "_digest", lambda *_: pytest.fail("a file is read"))
+    splits = make_folder(make_tree({"a": 10, "b": 10}), compare_contents=False).splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 14, "val": 3, "test": 3}
+
+
+def test_a_source_of_boxes_stays_one_of_its_target_where_contents_are_not_compared(make_yolo_source, make_yolo):
+    source = make_yolo_source(make_yolo()).for_target("mask").without_contents()
+    assert (source.target, source.compare_contents) == ("mask", False)
+
+
 def test_of_many_files_in_annotation_files_links_are_found_too(make_yolo_source, make_yolo, monkeypatch):
     monkeypatch.setattr(overlaps, "MAX_COMPARED", 2)
     root = make_yolo()
@@ -96,7 +120,7 @@ def test_files_are_the_same_by_their_contents_alone(tmp_path):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "long_copy").write_bytes(long)
     names = [*contents, "long_copy", "missing", "a"]
-    ids = content_ids(tmp_path, names).tolist()
+    ids = content_ids(tmp_path, names, compare_contents=True).tolist()
     assert ids == [0, 0, 2, 3, 4, 5, 6, 5, 8, 0]
 
 
@@ -105,7 +129,7 @@ def test_only_files_of_another_splits_size_are_read(tmp_path, monkeypatch):
         (tmp_path / str(number)).write_bytes(content)
     read = []
     monkeypatch.setattr(overlaps, "_digest", lambda path, *_: read.append(os.path.basename(path)) or path)
-    content_ids(tmp_path, list("01234"), split_ids=numpy.array([0, 0, 0, 1, 1]))
+    content_ids(tmp_path, list("01234"), compare_contents=True, split_ids=numpy.array([0, 0, 0, 1, 1]))
     assert set(read) == {b"2", b"3"}
 
 

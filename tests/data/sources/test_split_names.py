@@ -2,8 +2,8 @@ import pytest
 
 from visionkit.data.sources.split_names import (
     SPLIT_NAMES,
+    comes_divided,
     find_split_folders,
-    lie_in_split_folder,
     other_folders,
     split_of,
     sub_folders,
@@ -84,7 +84,13 @@ def test_a_doubled_folder_with_images_beside_it_is_read_as_it_is(tmp_path):
         (["images/a.jpg", "images/b.jpg"], False),
         (["images/train/a.jpg", "images/val/b.jpg"], False),
         (["images/train1.jpg", "images/train2.jpg"], False),
+        (["/home/train/a.jpg", "b.jpg"], False),
     ],
 )
-def test_files_lie_in_a_folder_of_a_split_if_all_do(names, expected):
-    assert lie_in_split_folder(names) == expected
+def test_a_set_came_divided_if_all_files_lie_in_a_folder_of_a_split(names, expected):
+    assert comes_divided({"train": names}, is_named=False) == expected
+
+
+def test_a_set_came_divided_if_it_says_so_or_has_two_splits():
+    assert comes_divided({"train": ["a.jpg"]}, is_named=True)
+    assert comes_divided({"train": ["a.jpg"], "test": ["b.jpg"]}, is_named=False)

@@ -27,7 +27,7 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
     ),
     "image-ambiguous": FindingKind(
         "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
-        "Write file_name relative to the folder of the images.",
+        "Write the paths relative to the folder of the images.",
         "Paths of another computer are found by their last parts, and these are not unique.",
     ),
     "image-listed-missing": FindingKind(

@@ -87,6 +87,13 @@ FILES: Mapping[str, FindingKind] = {
         "note", "files, too many to compare their contents: only names and links were looked at", "Nothing.",
         "Comparing the contents of more than 50,000 files would delay each run.",
     ),
+    "contents-uncompared": FindingKind(
+        "note",
+        "file(s) whose contents are not compared under debug=fast or dataset.compare_contents=false: only names and "
+        "links were looked at",
+        "For numbers that are to mean something: debug=none dataset.compare_contents=true",
+        "A try-out should take seconds, and its numbers mean nothing. Copies of a file in two splits are not found.",
+    ),
     "value-range": FindingKind(
         "note",
         "training image(s) of those looked at have more than 8 bits or floats: {low} to {high} is read as 0 to 255",

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from visionkit.data.annotations import Annotations
 from visionkit.data.findings import MAX_LISTED, Finding
-from visionkit.data.image_files import LeftOut, walk_images
 
 __all__ = [
     "CLIP_TOLERANCE",
@@ -22,7 +21,6 @@ __all__ = [
     "ParsedDataset",
     "clean_boxes",
     "limit_objects",
-    "list_images",
     "row_findings",
 ]
 
@@ -86,6 +84,7 @@ class ParsedDataset(Generic[ImagesT]):
         findings: Problems that were found and handled.
         category_ids: The id of each class in the data set's files; None if they have none.
         notes: Messages for the user that are no problems.
+        names_splits: Whether the files, their names or the configuration say which images are those of train.
     """
 
     root: Path
@@ -94,6 +93,7 @@ class ParsedDataset(Generic[ImagesT]):
     findings: Sequence[Finding]
     category_ids: tuple[int | str, ...] | None = None
     notes: Sequence[str] = ()
+    names_splits: bool = False
 
 
 def clean_boxes(
@@ -130,19 +130,6 @@ def clean_boxes(
     ]
     rows = numpy.flatnonzero(valid)
     return clipped[rows], rows, findings
-
-
-def list_images(root: Path, folder: str, left_out: LeftOut | None = None) -> dict[str, str]:
-    """Map the path of each image below a folder to its path from the root; both separated by ``/``.
-
-    Args:
-        root: The data set's folder.
-        folder: The folder, relative to the root; if there is none, there are no images.
-        left_out: Receives what is no image.
-    """
-    prefix = f"{folder}/" if folder else ""
-    path = root / folder
-    return {name: prefix + name for name in sorted(walk_images(path, left_out))} if path.is_dir() else {}
 
 
 def limit_objects(parsed: ParsedDataset[AnnotatedImages]) -> ParsedDataset[AnnotatedImages]:

@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import compares_contents, content_ids, overlaps
+from visionkit.data.sources.overlaps import content_ids, find_uncompared, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -52,16 +52,18 @@ def find_overlaps(
     group_by: str | None,
     groups: Mapping[str, Sequence[str]] | None,
     allow_overlap: bool,
+    compare_contents: bool,
 ) -> list[Finding]:
     """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
     if len(names) < 2:
-        return _unchecked(sum(map(len, names.values())))
+        return find_uncompared(sum(map(len, names.values())), compare_contents=compare_contents)
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
     ids = content_ids(
         root,
         all_names,
+        compare_contents=compare_contents,
         split_ids=numpy.repeat(numpy.arange(len(sizes)), sizes),
         inodes=None if inodes is None else numpy.concatenate([inodes[split] for split in names]),
     )
@@ -71,7 +73,7 @@ def find_overlaps(
         by_name, _ = group_ids(all_names, group_by, keys)
         by_split = dict(zip(names, numpy.split(by_name, starts), strict=True))
         findings += overlaps("groups", names, by_split, allowed=allow_overlap)
-    return [*findings, *_unchecked(len(all_names))]
+    return [*findings, *find_uncompared(len(all_names), compare_contents=compare_contents)]
 
 
 def divide(
@@ -84,6 +86,7 @@ def divide(
     fold: tuple[int, int] | None,
     group_by: str | None,
     groups: Sequence[str] | None,
+    compare_contents: bool,
     origin: str,
     seed: int,
 ) -> Division:
@@ -94,12 +97,13 @@ def divide(
         fold: The fold that is val and the number of folds; None holds out ``fractions``.
         group_by: As `FileSource.group_by`.
         groups: As for `FileSource.find_overlaps`.
+        compare_contents: As `FileSource.compare_contents`.
         seed: The seed of the random splits.
 
     Raises:
         UserError: If there are fewer images or groups than splits.
     """
-    ids = content_ids(root, names, inodes=inodes)
+    ids = content_ids(root, names, compare_contents=compare_contents, inodes=inodes)
     together: NDArray[Any] | None = ids
     copies = numpy.flatnonzero(ids != numpy.arange(len(names)))
     findings = Finding.of("files-identical", [os.fsdecode(names[row]) for row in copies.tolist()])
@@ -189,10 +193,6 @@ def group_ids(names: Names, group_by: str, keys: Sequence[str] | None) -> tuple[
             "Expected a regular expression that is found in them, or folder."
         )
     return ids, unmatched
-
-
-def _unchecked(num_files: int) -> list[Finding]:
-    return [] if compares_contents(num_files) else [Finding("overlap-unchecked", num_files)]
 
 
 def _held_out_notes(positions: Mapping[str, NDArray[Any]], origin: str) -> list[str]:

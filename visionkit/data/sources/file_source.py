@@ -44,6 +44,7 @@ class FileSource(Source):
             expression with one group in parentheses that is searched in each path relative to the root, or ``folder``,
             the folder of the image. null takes each image for itself.
         allow_overlap: Whether an image may be in two splits; else it is an error.
+        compare_contents: Whether copies of a file in two splits are found by their contents, else by paths and links.
         max_pixels: Images of more pixels are left out, without being decoded.
         value_range: ``[low, high]``, the values of images of more than 8 bits or of floats that become 0 and 255;
             null measures them over the training split.
@@ -58,6 +59,7 @@ class FileSource(Source):
     folds: Annotated[int, Field(ge=2)]
     group_by: str | None
     allow_overlap: bool
+    compare_contents: bool
     max_pixels: Annotated[int, Field(gt=0)]
     value_range: tuple[float, float] | None
 
@@ -83,9 +85,13 @@ class FileSource(Source):
                 )
 
     def with_value_range(self, value_range: Sequence[float] | None) -> Source:
-        if value_range is None:
-            return self
-        source = replace(self, value_range=(value_range[0], value_range[1]))
+        return self if value_range is None else self._changed(value_range=(value_range[0], value_range[1]))
+
+    def without_contents(self) -> Source:
+        return self._changed(compare_contents=False)
+
+    def _changed(self, **values: Any) -> Source:
+        source = replace(self, **values)
         return source.for_target(str(self.target)) if hasattr(self, "target") else source
 
     def check_group_by(self) -> None:
@@ -144,7 +150,13 @@ class FileSource(Source):
         from visionkit.data.sources.division import find_overlaps
 
         return find_overlaps(
-            root, names, inodes=inodes, group_by=self.group_by, groups=groups, allow_overlap=self.allow_overlap
+            root,
+            names,
+            inodes=inodes,
+            group_by=self.group_by,
+            groups=groups,
+            allow_overlap=self.allow_overlap,
+            compare_contents=self.compare_contents,
         )
 
     def divide(
@@ -189,6 +201,7 @@ class FileSource(Source):
             fold=None if self.fold is None else (self.fold, self.folds),
             group_by=self.group_by,
             groups=groups,
+            compare_contents=self.compare_contents,
             origin=origin,
             seed=seed if self.split_seed is None else self.split_seed,
         )

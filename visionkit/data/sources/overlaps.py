@@ -16,7 +16,7 @@ from visionkit.data.findings import MAX_LISTED, Finding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_COMPARED", "Names", "compares_contents", "content_ids", "overlaps"]
+__all__ = ["MAX_COMPARED", "Names", "content_ids", "find_uncompared", "overlaps"]
 
 MAX_COMPARED = 50_000
 """The number of files up to which contents are compared."""
@@ -28,16 +28,22 @@ Names: TypeAlias = "Sequence[str] | NDArray[Any]"
 
 
 def content_ids(
-    root: Path, names: Names, *, split_ids: NDArray[Any] | None = None, inodes: NDArray[Any] | None = None
+    root: Path,
+    names: Names,
+    *,
+    compare_contents: bool,
+    split_ids: NDArray[Any] | None = None,
+    inodes: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """A number for each file, equal for files that are the same.
 
-    Files are the same if they have one path, are links to one file or, where there are at most `MAX_COMPARED` files,
-    have equal contents. Only files of equal size are read for it, of these first the ends alone.
+    Files are the same if they have one path, are links to one file or, where contents are compared and there are at
+    most `MAX_COMPARED` files, have equal contents. Only files of equal size are read for it, of these first the ends.
 
     Args:
         root: The folder that names are relative to.
         names: The paths of the files.
+        compare_contents: Whether files are read.
         split_ids: int64 (N,), the split of each file, whose contents are compared with those of other splits alone;
             None compares all.
         inodes: uint64 (N,), the inode of each file; None lists the files' folders, if there are too many to compare.
@@ -47,9 +53,10 @@ def content_ids(
     """
     import numpy
 
-    if compares_contents(len(names)):
+    if len(names) <= MAX_COMPARED:
         files = _Files(root, names)
-        return _merge_equal_contents(files, _first_equal(files.keys), split_ids)
+        ids = _first_equal(files.keys)
+        return _merge_equal_contents(files, ids, split_ids) if compare_contents else ids
     inodes = _list_inodes(root, names) if inodes is None else inodes
     ordered = numpy.sort(inodes)
     repeated = numpy.flatnonzero(numpy.isin(inodes, ordered[1:][ordered[1:] == ordered[:-1]]))
@@ -59,9 +66,11 @@ def content_ids(
     return ids
 
 
-def compares_contents(num_files: int) -> bool:
-    """Whether the contents of so many files are compared."""
-    return num_files <= MAX_COMPARED
+def find_uncompared(num_files: int, *, compare_contents: bool) -> list[Finding]:
+    """A finding, if the contents of so many files are not compared."""
+    if not compare_contents:
+        return [Finding("contents-uncompared", num_files)]
+    return [] if num_files <= MAX_COMPARED else [Finding("overlap-unchecked", num_files)]
 
 
 def overlaps(

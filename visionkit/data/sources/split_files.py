@@ -13,7 +13,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.sources.base import DataInfo, Splits
 from visionkit.data.sources.file_source import FileSource
-from visionkit.data.sources.split_names import lie_in_split_folder
+from visionkit.data.sources.split_names import comes_divided
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 
@@ -44,9 +44,6 @@ class SplitFiles(FileSource):
         fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         max_size: For ``fit: resize_pad``, the maximum of the longer side, in pixels; null for no limit.
     """
-
-    reads_split_folders: ClassVar[bool] = False
-    """Whether folders tell the splits: a folder of train alone is then a divided set without val and test."""
 
     fit: Literal["letterbox", "resize_pad", "resize"]
     max_size: Annotated[int, Field(gt=0)] | None
@@ -133,7 +130,7 @@ class SplitFiles(FileSource):
                 undivided.names,
                 numpy.zeros(len(undivided), dtype=numpy.int64),
                 fractions=fractions,
-                origin="all images" if "test" in fractions else "train",
+                origin="train" if self._is_divided else "all images",
                 seed=seed,
                 saved=saved,
             )
@@ -165,11 +162,16 @@ class SplitFiles(FileSource):
         names = {split: images.names for split, images in parsed.splits.items()}
         return [*parsed.findings, *self.find_overlaps(parsed.root, names)]
 
+    @cached_property
+    def _is_divided(self) -> bool:
+        parsed = self._parsed
+        names = {split: images.names for split, images in parsed.splits.items()}
+        return comes_divided(names, is_named=parsed.names_splits)
+
     def _held_out_fractions(self) -> dict[str, float]:
         """The fraction of train that is held out for each missing split, checked against the number of images."""
         splits = self._parsed.splits
-        is_divided = len(splits) > 1 or (self.reads_split_folders and lie_in_split_folder(splits["train"].names))
-        fractions = self.held_out_fractions(splits, is_divided=is_divided)
+        fractions = self.held_out_fractions(splits, is_divided=self._is_divided)
         total = len(splits["train"])
         if total <= len(fractions):
             raise UserError(

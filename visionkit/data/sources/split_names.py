@@ -12,10 +12,9 @@ from visionkit.errors import UserError
 
 __all__ = [
     "SPLIT_NAMES",
-    "find_inner_folder",
+    "comes_divided",
     "find_split_folders",
     "is_folder",
-    "lie_in_split_folder",
     "normal_name",
     "other_folders",
     "split_in",
@@ -86,14 +85,17 @@ def other_folders(folder: Path, split_folders: Iterable[str]) -> list[str]:
     return [name for name in sub_folders(folder) if name not in used and any((folder / name).iterdir())]
 
 
-def lie_in_split_folder(names: Sequence[str]) -> bool:
-    """Whether all files lie below one folder that is named like a split.
+def comes_divided(splits: Mapping[str, Sequence[str]], *, is_named: bool) -> bool:
+    """Whether a data set came divided, so that only a missing val is held out of train, and no test is made.
+
+    It did if it has several splits, if a file, a key or a column calls its images those of train, or if all of them lie
+    in a folder that is called like a split.
 
     Args:
-        names: The paths of the files, separated by ``/``.
+        splits: The paths of each split's images, separated by ``/``.
+        is_named: Whether what describes the data set names its splits.
     """
-    folder = os.path.commonpath([os.path.dirname(name) for name in names])
-    return any(map(split_of, folder.split(os.sep)))
+    return is_named or len(splits) > 1 or all(map(_lie_in_split_folder, splits.values()))
 
 
 def sub_folders(folder: Path) -> list[str]:
@@ -125,15 +127,17 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _lie_in_split_folder(names: Sequence[str]) -> bool:
+    """Whether all files lie below one folder, not an absolute one, that is called like a split."""
+    folders = {name.rpartition("/")[0] for name in names}
+    if not folders or any(map(os.path.isabs, folders)):
+        return False
+    return any(map(split_of, os.path.commonpath(folders).split(os.sep)))
+
+
 def _holds_files(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(is_image_name(entry.name) for entry in entries)
-
-
-def find_inner_folder(root: Path, name: str, *, holding: str) -> str | None:
-    """The path from the root of the folder of a name that holds another one, in the root or in one of its folders."""
-    candidates = [name, *(f"{outer}/{name}" for outer in sub_folders(root))]
-    return next((path for path in candidates if (root / path / holding).is_dir()), None)
 
 
 def _check_distinct(folder: Path, found: Mapping[str, str]) -> None:

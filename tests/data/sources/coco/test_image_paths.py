@@ -4,6 +4,7 @@ import pytest
 
 from visionkit.data.sources import parse_source
 from visionkit.data.sources.coco.image_paths import find_images
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.errors import UserError
 
 
@@ -45,15 +46,15 @@ def test_the_longest_tail_decides_and_what_stays_open_is_said(tmp_path, save_ima
     for name in ("a/x/1.png", "b/x/1.png", "a/2.png", "b/2.png", "b/3.png", "4.png"):
         save_image(tmp_path / name)
     names = ["D:/old/a/x/1.png", "D:/old/x/1.png", "D:/2.png", "E:/3.png", "4.png", "D:/4.png", "D:/5.png"]
-    found, ambiguous = find_images(tmp_path, "", names)
+    found, ambiguous = find_images(ImageLists(tmp_path), "", names)
     assert found == ["a/x/1.png", None, None, "b/3.png", "4.png", None, None]
     assert ambiguous == [1, 2]
 
 
 def test_two_names_that_fit_one_file_are_both_ambiguous(tmp_path, save_image):
     save_image(tmp_path / "1.png")
-    assert find_images(tmp_path, "", ["a/1.png", "b/1.png"]) == ([None, None], [0, 1])
-    assert find_images(tmp_path, "", ["a/1.png", "a/1.png"]) == (["1.png", "1.png"], [])
+    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "b/1.png"]) == ([None, None], [0, 1])
+    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "a/1.png"]) == (["1.png", "1.png"], [])
 
 
 def test_ambiguous_images_are_dropped_and_named(make_source, make_coco, save_image):
@@ -64,6 +65,22 @@ def test_ambiguous_images_are_dropped_and_named(make_source, make_coco, save_ima
     assert finding.code == "image-ambiguous"
     assert finding.places == ("annotations/instances_train2017.json D:\\000000000001.jpg",)
     assert sum(map(len, splits.samples.values())) == 5
+
+
+def test_a_name_alone_is_not_taken_from_another_split_or_from_beside_its_folder(tmp_path, save_image):
+    for name in ("val/1.png", "cats/2.png", "dogs/3.png"):
+        save_image(tmp_path / name)
+    names = ["/old/train/1.png", "/old/cats/2.png", "/old/cats/3.png"]
+    assert find_images(ImageLists(tmp_path), "", names) == ([None, "cats/2.png", None], [])
+
+
+def test_files_of_other_endings_among_the_images_are_counted_once(make_source, make_coco):
+    root = make_coco()
+    (root / "val2017/more").mkdir()
+    for file in ("train2017/photo.heic", "val2017/photo.HEIC", "val2017/more/1.json"):
+        (root / file).write_bytes(b"x")
+    (finding,) = make_source(root).splits(seed=0).findings
+    assert finding.text == "2 file(s) of an ending that is not read left out: 2 .heic"
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "a\0b.jpg", "x" * 5000 + ".jpg", "\ud800.jpg", "", "/" * 9000])

@@ -38,7 +38,9 @@ def read(settings, make_coco):
 @pytest.mark.parametrize("shape", [TRIANGLE, PAIRS, [PAIRS], [[str(value) for value in TRIANGLE]]])
 @pytest.mark.parametrize("others", [[], ["word"]])
 def test_flat_outlines_and_pairs_are_outlines(shape, others):
-    found = read_segmentations([[TRIANGLE, SQUARE], shape, *others], numpy.zeros((2 + len(others), 2), dtype=int))
+    found = read_segmentations(
+        [[TRIANGLE, SQUARE], shape, *others], numpy.zeros((2 + len(others), 2), dtype=int), max_pixels=100
+    )
     assert found.rows.tolist() == [0, 1]
     assert found.polygons[1:].values.tolist() == TRIANGLE
     assert numpy.nan_to_num(found.polygons[:1].values, nan=-1).tolist() == [*TRIANGLE, -1, -1, *SQUARE]

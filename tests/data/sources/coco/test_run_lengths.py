@@ -4,11 +4,15 @@ import numpy
 import pytest
 from pycocotools import mask as coco
 
-from visionkit.data.sources.coco.run_lengths import read_runs
+from visionkit.data.sources.coco import run_lengths
 
 BITS = numpy.asfortranarray(numpy.random.RandomState(0).rand(30, 40) < 0.3).astype(numpy.uint8)
 COMPRESSED = coco.encode(BITS)["counts"].decode()
 SIZE = (30, 40)
+
+
+def read_runs(entry, size, *, max_pixels=10**8):
+    return run_lengths.read_runs(entry, size, max_pixels=max_pixels)
 
 
 def encode(number: int) -> str:
@@ -69,6 +73,12 @@ def test_numbers_are_coded_in_groups_of_five_bits():
 def test_runs_that_no_image_has_are_refused(entry, problem, size):
     runs, stated, found = read_runs(entry, size)
     assert (runs, stated, found) == (None, (0, 0), problem)
+
+
+def test_a_size_beyond_the_limit_of_pixels_is_not_believed():
+    entry = {"size": SIZE, "counts": [1000, 200]}
+    assert read_runs(entry, (0, 0), max_pixels=1200)[1:] == (SIZE, "")
+    assert read_runs(entry, (0, 0), max_pixels=1199) == (None, (0, 0), "rle-length")
 
 
 @pytest.mark.parametrize("character", ["o", "0", "O"])

@@ -52,7 +52,9 @@ def test_train_and_val_alone_make_no_test_split(make_source, make_coco):
 
 
 def test_one_file_is_divided_and_the_division_saved(make_source, make_coco):
-    source = make_source(make_coco({"train": 20}))
+    root = make_coco({"train": 20})
+    (root / "annotations/instances_train2017.json").rename(root / "annotations/all.json")
+    source = make_source(root)
     splits = source.splits(seed=0)
     assert sizes(splits) == {"train": 14, "val": 3, "test": 3}
     assert len({name for names in splits.saved.values() for name in names}) == 20

@@ -647,9 +647,20 @@ def test_folders_of_splits_go_by_any_usual_name_and_others_are_said(make_source,
 
 def test_files_of_unknown_endings_beside_the_images_are_said(make_source, make_masks):
     root = make_masks({"train": 3, "val": 2})
-    (root / "images/train/photo.heic").write_bytes(b"x")
+    for file in ("images/train/photo.heic", "images/val/photo.HEIC", "masks/val/photo.npy"):
+        (root / file).write_bytes(b"x")
     (note,) = make_source(root).splits(seed=0).notes
-    assert note == "1 file(s) of an ending that is not read left out: 1 .heic"
+    assert note == "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+
+
+def test_a_folder_without_an_image_that_is_read_says_what_it_holds(make_source, make_masks):
+    root = make_masks({"": 2})
+    for file in (root / "images").iterdir():
+        file.rename(file.with_suffix(".heic"))
+    with pytest.raises(
+        UserError, match=r"no images in '.*images'. Expected image files there. 2 file.*: 2 .heic. Conv"
+    ):
+        make_source(root).check()
 
 
 def test_a_folder_of_train_alone_has_val_held_out_and_no_test_split(make_source, make_masks):

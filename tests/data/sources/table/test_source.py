@@ -76,6 +76,36 @@ def test_of_a_divided_table_only_a_missing_validation_is_held_out(make_table):
     assert set(splits.saved) == {"train", "val"}
 
 
+@pytest.mark.parametrize("prefix", ["C:\\Users\\me\\set\\images\\", "/content/set/images/", "old/images/", "~/x/"])
+def test_paths_of_another_computer_are_found_by_their_last_parts(make_table, prefix):
+    text = TWELVE.replace("images/", prefix)
+    assert everything(make_table(text)) == everything(make_table(TWELVE))
+
+
+def test_a_path_that_fits_two_files_is_ambiguous_and_a_name_alone_says_nothing_of_its_folder(
+    make_table, save_image, tmp_path
+):
+    for name in ("more/a.png", "cats/x.png", "dogs/y.png"):
+        save_image(tmp_path / name)
+    foreign = ["/old/a.png,cat", "/old/cats/x.png,cat", "/old/cats/y.png,cat"]
+    findings = (
+        make_table("\n".join([*TWELVE.splitlines()[:1], *TWELVE.splitlines()[2:], *foreign])).splits(seed=0).findings
+    )
+    assert [(finding.code, finding.places) for finding in findings] == [
+        ("image-missing", ("'/old/cats/y.png' in line 15",)),
+        ("image-ambiguous", ("'/old/a.png' in line 13",)),
+    ]
+
+
+def test_rows_of_files_that_are_not_read_are_counted_by_ending_once(make_table, tmp_path):
+    (tmp_path / "images/m.heic").write_bytes(b"x")
+    (tmp_path / "images/a.png").rename(tmp_path / "images/a.dat")
+    text = TWELVE.replace("a.png", "a.dat") + "\nimages/m.heic,cat\nimages/m.heic,cat"
+    source = make_table(text)
+    assert len(everything(source)) == 12
+    assert "1 file(s) of an ending that is not read left out: 1 .heic" in source.splits(seed=0).notes
+
+
 def test_a_row_of_no_known_split_is_left_out_and_said(make_table):
     labels = ["cat,train", "dog,train", "cat,val", "dog,val", "cat,later"]
     splits = make_table(rows(*labels, header="image,label,split")).splits(seed=0)
@@ -305,7 +335,7 @@ def test_too_large_a_table_and_too_many_classes_are_refused(make_table, monkeypa
     with pytest.raises(UserError, match="more than 5 rows"):
         make_table(TWELVE).check()
     monkeypatch.setattr("visionkit.data.sources.table.rows._MAX_BYTES", 50)
-    with pytest.raises(UserError, match=r"GiB\. Expected a table of paths and labels"):
+    with pytest.raises(UserError, match=r"labels.csv' has 0 KiB, and such a file is read up to 0 KiB"):
         make_table(TWELVE).check()
 
 

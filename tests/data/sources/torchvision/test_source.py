@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy
@@ -135,6 +136,23 @@ def test_a_packed_file_cut_short_is_named(settings, make_mnist):
     path.unlink()
     with pytest.raises(UserError, match=r"MNIST/raw' cannot be read"):
         parse_source(settings("mnist", root=str(root), val_size=10)).splits(seed=0)
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"),
+    [((60000, 1000, 1000), "'train-images-idx3-ubyte' is to have 60,000,000,000 values, and at most"), ((2, 3, 4), "")],
+)
+def test_a_packed_file_that_swells_is_not_unpacked(settings, make_mnist, sides, message):
+    root = make_mnist()
+    path = root / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.unlink()
+    content = b"\0\0\x08\x03" + numpy.array(sides, dtype=">u4").tobytes() + bytes(100 * 2**20)
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=rf"MNIST/raw' cannot be read: .*{message}"):
+        parse_source(settings("mnist", root=str(root), val_size=10)).splits(seed=0)
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
 
 
 def test_a_failed_download_says_what_to_put_where(settings, tmp_path, monkeypatch):

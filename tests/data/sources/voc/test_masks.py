@@ -192,11 +192,23 @@ def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_root):
         make_source(root).check()
 
 
+def test_masks_and_images_of_other_endings_are_counted(make_source, make_root):
+    root = make_root()
+    for file in ("JPEGImages/x.heic", "JPEGImages/x.xml", "SegmentationClass/x.npy", "SegmentationObject/x.mat"):
+        (root / file).write_bytes(b"x")
+    notes = [f.text for f in make_source(root, "instances").splits(seed=0).findings if f.code == "file-no-image"]
+    assert notes == [
+        "2 file(s) of an ending that is not read left out: 1 .heic, 1 .npy",
+        "1 file(s) of an ending that is not read left out: 1 .mat",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (b"cat\n", r"labelmap.txt' has the line 'cat'. Expected name:r,g,b::"),
-        (b"\xff\xfe", r"labelmap.txt' cannot be read: .*Expected lines name:r,g,b::"),
+        (b"\xff\xfe", r"labelmap.txt' is empty. Expected lines name:r,g,b::"),
+        (b"\xff\xfe\0", r"labelmap.txt' cannot be read: .*Expected lines name:r,g,b::"),
     ],
 )
 def test_a_label_map_of_another_form_is_named(make_source, make_root, text, message):

@@ -405,7 +405,7 @@ def test_a_pipe_among_the_files_is_not_opened(make_source, make_voc):
     os.mkfifo(root / "JPEGImages" / "pipe.jpg")
     (root / "JPEGImages" / "photo.heic").write_bytes(b"x")
     notes = make_source(root).splits(seed=0).notes
-    assert "1 link(s) to nothing, pipes or devices left out: pipe.jpg" in notes
+    assert "1 link(s) to nothing, pipes or devices left out: JPEGImages/pipe.jpg" in notes
     assert "1 file(s) of an ending that is not read left out: 1 .heic" in notes
 
 

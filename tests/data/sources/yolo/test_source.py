@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy
@@ -48,7 +49,7 @@ def test_the_yaml_is_found_whatever_it_is_called_and_names_may_be_a_list_or_a_ma
 
 def test_splits_that_are_missing_are_held_out_and_saved(make_source, make_yolo):
     splits = make_source(make_yolo({"train": 20})).splits(seed=0)
-    assert sizes(splits) == {"train": 14, "val": 3, "test": 3}
+    assert sizes(splits) == {"train": 17, "val": 3}
     assert splits.saved["train"][0].startswith("images/train/")
     given = make_source(make_yolo({"train": 20, "valid": 4, "test": 2})).splits(seed=0)
     assert (sizes(given), given.saved) == ({"train": 20, "val": 4, "test": 2}, None)
@@ -218,12 +219,62 @@ def test_a_list_that_cannot_be_read_is_named(make_source, make_yolo):
 
 
 def test_a_folder_that_cannot_be_read_is_named(make_source, make_yolo, monkeypatch):
-    def walk(folder):
-        raise PermissionError(13, "Permission denied", str(folder))
+    scan = os.scandir
 
-    monkeypatch.setattr("visionkit.data.sources.yolo.reader.walk_images", walk)
+    def refuse(folder):
+        if os.fsdecode(folder).rstrip("/").endswith("images/train"):
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match=r"the folder '.*images/train' cannot be read: .*Permission denied"):
         make_source(make_yolo()).check()
+
+
+def test_two_images_of_one_label_file_are_one_and_it_is_said(make_source, make_yolo, save_image):
+    root = make_yolo({"train": 6, "val": 2})
+    save_image(root / "images/train/train3.jpg", size=(30, 40), seed=9)
+    splits = make_source(root).splits(seed=0)
+    assert sizes(splits) == {"train": 6, "val": 2}
+    assert [(finding.code, finding.places) for finding in splits.findings] == [
+        ("name-repeated", (str(root / "images/train/train3.png"),))
+    ]
+
+
+def test_one_image_in_two_splits_keeps_its_label_file(make_source, make_yolo):
+    root = make_yolo(text="train: images/train\nval: images/train\nnames: [cat, dog]")
+    assert make_source(root, allow_overlap=True).splits(seed=0).samples["val"].annotations.counts.tolist() == [1] * 6
+
+
+def test_files_of_other_endings_among_the_images_are_counted_once(make_source, make_yolo):
+    root = make_yolo(text="train: images/train\nval: images/val\ntest: images/val\nnames: [cat, dog]")
+    for name in ("train/a.heic", "val/b.HEIC", "val/c.npy"):
+        (root / "images" / name).write_bytes(b"x")
+    findings = make_source(root, allow_overlap=True).splits(seed=0).findings
+    assert [f.text for f in findings if f.code == "file-no-image"] == [
+        "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+    ]
+
+
+def test_a_listed_file_of_another_ending_is_counted_and_one_that_begins_as_an_image_is_read(make_source, make_yolo):
+    root = make_yolo(text="train: train.txt\nval: images/val\nnames: [cat, dog]")
+    names = [f"images/train/train{index}.png" for index in range(6)]
+    (root / names[0]).rename(root / "images/train/train0.picture")
+    (root / "images/train/train1.heic").write_bytes(b"x")
+    (root / "train.txt").write_text("\n".join(["images/train/train0.picture", "images/train/train1.heic", *names[2:]]))
+    splits = make_source(root).splits(seed=0)
+    assert sizes(splits) == {"train": 5, "val": 2}
+    assert "1 file(s) of an ending that is not read left out: 1 .heic" in splits.notes
+
+
+def test_a_listed_file_is_found_by_the_last_parts_of_its_path(make_source, make_yolo):
+    root = make_yolo({"train": 6, "val": 2}, text="train: train.txt\nval: images/val\nnames: [cat, dog]")
+    lines = [rf"D:\old\train\train{index}.png" for index in range(5)] + [r"D:\old\train\val0.png"]
+    (root / "train.txt").write_text("\n".join(lines))
+    splits = make_source(root).splits(seed=0)
+    assert sizes(splits) == {"train": 5, "val": 2}
+    (note,) = (f.note for f in splits.findings if f.code == "image-listed-missing")
+    assert note.startswith("1 listed image(s) of train that do not exist dropped")
 
 
 def test_the_same_folder_for_train_and_val_is_read_where_it_is_allowed(make_source, make_yolo):

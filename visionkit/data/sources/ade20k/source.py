@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.image_lists import ImageLists
+from visionkit.data.sources.masks.benchmarks import find_folders
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import Pair, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.masks.source import MaskSource
-from visionkit.data.sources.split_names import find_inner_folder
 from visionkit.errors import UserError
+from visionkit.files import read_text
 
 __all__ = ["Ade20k"]
 
@@ -33,20 +34,21 @@ class Ade20k(MaskSource):
     expected: ClassVar[str] = "images/{training,validation} and annotations/{training,validation}"
 
     def read(self) -> ParsedMasks:
-        root = existing_root(self.root, name=self.name, expected=self.expected)
-        images, masks = (find_inner_folder(root, name, holding="training") for name in ("images", "annotations"))
-        if images is None or masks is None:
-            missing = "images" if images is None else "annotations"
-            raise UserError(
-                f"dataset.root: no folder {missing}/training in '{root}' or one of its folders. Expected "
-                f"{self.expected}. For another layout: dataset=masks"
-            )
-        findings: list[Finding] = []
+        root, images, masks = find_folders(
+            self.root,
+            images="images",
+            masks="annotations",
+            holding="training",
+            dataset=self.name,
+            expected=self.expected,
+        )
+        findings, lists = list[Finding](), ImageLists(root)
         pairs: dict[str, list[Pair]] = {
-            split: pair_files(root, f"{images}/{folder}", f"{masks}/{folder}", findings)
+            split: pair_files(lists, f"{images}/{folder}", f"{masks}/{folder}", findings)
             for split, folder in _FOLDERS.items()
             if (root / images / folder).is_dir()
         }
+        findings += lists.findings()
         names = _class_names((root / images).parent / "objectInfo150.txt")
         class_map = ClassMap({0: None, **dict(enumerate(names, start=1))}, coloured=False)
         return read_pairs(root, pairs, findings, classes=None, class_map=class_map)
@@ -61,7 +63,7 @@ def _class_names(file: Path) -> list[str]:
     if not file.is_file():
         return [f"class{number}" for number in range(1, _NUM_CLASSES + 1)]
     try:
-        rows = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines(), delimiter="\t"))
+        rows = list(csv.reader(read_text(file).splitlines(), delimiter="\t"))
     except (OSError, UnicodeError, csv.Error) as error:
         raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Remove it to number the classes.") from None
     synonyms = {row[0].strip(): row[-1].strip() for row in rows if len(row) > 1}

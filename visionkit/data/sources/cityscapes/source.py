@@ -13,12 +13,11 @@ from typing import ClassVar
 
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import walk_images
-from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.image_lists import ImageLists
+from visionkit.data.sources.masks.benchmarks import find_folders
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import Pair, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.masks.source import MaskSource
-from visionkit.data.sources.split_names import find_inner_folder
-from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["Cityscapes"]
@@ -43,20 +42,15 @@ class Cityscapes(MaskSource):
     expected: ClassVar[str] = "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and gtFine/{train,val}/CITY/"
 
     def read(self) -> ParsedMasks:
-        root = existing_root(self.root, name=self.name, expected=self.expected)
-        images, masks = (find_inner_folder(root, name, holding="train") for name in ("leftImg8bit", "gtFine"))
-        if images is None or masks is None:
-            missing = "leftImg8bit" if images is None else "gtFine"
-            raise UserError(
-                f"dataset.root: no folder {missing}/train in '{root}' or one of its folders. Expected {self.expected}. "
-                "For another layout: dataset=masks"
-            )
+        root, images, masks = find_folders(
+            self.root, images="leftImg8bit", masks="gtFine", holding="train", dataset=self.name, expected=self.expected
+        )
         splits = [split for split in ("train", "val") if (root / images / split).is_dir()]
         suffix = _mask_suffix([root / masks / split for split in splits])
-        findings: list[Finding] = []
+        findings, lists = list[Finding](), ImageLists(root, own_endings={".json"})  # beside masks lie polygons
         pairs: dict[str, list[Pair]] = {
             split: pair_files(
-                root,
+                lists,
                 f"{images}/{split}",
                 f"{masks}/{split}",
                 findings,
@@ -65,6 +59,7 @@ class Cityscapes(MaskSource):
             )
             for split in splits
         }
+        findings += lists.findings()
         test = root / images / "test"
         if test.is_dir():
             findings += Finding.of("test-unlabelled", sorted(f"{images}/test/{name}" for name in walk_images(test)))

@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.sources.coco.ids import FileId, normalize_id
-from visionkit.data.sources.coco.numbers import MAX_PIXELS, read_scalars
+from visionkit.data.sources.coco.numbers import read_scalars
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -30,12 +30,14 @@ class ImageEntries:
         sizes: int64 (N, 2), height and width in pixels, 0 where unknown.
         ids: The id of each.
         positions: The position of each id's first entry; entries of one id have one name.
+        max_pixels: The pixels of the largest image that is believed.
     """
 
     names: list[str]
     sizes: NDArray[Any]
     ids: list[FileId]
     positions: Mapping[FileId, int]
+    max_pixels: int
 
 
 def read_categories(entries: Sequence[Any], file: Path) -> tuple[Category, ...]:
@@ -95,8 +97,13 @@ def match_categories(
     return numpy.array(class_ids, dtype=numpy.int64), renumbered
 
 
-def read_images(entries: Sequence[Any], file: Path) -> ImageEntries:
+def read_images(entries: Sequence[Any], file: Path, *, max_pixels: int) -> ImageEntries:
     """Names, sizes and ids of the images that a file lists.
+
+    Args:
+        entries: The JSON values of ``images``.
+        file: The file, for messages.
+        max_pixels: The pixels of the largest image that is believed; a larger one is of unknown size.
 
     Raises:
         UserError: If an entry has no id or no name, or two images have one id.
@@ -126,8 +133,8 @@ def read_images(entries: Sequence[Any], file: Path) -> ImageEntries:
             )
     sizes = numpy.stack([read_scalars([entry.get(key) for entry in entries]) for key in ("height", "width")], axis=1)
     with numpy.errstate(invalid="ignore", over="ignore"):
-        known = (sizes >= 1).all(axis=1) & (sizes.prod(axis=1) <= MAX_PIXELS)
-    return ImageEntries(names, numpy.where(known[:, None], sizes, 0).astype(numpy.int64), ids, positions)
+        known = (sizes >= 1).all(axis=1) & (sizes.prod(axis=1) <= max_pixels)
+    return ImageEntries(names, numpy.where(known[:, None], sizes, 0).astype(numpy.int64), ids, positions, max_pixels)
 
 
 def _describe(value: Any) -> str:

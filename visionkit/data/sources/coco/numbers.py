@@ -8,10 +8,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-__all__ = ["MAX_PIXELS", "read_rows", "read_scalars"]
-
-MAX_PIXELS = 1 << 28
-"""The largest image that is believed: a larger size is a mistake, and a mask of it would fill the memory."""
+__all__ = ["read_rows", "read_scalars"]
 
 
 def read_rows(values: Sequence[Any], length: int) -> tuple[NDArray[Any], NDArray[Any]]:

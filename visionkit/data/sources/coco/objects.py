@@ -60,9 +60,8 @@ def read_objects(
     sizes, segmentations, findings = images.sizes, None, list[Finding]()
     if with_masks or not columns.has_box[rows].all():
         needed = rows if with_masks else rows[~columns.has_box[rows]]
-        read = read_segmentations(
-            [columns.entries[row].get("segmentation") for row in needed.tolist()], sizes[columns.image[needed]]
-        )
+        shapes = [columns.entries[row].get("segmentation") for row in needed.tolist()]
+        read = read_segmentations(shapes, sizes[columns.image[needed]], max_pixels=images.max_pixels)
         outlined = needed[read.rows]
         sizes = _with_stated_sizes(sizes, columns.image[outlined], read.sizes)
         findings += _make_boxes(columns, outlined, read.polygons, sizes, locate)

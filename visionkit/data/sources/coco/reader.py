@@ -19,6 +19,7 @@ from visionkit.data.sources.coco.entries import Category, match_categories, read
 from visionkit.data.sources.coco.image_paths import find_image_folder, find_images
 from visionkit.data.sources.coco.json_file import parse_coco
 from visionkit.data.sources.coco.objects import has_boxes, read_objects, short_name
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.measured_sizes import measure_sizes
 from visionkit.errors import UserError
 
@@ -35,7 +36,7 @@ class _File:
 
 
 def read_coco(
-    root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_masks: bool = False
+    root: Path, files: Mapping[str, tuple[Path, str | None, Sequence[str]]], *, with_masks: bool, max_pixels: int
 ) -> ParsedDataset[AnnotatedImages]:
     """Read the JSON file of each split.
 
@@ -43,6 +44,7 @@ def read_coco(
         root: The data set's folder.
         files: For each split its JSON file, the folder of its images or None, and the folders to search if None.
         with_masks: Whether to read segmentations; objects without one are then dropped with a finding.
+        max_pixels: The pixels of the largest image whose stated size is believed.
 
     Raises:
         UserError: If a file cannot be read, is not in COCO's format, uses a category that it does not define, or has
@@ -51,9 +53,10 @@ def read_coco(
     findings: list[Finding] = []
     splits: dict[str, AnnotatedImages] = {}
     categories: tuple[Category, ...] = ()
+    lists = ImageLists(root, own_endings={".json"})
     for split, (file, folder, folders) in files.items():
         stat = file.stat()
-        content = _read_file(file, stat.st_mtime_ns, stat.st_size, with_masks)
+        content = _read_file(file, stat.st_mtime_ns, stat.st_size, with_masks, max_pixels)
         categories = categories or content.categories
         class_ids, renumbered = match_categories(content.categories, categories, file)
         images = _with_class_ids(content.images, class_ids)
@@ -61,15 +64,16 @@ def read_coco(
         findings += Finding.of("categories-by-name", renumbered, split=split)
         if folder is None:
             folder = find_image_folder(root, folders, images.names, split=split, file=file)
-        images, size_findings = measure_sizes(root, _with_paths(root, file, images, folder, findings, split=split))
+        images, size_findings = measure_sizes(root, _with_paths(lists, file, images, folder, findings, split=split))
         splits[split] = images
         findings += size_findings
+    findings += lists.findings()
     names = tuple(name for _, name in categories)
     return ParsedDataset(root, splits, names, findings, tuple(category_id for category_id, _ in categories))
 
 
 @lru_cache(maxsize=3)  # the runs of a sweep share the files
-def _read_file(file: Path, modified: int, size: int, with_masks: bool) -> _File:
+def _read_file(file: Path, modified: int, size: int, with_masks: bool, max_pixels: int) -> _File:
     was_enabled = gc.isenabled()
     gc.disable()  # collecting cycles among millions of small lists takes longer than parsing
     try:
@@ -77,7 +81,7 @@ def _read_file(file: Path, modified: int, size: int, with_masks: bool) -> _File:
         if not with_masks and not has_boxes(content["annotations"]):
             content = parse_coco(file, with_outlines=True)
         categories = read_categories(content["categories"], file)
-        images = read_images(content["images"], file)
+        images = read_images(content["images"], file, max_pixels=max_pixels)
         category_ids = [category_id for category_id, _ in categories]
         annotations, sizes, findings = read_objects(
             content["annotations"], images, category_ids, file, with_masks=with_masks
@@ -99,10 +103,10 @@ def _with_class_ids(images: AnnotatedImages, class_ids: NDArray[Any]) -> Annotat
 
 
 def _with_paths(
-    root: Path, file: Path, images: AnnotatedImages, folder: str, findings: list[Finding], *, split: str
+    lists: ImageLists, file: Path, images: AnnotatedImages, folder: str, findings: list[Finding], *, split: str
 ) -> AnnotatedImages:
     """The images with paths relative to the root, without missing ones, each file once."""
-    paths, ambiguous = find_images(root, folder, images.names)
+    paths, ambiguous = find_images(lists, folder, images.names)
     existing = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
     if len(existing) < len(paths):
         is_ambiguous = set(ambiguous)
@@ -112,7 +116,7 @@ def _with_paths(
     if not len(existing):
         reason = " Several files have the last parts of each name." if ambiguous else ""
         raise UserError(
-            f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{root / folder}', the "
+            f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{lists.root / folder}', the "
             f"first of them '{images.names[0]}'.{reason} Expected the folder that file_name is relative to."
         )
     located = images.select(existing) if len(existing) < len(paths) else images

@@ -7,20 +7,21 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.sources.coco.numbers import MAX_PIXELS
-
 __all__ = ["read_runs"]
 
 _MAX_GROUPS = 11
 """The groups of five bits of the longest number: more would not fit in 64 bits."""
 
 
-def read_runs(entry: dict[str, Any], size: tuple[int, int]) -> tuple[NDArray[Any] | None, tuple[int, int], str]:
+def read_runs(
+    entry: dict[str, Any], size: tuple[int, int], *, max_pixels: int
+) -> tuple[NDArray[Any] | None, tuple[int, int], str]:
     """The run lengths of an object, whose sum is the image's area.
 
     Args:
         entry: ``{"size": [h, w], "counts": [...] or "..."}``.
         size: Height and width of the image, 0 where unknown.
+        max_pixels: The pixels of the largest image that is believed.
 
     Returns:
         int64 (r,), or None; the height and width that the entry states; and the code of a finding or an empty text.
@@ -35,7 +36,7 @@ def read_runs(entry: dict[str, Any], size: tuple[int, int]) -> tuple[NDArray[Any
         return None, (0, 0), "outline-no-number"
     area = height * width
     # runs are summed as floats, which do not wrap, and are exact up to 2^53
-    if not 0 < area <= MAX_PIXELS or height < 0 or runs.sum() != area or (all(size) and size != (height, width)):
+    if not 0 < area <= max_pixels or height < 0 or runs.sum() != area or (all(size) and size != (height, width)):
         return None, (0, 0), "rle-length"
     return runs.astype(numpy.int64), (height, width), ""
 

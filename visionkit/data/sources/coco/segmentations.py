@@ -39,13 +39,14 @@ class Segmentations:
     problems: Sequence[tuple[int, str]]
 
 
-def read_segmentations(entries: Sequence[Any], sizes: NDArray[Any]) -> Segmentations:
+def read_segmentations(entries: Sequence[Any], sizes: NDArray[Any], *, max_pixels: int) -> Segmentations:
     """Read the ``segmentation`` of objects.
 
     Args:
         entries: The JSON values: ``[[x, y, ...], ...]``, one ring as ``[x, y, ...]`` or ``[[x, y], ...]``, or
             ``{"size": [h, w], "counts": [...] or "..."}``.
         sizes: int64 (n, 2), height and width of each object's image, 0 where unknown.
+        max_pixels: The pixels of the largest image of which run lengths are believed.
     """
     rings_of = {row: entry for row, entry in enumerate(entries) if _is_plain(entry)}
     polygons = _plain_outlines(list(rings_of.values()))
@@ -58,7 +59,7 @@ def read_segmentations(entries: Sequence[Any], sizes: NDArray[Any]) -> Segmentat
             continue
         if isinstance(entry, dict):
             height, width = sizes[row].tolist()
-            shape, stated[row], problem = read_runs(entry, (height, width))
+            shape, stated[row], problem = read_runs(entry, (height, width), max_pixels=max_pixels)
         else:
             shape, problem = _outline(entry)
         if problem:

@@ -58,7 +58,7 @@ class Coco(DetectionSource):
         from visionkit.data.sources.coco.reader import read_coco
 
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        files, left_out = self._files(root)
+        files, left_out, names_splits = self._files(root)
         parsed = read_coco(
             root,
             {
@@ -66,12 +66,13 @@ class Coco(DetectionSource):
                 for split, file in files.items()
             },
             with_masks=self.target != "boxes",
+            max_pixels=self.max_pixels,
         )
         unnamed = Finding.of("file-no-split", [str(file.relative_to(root)) for file in left_out])
-        return replace(parsed, findings=[*parsed.findings, *unnamed])
+        return replace(parsed, findings=[*parsed.findings, *unnamed], names_splits=names_splits)
 
-    def _files(self, root: Path) -> tuple[dict[str, Path], list[Path]]:
-        """The JSON file of each split, and those that are left out because their names say no split."""
+    def _files(self, root: Path) -> tuple[dict[str, Path], list[Path], bool]:
+        """The JSON file of each split; those that are left out because their names say no split; whether any does."""
         given = {split: getattr(self.annotations, split) for split in SPLIT_NAMES}
         files = {split: root / path for split, path in given.items() if path is not None}
         for split, path in files.items():
@@ -80,7 +81,7 @@ class Coco(DetectionSource):
                     f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
                     "relative to dataset.root."
                 )
-        split_files, left_out = (files, []) if files else _find_files(root)
+        split_files, left_out, names_splits = (files, [], True) if files else _find_files(root)
         if not split_files:
             raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
         if "train" not in split_files:
@@ -88,17 +89,21 @@ class Coco(DetectionSource):
                 f"dataset.root: found {', '.join(str(path) for path in split_files.values())}, but no file for train. "
                 "Try: dataset.annotations.train=annotations/my_train.json"
             )
-        return split_files, left_out
+        return split_files, left_out, names_splits
 
 
-def _find_files(root: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The JSON file of each split, and the others; a single file without a split in its name is that of ``train``."""
+def _find_files(root: Path) -> tuple[dict[str, Path], list[Path], bool]:
+    """The JSON file of each split; the others; and whether their names say splits.
+
+    A single file without a split in its name is that of ``train``.
+    """
     files = _json_files(root)
     candidates: dict[str, list[Path]] = {}
     for file in files:
         folder = file.parent.name if file.parent.parent == root else ""
         candidates.setdefault(split_in(file.stem) or split_in(folder) or "", []).append(file)
     unnamed = candidates.pop("", [])
+    names_splits = bool(candidates)
     if not candidates and unnamed:
         candidates, unnamed = {"train": unnamed}, []
     for split, split_files in candidates.items():
@@ -110,7 +115,7 @@ def _find_files(root: Path) -> tuple[dict[str, Path], list[Path]]:
                 f"dataset.root: several files may hold the annotations of {split}: {listed}{more}. "
                 f"Say which: dataset.annotations.{split}={split_files[0].relative_to(root)}"
             )
-    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}, unnamed
+    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}, unnamed, names_splits
 
 
 def _json_files(root: Path) -> list[Path]:

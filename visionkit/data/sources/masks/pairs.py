@@ -13,10 +13,10 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
-from visionkit.data.image_files import LeftOut
 from visionkit.data.image_header import read_header
 from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
-from visionkit.data.sources.annotations import ParsedDataset, list_images
+from visionkit.data.sources.annotations import ParsedDataset
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.classes import MaskClasses, describe_values, resolve_classes
 from visionkit.errors import UserError
@@ -63,12 +63,18 @@ class ParsedMasks(ParsedDataset[MaskedImages]):
 
 
 def pair_files(
-    root: Path, images: str, masks: str, findings: list[Finding], *, mask_suffix: str = "", image_suffix: str = ""
+    lists: ImageLists,
+    images: str,
+    masks: str,
+    findings: list[Finding],
+    *,
+    mask_suffix: str = "",
+    image_suffix: str = "",
 ) -> list[Pair]:
     """Pair the images below one folder with the masks of the same name below another.
 
     Args:
-        root: The data set's folder.
+        lists: Lists the images and masks.
         images: The folder of the images, relative to the root.
         masks: The folder of the masks, relative to the root.
         findings: A list to which files without a partner are appended.
@@ -78,13 +84,12 @@ def pair_files(
     Raises:
         UserError: If a folder is empty, or there is no pair.
     """
-    left_out = LeftOut()
-    image_files = _by_stem(root, images, findings, left_out)
-    mask_files = _by_stem(root, masks, findings)  # beside masks lie other annotations, such as Cityscapes' polygons
-    findings += left_out.findings()
+    root = lists.root
+    image_files, mask_files = lists.stems(images, findings), lists.stems(masks, findings)
     for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
         if not files:
-            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.")
+            details = "".join(f" {finding.note}. {finding.remedy}" for finding in lists.findings())
+            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.{details}")
     masks_by_stem, images_by_stem = (
         {stem.removesuffix(suffix): name for stem, name in files.items() if stem.endswith(suffix)}
         for files, suffix in ((mask_files, mask_suffix), (image_files, image_suffix))
@@ -254,14 +259,3 @@ def _without_rare(counts: ValueCounts, colours: Collection[int]) -> ValueCounts:
 
 def _examples(counts: ValueCounts, *, coloured: bool) -> str:
     return f"values {describe_values(counts.values[:4].tolist(), coloured=coloured)}"
-
-
-def _by_stem(root: Path, folder: str, findings: list[Finding], left_out: LeftOut | None = None) -> dict[str, str]:
-    """Map the path of each image below a folder, without its suffix, to its path from the root."""
-    stems: dict[str, str] = {}
-    duplicates = []
-    for inner, name in list_images(root, folder, left_out).items():
-        if stems.setdefault(os.path.splitext(inner)[0], name) != name:
-            duplicates.append(name)
-    findings += Finding.of("name-repeated", duplicates)
-    return stems

@@ -12,7 +12,7 @@ Without a val split, images are held out of train.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
@@ -43,7 +44,6 @@ class MaskSource(SplitFiles):
     """Image files, and a mask file for each; subclasses pair and read them."""
 
     targets: ClassVar[frozenset[str]] = frozenset({"mask"})
-    reads_split_folders: ClassVar[bool] = True
 
     def check_splits(self, splits: Mapping[str, MaskedImages], *, remedy: str) -> list[str]:
         """Check that train and val have pixels of classes: else nothing is learnt, or no epoch is the best.
@@ -117,14 +117,16 @@ class Masks(MaskSource):
 
     def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        findings: list[Finding] = []
+        findings, lists = list[Finding](), ImageLists(root)
         pairs = {
-            split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
+            split: pair_files(lists, images, masks, findings, mask_suffix=self.mask_suffix)
             for split, (images, masks) in self._folders(root, findings).items()
         }
-        return read_pairs(
+        findings += lists.findings()
+        parsed = read_pairs(
             root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
         )
+        return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))
 
     @property
     def _ignored(self) -> tuple[int, ...]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from visionkit.data.findings import Finding
+from visionkit.data.sources.foreign_paths import files_below, find_by_tail
+from visionkit.data.sources.image_lists import ImageLists
 
 __all__ = ["ImageFinder"]
 
@@ -17,15 +21,42 @@ class ImageFinder:
     Args:
         root: The folder that results are relative to, looked in first.
         others: Further folders that paths may be relative to.
+
+    Attributes:
+        unread: The files that were found and are no images.
+        ambiguous: The paths of other computers that fit several files, or whose file fits several paths.
     """
 
     def __init__(self, root: Path, others: Sequence[Path]) -> None:
         self.root = str(root)
         self._prefixes = ["", *(f"{os.path.relpath(other, root)}/" for other in others if not _is_same(other, root))]
         self._listings: dict[str, frozenset[str]] = {}
+        self._moved: dict[str, str] = {}
+        self._lists = ImageLists(root)
+        self.unread: frozenset[str] = frozenset()
+        self.ambiguous: frozenset[str] = frozenset()
 
     def find(self, path: str) -> str | None:
         """The path of an existing file relative to the root, separated by ``/``; absolute if it was; else None."""
+        return self._find_as_written(path) or self._moved.get(path)
+
+    def findings(self) -> list[Finding]:
+        """The files that were found and are not read."""
+        return self._lists.findings()
+
+    def search(self, paths: Iterable[str]) -> None:
+        """Find all files once, those of other computers by the last parts of their paths below the root."""
+        distinct = list(dict.fromkeys(filter(None, paths)))
+        found = list(map(self._find_as_written, distinct))
+        self.unread = frozenset(name for name in set(found) if name is not None and not self._lists.is_read(name))
+        missing = [row for row, name in enumerate(found) if name is None]
+        if missing:
+            files = files_below(Path(self.root))
+            names, rows = find_by_tail(distinct, found, files, min_relative_parts=2)
+            self._moved = {distinct[row]: name for row in missing if (name := names[row]) is not None}
+            self.ambiguous = frozenset(distinct[row] for row in rows)
+
+    def _find_as_written(self, path: str) -> str | None:
         paths = [path, path.replace("\\", "/")] if "\\" in path else [path]
         for candidate in paths:
             for prefix in self._prefixes[:1] if candidate.startswith("/") else self._prefixes:

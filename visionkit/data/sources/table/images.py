@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageCollector", "LabelledImages", "label_ids", "strata"]
 
 
-_CODES = ("image-missing", "row-no-split", "label-missing", "image-listed-twice", "label-conflict")
+_CODES = ("image-missing", "image-ambiguous", "row-no-split", "label-missing", "image-listed-twice", "label-conflict")
 
 
 @dataclass
@@ -83,6 +83,8 @@ class ImageCollector:
         split_by_word = {word: split_of(word) for word in {"train", *(splits or ())}}
         for row, (path, label_set) in enumerate(zip(paths, labels, strict=True)):
             name = self.finder.find(path) if path else None
+            if name in self.finder.unread:
+                continue
             word = "train" if splits is None else splits[row]
             split = split_by_word[word]
             known = self._positions.setdefault(split or "", {})
@@ -96,7 +98,7 @@ class ImageCollector:
                 continue
             place = f"'{path}' in line {lines[row]}"
             if name is None:
-                self._places["image-missing"].append(place)
+                self._places["image-ambiguous" if path in self.finder.ambiguous else "image-missing"].append(place)
             elif split is None:
                 self._places["row-no-split"].append(f"'{word}' of {place}")
             elif not label_set and not self.unites:
@@ -107,6 +109,7 @@ class ImageCollector:
     def findings(self) -> list[Finding]:
         """What was dropped, merged or is in conflict."""
         findings = [finding for code, places in self._places.items() for finding in Finding.of(code, places)]
+        findings += self.finder.findings()
         pairs = (pair for split in self.images.values() for pair in zip(split.names, split.labels, strict=True))
         return findings + Finding.of("label-none", [name for name, label_set in pairs if not label_set])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionkit.data.findings import Finding
+from visionkit.data.sources.split_names import split_in
 from visionkit.data.sources.table.files import ImageFinder
 from visionkit.data.sources.table.images import ImageCollector, LabelledImages
 from visionkit.data.sources.table.labels import LabelReader, natural_order, read_flags
@@ -37,14 +38,14 @@ class ParsedTable:
         root: The folder that paths are relative to.
         class_names: The classes, in the order of their ids.
         splits: The images of each split; ``train`` alone if the table is not divided.
-        is_divided: Whether the table has a column of splits.
+        names_splits: Whether the table has a column of splits, or its name is that of a split, such as ``train.csv``.
         findings: What was dropped, merged or is doubtful.
     """
 
     root: Path
     class_names: tuple[str, ...]
     splits: dict[str, LabelledImages]
-    is_divided: bool
+    names_splits: bool
     findings: list[Finding]
 
 
@@ -72,7 +73,9 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
     if not is_multilabel:
         _check_one_label_each(labels, rows, path)
     paths = [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[columns.image]]
-    collector = ImageCollector(ImageFinder(root, [path.parent]), unites=is_multilabel)
+    finder = ImageFinder(root, [path.parent])
+    finder.search(paths)
+    collector = ImageCollector(finder, unites=is_multilabel)
     splits = None if split_column is None else [str(cell) for cell in rows.columns[split_column]]
     groups = None if columns.group is None else [str(cell) for cell in rows.columns[columns.group]]
     collector.add(paths, labels, splits, rows.lines, groups)
@@ -86,7 +89,8 @@ def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel:
     names = columns.labels or natural_order(
         label for split in images.values() for label_set in set(split.labels) for label in label_set
     )
-    return ParsedTable(root, tuple(names), images, split_column is not None, findings)
+    names_splits = split_column is not None or split_in(path.stem) is not None
+    return ParsedTable(root, tuple(names), images, names_splits, findings)
 
 
 def _read_columns(path: Path, columns: TableColumns) -> tuple[Rows, str | None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError, did_you_mean
+from visionkit.files import check_file_size, open_text
 
 __all__ = ["TABLE_SUFFIXES", "Cell", "Column", "Rows", "find_column", "read_header", "read_rows"]
 
@@ -52,7 +53,7 @@ def read_header(path: Path) -> list[str]:
     Raises:
         UserError: If the file is no table, or is too large.
     """
-    _check_file(path)
+    check_file_size(path, max_bytes=_MAX_BYTES)
     if path.suffix.lower() == ".parquet":
         return [str(name) for name in _parquet(path).schema_arrow.names]
     return [name.strip() for name in _read_csv_header(path)[1]]
@@ -98,20 +99,11 @@ def read_rows(path: Path, names: Sequence[str]) -> Rows:
     return _read_csv_rows(path, names)
 
 
-def _check_file(path: Path) -> None:
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise UserError(
-            f"dataset.file: '{path}' has {size / 2**30:.1f} GiB. Expected a table of paths and labels, of at most "
-            f"{_MAX_BYTES >> 30} GiB. Leave out other columns, or divide it."
-        )
-
-
 def _read_csv_header(path: Path) -> tuple[str, list[str]]:
     """The delimiter that makes most columns of the first line, and these."""
     headers: dict[str, list[str]] = {}
     for delimiter in _DELIMITERS:
-        with _csv_errors(path), path.open(encoding=_encoding(path), newline="") as file:
+        with _csv_errors(path), open_text(path, max_bytes=_MAX_BYTES) as file:
             headers[delimiter] = next((row for row in csv.reader(file, delimiter=delimiter) if any(row)), [])
     delimiter = max(_DELIMITERS, key=lambda delimiter: len(headers[delimiter]))
     if not headers[delimiter]:
@@ -126,7 +118,7 @@ def _read_csv_rows(path: Path, names: Sequence[str]) -> Rows:
     width, least = len(header), max(positions) + 1
     cells: list[Sequence[str]] = []
     lines, malformed = array("q"), list[int]()
-    with _csv_errors(path), path.open(encoding=_encoding(path), newline="") as file:
+    with _csv_errors(path), open_text(path, max_bytes=_MAX_BYTES) as file:
         reader = csv.reader(file, delimiter=delimiter)
         next(row for row in reader if any(row))
         for row in reader:
@@ -144,11 +136,6 @@ def _read_csv_rows(path: Path, names: Sequence[str]) -> Rows:
     return Rows(
         {name: [c.strip() for c in column] for name, column in zip(names, columns, strict=True)}, lines, malformed
     )
-
-
-def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
 from visionkit.data.sources.file_source import FileSource
+from visionkit.data.sources.split_names import comes_divided
 from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
 from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
 from visionkit.data.sources.table.rows import TABLE_SUFFIXES
@@ -91,7 +92,7 @@ class Table(FileSource):
         check_findings(parsed.findings, dataset=self.name, strict=strict)
         self.info()
         self._check_classes(parsed)
-        fractions = self.held_out_fractions(parsed.splits, is_divided=parsed.is_divided)
+        fractions = self.held_out_fractions(parsed.splits, is_divided=self._is_divided)
         if fractions and self.group_by is None:
             self._check_sizes(parsed, list(fractions))
 
@@ -206,7 +207,7 @@ class Table(FileSource):
 
     def _divide(self, parsed: ParsedTable, *, seed: int, saved: Mapping[str, Any] | None) -> Division | None:
         """What is held out of train; None if there is a val split."""
-        fractions = self.held_out_fractions(parsed.splits, is_divided=parsed.is_divided)
+        fractions = self.held_out_fractions(parsed.splits, is_divided=self._is_divided)
         if not fractions:
             return None
         train = parsed.splits["train"]
@@ -215,11 +216,16 @@ class Table(FileSource):
             train.names,
             strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions)),
             fractions=fractions,
-            origin="train" if parsed.is_divided else "all images",
+            origin="train" if self._is_divided else "all images",
             seed=seed,
             saved=saved,
             groups=None if self._group_column is None else train.groups,
         )
+
+    @cached_property
+    def _is_divided(self) -> bool:
+        names = {split: images.names for split, images in self._parsed.splits.items()}
+        return comes_divided(names, is_named=self._parsed.names_splits)
 
     @property
     def _group_column(self) -> str | None:

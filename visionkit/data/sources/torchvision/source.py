@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import math
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -180,17 +181,26 @@ def _packed(path: Path) -> Path:
 
 
 def _read_idx(path: Path) -> Tensor:
-    """An IDX file of bytes (LeCun et al. 1998): two zeros, the type 8, the number of sides, the sides, the values."""
+    """An IDX file of bytes (LeCun et al. 1998): two zeros, the type 8, the number of sides, the sides, the values.
+
+    Raises:
+        ValueError: If it is none, or has other than as many values as its sides say, or too many.
+    """
     import torch
 
-    content = path.read_bytes() if path.is_file() else gzip.decompress(_packed(path).read_bytes())
-    if content[:3] != b"\0\0\x08":
-        raise ValueError(f"'{path.name}' is no IDX file of bytes")
-    num_sides = content[3]
-    sides = struct.unpack(f">{num_sides}I", content[4 : 4 + 4 * num_sides])
-    values: Tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * num_sides)
+    with path.open("rb") if path.is_file() else gzip.open(_packed(path)) as file:
+        header = file.read(4)
+        if header[:3] != b"\0\0\x08":
+            raise ValueError(f"'{path.name}' is no IDX file of bytes")
+        sides = struct.unpack(f">{header[3]}I", file.read(4 * header[3]))
+        size = math.prod(sides)
+        if size > _MAX_IDX_BYTES:
+            raise ValueError(f"'{path.name}' is to have {size:,} values, and at most {_MAX_IDX_BYTES:,} are read")
+        values: Tensor = torch.frombuffer(bytearray(file.read(size + 1)), dtype=torch.uint8)
     return values.view(sides)
 
+
+_MAX_IDX_BYTES = 1 << 30  # twenty times those of MNIST
 
 _IDX_FILES = (
     "train-images-idx3-ubyte",

@@ -8,9 +8,9 @@ Annotation tools that export this format add ``labelmap.txt`` next to the folder
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
-from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, list_images
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
+from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.names import find_stem, read_list
 from visionkit.errors import UserError
+from visionkit.files import read_text
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
 
 __all__ = ["VOC_CLASSES", "read_class_masks", "read_mask_objects"]
@@ -54,7 +56,10 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
     """
     findings: list[Finding] = []
     base = find_mask_parent(root)
-    pairs = _pairs(root, base, image_folder(root, base + _CLASS_FOLDER, images), findings)
+    lists = split_lists(root / base, "Segmentation")
+    image_lists = ImageLists(root, own_endings={".xml"})
+    pairs = _pairs(image_lists, base, image_folder(root, base + _CLASS_FOLDER, images), lists, findings)
+    findings += image_lists.findings()
     file = next((f for f in (root / base / "labelmap.txt", root / "labelmap.txt") if f.is_file()), None)
     class_map = None if file is None else ClassMap.parse(_label_map(file))
     names: tuple[str, ...] = VOC_CLASSES
@@ -64,7 +69,8 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
     void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
-    return read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
+    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
+    return replace(parsed, names_splits=lists is not None)
 
 
 def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
@@ -78,7 +84,9 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
     """
     base = find_mask_parent(parsed.root)
     findings = list(parsed.findings)
-    object_masks = _stems(parsed.root, base + _OBJECT_FOLDER, findings)
+    image_lists = ImageLists(parsed.root)
+    object_masks = image_lists.stems(base + _OBJECT_FOLDER, findings)
+    findings += image_lists.findings()
     if not object_masks:
         raise UserError(
             f"dataset.root: no masks of objects in '{parsed.root / base / _OBJECT_FOLDER}', which task=instance needs "
@@ -92,17 +100,21 @@ def read_mask_objects(parsed: ParsedMasks) -> ParsedDataset[AnnotatedImages]:
         findings += Finding.of("mask-objects-missing", without_mask)
         rows = numpy.array([row for row, file in enumerate(files) if file is not None], dtype=numpy.int64)
         splits[split] = _read_split(parsed.root, images.select(rows), [f for f in files if f], table, findings)
-    return ParsedDataset(parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes)
+    return ParsedDataset(
+        parsed.root, splits, parsed.class_names[1:], findings, notes=parsed.notes, names_splits=parsed.names_splits
+    )
 
 
-def _pairs(root: Path, base: str, images: str, findings: list[Finding]) -> dict[str, list[Pair]]:
+def _pairs(
+    image_lists: ImageLists, base: str, images: str, lists: Mapping[str, Path] | None, findings: list[Finding]
+) -> dict[str, list[Pair]]:
     """The images and class masks of each split; ``base`` is that of `find_mask_parent`."""
-    image_files, masks = (_stems(root, folder, findings) for folder in (images, base + _CLASS_FOLDER))
+    root = image_lists.root
+    image_files, masks = (image_lists.stems(folder, findings) for folder in (images, base + _CLASS_FOLDER))
     if not masks:
         raise UserError(
             f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
         )
-    lists = split_lists(root / base, "Segmentation")
     listed = {"train": list(masks)} if lists is None else {}
     known = masks.keys() | image_files.keys()
     for split, file in (lists or {}).items():
@@ -184,24 +196,15 @@ def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTab
     return _ImageObjects(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 
 
-def _stems(root: Path, folder: str, findings: list[Finding]) -> dict[str, str]:
-    stems: dict[str, str] = {}
-    repeated = [
-        name
-        for inner, name in list_images(root, folder).items()
-        if stems.setdefault(os.path.splitext(inner)[0], name) != name
-    ]
-    findings += Finding.of("name-repeated", repeated)
-    return stems
-
-
 def _label_map(file: Path) -> dict[str, str | None]:
     """The class name of each colour, from lines ``name:r,g,b::``."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeError) as error:
         raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected lines name:r,g,b::") from None
     entries = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+    if not entries:
+        raise UserError(f"dataset.root: '{file}' is empty. Expected lines name:r,g,b:: Else remove it.")
     invalid = next((":".join(parts) for parts in entries if len(parts) < 2), None)
     if invalid is not None:
         raise UserError(f"dataset.root: '{file}' has the line '{invalid}'. Expected name:r,g,b::")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from visionkit.data.image_files import is_image_name
 from visionkit.errors import UserError
+from visionkit.files import read_text
 
 __all__ = ["find_stem", "read_list", "stem_of", "unique_base_names"]
 
@@ -23,9 +23,7 @@ def read_list(file: Path) -> list[str]:
         UserError: If it cannot be read.
     """
     try:
-        content = file.read_bytes()
-        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+        text = read_text(file)
     except (OSError, UnicodeError) as error:
         raise UserError(f"dataset.root: '{file}' cannot be read: {error}. Expected an image's name per line.") from None
     return list(dict.fromkeys(stripped for line in re.split(r"[\r\n]+", text) if (stripped := line.strip())))

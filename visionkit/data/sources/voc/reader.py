@@ -12,9 +12,10 @@ import numpy
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.image_files import LeftOut
 from visionkit.data.image_header import read_size
-from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes, list_images
+from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
+from visionkit.data.sources.image_lists import ImageLists
+from visionkit.data.sources.split_names import split_of
 from visionkit.data.sources.voc.names import find_stem, read_list, stem_of, unique_base_names
 from visionkit.data.sources.voc.xml_files import XmlError, parse_xml
 from visionkit.errors import UserError, did_you_mean
@@ -59,12 +60,14 @@ def read_voc(
         UserError: If a list cannot be read.
     """
     findings: list[Finding] = []
-    listed = None if lists is None else _read_lists(root, folders["train"], lists, findings)
+    image_lists = ImageLists(root, own_endings={".xml"})
+    listed = None if lists is None else _read_lists(image_lists, folders["train"], lists, findings)
     requested = None if listed is None else {stem for stems in listed.values() for stem in stems}
     parsed = {
-        split: _parse_folder(root, xml_folder, image_folder, requested, findings)
+        split: _parse_folder(image_lists, xml_folder, image_folder, requested, findings)
         for split, (xml_folder, image_folder) in folders.items()
     }
+    findings += image_lists.findings()
     found_classes = {name for files in parsed.values() for name in files.classes if name}
     names = tuple(classes) if classes is not None else tuple(sorted(found_classes))
     annotated = {
@@ -72,7 +75,8 @@ def read_voc(
         for split, files in parsed.items()
     }
     if listed is None:
-        return ParsedDataset(root, annotated, names, findings)
+        is_named = any(map(split_of, folders["train"][0].split("/")))
+        return ParsedDataset(root, annotated, names, findings, names_splits=is_named)
     stems = parsed["train"].stems
     splits = {
         split: annotated["train"].select(
@@ -85,16 +89,16 @@ def read_voc(
         details = "".join(f" {finding.note}." for finding in findings)
         raise UserError(f"dataset.root: nothing is left for {empty} in '{root}', which has a list.{details}")
     splits = {split: images for split, images in splits.items() if len(images)}
-    return ParsedDataset(root, splits, names, findings)
+    return ParsedDataset(root, splits, names, findings, names_splits=True)
 
 
 def _read_lists(
-    root: Path, folders: tuple[str, str], lists: Mapping[str, Path], findings: list[Finding]
+    image_lists: ImageLists, folders: tuple[str, str], lists: Mapping[str, Path], findings: list[Finding]
 ) -> dict[str, list[str]]:
     """The stems of the images that each split's list names; names without an image and an XML file are left out."""
     xml_folder, image_folder = folders
-    known = {os.path.splitext(name)[0] for name in _xml_names(root / xml_folder)}
-    known |= {os.path.splitext(name)[0] for name in list_images(root, image_folder)}
+    known = {os.path.splitext(name)[0] for name in _xml_names(image_lists.root / xml_folder)}
+    known |= {os.path.splitext(name)[0] for name in image_lists.images(image_folder)}
     listed: dict[str, list[str]] = {}
     for split, file in lists.items():
         stems = {line: find_stem(line, known) for line in read_list(file)}
@@ -104,12 +108,9 @@ def _read_lists(
 
 
 def _parse_folder(
-    root: Path, xml_folder: str, image_folder: str, requested: set[str] | None, findings: list[Finding]
+    image_lists: ImageLists, xml_folder: str, image_folder: str, requested: set[str] | None, findings: list[Finding]
 ) -> _ParsedFolder:
-    left_out = LeftOut()
-    images = _FolderImages(list_images(root, image_folder, left_out))
-    del left_out.endings[".xml"]  # of Roboflow and the like, beside their images
-    findings += left_out.findings()
+    root, images = image_lists.root, _FolderImages(image_lists.images(image_folder))
     result = _ParsedFolder()
     paired: set[str] = set()
     broken: list[str] = []

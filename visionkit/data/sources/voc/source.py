@@ -70,7 +70,6 @@ class Voc(DetectionSource):
     difficult: Literal["keep", "ignore"]
     first_pixel: Literal[0, 1]
 
-    reads_split_folders: ClassVar[bool] = True
     expected: ClassVar[str] = "Annotations/*.xml and JPEGImages/*.jpg"
 
     def for_target(self, target: str) -> Source:

@@ -60,10 +60,11 @@ def read_darknet_definition(root: Path, files: Sequence[Path], listings: FolderL
     (class_names,) = names
     if not class_names:
         raise UserError(f"dataset.file: '{files[0]}' is empty. Expected a class name per line.")
-    if "train" not in split_entries:
-        split_entries = split_entries_of_folders(root, listings)
+    names_splits = "train" in split_entries
+    if not names_splits:
+        split_entries, names_splits = split_entries_of_folders(root, listings)
     note = f"no YAML file with names: the {len(class_names)} class(es) are those of {shown}"
-    return Definition(root, class_names, split_entries, finder, notes=(note,))
+    return Definition(root, class_names, split_entries, finder, names_splits, notes=(note,))
 
 
 def _read_data_file(file: Path) -> dict[str, str]:

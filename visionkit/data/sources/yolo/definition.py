@@ -31,6 +31,7 @@ class Definition:
         class_names: One per class, in the order of the class ids.
         split_entries: Of each split the folders of images, or files that list images.
         finder: Finds what the lists of images name.
+        names_splits: Whether keys, lists or folders say which images are those of train.
         kpt_shape: The number of points behind each box, and of values of a point.
         notes: Messages for the user.
     """
@@ -39,6 +40,7 @@ class Definition:
     class_names: tuple[str, ...]
     split_entries: Mapping[str, Sequence[str]]
     finder: PathFinder
+    names_splits: bool
     kpt_shape: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
@@ -82,7 +84,9 @@ def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: Folder
         value = values[key]
         entries = value if isinstance(value, list) else [value]
         split_entries[split] = [_find_entry(entry, key, root, file, finder) for entry in entries]
-    split_entries = split_entries or split_entries_of_folders(root, listings)
+    names_splits = bool(split_entries)
+    if not names_splits:
+        split_entries, names_splits = split_entries_of_folders(root, listings)
     if "train" not in split_entries:
         raise UserError(
             f"dataset.file: '{file}' does not say where the training images are; found the keys "
@@ -91,7 +95,7 @@ def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: Folder
     kpt_shape = _kpt_shape(values.get("kpt_shape"), file)
     if kpt_shape is not None:
         notes.append(f"the {kpt_shape[0]} point(s) behind each box, as kpt_shape says, are left out")
-    return Definition(root, _names(values, file), split_entries, finder, kpt_shape, tuple(notes))
+    return Definition(root, _names(values, file), split_entries, finder, names_splits, kpt_shape, tuple(notes))
 
 
 def _split_keys(values: Mapping[str, Any]) -> dict[str, list[str]]:

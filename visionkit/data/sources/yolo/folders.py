@@ -10,8 +10,8 @@ from visionkit.data.sources.yolo.paths import FolderListings
 __all__ = ["split_entries_of_folders"]
 
 
-def split_entries_of_folders(root: Path, listings: FolderListings) -> dict[str, list[str]]:
-    """The folders or lists of each split; the whole set is ``train`` if there are none.
+def split_entries_of_folders(root: Path, listings: FolderListings) -> tuple[dict[str, list[str]], bool]:
+    """The folders or lists of each split, and whether there are any; else the whole set is ``train``.
 
     Looked for are lists such as ``train.txt``, folders such as ``train/`` and ``images/train/``, and ``images/``.
 
@@ -24,10 +24,10 @@ def split_entries_of_folders(root: Path, listings: FolderListings) -> dict[str, 
         if split is not None and is_list and (root / name).is_file():
             lists.setdefault(split, []).append(str(root / name))
     if "train" in lists:
-        return lists
+        return lists, True
     images = listings.find(str(root), "images")
     for folder in (root, *([Path(images)] if images else [])):
         found = find_split_folders(folder, allow_overlap=True)  # links are judged with all other copies
         if "train" in found:
-            return {split: [str(folder / name)] for split, name in found.items()}
-    return {"train": [images or str(root)]}
+            return {split: [str(folder / name)] for split, name in found.items()}, True
+    return {"train": [images or str(root)]}, False

@@ -21,9 +21,13 @@ class LabelFiles:
 
     Args:
         listings: The listings of folders, shared with other readers.
+
+    Attributes:
+        image_of: The image that each label file belongs to, kept by the reader.
     """
 
     def __init__(self, listings: FolderListings) -> None:
+        self.image_of: dict[str, str] = {}
         self._listings = listings
         self._folders: dict[str, list[str]] = {}
         self._stems: dict[str, dict[str, str]] = {}

@@ -11,17 +11,16 @@ import numpy
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.image_files import is_image_name, walk_images
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
 from visionkit.data.sources.outlines import clean_outlines
 from visionkit.data.sources.yolo.columns import ColumnRule, Columns, find_column_rule
 from visionkit.data.sources.yolo.definition import Definition
+from visionkit.data.sources.yolo.images import SplitImages
 from visionkit.data.sources.yolo.label_files import LabelFiles
 from visionkit.data.sources.yolo.lines import LabelLines
-from visionkit.data.sources.yolo.paths import FolderListings, PathFinder
+from visionkit.data.sources.yolo.paths import FolderListings
 from visionkit.errors import UserError
-from visionkit.files import read_text
 
 __all__ = ["read_yolo"]
 
@@ -43,10 +42,12 @@ def read_yolo(
     """
     findings: list[Finding] = []
     images, lines, num_labelled, label_files = {}, {}, 0, LabelFiles(listings)
-    for split, entries in definition.split_entries.items():
-        images[split] = _split_images(split, entries, definition, findings)
-        lines[split], labelled = _read_labels(split, images[split], label_files, definition, findings)
-        num_labelled += labelled
+    split_images = SplitImages(definition)
+    for split in definition.split_entries:
+        images[split], files = _with_label_files(split_images.find(split, findings), label_files, findings)
+        lines[split] = _read_labels(split, images[split], files, definition, findings)
+        num_labelled += len(files) - files.count(None)
+    findings += split_images.findings()
     if not num_labelled:
         raise _no_label_error(images["train"][0], sum(map(len, images.values())))
     findings += Finding.of("label-file-orphan", label_files.orphans())
@@ -62,50 +63,38 @@ def read_yolo(
         annotations = _annotations(lines[split], rule, len(names), findings, with_masks=with_masks)
         sizes = numpy.zeros((len(names), 2), dtype=numpy.int64)
         splits[split] = AnnotatedImages(names, sizes, annotations, relative=True)
-    return ParsedDataset(definition.root, splits, definition.class_names, findings, notes=definition.notes)
+    return ParsedDataset(
+        definition.root,
+        splits,
+        definition.class_names,
+        findings,
+        notes=definition.notes,
+        names_splits=definition.names_splits,
+    )
 
 
-def _split_images(split: str, entries: Sequence[str], definition: Definition, findings: list[Finding]) -> list[str]:
-    """The absolute paths of a split's existing images, sorted."""
-    listed = sorted({image for entry in entries for image in _images(entry, definition.finder)})
-    existing = [image for image in listed if os.path.isfile(image)]
-    found = set(existing)
-    findings += Finding.of("image-listed-missing", [image for image in listed if image not in found], split=split)
-    if not existing:
-        raise UserError(
-            f"dataset.root: no images in '{entries[0]}', where the images of {split} should be. "
-            "Expected a folder of images, or a text file with one image path per line."
-        )
-    return existing
-
-
-def _images(entry: str, finder: PathFinder) -> list[str]:
-    if os.path.isdir(entry):
-        try:
-            return [os.path.join(entry, *name.split("/")) for name in walk_images(entry)]
-        except OSError as error:
-            raise UserError(
-                f"dataset.root: the folder '{entry}' cannot be read: {error}. Expected a folder of images."
-            ) from None
-    if is_image_name(entry):
-        return [entry]
-    try:
-        lines = [line.strip() for line in read_text(entry).splitlines()]
-    except (OSError, UnicodeError) as error:
-        raise UserError(
-            f"dataset.file: the list '{entry}' cannot be read: {error}. Expected one path a line."
-        ) from None
-    beside = finder.beside(os.path.dirname(entry))
-    return [beside.find_listed(line) for line in lines if line]
+def _with_label_files(
+    images: Sequence[str], label_files: LabelFiles, findings: list[Finding]
+) -> tuple[list[str], list[str | None]]:
+    """The images and their label files, without images whose label file is that of another one."""
+    kept, files, repeated = list[str](), list[str | None](), list[str]()
+    for image in images:
+        file = label_files.find(image)
+        if file is not None and label_files.image_of.setdefault(file, image) != image:
+            repeated.append(image)
+        else:
+            kept.append(image)
+            files.append(file)
+    findings += Finding.of("name-repeated", repeated)
+    return kept, files
 
 
 def _read_labels(
-    split: str, images: Sequence[str], label_files: LabelFiles, definition: Definition, findings: list[Finding]
-) -> tuple[LabelLines, int]:
-    """The lines of a split's label files, and the number of images that have one."""
+    split: str, images: Sequence[str], files: Sequence[str | None], definition: Definition, findings: list[Finding]
+) -> LabelLines:
+    """The lines of the label files of a split's images, None for an image without one."""
     lines, unlabelled = LabelLines(), []
-    for index, image in enumerate(images):
-        file = label_files.find(image)
+    for index, (image, file) in enumerate(zip(images, files, strict=True)):
         if file is None:
             unlabelled.append(image)
         else:
@@ -114,7 +103,7 @@ def _read_labels(
     findings += Finding.of("labels-mostly-missing" if is_most else "image-no-labels", unlabelled, split=split)
     findings += Finding.of("line-commas", lines.with_commas)
     findings += Finding.of("annotation-repeated", lines.repeated)
-    return lines, len(images) - len(unlabelled)
+    return lines
 
 
 def _annotations(
