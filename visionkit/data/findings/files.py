@@ -26,6 +26,11 @@ FILES: Mapping[str, FindingKind] = {
         "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
         "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
     ),
+    "array-beside-image": FindingKind(
+        "note", "array(s) (.npy) beside an image of the same name left out",
+        "Remove them, or move the arrays into a folder of their own to train on these.",
+        "Some training programs write an image's pixels beside it as a cache; one picture would count twice.",
+    ),
     "file-special": FindingKind(
         "warning", "link(s) to nothing, pipes or devices left out",
         "Copy the files that they stand for, or remove them.",

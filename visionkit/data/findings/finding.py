@@ -67,12 +67,21 @@ class Finding:
         return f"{self.text}: {', '.join(self.places)}{more}" if self.places else self.text
 
 
-def check_findings(findings: Iterable[Finding], *, dataset: str, strict: bool) -> None:
+def check_findings(
+    findings: Iterable[Finding], *, strict: bool, dataset: str | None = None, place: str | None = None
+) -> None:
     """Raise the first error among findings, or the first warning if ``strict`` is set.
+
+    Args:
+        findings: All of them.
+        strict: Whether a warning is an error.
+        dataset: The name of the data set.
+        place: Where they were found, if not in a data set.
 
     Raises:
         UserError: If there is one.
     """
+    where = place if dataset is None else f"dataset '{dataset}'"
     raised = [
         finding for finding in findings if finding.severity == "error" or (strict and finding.severity == "warning")
     ]
@@ -81,4 +90,4 @@ def check_findings(findings: Iterable[Finding], *, dataset: str, strict: bool) -
         place = f": {finding.places[0]}" if finding.places else ""
         more = f" (and {finding.count - 1:,} more)" if finding.places and finding.count > 1 else ""
         lenient = " With strict=false it is only said." if finding.severity == "warning" else ""
-        raise UserError(f"dataset '{dataset}': {finding.text}{place}{more}. {finding.remedy}{lenient}")
+        raise UserError(f"{where}: {finding.text}{place}{more}. {finding.remedy}{lenient}")
