@@ -80,7 +80,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         *writer.summary(),
         *([f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"] if unreadable else []),
         *(f"  {reason}" for reason in unreadable.values()),
-        *(f"{finding.note}. {finding.remedy}" for finding in files.findings),
+        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
         *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
         f"Written: {' and '.join(str(target / name) for name in writer.files)}",
     )

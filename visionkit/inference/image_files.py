@@ -69,7 +69,7 @@ class ImageFiles:
             )
         findings = left_out.findings()
         if not paths:
-            found = "".join(f" Found: {finding.note}. {finding.remedy}" for finding in findings)
+            found = "".join(f" Found: {finding.note}. {finding.remedy_for(())}" for finding in findings)
             suffixes = ", ".join(sorted(readable_suffixes()))
             raise UserError(f"source: {place}. Expected files ending in {suffixes}.{found}")
         self.findings += findings

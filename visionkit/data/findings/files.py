@@ -44,6 +44,7 @@ FILES: Mapping[str, FindingKind] = {
         "note", "JSON file(s) without a split in their name left out, for others have one",
         "Say which file is which: dataset.annotations.val=FILE",
         "The annotations of a split under another name would be lost.",
+        "Name the files after their splits.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",
@@ -71,6 +72,7 @@ FILES: Mapping[str, FindingKind] = {
         "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
         "Move each group into one split, or accept it: dataset.allow_overlap=true",
         "Images of one patient or film are alike: the number would be too good for new patients and films.",
+        "Move each group into one split.",
     ),
     "groups-overlap-allowed": FindingKind(
         "warning",
@@ -82,6 +84,7 @@ FILES: Mapping[str, FindingKind] = {
         "error", "file(s) of {split} that are in {other} too",
         "Remove them from one split, or accept it: dataset.allow_overlap=true",
         "An image that was trained on says nothing about others: the number would be too good.",
+        "Remove them from one split.",
     ),
     "splits-overlap-allowed": FindingKind(
         "warning", "file(s) of {split} that are in {other} too, as dataset.allow_overlap=true allows",
@@ -98,15 +101,18 @@ FILES: Mapping[str, FindingKind] = {
         "Say the range: dataset.value_range=[{low},{high}]",
         "The range was measured over at most 300 training images, evenly spaced; values beyond it are clipped. A "
         "camera's own range is more stable than a measured one.",
+        "Nothing.",
     ),
     "image-bands": FindingKind(
         "warning", "image(s) of other bands than dataset.in_channels dropped",
         "Say how many: dataset.in_channels=NUMBER",
         "Grey and colour are converted into each other; of four or more bands none is known to be left out.",
+        "Convert or remove them.",
     ),
     "image-too-large": FindingKind(
         "warning", "image(s) of more pixels than dataset.max_pixels dropped",
         "Allow them: dataset.max_pixels=NUMBER",
         "An image of many pixels fills memory; some files are made for that.",
+        "Make them smaller, or remove them.",
     ),
 }  # fmt: skip

@@ -123,7 +123,13 @@ class Masks(MaskSource):
             for split, (images, masks) in self._folders(root, findings).items()
         }
         return read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
+            root,
+            pairs,
+            findings,
+            classes=self.classes,
+            class_map=self._parsed_class_map,
+            ignore=self._ignored,
+            keys=self.keys,
         )
 
     @property
