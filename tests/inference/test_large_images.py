@@ -10,11 +10,11 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch import nn
 
-from visionkit.data.image_files import ImageFiles
 from visionkit.data.images import ImageReader
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference import predict_files as predict_module
+from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predict_files import predict_files
 from visionkit.registry import load

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 
 from visionkit.console import Printer, print_json
-from visionkit.data.image_files import ImageFiles
+from visionkit.data.findings import check_findings
 from visionkit.errors import ExitCode, UserError
+from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.registry import load
 from visionkit.runs.config import RunConfig
@@ -42,11 +43,12 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         0.
 
     Raises:
-        UserError: If no image can be read, or with ``strict=true`` if one cannot; or if the task does not have an
-            option.
+        UserError: If no image can be read, or with ``strict=true`` if one cannot or a file is left out; or if the task
+            does not have an option.
     """
     files, predict_options = ImageFiles(source), PredictOptions.read(options)
     config = RunConfig.from_plain(plain, check_data=False)
+    check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
 
     from visionkit.inference.predict_files import predict_files
     from visionkit.runs.checkpoint import read_data_info
@@ -76,13 +78,16 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     writer.write()
     printer.print(
         *writer.summary(),
-        *([f"{len(unreadable):,} files could not be read and are left out:"] if unreadable else []),
+        *([f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"] if unreadable else []),
         *(f"  {reason}" for reason in unreadable.values()),
+        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
         *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
         f"Written: {' and '.join(str(target / name) for name in writer.files)}",
     )
     if config.format == "json":
-        print_json({"folder": str(target), "predictions": writer.rows, "unreadable": unreadable})
+        notes = [finding.note for finding in files.findings]
+        document = {"folder": str(target), "predictions": writer.rows, "unreadable": unreadable, "left_out": notes}
+        print_json(document)
     return ExitCode.DONE
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visionkit.data.arrays import ArrayImage
 from visionkit.data.image_error import DATASET_ADVICE, ImageAdvice, ImageError
 from visionkit.data.image_modes import num_bands, sixteen_bit_colour
 from visionkit.data.pixels import to_tensor
@@ -32,7 +33,7 @@ def read_bands(image: Any, path: str | Path, *, in_channels: int, advice: ImageA
         ImageError: If the file has another number of bands, or tifffile is needed and not installed.
     """
     bands, pages = num_bands(image), getattr(image, "n_frames", 1)
-    if isinstance(image, TiffBands):
+    if isinstance(image, TiffBands | ArrayImage):
         values = image.values(in_channels)
         if values is not None:
             return values
@@ -53,6 +54,8 @@ def read_bands(image: Any, path: str | Path, *, in_channels: int, advice: ImageA
 
 def needs_tifffile(image: Any) -> bool:
     """Whether Pillow does not decode all that a TIFF file holds."""
+    if isinstance(image, ArrayImage):
+        return False
     if isinstance(image, TiffBands) or sixteen_bit_colour(image):
         return True
     return len(image.getbands()) != num_bands(image) and image.mode != "P" and not _has_fourth_band(image)

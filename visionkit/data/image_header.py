@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from visionkit.data.arrays import ARRAY_MARK, ArrayImage
 from visionkit.data.image_error import ImageError
 from visionkit.data.image_files import readable_suffixes
 from visionkit.data.image_modes import is_deep
@@ -81,7 +82,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 @contextmanager
 def open_image(path: str | Path) -> Iterator[Any]:
-    """Open a file without decoding it: an image of Pillow's, or a `TiffBands`, until the block ends.
+    """Open a file without decoding it: as an image of Pillow's, a `TiffBands` or an `ArrayImage`, until the block ends.
 
     Unlike `PIL.Image.open`, without a limit of size, a warning, or another program.
 
@@ -111,18 +112,20 @@ def naming_image(path: str | Path) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
         raise ImageError(
-            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF or WebP file. "
+            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF, WebP or NPY file. "
             "Replace or remove it."
         ) from None
 
 
 def identify_image(file: BinaryIO, name: str) -> Any:
-    """An image of Pillow's, or a `TiffBands`, of an opened file; ``name`` is its path.
+    """An image of Pillow's, a `TiffBands` or an `ArrayImage` of an opened file; ``name`` is its path.
 
     Raises:
         ValueError: If it is no image of a known form.
     """
     prefix = file.read(16)
+    if prefix.startswith(ARRAY_MARK):
+        return ArrayImage.open(file, name)
     for factory, accept in _factories():
         if accept is not None and accept(prefix) is not True:
             continue
@@ -199,7 +202,7 @@ def lift_limit(image: Any) -> None:
 
     limit = Image.MAX_IMAGE_PIXELS or math.inf
     if image.format == "TIFF" and isinstance(image, Image.Image) and image.width * image.height > limit:
-        image.im = Image.core.new(image.mode, image.size)  # Pillow checks the size as it makes this
+        image.im = Image.new(image.mode, image.size).im  # Pillow checks the size as it makes this
 
 
 def _late_exif(file: BinaryIO) -> bytes | None:

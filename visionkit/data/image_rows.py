@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from visionkit.data.arrays import ArrayImage
 from visionkit.data.bands import needs_tifffile
 from visionkit.data.image_header import header_of, identify_image, naming_image, open_image
 from visionkit.data.image_modes import is_deep, num_bands
@@ -100,11 +101,22 @@ class _TiffRows(ImageRows):
             return values.contiguous()
 
 
+class _ArrayRows(ImageRows):
+    """An array in a file, mapped into memory."""
+
+    def __init__(self, path: Path, reader: ImageReader, image: ArrayImage) -> None:
+        self.path, self.reader, self.image, self.size = path, reader, image, (image.size[1], image.size[0])
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        with naming_image(self.path):
+            return self.reader.values_of(self.image.part(top, bottom), self.path)
+
+
 def open_rows(path: str | Path, reader: ImageReader) -> ImageRows:
     """Open an image file of any number of pixels to read it some rows at a time.
 
-    TIFF files are decoded by their strips or tiles. Others, and TIFF files whose parts need each other, are decoded
-    whole, if that fits into the memory that is free.
+    TIFF files are decoded by their strips or tiles, and arrays row by row. Others, and TIFF files whose parts need each
+    other, are decoded whole, if that fits into the memory that is free.
 
     Args:
         path: The file.
@@ -115,7 +127,10 @@ def open_rows(path: str | Path, reader: ImageReader) -> ImageRows:
     """
     with open_image(path) as image:
         header = header_of(image)
-        strips = TiffStrips.of(image, path) if _is_divisible(image, reader, header.orientation) else None
+        is_divisible = _is_divisible(image, reader, header.orientation)
+        if is_divisible and isinstance(image, ArrayImage):
+            return _ArrayRows(Path(path), reader, image)
+        strips = TiffStrips.of(image, path) if is_divisible else None
         if strips is not None:
             check_memory(path, header.size, reader.bytes_per_pixel(image) * strips.max_rows * image.size[0])
             return _TiffRows(Path(path), reader, strips, header.size)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from visionkit.data.image_files import ImageFiles
 from visionkit.data.image_rows import open_rows
 from visionkit.data.images import ImageReader
 from visionkit.errors import UserError
 from visionkit.inference.base import Inference, Prediction
+from visionkit.inference.image_files import ImageFiles
 from visionkit.report.writers.base import ResultWriter
 
 __all__ = ["predict_files"]

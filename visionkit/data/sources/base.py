@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -125,6 +125,11 @@ class Source(ABC):
     def name(self) -> str:
         """The name under which the source is registered."""
         return SOURCES.name_of(type(self))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the settings of the data set."""
+        return frozenset(setting.name for setting in fields(self))
 
     @property
     def size(self) -> tuple[int, int]:

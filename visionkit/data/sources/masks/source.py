@@ -124,7 +124,13 @@ class Masks(MaskSource):
         }
         findings += lists.findings()
         parsed = read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
+            root,
+            pairs,
+            findings,
+            classes=self.classes,
+            class_map=self._parsed_class_map,
+            ignore=self._ignored,
+            keys=self.keys,
         )
         return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))
 
