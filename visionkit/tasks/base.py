@@ -128,7 +128,7 @@ class VisionTask(pl.LightningModule, ABC):
             metrics.gather()
         scalars: dict[str, float] = {}
         if rank() == 0:
-            tensors = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
+            tensors = {f"{stage}/{name}": value for name, value in _results(losses, metrics).items()}
             if tensors:
                 values = torch.stack([tensor.cpu().double() for tensor in tensors.values()]).tolist()
                 scalars = dict(zip(tensors, values, strict=True))
@@ -229,6 +229,10 @@ class VisionTask(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the losses and metrics of an epoch that was cut until it goes on."""
         self._epoch_so_far = checkpoint.get("epoch_so_far", {})
+
+
+def _results(losses: LossMeter | LossTotals, metrics: TaskMetrics) -> dict[str, Tensor]:
+    return {**losses.means(), **metrics.scalars(), **metrics.intervals()}
 
 
 _step_methods: tuple[Any, ...] = (VisionTask.training_step, VisionTask.validation_step, VisionTask.test_step)
