@@ -127,7 +127,7 @@ class BoxAveragePrecision(MeanAveragePrecision):
         if len(image_ids) < 2 or value < 0:
             return {}
         matches = match_detections(ious, targets, detections, image_ids=image_ids, num_classes=self.num_classes)
-        draws = resample(len(image_ids), work=len(matches.images))
+        draws = resample(len(image_ids), work=2 * len(matches.images))
         return interval_scalars("map", value, percentile_interval(mean_average_precision(matches, draws)))
 
 

@@ -191,4 +191,4 @@ def _average_precision(matches: Matches, rows: Tensor, draws: NDArray[Any], num_
         index = torch.searchsorted(recall, recalls)
         reached = index < recall.shape[1]
         result += torch.where(reached, highest.gather(1, index.clamp(max=recall.shape[1] - 1)), 0).mean(dim=1)
-    return result / ignored.shape[1]
+    return result / len(_THRESHOLDS)
