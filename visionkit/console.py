@@ -117,12 +117,21 @@ def stdout_console() -> Console:
 
 
 def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
-    """Metrics as a table of names and values: four decimals for floats, thousands separators for integers."""
+    """Metrics as a table of names and values: four decimals for floats, thousands separators for integers.
+
+    ``NAME_low`` and ``NAME_high`` stand beside ``NAME``, as its 95 % interval.
+    """
     table = RichTable(title=Text(title, style="bold"), title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
+    ends = {name: (f"{name}_low", f"{name}_high") for name in metrics if {f"{name}_low", f"{name}_high"} <= {*metrics}}
+    hidden = {end for pair in ends.values() for end in pair}
+    if ends:
+        table.add_column("95 % interval")
     for name, value in metrics.items():
-        table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        if name not in hidden:
+            cells = [" to ".join(f"{metrics[end]:.4f}" for end in ends.get(name, ()))] if ends else []
+            table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}", *cells)
     return table
 
 

@@ -20,12 +20,12 @@ from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
 from visionkit.data.findings import Finding
-from visionkit.data.loader import BatchLoader, choose_num_workers
+from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_splits
-from visionkit.distributed.devices import available_cores
+from visionkit.data.workers import plan_workers
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.text import json_text
@@ -87,6 +87,7 @@ class VisionDataModule(LightningDataModule):
         self._dropped: dict[str, list[tuple[str, str]]] = {}
         self._used_bytes = 0
         self._is_training = False
+        self._worker_notes: dict[str, None] = {}
 
     @cached_property
     def info(self) -> DataInfo:
@@ -124,7 +125,7 @@ class VisionDataModule(LightningDataModule):
                 code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
                 findings += Finding.of(code, names, split=split)
-        return notes + [finding.note for finding in findings]
+        return [*notes, *(finding.note for finding in findings), *self._worker_notes]
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.
@@ -273,7 +274,7 @@ class VisionDataModule(LightningDataModule):
             len(reader.samples), self.batch_size, training=training, seed=self.seed, rank=self._rank,
             world_size=self._world_size, balance=reader.samples.labels if training and self.source.balance else None,
         )  # fmt: skip
-        num_workers = self._num_workers(reader)
+        num_workers = self._num_workers(reader, sampler)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
@@ -292,8 +293,8 @@ class VisionDataModule(LightningDataModule):
     def _on_gpu(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
-    def _num_workers(self, reader: BatchReader) -> int:
-        if self.source.num_workers is not None:
-            return self.source.num_workers
-        num_local = self.trainer.num_devices if self.trainer is not None else 1
-        return choose_num_workers(reader, cores=available_cores() // num_local, on_gpu=self._on_gpu)
+    def _num_workers(self, reader: BatchReader, sampler: BatchSampler) -> int:
+        processes, wanted = self.trainer.num_devices if self.trainer is not None else 1, self.source.num_workers
+        planned = plan_workers(reader, sampler, wanted=wanted, processes=processes, on_gpu=self._on_gpu)
+        self._worker_notes |= dict.fromkeys(planned.notes)
+        return planned.count

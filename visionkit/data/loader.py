@@ -18,10 +18,11 @@ from torch.utils.data import DataLoader, Dataset
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.data.shared_memory import SharedPickle
+from visionkit.data.workers import STALL_SECONDS, watch_workers
 from visionkit.distributed.comm import all_reduce_max
 from visionkit.errors import UserError
 
-__all__ = ["BatchLoader", "choose_num_workers"]
+__all__ = ["BatchLoader"]
 
 
 class BatchLoader:
@@ -117,13 +118,15 @@ class BatchLoader:
                 collate_fn=_identity,
                 pin_memory=self.pin_memory,
                 persistent_workers=True,
+                timeout=STALL_SECONDS,
                 multiprocessing_context=method,
                 generator=torch.Generator().manual_seed(self.sampler.seed % 2**63),
             )
             # Garbage in a cycle (a trainer) has its queues closed before torch can stop the workers, for each of which
             # it then waits 5 s. This reference keeps the queues open until the loader itself is gone.
             weakref.finalize(self, _release, self._workers)
-        for batch in self._workers:
+        starts_afresh = isinstance(self._workers.dataset, _PickledBatchDataset)
+        for batch in watch_workers(self._workers, self.reader, self.split, starts_afresh=starts_afresh):
             if isinstance(batch, str):
                 raise UserError(batch)
             yield batch
@@ -140,6 +143,8 @@ class _BatchDataset(Dataset[Any]):
             return self.reader.read(indices)
         except UserError as error:
             return str(error)
+        finally:
+            self.reader.progress += 1
 
 
 class _PickledBatchDataset(_BatchDataset):
@@ -158,6 +163,7 @@ class _PickledBatchDataset(_BatchDataset):
 
     def __setstate__(self, shared: SharedPickle[BatchReader]) -> None:
         self.reader = shared.load()
+        self.reader.progress += 1
 
 
 def _default_start_method() -> str:
@@ -171,18 +177,3 @@ def _identity(batch: Any) -> Any:
 
 def _release(workers: DataLoader[Any]) -> None:
     """Does nothing: the reference to the workers goes with the call."""
-
-
-def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
-    """The number of worker processes: 0 for images in memory, unless they are augmented for a model on a GPU.
-
-    Args:
-        reader: Reads the batches.
-        cores: The number of CPU cores that this process may use.
-        on_gpu: Whether the model runs on a GPU.
-    """
-    if not reader.in_memory:
-        return max(1, min(8, cores))
-    if reader.augment is not None and on_gpu:
-        return max(0, min(4, cores - 1))
-    return 0

@@ -113,6 +113,7 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
 
 
 def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+    from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
@@ -120,6 +121,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
+    from visionkit.training.callbacks.notes import SayNotes
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.trainer import make_trainer, quiet
@@ -133,7 +135,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = _make_task(run)
     num_previous = len(recorder.history)
-    with quiet(), interrupt:
+    with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
             accelerator=run.processes.accelerator,
@@ -148,6 +150,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
                 StopOnDivergence(),
                 interrupt,
                 recorder,
+                SayNotes(lambda: run.printer.print(*new_notes(run))),
                 *make_callbacks(config.callbacks),
                 *callbacks,
             ],

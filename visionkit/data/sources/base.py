@@ -84,6 +84,10 @@ class Splits:
     value_range: tuple[float, float] | None = None
 
 
+MAX_WORKERS = 1024
+"""More processes than any machine can use to read images."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
     """A data set, and how its images are resized and augmented.
@@ -92,7 +96,7 @@ class Source(ABC):
         image_size: Side of a square, or ``[height, width]``, in pixels; null takes ``default_image_size``.
         augment: Augmentations of training images in order, ``{name: {argument: value}}``; names with a null value are
             skipped. See `visionkit.data.augment.spec`.
-        num_workers: The number of worker processes; null chooses, see `visionkit.data.loader.choose_num_workers`.
+        num_workers: The number of worker processes; null chooses, see `visionkit.data.workers.choose_num_workers`.
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
@@ -104,7 +108,7 @@ class Source(ABC):
 
     image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
     augment: Augments
-    num_workers: Annotated[int, Field(ge=0)] | None
+    num_workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] | None
     cache_mb: Annotated[int, Field(ge=0)]
     mean: tuple[float, ...] | None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None
