@@ -79,7 +79,8 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
     """
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
-            raise UserError(f"backbone file '{name}' does not exist (looked in {Path.cwd()}).")
+            shipped = f" Did you mean backbone={Path(name).stem}?" if Path(name).stem in list_backbones() else ""
+            raise UserError(f"backbone file '{name}' does not exist (looked in {Path.cwd()}).{shipped}")
         return Path(name)
     for folder in (*folders, conf_folder()):
         path = folder / "backbone" / f"{name}.yaml"

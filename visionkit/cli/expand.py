@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from itertools import islice, product
 from typing import Any
 
-from visionkit.cli.overrides import PATH_KEYS, Override
+from visionkit.cli.syntax import PATH_KEYS, Override
 from visionkit.errors import UserError
 
 __all__ = ["NEVER_SWEPT", "Interval", "sweep_values", "combinations", "expand_overrides"]
