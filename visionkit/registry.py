@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
@@ -161,8 +162,9 @@ def load_plugins(modules: Iterable[str]) -> None:
                     f"plugin '{module}' imports '{error.name}', and there is no such module. "
                     f"Try: pip install {str(error.name).partition('.')[0]}"
                 ) from error
+            similar = did_you_mean(module, (file.stem for file in Path.cwd().glob("*.py")))
             raise UserError(
-                f"plugin '{module}' cannot be imported: no module named '{error.name}'. "
+                f"plugin '{module}' cannot be imported: no module named '{error.name}'.{similar} "
                 "Expected a module that Python finds from here or among the installed packages, "
                 "such as plugins=[my_package.my_blocks]."
             ) from error

@@ -43,15 +43,15 @@ _KEYS: Mapping[str, str] = {
     "ckpt_path": "run", "random_state": "seed", "random_seed": "seed",
 }  # fmt: skip
 _SPECIAL: Mapping[str, str] = {
-    "device": "hardware=cpu or hardware=gpu; several: hardware.devices=2",
-    "pretrained": "weights=imagenet for a model, backbone.weights=imagenet for a backbone",
-    "amp": "hardware.precision=bf16",
-    "augment": "dataset.augment={horizontal_flip: {p: 0.5}}, or null for none",
-    "fast_dev_run": "debug=fast",
-    "mode": "the verb first, such as: python -m visionkit train",
-    "num_classes": "nothing: the data set says how many classes there are",
-    "nc": "nothing: the data set says how many classes there are",
-    "config": "backbone=my_net.yaml for a network; for groups of your own: --config-dir FOLDER",
+    "device": "Type hardware=cpu or hardware=gpu; several: hardware.devices=2",
+    "pretrained": "Type weights=imagenet for a model, backbone.weights=imagenet for a backbone",
+    "amp": "Type hardware.precision=bf16",
+    "augment": "Type 'dataset.augment={horizontal_flip: {p: 0.5}}', or dataset.augment=null for none",
+    "fast_dev_run": "Type debug=fast",
+    "mode": "The verb says it, and stands first: python -m visionkit train",
+    "num_classes": "Leave it out: the data set says how many classes there are",
+    "nc": "Leave it out: the data set says how many classes there are",
+    "config": "Type backbone=my_net.yaml for a network; for groups of your own: --config-dir FOLDER",
 }
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "task": {
@@ -106,7 +106,7 @@ def check_key(key: str, text: str, *, verb: str) -> None:
     others = [name for name, other in VERBS.items() if key in other.options]
     if key in _SPECIAL:
         also = f" (it is a key of {' and '.join(others)})" if others else ""
-        raise UserError(f"'{key}={text}': no key is called '{key}' here{also}. Type {_SPECIAL[key]}")
+        raise UserError(f"'{key}={text}': no key is called '{key}' here{also}. {_SPECIAL[key]}")
     if others and (key not in _KEYS or _KEYS[key] in VERBS[verb].options):
         raise UserError(
             f"'{key}={text}': '{key}' is a key of {' and '.join(others)} alone. "
@@ -150,12 +150,12 @@ def check_flag(flag: str, following: str, *, known: Collection[str]) -> None:
     typed, equals, value = flag.partition("=")
     name = _normalized(typed.lstrip("-"))
     value = value if equals or following.startswith("-") else following
-    keys = {*GROUPS, *TOP_KEYS, *(key for verb in VERBS.values() for key in verb.options)}
-    key = name if name in keys else _KEYS.get(name)
+    is_option = any(name in verb.options for verb in VERBS.values())
+    key = name if name in (*GROUPS, *TOP_KEYS) else _KEYS.get(name, name if is_option else None)
     if key is not None:
         hint = f"Settings have no dashes: {_typed(key, value) if value else f'{key}=VALUE'}"
     elif name in _SPECIAL:
-        hint = f"Type {_SPECIAL[name]}"
+        hint = _SPECIAL[name]
     else:
         suggestion = did_you_mean(typed, (f.split()[0] for f in known)).lstrip() if typed.startswith("--") else ""
         hint = f"{suggestion} Flags: {', '.join(known)}. Settings are given as key=value, such as recipe.epochs=5."

@@ -152,8 +152,7 @@ def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
-    if resume and folder is None:
+    if resume and "run" not in parsed.options:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
     if resume:
         allow_only(
@@ -163,6 +162,7 @@ def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
             instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}; with "
             f"the weights of this one to begin with: add weights=run:{parsed.options['run']}",
         )
+    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
     if folder is not None and "experiment" in parsed.groups:
         raise UserError(
             f"run={parsed.options['run']} repeats a run from its file, and experiment={parsed.groups['experiment']} "

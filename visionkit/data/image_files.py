@@ -15,6 +15,7 @@ from pathlib import Path
 
 from visionkit.data.findings import Finding
 from visionkit.errors import UserError
+from visionkit.files import similar_path
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -83,8 +84,9 @@ class ImageFiles:
                 )
         else:
             raise UserError(
-                f"source: there is no file or folder '{source_argument}' (looked in {Path.cwd()}). "
-                "Expected an image, a folder or a pattern in quotes. Try: 'source=photos/*.jpg'"
+                f"source: there is no file or folder '{source_argument}' (looked in {Path.cwd()})."
+                f"{similar_path(source_argument)} Expected an image, a folder or a pattern in quotes. "
+                "Try: 'source=photos/*.jpg'"
             )
 
     def __len__(self) -> int:
