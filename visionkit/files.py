@@ -7,10 +7,11 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
 
 __all__ = [
     "MAX_TEXT_BYTES",
@@ -20,6 +21,7 @@ __all__ = [
     "open_text",
     "read_text",
     "replace_non_finite",
+    "similar_path",
     "write_atomic",
 ]
 
@@ -32,6 +34,22 @@ MAX_TEXT_BYTES = 200 * 1024**2
 """The size of the largest text file of annotations that is read."""
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+_MOST_NAMES = 1000
+"""In a folder in which a similar name is looked for."""
+
+
+def similar_path(path: str | Path) -> str:
+    """A sentence about what lies where a path leads to nothing: ``" Did you mean 'photos'?"``, or ``""``."""
+    missing = Path(path).expanduser()
+    try:
+        names = sorted(entry.name for entry in islice(os.scandir(missing.parent), _MOST_NAMES))
+    except OSError:
+        return ""
+    similar = did_you_mean(missing.name, (name for name in names if not name.startswith(".")))
+    name = similar.removeprefix(" Did you mean '").removesuffix("'?")
+    return f" Did you mean '{missing.parent / name}'?" if similar else ""
 
 
 def read_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:

@@ -208,7 +208,7 @@ def test_a_search_of_ones_own_is_a_file_in_the_group(cli, in_empty_folder):
         (["sweep=optuna", "resume=true"], "say which, such as run_dir=sweeps/a"),
         (["sweep=optuna", "sweep.trials=2,3"], "stands for several values, and a search is one. Give one value"),
         (["sweep=optuna", "sweep.space.run_dir={choices: [a, b]}"], "'run_dir' is the same for all runs of a search"),
-        (["sweep=optuna", "recipe.lr=interval(0.1,0.2)", "recipe.lr=0.1"], "is swept and given another value too"),
+        (["sweep=optuna", "recipe.lr=interval(0.1,0.2)", "recipe.lr=0.1"], "'recipe.lr' is given twice"),
         (["sweep=optuna", "sweep.trials"], "'sweep.trials' is no setting of a search"),
         (["sweep=optuna", "hardware=cpu", "hardware.devices=2"], "each run takes 2 processes, and the pruner sees one"),
         (["sweep=optuna", "hardware=cpu", "hardware.devices=3", "sweep.pruner=none"], "shared equally by 3 processes"),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose, settings_of_group
-from visionkit.cli.overrides import Override, ParsedOverrides, apply_overrides, read_value
+from visionkit.cli.overrides import ParsedOverrides, apply_overrides, read_value
+from visionkit.cli.syntax import Override
 from visionkit.config_files import overlay_settings
 from visionkit.errors import UserError
 

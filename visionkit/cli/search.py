@@ -9,8 +9,9 @@ from typing import Any
 
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_overrides
-from visionkit.cli.overrides import Override, apply_overrides
+from visionkit.cli.overrides import apply_overrides
 from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_arguments
+from visionkit.cli.syntax import Override
 from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic

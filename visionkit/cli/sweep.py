@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import check_choice, group_choices
 from visionkit.cli.expand import combinations, sweep_values
-from visionkit.cli.overrides import Override, ParsedOverrides, parse_overrides, read_value
+from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.syntax import Override
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 

@@ -80,7 +80,7 @@ def is_image_name(name: str) -> bool:
 def is_image_file(path: str) -> bool:
     """Whether a file, hidden or not, is taken for an image: by its ending, or without one by its first bytes."""
     ending = os.path.splitext(os.path.basename(path))[1][1:].lower()
-    return _is_read(os.fsencode(ending)) if ending else _starts_as_image(os.fsencode(path))
+    return _is_read(os.fsencode(ending)) if ending else starts_as_image(os.fsencode(path))
 
 
 def is_system_folder(name: str) -> bool:

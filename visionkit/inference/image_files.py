@@ -11,6 +11,7 @@ from pathlib import Path
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut, is_image_file, is_system_folder, readable_suffixes, walk_images
 from visionkit.errors import UserError
+from visionkit.files import similar_path
 
 __all__ = ["ImageFiles"]
 
@@ -64,7 +65,7 @@ class ImageFiles:
             )
         else:
             raise UserError(
-                f"source: there is no file or folder '{source}' (looked in {Path.cwd()}). "
+                f"source: there is no file or folder '{source}' (looked in {Path.cwd()}).{similar_path(source)} "
                 "Expected an image, a folder or a pattern in quotes. Try: 'source=photos/*.jpg'"
             )
         findings = left_out.findings()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.data.image_files import ImageFiles
 from visionkit.errors import UserError
+from visionkit.inference.image_files import ImageFiles
 
 if TYPE_CHECKING:
     from visionkit.data.image_rows import ImageRows

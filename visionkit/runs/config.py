@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -126,6 +127,13 @@ class RunConfig:
         Raises:
             UserError: For the first key that is unknown or missing, or value that is wrong or does not fit another.
         """
+        try:
+            return cls._parse(plain, check_data=check_data, verb_keys=verb_keys)
+        except UserError as error:
+            raise UserError(_with_place(str(error), plain)) from error.__cause__
+
+    @classmethod
+    def _parse(cls, plain: Mapping[str, Any], *, check_data: bool, verb_keys: Collection[str]) -> RunConfig:
         _check_keys(plain, verb_keys)
         plain = _resolve_latest(plain)
         load_plugins(parse(_Plugins, {"plugins": plain["plugins"]}, where="").plugins)
@@ -180,15 +188,39 @@ def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
     valid_keys = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
         if key not in valid_keys:
-            section = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
-            section = "backbone" if section is None and key in BACKBONE_KEYS else section
             hint = (
-                did_you_mean(key, [*valid_keys, *verb_keys]) if section is None else f" Did you mean '{section}.{key}'?"
+                f" Did you mean 'backbone.{key}'?"
+                if key in BACKBONE_KEYS
+                else did_you_mean(key, [*valid_keys, *verb_keys])
             )
             raise UserError(f"unknown key '{key}'.{hint} Known keys: {', '.join(valid_keys)}.")
     for key in valid_keys:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
+
+
+def _with_place(message: str, plain: Mapping[str, Any]) -> str:
+    """The message about an unknown key, with the place where a key of that name is known."""
+    unknown = re.match(r"(?:(?P<parent>[\w.]+): )?unknown key '(?P<key>[\w-]+)'\.(?: Did you mean '[^']*'\?)?", message)
+    if unknown is None:
+        return message
+    places = [
+        place for place in _places(unknown["key"].lower(), plain) if place.count(".") == 1 or "stages" not in place
+    ]
+    places = [place for place in places if place != f"{unknown['parent']}.{unknown['key']}"]
+    if not 1 <= len(places) <= 2:
+        return message
+    meant = " or ".join(f"'{place}'" for place in places)
+    found = unknown.group().partition(" Did you mean")[0]
+    return f"{found} Did you mean {meant}?{message[unknown.end() :]}"
+
+
+def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
+    """The dotted places of a configuration at which a key lies."""
+    for name, value in node.items() if isinstance(node, Mapping) else ():
+        if name == key and path:
+            yield f"{path}{name}"
+        yield from _places(key, value, f"{path}{name}.")
 
 
 def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:

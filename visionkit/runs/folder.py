@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, write_atomic
+from visionkit.files import TEMPORARY, similar_path, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.schema import describe
@@ -196,8 +196,9 @@ class RunFolder(RunPaths):
             if not _describes_run(folder.read_config()):
                 problem = "its config.yaml names no task and no backbone"
         if problem:
+            similar = "" if folder.path.is_dir() else similar_path(path)
             raise UserError(
-                f"run: '{path}' is no run folder: {problem}. Expected a folder that train has made, "
+                f"run: '{path}' is no run folder: {problem}.{similar} Expected a folder that train has made, "
                 "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
             )
         return folder

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
+from visionkit.errors import UserError
 from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
@@ -103,13 +104,25 @@ class VisionTask(pl.LightningModule, ABC):
         what it would have drawn.
         """
         torch.manual_seed(mix_seed(self.seed, self.current_epoch, batch_idx, rank()))
-        outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
+        outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
         self.losses["train"].update({**losses, "loss": loss}, len(batch["images"]))
         self.update_metrics(outputs, batch, "train")
         return loss
+
+    def _training_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        try:
+            return self.model(batch["images"], batch.get("image_sizes"))  # type: ignore[no-any-return]
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                "a batch norm has one value per channel, of which there is no variance: its map is 1x1, and there is "
+                f"{len(batch['images'])} image in the batch. Expected two at least, or larger images. Try: "
+                f"recipe.batch_size={2 * world_size()}, or a larger dataset.image_size"
+            ) from error
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update losses and metrics with one validation batch."""

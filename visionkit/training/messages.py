@@ -26,6 +26,7 @@ def print_header(run: RunSetup) -> None:
         *(f"         {note}" for note in new_notes(run)),
         *(f"weights  {line}" for line in run.weight_notes),
         *_parallelism_lines(run),
+        *run.notes,
         f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]

@@ -157,7 +157,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ) from None
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
-        details = f": {reason}" if " " in reason else ""  # some errors are only a byte's number
+        # some errors are only a byte's number, and those of pickle say nothing of the file
+        details = f": {reason}" if " " in reason and not isinstance(error, LookupError) else ""
         raise UserError(
             f"weights: '{path}' cannot be read as a file of weights{details}. "
             "Expected a .safetensors file, or a .pth or .ckpt file that holds tensors alone."

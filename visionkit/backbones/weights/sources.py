@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from visionkit.backbones.spec import BackboneSpec
 from visionkit.errors import UserError, did_you_mean
+from visionkit.files import similar_path
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
@@ -118,7 +119,9 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
     if Path(text).is_dir():
         raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
-        raise UserError(f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED)} {_EXPECTED}")
+        raise UserError(
+            f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED) or similar_path(text)} {_EXPECTED}"
+        )
     return WeightSource(text, file=Path(text))
 
 

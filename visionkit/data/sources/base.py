@@ -24,6 +24,7 @@ from pydantic import Field
 
 from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError, plural
+from visionkit.files import similar_path
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
 
@@ -290,7 +291,7 @@ def existing_root(root: str | None, *, name: str, expected: str) -> Path:
     path = Path(root).expanduser()
     if not path.exists():
         parent = path.absolute().parent
-        hint = "" if parent.is_dir() else f" Its parent '{parent}' does not exist either."
+        hint = similar_path(root) if parent.is_dir() else f" Its parent '{parent}' does not exist either."
         raise UserError(
             f"dataset.root: there is no folder '{root}' (looked in {Path.cwd()}).{hint} Expected {expected}. "
             f"Try: dataset.root=path/to/{name}"
