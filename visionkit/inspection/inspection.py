@@ -16,6 +16,7 @@ from visionkit.inspection.network import Network, trace_network
 from visionkit.inspection.stages import stage_shares
 from visionkit.inspection.totals import Totals, totals
 from visionkit.inspection.warnings import warnings
+from visionkit.schema import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
@@ -29,7 +30,7 @@ PositiveInt = Annotated[int, Field(gt=0, le=65_536)]
 class InspectOptions:
     """The options of the command ``inspect``; None stands for the value of the backbone file or the data set."""
 
-    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    image_size: ImageSize | None = None
     in_channels: Annotated[int, Field(gt=0, le=4096)] | None = None
     num_classes: PositiveInt | None = None
     batch_size: PositiveInt = 1

@@ -26,6 +26,7 @@ from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
+from visionkit.schema import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
@@ -102,7 +103,7 @@ class Source(ABC):
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
-    image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
+    image_size: ImageSize | None
     augment: Augments
     num_workers: Annotated[int, Field(ge=0)] | None
     cache_mb: Annotated[int, Field(ge=0)]
