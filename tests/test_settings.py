@@ -33,8 +33,10 @@ def test_every_hardware_file_is_read(name):
 
 
 def test_debug_files_are_read():
-    assert Debug.from_config(read_group_file("debug", "none")) == Debug(limit_batches=None, epochs=None)
-    assert Debug.from_config(read_group_file("debug", "fast")) == Debug(limit_batches=4, epochs=1)
+    assert Debug.from_config(read_group_file("debug", "none")) == Debug(
+        limit_batches=None, batch_size=None, epochs=None
+    )
+    assert Debug.from_config(read_group_file("debug", "fast")) == Debug(limit_batches=2, batch_size=4, epochs=1)
 
 
 def test_precision_may_be_typed_as_a_number():
@@ -92,4 +94,4 @@ def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 def test_a_negative_limit_is_refused():
     with pytest.raises(UserError, match=r"debug\.limit_batches: expected a number greater than 0, found -1"):
-        Debug.from_config({"limit_batches": -1, "epochs": None})
+        Debug.from_config({"limit_batches": -1, "batch_size": None, "epochs": None})

@@ -202,7 +202,7 @@ def run_toolkit(
         trainer = make_trainer(
             hardware=hardware,
             accelerator=accelerator,
-            debug=Debug(limit_batches=None, epochs=None),
+            debug=Debug(limit_batches=None, batch_size=None, epochs=None),
             recipe=recipe,
             folder=folder,
             info=TASKS["classify"],
