@@ -1,9 +1,10 @@
 """Console output: printed in colour, and written as plain text into ``log.txt``."""
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from visionkit.text import json_text, printable
 
-__all__ = ["Printer", "PipeSafeConsole", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
+__all__ = ["Printer", "PipeSafeConsole", "loading", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
 
 
 class PipeSafeConsole(Console):
@@ -105,6 +106,22 @@ def _print(console: Console, line: Any) -> None:
         console.print(printable(line), soft_wrap=True, markup=False, emoji=False)
     else:
         console.print(line)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Say on a terminal that PyTorch is being imported, which takes seconds; the line goes when it is done.
+
+    It is printed on standard error, and nowhere if that is no terminal or PyTorch is there already.
+    """
+    if "torch" in sys.modules or not sys.stderr.isatty():
+        yield
+        return
+    print("loading PyTorch ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 _PIPE_WIDTH = 140

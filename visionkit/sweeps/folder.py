@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import write_atomic
+from visionkit.files import check_writable, write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
 from visionkit.text import quote_cell, unquote_cell
@@ -63,6 +63,7 @@ class SweepFolder:
         """
         if run_dir is not None:
             path = Path(run_dir).expanduser()
+            check_writable(path, where="run_dir")
             if (path / SWEEP_FILE).exists():
                 raise _sweep_exists_error(path)
         return cls(RunFolder.plan("sweeps", run_dir), overrides)
@@ -84,6 +85,7 @@ class SweepFolder:
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
             ) from None
+        check_writable(folder.path, where="run_dir")
         folder._check_overrides(stored_overrides)
         folder._read_table()
         folder._resumed = True
