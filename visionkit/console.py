@@ -18,15 +18,26 @@ from visionkit.text import json_text, printable
 __all__ = ["Printer", "PipeSafeConsole", "loading", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
 
 
+UNLIMITED = 100_000
+"""The width of what is printed into a file or a pipe: no line is broken, no cell cut."""
+
+
 class PipeSafeConsole(Console):
     """A console for text that strangers may have written, in the names of files and classes.
 
     It stops printing when its pipe is closed, as by ``| head``; Rich's own ends the process. Brackets and colons are
-    text, neither markup nor emoji, and characters that steer a terminal are escaped.
+    text, neither markup nor emoji, and characters that steer a terminal are escaped. It is as wide as ``COLUMNS`` says,
+    else as the terminal; where there is none, lines have any length, so that no program that reads them misses a part.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
+        if "width" not in options:
+            columns = os.environ.get("COLUMNS", "")
+            if columns.isdigit() and int(columns):
+                self.width = int(columns)
+            elif not self.is_terminal:
+                self.width = UNLIMITED
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape before the layout of tables, so that their columns fit."""
@@ -87,7 +98,7 @@ class Printer:
     def log(self, *lines: Any) -> None:
         """Write lines into the file without printing them."""
         text = io.StringIO()
-        plain = PipeSafeConsole(file=text, width=100, color_system=None, force_terminal=False)
+        plain = PipeSafeConsole(file=text, width=UNLIMITED, color_system=None, force_terminal=False)
         for line in lines:
             _print(plain, line)
         self._append(text.getvalue())
@@ -105,7 +116,7 @@ def _print(console: Console, line: Any) -> None:
     if isinstance(line, str):
         console.print(printable(line), soft_wrap=True, markup=False, emoji=False)
     else:
-        console.print(line)
+        console.print(line, crop=False)  # the title of a table may be longer than the line
 
 
 @contextlib.contextmanager
@@ -124,20 +135,17 @@ def loading() -> Iterator[None]:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-_PIPE_WIDTH = 140
-
-
 def stdout_console() -> Console:
-    """A console on standard output for tables: as wide as the terminal, or 140 columns where there is none."""
-    console = PipeSafeConsole()
-    return console if console.is_terminal else PipeSafeConsole(width=_PIPE_WIDTH)
+    """A console on standard output for tables."""
+    return PipeSafeConsole()
 
 
 def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
     """Metrics as a table of names and values: four decimals for floats, thousands separators for integers."""
-    table = RichTable(title=Text(title, style="bold"), title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    line = Text(title, style="bold", no_wrap=True, overflow="ignore")  # a path in it is not broken
+    table = RichTable(title=line, title_justify="left")
+    table.add_column("metric", overflow="fold")
+    table.add_column("value", justify="right", overflow="fold")
     for name, value in metrics.items():
         table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     return table

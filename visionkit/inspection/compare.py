@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from visionkit.inspection.network import Network
-from visionkit.inspection.tables import Grid, format_bytes, format_shape
+from visionkit.inspection.tables import format_bytes, format_shape
 from visionkit.inspection.totals import Totals
+from visionkit.report.tables import Grid
 
 __all__ = ["comparison", "ratios"]
 

@@ -10,7 +10,8 @@ from visionkit.console import print_json, stdout_console
 from visionkit.inspection.compare import comparison, ratios
 from visionkit.inspection.inspection import Inspection, InspectOptions
 from visionkit.inspection.stages import stage_bars, stage_shares
-from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
+from visionkit.inspection.tables import layer_grid, total_lines
+from visionkit.report.tables import Grid, print_grid
 from visionkit.text import printable
 
 __all__ = ["print_inspections"]
