@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,6 +37,7 @@ class InspectOptions:
     batch_size: PositiveInt = 1
     depth: PositiveInt = 2
     by: Literal["layer", "stage"] = "layer"
+    columns: Literal["main", "all"] = "main"
     explain: bool = False
     format: Literal["text", "json", "csv", "markdown"] = "text"
 
@@ -46,6 +48,7 @@ class Inspection:
 
     Attributes:
         task: Name of the task.
+        backbone: The content of the backbone's file, with the user's changes.
         net: The traced network.
         totals: Sums and peaks over the network.
         layers: One row per layer, or per block below the chosen depth.
@@ -54,6 +57,7 @@ class Inspection:
     """
 
     task: str
+    backbone: Mapping[str, Any]
     net: Network
     totals: Totals
     layers: list[LayerRow]
@@ -104,6 +108,7 @@ def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: 
     )
     return Inspection(
         config.task.name,
+        config.plain["backbone"],
         net,
         totals(net, batch_size=options.batch_size, optimizer=config.recipe.optimizer),
         layer_rows(net, depth=options.depth),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
@@ -13,8 +13,17 @@ from visionkit.report.tables import Grid
 __all__ = ["format_bytes", "layer_grid", "format_shape", "total_lines"]
 
 
-def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid:
-    """The table of layers, with the totals as footer."""
+def layer_grid(
+    net: Network, layers: Sequence[LayerRow], totals: Totals, *, columns: Literal["main", "all"] = "all"
+) -> Grid:
+    """The table of layers, with the totals as footer.
+
+    Args:
+        net: The traced network.
+        layers: The rows.
+        totals: Its sums.
+        columns: ``main`` is what fits a terminal of 80 characters.
+    """
     footer = dict.fromkeys(_LAYER_COLUMNS, "") | {
         "layer": "total",
         "neurons": f"{totals.neurons:,}",
@@ -26,14 +35,15 @@ def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid
         else format_bytes(sum(net.saved_memory[name] for name in net.saved_memory if len(name) == 1)),
     }
     classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
-    notes = ["In a size, / rounds down."] if any(row.size_formula for row in layers) else []
+    shown = list(_LAYER_COLUMNS)[: _NUM_MAIN_COLUMNS if columns == "main" else None]
+    has_formulas = columns == "all" and any(row.size_formula for row in layers)
     return Grid(
         f"{net.name}, {format_shape(net.input)} image{classes}",
-        list(_LAYER_COLUMNS),
-        [[cell(row) for cell in _LAYER_COLUMNS.values()] for row in layers],
-        [heading not in ("layer", "type", "size") for heading in _LAYER_COLUMNS],
-        list(footer.values()),
-        notes,
+        shown,
+        [[_LAYER_COLUMNS[heading](row) for heading in shown] for row in layers],
+        [heading not in ("layer", "type", "size") for heading in shown],
+        [footer[heading] for heading in shown],
+        ["In a size, / rounds down."] if has_formulas else [],
     )
 
 
@@ -98,22 +108,23 @@ def _format_count(count: int) -> str:
     return f"{count:,}" if count else ""
 
 
+_NUM_MAIN_COLUMNS = 8
 _LAYER_COLUMNS: Mapping[str, Callable[[LayerRow], str]] = {
     "layer": lambda row: row.name,
     "type": lambda row: f"{row.type}{_runs_suffix(row)}",
+    "output\nHxWxC": lambda row: format_shape([*row.output[1:], row.output[0]]),
+    "parameters": lambda row: f"{row.parameters:,}",
+    "MACs": lambda row: _format_count(row.macs),
     "kernel": lambda row: format_shape(row.kernel_size or ()),
     "stride": lambda row: _format_pair(row.stride),
+    "receptive field": lambda row: _format_per_axis(row, row.receptive_field, " px"),
+    "jump": lambda row: _format_per_axis(row, row.jump),
+    "offset": lambda row: _format_per_axis(row, row.offset),
     "padding": lambda row: _format_pair(row.padding),
-    "output\nHxWxC": lambda row: format_shape([*row.output[1:], row.output[0]]),
     "size": lambda row: row.size_formula.replace("; ", "\n"),
     "weights per neuron": lambda row: row.weights_formula,
     "neurons": lambda row: _format_count(row.neurons),
     "connections": lambda row: _format_count(row.connections),
-    "parameters": lambda row: f"{row.parameters:,}",
-    "MACs": lambda row: _format_count(row.macs),
     "activation memory": lambda row: format_bytes(row.activation_memory),
     "kept in training": lambda row: "?" if row.training_memory is None else format_bytes(row.training_memory),
-    "receptive field": lambda row: _format_per_axis(row, row.receptive_field, " px"),
-    "jump": lambda row: _format_per_axis(row, row.jump),
-    "offset": lambda row: _format_per_axis(row, row.offset),
 }

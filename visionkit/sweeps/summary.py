@@ -116,7 +116,7 @@ class SweepSummary:
         for row in rows:
             if row.status == "failed":
                 printer.print(f"run {row.number} failed: {row.reason}")
-        printer.print(f"Everything lies in {self.folder.path}; all numbers in {self.folder.table_file}")
+        printer.print(f"Everything lies in {self.folder.path}; a row for each run in {self.folder.table_file}")
         if commands:
             print_next_steps(printer, commands)
         if self.as_json:
