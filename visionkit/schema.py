@@ -138,7 +138,8 @@ class Size:
                 return sides[0], sides[1]
             if sides is not value:
                 return int(value)
-        numbers = [int(text) for text in re.findall(r"\d{1,9}", describe(value)) if 1 <= int(text) <= self.maximum]
+        text = describe(round(value) if isinstance(value, float) and math.isfinite(value) else value)
+        numbers = [int(digits) for digits in re.findall(r"\d{1,9}", text) if 1 <= int(digits) <= self.maximum]
         one, two = (numbers or [self.example])[0], (numbers * 2 or [self.example] * 2)[:2]
         raise ValueError(
             f"expected a number of {self.unit} up to {self.maximum:,} or [height, width]{self.alternatives}, "

@@ -154,7 +154,7 @@ def test_reserved_names_are_those_that_torch_modules_use():
         ({"stages": {"a": {"conv": {**CONV, "groups": 2}}}}, "groups=2 does not divide"),
         ({"in_channels": 0}, "in_channels: expected a number greater than 0, found 0"),
         ({"in_channels": "three"}, "in_channels: expected a whole number"),
-        ({"image_size": -4}, "image_size: expected a number greater than 0, found -4"),
+        ({"image_size": -4}, "image_size: expected a number of pixels up to 65,536 or [height, width], found -4"),
         ({"stem": "small"}, "no stem is called 'small'"),
         ({"output_stride": 7}, "output_stride"),
         ({"clasifier": {}}, "unknown key 'clasifier'. Did you mean 'classifier'?"),

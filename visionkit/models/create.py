@@ -65,10 +65,7 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
-    try:
-        size = pair(IMAGE_SIZE.parse(spec.image_size if image_size is None else image_size))
-    except ValueError as error:
-        raise UserError(f"image_size: {error}") from None
+    size = _read_size(spec.image_size if image_size is None else image_size)
     check_model_weights(spec, head_spec, weights)
     for name, values in (("mean", mean), ("std", std)):
         if values and len(values) != spec.in_channels:
@@ -83,3 +80,10 @@ def create_model(
         if loaded.mean_std is not None and (mean or std):
             model.normalize = Normalize(mean or loaded.mean_std[0], std or loaded.mean_std[1])
     return model
+
+
+def _read_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    try:
+        return pair(IMAGE_SIZE.parse(image_size))
+    except ValueError as error:
+        raise UserError(f"image_size: {error}") from None
