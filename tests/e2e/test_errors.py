@@ -54,7 +54,10 @@ MISTAKES = [
     (["predict", "run=nowhere", "source=x"], "'nowhere' is no run folder"),
     (["train", "run=nowhere"], "'nowhere' is no run folder"),
     (["train", "resume=true"], "resume=true continues a run: say which"),
-    (["inspect", "image_size=0"], "inspect.image_size: expected a number of pixels up to 65,536 or [height, width], found 0. Try 224"),
+    (
+        ["inspect", "image_size=0"],
+        "inspect.image_size: expected a number of pixels up to 65,536 or [height, width], found 0. Try 224",
+    ),
     (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
@@ -101,7 +104,10 @@ MISTAKES = [
     (["backbone.weights=nowhere.pth"], "backbone.weights: file 'nowhere.pth' does not exist"),
     (["head.class_weights=[1,2]"], "expected one number for each of the 10 classes, found 2"),
     (["head={type: '${x}'}"], "interpolations such as ${...} are not allowed"),
-    (["backbone.stages.c1.conv.kernel_size=100000"], "kernel_size: expected a number of cells up to 1,000 or [height, width], found 100000. Try 3"),
+    (
+        ["backbone.stages.c1.conv.kernel_size=100000"],
+        "kernel_size: expected a number of cells up to 1,000 or [height, width], found 100000. Try 3",
+    ),
     (["seed=0,1"], "stands for several values"),
     (["backbone=lenet,resnet18"], "names several choices"),
     (["plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
