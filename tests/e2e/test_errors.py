@@ -56,8 +56,12 @@ MISTAKES = [
     (["train", "resume=true"], "resume=true continues a run: say which"),
     (
         ["inspect", "image_size=0"],
-        "inspect.image_size: expected a number of pixels up to 65,536 or [height, width], found 0. Try 224",
+        "inspect.image_size: expected a number of pixels",
     ),
+    (["inspect", "image_size=[32]"], "[height, width], found [32]. Try 32 or [32,32]."),
+    (["dataset.image_size=[32]"], "dataset.image_size: expected a number of pixels"),
+    (["image_size=[32]"], "Type dataset.image_size=[32]"),
+    (["backbone.image_size=[32]"], "image_size: expected a number of pixels"),
     (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
@@ -106,7 +110,7 @@ MISTAKES = [
     (["head={type: '${x}'}"], "interpolations such as ${...} are not allowed"),
     (
         ["backbone.stages.c1.conv.kernel_size=100000"],
-        "kernel_size: expected a number of cells up to 1,000 or [height, width], found 100000. Try 3",
+        "expected a number of cells up to 1,000 or [height, width]",
     ),
     (["seed=0,1"], "stands for several values"),
     (["backbone=lenet,resnet18"], "names several choices"),
