@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = [
     "MAX_TEXT_BYTES",
     "TEMPORARY",
     "check_file_size",
+    "check_writable",
     "open_atomic",
     "open_text",
     "read_text",
@@ -100,6 +102,47 @@ def check_file_size(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Non
 
 def _mib(size: int) -> str:
     return f"{size / 1024**2:,.0f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
+
+
+def check_writable(folder: Path, *, where: str) -> None:
+    """Check that files can be written into a folder, or that it can be made; nothing is left behind.
+
+    Args:
+        folder: The folder, which need not exist.
+        where: The key that an error message begins with, such as ``"run_dir"``.
+
+    Raises:
+        UserError: If it cannot be written: read-only, a file in its way, a name that is too long.
+    """
+    existing = folder
+    try:
+        os.stat(folder.absolute() / _LONGEST_NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _not_writable(folder, where, (error.strerror or str(error)).lower()) from None
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        what = "is a link to what is not there" if existing.is_symlink() and not existing.exists() else "is a file"
+        raise _not_writable(folder, where, f"'{existing}' {what}")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        place = "" if existing == folder else f"'{existing}': "
+        raise _not_writable(folder, where, f"{place}{reason}") from None
+
+
+_LONGEST_NAME = Path("checkpoints", "a name as long as those of a run")
+
+
+def _not_writable(folder: Path, where: str, reason: str) -> UserError:
+    return UserError(
+        f"{where}: the folder '{folder}' cannot be written: {reason}. Expected one that is there or can be made. "
+        f"Try another one: {where}=FOLDER"
+    )
 
 
 @contextlib.contextmanager

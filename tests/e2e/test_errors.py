@@ -54,7 +54,14 @@ MISTAKES = [
     (["predict", "run=nowhere", "source=x"], "'nowhere' is no run folder"),
     (["train", "run=nowhere"], "'nowhere' is no run folder"),
     (["train", "resume=true"], "resume=true continues a run: say which"),
-    (["inspect", "image_size=0"], "inspect.image_size: expected a number greater than 0, found 0"),
+    (
+        ["inspect", "image_size=0"],
+        "inspect.image_size: expected a number of pixels",
+    ),
+    (["inspect", "image_size=[32]"], "[height, width], found [32]. Try 32 or [32,32]."),
+    (["dataset.image_size=[32]"], "dataset.image_size: expected a number of pixels"),
+    (["image_size=[32]"], "Type dataset.image_size=[32]"),
+    (["backbone.image_size=[32]"], "image_size: expected a number of pixels"),
     (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
@@ -101,7 +108,10 @@ MISTAKES = [
     (["backbone.weights=nowhere.pth"], "backbone.weights: file 'nowhere.pth' does not exist"),
     (["head.class_weights=[1,2]"], "expected one number for each of the 10 classes, found 2"),
     (["head={type: '${x}'}"], "interpolations such as ${...} are not allowed"),
-    (["backbone.stages.c1.conv.kernel_size=100000"], "kernel_size: expected a number less than or equal to 1000"),
+    (
+        ["backbone.stages.c1.conv.kernel_size=100000"],
+        "expected a number of cells up to 1,000 or [height, width]",
+    ),
     (["seed=0,1"], "stands for several values"),
     (["backbone=lenet,resnet18"], "names several choices"),
     (["plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
@@ -111,7 +121,7 @@ MISTAKES = [
     (["backbone=list.yaml"], "expected a mapping"),
     (["backbone=huge.yaml"], "at most 256 KiB"),
     (["backbone=zero.yaml"], "expected a number greater than 0, found 0"),
-    (["backbone=negative.yaml"], "expected a number greater than 0, found -3"),
+    (["backbone=negative.yaml"], "expected a number of cells up to 1,000 or [height, width], found -3. Try 3 or [3,3]"),
 ]
 
 

@@ -55,6 +55,7 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(cli, searched, tmp_
     assert drawn(tmp_path / "cut") == drawn(searched)
     accuracies = [[row["test/accuracy"] for row in table(folder)] for folder in (tmp_path / "cut", searched)]
     assert accuracies[0] == accuracies[1]
+    assert sum(map(bool, accuracies[0])) == 1
 
 
 def test_the_best_run_is_repeated_by_its_experiment_to_the_last_digit(cli, searched, tmp_path):

@@ -110,7 +110,7 @@ class Fitted:
         with quiet():
             self.trainer = make_trainer(
                 hardware=hardware, accelerator="cpu",
-                debug=Debug(limit_batches=None, epochs=None, compare_contents=True),
+                debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
                 callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip

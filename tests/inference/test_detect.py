@@ -196,3 +196,13 @@ def test_predictions_stand_beside_the_truth_and_mistakes_are_red(tmp_path):
 def test_no_readable_image_draws_nothing(tmp_path):
     draw_predictions("detect", _Detector(), _Samples(None), None, CLASSES, tmp_path / "p.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64), (33, 127)])
+@pytest.mark.parametrize("mode", ["letterbox", "resize", "resize_pad"])
+def test_boxes_come_back_to_the_image_from_an_input_of_any_height_and_width(tmp_path, mode, size):
+    results, paths = _results(tmp_path)
+    results.inference.transform = InputTransform(size, mode)
+    results.take(paths, [torch.zeros(3, 100, 200, dtype=torch.uint8), torch.zeros(3, 300, 60, dtype=torch.uint8)])
+    assert results.rows[0]["bbox"] == pytest.approx([0, 0, 100, 50], abs=1e-3)
+    assert results.rows[3]["bbox"] == pytest.approx([30, 150, 30, 150], abs=1e-3)

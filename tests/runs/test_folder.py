@@ -56,13 +56,13 @@ def test_an_empty_run_dir_is_taken(tmp_path):
 
 def test_a_run_dir_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(UserError, match="run_dir: 'x' is a file"):
+    with pytest.raises(UserError, match="run_dir: the folder 'x' cannot be written: 'x' is a file"):
         RunFolder.create("a-b-c", "x", {})
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(UserError, match="run_dir: the folder 'x/y' cannot be made"):
+    with pytest.raises(UserError, match="run_dir: the folder 'x/y' cannot be written: 'x' is a file"):
         RunFolder.create("a-b-c", "x/y", {})
 
 

@@ -17,6 +17,7 @@ from visionkit.cli.expand import combinations, sweep_values
 from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import parse_boolean, resolve, stored_config
 from visionkit.cli.syntax import Override
+from visionkit.console import loading
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
@@ -230,6 +231,8 @@ def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
         except UserError as error:
             jobs.append(Job(number, overrides, None, str(error)))
 
-    from visionkit.sweeps.grid import sweep
+    with loading():
+        import visionkit.distributed.devices  # noqa: F401 - with torch
+        from visionkit.sweeps.grid import sweep
 
     return sweep(jobs, folder, options)

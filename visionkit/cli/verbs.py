@@ -61,11 +61,12 @@ VERBS: Mapping[str, Verb] = {
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",
         {
-            "image_size": "pixels; the backbone's own size unless given",
+            "image_size": "pixels, one number or [height, width]; the backbone's own size unless given",
             "in_channels": "channels of the image; the backbone's own unless given",
             "num_classes": "adds the head for so many classes",
             "batch_size": "images that are in memory together; 1 unless given",
             "depth": "how many levels of names to show: 1 stages, 2 layers, 3 blocks ...",
+            "columns": "all: also jump, offset, padding, formulas, neurons, connections and memory of each layer",
             "by": "stage: the share of each stage, as bars",
             "explain": "true: each kind of layer in words and formulas, and what to mind",
             "format": "text, json, csv or markdown",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
 
-from visionkit.console import Printer, print_json
+from visionkit.console import Printer, loading, print_json
 from visionkit.data.findings import check_findings
 from visionkit.errors import ExitCode, UserError
+from visionkit.files import check_writable
 from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.registry import load
@@ -50,13 +51,15 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     config = RunConfig.from_plain(plain, check_data=False)
     check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
 
-    from visionkit.inference.predict_files import predict_files
-    from visionkit.runs.checkpoint import read_data_info
-
-    data = read_data_info(folder)
-    writer_class = load(config.task.writer)
-    target = _output_folder(config, folder, writer_class.files)
+    target = _output_folder(config, folder)
     is_new = not target.exists()
+    with loading():
+        from visionkit.inference.predict_files import predict_files
+        from visionkit.runs.checkpoint import read_data_info
+
+        writer_class = load(config.task.writer)
+    _check_new(target, writer_class.files)
+    data = read_data_info(folder)
     inference = _inference(config, folder, data, predict_options)
     data = {**data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
@@ -121,13 +124,19 @@ def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inferen
     return replace(reader, max_pixels=inference.options.max_pixels or reader.max_pixels, advice=advice)
 
 
-def _output_folder(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:
-    """The folder for the results, which must not contain any yet."""
+def _output_folder(config: RunConfig, folder: RunFolder) -> Path:
+    """The folder for the results, checked to be writable."""
     if config.run_dir is None:
-        return folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    target = Path(config.run_dir).expanduser()
+        target = folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    else:
+        target = Path(config.run_dir).expanduser()
+    check_writable(target, where="run_dir")
+    return target
+
+
+def _check_new(target: Path, files: Sequence[str]) -> None:
+    """Check that the folder for the results contains none yet."""
     if any((target / name).exists() for name in files):
         raise UserError(
             f"run_dir: '{target}' already holds predictions. Expected another folder, such as run_dir={target}_2."
         )
-    return target

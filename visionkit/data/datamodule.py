@@ -53,6 +53,7 @@ class VisionDataModule(LightningDataModule):
         strict: Whether invalid or unreadable data are an error instead of a note.
         splits_file: The JSON file of random splits: read if it exists, else written.
         shared: Splits and images read by earlier runs in this process; None starts with an empty cache.
+        max_decoded: The images of the largest split that is decoded before training; None for any that fits.
 
     Attributes:
         notes: Messages for the user on what was held out, dropped or is missing.
@@ -72,6 +73,7 @@ class VisionDataModule(LightningDataModule):
         strict: bool = False,
         splits_file: Path | None = None,
         shared: SharedCache | None = None,
+        max_decoded: int | None = None,
     ) -> None:
         super().__init__()
         source = source.for_target(target)
@@ -79,7 +81,7 @@ class VisionDataModule(LightningDataModule):
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
         source.check_balance(target)
         self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.max_decoded = batch_size, seed, max_decoded
         self.splits_file = Path(splits_file) if splits_file is not None else None
         self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
@@ -227,19 +229,14 @@ class VisionDataModule(LightningDataModule):
     ) -> BatchReader:
         transform, augment = self.source.input_transform(), self._augment if training else None
         return self.batch_reader(
-            samples,
-            transform,
-            augment=augment,
-            cache=cache,
-            prepared=prepared,
-            target=self.target,
-            strict=self.strict,
-            training=training,
-        )
+            samples, transform, augment=augment, cache=cache, prepared=prepared, target=self.target,
+            strict=self.strict, training=training,
+        )  # fmt: skip
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
-        budget = self.source.cache_mb * 2**20 - self._used_bytes
-        transform = self.source.input_transform()
+        if self.max_decoded is not None and len(samples) > self.max_decoded:
+            return None
+        budget, transform = self.source.cache_mb * 2**20 - self._used_bytes, self.source.input_transform()
 
         def decode() -> ImageCache | None:
             if not prepared or self.batch_reader.pads:

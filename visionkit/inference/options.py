@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from visionkit.errors import UserError
-from visionkit.schema import describe, quote
+from visionkit.schema import Size, describe, quote
 
 __all__ = ["PredictOptions"]
 
@@ -67,6 +67,7 @@ class PredictOptions:
                 raise UserError(f"{field.name}: found {shown}, but {reason} {_APPLIES_TO[field.name]} Leave it out.")
 
 
+_WINDOW = Size(65_536, example=512, alternatives=" or auto")
 _APPLIES_TO = {
     "min_score": "min_score is for runs that find objects or several classes: task=detect, instance or multilabel.",
     "window": "window is for runs of task=segment, detect or instance.",
@@ -84,13 +85,11 @@ def _fraction(overrides: Mapping[str, Any], key: str, *, maximum: float, example
 def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
     if value is None or value == "auto":
         return value  # type: ignore[no-any-return]
-    sides = value if isinstance(value, list) else [value, value]
-    if len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        return sides[0], sides[1]
-    raise UserError(
-        f"window: expected a number of pixels, [height, width] or auto, found {_quote(value)}. "
-        "Try: window=512, or window=auto for the size that the run was trained at"
-    )
+    try:
+        size = _WINDOW.parse(value)
+    except ValueError as error:
+        raise UserError(f"window: {error} window=auto is the size that the run was trained at.") from None
+    return (size, size) if isinstance(size, int) else size
 
 
 def _parse_pixels(value: Any) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
 
 __all__ = ["RunConfig"]
+
+_MAX_DECODED = 256
+"""The images of the largest split that is decoded before a run whose batches are limited."""
 
 _SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "debug")
 
@@ -56,7 +59,7 @@ class RunConfig:
     """The configuration of a run, parsed and validated without importing torch.
 
     Attributes:
-        recipe: With the epochs of ``debug``, where it has some.
+        recipe: With the epochs and the batch size of ``debug``, where it has some.
         metrics: The metrics of the user's choice.
         callbacks: The callbacks of the user's choice.
         plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
@@ -103,6 +106,7 @@ class RunConfig:
             strict=self.strict,
             splits_file=splits_file,
             shared=shared,
+            max_decoded=None if self.debug.limit_batches is None else _MAX_DECODED,
         )
 
     def check_initial_weights(self) -> None:
@@ -150,7 +154,7 @@ class RunConfig:
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
-        recipe = replace(recipe, epochs=debug.epochs or recipe.epochs)
+        recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         if check_data:
             source.check(strict=scalars.strict)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, similar_path, write_atomic
+from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.schema import describe
@@ -61,6 +61,7 @@ class RunFolder(RunPaths):
         cls.check_free(run_dir)
         if run_dir is not None:
             return cls(Path(run_dir).expanduser())
+        check_writable(RUNS / name, where="run_dir")
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
@@ -145,16 +146,15 @@ class RunFolder(RunPaths):
 
     @staticmethod
     def check_free(run_dir: str | None) -> None:
-        """Check that ``run_dir`` can take a new run.
+        """Check that ``run_dir``, or ``runs`` without one, can take a new run.
 
         Raises:
-            UserError: If it is a file, or a folder that is not empty or cannot be read.
+            UserError: If it is a file, or a folder that is not empty, or cannot be read or written.
         """
+        path = RUNS if run_dir is None else Path(run_dir).expanduser()
+        check_writable(path, where="run_dir")
         if run_dir is None:
             return
-        path = Path(run_dir).expanduser()
-        if path.exists() and not path.is_dir():
-            raise UserError(f"run_dir: '{path}' is a file; expected a folder that is new or empty.")
         if (path / "config.yaml").exists():
             raise UserError(
                 f"run_dir: '{path}' already holds a run. Expected a folder without one. Try another run_dir=..., or "

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import write_atomic
+from visionkit.files import check_writable, write_atomic
 from visionkit.runs.folder import RunFolder
+from visionkit.sweeps.groups import withhold_tests
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
+from visionkit.tasks.info import TaskInfo
 from visionkit.text import quote_cell, unquote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
 
@@ -44,6 +46,7 @@ class SweepFolder:
     Attributes:
         rows: The rows of the table by the numbers of their runs.
         search: The settings and space of a search; None for a sweep.
+        info: The task, by whose validation metric the best runs are known, whose numbers of the test split are shown.
     """
 
     def __init__(self, run_folder: RunFolder, overrides: Sequence[str]) -> None:
@@ -51,6 +54,7 @@ class SweepFolder:
         self.overrides = list(overrides)
         self.rows: dict[int, RunRow] = {}
         self.search: dict[str, Any] | None = None
+        self.info: TaskInfo | None = None
         self._resumed = False
         self._stored_rows: dict[int, _StoredRow] = {}
 
@@ -63,6 +67,7 @@ class SweepFolder:
         """
         if run_dir is not None:
             path = Path(run_dir).expanduser()
+            check_writable(path, where="run_dir")
             if (path / SWEEP_FILE).exists():
                 raise _sweep_exists_error(path)
         return cls(RunFolder.plan("sweeps", run_dir), overrides)
@@ -84,6 +89,7 @@ class SweepFolder:
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
             ) from None
+        check_writable(folder.path, where="run_dir")
         folder._check_overrides(stored_overrides)
         folder._read_table()
         folder._resumed = True
@@ -178,9 +184,10 @@ class SweepFolder:
         return None
 
     def add_row(self, row: RunRow) -> None:
-        """Add or replace the row of a run, and write the whole table."""
+        """Add or replace the row of a run, and write the whole table, see `withhold_tests`."""
         self.rows[row.number] = row
         rows = [self.rows[number] for number in sorted(self.rows)]
+        rows = rows if self.info is None else withhold_tests(rows, self.info)
         swept = list(dict.fromkeys(key for row in rows for key in row.overrides))
         metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
         text = io.StringIO(newline="")

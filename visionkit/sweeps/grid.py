@@ -61,6 +61,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     """
     jobs = check_devices(jobs, parallel=options.launcher == "joblib")
     printer = Printer(to_stderr=options.as_json)
+    folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     pending = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
     if len(pending) < len(jobs):
@@ -71,7 +72,6 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
             if options.launcher == "basic"
             else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
         )
-    info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
@@ -129,9 +129,8 @@ def status_line(row: RunRow, info: TaskInfo | None) -> str:
     """The line that reports the result of a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
-    names = (info.monitor, info.monitor.replace("val/", "test/"))
-    numbers = "  ".join(f"{name} {row.metrics[name]:.4f}" for name in names if name in row.metrics)
-    return f"done  {numbers}  {row.seconds:.1f} s"
+    number = f"{info.monitor} {row.metrics[info.monitor]:.4f}  " if info.monitor in row.metrics else ""
+    return f"done  {number}{row.seconds:.1f} s"
 
 
 def _run_sequentially(

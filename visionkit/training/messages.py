@@ -32,7 +32,8 @@ def print_header(run: RunSetup) -> None:
     ]
     if config.debug.limit_batches is not None:
         lines.append(
-            f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
+            f"debug    {config.debug.limit_batches} batches of {config.recipe.batch_size} from each split: the figures "
+            "say nothing of the model"
         )
     run.printer.print(*lines)
 

@@ -27,6 +27,7 @@ from visionkit.errors import UserError, plural
 from visionkit.files import similar_path
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
+from visionkit.schema import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
@@ -107,7 +108,7 @@ class Source(ABC):
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
-    image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
+    image_size: ImageSize | None
     augment: Augments
     num_workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] | None
     cache_mb: Annotated[int, Field(ge=0)]
