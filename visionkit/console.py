@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from visionkit.metric_names import metric_title
 from visionkit.text import json_text, printable
 
 __all__ = ["Printer", "PipeSafeConsole", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
@@ -122,7 +123,7 @@ def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
-        table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        table.add_row(printable(metric_title(name)), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     return table
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from visionkit.console import Printer
 from visionkit.errors import ExitCode, UserError
+from visionkit.metric_names import metric_title
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, RunRow, run_job
+from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
 from visionkit.training.setup import check_processes
@@ -73,6 +75,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
         )
     info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
+    draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
         return signals.code or ExitCode.INTERRUPTED
@@ -130,7 +133,7 @@ def status_line(row: RunRow, info: TaskInfo | None) -> str:
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
     names = (info.monitor, info.monitor.replace("val/", "test/"))
-    numbers = "  ".join(f"{name} {row.metrics[name]:.4f}" for name in names if name in row.metrics)
+    numbers = "  ".join(f"{metric_title(name)} {row.metrics[name]:.4f}" for name in names if name in row.metrics)
     return f"done  {numbers}  {row.seconds:.1f} s"
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from visionkit.console import Printer, print_json, print_next_steps, stdout_console
+from visionkit.metric_names import metric_title
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import RunRow
 from visionkit.tasks.info import TaskInfo
@@ -95,7 +96,7 @@ def sweep_table(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Table
     for key in keys:
         table.add_column(Text(key), overflow="fold")
     for name in (*metrics, "parameters", "seconds", "runs"):
-        table.add_column(name, justify="right", no_wrap=name in metrics)
+        table.add_column(metric_title(name), justify="right", no_wrap=name in metrics)
     for group in groups:
         sizes = {row.parameters for row in group.rows if row.parameters is not None}
         table.add_row(
@@ -170,7 +171,7 @@ class SweepSummary:
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
         commands = self._commands(best, resumable=resumable) + list(extra_commands)
         if groups:
-            title = f"by {self.info.monitor}{describe_repeats(groups)}"
+            title = f"by {metric_title(self.info.monitor)}{describe_repeats(groups)}"
             table = sweep_table(groups, self.info, title=title)
             (printer.print if self.as_json else stdout_console().print)(table)
         for row in rows:
