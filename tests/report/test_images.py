@@ -1,9 +1,11 @@
 """Images with captions."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from visionkit.report.plots.images import plot_images, plot_predictions
+from visionkit.report.image_grid import panel_scale
+from visionkit.report.images import plot_captioned
 
 
 def _picture(path):
@@ -19,16 +21,33 @@ def _has(pixels, colour):
 def test_images_are_drawn_with_the_pixels_they_have(tmp_path):
     images = np.zeros((3, 3, 20, 30), dtype=np.uint8)
     images[:, 1] = 200
-    plot_images(images, [0, 1, 0], ["a", "b"], tmp_path / "p" / "i.png", title="t")
-    assert _has(_picture(tmp_path / "p" / "i.png"), (0, 200, 0)) > 3 * 1000
+    plot_captioned(images, ["a", "b", "a"], tmp_path / "p" / "i.png", title="t")
+    assert _has(_picture(tmp_path / "p" / "i.png"), (0, 200, 0)) == 3 * 100 * 150
 
 
-def test_only_wrong_predictions_are_marked(tmp_path):
+def test_only_wrong_predictions_are_framed(tmp_path):
     images = np.zeros((2, 1, 16, 16), dtype=np.uint8)
     red = []
-    for guess in (0, 1):
-        path = tmp_path / str(guess) / "p.png"
-        plot_predictions(images, [0, 1], [guess, 1], [0.9, 0.8], ["a", "b"], path, title="t")
+    for is_wrong in (False, True):
+        path = tmp_path / str(is_wrong) / "p.png"
+        plot_captioned(images, ["", ""], path, title="t", wrong=[is_wrong, False])
         red.append(_has(_picture(path), (0xC8, 0x32, 0x1F)))
-    assert red[0] == 0
-    assert red[1] > 200
+    assert red == [0, 150**2 - 142**2]
+
+
+@pytest.mark.parametrize(
+    ("size", "panel"),
+    [((28, 28), (320, 320)), ((480, 640), (240, 320)), ((50, 900), (53, 960)), ((900, 50), (960, 53))],
+)
+def test_long_images_have_larger_panels(size, panel):
+    scale = panel_scale(*size)
+    assert (round(size[0] * scale), round(size[1] * scale)) == panel
+
+
+def test_long_captions_do_not_run_into_each_other(tmp_path):
+    """Beside an image of 10 pixels' width stands one whose caption has 18 letters."""
+    images = np.zeros((8, 3, 200, 10), dtype=np.uint8)
+    for letters in (1, 18):
+        plot_captioned(images, ["m" * letters] * 8, tmp_path / str(letters) / "i.png", title="t")
+    narrow, wide = (_picture(tmp_path / str(letters) / "i.png").shape[1] for letters in (1, 18))
+    assert wide >= 8 * 18 * 12 > narrow

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from visionkit.files import write_atomic
+from visionkit.report.fonts import load_font
 from visionkit.report.legend import LINE_HEIGHT, draw_legend, draw_text, legend_lines, wrap
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, LegendEntry
 
 __all__ = ["PANEL_SIZE", "add_legend", "panel_scale", "to_bytes", "to_pil_image", "write_image_grid", "write_picture"]
 
 PANEL_SIZE, GAP, TITLE_SIZE, TEXT_SIZE = 320, 8, 16, 13
-_MIN_WIDTH = 420  # of a sheet, for its title
+_MIN_WIDTH, _MAX_WIDTH = 420, 2080  # of a sheet: its title has room, and wide images have fewer columns
 _MAX_LEGEND_LINES = 12
 
 
@@ -73,9 +74,11 @@ def write_image_grid(
         wrong: Which of the images are framed as errors.
         legend: Labels and their colours, below the images.
     """
-    cell = max(96, *(picture.width for picture in pictures)) + GAP
+    texts = [line for text in (*captions, *headings) for line in text.split("\n")]
+    text_width = math.ceil(max((load_font(TEXT_SIZE, text).getlength(text) for text in texts), default=0))
+    cell = max(text_width, *(picture.width for picture in pictures)) + GAP
     group = max(1, len(headings))
-    columns = min(columns, len(pictures), max(1, math.ceil(6.5 * PANEL_SIZE / cell / group)) * group)
+    columns = min(columns, len(pictures), max(1, int(_MAX_WIDTH / cell / group)) * group)
     width = max(_MIN_WIDTH, GAP + columns * cell)
     title_lines = wrap(title, width - 2 * GAP, size=TITLE_SIZE)
     entries = legend_lines(legend, width - GAP, size=TEXT_SIZE, max_lines=_MAX_LEGEND_LINES)

@@ -95,7 +95,7 @@ def plot_masks(
 
 
 def _overlay(image: Any, mask: Any, class_names: Sequence[str]) -> Image.Image:
-    """An image with its classes' colours over a grey, weaker copy of it; background and ignored pixels stay as they are.
+    """An image with its classes' colours over a grey, weaker copy of it; background and ignored pixels stay.
 
     Colours would else be mixed with those of the image, and a light blue class in the shade look like a dark blue one.
     """

@@ -7,11 +7,13 @@ from visionkit.report.palette import class_colour
 from visionkit.text import printable
 
 __all__ = [
-    "ERROR_COLOUR", "GRID_COLOUR", "TEXT_COLOUR", "TRAIN", "VALIDATION", "LegendEntry", "class_legend", "count_title",
-    "shorten",
+    "ERROR_COLOUR", "GRID_COLOUR", "TEXT_COLOUR", "TRAIN", "VALIDATION", "OTHERS", "LegendEntry", "class_legend",
+    "count_title", "shorten",
 ]  # fmt: skip
 
 TRAIN, VALIDATION, TEXT_COLOUR, GRID_COLOUR, ERROR_COLOUR = "#8a94a6", "#1f5fbf", "#22262e", "#d9dde4", "#c8321f"
+OTHERS = "#c3c8d1"
+"""Of lines without a name of their own."""
 
 LegendEntry = tuple[str, str]
 """A name and its colour."""

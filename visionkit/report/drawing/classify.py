@@ -50,6 +50,7 @@ class ClassifyDrawing(Drawing):
             name = shorten(class_names[prediction["label"]], 11)
             text = f"{'✗' if wrong[index] else '✓'} {name} {prediction['score']:.0%}"
             captions.append(text + (f"\ntruth: {shorten(class_names[examples[index]['truth']], 12)}" * wrong[index]))
-        title = f"{split_title(split)}: {sum(wrong)} of {len(examples)} predictions wrong; the surest mistakes first"
+        order_title = "the surest mistakes first" if any(wrong) else "the least sure first"
+        title = f"{split_title(split)}: {sum(wrong)} of {len(examples)} predictions wrong; {order_title}"
         images = np.stack([np.asarray(examples[index]["image"]) for index in shown])
         plot_captioned(images, captions, path, title=title, wrong=[wrong[index] for index in shown])

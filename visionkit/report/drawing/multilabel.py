@@ -46,7 +46,8 @@ class MultilabelDrawing(Drawing):
             truth = f"\ntruth: {_names(sorted(examples[index]['truth']), class_names)}" * wrong[index]
             captions.append(f"{'✗' if wrong[index] else '✓'} {predicted}{truth}")
         images = np.stack([np.asarray(examples[index]["image"]) for index in shown])
-        title = f"{split_title(split)}: {sum(wrong)} of {len(examples)} predictions wrong; the surest mistakes first"
+        order_title = "the surest mistakes first" if any(wrong) else "the least sure first"
+        title = f"{split_title(split)}: {sum(wrong)} of {len(examples)} predictions wrong; {order_title}"
         plot_captioned(images, captions, path, title=title, wrong=[wrong[index] for index in shown])
 
 

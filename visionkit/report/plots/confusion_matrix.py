@@ -85,7 +85,7 @@ def _write_cells(axes: Axes, matrix: Any, fractions: Any, *, unit: str) -> None:
 
 def _matrix_axes(num_classes: int) -> tuple[Figure, Axes, Axes | None]:
     if num_classes <= 20:
-        side = 2.2 + 0.46 * max(num_classes, 4)
+        side = 2.2 + 0.46 * max(num_classes, 7)
         figure = Figure(figsize=(side, side), layout="constrained")
         return figure, figure.subplots(), None
     figure = Figure(figsize=(15, 10), layout="constrained")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from visionkit.report.palette import line_colours
 from visionkit.report.plots.figure import save_figure, set_title, style_axes
-from visionkit.report.style import GRID_COLOUR, TEXT_COLOUR, shorten
+from visionkit.report.style import OTHERS, TEXT_COLOUR, shorten
 
 __all__ = ["plot_precision_recall", "precision_recall_figure"]
 
@@ -47,7 +47,7 @@ def precision_recall_figure(
     axes = figure.subplots()
     curves = {name: np.asarray(values, dtype=float) for name, values in classes.items() if None not in values}
     are_named = len(curves) <= _MAX_NAMED
-    colours = line_colours(len(curves)) if are_named else [GRID_COLOUR] * len(curves)
+    colours = line_colours(len(curves)) if are_named else [OTHERS] * len(curves)
     for index, ((name, values), colour) in enumerate(zip(curves.items(), colours, strict=True)):
         label = f"{shorten(name)}  {values.mean():.1%}" if are_named else None
         if not are_named and index == 0:

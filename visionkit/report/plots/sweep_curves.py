@@ -12,13 +12,12 @@ from visionkit.metric_names import metric_title
 from visionkit.report.palette import line_colours
 from visionkit.report.plots.curves import percent
 from visionkit.report.plots.figure import save_figure, set_title, style_axes, style_epochs, style_values
-from visionkit.report.style import TEXT_COLOUR, shorten
+from visionkit.report.style import OTHERS, TEXT_COLOUR, shorten
 
 __all__ = ["SweepCurve", "plot_sweep", "sweep_figure"]
 
 _MAX_NAMED = 10
 """So many runs, the best ones, have a colour and a name of their own."""
-_OTHER_COLOUR = "#c3c8d1"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def sweep_figure(curves: Sequence[SweepCurve], *, monitor: str, mode: str) -> Fi
     for rank, curve in enumerate(ranked):
         points = [(epoch, score * scale) for epoch, score in curve.points if math.isfinite(score)]
         is_named = rank < _MAX_NAMED
-        colour = colours[rank] if is_named else _OTHER_COLOUR
+        colour = colours[rank] if is_named else OTHERS
         x, y = zip(*points, strict=True)
         epochs += x
         values += y
@@ -79,7 +78,7 @@ def sweep_figure(curves: Sequence[SweepCurve], *, monitor: str, mode: str) -> Fi
             line.set_label(f"{shorten(curve.name, 44)}   {_score(curve.best(mode) * scale, scale)}")
             handles.append(line)
     if len(ranked) > _MAX_NAMED:
-        handles.append(Line2D([], [], color=_OTHER_COLOUR, label=f"{len(ranked) - _MAX_NAMED} more runs"))
+        handles.append(Line2D([], [], color=OTHERS, label=f"{len(ranked) - _MAX_NAMED} more runs"))
     style_axes(axes)
     style_epochs(axes, epochs)
     style_values(axes, values)
