@@ -203,6 +203,6 @@ def test_the_tables_of_a_page_are_what_the_commands_print(monkeypatch):
     page = (REPOSITORY / "docs" / "networks.md").read_text(encoding="utf-8")
     commands = [place[1] for place in page_outputs.PLACE.finditer(page)]
     assert [command.split()[1] for command in commands] == ["backbone=lenet", "backbone=alexnet_2012"]
-    assert readme_outputs.refreshed(page) == page, "run: python tools/readme_outputs.py"
+    assert page_outputs.refreshed(page) == page, "run: python tools/page_outputs.py"
     assert "| c1.conv | conv | 55x55x96 | 34,944 | 105,415,200 | 11x11 | 4 | 11 px |" in page
     assert "| `1 + 5*5*1 = 26` | 4,704 | 122,304 |" in page

@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from visionkit.metric_names import metric_title
 from visionkit.text import json_text, printable
 
 __all__ = ["Printer", "PipeSafeConsole", "loading", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
@@ -156,7 +157,8 @@ def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
     for name, value in metrics.items():
         if name not in hidden:
             cells = [" to ".join(f"{metrics[end]:.4f}" for end in ends.get(name, ()))] if ends else []
-            table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}", *cells)
+            shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+            table.add_row(printable(metric_title(name)), shown, *cells)
     return table
 
 

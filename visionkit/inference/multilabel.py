@@ -14,6 +14,8 @@ from visionkit.inference.predictions.classification import LabelSet
 
 __all__ = ["MultilabelInference"]
 
+_EXAMPLES_BATCH = 32
+
 
 class MultilabelInference(Inference):
     """Predictions are ``labels``, the classes of at least ``min_score``, the most likely first; and ``probabilities``.
@@ -50,7 +52,8 @@ class MultilabelInference(Inference):
             (dataset.labels[position].nonzero()[:, 0].tolist(), self.prepare(image))
             for position, image in self._images(dataset, count)
         ]
-        if inputs:
-            predictions = self.predict([image for _, image in inputs])
-            for (labels, image), prediction in zip(inputs, predictions, strict=True):
+        for start in range(0, len(inputs), _EXAMPLES_BATCH):
+            chunk = inputs[start : start + _EXAMPLES_BATCH]
+            predictions = self.predict([image for _, image in chunk])
+            for (labels, image), prediction in zip(chunk, predictions, strict=True):
                 yield {"image": image, "truth": labels, "prediction": prediction}

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from visionkit.console import Printer
 from visionkit.errors import ExitCode, UserError
+from visionkit.metric_names import metric_title
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, RunRow, run_job
+from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
 from visionkit.training.setup import check_processes
@@ -73,6 +75,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
             else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
         )
     failed = any(row.status == "failed" for row in folder.rows.values())
+    draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
         return signals.code or ExitCode.INTERRUPTED
@@ -129,7 +132,7 @@ def status_line(row: RunRow, info: TaskInfo | None) -> str:
     """The line that reports the result of a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
-    number = f"{info.monitor} {row.metrics[info.monitor]:.4f}  " if info.monitor in row.metrics else ""
+    number = f"{metric_title(info.monitor)} {row.metrics[info.monitor]:.4f}  " if info.monitor in row.metrics else ""
     return f"done  {number}{row.seconds:.1f} s"
 
 

@@ -17,6 +17,7 @@ from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.grid import SweepOptions, check_devices, status_line, stdout_for_json
 from visionkit.sweeps.groups import best_run
 from visionkit.sweeps.job import PRUNED_REASON, Job, Pruned, RunRow, run_job
+from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.space import Choices, NumberRange, SearchSettings, check_same
 from visionkit.sweeps.summary import SweepSummary, shorten
@@ -81,6 +82,7 @@ def search(
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     extra_commands = [write_experiment(best.overrides, folder.path)] if best is not None else []
+    draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(
         printer, resumable=interrupted, extra_commands=extra_commands
     )

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from visionkit.console import Printer, print_json, print_next_steps
+from visionkit.metric_names import metric_title
 from visionkit.report.tables import Grid, print_grid
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.groups import Group, best_run, describe_repeats, group_runs, withhold_tests
@@ -33,7 +34,13 @@ def sweep_grid(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Grid:
     several = any(len(group.rows) > 1 for group in groups)
     return Grid(
         title,
-        ["runs" if several else "run", *keys, *metrics, "parameters", "seconds per run" if several else "seconds"],
+        [
+            "runs" if several else "run",
+            *keys,
+            *map(metric_title, metrics),
+            "parameters",
+            "seconds per run" if several else "seconds",
+        ],
         [
             [
                 " ".join(str(row.number) for row in group.rows),
@@ -47,7 +54,9 @@ def sweep_grid(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Grid:
             for group in groups
         ],
         [False] * (1 + len(keys)) + [True] * (len(metrics) + 2),
-        notes=[f"{test} is that of the best by {info.monitor} alone: who chooses by it fits the test split."]
+        notes=[
+            f"{metric_title(test)} is that of the best by {metric_title(info.monitor)} alone: who chooses by it fits the test split."
+        ]
         if test in metrics
         else [],
         elsewhere="the file sweep.csv",
@@ -110,7 +119,7 @@ class SweepSummary:
         groups, best = group_runs(rows, self.info), best_run(rows, self.info)
         commands = self._commands(best, resumable=resumable) + list(extra_commands)
         if groups:
-            title = f"by {self.info.monitor}{describe_repeats(groups)}"
+            title = f"by {metric_title(self.info.monitor)}{describe_repeats(groups)}"
             grid = sweep_grid(groups, self.info, title=title)
             print_grid(grid, "text", console=printer.console if self.as_json else None)
         for row in rows:

@@ -27,7 +27,7 @@ def draw_results(run: RunSetup, evaluation: Evaluation) -> None:
     """Plot the tables of the evaluation, and example predictions beside the ground truth."""
     task, class_names, plots = run.config.task, run.data["class_names"], run.folder.plots
     drawing = load(task.drawing)()
-    drawing.tables(evaluation.tables, class_names, plots)
+    drawing.tables(evaluation.tables, class_names, plots, split=evaluation.split)
     inference = load(task.inference)(run.model, run.config.source.input_transform(), run.data)
     examples = list(inference.examples(run.datamodule.dataset("val"), drawing.num_examples))
-    drawing.examples(examples, class_names, plots / "predictions.png")
+    drawing.examples(examples, class_names, plots / "predictions.png", split="val")

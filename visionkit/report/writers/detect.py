@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from visionkit.files import write_atomic
 from visionkit.report.boxes import write_boxes
-from visionkit.report.drawing.detect import MIN_SCORE, drawn_boxes, select
+from visionkit.report.drawing.detect import MAX_DRAWN, MIN_SCORE, drawn_boxes, objects_title, select
+from visionkit.report.style import class_legend
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
 from visionkit.text import json_text
 
@@ -18,7 +19,7 @@ __all__ = ["DetectWriter"]
 
 
 class DetectWriter(ResultWriter):
-    """A row per box, and an annotated image without the boxes of low score."""
+    """A row per box, and an annotated image with the boxes of the highest scores."""
 
     files = ("predictions.json", "images")
     objects: ClassVar[str] = "boxes"
@@ -26,7 +27,8 @@ class DetectWriter(ResultWriter):
     def __init__(
         self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
     ) -> None:
-        super().__init__(folder, data, paths, min_score=MIN_SCORE if min_score is None else min_score)
+        super().__init__(folder, data, paths, min_score=min_score)
+        self.drawn_score = MIN_SCORE if min_score is None else min_score
         self.categories = data.get("category_ids") or list(range(len(self.class_names)))
         self.image_ids = _image_ids(paths, data.get("image_ids", {}))
         self.shared_folder = common_folder(paths)
@@ -35,11 +37,17 @@ class DetectWriter(ResultWriter):
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
         self.num_reduced += reduced > 1
         self.rows += self._rows(path, prediction)
-        shown = select(prediction, prediction["scores"] >= self.min_score)
+        shown = select(prediction, prediction["scores"] >= self.drawn_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
-        picture = picture_name(relative_name(path, self.shared_folder))
-        boxes = drawn_boxes(shown, self.class_names)
-        write_boxes(image, boxes, self.folder / "images" / picture, reduced=reduced)
+        drawn, total = drawn_boxes(shown, self.class_names)[:MAX_DRAWN], len(shown["labels"])
+        write_boxes(
+            image,
+            drawn,
+            self.folder / "images" / picture_name(relative_name(path, self.shared_folder)),
+            caption=objects_title(len(drawn), total, objects=self.objects, min_score=self.drawn_score),
+            legend=class_legend(shown["labels"][:MAX_DRAWN].tolist(), self.class_names),
+            reduced=reduced,
+        )
 
     def write(self) -> None:
         lines = ",\n".join(json_text(row) for row in self.rows)
@@ -50,7 +58,7 @@ class DetectWriter(ResultWriter):
         return [
             *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.counts)),
-            f"{len(self.counts):,} images, {self.objects} with a score of {self.min_score:g} or more: "
+            f"{len(self.counts):,} images, {self.objects} with a score of {self.drawn_score:g} or more: "
             f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
         ]

@@ -78,10 +78,11 @@ class Recorder(Checkpoint):
             self.draw_curves()
 
     def draw_curves(self) -> None:
-        """Plot loss and metric over the epochs."""
+        """Plot loss, metric and learning rate over the epochs."""
         from visionkit.report.plots.curves import plot_curves
 
-        plot_curves(self.history, self.folder.plots / "curves.png", monitor=self.info.monitor)
+        path = self.folder.plots / "curves.png"
+        plot_curves(self.history, path, monitor=self.info.monitor, mode=self.info.mode)
         self._last_drawn = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
