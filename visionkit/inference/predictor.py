@@ -46,6 +46,11 @@ class Predictor:
         return tuple(self.inference.data["class_names"])
 
     @property
+    def category_ids(self) -> tuple[int | str, ...]:
+        """The data set's own id of each class."""
+        return tuple(self.inference.data.get("category_ids") or range(len(self.class_names)))
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels to which images are resized."""
         height, width = self.inference.data["image_size"]
@@ -122,7 +127,13 @@ class Predictor:
             outputs = self.inference.predict(outputs)
         for (image, size, _), found in zip(done, outputs, strict=True):
             yield self.inference.prediction_class(
-                found, self.class_names, size, image.path, partial(_read_pixels, image, self.reader)
+                outputs=found,
+                class_names=self.class_names,
+                size=size,
+                path=image.path,
+                category_ids=self.category_ids,
+                min_score=self.inference.options.min_score,
+                read_image=partial(_read_pixels, image, self.reader),
             )
         if failure is not None:
             raise failure

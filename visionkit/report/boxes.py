@@ -15,7 +15,7 @@ from visionkit.report.palette import text_colour
 from visionkit.report.style import LegendEntry, shorten
 from visionkit.structures.rle import RunLengths, decode_part
 
-__all__ = ["DrawnBox", "Label", "place_labels", "plot_boxes", "write_boxes"]
+__all__ = ["DrawnBox", "Label", "draw_boxes", "place_labels", "plot_boxes", "write_boxes"]
 
 MIN_SIZE = 400
 TINT_ALPHA = 110  # opacity of masks, of 255
@@ -49,28 +49,30 @@ class Label:
     colour: str
 
 
-def write_boxes(
+def draw_boxes(
     image: Any,
     boxes: Sequence[DrawnBox],
-    path: Path,
     *,
     caption: str = "",
     legend: Sequence[LegendEntry] = (),
     reduced: int = 1,
-) -> None:
-    """Write an image with boxes at its original size; a small image is enlarged by an integer factor to be legible.
+) -> Image.Image:
+    """An image with boxes at its original size; a small image is enlarged by an integer factor to be legible.
 
     Args:
         image: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
         boxes: In pixels of the original; earlier ones are drawn over later ones.
-        path: A PNG or JPEG file, by its suffix.
         caption: A text below the image.
         legend: Names and their colours, below the image.
         reduced: The pixels of the original, along a side, for each of the image.
     """
     factor = math.ceil(MIN_SIZE / max(image.shape[1:]))
-    picture = _draw_boxes(image, boxes, scale=float(factor), reduced=reduced)
-    write_picture(add_legend(picture, caption, legend), path)
+    return add_legend(_draw_boxes(image, boxes, scale=float(factor), reduced=reduced), caption, legend)
+
+
+def write_boxes(image: Any, boxes: Sequence[DrawnBox], path: Path, **options: Any) -> None:
+    """Write the picture of `draw_boxes`, which has the same options, as PNG or JPEG, by the suffix."""
+    write_picture(draw_boxes(image, boxes, **options), path)
 
 
 def plot_boxes(

@@ -15,7 +15,25 @@ from visionkit.report.fonts import load_font
 from visionkit.report.legend import LINE_HEIGHT, draw_legend, draw_text, legend_lines, wrap
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, LegendEntry
 
-__all__ = ["PANEL_SIZE", "add_legend", "panel_scale", "to_bytes", "to_pil_image", "write_image_grid", "write_picture"]
+__all__ = [
+    "PANEL_SIZE",
+    "add_legend",
+    "draw_caption",
+    "panel_scale",
+    "to_bytes",
+    "to_pil_image",
+    "write_image_grid",
+    "write_picture",
+]
+    "PANEL_SIZE",
+    "add_legend",
+    "draw_caption",
+    "panel_scale",
+    "to_bytes",
+    "to_pil_image",
+    "write_image_grid",
+    "write_picture",
+]
 
 PANEL_SIZE, GAP, TITLE_SIZE, TEXT_SIZE = 320, 8, 16, 13
 _MIN_WIDTH, _MAX_WIDTH = 420, 2080  # of a sheet: its title has room, and wide images have fewer columns
@@ -126,6 +144,11 @@ def add_legend(image: Image.Image, caption: str, legend: Sequence[LegendEntry]) 
         top += line_height
     draw_legend(draw, entries, (gap, top), size=size)
     return result
+
+
+def draw_caption(pixels: Any, caption: str) -> Image.Image:
+    """An image (C, H, W) at its original size with a caption below; a small one is enlarged by an integer factor."""
+    return add_legend(to_pil_image(pixels, scale=float(math.ceil(PANEL_SIZE / max(pixels.shape[1:])))), caption, ())
 
 
 def write_picture(image: Image.Image, path: Path) -> None:

@@ -13,7 +13,7 @@ from visionkit.report.image_grid import add_legend, panel_scale, to_pil_image, w
 from visionkit.report.palette import class_colour
 from visionkit.report.style import LegendEntry
 
-__all__ = ["mask_colours", "mask_legend", "plot_masks", "write_mask", "write_overlay"]
+__all__ = ["draw_overlay", "mask_colours", "mask_legend", "plot_masks", "write_mask", "write_overlay"]
 
 BACKGROUND = "background"
 MIN_SIZE = 400
@@ -47,20 +47,24 @@ def write_mask(mask: Any, colours: Mapping[int, str], path: Path) -> None:
     write_picture(image, path)
 
 
-def write_overlay(image: Any, mask: Any, class_names: Sequence[str], path: Path) -> None:
-    """Write an image tinted by its classes at its original size, and a legend below; a small one is enlarged.
+def draw_overlay(image: Any, mask: Any, class_names: Sequence[str]) -> Image.Image:
+    """An image tinted by its classes at its original size, and a legend below; a small one is enlarged.
 
     Args:
         image: (C, H, W) uint8, a tensor or an array; one channel is grey, of more the first three are colours.
         mask: (H, W) uint8 class ids.
         class_names: The classes.
-        path: A PNG or JPEG file, by its suffix.
     """
     overlay = _overlay(image, mask, class_names)
     factor = math.ceil(MIN_SIZE / max(overlay.size))
     if factor > 1:
         overlay = overlay.resize((overlay.width * factor, overlay.height * factor), Image.Resampling.NEAREST)
-    write_picture(add_legend(overlay, "", mask_legend([mask], class_names)), path)
+    return add_legend(overlay, "", mask_legend([mask], class_names))
+
+
+def write_overlay(image: Any, mask: Any, class_names: Sequence[str], path: Path) -> None:
+    """Write the picture of `draw_overlay` as PNG or JPEG, by the suffix."""
+    write_picture(draw_overlay(image, mask, class_names), path)
 
 
 def plot_masks(

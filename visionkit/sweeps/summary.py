@@ -55,7 +55,8 @@ def sweep_grid(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Grid:
         ],
         [False] * (1 + len(keys)) + [True] * (len(metrics) + 2),
         notes=[
-            f"{metric_title(test)} is that of the best by {metric_title(info.monitor)} alone: who chooses by it fits the test split."
+            f"{metric_title(test)} is that of the best by {metric_title(info.monitor)} alone: who chooses by it fits "
+            "the test split."
         ]
         if test in metrics
         else [],

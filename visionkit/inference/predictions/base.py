@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Prediction(ABC):
         class_names: The classes of the model, in the order of their ids.
         size: Height and width of the image in pixels.
         path: The file of the image; None for one in memory.
+        category_ids: The data set's own id of each class.
+        min_score: Objects with a lower score are not drawn; None for the default.
         read_image: Gives the pixels of the image, (C, H, W), for pictures.
     """
 
@@ -33,6 +36,8 @@ class Prediction(ABC):
     class_names: tuple[str, ...]
     size: tuple[int, int]
     path: Path | None
+    category_ids: tuple[int | str, ...]
+    min_score: float | None
     read_image: Callable[[], Any]
 
     @abstractmethod
@@ -54,14 +59,20 @@ class Prediction(ABC):
         """Write the picture of `draw` to a file.
 
         Args:
-            path: A file whose ending is that of a JPEG, PNG or WebP.
+            path: A file that ends in ``.jpg``, ``.jpeg`` or ``.png``.
 
         Raises:
             UserError: If the ending is another, or the file cannot be written.
         """
-        from visionkit.report.pictures import write_picture
+        from visionkit.report.image_grid import write_picture
 
-        write_picture(self.draw(), Path(path))
+        target = Path(path).expanduser()
+        if target.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+            raise UserError(f"save: '{target}' ends in '{target.suffix}'. Expected .png or .jpg, such as out.jpg.")
+        try:
+            write_picture(self.draw(), target)
+        except OSError as error:
+            raise UserError(f"save: '{target}' cannot be written: {error.strerror}.") from None
 
     @abstractmethod
     def _summary(self) -> str:
@@ -73,9 +84,9 @@ class Prediction(ABC):
 
     def _repr_png_(self) -> bytes:
         """The picture, for notebooks."""
-        from visionkit.report.pictures import encode_picture
-
-        return encode_picture(self.draw(), "PNG")
+        buffer = io.BytesIO()
+        self.draw().save(buffer, format="PNG")
+        return buffer.getvalue()
 
     def _names(self, class_ids: Sequence[int]) -> list[str]:
         return [self.class_names[class_id] for class_id in class_ids]

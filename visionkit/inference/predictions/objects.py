@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ __all__ = ["Detections", "Instances"]
 
 class Detections(Prediction):
     """The objects of an image, those of the highest score first."""
+
+    kind: ClassVar[str] = "boxes"
+    """What the objects are called in pictures."""
 
     @property
     def boxes(self) -> NDArray[np.float32]:
@@ -54,7 +57,10 @@ class Detections(Prediction):
         """
         from visionkit.report.writers.detect import coco_results
 
-        return coco_results(self.outputs, self.class_names, image_id=image_id)
+        name = None if self.path is None else str(self.path)
+        return coco_results(
+            self.outputs, self.class_names, image_id=image_id, category_ids=self.category_ids, file_name=name
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -96,9 +102,10 @@ class Detections(Prediction):
         )
 
     def draw(self) -> Image.Image:
-        from visionkit.report.pictures import draw_objects
+        from visionkit.report.drawing.detect import MIN_SCORE, draw_objects
 
-        return draw_objects(self.read_image(), self.outputs, self.class_names)
+        least = MIN_SCORE if self.min_score is None else self.min_score
+        return draw_objects(self.read_image(), self.outputs, self.class_names, kind=self.kind, min_score=least)
 
     def _mask_entry(self, number: int) -> dict[str, Any]:
         return {}
@@ -112,6 +119,8 @@ class Detections(Prediction):
 
 class Instances(Detections):
     """The objects of an image with their masks, those of the highest score first."""
+
+    kind = "masks"
 
     @property
     def masks(self) -> NDArray[np.bool_]:

@@ -67,9 +67,9 @@ class Segmentation(Prediction):
         return supervision.Detections(xyxy=boxes, mask=masks, class_id=ids.astype(int), data={"class_name": names})
 
     def draw(self) -> Image.Image:
-        from visionkit.report.pictures import draw_classes
+        from visionkit.report.masks import draw_overlay
 
-        return draw_classes(self.read_image(), self.outputs["mask"], self.class_names)
+        return draw_overlay(self.read_image(), self.outputs["mask"], self.class_names)
 
     def _summary(self) -> str:
         ordered = sorted(self.pixels.items(), key=lambda item: -item[1])

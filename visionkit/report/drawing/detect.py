@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from visionkit.metric_names import split_title
-from visionkit.report.boxes import DrawnBox, plot_boxes
+from visionkit.report.boxes import DrawnBox, draw_boxes, plot_boxes
 from visionkit.report.drawing.base import Drawing
 from visionkit.report.palette import class_colour
 from visionkit.report.style import TRAIN, class_legend, count_title
 from visionkit.structures.rle import encode_masks, mask_iou
 
-__all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "drawn_boxes", "objects_title", "select"]
+__all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "draw_objects", "drawn_boxes", "objects_title", "select"]
 
 MIN_SCORE = 0.3
 """Objects with a lower score are not drawn, unless ``predict`` is given another ``min_score``."""
@@ -86,6 +87,33 @@ class DetectDrawing(Drawing):
                 headings=("truth (dashed: missed)", "found (dashed: not there)"),
                 legend=class_legend(labels, class_names),
             )
+
+
+def draw_objects(
+    image: Any,
+    objects: Objects,
+    class_names: Sequence[str],
+    *,
+    kind: str = "boxes",
+    min_score: float = MIN_SCORE,
+    reduced: int = 1,
+) -> Image.Image:
+    """An image with the predicted objects of the highest scores, a caption and a legend.
+
+    Args:
+        image: (C, H, W) uint8, a tensor or an array.
+        objects: Of any score, the highest first.
+        class_names: The classes.
+        kind: What they are called in the caption.
+        min_score: Objects with a lower score are not drawn.
+        reduced: The pixels of the original, along a side, for each of the image.
+    """
+    found = select(objects, objects["scores"] >= min_score)
+    shown = _first(found, MAX_DRAWN)
+    drawn, total = drawn_boxes(shown, class_names), len(found["labels"])
+    caption = objects_title(len(drawn), total, objects=kind, min_score=min_score)
+    legend = class_legend(shown["labels"].tolist(), class_names)
+    return draw_boxes(image, drawn, caption=caption, legend=legend, reduced=reduced)
 
 
 def objects_title(num_drawn: int, total: int, *, objects: str, min_score: float) -> str:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from visionkit.files import write_atomic
-from visionkit.report.boxes import write_boxes
-from visionkit.report.drawing.detect import MAX_DRAWN, MIN_SCORE, drawn_boxes, objects_title, select
-from visionkit.report.style import class_legend
+from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, select
+from visionkit.report.image_grid import write_picture
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
 from visionkit.text import json_text
 
-__all__ = ["DetectWriter"]
+__all__ = ["DetectWriter", "coco_results"]
 
 
 class DetectWriter(ResultWriter):
@@ -39,15 +38,10 @@ class DetectWriter(ResultWriter):
         self.rows += self._rows(path, prediction)
         shown = select(prediction, prediction["scores"] >= self.drawn_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
-        drawn, total = drawn_boxes(shown, self.class_names)[:MAX_DRAWN], len(shown["labels"])
-        write_boxes(
-            image,
-            drawn,
-            self.folder / "images" / picture_name(relative_name(path, self.shared_folder)),
-            caption=objects_title(len(drawn), total, objects=self.objects, min_score=self.drawn_score),
-            legend=class_legend(shown["labels"][:MAX_DRAWN].tolist(), self.class_names),
-            reduced=reduced,
+        picture = draw_objects(
+            image, shown, self.class_names, kind=self.objects, min_score=self.drawn_score, reduced=reduced
         )
+        write_picture(picture, self.folder / "images" / picture_name(relative_name(path, self.shared_folder)))
 
     def write(self) -> None:
         lines = ",\n".join(json_text(row) for row in self.rows)
@@ -64,23 +58,50 @@ class DetectWriter(ResultWriter):
         ]
 
     def _rows(self, path: Path, prediction: Mapping[str, Any]) -> list[dict[str, Any]]:
-        boxes, labels, scores = (prediction[name].tolist() for name in ("boxes", "labels", "scores"))
-        masks = prediction.get("masks")
-        segmentations = [{}] * len(labels) if masks is None else [{"segmentation": mask} for mask in masks]
-        return [
-            {
-                "image_id": self.image_ids[path],
-                "file_name": str(path),
-                "category_id": self.categories[label],
-                "category_name": self.class_names[label],
-                "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
-                "score": round(score, 6),
-                **segmentation,
-            }
-            for (left, top, right, bottom), label, score, segmentation in zip(
-                boxes, labels, scores, segmentations, strict=True
-            )
-        ]
+        return coco_results(
+            prediction,
+            self.class_names,
+            image_id=self.image_ids[path],
+            category_ids=self.categories,
+            file_name=str(path),
+        )
+
+
+def coco_results(
+    objects: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    image_id: int | str,
+    category_ids: Sequence[int | str],
+    file_name: str | None = None,
+) -> list[dict[str, Any]]:
+    """Predicted objects of one image in the form of COCO's results, with the name of each one's category.
+
+    Args:
+        objects: ``boxes`` (n, 4) xyxy, ``labels`` (n,), ``scores`` (n,), and optionally ``masks``, n run lengths.
+        class_names: The classes.
+        image_id: The id of the image.
+        category_ids: The data set's own id of each class.
+        file_name: The name of the image's file, if it has one.
+    """
+    boxes, labels, scores = (objects[name].tolist() for name in ("boxes", "labels", "scores"))
+    masks = objects.get("masks")
+    segmentations = [{}] * len(labels) if masks is None else [{"segmentation": mask} for mask in masks]
+    name_entry = {} if file_name is None else {"file_name": file_name}
+    return [
+        {
+            "image_id": image_id,
+            **name_entry,
+            "category_id": category_ids[label],
+            "category_name": class_names[label],
+            "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+            "score": round(score, 6),
+            **segmentation,
+        }
+        for (left, top, right, bottom), label, score, segmentation in zip(
+            boxes, labels, scores, segmentations, strict=True
+        )
+    ]
 
 
 def _image_ids(paths: Sequence[Path], own_ids: Mapping[Path, int | str]) -> dict[Path, int | str]:
