@@ -25,15 +25,6 @@ __all__ = [
     "write_image_grid",
     "write_picture",
 ]
-    "PANEL_SIZE",
-    "add_legend",
-    "draw_caption",
-    "panel_scale",
-    "to_bytes",
-    "to_pil_image",
-    "write_image_grid",
-    "write_picture",
-]
 
 PANEL_SIZE, GAP, TITLE_SIZE, TEXT_SIZE = 320, 8, 16, 13
 _MIN_WIDTH, _MAX_WIDTH = 420, 2080  # of a sheet: its title has room, and wide images have fewer columns
