@@ -288,3 +288,20 @@ def test_an_error_of_the_system_without_a_path_that_a_user_cannot_mend_is_a_faul
     monkeypatch.setattr(module, "_run", fail)
     code, _, err = cli("list")
     assert (code, "please report it" in err) == (1, True)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_torch_is_loaded(in_empty_folder):
+    """By all verbs that write, in a process to which torch is not there."""
+    (in_empty_folder / "file").write_text("")
+    program = (
+        "import sys\nsys.modules['torch'] = None\nfrom visionkit.cli.main import main\n"
+        "for words in (['train'], ['-m', 'seed=0,1'], ['-m', 'seed=0,1', 'resume=true']):\n"
+        "    for folder in ('file', 'file/b', '/proc/x', 'x' * 300):\n"
+        "        print(main([*words, 'hardware=cpu', f'run_dir={folder}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"] * 12
+    errors = done.stderr.splitlines()
+    assert len(errors) == 12
+    assert all("cannot be written" in line for line in errors[:8])
+    assert sorted(path.name for path in in_empty_folder.iterdir()) == ["file"]
