@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from visionkit.console import Printer, metrics_table
+from visionkit.console import PipeSafeConsole, Printer, metrics_table
 
 
 def test_lines_go_to_the_screen_and_plain_into_the_file(tmp_path):
@@ -47,3 +47,14 @@ def test_brackets_and_colons_in_a_path_stay_as_they_are(tmp_path):
     for text in (screen.getvalue(), (tmp_path / "log.txt").read_text()):
         assert "folder x[exp]/[/b]/:cat:/out\n" in text
         assert "test split of x[exp]" in text
+
+
+def test_an_interval_stands_beside_its_metric():
+    text = io.StringIO()
+    metrics = {"test/loss": 0.5, "test/accuracy": 0.9, "test/accuracy_low": 0.8512, "test/accuracy_high": 0.9345}
+    printer = Printer(console=PipeSafeConsole(file=text, width=80))
+    printer.print(metrics_table(metrics, title="test split"))
+    lines = text.getvalue().splitlines()
+    assert any("test/accuracy" in line and "0.9000" in line and "0.8512 to 0.9345" in line for line in lines)
+    assert "95 % interval" in text.getvalue()
+    assert "accuracy_low" not in text.getvalue()
