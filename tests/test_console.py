@@ -96,3 +96,14 @@ def test_metrics_and_the_path_above_them_are_printed_whole(width):
     assert "…" not in text
     joined = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│"))
     assert joined == "".join(names)
+
+
+def test_an_interval_stands_beside_its_metric():
+    text = io.StringIO()
+    metrics = {"test/loss": 0.5, "test/accuracy": 0.9, "test/accuracy_low": 0.8512, "test/accuracy_high": 0.9345}
+    printer = Printer(console=PipeSafeConsole(file=text, width=80))
+    printer.print(metrics_table(metrics, title="test split"))
+    lines = text.getvalue().splitlines()
+    assert any("test/accuracy" in line and "0.9000" in line and "0.8512 to 0.9345" in line for line in lines)
+    assert "95 % interval" in text.getvalue()
+    assert "accuracy_low" not in text.getvalue()

@@ -57,6 +57,8 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
         ("epochz", 3, "recipe: unknown key 'epochz'. Did you mean 'epochs'?"),
         ("epochs", "many", "recipe.epochs: expected a"),
         ("epochs", 0, "recipe.epochs: expected a number greater than 0, found 0"),
+        ("batch_size", 0, "recipe.batch_size: expected a number greater than 0, found 0"),
+        ("batch_size", 10**9, "recipe.batch_size: expected a number less than or equal to 1048576, found 1000000000"),
         ("lr", -1.0, "recipe.lr: expected a number greater than 0, found -1.0"),
         ("schedule.type", "cosin", "recipe.schedule: no schedule is called 'cosin'. Did you mean 'cosine'?"),
         ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number less than or equal to 1"),

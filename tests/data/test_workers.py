@@ -1,5 +1,6 @@
 """Workers that die, stop or are slow, and those for which there is no room."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
+from visionkit.data.sources import read_source
 from visionkit.data.transforms import InputTransform
 from visionkit.data.workers import choose_num_workers, explain_dead_workers, plan_workers
 from visionkit.errors import UserError
@@ -38,8 +40,8 @@ class _Reader(BatchReader):
 
 
 def _loader(files, monkeypatch, does, *, seconds=1.5, **options):
-    monkeypatch.setattr("visionkit.data.loader.STALL_SECONDS", seconds)
-    monkeypatch.setattr(module, "STALL_SECONDS", seconds)
+    monkeypatch.setattr("visionkit.data.loader.POLL_SECONDS", seconds / 5)
+    monkeypatch.setattr(module, "POLL_SECONDS", seconds / 5)
     reader = _Reader(files, InputTransform((5, 5)), does=does)
     sampler = BatchSampler(len(files), 2, training=False, seed=0)
     return BatchLoader(reader, sampler, num_workers=2, split="val", **options)
@@ -56,14 +58,11 @@ def test_a_worker_that_dies_ends_the_epoch_in_words(files, monkeypatch, number):
 
 
 def test_a_worker_that_stops_ends_the_epoch_in_words_and_is_gone(files, monkeypatch):
-    loader = _loader(files, monkeypatch, lambda: os.kill(os.getpid(), signal.SIGSTOP), seconds=2)
-    batches = iter(loader)
-    next(batches)
-    processes = list(loader._workers._iterator._workers)
-    with pytest.raises(UserError, match=r"val split have read no image for 2 seconds.*dataset.num_workers=0"):
-        list(batches)
-    assert len(processes) == 2
-    assert not any(process.is_alive() for process in processes)
+    loader = _loader(files, monkeypatch, lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    before = multiprocessing.active_children()
+    with pytest.raises(UserError, match=r"val split have read no image for 1.5 seconds.*dataset.num_workers=0"):
+        list(loader)
+    assert [process for process in multiprocessing.active_children() if process not in before] == []
 
 
 def test_workers_that_stop_between_epochs_are_replaced(files, monkeypatch):
@@ -131,3 +130,15 @@ def test_none_are_planned_for_images_in_memory(files):
     reader = BatchReader(files, InputTransform((5, 5)))
     assert choose_num_workers(reader, cores=3, on_gpu=False) == 3
     assert _plan(files, 0) == module.Workers(0, ())
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (-1, "dataset.num_workers: expected a number greater than or equal to 0, found -1"),
+        (10**9, "dataset.num_workers: expected a number less than or equal to 1024, found 1000000000"),
+    ],
+)
+def test_a_number_of_workers_has_bounds(number, words):
+    with pytest.raises(UserError, match=words):
+        read_source({"type": "digits", "num_workers": number})

@@ -6,8 +6,10 @@ from scipy.stats import binomtest
 
 from visionkit.metrics.classification import ClassificationMetrics
 from visionkit.metrics.intervals import (
+    CHOICE_HALF_WIDTH,
     ImageValues,
     bootstrap,
+    half_width,
     interval_scalars,
     percentile_interval,
     resample,
@@ -83,3 +85,15 @@ def test_the_interval_of_an_accuracy_is_wilsons():
 
 def test_intervals_are_computed_where_they_are_wanted_alone():
     assert _classification(intervals=False) == {}
+
+
+def test_a_split_that_fixes_an_accuracy_to_five_points_has_some_380_images():
+    assert half_width(377, of_accuracy=True) > CHOICE_HALF_WIDTH
+    assert half_width(385, of_accuracy=True) < CHOICE_HALF_WIDTH
+    expected = binomtest(30, 60).proportion_ci(0.95, method="wilson")
+    assert half_width(60, of_accuracy=True) == pytest.approx((expected.high - expected.low) / 2)
+
+
+def test_a_metric_that_averages_within_images_needs_fewer():
+    """1.96 standard errors of a mean of numbers that spread by 0.25."""
+    assert half_width(100, of_accuracy=False) == pytest.approx(1.96 * 0.25 / 10, abs=1e-4)

@@ -19,12 +19,13 @@ from visionkit.data.shared_memory import SHARED_MEMORY, free_shared_memory
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 
-__all__ = ["STALL_SECONDS", "Workers", "choose_num_workers", "explain_dead_workers", "plan_workers", "watch_workers"]
+__all__ = ["POLL_SECONDS", "Workers", "choose_num_workers", "explain_dead_workers", "plan_workers", "watch_workers"]
 
-STALL_SECONDS = 25
-"""Workers that have read no image in this time are blocked; it is noticed after at most twice as long."""
+POLL_SECONDS = 5
+"""How often a process that waits for a batch looks whether workers live, and have read an image since."""
 
-_START_WAITS = 12
+_STALL_POLLS = 5
+_START_POLLS = 60
 _PREFETCHED = 3  # batches of each worker: two that it reads ahead, and one in use
 _PROBED_IMAGES = 4
 _ADVICE = "Try: dataset.num_workers=0"
@@ -95,7 +96,7 @@ def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
 
 
 def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, starts_afresh: bool) -> Iterator[Any]:
-    """The batches of workers whose ``timeout`` is `STALL_SECONDS`, for as long as they go on reading images.
+    """The batches of workers whose ``timeout`` is `POLL_SECONDS`, for as long as they go on reading images.
 
     Args:
         workers: The loader.
@@ -122,10 +123,11 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
                     _kill(workers)
                     continue
                 waits = waits + 1 if int(reader.progress) == progress else 0
-                if waits > (_START_WAITS if starts_afresh and not progress else 0):
+                if waits >= (_START_POLLS if starts_afresh and not progress else _STALL_POLLS):
                     _kill(workers)
                     raise _blocked(split) from None
             else:
+                waits = 0
                 yield batch
             progress = int(reader.progress)
 
@@ -159,7 +161,7 @@ def explain_dead_workers(split: str = "") -> Iterator[None]:
 
 def _blocked(split: str) -> UserError:
     return UserError(
-        f"the worker processes that read the {split} split have read no image for {STALL_SECONDS} seconds: a disk of a "
+        f"the worker processes that read the {split} split have read no image for {POLL_SECONDS * _STALL_POLLS:g} seconds: a disk of a "
         "network may be gone, or a process was stopped. Expected one image at least in this time. "
         f"{_ADVICE}, which waits as long as it takes"
     )

@@ -11,7 +11,19 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["ImageValues", "bootstrap", "interval_scalars", "percentile_interval", "resample", "wilson_interval"]
+__all__ = [
+    "CHOICE_HALF_WIDTH",
+    "ImageValues",
+    "bootstrap",
+    "half_width",
+    "interval_scalars",
+    "percentile_interval",
+    "resample",
+    "wilson_interval",
+]
+
+CHOICE_HALF_WIDTH = 0.05
+"""Half an interval above which a validation split is too small to choose an epoch or a run by it."""
 
 NUM_RESAMPLES = 1000
 MIN_RESAMPLES = 200
@@ -19,6 +31,7 @@ _MAX_WORK = 4e8
 _OPERATIONS_OF_PRODUCT = 10  # of a product of matrices take the time of one that sorts or adds up
 _Z = 1.959963984540054  # of the normal distribution, 95 % lie within
 _SEED = 0
+_SPREAD = 0.25  # of the IoU or average precision of single images, at most some half of that of right and wrong
 
 
 class ImageValues(Metric):
@@ -63,6 +76,19 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
     half = math.sqrt(fraction * (1 - fraction) * spread + spread**2 / 4) / (1 + spread)
     low = 0.0 if successes == 0 else center - half
     return low, 1.0 if successes == count else center + half
+
+
+def half_width(count: int, *, of_accuracy: bool) -> float:
+    """Half the 95 % interval that a metric of so many images has at most, before it is known.
+
+    Args:
+        count: The number of images, at least 1.
+        of_accuracy: Whether each image is right or wrong, half of them each; else the metric averages over more of it.
+    """
+    if not of_accuracy:
+        return _Z * _SPREAD / math.sqrt(count)
+    low, high = wilson_interval(count // 2, count)
+    return (high - low) / 2
 
 
 def resample(num_images: int, *, work: int = 0) -> Tensor:
