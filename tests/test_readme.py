@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.helpers import commands
 from tests.helpers.paths import REPOSITORY
 from tools.readme_commands import README, named_command, python_examples, visionkit_commands
 
@@ -46,7 +47,7 @@ def _shortened(words):
     short = ["recipe.epochs=1", "recipe.batch_size=8", "debug=fast", "debug.limit_batches=2", "hardware=cpu"]
     if any(word in ("task=detect", "task=segment", "task=instance") for word in words):
         short += ["dataset.image_size=64", *(f"dataset.scenes.{s}=8" for s in ("train", "val", "test"))]
-    return [re.sub(r"^sweep.trials=.*", "sweep.trials=2", word) for word in words] + short
+    return commands.changed([re.sub(r"^sweep.trials=.*", "sweep.trials=2", word) for word in words], *short)
 
 
 def _in_two(words):
