@@ -6,7 +6,7 @@ import os
 import pytest
 
 from visionkit.errors import UserError
-from visionkit.files import check_file_size, read_text, replace_non_finite, write_atomic
+from visionkit.files import check_file_size, read_text, replace_non_finite, similar_path, write_atomic
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):
@@ -45,3 +45,11 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "f")
     with pytest.raises(OSError, match="no regular file"):
         read_text(tmp_path / "f")
+
+
+def test_what_lies_beside_a_missing_file_is_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / ".photo").mkdir()
+    assert similar_path(tmp_path / "photo") == f" Did you mean '{tmp_path / 'photos'}'?"
+    assert similar_path(tmp_path / "elephants") == ""
+    assert similar_path(tmp_path / "nowhere" / "photos") == ""
