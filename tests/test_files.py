@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from visionkit.errors import UserError
-from visionkit.files import check_file_size, check_writable, read_text, replace_non_finite, write_atomic
+from visionkit.files import (
+    check_file_size,
+    check_writable,
+    read_text,
+    replace_non_finite,
+    similar_path,
+    write_atomic,
+)
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):
@@ -78,3 +85,11 @@ def test_a_read_only_folder_is_named(tmp_path):
     """Only the kernel may write below /proc, whoever asks; it takes no files elsewhere in it."""
     with pytest.raises(UserError, match=r"run_dir: the folder '/proc/x/y' cannot be written: '/proc': "):
         check_writable(Path("/proc/x/y"), where="run_dir")
+
+
+def test_what_lies_beside_a_missing_file_is_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / ".photo").mkdir()
+    assert similar_path(tmp_path / "photo") == f" Did you mean '{tmp_path / 'photos'}'?"
+    assert similar_path(tmp_path / "elephants") == ""
+    assert similar_path(tmp_path / "nowhere" / "photos") == ""

@@ -194,3 +194,27 @@ def test_what_is_no_size_says_what_to_type(value, found):
     with pytest.raises(UserError) as error:
         parse(Sized, {"size": value}, where="it")
     assert str(error.value) == f"it.size: expected a number of pixels up to 65,536 or [height, width], found {found}"
+
+
+@dataclass(frozen=True)
+class SizeAndPair:
+    """A size, and a pair."""
+
+    size: int | tuple[int, int]
+    pair: tuple[float, float] = (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": [32]}, "x.size: expected a whole number or a list of 2 values, found [32]."),
+        ({"size": []}, "x.size: expected a whole number or a list of 2 values, found []."),
+        ({"size": [1, 2, 3]}, "x.size: expected a whole number or a list of 2 values, found [1, 2, 3]."),
+        ({"size": [1, "a"]}, 'x.size.1: expected a whole number, found "a".'),
+        ({"size": 1, "pair": [0.5]}, "x.pair: expected a list of 2 values, found [0.5]."),
+    ],
+)
+def test_a_list_of_another_length_says_how_long_it_is_to_be(values, message):
+    with pytest.raises(UserError) as error:
+        parse(SizeAndPair, values, where="x")
+    assert str(error.value) == message

@@ -28,6 +28,12 @@ def test_a_key_of_other_tools_has_its_value_carried_over(key, value, typed):
     assert str(error.value).endswith(f"Type {typed}")
 
 
+def test_inspect_has_image_and_batch_size_of_its_own():
+    for key, meant in (("imgsz", "image_size"), ("batch", "batch_size"), ("batchsize", "batch_size")):
+        with pytest.raises(UserError, match=rf"Did you mean '{meant}'\? Type {meant}=64"):
+            check_key(key, "64", verb="inspect")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

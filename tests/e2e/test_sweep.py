@@ -13,6 +13,8 @@ import warnings
 import pytest
 import torch
 
+from tests.helpers import commands
+
 FAST = ("hardware=cpu", "debug=fast", "backbone=lenet")
 KERNELS = ("-m", *FAST, "backbone.stages.c1.conv.kernel_size=3,99", "seed=0,1")
 
@@ -228,7 +230,7 @@ def test_a_fault_in_one_run_is_traced_in_its_log_and_the_others_go_on(cli, in_em
 
 def test_a_run_that_diverges_is_a_failed_row_with_its_reason(cli, in_empty_folder):
     words = ("recipe.lr=0.01,1e30", "recipe.schedule.type=constant", "recipe.schedule.warmup_epochs=0")
-    code, _, _ = cli("-m", *FAST, *words, "run_dir=a", "debug=none", "recipe.epochs=1")
+    code, _, _ = cli("-m", *commands.changed(FAST, "debug=none"), *words, "run_dir=a", "recipe.epochs=1")
     rows = table(in_empty_folder / "a")
     assert code == 2
     assert [rows[0]["status"], rows[1]["status"]] == ["done", "failed"]

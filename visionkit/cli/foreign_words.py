@@ -117,6 +117,8 @@ def check_key(key: str, text: str, *, verb: str) -> None:
         meant = _KEYS.get(rest.rpartition(".")[2])
     if meant is None and word != key and section in (*GROUPS, *TOP_KEYS):
         meant = word
+    if meant is not None and meant.rpartition(".")[2] in VERBS[verb].options:
+        meant = meant.rpartition(".")[2]  # such as image_size of inspect
     if meant is not None:
         owners = [name for name, other in VERBS.items() if meant in other.options]
         command = f"python -m visionkit {owners[0]} ... " if owners and verb not in owners else ""

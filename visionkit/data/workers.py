@@ -161,8 +161,8 @@ def explain_dead_workers(split: str = "") -> Iterator[None]:
 
 def _blocked(split: str) -> UserError:
     return UserError(
-        f"the worker processes that read the {split} split have read no image for {POLL_SECONDS * _STALL_POLLS:g} seconds: a disk of a "
-        "network may be gone, or a process was stopped. Expected one image at least in this time. "
+        f"the worker processes that read the {split} split have read no image for {POLL_SECONDS * _STALL_POLLS:g} "
+        "seconds: a disk of a network may be gone, or a process was stopped. Expected one image at least in this time. "
         f"{_ADVICE}, which waits as long as it takes"
     )
 
