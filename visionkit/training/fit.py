@@ -170,7 +170,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
         summary = f"all {num_trained} epochs were trained before"
     run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
-        draw_training(run, recorder, progress.first_batch)
+        draw_training(run, recorder)
     return recorder, task
 
 
