@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -43,17 +44,21 @@ def main() -> int:
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="for the runs; one that is there is kept")
     parser.add_argument("--tmp", type=Path, default=Path("/dev/shm"), help="where the runs have their TMPDIR")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
     work = arguments.work or Path(tempfile.mkdtemp(prefix="crash_test-"))
     work.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix="crash_test-", dir=arguments.tmp))
     report = _Report(arguments.json, other_file_system=os.stat(work).st_dev != os.stat(temporary).st_dev)
     scenarios: Sequence[Scenario] = QUICK if arguments.quick else SCENARIOS
-    per_trial, total = (QUICK_KILLS, QUICK_KILLS * len(QUICK)) if arguments.quick else (KILLS_PER_TRIAL, arguments.kills)
+    per_trial, total = KILLS_PER_TRIAL, arguments.kills
+    if arguments.quick:
+        per_trial, total = QUICK_KILLS, QUICK_KILLS * len(QUICK)
     try:
         for trial in _run(scenarios, report, arguments, per_trial, total, work.resolve(), temporary):
             report.add(trial)
             verdict = "; ".join([*trial.problems, *trial.differences[:3], *trial.left[:3]]) or "equal"
-            print(f"{trial.number:3d} {trial.scenario}: {len(trial.kills)} kills, {trial.seconds:.0f} s: {verdict}"[:500])
+            line = f"{trial.number:3d} {trial.scenario}: {len(trial.kills)} kills, {trial.seconds:.0f} s: {verdict}"
+            print(line[:500], flush=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if arguments.work is None and not report.num_bad:

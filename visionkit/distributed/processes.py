@@ -106,7 +106,7 @@ def is_first_process() -> bool:
 def hard_exit(code: int) -> None:
     """Exit without interpreter shutdown, during which gloo's threads could abort the process; end its children."""
     if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes the end of a loader's worker for a failure
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch takes the end of a loader's worker for a failure
     for child in multiprocessing.active_children():
         child.kill()
         child.join(timeout=1)
