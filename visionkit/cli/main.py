@@ -14,7 +14,7 @@ from visionkit.cli.compose import group_choices
 from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text
 from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
-from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
@@ -127,9 +127,8 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
     from visionkit.cli.origins import chosen_groups, find_origins
     from visionkit.cli.show_config import print_cfg, print_config, print_info
     from visionkit.runs.config import RunConfig
-    from visionkit.runs.folder import RunFolder
 
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     plain = resolve(parsed, request.config_dirs, base=None if folder is None else stored_config(folder, parsed))
     RunConfig.from_plain(plain, check_data=False)
     if request.cfg:
@@ -142,10 +141,9 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
-    from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     if resume and folder is None:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
     if resume:
@@ -205,12 +203,11 @@ _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspe
 
 def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder that a verb reads, and its configuration with the overrides applied."""
-    from visionkit.runs.folder import RunFolder
 
     if "run" not in parsed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
     allow_only(parsed, _CHANGEABLE_AFTER_TRAINING, reason=f"{verb} takes a run as it is")
-    folder = RunFolder.open(parsed.options["run"].strip("'\""))
+    folder = open_run(parsed.options["run"])
     base = stored_config(folder, parsed)
     base["format"] = "text"
     if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine

@@ -194,13 +194,6 @@ class VisionDataModule(LightningDataModule):
         """
         return self._loader(split, training=False)
 
-    def first_batch(self, max_samples: int) -> dict[str, Tensor]:
-        """The first samples of the first training batch of a run, augmented as they were then, on the CPU."""
-        loader = self._loader("train", training=True)
-        loader.sampler.set_epoch(0)
-        indices, seeds = next(iter(loader.sampler))
-        return loader.reader.read((indices[:max_samples], seeds[:max_samples]))
-
     def _load_splits(self) -> Splits:
         if self._splits is None:
             if self.trainer is None:

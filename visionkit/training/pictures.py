@@ -19,7 +19,10 @@ _MAX_FIRST_BATCH = 32
 def draw_training(run: RunSetup, recorder: Recorder) -> None:
     """Plot the curves and the first batch of the run, whatever part of it this process has trained."""
     recorder.draw_curves()
-    batch = run.datamodule.first_batch(_MAX_FIRST_BATCH)
+    loader = run.datamodule.train_dataloader()
+    loader.sampler.set_epoch(0)
+    indices, seeds = next(iter(loader.sampler))
+    batch = loader.reader.read((indices[:_MAX_FIRST_BATCH], seeds[:_MAX_FIRST_BATCH]))
     load(run.config.task.drawing)().batch(batch, run.data["class_names"], run.folder.plots / "train_batch.png")
 
 
