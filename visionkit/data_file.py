@@ -63,7 +63,7 @@ def _first_wrong(values: Mapping[str, Any]) -> str | None:
     classes, ids, weights = (values.get(key) for key in ("class_names", "category_ids", "class_weights"))
     names = classes if isinstance(classes, list) else []
     numbers = len(names)
-    size, low_high = values.get("image_size"), values.get("value_range")
+    size, low_high = values.get("image_size", ()), values.get("value_range")
     valid = {
         "class_names": numbers > 0 and all(isinstance(name, str) for name in names),
         "in_channels": type(channels) is int and 1 <= channels <= _MAX_CHANNELS,

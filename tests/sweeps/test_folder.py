@@ -75,9 +75,7 @@ def test_a_table_that_somebody_has_changed_is_explained(folder, content, problem
 @pytest.mark.parametrize("content", ["", "[1, 2]", "overrides: 3", "search: {}", "{", "\0"])
 def test_a_file_of_a_sweep_that_somebody_has_changed_is_named(folder, content):
     folder.sweep_file.write_text(content)
-    with pytest.raises(
-        UserError, match=r"^resume: '.*sweep.yaml'.*(is not the file that a sweep wrote|not a plain YAML)"
-    ):
+    with pytest.raises(UserError, match=r"^resume: '.*sweep.yaml'.*(is not the file that a|not a plain YAML)"):
         reopened(folder)
 
 

@@ -193,7 +193,7 @@ def cut(tmp_path_factory):
     return path, torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize("key", STATE)
+@pytest.mark.parametrize("key", [key for key in STATE if key != "lr_schedulers"])  # we have none of Lightning's
 @pytest.mark.parametrize("change", ["left out", "a word", "none", "a list"])
 def test_a_state_of_training_that_is_not_that_of_the_run_is_told_in_words(cut, key, change):
     path, content = cut
@@ -211,9 +211,9 @@ def test_a_state_of_training_that_is_not_that_of_the_run_is_told_in_words(cut, k
 def test_no_part_of_the_state_makes_a_fault_of_ours(cut, change):
     """Whatever is wrong with one value: it is refused, or it is of no consequence."""
     path, content = cut
-    paths = [way for key in STATE for way in _paths(content[key], (key,)) if len(way) in (2, 3, 5)]
+    paths = [way for key in ("callbacks", "loops") for way in _paths(content[key], (key,))]
     file, refused = path / "changed.ckpt", 0
-    for way in paths[:: max(1, len(paths) // 12)]:
+    for way in paths[:: max(1, len(paths) // 10)]:
         changed = copy.deepcopy(content)
         parent = changed
         for key in way[:-1]:

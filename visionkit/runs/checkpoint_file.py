@@ -18,8 +18,8 @@ __all__ = ["Checkpoint", "check_state", "read_checkpoint"]
 _PREFIX = "model."
 _MAX_COUNT = 2**53
 _STATE: Mapping[str, type] = {
-    "callbacks": dict, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list, "optimizer_states": list,
-    "pytorch-lightning_version": str,
+    "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
+    "optimizer_states": list, "pytorch-lightning_version": str,
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def check_state(checkpoint: Checkpoint, model_state: Mapping[str, Tensor]) -> No
         if not isinstance(content.get(key), kind):
             reason = f"its {key} is no {kind.__name__}" if key in content else f"it has no {key}"
             raise _no_checkpoint(file, reason, "resume")
+    if not _are_counts(content["loops"]):
+        raise _no_checkpoint(file, "its loops hold what is no count", "resume")
     names = [name for name in dict.fromkeys([*model_state, *weights]) if name not in weights or name not in model_state]
     shapes = [name for name, value in model_state.items() if name in weights and value.shape != weights[name].shape]
     if names or shapes:
@@ -104,6 +106,13 @@ def check_state(checkpoint: Checkpoint, model_state: Mapping[str, Tensor]) -> No
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < _MAX_COUNT
+
+
+def _are_counts(value: Any) -> bool:
+    """Whether nested mappings and lists hold counts and booleans alone."""
+    if isinstance(value, (Mapping, list)):
+        return all(map(_are_counts, value.values() if isinstance(value, Mapping) else value))
+    return type(value) is bool or _is_count(value)
 
 
 def _is_plain(value: Any) -> bool:
