@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import json
 import math
 import os
 import shutil
@@ -21,6 +22,7 @@ __all__ = [
     "check_writable",
     "open_atomic",
     "open_text",
+    "read_json",
     "read_text",
     "replace_non_finite",
     "similar_path",
@@ -81,6 +83,31 @@ def open_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> TextIO:
     with open(path, "rb") as file:
         is_wide = file.read(2) in _UTF_16_MARKS
     return open(path, encoding="utf-16" if is_wide else "utf-8-sig", newline="")
+
+
+def read_json(path: Path, *, where: str = "", advice: str, max_bytes: int = MAX_TEXT_BYTES) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: A regular file in UTF-8.
+        where: What an error message starts with, such as ``"run: "``.
+        advice: What it ends with: what to type instead.
+        max_bytes: The size up to which it is read.
+
+    Raises:
+        UserError: If it cannot be read, is too large, or is no JSON document.
+    """
+    try:
+        text = read_text(path, max_bytes=max_bytes)
+        if not text.strip():
+            raise ValueError("it is empty")
+        return json.loads(text)
+    except OSError as error:
+        problem = "it is a folder" if path.is_dir() else error.strerror or str(error)
+        raise UserError(f"{where}'{path}' cannot be read: {problem}. {advice}") from None
+    except (ValueError, RecursionError) as error:
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{where}'{path}' is no JSON document: {problem}. {advice}") from None
 
 
 def check_file_size(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> None:

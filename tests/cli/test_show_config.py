@@ -20,7 +20,7 @@ def test_cfg_job_is_the_configuration_that_the_run_stores(cli, shared_runs):
     assert code == 0
     stored = yaml.safe_load((run / "config.yaml").read_text())
     shown = yaml.safe_load(out)
-    changed = {"format_version", "run_dir"}
+    changed = {"format_version", "run_dir", "started"}
     assert {k: v for k, v in shown.items() if k not in changed} == {k: v for k, v in stored.items() if k not in changed}
 
 

@@ -14,7 +14,7 @@ from visionkit.cli.compose import group_choices
 from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text, hydra_help_text
 from visionkit.cli.overrides import ParsedOverrides, allow_only, parse_overrides, read_value
-from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override
 from visionkit.cli.verbs import VERBS
@@ -133,9 +133,8 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
     from visionkit.cli.origins import chosen_groups, find_origins, merged_files
     from visionkit.cli.show_config import print_cfg, print_config, print_info
     from visionkit.runs.config import RunConfig
-    from visionkit.runs.folder import RunFolder
 
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     plain = resolve(parsed, request.config_dirs, base=None if folder is None else stored_config(folder, parsed))
     RunConfig.from_plain(plain, check_data=False)
     if request.cfg:
@@ -149,7 +148,6 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
-    from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
     if resume and "run" not in parsed.options:
@@ -162,7 +160,7 @@ def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
             instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}; with "
             f"the weights of this one to begin with: add weights=run:{parsed.options['run']}",
         )
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     if folder is not None and "experiment" in parsed.groups:
         raise UserError(
             f"run={parsed.options['run']} repeats a run from its file, and experiment={parsed.groups['experiment']} "
@@ -218,7 +216,6 @@ _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspe
 
 def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder that a verb reads, and its configuration with the overrides applied."""
-    from visionkit.runs.folder import RunFolder
 
     if "run" not in parsed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
@@ -228,7 +225,7 @@ def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str
         reason=f"{verb} takes a run as it is",
         instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",
     )
-    folder = RunFolder.open(parsed.options["run"].strip("'\""))
+    folder = open_run(parsed.options["run"])
     base = stored_config(folder, parsed)
     base["format"] = "text"
     if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine

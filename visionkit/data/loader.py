@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import weakref
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
@@ -110,6 +111,7 @@ class BatchLoader:
         if self._workers is None:
             method = self.start_method or _default_start_method()
             self.reader.share()
+            get_temp_dir()  # of this process, which removes it; the workers would each make one and leave it behind
             self._workers = DataLoader(
                 _BatchDataset(self.reader) if method == "fork" else _PickledBatchDataset(self.reader),
                 batch_size=None,

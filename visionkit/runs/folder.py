@@ -1,9 +1,11 @@
 """The folder of a run: who may write to it, and atomic reads and writes of its files."""
 
+import contextlib
 import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from visionkit.errors import UserError
 from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
+from visionkit.runs.results import read_history, read_metrics
 from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
@@ -18,8 +21,11 @@ from visionkit.yaml_files import dump_yaml, read_yaml
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
-FORMAT_KEY, FORMAT_VERSION = "format_version", 3
+FORMAT_KEY, FORMAT_VERSION = "format_version", 4
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
+STARTED_KEY = "started"
+"""Second entry of ``config.yaml``: when the run was begun, in ISO 8601 with the offset from UTC."""
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 
 
 class RunFolder(RunPaths):
@@ -115,10 +121,28 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the folder of a new run has one already.
         """
-        text = dump_yaml({FORMAT_KEY: FORMAT_VERSION, **plain})
-        if not resume and self.config_file.exists():
+        started = datetime.now().astimezone()
+        if resume:
+            started = self.started or started
+        elif self.config_file.exists():
             self.check_free(str(self.path))
-        write_atomic(self.config_file, text)
+        head = {FORMAT_KEY: FORMAT_VERSION, STARTED_KEY: started.isoformat()}
+        write_atomic(self.config_file, dump_yaml({**head, **plain}))
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run was begun, by its own word or else by the name of its folder; None if neither says so."""
+        with contextlib.suppress(UserError, KeyError, OverflowError, TypeError, ValueError):
+            values = read_yaml(self.config_file)
+            return datetime.fromisoformat(values[STARTED_KEY]).astimezone()
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(self.path.name[:19], _TIME_FORMAT).astimezone()
+        return None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has been trained and tested."""
+        return self.metrics_file.is_file()
 
     def check_present(self) -> None:
         """Check that the folder is still there, if this process has taken it.
@@ -176,18 +200,19 @@ class RunFolder(RunPaths):
         """Open the folder of an existing run.
 
         Args:
-            path: A folder, or ``latest`` for the newest one below ``runs/``.
+            path: A folder, or ``latest`` for the one below ``runs/`` that was begun last, whenever its files were
+                written or copied.
 
         Raises:
             UserError: If it does not exist, or its ``config.yaml`` is not that of a run.
         """
         if path == "latest":
-            configs = sorted(RUNS.glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime_ns)
-            if not configs:
+            latest = cls.latest()
+            if latest is None:
                 raise UserError(
                     f"run=latest: there is no run below '{RUNS}' yet. Train one first: python -m visionkit train"
                 )
-            return cls(configs[-1].parent)
+            return latest
         folder = cls(Path(path).expanduser())
         problem = ""
         if not folder.config_file.is_file():
@@ -203,6 +228,18 @@ class RunFolder(RunPaths):
             )
         return folder
 
+    @classmethod
+    def latest(cls, *, finished: bool = False) -> "RunFolder | None":
+        """The run below ``runs/`` that was begun last, of a run and its copies the first name; None without any.
+
+        Args:
+            finished: Whether it must be finished.
+        """
+        folders = [cls(file.parent) for file in sorted(RUNS.glob("*/*/config.yaml"))]
+        folders = [folder for folder in folders if folder.is_finished or not finished]
+        never = datetime.min.replace(tzinfo=UTC)
+        return max(folders, key=lambda folder: folder.started or never, default=None)
+
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration, without the version of the folder's format.
 
@@ -213,6 +250,7 @@ class RunFolder(RunPaths):
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
+        values.pop(STARTED_KEY, None)
         if (type(version) is not int or version != FORMAT_VERSION) and _describes_run(values):
             problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {describe(version)}"
             raise UserError(
@@ -239,20 +277,15 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the file is damaged.
         """
-        if not self.history_file.exists():
-            return []
-        try:
-            with self.history_file.open(newline="", encoding="utf-8") as file:
-                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-            if any("epoch" not in row for row in rows):
-                raise ValueError("a row without its epoch")
-        except (TypeError, ValueError, csv.Error) as error:
-            raise UserError(
-                f"'{self.history_file}' is damaged: {error}. Expected a header and a row of numbers per epoch, as "
-                "visionkit wrote it. Put it back as it was, or begin a new run: "
-                f"python -m visionkit train run={self.path}"
-            ) from None
-        return rows
+        return read_history(self.history_file)
+
+    def read_metrics(self) -> dict[str, float]:
+        """The numbers of ``metrics.json``, of a finished run.
+
+        Raises:
+            UserError: If the file is damaged.
+        """
+        return read_metrics(self.metrics_file)
 
 
 def _describes_run(values: Mapping[str, Any]) -> bool:
@@ -261,6 +294,6 @@ def _describes_run(values: Mapping[str, Any]) -> bool:
 
 def _free_folder(parent: Path) -> Path:
     """A path in ``parent`` named by the time, with a suffix if it exists already."""
-    name = time.strftime("%Y-%m-%d_%H-%M-%S")
+    name = time.strftime(_TIME_FORMAT)
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())

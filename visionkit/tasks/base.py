@@ -212,9 +212,10 @@ class VisionTask(pl.LightningModule, ABC):
             for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
                 group["initial_lr"] = rate
             self._schedule = LambdaLR(optimizer, self._rate_factor, last_epoch=self.global_step - 1)
-        if self._epoch_so_far and rank() == 0:
-            self.losses["train"].load_state(self._epoch_so_far["losses"])
-            self.metrics["train"].load_state(self._epoch_so_far["metrics"])
+        if self._epoch_so_far:  # each process takes its own, so that sums are rounded as in a run that was not cut
+            own = slice(rank(), None, world_size())
+            self.losses["train"].load_state(self._epoch_so_far["losses"][own])
+            self.metrics["train"].load_state(self._epoch_so_far["metrics"][own])
         self._epoch_so_far = {}
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:

@@ -59,6 +59,7 @@ class Recorder(Checkpoint):
             **{name: value for name, value in task.scalars.items() if not name.startswith("test/")},
             **self.progress.timings(),
         }
+        row = {name: _rounded(value) for name, value in row.items()}  # as a resumed run reads them from the file
         self.history.append(row)
         score = row.get(self.info.monitor, float("nan"))
         best = self.info.better(score, self.best_score)
@@ -99,7 +100,9 @@ class Recorder(Checkpoint):
         self.folder.write_csv(self.folder.history_file, columns, rows)
 
 
-def _cell(value: float | None) -> float | int | str | None:
-    if value is None:
-        return None
-    return int(value) if value.is_integer() and abs(value) >= 1 else float(f"{value:.8g}")
+def _rounded(value: float) -> float:
+    return value if value.is_integer() else float(f"{value:.8g}")
+
+
+def _cell(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value.is_integer() and abs(value) >= 1 else value
