@@ -8,8 +8,9 @@ from pydantic import Field
 
 from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
-from visionkit.schema import STRICT, ImageSize, describe, parse, parse_typed, quote
+from visionkit.schema import STRICT, describe, parse, parse_typed, quote
 from visionkit.settings import Hardware, Recipe
+from visionkit.sizes import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)

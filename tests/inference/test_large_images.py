@@ -13,10 +13,11 @@ from torch import nn
 from visionkit.data.images import ImageReader
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
-from visionkit.inference import predict_files as predict_module
+from visionkit.inference import predictor as predict_module
 from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predict_files import predict_files
+from visionkit.inference.predictor import Predictor
 from visionkit.registry import load
 from visionkit.tasks.info import TASKS
 
@@ -85,8 +86,8 @@ def predicted(tmp_path, name, *, task, max_pixels, window=(900, 1000), strict=Tr
     inference = load(TASKS[task].inference)(model, InputTransform((512, 512), "letterbox"), data, options=options)
     target, files = tmp_path / f"{task}-{name}-{max_pixels}", ImageFiles(str(tmp_path / name))
     writer = load(TASKS[task].writer)(target, data, files.paths)
-    reader = ImageReader(3, max_pixels=max_pixels)
-    predict_files(inference, writer, files, reader=reader, batch_size=4, strict=strict)
+    predictor = Predictor(inference, ImageReader(3, max_pixels=max_pixels), task=task, batch_size=4)
+    predict_files(predictor, writer, files, strict=strict)
     writer.write()
     return target, json.loads((target / "predictions.json").read_text())
 

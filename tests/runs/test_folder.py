@@ -126,7 +126,7 @@ def test_of_a_run_and_its_copy_latest_is_always_the_same():
 
 def test_a_run_that_does_not_say_when_it_was_begun_goes_by_the_name_of_its_folder():
     for name in ("2026-03-01_10-00-00_2", "2026-03-01_09-59-59", "mine"):
-        write_atomic(Path("runs/a", name, "config.yaml"), "format_version: 3\nstarted: yesterday\n")
+        write_atomic(Path("runs/a", name, "config.yaml"), "format_version: 4\nstarted: yesterday\n")
     assert RunFolder.open("latest").path.name == "2026-03-01_10-00-00_2"
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_history_is_named(text):
 
 def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_path):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    assert folder.config_file.read_text().startswith("format_version: 3\n")
+    assert folder.config_file.read_text().startswith("format_version: 4\n")
     assert "format_version" not in folder.read_config()
 
 
@@ -209,9 +209,9 @@ def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_pat
 )
 def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 3\n", line))
+    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 4\n", line))
     with pytest.raises(
-        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 3.*Train it again"
+        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 4.*Train it again"
     ):
         RunFolder.open(str(folder.path))
 

@@ -34,7 +34,8 @@ from visionkit.blocks.registry import Fraction, check_layers
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.names import check_name
-from visionkit.schema import STRICT, ImageSize, describe, parse
+from visionkit.schema import STRICT, describe, parse
+from visionkit.sizes import ImageSize
 
 __all__ = [
     "BACKBONE_KEYS",

@@ -12,7 +12,8 @@ from visionkit.blocks.tree import Block, Composite, Node, Sequential
 from visionkit.errors import UserError, did_you_mean
 from visionkit.names import check_name
 from visionkit.registry import Registry
-from visionkit.schema import Size, describe, parse_typed
+from visionkit.schema import describe, parse_typed
+from visionkit.sizes import Size
 
 __all__ = ["BLOCKS", "CellSize", "Count", "Fraction", "Repeat", "block", "check_layers", "parse_block"]
 

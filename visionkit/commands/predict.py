@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,7 @@ from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from visionkit.data.images import ImageReader
-    from visionkit.inference.base import Inference
+    from visionkit.report.writers.base import ResultWriter
 
 __all__ = ["predict"]
 
@@ -54,14 +52,13 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     target = _output_folder(config, folder)
     is_new = not target.exists()
     with loading():
+        from visionkit.inference.load import load_predictor
         from visionkit.inference.predict_files import predict_files
-        from visionkit.runs.checkpoint import read_data_info
 
         writer_class = load(config.task.writer)
     _check_new(target, writer_class.files)
-    data = read_data_info(folder)
-    inference = _inference(config, folder, data, predict_options)
-    data = {**data, "image_ids": config.source.image_ids(files.paths)}
+    predictor = load_predictor(config, folder, options=predict_options)
+    data = {**predictor.data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 
@@ -69,59 +66,30 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         if printer.console.is_terminal:
             printer.console.print(f"{done:,} of {len(files):,} images", Control.move_to_column(0), end="")
 
-    reader, size = _image_reader(config, data, inference), config.recipe.batch_size
     try:
-        unreadable = predict_files(
-            inference, writer, files, reader=reader, batch_size=size, strict=config.strict, on_progress=show
-        )
+        unreadable = predict_files(predictor, writer, files, strict=config.strict, on_progress=show)
     except UserError:
         if is_new:
             shutil.rmtree(target, ignore_errors=True)
         raise
     writer.write()
+    _report(printer, files, writer, unreadable)
+    if config.format == "json":
+        notes = [finding.note for finding in files.findings]
+        print_json({"folder": str(target), "predictions": writer.rows, "unreadable": unreadable, "left_out": notes})
+    return ExitCode.DONE
+
+
+def _report(printer: Printer, files: ImageFiles, writer: ResultWriter, unreadable: Mapping[str, str]) -> None:
+    """Print what was predicted, what was left out, and where the results are."""
     printer.print(
         *writer.summary(),
         *([f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"] if unreadable else []),
         *(f"  {reason}" for reason in unreadable.values()),
         *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
         *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
-        f"Written: {' and '.join(str(target / name) for name in writer.files)}",
+        f"Written: {' and '.join(str(writer.folder / name) for name in writer.files)}",
     )
-    if config.format == "json":
-        notes = [finding.note for finding in files.findings]
-        document = {"folder": str(target), "predictions": writer.rows, "unreadable": unreadable, "left_out": notes}
-        print_json(document)
-    return ExitCode.DONE
-
-
-def _inference(config: RunConfig, folder: RunFolder, data: Mapping[str, Any], options: PredictOptions) -> Inference:
-    """The task's inference with the run's best model, on its device."""
-    from visionkit.distributed.devices import choose_accelerator, torch_device
-    from visionkit.models import fold_norms
-    from visionkit.models.prepare import prepare_model
-    from visionkit.runs.checkpoint import load_run_model
-
-    device = torch_device(choose_accelerator(config.hardware))
-    model = prepare_model(fold_norms(load_run_model(folder)), config.hardware).to(device)
-    transform, precision = config.source.input_transform(), config.hardware.precision
-    inference: Inference = load(config.task.inference)(model, transform, data, precision=precision, options=options)
-    return inference
-
-
-def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
-    """How the images are read: in the channels and the range of values of those that the run was trained on."""
-    from visionkit.data.image_error import ImageAdvice
-
-    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
-    reader = config.source.image_reader(data["in_channels"], value_range=value_range)
-    by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
-    advice = ImageAdvice(
-        limit="max_pixels={limit}",
-        too_large=f"{by_windows}Make it smaller, or read it whole: max_pixels={{pixels}}",
-        channels="the model was trained on images of {channels}",
-        other_bands="Expected images like those of the training. Convert it, or train on images of {bands}.",
-    )
-    return replace(reader, max_pixels=inference.options.max_pixels or reader.max_pixels, advice=advice)
 
 
 def _output_folder(config: RunConfig, folder: RunFolder) -> Path:

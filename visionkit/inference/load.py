@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predictor import Predictor
 from visionkit.registry import load
 
 if TYPE_CHECKING:
+    from visionkit.data.images import ImageReader
+    from visionkit.inference.base import Inference
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
     from visionkit.settings import Hardware
@@ -43,8 +46,21 @@ def load_predictor(
     inference = load(config.task.inference)(
         model, config.source.input_transform(), data, precision=hardware.precision, options=options
     )
-    low_high = data.get("value_range")
-    reader = config.source.image_reader(
-        data["in_channels"], value_range=None if low_high is None else (low_high[0], low_high[1])
-    )
+    reader = _image_reader(config, data, inference)
     return Predictor(inference, reader, task=config.task.name, batch_size=config.recipe.batch_size, path=folder.path)
+
+
+def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
+    """How the images are read: in the channels and the range of values of those that the run was trained on."""
+    from visionkit.data.image_error import ImageAdvice
+
+    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
+    reader = config.source.image_reader(data["in_channels"], value_range=value_range)
+    by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
+    advice = ImageAdvice(
+        limit="max_pixels={limit}",
+        too_large=f"{by_windows}Make it smaller, or read it whole: max_pixels={{pixels}}",
+        channels="the model was trained on images of {channels}",
+        other_bands="Expected images like those of the training. Convert it, or train on images of {bands}.",
+    )
+    return replace(reader, max_pixels=inference.options.max_pixels or reader.max_pixels, advice=advice)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from visionkit.errors import UserError
-from visionkit.schema import Size, describe, quote
+from visionkit.schema import describe, quote
+from visionkit.sizes import Size
 
 __all__ = ["PredictOptions"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from visionkit.inference.predictions import Prediction
 
 __all__ = ["Predictor"]
+
+_MAX_DRAWN_PIXELS = 50_000_000
+_MAX_DRAWN_SIDE = 65_000  # of JPEG files: 65,535
 
 OnError = Callable[[str, UserError], None]
 
@@ -41,19 +45,24 @@ class Predictor:
         self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
 
     @property
+    def data(self) -> Mapping[str, Any]:
+        """What the run knows of its data: the content of ``data.json``."""
+        return self.inference.data
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of their ids."""
-        return tuple(self.inference.data["class_names"])
+        return tuple(self.data["class_names"])
 
     @property
     def category_ids(self) -> tuple[int | str, ...]:
         """The data set's own id of each class."""
-        return tuple(self.inference.data.get("category_ids") or range(len(self.class_names)))
+        return tuple(self.data.get("category_ids") or range(len(self.class_names)))
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels to which images are resized."""
-        height, width = self.inference.data["image_size"]
+        height, width = self.data["image_size"]
         return height, width
 
     @property
@@ -133,7 +142,7 @@ class Predictor:
                 path=image.path,
                 category_ids=self.category_ids,
                 min_score=self.inference.options.min_score,
-                read_image=partial(_read_pixels, image, self.reader),
+                read_image=partial(_read_picture, image, self.reader, self.inference.window is not None),
             )
         if failure is not None:
             raise failure
@@ -147,5 +156,12 @@ class Predictor:
         return loaded.size, self.inference.prepare(loaded)
 
 
-def _read_pixels(image: ImageInput, reader: ImageReader) -> Any:
-    return image.original(reader).pixels
+def _read_picture(image: ImageInput, reader: ImageReader, by_windows: bool) -> tuple[Any, int]:
+    """The pixels of an image, and the divisor of its sides: one that was looked at by windows may be of any size."""
+    if not by_windows:
+        return image.original(reader).pixels, 1
+    rows = image.rows(reader)
+    reduced = max(
+        math.ceil(math.sqrt(math.prod(rows.size) / _MAX_DRAWN_PIXELS)), math.ceil(max(rows.size) / _MAX_DRAWN_SIDE)
+    )
+    return rows.reduced(reduced), reduced

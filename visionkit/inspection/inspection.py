@@ -17,7 +17,7 @@ from visionkit.inspection.network import Network, trace_network
 from visionkit.inspection.stages import stage_shares
 from visionkit.inspection.totals import Totals, totals
 from visionkit.inspection.warnings import warnings
-from visionkit.schema import ImageSize
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig

@@ -15,7 +15,7 @@ from visionkit.heads.published_weights import check_model_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
-from visionkit.schema import IMAGE_SIZE
+from visionkit.sizes import IMAGE_SIZE
 from visionkit.text import printable
 
 __all__ = ["create_model"]

@@ -161,15 +161,11 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
         with explain_restoring(checkpoint):
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
-    # Early stopping and callbacks set should_stop.
-    stopped = (
-        f", stopped early after epoch {num_trained}"
-        if trainer.should_stop and num_trained < config.recipe.epochs
-        else ""
-    )
-    summary = f"trained for {seconds:.1f} s{stopped}"
     if num_trained <= num_previous:
         summary = f"all {num_trained} epochs were trained before"
+    else:  # early stopping and callbacks set should_stop
+        is_early = trainer.should_stop and num_trained < config.recipe.epochs
+        summary = f"trained for {seconds:.1f} s{f', stopped early after epoch {num_trained}' if is_early else ''}"
     run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
         draw_training(run, recorder)

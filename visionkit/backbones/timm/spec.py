@@ -18,7 +18,8 @@ from visionkit.backbones.spec import BackboneSpec
 from visionkit.blocks import FeatureShape, LayerRecord, Node, Primitive, Sequential, trace
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError, did_you_mean
-from visionkit.schema import ImageSize, parse
+from visionkit.schema import parse
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from torch import nn

@@ -28,7 +28,8 @@ from visionkit.data.augment.values import (
 )
 from visionkit.errors import UserError, plural
 from visionkit.registry import Registry
-from visionkit.schema import Size, describe, nested_errors, parse
+from visionkit.schema import describe, nested_errors, parse
+from visionkit.sizes import Size
 
 __all__ = ["AUGMENTATIONS", "AugmentSpec", "Augments", "check_targets", "parse_augments"]
 

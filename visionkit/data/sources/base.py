@@ -24,10 +24,9 @@ from pydantic import Field
 
 from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError, plural
-from visionkit.files import similar_path
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
-from visionkit.schema import ImageSize
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from visionkit.data.images import ImageReader
     from visionkit.data.transforms import InputTransform
 
-__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
+__all__ = ["SOURCES", "DataInfo", "Source", "Splits"]
 
 
 @dataclass(frozen=True)
@@ -271,36 +270,3 @@ SOURCES: Registry[Source] = Registry(
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },
 )
-
-
-def existing_root(root: str | None, *, name: str, expected: str) -> Path:
-    """The folder of ``dataset.root``, checked to exist and to hold something.
-
-    Args:
-        root: The value of ``dataset.root``.
-        name: The data set's name, for messages.
-        expected: The expected contents of the folder, for messages.
-
-    Raises:
-        UserError: If no folder is given, or it does not exist, is a file or is empty.
-    """
-    if not root:
-        raise UserError(
-            f"dataset '{name}' needs the folder of its images, and dataset.root is not given. "
-            f"Expected {expected}. Try: dataset.root=path/to/{name}"
-        )
-    path = Path(root).expanduser()
-    if not path.exists():
-        parent = path.absolute().parent
-        hint = similar_path(root) if parent.is_dir() else f" Its parent '{parent}' does not exist either."
-        raise UserError(
-            f"dataset.root: there is no folder '{root}' (looked in {Path.cwd()}).{hint} Expected {expected}. "
-            f"Try: dataset.root=path/to/{name}"
-        )
-    if not path.is_dir():
-        raise UserError(
-            f"dataset.root: '{root}' is a file, not a folder. Expected {expected}. An archive must be unpacked first."
-        )
-    if next(path.iterdir(), None) is None:
-        raise UserError(f"dataset.root: the folder '{root}' is empty. Expected {expected}.")
-    return path

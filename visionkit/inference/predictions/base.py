@@ -29,7 +29,8 @@ class Prediction(ABC):
         path: The file of the image; None for one in memory.
         category_ids: The data set's own id of each class.
         min_score: Objects with a lower score are not drawn; None for the default.
-        read_image: Gives the pixels of the image, (C, H, W), for pictures.
+        read_image: Gives the pixels of the image, (C, h, w), for pictures, and the divisor of its sides: 1, or more
+            where it is too large to be drawn whole.
     """
 
     outputs: Mapping[str, Any]
@@ -38,7 +39,7 @@ class Prediction(ABC):
     path: Path | None
     category_ids: tuple[int | str, ...]
     min_score: float | None
-    read_image: Callable[[], Any]
+    read_image: Callable[[], tuple[Any, int]]
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Classification(_Probabilities):
     def draw(self) -> Image.Image:
         from visionkit.report.image_grid import draw_caption
 
-        return draw_caption(self.read_image(), f"{self.label} {self.score:.0%}")
+        return draw_caption(self.read_image()[0], f"{self.label} {self.score:.0%}")
 
     def _summary(self) -> str:
         return f"{self.label} {self.score:.1%}"
@@ -130,7 +130,7 @@ class LabelSet(_Probabilities):
         from visionkit.report.image_grid import draw_caption
 
         names = [f"{name} {score:.0%}" for name, score in zip(self.labels, self.scores, strict=True)]
-        return draw_caption(self.read_image(), ", ".join(names) or "none")
+        return draw_caption(self.read_image()[0], ", ".join(names) or "none")
 
     def _summary(self) -> str:
         return ", ".join(f"{name} {score:.1%}" for name, score in zip(self.labels, self.scores, strict=True)) or "none"

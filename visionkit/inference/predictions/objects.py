@@ -105,7 +105,8 @@ class Detections(Prediction):
         from visionkit.report.drawing.detect import MIN_SCORE, draw_objects
 
         least = MIN_SCORE if self.min_score is None else self.min_score
-        return draw_objects(self.read_image(), self.outputs, self.class_names, kind=self.kind, min_score=least)
+        image, reduced = self.read_image()
+        return draw_objects(image, self.outputs, self.class_names, kind=self.kind, min_score=least, reduced=reduced)
 
     def _mask_entry(self, number: int) -> dict[str, Any]:
         return {}

@@ -69,7 +69,8 @@ class Segmentation(Prediction):
     def draw(self) -> Image.Image:
         from visionkit.report.masks import draw_overlay
 
-        return draw_overlay(self.read_image(), self.outputs["mask"], self.class_names)
+        image, reduced = self.read_image()
+        return draw_overlay(image, self.outputs["mask"][::reduced, ::reduced], self.class_names)
 
     def _summary(self) -> str:
         ordered = sorted(self.pixels.items(), key=lambda item: -item[1])

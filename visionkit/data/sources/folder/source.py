@@ -22,9 +22,10 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_files import LeftOut
-from visionkit.data.sources.base import DataInfo, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Splits
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, count_images, find_layout
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import sub_folders
 from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError

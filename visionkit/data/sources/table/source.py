@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
-from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.file_source import FileSource
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import comes_divided
 from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
 from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
