@@ -60,6 +60,14 @@ def _valid() -> dict[str, Any]:
 
 
 def _documents() -> Iterator[tuple[str, Any]]:
+    yield from _outlines()
+    yield from _run_lengths()
+    yield from _ids_and_names()
+    yield from _files()
+
+
+def _outlines() -> Iterator[tuple[str, Any]]:
+    """Boxes, outlines and sizes of images."""
     for value in (1e9, -1e9, 1e30, 1e300, NAN, INFINITE, 10**400):
         yield f"outline at {value!r:.8}", _edit("annotations", "segmentation", [[0, 0, value, 0, value, value, 0, 9]])
         yield f"box at {value!r:.8}", _edit("annotations", "bbox", [value, 0, 9, 9])
@@ -81,6 +89,10 @@ def _documents() -> Iterator[tuple[str, Any]]:
         yield f"outline {outline!r:.20}", _edit("annotations", "segmentation", outline)
     yield "outline of 300,000 points", _edit("annotations", "segmentation", [[i % 24 for i in range(600_000)]])
     yield "100,000 outlines", _edit("annotations", "segmentation", [[1, 1, 9, 1, 9, 9]] * 100_000)
+
+
+def _run_lengths() -> Iterator[tuple[str, Any]]:
+    """Run lengths."""
     for counts in (
         [],
         [480],
@@ -108,6 +120,10 @@ def _documents() -> Iterator[tuple[str, Any]]:
             yield f"runs {counts!r:.20} of {size}", _edit("annotations", "segmentation", runs)
     for size in ([0, 0], [-1, 5], [1], "x", None, [NAN, 1], [2**40, 2**40]):
         yield f"runs of size {size}", _edit("annotations", "segmentation", {"counts": [480], "size": size})
+
+
+def _ids_and_names() -> Iterator[tuple[str, Any]]:
+    """Ids, names and lists of wrong types."""
     for key, part in (
         ("images", "id"),
         ("annotations", "image_id"),
@@ -134,6 +150,10 @@ def _documents() -> Iterator[tuple[str, Any]]:
         yield f"file_name {name!r:.12}", _edit("images", "file_name", name)
     for name in ("\x1b[2J\x07", "[bold]", "$x^", "a\nb", "\u202ecat", "=1+1", "x" * 70_000, ""):
         yield f"category {name!r:.12}", _edit("categories", "name", name)
+
+
+def _files() -> Iterator[tuple[str, Any]]:
+    """Many objects, deep nesting, and files that are no JSON."""
     many = _valid()
     many["annotations"] = [{**many["annotations"][0], "id": i} for i in range(100_000)]
     yield "100,000 objects on one image", many
@@ -141,7 +161,7 @@ def _documents() -> Iterator[tuple[str, Any]]:
         yield f"lists nested {depth} deep", b"[" * depth + b"]" * depth
         yield f"mappings nested {depth} deep", b'{"images":' * depth + b"1" + b"}" * depth
     text = _dump(_valid())
-    for name, content in (
+    yield from (
         ("empty", b""),
         ("null", b"null"),
         ("a list", b"[]"),
@@ -154,8 +174,7 @@ def _documents() -> Iterator[tuple[str, Any]]:
         ("a number of 5,000 digits", text.replace(b"80", b"8" * 5000)),
         ("1e999999", text.replace(b"80", b"1e999999")),
         ("two documents", text + text),
-    ):
-        yield name, content
+    )
 
 
 def _edit(key: str, part: str, value: Any) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def _special(make: Callable[[Path], object], folder: Path) -> None:
 
 
 def _contents() -> Iterator[tuple[str, str, Content]]:
+    yield from _formats()
+    yield from _metadata()
+
+
+def _formats() -> Iterator[tuple[str, str, Content]]:
+    """Files cut short, sizes that lie, and pixels of every kind."""
     for kind, suffix in FORMATS.items():
         content = picture(kind=kind)
         for length in (0, 1, len(content) // 2, len(content) - 1):
@@ -89,6 +95,10 @@ def _contents() -> Iterator[tuple[str, str, Content]]:
         ("LAB", "TIFF"),
     ):
         yield f"{mode} {kind}", FORMATS[kind], picture(mode=mode, kind=kind)
+
+
+def _metadata() -> Iterator[tuple[str, str, Content]]:
+    """TIFF tags, EXIF, and texts that are no images."""
     yield from _tiffs()
     for exif in (
         b"",

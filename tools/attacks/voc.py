@@ -46,6 +46,14 @@ def _case(name: str, content: bytes, lists: dict[str, bytes]) -> Case:
 
 
 def _documents() -> Iterator[tuple[str, bytes]]:
+    yield from _entities()
+    yield from _encodings()
+    yield from _values()
+    yield from _trees()
+
+
+def _entities() -> Iterator[tuple[str, bytes]]:
+    """Entities and document types."""
     entities = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
     bomb = f'<!DOCTYPE a [<!ENTITY l0 "cat">{entities}]>'
     yield "entities, a billion of them", _declared(bomb, "&l9;")
@@ -58,6 +66,10 @@ def _documents() -> Iterator[tuple[str, bytes]]:
     yield "external DTD", _declared('<!DOCTYPE a SYSTEM "file://SECRET">', "cat")
     yield "parameter entity", _declared('<!DOCTYPE a [<!ENTITY % p SYSTEM "file://SECRET"> %p;]>', "cat")
     yield "unknown entity", _declared("", "&unknown;")
+
+
+def _encodings() -> Iterator[tuple[str, bytes]]:
+    """Encodings that are unknown or not those of the text."""
     for encoding in (
         "no-such",
         "utf-16",
@@ -82,6 +94,10 @@ def _documents() -> Iterator[tuple[str, bytes]]:
     ):
         text = XML.replace("cat", "caf\xe9").replace('"1.0"', f'"1.0" encoding="{declared}"')
         yield f"{actual} that says {declared}", text.encode(actual, "replace")
+
+
+def _values() -> Iterator[tuple[str, bytes]]:
+    """Numbers and names."""
     for value in (
         "nan",
         "inf",
@@ -117,6 +133,10 @@ def _documents() -> Iterator[tuple[str, bytes]]:
         yield f"name {name[:12]}", XML.replace("cat", name).encode()
     for name in ("../../secret", "/etc/passwd", "", "x" * 5000, "&#13;0.png"):
         yield f"filename {name[:12]}", XML.replace("0.png", name).encode()
+
+
+def _trees() -> Iterator[tuple[str, bytes]]:
+    """Documents that are large, deep or none."""
     yield "100,000 objects", _many(100_000)
     yield "nested 100,000 deep", b"<a>" * 100_000 + b"</a>" * 100_000
     yield (
@@ -125,7 +145,7 @@ def _documents() -> Iterator[tuple[str, bytes]]:
     )
     attributes = " ".join(f"a{i}='1'" for i in range(100_000))
     yield "100,000 attributes", XML.replace("<annotation>", f"<annotation {attributes}>").encode()
-    for name, content in (
+    yield from (
         ("empty", b""),
         ("text", b"hello"),
         ("another root", b"<html/>"),
@@ -139,8 +159,7 @@ def _documents() -> Iterator[tuple[str, bytes]]:
         ("no size", XML.replace("size>", "sizes>").encode()),
         ("no box", XML.replace("bndbox>", "box>").encode()),
         ("two boxes", XML.replace("<bndbox>", "<bndbox/><bndbox>").encode()),
-    ):
-        yield name, content
+    )
 
 
 def _declared(doctype: str, name: str) -> bytes:

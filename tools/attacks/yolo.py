@@ -89,6 +89,13 @@ def _labels() -> Iterator[tuple[str, bytes]]:
 
 
 def _yamls() -> Iterator[tuple[str, bytes]]:
+    yield from _yaml_language()
+    yield from _yaml_values()
+    yield from _yaml_files()
+
+
+def _yaml_language() -> Iterator[tuple[str, bytes]]:
+    """Aliases, tags and deep nesting."""
     levels = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 9))
     yield "aliases, a billion of them", f"l0: &l0 [x, x]\n{levels}names: *l8\ntrain: images/train\n".encode()
     yield "an alias to itself", b"names: &a [*a]\ntrain: images/train\n"
@@ -103,6 +110,10 @@ def _yamls() -> Iterator[tuple[str, bytes]]:
     for depth in (100, 2_000, 100_000):
         yield f"nested {depth} deep", (YAML + "x: " + "[" * depth + "]" * depth).encode()
         yield f"mappings nested {depth} deep", (YAML + "x: " + "{a: " * depth + "}" * depth).encode()
+
+
+def _yaml_values() -> Iterator[tuple[str, bytes]]:
+    """Class names, counts and paths."""
     for names in (
         "5",
         "null",
@@ -160,6 +171,10 @@ def _yamls() -> Iterator[tuple[str, bytes]]:
         "/dev/zero",
     ):
         yield f"train {path[:20]}", YAML.replace("images/train", path).encode()
+
+
+def _yaml_files() -> Iterator[tuple[str, bytes]]:
+    """A download, and files that are no YAML."""
     yield "a download", f"{YAML}download: |\n  import os\n  os.system('touch {CANARY}')\n".encode()
     yield from (
         ("empty", b""),

@@ -160,9 +160,9 @@ class Annotations:
         """The size of the arrays in bytes."""
         return self.starts.nbytes + self.objects.nbytes
 
-    def first(self, limit: int) -> Annotations:
-        """At most the first ``limit`` objects of each image."""
-        counts = self.counts.clip(max=limit)
+    def first(self, limit: int | NDArray[Any]) -> Annotations:
+        """At most the first ``limit`` objects of each image, a number or int64 (N,)."""
+        counts = numpy.minimum(self.counts, limit)
         starts = numpy.concatenate([[0], numpy.cumsum(counts)])
         rows = numpy.arange(starts[-1]) + numpy.repeat(self.starts[:-1] - starts[:-1], counts)
         return Annotations(starts, self.objects.select(rows))

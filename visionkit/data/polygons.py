@@ -18,7 +18,7 @@ from visionkit.data.outlines import MAX_LENGTH, MIN_VALUES, clip_ring, ring_leng
 __all__ = ["Polygons", "run_lengths"]
 
 _MERGED_AT_ONCE = 64
-_MAX_BYTES = 1 << 26
+_MAX_BYTES = 1 << 23  # what a cache holds
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,19 @@ class Polygons:
             width: Its width, in pixels.
         """
         chunks = list(self.mask_chunks(height, width))
-        return numpy.concatenate(chunks) if chunks else numpy.zeros((0, height, width), dtype=numpy.uint8)
+        return (
+            numpy.ascontiguousarray(numpy.concatenate(chunks))
+            if chunks
+            else numpy.zeros((0, height, width), dtype=numpy.uint8)
+        )
 
     def mask_chunks(self, height: int, width: int) -> Iterator[NDArray[Any]]:
-        """`masks` in parts of as many objects as fit in 64 MiB, at least one."""
+        """`masks` in parts of as many objects as fit in 8 MiB, at least one; in memory column by column."""
         from pycocotools import mask
 
         rles, count = self.rles(height, width), max(1, _MAX_BYTES // (height * width))
         for start in range(0, len(rles), count):
-            pixels = mask.decode(rles[start : start + count])
-            yield numpy.ascontiguousarray(pixels.transpose(2, 0, 1))
+            yield mask.decode(rles[start : start + count]).transpose(2, 0, 1)
 
 
 def _encode_outline(values: NDArray[Any], height: int, width: int, *, clip: bool) -> dict[str, Any]:

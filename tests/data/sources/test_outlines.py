@@ -1,10 +1,9 @@
 import numpy
 import pytest
 
-from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.outlines import MAX_LENGTH
 from visionkit.data.polygons import Polygons
-from visionkit.data.sources.annotations import MAX_OBJECTS, AnnotatedImages, ParsedDataset, clean_boxes, limit_objects
+from visionkit.data.sources.annotations import clean_boxes
 from visionkit.data.sources.outlines import clean_outlines
 
 SIZE = (30, 40)
@@ -47,20 +46,3 @@ def test_boxes_of_images_of_unknown_size_stay_finite():
     boxes, rows, findings = clean_boxes(numpy.array([[0, 0, 1e300, 5]]), numpy.zeros((1, 2)), str)
     assert (boxes.tolist(), rows.tolist()) == ([[0, 0, 2**24, 5]], [0])
     assert [finding.code for finding in findings] == ["box-clipped"]
-
-
-def test_an_image_keeps_as_many_objects_as_the_limit():
-    counts = [2, MAX_OBJECTS + 5, 1]
-    image = numpy.repeat([0, 1, 2], counts)
-    labels = numpy.arange(sum(counts))
-    objects = Objects.from_columns(numpy.tile([0, 0, 1, 1], (len(labels), 1)), labels)
-    images = AnnotatedImages(
-        ["a", "b", "c"], numpy.zeros((3, 2)), Annotations.from_sorted(objects, image, num_images=3)
-    )
-    parsed = limit_objects(ParsedDataset("", {"train": images}, ("x",), []))
-    kept = parsed.splits["train"].annotations
-    assert kept.counts.tolist() == [2, MAX_OBJECTS, 1]
-    assert kept[1].labels.tolist() == list(range(2, 2 + MAX_OBJECTS))
-    assert kept[2].labels.tolist() == [MAX_OBJECTS + 7]
-    (finding,) = parsed.findings
-    assert finding.note == "1 image(s) with more than 2,000 objects cut to so many: b"

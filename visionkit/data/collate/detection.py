@@ -75,7 +75,8 @@ class InstanceBatchReader(DetectionBatchReader):
     def transform_target(self, target: Objects, size: Tensor, image: Tensor) -> Sample:
         height, width = image.shape[-2:]
         chunks = target.select(~target.crowd).mask_chunks(*size.tolist())
-        masks = [resize_mask(torch.from_numpy(chunk), (height, width)) for chunk in chunks]
+        # chunks lie in memory column by column: transposed, they are resized without a copy
+        masks = [resize_mask(torch.from_numpy(chunk).mT, (width, height)).mT.contiguous() for chunk in chunks]
         joined = torch.cat(masks) if masks else torch.zeros((0, height, width), dtype=torch.uint8)
         return super().transform_target(target, size, image) | {"masks": joined}
 

@@ -59,6 +59,12 @@ OBJECTS: Mapping[str, FindingKind] = {
         "warning", "RLE(s) of another length than their image dropped", MEND,
         "Run lengths count every pixel of the image; these belong to an image of another size.",
     ),
+    "masks-too-large": FindingKind(
+        "warning", "image(s) whose masks would take minutes to draw, cut to the first objects",
+        "Cut the image into tiles, or draw its outlines with fewer points and rings.",
+        "A mask has as many pixels as its image, and thousands of them in a large image take minutes in every epoch; "
+        "outlines that cross the image thousands of times do so too. Such files are often made to exhaust a machine.",
+    ),
     "too-many-objects": FindingKind(
         "warning", "image(s) with more than {limit} objects cut to so many", "Divide the image, or remove repetitions.",
         "More objects than any head proposes: an export that repeats itself, or a file made to exhaust memory.",

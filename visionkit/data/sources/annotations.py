@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,12 +15,10 @@ from visionkit.data.findings import MAX_LISTED, Finding
 
 __all__ = [
     "CLIP_TOLERANCE",
-    "MAX_OBJECTS",
     "RELATIVE_CLIP_TOLERANCE",
     "AnnotatedImages",
     "ParsedDataset",
     "clean_boxes",
-    "limit_objects",
     "row_findings",
 ]
 
@@ -28,8 +26,6 @@ CLIP_TOLERANCE = 1.0
 """Pixels clipped without a finding: annotation tools round, and some count pixels from 1."""
 RELATIVE_CLIP_TOLERANCE = 0.01
 """The same where coordinates are fractions of the image's sides."""
-MAX_OBJECTS = 2000
-"""The number of objects of an image; heads propose a thousand."""
 _MAX_SIDE = 1 << 24
 
 
@@ -130,21 +126,6 @@ def clean_boxes(
     ]
     rows = numpy.flatnonzero(valid)
     return clipped[rows], rows, findings
-
-
-def limit_objects(parsed: ParsedDataset[AnnotatedImages]) -> ParsedDataset[AnnotatedImages]:
-    """The data set with the first `MAX_OBJECTS` objects of each image, and a finding on those that had more."""
-    splits, crowded = dict(parsed.splits), list[str]()
-    for split, images in parsed.splits.items():
-        counts = images.annotations.counts
-        rows = numpy.flatnonzero(counts > MAX_OBJECTS)
-        if len(rows):
-            crowded += [images.names[row] for row in rows.tolist()]
-            splits[split] = replace(images, annotations=images.annotations.first(MAX_OBJECTS))
-    if not crowded:
-        return parsed
-    findings = Finding.of("too-many-objects", crowded, limit=f"{MAX_OBJECTS:,}")
-    return replace(parsed, splits=splits, findings=[*parsed.findings, *findings])
 
 
 def row_findings(code: str, mask: NDArray[Any], locate: Callable[[int], str]) -> list[Finding]:

@@ -53,9 +53,9 @@ class DetectionSource(SplitFiles):
         )
 
     def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
-        from visionkit.data.sources.annotations import limit_objects
+        from visionkit.data.sources.object_limits import limit_masks, limit_objects
 
-        return limit_objects(parsed)
+        return limit_masks(limit_objects(parsed))
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check that the data set has annotated objects.

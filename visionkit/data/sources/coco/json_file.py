@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -76,8 +78,8 @@ def load_json(file: Path, *, without: re.Pattern[bytes] | None = None) -> Any:
                 "Divide it, or leave out what no task needs."
             )
         text = file.read_bytes()
-        try:
-            return json.loads(text if without is None else without.sub(b'"segmentation":[]', text))
+        try:  # three times faster than json; it refuses what no UTF-8 is, half characters and deep lists
+            return from_json(text if without is None else without.sub(b'"segmentation":[]', text), cache_strings="keys")
         except ValueError:
             return json.loads(text)  # the original text, for an error at its true position
     except RecursionError:
