@@ -78,9 +78,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     writer.write()
     printer.print(
         *writer.summary(),
-        *([f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"] if unreadable else []),
-        *(f"  {reason}" for reason in unreadable.values()),
-        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
+        *_left_out(files, unreadable),
         *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
         f"Written: {' and '.join(str(target / name) for name in writer.files)}",
     )
@@ -89,6 +87,16 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         document = {"folder": str(target), "predictions": writer.rows, "unreadable": unreadable, "left_out": notes}
         print_json(document)
     return ExitCode.DONE
+
+
+def _left_out(files: ImageFiles, unreadable: Mapping[str, str]) -> list[str]:
+    """Lines on files that are no images, and on images that cannot be read."""
+    count = f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"
+    return [
+        *([count] if unreadable else []),
+        *(f"  {reason}" for reason in unreadable.values()),
+        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
+    ]
 
 
 def _inference(config: RunConfig, folder: RunFolder, data: Mapping[str, Any], options: PredictOptions) -> Inference:
