@@ -98,7 +98,7 @@ def _shown_better(outputs: dict[str, Tensor], is_cut: Tensor, owner: Tensor, win
     boxes, scores, labels = (outputs[name] for name in ("boxes", "scores", "labels"))
     result = torch.zeros_like(is_cut)
     tops, bottoms = windows[:, 1].contiguous(), windows[:, 3].contiguous()
-    for i in owner[is_cut].unique().tolist():
+    for i in sorted(set(owner[is_cut].tolist())):
         left, top, right, bottom = windows[i]
         first, last = torch.searchsorted(bottoms, top, right=True), torch.searchsorted(tops, bottom)
         begin, end = torch.searchsorted(owner, torch.stack([first, last])).tolist()
