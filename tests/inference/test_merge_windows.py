@@ -1,5 +1,7 @@
 """Objects of overlapping windows: each once, those that a window cuts as another window shows them."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -71,6 +73,22 @@ def test_what_ends_at_the_edge_of_the_image_is_not_cut():
 def test_both_parts_of_an_object_larger_than_the_overlap_are_kept():
     parts = ([10, 20, 100, 60], 0.9, 0), ([80, 20, 170, 60], 0.8, 0)
     assert merged(window(LEFT, parts[0]), window(RIGHT, parts[1])) == list(parts)
+
+
+def test_many_boxes_are_suppressed_as_if_all_were_compared_with_all():
+    """Each object has a box that is clearly the best, so that the order of comparisons is of no account."""
+    generator = torch.Generator().manual_seed(0)
+    size, objects = (1000, 1500), []
+    for top, left in itertools.product(range(20, 980, 60), range(20, 1480, 60)):
+        shifts = torch.rand(4, 2, generator=generator) * 4
+        scores = [0.9, *(torch.rand(3, generator=generator) * 0.5).tolist()]
+        objects += [
+            ([left + x, top + y, left + x + 40, top + y + 40], score, int(left) % 2)
+            for (x, y), score in zip(shifts.tolist(), scores, strict=True)
+        ]
+    whole = WindowPrediction((0, 0), (100, 100), window((0, 0), *objects).outputs)
+    found = merge_windows([whole], size)
+    assert found["scores"].tolist() == pytest.approx([0.9] * (len(objects) // 4))
 
 
 def test_masks_stay_with_their_boxes_and_nothing_found_is_no_object():

@@ -84,12 +84,20 @@ def _report(printer: Printer, files: ImageFiles, writer: ResultWriter, unreadabl
     """Print what was predicted, what was left out, and where the results are."""
     printer.print(
         *writer.summary(),
-        *([f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"] if unreadable else []),
-        *(f"  {reason}" for reason in unreadable.values()),
-        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
+        *_left_out(files, unreadable),
         *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
         f"Written: {' and '.join(str(writer.folder / name) for name in writer.files)}",
     )
+
+
+def _left_out(files: ImageFiles, unreadable: Mapping[str, str]) -> list[str]:
+    """Lines on files that are no images, and on images that cannot be read."""
+    count = f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"
+    return [
+        *([count] if unreadable else []),
+        *(f"  {reason}" for reason in unreadable.values()),
+        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
+    ]
 
 
 def _output_folder(config: RunConfig, folder: RunFolder) -> Path:

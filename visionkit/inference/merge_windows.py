@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +18,6 @@ _MAX_EDGE_DISTANCE = 0.01
 """Of a window's side: a box that ends so near to an inner edge is cut by it."""
 _MIN_SCORE_RATIO = 0.5
 """A box that is not cut replaces parts of it unless its score is below this fraction of theirs."""
-_CHUNK = 128
 
 
 class WindowPrediction(NamedTuple):
@@ -59,11 +59,27 @@ def merge_windows(found: Sequence[WindowPrediction], image_size: tuple[int, int]
     outputs["boxes"] = outputs["boxes"] + corners.repeat(1, 2)[owner]
     keep = ~_shown_better(outputs, _is_cut(outputs["boxes"], windows[owner], image_size), owner, windows)
     outputs = {name: values[keep] for name, values in outputs.items()}
-    boxes, scores, labels = (outputs[name][None] for name in ("boxes", "scores", "labels"))
-    keep = batched_nms(boxes, scores, labels, iou_threshold=_IOU_THRESHOLD)[0]
-    order = keep.nonzero()[:, 0]
+    order = _suppress(outputs, cell=2 * sizes.max())
     order = order[outputs["scores"][order].argsort(descending=True, stable=True)]
     return {name: values[order] for name, values in outputs.items()}
+
+
+def _suppress(outputs: dict[str, Tensor], *, cell: Tensor) -> Tensor:
+    """Indices of the boxes that non-maximum suppression keeps.
+
+    It is applied within square cells, so that its time grows with the image and not with the square of it, for four
+    grids of cells: boxes that overlap enough are nearer to each other than a quarter of a cell, and lie together in a
+    cell of at least one grid.
+    """
+    keep = torch.arange(len(outputs["labels"]))
+    for shift in itertools.product((0.0, 0.5), repeat=2):
+        boxes, scores, labels = (outputs[name][keep] for name in ("boxes", "scores", "labels"))
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        cells = (centers / cell + torch.tensor(shift)).long()
+        groups = torch.unique(torch.cat([cells, labels[:, None]], dim=1), dim=0, return_inverse=True)[1]
+        is_kept = batched_nms(boxes[None], scores[None], groups[None], iou_threshold=_IOU_THRESHOLD)[0]
+        keep = keep[is_kept]
+    return keep
 
 
 def _is_cut(boxes: Tensor, windows: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -75,24 +91,28 @@ def _is_cut(boxes: Tensor, windows: Tensor, image_size: tuple[int, int]) -> Tens
 
 
 def _shown_better(outputs: dict[str, Tensor], is_cut: Tensor, owner: Tensor, windows: Tensor) -> Tensor:
-    """Which cut boxes lie within one of the same class, not cut, from another window: (n,) bool."""
+    """Which cut boxes lie within one of the same class, not cut, from another window: (n,) bool.
+
+    Each window is compared with those that it overlaps. Windows (w, 4) come row by row, and ``owner`` (n,) ascends.
+    """
     boxes, scores, labels = (outputs[name] for name in ("boxes", "scores", "labels"))
     result = torch.zeros_like(is_cut)
-    whole, cut = (~is_cut).nonzero()[:, 0], is_cut.nonzero()[:, 0]
-    # windows come row by row, so that those which can touch a box are consecutive
-    tops, bottoms = windows[owner[whole], 1].contiguous(), windows[owner[whole], 3].contiguous()
-    for chunk in torch.split(cut, _CHUNK) if len(cut) else ():  # type: ignore[no-untyped-call]
-        start = int(torch.searchsorted(bottoms, windows[owner[chunk], 1].min(), right=True))
-        end = int(torch.searchsorted(tops, windows[owner[chunk], 3].max()))
-        others = whole[start:end]
-        near = torch.maximum(boxes[chunk, None, :2], boxes[others, :2])
-        far = torch.minimum(boxes[chunk, None, 2:], boxes[others, 2:])
-        inside = (far - near).clamp(min=0).prod(dim=2) / box_areas(boxes[chunk])[:, None].clamp(min=1e-6)
+    tops, bottoms = windows[:, 1].contiguous(), windows[:, 3].contiguous()
+    for i in sorted(set(owner[is_cut].tolist())):
+        left, top, right, bottom = windows[i]
+        first, last = torch.searchsorted(bottoms, top, right=True), torch.searchsorted(tops, bottom)
+        begin, end = torch.searchsorted(owner, torch.stack([first, last])).tolist()
+        window_left, _, window_right, _ = windows[owner[begin:end]].unbind(dim=1)
+        is_near = (window_left < right) & (window_right > left) & (owner[begin:end] != i) & ~is_cut[begin:end]
+        others = begin + is_near.nonzero()[:, 0]
+        cut = begin + ((owner[begin:end] == i) & is_cut[begin:end]).nonzero()[:, 0]
+        near = torch.maximum(boxes[cut, None, :2], boxes[others, :2])
+        far = torch.minimum(boxes[cut, None, 2:], boxes[others, 2:])
+        inside = (far - near).clamp(min=0).prod(dim=2) / box_areas(boxes[cut])[:, None].clamp(min=1e-6)
         better = (
             (inside >= 0.5)
-            & (labels[chunk, None] == labels[others])
-            & (owner[chunk, None] != owner[others])
-            & (scores[others] >= _MIN_SCORE_RATIO * scores[chunk, None])
+            & (labels[cut, None] == labels[others])
+            & (scores[others] >= _MIN_SCORE_RATIO * scores[cut, None])
         )
-        result[chunk] = better.any(dim=1)
+        result[cut] = better.any(dim=1)
     return result
