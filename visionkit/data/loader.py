@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.data.shared_memory import SharedPickle
-from visionkit.data.workers import POLL_SECONDS, watch_workers
+from visionkit.data.workers import watch_workers
 from visionkit.distributed.comm import all_reduce_max
 from visionkit.errors import UserError
 
@@ -120,7 +120,6 @@ class BatchLoader:
                 collate_fn=_identity,
                 pin_memory=self.pin_memory,
                 persistent_workers=True,
-                timeout=POLL_SECONDS,
                 multiprocessing_context=method,
                 generator=torch.Generator().manual_seed(self.sampler.seed % 2**63),
             )

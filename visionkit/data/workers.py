@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
 
 
 def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, starts_afresh: bool) -> Iterator[Any]:
-    """The batches of workers whose ``timeout`` is `POLL_SECONDS`, for as long as they go on reading images.
+    """The batches of workers, for as long as they go on reading images.
 
     Args:
         workers: The loader.
@@ -107,29 +106,59 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
     Raises:
         UserError: If a worker dies, or all have stopped reading.
     """
+    watchdog = _Watchdog(workers, reader, start_polls=_START_POLLS if starts_afresh else _STALL_POLLS)
+    watchdog.start()
     with explain_dead_workers(split):
-        progress, waits = int(reader.progress), 0
-        batches: Iterator[Any] | None = None
-        while True:
-            try:
+        try:
+            batches: Iterator[Any] | None = None
+            while True:
+                watchdog.waiting = True
                 batches = batches or iter(workers)
-                batch = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if "DataLoader timed out" not in str(error):
-                    raise
-                if batches is None:  # old workers do not answer that they begin an epoch: others do
-                    _kill(workers)
-                    continue
-                waits = waits + 1 if int(reader.progress) == progress else 0
-                if waits >= (_START_POLLS if starts_afresh and not progress else _STALL_POLLS):
-                    _kill(workers)
-                    raise _blocked(split) from None
-            else:
-                waits = 0
+                batch = next(batches, None)
+                watchdog.waiting = False
+                watchdog.num_received += 1
+                if batch is None:
+                    return
                 yield batch
-            progress = int(reader.progress)
+        except (RuntimeError, OSError, EOFError):
+            if watchdog.has_killed:
+                raise _blocked(split) from None
+            raise
+        finally:
+            watchdog.done.set()
+
+
+class _Watchdog(threading.Thread):
+    """Kills workers that have stopped reading while this process waits for them.
+
+    A time limit of its own would not do: torch may wait without one for what a worker has half handed over.
+
+    Attributes:
+        waiting: Whether a batch is waited for.
+        num_received: The batches that have come.
+        has_killed: Whether the workers were killed.
+        done: Ends the thread.
+    """
+
+    def __init__(self, workers: DataLoader[Any], reader: BatchReader, *, start_polls: int) -> None:
+        super().__init__(daemon=True)
+        self.workers, self.reader, self.start_polls = workers, reader, start_polls
+        self.waiting = self.has_killed = False
+        self.num_received = 0
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        """Look every `POLL_SECONDS` whether an image has been read or a batch has come since."""
+        unchanged, last = 0, (-1, -1)
+        while not self.done.wait(POLL_SECONDS):
+            state = (int(self.reader.progress), self.num_received)
+            unchanged = unchanged + 1 if self.waiting and state == last else 0
+            last = state
+            if unchanged >= (_STALL_POLLS if state[0] else self.start_polls):
+                self.has_killed = True
+                for process in getattr(self.workers._iterator, "_workers", []):
+                    process.kill()
+                return
 
 
 @contextlib.contextmanager
@@ -160,9 +189,10 @@ def explain_dead_workers(split: str = "") -> Iterator[None]:
 
 
 def _blocked(split: str) -> UserError:
+    seconds = POLL_SECONDS * _STALL_POLLS
     return UserError(
-        f"the worker processes that read the {split} split have read no image for {POLL_SECONDS * _STALL_POLLS:g} "
-        "seconds: a disk of a network may be gone, or a process was stopped. Expected one image at least in this time. "
+        f"the worker processes that read the {split} split have read no image for {seconds:g} seconds: a disk of a "
+        "network may be gone, or a process was stopped. Expected one image at least in this time. "
         f"{_ADVICE}, which waits as long as it takes"
     )
 
@@ -176,17 +206,3 @@ def _batch_bytes(reader: BatchReader, sampler: BatchSampler) -> int:
         indices, seeds = next(iter(BatchSampler(count, count, training=False, seed=sampler.seed)))
         batch = reader.read((indices, seeds))
     return sum(value.nbytes for value in batch.values()) * sampler.local_batch_size // max(1, len(batch["index"]))
-
-
-def _kill(workers: DataLoader[Any]) -> None:
-    """End workers that may not react any more; torch would wait for them when this process ends."""
-    processes = getattr(workers._iterator, "_workers", [])
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if in_main and hasattr(signal, "SIGCHLD") else None
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.join(timeout=1)
-    workers._iterator = None
-    if handler is not None:
-        signal.signal(signal.SIGCHLD, handler)
