@@ -153,9 +153,10 @@ REFUSED_BY_TRAIN = [
         ["hardware.devices=3", "hardware=cpu"],
         ["batch=8"],
         ["imgsz=64"],
-    )  # fmt: skip
+    )
 ]
-"""``inspect`` compares several backbones, and has an image and batch size of its own; how many processes share a batch is no matter of the network."""
+"""``inspect`` compares several backbones, and has an image and batch size of
+its own; how many processes share a batch is no matter of the network."""
 
 
 @pytest.mark.parametrize("arguments", REFUSED_BY_TRAIN, ids=" ".join)
