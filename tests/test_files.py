@@ -91,5 +91,5 @@ def test_what_lies_beside_a_missing_file_is_named(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / ".photo").mkdir()
     assert similar_path(tmp_path / "photo") == f" Did you mean '{tmp_path / 'photos'}'?"
-    assert similar_path(tmp_path / "elephants") == ""
+    assert similar_path(tmp_path / "zzzz") == ""
     assert similar_path(tmp_path / "nowhere" / "photos") == ""
