@@ -45,4 +45,4 @@ def draw_predictions(task, model, dataset, transform, class_names, path, **data)
     """Draw predictions on a split as after a training."""
     inference = load(TASKS[task].inference)(model, transform, {"class_names": class_names, **data})
     draw = drawing(task)
-    draw.examples(list(inference.examples(dataset, draw.num_examples)), class_names, path)
+    draw.examples(list(inference.examples(dataset, draw.num_examples)), class_names, path, split="val")

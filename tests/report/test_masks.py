@@ -40,7 +40,7 @@ def test_classes_tint_the_image_and_background_and_ignored_pixels_do_not(tmp_pat
     assert pixels.shape[1:] == (300, 3)
     for place, number in (((0, 0), 1), ((399, 200), 2)):
         colour = np.array(ImageColor.getrgb(mask_colours(NAMES)[number]))
-        assert pixels[place].tolist() == pytest.approx(0.35 * (128 - 0.6 * 38) + 0.65 * colour, abs=1)
+        assert pixels[place].tolist() == pytest.approx(0.4 * (128 - 0.7 * 38) + 0.6 * colour, abs=1)
     assert pixels[399, 0].tolist() == pixels[0, 299].tolist() == [90, 90, 90]
 
 

@@ -17,7 +17,7 @@ __all__ = ["draw_overlay", "mask_colours", "mask_legend", "plot_masks", "write_m
 
 BACKGROUND = "background"
 MIN_SIZE = 400
-TINT, SHADE_CONTRAST = 0.65, 0.6  # the share of a class's colour, and the contrast left to the image under it
+TINT, SHADE_CONTRAST = 0.6, 0.7  # the share of a class's colour, and the contrast left to the image under it
 
 
 def mask_colours(class_names: Sequence[str]) -> list[str]:

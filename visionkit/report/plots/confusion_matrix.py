@@ -76,10 +76,11 @@ def _write_cells(axes: Axes, matrix: Any, fractions: Any, *, unit: str) -> None:
     font_size = 9.5 if len(matrix) <= 12 else 7
     for row, column in zip(*np.nonzero(matrix), strict=True):
         dark = fractions[row, column] > 0.5
+        is_faint_error = row != column and fractions[row, column] < 0.2  # red is legible on pale blue alone
         text = f"{matrix[row, column]:,}" if unit == "images" else f"{fractions[row, column]:.0%}".removeprefix("0%")
         axes.text(
             column, row, text, ha="center", va="center", fontsize=font_size,
-            color="white" if dark else TEXT_COLOUR if row == column else ERROR_COLOUR,
+            color="white" if dark else ERROR_COLOUR if is_faint_error else TEXT_COLOUR,
         )  # fmt: skip
 
 

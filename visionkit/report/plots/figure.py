@@ -86,7 +86,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.get_xticklabels(), axes.get_yticklabels()  # makes their texts, which are else made while drawing
     texts = figure.findobj(Text)
-    families = _families("".join(sorted({char for text in texts for char in text.get_text()})))
+    families = _families(texts)
     for text in texts:
         text.set_parse_math(False)
         text.set_fontfamily(families)
@@ -96,10 +96,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _families(text: str) -> list[str]:
-    """Names of the fonts that a text needs; matplotlib takes each letter from the first that has it."""
+def _families(texts: Sequence[Text]) -> list[str]:
+    """Names of the fonts that texts need; matplotlib takes each letter from the first that has it."""
     families = []
-    for file in font_files(text):
+    for file in font_files("".join(sorted({char for text in texts for char in text.get_text()}))):
         if not any(Path(font.fname) == file for font in fontManager.ttflist):
             fontManager.addfont(str(file))
         families.append(FontProperties(fname=str(file)).get_name())

@@ -70,10 +70,10 @@ def sweep_figure(curves: Sequence[SweepCurve], *, monitor: str, mode: str) -> Fi
         x, y = zip(*points, strict=True)
         epochs += x
         values += y
-        (line,) = axes.plot(
+        line = axes.plot(
             x, y, color=colour, linewidth=3.0 if rank == 0 else 1.4, zorder=4 - min(rank, 3) if is_named else 1,
             marker="o" if len(x) <= 30 and is_named else None, markersize=5 if rank == 0 else 3,
-        )  # fmt: skip
+        )[0]  # fmt: skip
         if is_named:
             line.set_label(f"{shorten(curve.name, 44)}   {_score(curve.best(mode) * scale, scale)}")
             handles.append(line)
