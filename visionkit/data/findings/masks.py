@@ -44,6 +44,22 @@ MASKS: Mapping[str, FindingKind] = {
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
     ),
+    "mask-lossy": FindingKind(
+        "warning", "mask(s) saved as JPEG, which changes values: pixels may have another class, or none",
+        "Save masks as PNG.",
+        "JPEG changes values at edges, and by small steps everywhere: of ids that lie close together none is sure.",
+    ),
+    "mask-palettes-differ": FindingKind(
+        "error", "mask(s) whose palette draws an id in another colour than other masks do",
+        "Say classes by colour: dataset.class_map={colours}. If the ids are right whatever their colours, say classes "
+        "by id: dataset.class_map={{0: background, 1: NAME}}",
+        "Some tools number the colours of each picture anew: read by id, classes would be swapped from file to file.",
+    ),
+    "mask-palettes-by-id": FindingKind(
+        "warning", "mask(s) whose palette draws an id in another colour than other masks do, read by the ids",
+        "Save masks with one palette.",
+        "Some tools number the colours of each picture anew: then classes are swapped from file to file.",
+    ),
     "mask-void-class": FindingKind(
         "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
         "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",

@@ -122,8 +122,15 @@ class Masks(MaskSource):
             split: pair_files(root, images, masks, findings, mask_suffix=self.mask_suffix)
             for split, (images, masks) in self._folders(root, findings).items()
         }
+        class_map = self._parsed_class_map
         return read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
+            root,
+            pairs,
+            findings,
+            classes=self.classes,
+            class_map=class_map,
+            ignore=self._ignored,
+            ids_are_sure=class_map is not None,
         )
 
     @property
