@@ -80,6 +80,15 @@ MASKS: Mapping[str, FindingKind] = {
         "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
         "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
     ),
+    "test-no-masks": FindingKind(
+        "note", "folder(s) of test images without masks, or of masks without images, left out",
+        "Add what is missing, if there is to be a test split.",
+        "Benchmarks and competitions publish test images alone.",
+    ),
+    "class-names-missing": FindingKind(
+        "note", "class(es) named by their number, for {file} is missing", "Put it beside the folder of the images.",
+        "Names come with the original archive; copies often lack the file.",
+    ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",
         "What is not in training cannot be learnt, and its score is 0 or missing.",

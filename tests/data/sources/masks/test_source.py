@@ -674,7 +674,9 @@ def test_an_empty_folder_is_an_error(make_source, make_masks, what):
 def test_a_folder_that_is_missing_is_named(make_source, make_masks, what):
     root = make_masks()
     (root / what / "val").rename(root / "elsewhere")
-    with pytest.raises(UserError, match=r"there is a folder '.*/val', but no such folder in .* Expected val in both"):
+    with pytest.raises(
+        UserError, match=r"there is a folder '.*/val' in .*, but not one of images and one .* Expected val in both"
+    ):
         make_source(root).check()
     (root / what).rename(root / "nowhere")
     with pytest.raises(
