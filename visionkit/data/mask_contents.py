@@ -37,13 +37,19 @@ class ValueCounts:
 
     @classmethod
     def of(cls, mask: NDArray[Any]) -> ValueCounts:
-        """The counts of one mask, integers (H, W)."""
-        inner = mask[:-1, :-1]
-        is_rough = (inner != mask[:-1, 1:]) | (inner != mask[1:, :-1])
-        rough, rough_pixels = _count(numpy.concatenate([inner[is_rough], mask[-1], mask[:-1, -1]]))
-        values, pixels = _count(mask.ravel())
+        """The counts of one mask, integers (H, W), by runs of equal values."""
+        flat, width = mask.ravel(), mask.shape[1]
+        differs = flat[1:] != flat[:-1]  # from the right neighbour, and at the end of a row from the next row
+        is_rough = flat[width:] != flat[:-width]
+        is_rough |= differs[: len(is_rough)]
+        is_rough[width - 1 :: width] = True
+        rough = numpy.concatenate([flat[:-width][is_rough], flat[-width:]])
+        starts = numpy.flatnonzero(differs) + 1
+        starts = numpy.concatenate([[0], starts])
+        values, pixels = _count(flat[starts], numpy.diff(starts, append=len(flat)))
+        rough_values, rough_pixels = _count(rough, None)
         solid = pixels.copy()
-        solid[numpy.searchsorted(values, rough)] -= rough_pixels
+        solid[numpy.searchsorted(values, rough_values)] -= rough_pixels
         return cls(values, pixels, solid)
 
     @classmethod
@@ -103,17 +109,13 @@ def read_contents(path: str | Path, *, coloured: bool) -> MaskContents:
     return MaskContents((pixels.shape[0], pixels.shape[1]), as_colours, counts, is_lossy, palette)
 
 
-def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The distinct values among (m,), ascending, and the number of each, int64; counted by runs of equal values."""
-    starts = numpy.flatnonzero(values[1:] != values[:-1]) + 1
-    starts = numpy.concatenate([[0], starts]) if len(values) else starts
-    lengths = numpy.diff(starts, append=len(values))
-    first = values[starts]
+def _count(values: NDArray[Any], lengths: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct values among (m,), ascending, and the number of each, int64; ``lengths`` are those of runs."""
     if values.dtype.itemsize <= 2:
-        counts = numpy.bincount(first, weights=lengths).astype(numpy.int64)
+        counts = numpy.bincount(values, weights=lengths).astype(numpy.int64)
         found = numpy.flatnonzero(counts)
         return found, counts[found]
-    found, rows = numpy.unique(first, return_inverse=True)
+    found, rows = numpy.unique(values, return_inverse=True)
     return found.astype(numpy.int64), numpy.bincount(rows, weights=lengths).astype(numpy.int64)
 
 

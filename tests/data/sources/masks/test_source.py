@@ -762,3 +762,9 @@ def test_a_folder_of_train_alone_has_val_held_out_and_no_test_split(make_source,
     splits = make_source(make_masks({"train": 10})).splits(seed=0)
     assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
     assert splits.notes == ["val held out of train: 2 of 10"]
+
+
+def test_reading_many_masks_is_announced_on_standard_error(make_source, make_masks, monkeypatch, capsys):
+    monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
+    make_source(make_masks()).check()
+    assert capsys.readouterr() == ("", "reading 4 masks of train ...\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,7 @@ def read_pairs(
     readable: dict[str, list[Pair]] = {}
     found: dict[str, _PairContent] = {}
     for split, split_pairs in pairs.items():
-        contents = _read_all(root, split_pairs, class_map)
+        contents = _read_all(root, split_pairs, class_map, split=split)
         readable_pairs = [pair for pair, content in zip(split_pairs, contents, strict=True) if not content.problem]
         problems = dict.fromkeys(content.problem for content in contents if content.problem)
         split_findings = [
@@ -183,6 +183,7 @@ _SIZES = "mask-size"
 _COLOURED = "mask-coloured"
 _INDEXED = "mask-indexed"
 _MAX_UNKNOWN = 1000
+_MIN_SHOWN = 2_000
 _GREY = encode_colour(1, 1, 1)
 _NO_VALUES = ValueCounts(*(numpy.zeros(0, numpy.int64) for _ in range(3)))
 
@@ -198,9 +199,24 @@ class _PairContent:
     location: str = ""
 
 
-def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None) -> list[_PairContent]:
+def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda pair: _read_pair(root, pair, class_map), pairs))
+        contents = pool.map(lambda pair: _read_pair(root, pair, class_map), pairs)
+        return list(_showing_progress(contents, len(pairs), f"reading {len(pairs):,} masks of {split}"))
+
+
+def _showing_progress(contents: Iterable[_PairContent], total: int, text: str) -> Iterable[_PairContent]:
+    """Pass contents on; where reading them takes long, say so on standard error, in a terminal with a bar."""
+    if total < _MIN_SHOWN or int(os.environ.get("RANK", 0)):
+        return contents
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return track(contents, text, total=total, console=console, transient=True)
+    console.print(f"{text} ...", highlight=False, soft_wrap=True)
+    return contents
 
 
 def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairContent:
