@@ -128,40 +128,22 @@ def read_pairs(
     Raises:
         UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
     """
-    readable: dict[str, list[Pair]] = {}
-    found: dict[str, _PairContent] = {}
-    for split, split_pairs in pairs.items():
-        contents = _read_all(root, split_pairs, class_map, split=split)
-        readable_pairs = [pair for pair, content in zip(split_pairs, contents, strict=True) if not content.problem]
-        problems = dict.fromkeys(content.problem for content in contents if content.problem)
-        split_findings = [
-            finding
-            for problem in problems
-            for finding in Finding.of(problem, [content.location for content in contents if content.problem == problem])
-        ]
-        findings += split_findings
-        if not readable_pairs:
-            raise UserError(
-                f"dataset.masks: nothing is left of the {len(split_pairs)} images of {split}:"
-                f"{''.join(f' {finding.note}. {finding.remedy}' for finding in split_findings)}"
-            )
-        readable[split] = readable_pairs
-        found |= {pair[1]: content for pair, content in zip(split_pairs, contents, strict=True) if not content.problem}
-    counts = {mask: content.counts for mask, content in found.items()}
-    masks = {split: {mask: counts[mask] for _, mask in readable_pairs} for split, readable_pairs in readable.items()}
-    lossy = [mask for mask, content in found.items() if content.is_lossy]
+    readable = {split: _read_split(root, split, pairs[split], findings, class_map) for split in pairs}
+    contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
     palettes = {
-        mask: (content.counts.values, content.palette) for mask, content in found.items() if content.palette is not None
+        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
     }
     doubts = palette_findings(palettes, is_sure=ids_are_sure)
     check_findings(doubts, dataset="masks", strict=False)
     findings += doubts
+    masks = {split: {mask: content.counts for (_, mask), content in readable[split].items()} for split in readable}
+    lossy = [mask for mask, content in contents.items() if content.is_lossy]
     resolved = resolve_classes(
         list(masks["train"].values()), classes=classes, class_map=class_map, ignore=ignore, lossy=bool(lossy)
     )
     for split in masks:
         check_levels(split, masks[split], resolved, lossy=bool(lossy), is_mapped=class_map is not None)
-    findings += value_findings(counts, resolved)
+    findings += value_findings({mask: content.counts for mask, content in contents.items()}, resolved)
     if classes is None and class_map is None:
         findings += undeclared_void(masks["train"], resolved)
     elif resolved.levels is None and (class_map is None or class_map.coloured):
@@ -169,13 +151,38 @@ def read_pairs(
     class_values = list(resolved.table.classes)
     splits = {
         split: MaskedImages(
-            [image for image, _ in readable_pairs],
-            [mask for _, mask in readable_pairs],
-            numpy.array([bool(numpy.isin(counts[mask].values, class_values).any()) for _, mask in readable_pairs]),
+            [image for image, _ in read],
+            [mask for _, mask in read],
+            numpy.array([bool(numpy.isin(content.counts.values, class_values).any()) for content in read.values()]),
         )
-        for split, readable_pairs in readable.items()
+        for split, read in readable.items()
     }
     return ParsedMasks(root, splits, resolved.names, findings, notes=resolved.notes, classes=resolved)
+
+
+def _read_split(
+    root: Path, split: str, pairs: Sequence[Pair], findings: list[Finding], class_map: ClassMap | None
+) -> dict[Pair, _PairContent]:
+    """The contents of the masks of a split that can be used; others become findings.
+
+    Raises:
+        UserError: If there is none.
+    """
+    contents = _read_all(root, pairs, class_map, split=split)
+    problems = dict.fromkeys(content.problem for content in contents if content.problem)
+    dropped = [
+        finding
+        for problem in problems
+        for finding in Finding.of(problem, [content.location for content in contents if content.problem == problem])
+    ]
+    findings += dropped
+    readable = {pair: content for pair, content in zip(pairs, contents, strict=True) if not content.problem}
+    if not readable:
+        raise UserError(
+            f"dataset.masks: nothing is left of the {len(pairs)} images of {split}:"
+            f"{''.join(f' {finding.note}. {finding.remedy}' for finding in dropped)}"
+        )
+    return readable
 
 
 _UNREADABLE = "mask-unreadable"
