@@ -26,17 +26,17 @@ MASKS: Mapping[str, FindingKind] = {
     ),
     "mask-coloured": FindingKind(
         "warning", "RGB mask(s) where ids are expected dropped",
-        "Say what each colour means: dataset.class_map={{'0,0,0': background, '128,0,0': thing}}",
+        "Say what each colour means: 'dataset.class_map={{0\\,0\\,0: background, 128\\,0\\,0: thing}}'",
         "The masks are pictures of classes in colours, not of their numbers.",
     ),
     "mask-indexed": FindingKind(
         "warning", "index mask(s) where colours are expected dropped",
-        "Say what each id means: dataset.class_map={{0: background, 1: thing}}",
+        "Say what each id means: 'dataset.class_map={{0: background, 1: thing}}'",
         "The class map names colours, but these masks hold numbers.",
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
+        "Name the values: 'dataset.class_map={{VALUE: NAME}}', or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
     ),
     "mask-stray-values": FindingKind(
@@ -51,8 +51,8 @@ MASKS: Mapping[str, FindingKind] = {
     ),
     "mask-palettes-differ": FindingKind(
         "error", "mask(s) whose palette draws an id in another colour than other masks do",
-        "Say classes by colour: dataset.class_map={colours}. If the ids are right whatever their colours, say classes "
-        "by id: dataset.class_map={{0: background, 1: NAME}}",
+        "Say classes by colour: 'dataset.class_map={colours}'. If the ids are right whatever their colours, say so "
+        "by id: 'dataset.class_map={{0: background, 1: NAME}}'",
         "Some tools number the colours of each picture anew: read by id, classes would be swapped from file to file.",
     ),
     "mask-palettes-by-id": FindingKind(

@@ -258,7 +258,7 @@ def test_palettes_that_number_colours_anew_in_each_mask_ask_for_a_map_by_colour(
     with pytest.raises(
         UserError,
         match=r"3 mask\(s\) whose palette draws an id in another colour than other masks do: masks/1.png \(1 is "
-        r"'255,0,0', in masks/0.png '0,255,0'\).*class_map={'0,0,0': a, '0,255,0': b, '255,0,0': c}",
+        r"'255,0,0', in masks/0.png '0,255,0'\).*class_map={0\\,0\\,0: a, 0\\,255\\,0: b, 255\\,0\\,0: c}'",
     ):
         make_source(root).check()
     source = make_source(root, class_map={"0,0,0": "ground", "255,0,0": "red", "0,255,0": "green"})
@@ -634,12 +634,12 @@ def test_an_index_mask_where_colours_are_expected_is_dropped_and_named(make_sour
         (
             lambda v: palette(v).convert("RGB"),
             {},
-            r"Say what each colour means: dataset.class_map={'0,0,0': background",
+            r"Say what each colour means: 'dataset.class_map={0\\,0\\,0: background",
         ),
         (
             lambda v: v,
             {"class_map": COLOURS},
-            r"4 index mask\(s\) where colours .* Say what each id means: dataset.cla",
+            r"4 index mask\(s\) where colours .* Say what each id means: 'dataset.cla",
         ),
         (
             lambda v: v[:3],

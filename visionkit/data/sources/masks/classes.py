@@ -185,7 +185,7 @@ def _refuse_binary(class_map: ClassMap, levels: tuple[int, int]) -> None:
     raise UserError(
         f"dataset.class_map: the training masks hold {low} and {high} only, as masks of one object on a background do, "
         f"but the map says nothing of {high}, which is ignored then. Try: "
-        f"dataset.class_map={{{low}: {named}, {high}: object}}, or {high}: null to ignore it"
+        f"'dataset.class_map={{{low}: {named}, {high}: object}}', or {high}: null to ignore it"
     )
 
 
@@ -213,5 +213,5 @@ def _check_present(
             f"dataset.masks: nothing to train on: the training masks hold "
             f"{describe_values(values, coloured=coloured)}, and none of that is a class. Expected "
             f"{describe_values(class_values, coloured=coloured)} in some. With dataset=masks, "
-            "dataset.class_map={VALUE: NAME} says what each value means."
+            "'dataset.class_map={VALUE: NAME}' says what each value means."
         )

@@ -35,7 +35,7 @@ def check_guessable(values: ValueCounts, *, lossy: bool) -> None:
     """
     found = f"the training masks hold {len(values.values)} values ({describe_values(values.values.tolist())})"
     advice = (
-        f"Say what the values mean: dataset.class_map={suggest_map(values)} for grey levels, or "
+        f"Say what the values mean: 'dataset.class_map={suggest_map(values)}' for grey levels, or "
         "dataset.classes=[sky, road, ...], the name of each id from 0"
     )
     if len(values.values) > _MAX_GUESSED:

@@ -105,7 +105,7 @@ class Masks(MaskSource):
         if class_map.coloured:
             raise UserError(
                 f"dataset.ignore: {ignored[0]} is an id, but dataset.class_map names colours. Expected a colour there, "
-                "without a class: dataset.class_map={'224,224,192': null}. Try: dataset.ignore=null"
+                r"without a class: 'dataset.class_map={224\,224\,192: null}'. Try: dataset.ignore=null"
             )
         named = next((value for value in ignored if class_map.names.get(value) is not None), None)
         if named is not None:

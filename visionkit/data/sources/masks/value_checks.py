@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from visionkit.data.findings import Finding
 from visionkit.data.mask_contents import ValueCounts
+from visionkit.data.mask_values import format_colour
 from visionkit.data.sources.masks.binary import area_values, is_near
 from visionkit.data.sources.masks.classes import MaskClasses
 from visionkit.data.sources.masks.guessing import describe_values, shorten, suggest_map
@@ -97,7 +98,7 @@ def check_levels(
     raise UserError(
         f"dataset.masks: the training masks hold {low} and {high}, but {len(odd)} mask(s) of {split} also hold other "
         f"values, in areas or in more than 2 % of the pixels: {places}. Expected the same values in all splits. Export "
-        f"them alike, or say what each value means: dataset.class_map={advice}"
+        f"them alike, or say what each value means: 'dataset.class_map={advice}'"
     )
 
 
@@ -122,15 +123,15 @@ def palette_findings(palettes: Palettes, *, is_sure: bool) -> list[Finding]:
     if not places:
         return []
     found = sorted({colour for _, colours in palettes.values() for colour in colours.tolist()})
-    names = (f"'{describe_colour(colour)}': {name}" for colour, name in zip(found[:4], "abcd", strict=False))
+    names = (f"{typed_colour(colour)}: {name}" for colour, name in zip(found[:4], "abcd", strict=False))
     colours_typed = f"{', '.join(names)}{', ...' if len(found) > 4 else ''}"
     code = "mask-palettes-by-id" if is_sure else "mask-palettes-differ"
     return Finding.of(code, places, colours=f"{{{colours_typed}}}")
 
 
-def describe_colour(code: int) -> str:
-    """An encoded colour as in configurations."""
-    return describe_values([code], coloured=True).strip("'")
+def typed_colour(code: int) -> str:
+    """An encoded colour as a key on the command line, where commas are escaped."""
+    return format_colour(code).replace(",", r"\,")
 
 
 def _conflict(mask: str, drawn: Iterable[tuple[int, int]], first: dict[int, tuple[int, str]]) -> str:
@@ -139,5 +140,5 @@ def _conflict(mask: str, drawn: Iterable[tuple[int, int]], first: dict[int, tupl
     for value, colour in drawn:
         other, other_mask = first.setdefault(value, (colour, mask))
         if other != colour and not conflict:
-            conflict = f"{value} is '{describe_colour(colour)}', in {other_mask} '{describe_colour(other)}'"
+            conflict = f"{value} is '{format_colour(colour)}', in {other_mask} '{format_colour(other)}'"
     return conflict
