@@ -57,6 +57,7 @@ MASKS: Mapping[str, FindingKind] = {
         "Say classes by colour: 'dataset.class_map={colours}'. If the ids are right whatever their colours, say so "
         "by id: 'dataset.class_map={{0: background, 1: NAME}}'",
         "Some tools number the colours of each picture anew: read by id, classes would be swapped from file to file.",
+        otherwise="Save masks with one palette.",
     ),
     "mask-palettes-by-id": FindingKind(
         "warning", "mask(s) whose palette draws an id in another colour than other masks do, read by the ids",
