@@ -24,7 +24,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def run(shared_runs):
     """A run that has learnt a little."""
-    return shared_runs.train("segment", *TINY, "dataset.scenes.train=80", "recipe.epochs=3")
+    return shared_runs.of("segment")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ FILES = {
 @pytest.fixture
 def run(shared_runs):
     """A finished run of the main job."""
-    return shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    return shared_runs.of("classify")
 
 
 def test_the_run_folder_holds_what_the_design_lists(run):
