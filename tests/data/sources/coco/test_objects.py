@@ -133,7 +133,8 @@ def test_an_area_that_no_object_has_is_that_of_the_box(read, area):
 
 def test_a_hundred_thousand_objects_on_one_image_are_cut(settings, make_coco):
     def change(content):
-        content["annotations"] += [content["annotations"][0]] * 5000
+        first = content["annotations"][0]
+        content["annotations"] += [{**first, "bbox": [2.5, 3, 10 + number / 1000, 12]} for number in range(5000)]
 
     source = parse_source(settings("coco", root=str(make_coco(change=change)), image_size=32))
     splits = source.splits(seed=0)
