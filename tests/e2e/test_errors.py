@@ -163,6 +163,7 @@ REFUSED_BY_TRAIN = [
         ["hardware.devices=3", "hardware=cpu"],
         ["batch=8"],
         ["imgsz=64"],
+        ["image_size=[32]"],
     )
 ]
 """``inspect`` compares several backbones, and has an image and batch size of

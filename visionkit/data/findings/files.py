@@ -101,6 +101,7 @@ FILES: Mapping[str, FindingKind] = {
         "links were looked at",
         "For numbers that are to mean something: debug=none dataset.compare_contents=true",
         "A try-out should take seconds, and its numbers mean nothing. Copies of a file in two splits are not found.",
+        otherwise="For numbers that are to mean something: debug=none",
     ),
     "value-range": FindingKind(
         "note",

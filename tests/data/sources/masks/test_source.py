@@ -647,10 +647,10 @@ def test_folders_of_splits_go_by_any_usual_name_and_others_are_said(make_source,
 
 def test_files_of_unknown_endings_beside_the_images_are_said(make_source, make_masks):
     root = make_masks({"train": 3, "val": 2})
-    for file in ("images/train/photo.heic", "images/val/photo.HEIC", "masks/val/photo.npy"):
+    for file in ("images/train/photo.heic", "images/val/photo.HEIC", "masks/val/photo.psd"):
         (root / file).write_bytes(b"x")
     (note,) = make_source(root).splits(seed=0).notes
-    assert note == "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+    assert note == "3 file(s) of an ending that is not read left out: 2 .heic, 1 .psd"
 
 
 def test_a_folder_without_an_image_that_is_read_says_what_it_holds(make_source, make_masks):

@@ -248,11 +248,11 @@ def test_one_image_in_two_splits_keeps_its_label_file(make_source, make_yolo):
 
 def test_files_of_other_endings_among_the_images_are_counted_once(make_source, make_yolo):
     root = make_yolo(text="train: images/train\nval: images/val\ntest: images/val\nnames: [cat, dog]")
-    for name in ("train/a.heic", "val/b.HEIC", "val/c.npy"):
+    for name in ("train/a.heic", "val/b.HEIC", "val/c.psd"):
         (root / "images" / name).write_bytes(b"x")
     findings = make_source(root, allow_overlap=True).splits(seed=0).findings
     assert [f.text for f in findings if f.code == "file-no-image"] == [
-        "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+        "3 file(s) of an ending that is not read left out: 2 .heic, 1 .psd"
     ]
 
 
