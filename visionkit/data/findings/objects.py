@@ -26,8 +26,8 @@ OBJECTS: Mapping[str, FindingKind] = {
         "Tools let boxes be drawn past the edge. More than a pixel past it may also mean another image size.",
     ),
     "box-corners": FindingKind(
-        "warning", "box(es) that look like two corners and were read as a point and a size; {outside} of them reach "
-        "out of the image",
+        "warning", "box(es) of {place} that look like two corners, read as a point and a size; {outside} reach out of "
+        "the image",
         "Look at targets.png. If so, write x, y, width and height, as the form has them.",
         "A converter wrote x1 y1 x2 y2 where the form has a point, width and height: all boxes are then too large.",
     ),

@@ -50,7 +50,7 @@ def doubt_corners(boxes: NDArray[Any], sizes: NDArray[Any] | None, *, place: str
     are_corners = (values[:, 2:] > values[:, :2]) & (values[:, 2:] <= limits + tolerance) & (values[:, :2] >= 0)
     if is_outside.mean() < _MIN_OUTSIDE or are_corners.all(axis=1).mean() < _MIN_CORNERS:
         return []
-    return [Finding.counted("box-corners", len(boxes), [place], outside=f"{is_outside.sum():,}")]
+    return [Finding.counted("box-corners", len(boxes), place=place, outside=f"{is_outside.sum():,}")]
 
 
 def doubt_fractions(parsed: ParsedDataset[AnnotatedImages]) -> ParsedDataset[AnnotatedImages]:

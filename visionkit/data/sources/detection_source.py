@@ -100,10 +100,11 @@ class DetectionSource(SplitFiles):
 
         objects = splits["train"].annotations.objects
         trained = set(numpy.unique(objects.labels[~objects.crowd]).tolist())
-        names = parsed.class_names
+        untrained = [name for number, name in enumerate(parsed.class_names) if number not in trained]
+        is_said = any(finding.code == "class-absent" for finding in parsed.findings)  # of sets whose objects are masks
         return [
-            *Finding.of("class-names-alike", alike_names(names)),
-            *Finding.of("class-untrained", [name for number, name in enumerate(names) if number not in trained]),
+            *Finding.of("class-names-alike", _alike_names(parsed.class_names)),
+            *Finding.of("class-untrained", [] if is_said else untrained),
         ]
 
     def make_dataset(self, parsed: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
@@ -136,14 +137,15 @@ class DetectionSource(SplitFiles):
         )
 
 
-def alike_names(names: Sequence[str]) -> list[str]:
+def _alike_names(names: Sequence[str]) -> list[str]:
     """The names that equal an earlier one but for case, spaces, hyphens and underscores."""
     first: dict[str, str] = {}
     alike = []
     for name in names:
-        other = first.setdefault(normal_name(normal_form(name).casefold()), name)
-        if other is not name:
-            alike.append(f"{name} (like {other})")
+        key = normal_name(normal_form(name).casefold())
+        if key in first:
+            alike.append(f"{name} (like {first[key]})")
+        first.setdefault(key, name)
     return alike
 
 

@@ -144,3 +144,23 @@ def test_categories_of_one_name_cannot_be_matched_by_it(make_source, make_coco):
     edit(root, "val", renumber)
     with pytest.raises(UserError, match=r"several categories of one name, \[\"car\"\]"):
         make_source(root).check()
+
+
+def test_category_names_in_two_forms_of_unicode_are_one(make_source, make_coco):
+    root = make_coco(change=lambda content: content["categories"][0].update(name="caf\u00e9"))
+    edit(root, "val", lambda content: content["categories"][0].update(name="cafe\u0301"))
+    source = make_source(root)
+    assert source.info().class_names == ("car", "train", "caf\u00e9")
+    assert source.splits(seed=0).notes == []
+
+
+def test_a_category_without_an_object_and_two_of_one_name_are_said(make_source, make_coco):
+    def change(content):
+        content["categories"] += [{"id": 0, "name": "things"}, {"id": 91, "name": "Car"}]
+
+    root = make_coco(change=change)
+    edit(root, "val", change)
+    assert make_source(root).splits(seed=0).notes == [
+        "1 class(es) named like another but for case and spaces, each a class of its own: Car (like car)",
+        "2 class(es) that no training image has: things, Car",
+    ]

@@ -61,7 +61,7 @@ def test_ambiguous_images_are_dropped_and_named(make_source, make_coco, save_ima
     root = make_coco({"train": 6}, change=rename(lambda name: f"D:\\{name}"))
     save_image(root / "train2017/copy/000000000001.jpg")
     splits = make_source(root, images={"train": "train2017"}).splits(seed=0)
-    finding, elsewhere = splits.findings[:2]
+    elsewhere, finding = splits.findings[:2]
     assert (finding.code, elsewhere.code, elsewhere.count) == ("image-ambiguous", "image-found-elsewhere", 5)
     assert finding.places == ("annotations/instances_train2017.json D:\\000000000001.jpg",)
     assert sum(map(len, splits.samples.values())) == 5
@@ -140,3 +140,28 @@ def test_the_ids_of_images_are_those_of_the_file(make_source, make_coco):
     assert source.image_ids([root.parent / "other.jpg"]) == {}
     (root / "annotations/instances_train2017.json").unlink()
     assert make_source(root).image_ids(paths) == {}
+
+
+def test_names_in_the_other_form_of_unicode_are_found_and_are_no_find_by_tail(tmp_path, save_image):
+    for name in ("b/cafe\u0301.png", "ü.png", "u\u0308.png"):
+        save_image(tmp_path / name)
+    found = find_images(ImageLists(tmp_path), "", ["b/café.png", "u\u0308.png", "ü.png"])
+    assert found == FoundImages(["b/cafe\u0301.png", "u\u0308.png", "ü.png"], [], [])
+
+
+def test_pictures_of_another_folder_are_taken_with_a_word_only_if_all_of_theirs_is_missing(
+    make_source, make_coco, save_image
+):
+    root = make_coco({"train": 8}, change=rename(lambda name: f"A/{name}"))
+    (root / "train2017").rename(root / "B")
+    splits = make_source(root).splits(seed=0)
+    finding = splits.findings[0]
+    assert (finding.code, finding.count) == ("image-found-elsewhere", 8)
+    assert finding.places[0] == "annotations/instances_train2017.json A/000000000000.jpg (B/000000000000.jpg)"
+    (root / "A").mkdir()
+    for index in range(7):
+        save_image(root / f"A/{index:012}.jpg", size=(30, 40), seed=index)
+    splits = make_source(root).splits(seed=0)
+    codes = [(finding.code, finding.count) for finding in splits.findings if finding.code.startswith("image")]
+    assert codes == [("image-missing", 1)]
+    assert sum(map(len, splits.samples.values())) == 7

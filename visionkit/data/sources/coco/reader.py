@@ -120,11 +120,9 @@ def _with_paths(
     existing = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
     is_ambiguous = set(found.ambiguous)
     missing = [row for row, path in enumerate(paths) if path is None and row not in is_ambiguous]
-    for code, rows in (
-        ("image-missing", missing),
-        ("image-ambiguous", found.ambiguous),
-        ("image-found-elsewhere", found.elsewhere),
-    ):
+    elsewhere = [f"{short_name(file)} {images.names[row]} ({paths[row]})" for row in found.elsewhere]
+    findings += Finding.of("image-found-elsewhere", elsewhere)
+    for code, rows in (("image-missing", missing), ("image-ambiguous", found.ambiguous)):
         findings += Finding.of(code, [f"{short_name(file)} {images.names[row]}" for row in rows])
     if not len(existing):
         reason = " Several files have the last parts of each name." if found.ambiguous else ""

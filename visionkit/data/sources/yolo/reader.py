@@ -140,7 +140,7 @@ def _annotations(
     boxes = numpy.array(found, dtype=numpy.float64).reshape(-1, 4)
     drawn = numpy.array([kinds[row] != "outline" for row in kept], dtype=bool)
     if drawn.any():
-        findings += doubt_corners(boxes[drawn], None, place=f"{lines.place(kept[int(drawn.argmax())])} first")
+        findings += doubt_corners(boxes[drawn], None, place=os.path.dirname(lines.place(kept[int(drawn.argmax())])))
     boxes, valid, box_findings = clean_boxes(boxes, None, lambda position: lines.place(kept[position]))
     findings += box_findings
     rows = numpy.array(kept, dtype=numpy.int64)[valid]
