@@ -66,18 +66,21 @@ def read_yaml_file(path: Path) -> Mapping[str, Any]:
     return {key: value for key, value in values.items() if value not in _NOTHING}
 
 
-def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: FolderListings) -> Definition:
+def read_yaml_definition(
+    file: Path, values: Mapping[str, Any], listings: FolderListings, *, folder: Path
+) -> Definition:
     """What a YAML file says.
 
     Args:
         file: Its absolute path.
         values: Its keys, as `read_yaml_file`.
         listings: The listings of folders.
+        folder: The folder of the data set as it was given, which may be above that of the file.
 
     Raises:
         UserError: If a key has no valid value, or names no existing folder or file.
     """
-    root = _dataset_root(values.get("path"), file, listings)
+    root = _dataset_root(values, file, listings, folder)
     finder = PathFinder([root, file.parent], listings)
     split_entries: dict[str, list[str]] = {}
     notes: list[str] = []
@@ -144,14 +147,23 @@ def _kpt_shape(value: Any, file: Path) -> tuple[int, int] | None:
     return numbers[0], numbers[1]
 
 
-def _dataset_root(path: Any, file: Path, listings: FolderListings) -> Path:
-    """The folder that the paths of the splits are relative to: ``path``, if it is found, else that of the file."""
+def _dataset_root(values: Mapping[str, Any], file: Path, listings: FolderListings, folder: Path) -> Path:
+    """The folder that the paths of the splits are relative to: ``path``, if it is found, else that of the file, or the
+    given one if only there the training images are found."""
+    path = values.get("path")
     if isinstance(path, str):
         finder = PathFinder([file.parent], listings)
         found = finder.find(str(Path(path).expanduser()) if path.startswith("~") else path)
         if found is not None and Path(found).is_dir():
             return Path(found)
-    return file.parent
+    keys = _split_keys(values).get("train", [])
+    entries = [entry for key in keys[:1] for entry in (values[key] if isinstance(values[key], list) else [values[key]])]
+    named = [entry for entry in entries if isinstance(entry, str)]
+    for base in (file.parent, folder):
+        finder = PathFinder([base], listings)
+        if any(finder.find(entry) for entry in named):
+            return base
+    return file.parent if named else folder
 
 
 def _find_entry(entry: Any, key: str, root: Path, file: Path, finder: PathFinder) -> str:

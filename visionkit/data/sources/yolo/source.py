@@ -63,7 +63,7 @@ class Yolo(DetectionSource):
         root, file = self._root_and_file()
         if file is not None:
             if file.suffix.lower() in _YAML_SUFFIXES:
-                return read_yaml_definition(file, read_yaml_file(file), listings)
+                return read_yaml_definition(file, read_yaml_file(file), listings, folder=root)
             return read_darknet_definition(root, [file], listings)
         files = [root / name for name in listings.names(str(root)) if _is_yaml(root / name)]
         contents, errors = {}, []
@@ -74,7 +74,7 @@ class Yolo(DetectionSource):
                 errors.append(error)
         candidates = [path for path, values in contents.items() if "names" in values]
         if len(candidates) == 1:
-            return read_yaml_definition(candidates[0], contents[candidates[0]], listings)
+            return read_yaml_definition(candidates[0], contents[candidates[0]], listings, folder=root)
         if errors and not candidates:
             raise errors[0]
         if not candidates and (darknet_files := find_darknet_files(root, listings)):

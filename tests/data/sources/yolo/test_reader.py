@@ -67,6 +67,9 @@ def test_a_yaml_file_further_down_is_named(make_source, make_yolo):
     (root / "data.yaml").rename(root / "cfg/data.yaml")
     with pytest.raises(UserError, match=r"found none. Is it this one\? dataset.file=cfg/data.yaml"):
         make_source(root).check()
+    splits = make_source(root, file="cfg/data.yaml").splits(seed=0)
+    assert sizes(splits) == {"train": 6, "val": 2}
+    assert splits.samples["val"].name(0) == str(root / "images/val/val0.png")
 
 
 def test_names_in_two_forms_of_unicode_belong_together(make_source, make_yolo):
