@@ -143,6 +143,15 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Check in targets.png that the objects lie right.",
         "A camera stores a photo lying and says that it is to be turned; the tool that annotated it did not turn it.",
     ),
+    "image-orientation": FindingKind(
+        "warning",
+        "photo(s) that EXIF turns, read turned; whether annotations are of the turned or the stored pixels cannot be "
+        "told, for both are of one size or no size is declared",
+        "Check in targets.png that they lie right. If not, remove the orientation from the photos: exiftool "
+        "-Orientation= FILES. If so, store the photos turned: mogrify -auto-orient FILES",
+        "A camera stores a photo lying and says that it is to be turned. Some tools annotate it as it is stored; only "
+        "where width and height change places does the declared size tell.",
+    ),
     "size-differs": FindingKind(
         "warning", "image(s) of another size than their annotation says dropped",
         "Expected the images that were annotated. Replace them.",
