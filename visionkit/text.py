@@ -7,10 +7,15 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["json_text", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
+__all__ = ["json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def normal_form(text: str) -> str:
+    """Text in Unicode's composed form (NFC), in which names that look alike are equal; Macs write é as two signs."""
+    return unicodedata.normalize("NFC", text)
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.augment.spec import check_targets
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.split_files import SplitFiles
+from visionkit.data.sources.split_names import normal_name
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import BACKGROUND
+from visionkit.text import normal_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,9 +56,10 @@ class DetectionSource(SplitFiles):
         )
 
     def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        from visionkit.data.sources.box_doubts import doubt_fractions
         from visionkit.data.sources.object_limits import limit_masks, limit_objects
 
-        return limit_masks(limit_objects(parsed))
+        return doubt_fractions(limit_masks(limit_objects(parsed)))
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check that the data set has annotated objects.
@@ -91,6 +95,18 @@ class DetectionSource(SplitFiles):
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
 
+    def class_findings(self, parsed: ParsedDataset[Any], splits: Mapping[str, AnnotatedImages]) -> list[Finding]:
+        import numpy
+
+        objects = splits["train"].annotations.objects
+        trained = set(numpy.unique(objects.labels[~objects.crowd]).tolist())
+        untrained = [name for number, name in enumerate(parsed.class_names) if number not in trained]
+        is_said = any(finding.code == "class-absent" for finding in parsed.findings)  # of sets whose objects are masks
+        return [
+            *Finding.of("class-names-alike", _alike_names(parsed.class_names)),
+            *Finding.of("class-untrained", [] if is_said else untrained),
+        ]
+
     def make_dataset(self, parsed: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
         import numpy
         import torch
@@ -119,6 +135,18 @@ class DetectionSource(SplitFiles):
             sizes=torch.from_numpy(images.sizes) if images.sizes.any() else None,
             masks=RasterizedMasks(annotations, torch.from_numpy(sizes)) if as_class_masks else None,
         )
+
+
+def _alike_names(names: Sequence[str]) -> list[str]:
+    """The names that equal an earlier one but for case, spaces, hyphens and underscores."""
+    first: dict[str, str] = {}
+    alike = []
+    for name in names:
+        key = normal_name(normal_form(name).casefold())
+        if key in first:
+            alike.append(f"{name} (like {first[key]})")
+        first.setdefault(key, name)
+    return alike
 
 
 def _read_sizes(samples: FileDataset) -> NDArray[Any]:

@@ -193,7 +193,7 @@ def test_the_same_folder_for_train_and_val_is_an_error(make_source, make_yolo):
         ("train: labels\nnames: [a, b]", r"no images in '.*labels', where the images of train should be"),
         ("names: [a, b", r"data.yaml', line 1, column 13: not a plain YAML file: expected ',' or "),
         ("- a", r"data.yaml' should map names, train and val to values; found \[\"a\"\]"),
-        ("nc: 3", r"expected one YAML file with names in '.*', found data.yaml. Try: dataset.file=data.yaml"),
+        ("nc: 3", r"expected one YAML file with names in '.*', found data.yaml. Write data.yaml with a line 'names:"),
     ],
 )
 def test_a_yaml_that_will_not_do_is_named(make_source, make_yolo, text, words):
