@@ -1,11 +1,13 @@
 """What is printed is also kept."""
 
 import io
+import sys
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
-from visionkit.console import Printer, metrics_table
+from visionkit.console import UNLIMITED, PipeSafeConsole, Printer, loading, metrics_table
 
 
 def test_lines_go_to_the_screen_and_plain_into_the_file(tmp_path):
@@ -47,3 +49,61 @@ def test_brackets_and_colons_in_a_path_stay_as_they_are(tmp_path):
     for text in (screen.getvalue(), (tmp_path / "log.txt").read_text()):
         assert "folder x[exp]/[/b]/:cat:/out\n" in text
         assert "test split of x[exp]" in text
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", [_Terminal, io.StringIO])
+def test_a_terminal_alone_is_told_that_pytorch_is_loaded(monkeypatch, capsys, stream):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(sys, "stderr", stream())
+    with loading():
+        assert sys.stderr.getvalue() == ("loading PyTorch ..." if stream is _Terminal else "")
+    assert sys.stderr.getvalue().endswith("\r\x1b[K" if stream is _Terminal else "")
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_said_where_pytorch_is_there_already(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    with loading():
+        pass
+    assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [("80", 80), ("160", 160), ("0", UNLIMITED), ("x", UNLIMITED), (None, UNLIMITED)]
+)
+def test_a_pipe_is_as_wide_as_columns_says_and_else_without_end(monkeypatch, columns, width):
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert PipeSafeConsole(file=io.StringIO()).width == width
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120, 160])
+def test_metrics_and_the_path_above_them_are_printed_whole(width):
+    out = io.StringIO()
+    title = f"test split of {'/a_folder' * 20}"
+    names = {f"test/{'a_metric_of_mine_' * 3}": 0.5, "test/loss": 12_345_678}
+    Printer(console=PipeSafeConsole(file=out, width=width)).print(metrics_table(names, title=title))
+    text = out.getvalue()
+    assert title in text
+    assert "…" not in text
+    joined = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│"))
+    assert joined == "".join(names)
+
+
+def test_an_interval_stands_beside_its_metric():
+    text = io.StringIO()
+    metrics = {"test/loss": 0.5, "test/accuracy": 0.9, "test/accuracy_low": 0.8512, "test/accuracy_high": 0.9345}
+    printer = Printer(console=PipeSafeConsole(file=text, width=80))
+    printer.print(metrics_table(metrics, title="test split"))
+    lines = text.getvalue().splitlines()
+    assert any("test/accuracy" in line and "0.9000" in line and "0.8512 to 0.9345" in line for line in lines)
+    assert "95 % interval" in text.getvalue()
+    assert "accuracy_low" not in text.getvalue()

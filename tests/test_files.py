@@ -2,11 +2,19 @@
 
 import math
 import os
+from pathlib import Path
 
 import pytest
 
 from visionkit.errors import UserError
-from visionkit.files import check_file_size, read_text, replace_non_finite, write_atomic
+from visionkit.files import (
+    check_file_size,
+    check_writable,
+    read_text,
+    replace_non_finite,
+    similar_path,
+    write_atomic,
+)
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):
@@ -45,3 +53,43 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "f")
     with pytest.raises(OSError, match="no regular file"):
         read_text(tmp_path / "f")
+
+
+def test_a_folder_that_can_be_made_is_writable_and_nothing_is_left(tmp_path):
+    check_writable(tmp_path / "a" / "b", where="run_dir")
+    check_writable(tmp_path, where="run_dir")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", "'{}/file' is a file"),
+        ("file/inner/b", "'{}/file' is a file"),
+        ("link", "'{}/link' is a link to what is not there"),
+        ("x" * 300, "file name too long"),
+        ("/".join(["abcdefgh"] * 600), "file name too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_says_why(tmp_path, name, reason):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError) as error:
+        check_writable(tmp_path / name, where="run_dir")
+    assert f"cannot be written: {reason.format(tmp_path)}. Expected one that is there or can be made." in str(
+        error.value
+    )
+
+
+def test_a_read_only_folder_is_named(tmp_path):
+    """Only the kernel may write below /proc, whoever asks; it takes no files elsewhere in it."""
+    with pytest.raises(UserError, match=r"run_dir: the folder '/proc/x/y' cannot be written: '/proc': "):
+        check_writable(Path("/proc/x/y"), where="run_dir")
+
+
+def test_what_lies_beside_a_missing_file_is_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / ".photo").mkdir()
+    assert similar_path(tmp_path / "photo") == f" Did you mean '{tmp_path / 'photos'}'?"
+    assert similar_path(tmp_path / "zzzz") == ""
+    assert similar_path(tmp_path / "nowhere" / "photos") == ""

@@ -10,6 +10,7 @@ from visionkit.errors import UserError
 from visionkit.registry import Registry, load_plugins
 from visionkit.schema import STRICT, describe, parse, parse_typed, quote
 from visionkit.settings import Hardware, Recipe
+from visionkit.sizes import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,3 +163,58 @@ def test_a_section_that_is_no_mapping_is_named(values):
     for cls, name in ((Hardware, "hardware"), (Recipe, "recipe")):
         with pytest.raises(UserError, match=f"^{name}: expected a mapping"):
             cls.from_config(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized:
+    size: ImageSize | None
+
+
+@pytest.mark.parametrize(("value", "size"), [(32, 32), ([64, 96], (64, 96)), (None, None), (65_536, 65_536)])
+def test_a_size_is_one_number_or_height_and_width(value, size):
+    assert parse(Sized, {"size": value}, where="it").size == size
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ([32], "[32]. Try 32 or [32,32]."),
+        ([32, 64, 3], "[32, 64, 3]. Try 32 or [32,64]."),
+        ("32x64", '"32x64". Try 32 or [32,64].'),
+        ("32,64", '"32,64". Try 32 or [32,64].'),
+        (32.0, "32.0. Try 32 or [32,32]."),
+        ([32, 0], "[32, 0]. Try 32 or [32,32]."),
+        (0, "0. Try 224 or [224,224]."),
+        (True, "true. Try 224 or [224,224]."),
+        ([], "[]. Try 224 or [224,224]."),
+        (65_537, "65537. Try 224 or [224,224]."),
+        ([[3, 4], 5], "[[3, 4], 5]. Try 3 or [3,4]."),
+    ],
+)
+def test_what_is_no_size_says_what_to_type(value, found):
+    with pytest.raises(UserError) as error:
+        parse(Sized, {"size": value}, where="it")
+    assert str(error.value) == f"it.size: expected a number of pixels up to 65,536 or [height, width], found {found}"
+
+
+@dataclass(frozen=True)
+class SizeAndPair:
+    """A size, and a pair."""
+
+    size: int | tuple[int, int]
+    pair: tuple[float, float] = (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": [32]}, "x.size: expected a whole number or a list of 2 values, found [32]."),
+        ({"size": []}, "x.size: expected a whole number or a list of 2 values, found []."),
+        ({"size": [1, 2, 3]}, "x.size: expected a whole number or a list of 2 values, found [1, 2, 3]."),
+        ({"size": 1, "pair": [0.5]}, "x.pair: expected a list of 2 values, found [0.5]."),
+    ],
+)
+def test_a_list_of_another_length_says_how_long_it_is_to_be(values, message):
+    with pytest.raises(UserError) as error:
+        parse(SizeAndPair, values, where="x")
+    assert str(error.value) == message

@@ -34,10 +34,10 @@ def test_every_hardware_file_is_read(name):
 
 def test_debug_files_are_read():
     assert Debug.from_config(read_group_file("debug", "none")) == Debug(
-        limit_batches=None, epochs=None, compare_contents=True
+        limit_batches=None, batch_size=None, epochs=None, compare_contents=True
     )
     assert Debug.from_config(read_group_file("debug", "fast")) == Debug(
-        limit_batches=4, epochs=1, compare_contents=False
+        limit_batches=2, batch_size=4, epochs=1, compare_contents=False
     )
 
 
@@ -57,6 +57,8 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
         ("epochz", 3, "recipe: unknown key 'epochz'. Did you mean 'epochs'?"),
         ("epochs", "many", "recipe.epochs: expected a"),
         ("epochs", 0, "recipe.epochs: expected a number greater than 0, found 0"),
+        ("batch_size", 0, "recipe.batch_size: expected a number greater than 0, found 0"),
+        ("batch_size", 10**9, "recipe.batch_size: expected a number less than or equal to 1048576, found 1000000000"),
         ("lr", -1.0, "recipe.lr: expected a number greater than 0, found -1.0"),
         ("schedule.type", "cosin", "recipe.schedule: no schedule is called 'cosin'. Did you mean 'cosine'?"),
         ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number less than or equal to 1"),
@@ -96,4 +98,17 @@ def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 def test_a_negative_limit_is_refused():
     with pytest.raises(UserError, match=r"debug\.limit_batches: expected a number greater than 0, found -1"):
-        Debug.from_config({"limit_batches": -1, "epochs": None, "compare_contents": True})
+        Debug.from_config({"limit_batches": -1, "batch_size": None, "epochs": None, "compare_contents": True})
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "devices", "num_nodes", "found"),
+    [(64, 1, 1, 4), (2, 1, 1, 2), (64, 2, 1, 4), (63, 3, 1, 3), (64, 4, 4, 16), (64, "auto", 1, 4)],
+)
+def test_fast_debugging_takes_small_batches_that_the_devices_can_divide(batch_size, devices, num_nodes, found):
+    recipe = Recipe.from_config({**read_group_file("recipe", "sgd"), "batch_size": batch_size})
+    changes = {"devices": devices, "num_nodes": num_nodes}
+    hardware = Hardware.from_config({**read_group_file("hardware", "cpu"), **changes})
+    short = Debug.from_config(read_group_file("debug", "fast")).shorten(recipe, hardware)
+    assert (short.batch_size, short.epochs) == (found, 1)
+    assert Debug.from_config(read_group_file("debug", "none")).shorten(recipe, hardware) == recipe

@@ -202,7 +202,7 @@ def run_toolkit(
         trainer = make_trainer(
             hardware=hardware,
             accelerator=accelerator,
-            debug=Debug(limit_batches=None, epochs=None, compare_contents=True),
+            debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
             recipe=recipe,
             folder=folder,
             info=TASKS["classify"],

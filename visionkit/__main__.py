@@ -4,6 +4,7 @@ import os
 import sys
 
 from visionkit.cli.signals import handle_signals, report_signal
+from visionkit.cli.temporary import remove_temporary_folder, use_temporary_folder
 
 
 def main() -> int:
@@ -14,6 +15,7 @@ def main() -> int:
     """
     with handle_signals():
         try:
+            use_temporary_folder()
             from visionkit.cli.main import main as run_command
 
             return run_command()
@@ -29,5 +31,6 @@ if __name__ == "__main__":
     if "TORCHELASTIC_RUN_ID" in os.environ:
         from visionkit.distributed.processes import hard_exit
 
+        remove_temporary_folder()
         hard_exit(exit_code)
     sys.exit(exit_code)

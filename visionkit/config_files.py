@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
@@ -18,6 +18,8 @@ from visionkit.yaml_files import has_interpolation, read_yaml
 __all__ = [
     "complete",
     "conf_folder",
+    "group_file",
+    "group_files",
     "group_names",
     "nested_settings",
     "overlay",
@@ -73,8 +75,34 @@ def _read_shipped_file(group: str, name: str) -> dict[str, Any]:
     return _read_group_file(group, name, ())
 
 
-def _read_group_file(group: str, name: str, folders: tuple[Path, ...], heirs: tuple[str, ...] = ()) -> dict[str, Any]:
-    file = next((f for folder in (conf_folder(), *folders) if (f := folder / group / f"{name}.yaml").is_file()), None)
+def _read_group_file(group: str, name: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for _, own in group_files(group, name, folders):
+        values = overlay(values, own)
+    return values
+
+
+def group_file(group: str, name: str, folders: Sequence[Path] = ()) -> Path | None:
+    """The file of a choice; None if there is none."""
+    return next((f for folder in (conf_folder(), *folders) if (f := folder / group / f"{name}.yaml").is_file()), None)
+
+
+def group_files(
+    group: str, name: str, folders: Sequence[Path] = (), *, heirs: tuple[str, ...] = (), choices: bool = False
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The files that make a choice, and the values that each holds itself: a later one lies on top of those before.
+
+    Args:
+        group: The name of a folder in ``conf/``.
+        name: The name of the file without its suffix.
+        folders: Folders of the user's, searched in addition to ``conf/``.
+        heirs: The files that inherit from this one.
+        choices: Whether ``defaults`` may choose for other groups, as those of tasks and experiments do.
+
+    Raises:
+        UserError: If there is no such file, or it is no mapping that the strict loader takes.
+    """
+    file = group_file(group, name, folders)
     if file is None:
         raise UserError(f"no {group} is called '{name}'. Known: {', '.join(group_names(group, folders))}.")
     content = read_yaml(file)
@@ -83,6 +111,8 @@ def _read_group_file(group: str, name: str, folders: tuple[Path, ...], heirs: tu
     if has_interpolation(content):
         raise UserError(f"'{file}': interpolations such as ${{...}} are not read; write the value out.")
     defaults = content.pop("defaults", ["_self_"])
+    if choices and isinstance(defaults, list):
+        defaults = [default for default in defaults if isinstance(default, str)]
     if not isinstance(defaults, list) or not all(isinstance(d, str) and re.fullmatch(r"[\w.-]+", d) for d in defaults):
         raise UserError(
             f"'{file}': defaults: expected a list of files of the same group, such as [{name}_base, _self_], "
@@ -90,11 +120,11 @@ def _read_group_file(group: str, name: str, folders: tuple[Path, ...], heirs: tu
         )
     if name in heirs:
         raise UserError(f"'{file}': defaults: {' and '.join(heirs)} inherit from each other in a circle.")
-    values: dict[str, Any] = {}
     for default in defaults if "_self_" in defaults else [*defaults, "_self_"]:
-        inherited = content if default == "_self_" else _read_group_file(group, default, folders, (*heirs, name))
-        values = overlay(values, inherited)
-    return values
+        if default == "_self_":
+            yield file, content
+        else:
+            yield from group_files(group, default, folders, heirs=(*heirs, name), choices=choices)
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

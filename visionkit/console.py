@@ -1,9 +1,10 @@
 """Console output: printed in colour, and written as plain text into ``log.txt``."""
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,32 @@ from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from visionkit.metric_names import metric_title
 from visionkit.text import json_text, printable
 
-__all__ = ["Printer", "PipeSafeConsole", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
+__all__ = ["Printer", "PipeSafeConsole", "loading", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
+
+
+UNLIMITED = 100_000
+"""The width of what is printed into a file or a pipe: no line is broken, no cell cut."""
 
 
 class PipeSafeConsole(Console):
     """A console for text that strangers may have written, in the names of files and classes.
 
     It stops printing when its pipe is closed, as by ``| head``; Rich's own ends the process. Brackets and colons are
-    text, neither markup nor emoji, and characters that steer a terminal are escaped.
+    text, neither markup nor emoji, and characters that steer a terminal are escaped. It is as wide as ``COLUMNS`` says,
+    else as the terminal; where there is none, lines have any length, so that no program that reads them misses a part.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
+        if "width" not in options:
+            columns = os.environ.get("COLUMNS", "")
+            if columns.isdigit() and int(columns):
+                self.width = int(columns)
+            elif not self.is_terminal:
+                self.width = UNLIMITED
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape before the layout of tables, so that their columns fit."""
@@ -86,7 +99,7 @@ class Printer:
     def log(self, *lines: Any) -> None:
         """Write lines into the file without printing them."""
         text = io.StringIO()
-        plain = PipeSafeConsole(file=text, width=100, color_system=None, force_terminal=False)
+        plain = PipeSafeConsole(file=text, width=UNLIMITED, color_system=None, force_terminal=False)
         for line in lines:
             _print(plain, line)
         self._append(text.getvalue())
@@ -104,25 +117,48 @@ def _print(console: Console, line: Any) -> None:
     if isinstance(line, str):
         console.print(printable(line), soft_wrap=True, markup=False, emoji=False)
     else:
-        console.print(line)
+        console.print(line, crop=False)  # the title of a table may be longer than the line
 
 
-_PIPE_WIDTH = 140
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Say on a terminal that PyTorch is being imported, which takes seconds; the line goes when it is done.
+
+    It is printed on standard error, and nowhere if that is no terminal or PyTorch is there already.
+    """
+    if "torch" in sys.modules or not sys.stderr.isatty():
+        yield
+        return
+    print("loading PyTorch ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def stdout_console() -> Console:
-    """A console on standard output for tables: as wide as the terminal, or 140 columns where there is none."""
-    console = PipeSafeConsole()
-    return console if console.is_terminal else PipeSafeConsole(width=_PIPE_WIDTH)
+    """A console on standard output for tables."""
+    return PipeSafeConsole()
 
 
 def metrics_table(metrics: Mapping[str, float], *, title: str) -> RichTable:
-    """Metrics as a table of names and values: four decimals for floats, thousands separators for integers."""
-    table = RichTable(title=Text(title, style="bold"), title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    """Metrics as a table of names and values: four decimals for floats, thousands separators for integers.
+
+    ``NAME_low`` and ``NAME_high`` stand beside ``NAME``, as its 95 % interval.
+    """
+    line = Text(title, style="bold", no_wrap=True, overflow="ignore")  # a path in it is not broken
+    table = RichTable(title=line, title_justify="left")
+    table.add_column("metric", overflow="fold")
+    table.add_column("value", justify="right", overflow="fold")
+    ends = {name: (f"{name}_low", f"{name}_high") for name in metrics if {f"{name}_low", f"{name}_high"} <= {*metrics}}
+    hidden = {end for pair in ends.values() for end in pair}
+    if ends:
+        table.add_column("95 % interval", overflow="fold")
     for name, value in metrics.items():
-        table.add_row(printable(name), f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        if name not in hidden:
+            cells = [" to ".join(f"{metrics[end]:.4f}" for end in ends.get(name, ()))] if ends else []
+            shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+            table.add_row(printable(metric_title(name)), shown, *cells)
     return table
 
 

@@ -101,7 +101,9 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
     names = {str(choice).lower(): str(choice) for choice in choices if len(str(choice)) <= _LONGEST_WORD}
-    matches = difflib.get_close_matches(str(word)[:_LONGEST_WORD].lower(), names, n=1, cutoff=0.5)
+    word = str(word)[:_LONGEST_WORD].lower()
+    longer = sorted((name for name in names if len(word) > 3 and name.startswith(word)), key=lambda n: (len(n), n))
+    matches = longer[:1] or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f" Did you mean '{names[matches[0]]}'?" if matches else ""
 
 

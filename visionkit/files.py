@@ -2,24 +2,30 @@
 
 import codecs
 import contextlib
+import json
 import math
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
 
 __all__ = [
     "MAX_TEXT_BYTES",
     "TEMPORARY",
     "check_file_size",
+    "check_writable",
     "open_atomic",
     "open_text",
+    "read_json",
     "read_text",
     "replace_non_finite",
+    "similar_path",
     "write_atomic",
 ]
 
@@ -32,6 +38,22 @@ MAX_TEXT_BYTES = 200 * 1024**2
 """The size of the largest text file of annotations that is read."""
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+_MOST_NAMES = 1000
+"""In a folder in which a similar name is looked for."""
+
+
+def similar_path(path: str | Path) -> str:
+    """A sentence about what lies where a path leads to nothing: ``" Did you mean 'photos'?"``, or ``""``."""
+    missing = Path(path).expanduser()
+    try:
+        names = sorted(entry.name for entry in islice(os.scandir(missing.parent), _MOST_NAMES))
+    except OSError:
+        return ""
+    similar = did_you_mean(missing.name, (name for name in names if not name.startswith(".")))
+    name = similar.removeprefix(" Did you mean '").removesuffix("'?")
+    return f" Did you mean '{missing.parent / name}'?" if similar else ""
 
 
 def read_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
@@ -63,6 +85,31 @@ def open_text(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> TextIO:
     return open(path, encoding="utf-16" if is_wide else "utf-8-sig", newline="")
 
 
+def read_json(path: Path, *, where: str = "", advice: str, max_bytes: int = MAX_TEXT_BYTES) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: A regular file in UTF-8.
+        where: What an error message starts with, such as ``"run: "``.
+        advice: What it ends with: what to type instead.
+        max_bytes: The size up to which it is read.
+
+    Raises:
+        UserError: If it cannot be read, is too large, or is no JSON document.
+    """
+    try:
+        text = read_text(path, max_bytes=max_bytes)
+        if not text.strip():
+            raise ValueError("it is empty")
+        return json.loads(text)
+    except OSError as error:
+        problem = "it is a folder" if path.is_dir() else error.strerror or str(error)
+        raise UserError(f"{where}'{path}' cannot be read: {problem}. {advice}") from None
+    except (ValueError, RecursionError) as error:
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{where}'{path}' is no JSON document: {problem}. {advice}") from None
+
+
 def check_file_size(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> None:
     """Check that a file is a regular one of at most ``max_bytes``, before it is read.
 
@@ -82,6 +129,47 @@ def check_file_size(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Non
 
 def _mib(size: int) -> str:
     return f"{size / 1024**2:,.0f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
+
+
+def check_writable(folder: Path, *, where: str) -> None:
+    """Check that files can be written into a folder, or that it can be made; nothing is left behind.
+
+    Args:
+        folder: The folder, which need not exist.
+        where: The key that an error message begins with, such as ``"run_dir"``.
+
+    Raises:
+        UserError: If it cannot be written: read-only, a file in its way, a name that is too long.
+    """
+    existing = folder
+    try:
+        os.stat(folder.absolute() / _LONGEST_NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _not_writable(folder, where, (error.strerror or str(error)).lower()) from None
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        what = "is a link to what is not there" if existing.is_symlink() and not existing.exists() else "is a file"
+        raise _not_writable(folder, where, f"'{existing}' {what}")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        place = "" if existing == folder else f"'{existing}': "
+        raise _not_writable(folder, where, f"{place}{reason}") from None
+
+
+_LONGEST_NAME = Path("checkpoints", "a name as long as those of a run")
+
+
+def _not_writable(folder: Path, where: str, reason: str) -> UserError:
+    return UserError(
+        f"{where}: the folder '{folder}' cannot be written: {reason}. Expected one that is there or can be made. "
+        f"Try another one: {where}=FOLDER"
+    )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
@@ -145,6 +146,11 @@ def load_plugins(modules: Iterable[str]) -> None:
         UserError: If a module cannot be found or fails while it is imported.
     """
     for module in modules:
+        if "/" in module or module.endswith(".py"):
+            name = module.removeprefix("./").removesuffix(".py").replace("/", ".").lstrip(".")
+            raise UserError(
+                f"plugin '{module}' is a file, and plugins are named as Python modules. Type plugins=[{name}]"
+            )
         if "" not in sys.path and os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
         try:
@@ -156,9 +162,9 @@ def load_plugins(modules: Iterable[str]) -> None:
                     f"plugin '{module}' imports '{error.name}', and there is no such module. "
                     f"Try: pip install {str(error.name).partition('.')[0]}"
                 ) from error
-            hint = f" Did you mean '{module.removesuffix('.py')}'?" if module.endswith(".py") else ""
+            similar = did_you_mean(module, (file.stem for file in Path.cwd().glob("*.py")))
             raise UserError(
-                f"plugin '{module}' cannot be imported: no module named '{error.name}'.{hint} "
+                f"plugin '{module}' cannot be imported: no module named '{error.name}'.{similar} "
                 "Expected a module that Python finds from here or among the installed packages, "
                 "such as plugins=[my_package.my_blocks]."
             ) from error

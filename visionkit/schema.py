@@ -19,7 +19,15 @@ from pydantic_core import CoreSchema, core_schema
 from visionkit.errors import UserError, did_you_mean
 from visionkit.registry import Registry
 
-__all__ = ["STRICT", "Registered", "describe", "nested_errors", "parse", "parse_typed", "quote"]
+__all__ = [
+    "STRICT",
+    "Registered",
+    "describe",
+    "nested_errors",
+    "parse",
+    "parse_typed",
+    "quote",
+]
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """The value of ``__pydantic_config__`` for a dataclass that is the type of another one's field."""
@@ -186,7 +194,8 @@ _PHRASES = {
 
 def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
     """The message for the first mistake, unknown keys before others; of a union, what each member expects."""
-    errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
+    found = [_of_whole_list(e, error) for e in error.errors(include_url=False)]
+    errors = sorted(found, key=lambda e: e["type"] not in _UNKNOWN_KEY)
     first = errors[0]
     path = _path(first)
     parent, location = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
@@ -201,9 +210,24 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
         message = first["msg"].removeprefix("Value error, ")
         return f"{location}{message}" if message.startswith(".") else f"{location}: {message}"
     at_path = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
-    specific = [e for e in at_path if not e["type"].endswith("_type")] or at_path
+    is_length = any(e["type"] == "list_length" for e in at_path)
+    specific = [e for e in at_path if is_length or not e["type"].endswith("_type")] or at_path
     messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
     return f"{location}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}."
+
+
+def _of_whole_list(error: Any, all_errors: ValidationError) -> Any:
+    """An error about a value that a list of fixed length lacks, or has too many, as one about the whole list."""
+    last = error["loc"][-1] if error["loc"] else ""
+    if error["type"] == "missing" and isinstance(last, int):
+        location = error["loc"][:-1]
+        lacking = [e["loc"][-1] for e in all_errors.errors(include_url=False) if e["loc"][:-1] == location]
+        length = 1 + max(index for index in lacking if isinstance(index, int))
+    elif error["type"] == "too_long" and error["ctx"]["field_type"] == "Tuple":
+        location, length = error["loc"], error["ctx"]["max_length"]
+    else:
+        return error
+    return {"type": "list_length", "loc": location, "msg": f"a list of {length} values", "input": error["input"]}
 
 
 def _path(error: Any) -> list[str]:

@@ -154,7 +154,7 @@ def test_reserved_names_are_those_that_torch_modules_use():
         ({"stages": {"a": {"conv": {**CONV, "groups": 2}}}}, "groups=2 does not divide"),
         ({"in_channels": 0}, "in_channels: expected a number greater than 0, found 0"),
         ({"in_channels": "three"}, "in_channels: expected a whole number"),
-        ({"image_size": -4}, "image_size: expected a number greater than 0, found -4"),
+        ({"image_size": -4}, "image_size: expected a number of pixels up to 65,536 or [height, width], found -4"),
         ({"stem": "small"}, "no stem is called 'small'"),
         ({"output_stride": 7}, "output_stride"),
         ({"clasifier": {}}, "unknown key 'clasifier'. Did you mean 'classifier'?"),
@@ -213,3 +213,20 @@ def test_one_stage_that_is_no_list_is_refused_with_the_list_to_type():
 def test_a_block_where_layers_belong_is_explained(stages, message):
     with pytest.raises(UserError, match=message):
         read_backbone({"name": "tiny", "stages": stages})
+
+
+def test_the_size_of_a_file_may_be_height_and_width():
+    spec = read_backbone("lenet", overrides={"image_size": [48, 64]})
+    assert spec.image_size == (48, 64)
+    assert spec.feature_shapes(spec.image_size)["c3"].chw == (16, 9, 13)
+
+
+@pytest.mark.parametrize("kind", ["inverted_residual", "convnext", "conv"])
+def test_a_kernel_of_any_block_may_be_height_and_width(kind):
+    """A 5x1 kernel over 3 channels, depthwise in all but ``conv``: its receptive field is 5 rows and 1 column."""
+    keys = {} if kind == "convnext" else {"out_channels": 3}
+    keys |= {"padding": "same"} if kind == "conv" else {}
+    stages = {"a": {"block": {"type": kind, "kernel_size": [5, 1], **keys}}}
+    shape = read_backbone({"name": "net", "stages": stages}).feature_shapes((16, 24))["a"]
+    assert shape.chw == (3, 16, 24)
+    assert (shape.height.receptive_field, shape.width.receptive_field) == (5, 1)

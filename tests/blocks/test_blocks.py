@@ -229,8 +229,11 @@ CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
         ({"type": "conv", "out_channels": 4, "kernel": 3}, "unknown key 'kernel'. Did you mean 'kernel_size'?"),
         ({**CONV, "out_channels": "4"}, 'out_channels: expected a whole number, found "4"'),
         ({**CONV, "out_channels": True}, "out_channels: expected a whole number, found true"),
-        ({**CONV, "kernel_size": 0}, "kernel_size: expected a number greater than 0, found 0"),
-        ({**CONV, "kernel_size": -3}, "kernel_size: expected a number greater than 0, found -3"),
+        ({**CONV, "kernel_size": 0}, "kernel_size: expected a number of cells up to 1,000 or [height, width]"),
+        (
+            {**CONV, "kernel_size": -3},
+            "1,000 or [height, width], found -3. Try 3 or [3,3]",
+        ),
         ({**CONV, "norm": "bach"}, "no norm is called 'bach'. Did you mean 'batch'?"),
         ({**CONV, "norm": {"type": "batch", "esp": 1}}, "unknown key 'esp'. Did you mean 'eps'?"),
         ({**CONV, "activation": "rleu"}, "no activation is called 'rleu'. Did you mean 'relu'?"),

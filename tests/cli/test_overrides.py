@@ -2,7 +2,8 @@
 
 import pytest
 
-from visionkit.cli.overrides import Override, apply_overrides, parse_overrides, read_value
+from visionkit.cli.overrides import apply_overrides, parse_overrides, read_value
+from visionkit.cli.syntax import Override
 from visionkit.errors import UserError
 
 GROUPS = ("backbone", "dataset")
@@ -19,15 +20,40 @@ def test_groups_values_and_options_are_told_apart():
     assert result.values == [Override("recipe.lr", "0.1"), Override("a.b", delete=True)]
 
 
-@pytest.mark.parametrize("prefix", ["", "+", "++"])
-def test_hydras_plus_signs_are_understood(prefix):
-    assert typed(f"{prefix}recipe.lr=0.1").values == [Override("recipe.lr", "0.1")]
+def test_two_plus_signs_set_a_value_and_one_adds_it():
+    assert typed("++recipe.lr=0.1").values == [Override("recipe.lr", "0.1")]
+    assert typed("+recipe.lr=0.1").values == [Override("recipe.lr", "0.1", add=True)]
+    config = {"recipe": {"lr": 0.1, "clip_norm": None}}
+    apply_overrides(config, [Override("recipe.clip_norm", "1", add=True), Override("recipe.new", "2", add=True)])
+    assert config == {"recipe": {"lr": 0.1, "clip_norm": 1, "new": 2}}
+    with pytest.raises(UserError, match=r"there is a value already \(0.1\), and \+ adds one. Type recipe.lr=3"):
+        apply_overrides(config, [Override("recipe.lr", "3", add=True)])
 
 
-@pytest.mark.parametrize("word", ["lenet", "=3", "backbone"])
-def test_what_is_no_override_is_refused(word):
-    with pytest.raises(UserError, match="is neither a verb nor key=value"):
-        typed(word)
+def test_a_group_that_has_a_choice_takes_no_plus_sign():
+    assert typed("++backbone=lenet").groups == {"backbone": "lenet"}
+    with pytest.raises(UserError, match=r"there is a backbone already, and \+ adds one"):
+        typed("+backbone=lenet")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lenet"], "'lenet' is neither a verb nor key=value. Type backbone=lenet"),
+        (["inspect"], "the verb comes first: python -m visionkit inspect ..."),
+        (["elephant"], "'elephant' is neither a verb nor key=value. Expected such as backbone=resnet18"),
+        (["=3"], "nothing stands before the ="),
+        (["backbone"], "'backbone' has no value. Settings are given as key=value: backbone=VALUE"),
+        (["backbone", "vgg11"], "'backbone' has no value. Settings are given as key=value: backbone=vgg11"),
+        (["~dataset"], "'dataset' is always there, and nothing takes it away. Type dataset=VALUE"),
+        (["~weights"], "'weights' is always there, and nothing takes it away. Type weights=null"),
+        (["~experiment"], "there is no experiment unless one is typed"),
+    ],
+)
+def test_what_is_no_override_is_refused_with_what_to_type(words, message):
+    with pytest.raises(UserError) as error:
+        typed(*words)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +84,8 @@ def test_several_values_are_refused_with_the_way_to_quote_a_list():
 
 
 def test_what_the_grammar_cannot_read_is_named():
-    with pytest.raises(UserError, match=r"'recipe.x=\[1' cannot be read"):
-        read_value(Override("recipe.x", "[1"))
+    with pytest.raises(UserError, match=r"'recipe.x=\[1\]\]' cannot be read"):
+        read_value(Override("recipe.x", "[1]]"))
 
 
 def test_a_mapping_given_whole_replaces_and_later_keys_apply_to_it_in_order():
@@ -67,6 +93,24 @@ def test_a_mapping_given_whole_replaces_and_later_keys_apply_to_it_in_order():
     apply_overrides(config, [Override("stages.c1", "{conv: {k: 3}}"), Override("stages.c1.conv.k", "7")])
     assert config == {"stages": {"c1": {"conv": {"k": 7}}, "c3": {}}}
     assert list(config["stages"]) == ["c1", "c3"]
+
+
+@pytest.mark.parametrize("later", [Override("stages.c1", "{conv: {k: 3}}"), Override("stages.c1", delete=True)])
+def test_what_a_later_override_would_swallow_is_refused(later):
+    config = {"stages": {"c1": {"conv": {"k": 5}}}}
+    with pytest.raises(UserError, match=r"would undo 'stages\.c1\.conv\.k=7', which stands before it"):
+        apply_overrides(config, [Override("stages.c1.conv.k", "7"), later])
+    assert config == {"stages": {"c1": {"conv": {"k": 5}}}}
+
+
+def test_a_key_is_taken_away_if_it_has_the_typed_value_alone():
+    config = {"recipe": {"lr": 0.1, "gamma": 2}}
+    apply_overrides(config, [Override("recipe.gamma", "2", delete=True)])
+    assert config == {"recipe": {"lr": 0.1}}
+    with pytest.raises(
+        UserError, match=r"'~recipe.lr=0.2' takes that value away alone, and it is 0.1. Type ~recipe.lr"
+    ):
+        apply_overrides(config, [Override("recipe.lr", "0.2", delete=True)])
 
 
 def test_a_key_the_file_does_not_write_is_added():

@@ -1,10 +1,15 @@
 """What a command would run: ``--cfg``, ``--info``, and the verb ``config``."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 
+from tests.helpers.paths import REPOSITORY
 from visionkit.cli.completion import candidates
 
 
@@ -15,7 +20,7 @@ def test_cfg_job_is_the_configuration_that_the_run_stores(cli, shared_runs):
     assert code == 0
     stored = yaml.safe_load((run / "config.yaml").read_text())
     shown = yaml.safe_load(out)
-    changed = {"format_version", "run_dir"}
+    changed = {"format_version", "run_dir", "started"}
     assert {k: v for k, v in shown.items() if k not in changed} == {k: v for k, v in stored.items() if k not in changed}
 
 
@@ -67,18 +72,70 @@ def test_config_of_a_run_says_what_was_changed(cli, shared_runs):
     assert origins["recipe.epochs"] == f"run={run}"
 
 
-def test_info_shows_folders_choices_and_plugins(cli):
-    code, out, _ = cli("task=detect", "backbone=resnet18", "--info", "defaults-tree")
-    assert (code, "backbone: resnet18" in out, "head: fcos_small" in out, "recipe: detect" in out) == (
-        0,
-        True,
-        True,
-        True,
-    )
-    code, out, _ = cli("-i")
-    assert [line for line in out.splitlines() if line.startswith("# ")] == [
-        "# folders", "# groups", "# plugins", "# configuration",
+@pytest.mark.parametrize(
+    ("topic", "headings"),
+    [
+        ("plugins", ["Plugins"]),
+        ("searchpath", ["Config search path"]),
+        ("defaults-tree", ["Defaults tree"]),
+        ("defaults", ["Defaults list: each on top of those before"]),
+        (
+            "config",
+            ["Config search path", "Defaults tree", "Defaults list: each on top of those before", "Config"],
+        ),
+        (
+            "all",
+            ["Plugins", "Config search path", "Defaults tree", "Defaults list: each on top of those before", "Config"],
+        ),
+    ],
+)
+def test_each_topic_of_info_has_the_sections_that_hydras_has(cli, topic, headings):
+    code, out, _ = cli("--info", topic)
+    assert code == 0
+    assert [line[2:] for line in out.splitlines() if line.startswith("# ")] == headings
+
+
+def test_the_defaults_list_has_the_files_in_the_order_in_which_they_are_merged(cli, in_empty_folder):
+    (in_empty_folder / "mine" / "recipe").mkdir(parents=True)
+    (in_empty_folder / "mine" / "recipe" / "slow.yaml").write_text("defaults: [adamw, _self_]\nepochs: 77\n")
+    code, out, _ = cli("-cd", "mine", "recipe=slow", "experiment=mnist_lenet", "--info", "defaults")
+    rows = [line.split() for line in out.splitlines()[2:]]
+    assert code == 0
+    assert rows[0] == ["conf/config.yaml", "_global_"]
+    assert [file for file, package in rows if package == "recipe"] == [
+        "conf/recipe/_base.yaml", "conf/recipe/adam.yaml", "conf/recipe/adamw.yaml", "mine/recipe/slow.yaml",
     ]  # fmt: skip
+    assert rows[-1] == ["conf/experiment/mnist_lenet.yaml", "_global_"]
+
+
+def test_the_defaults_tree_has_what_is_typed_and_what_the_task_chooses(cli):
+    _, out, _ = cli("task=detect", "backbone=resnet18", "--info", "defaults-tree")
+    choices = [line for line in out.splitlines() if ": " in line]
+    assert choices == [
+        "backbone: resnet18", "head: fcos_small", "dataset: digits", "recipe: detect", "hardware: auto",
+        "logger: none", "debug: none", "task: detect", "experiment: null",
+    ]  # fmt: skip
+
+
+def test_cfg_of_hydra_says_that_there_is_nothing(cli):
+    code, out, _ = cli("--cfg", "hydra")
+    assert (code, out.startswith("# hydra: visionkit takes nothing from it")) == (0, True)
+
+
+def test_hydras_help_names_every_flag_of_hydras(cli):
+    code, out, _ = cli("--hydra-help")
+    flags = {word.rstrip(",") for word in out.split() if word.startswith("-")}
+    assert code == 0
+    assert flags >= {
+        "--help", "-h", "--version", "--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i", "--run", "-r",
+        "--multirun", "-m", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn",
+        "--shell-completion", "-sc",
+    }  # fmt: skip
+
+
+def test_list_has_no_configuration_to_show(cli):
+    code, _, err = cli("list", "--cfg", "job")
+    assert (code, "there is no configuration to show" in err) == (2, True)
 
 
 CHOICES = {"backbone": ["lenet", "resnet18", "resnet20"], "task": ["classify", "detect"]}
@@ -107,3 +164,27 @@ def test_each_shell_has_a_script_that_asks_for_candidates(cli, monkeypatch, shel
     assert (code, f"visionkit --shell-completion query={shell}" in out) == (0, True)
     monkeypatch.setenv("COMP_LINE", "visionkit task=seg")
     assert cli(f"--shell-completion=query={shell}")[1] == "task=segment\n"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("visionkit ins", ["inspect"]),
+        ("visionkit task=seg", ["segment"]),
+        ("visionkit train recipe.optimizer.mo", ["recipe.optimizer.momentum="]),
+        ("visionkit -m hardware=c", ["cpu"]),
+    ],
+)
+def test_bash_completes_words_with_the_script(cli, tmp_path, line, expected):
+    _, script, _ = cli("--shell-completion", "install=bash")
+    command = tmp_path / "visionkit"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m visionkit "$@"\n')
+    command.chmod(0o755)
+    call = f"{script}\nCOMP_LINE={line!r} COMP_POINT={len(line)}\ncompopt() {{ :; }}\n_visionkit\n"
+    result = subprocess.run(
+        ["bash", "-c", call + 'printf "%s\\n" "${COMPREPLY[@]}"'],
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.split() == expected

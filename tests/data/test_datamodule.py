@@ -290,3 +290,12 @@ def test_balance_is_refused_where_an_image_may_show_several_classes(settings, na
     source = parse_source(settings(name, balance=True))
     with pytest.raises(UserError, match=rf"dataset.balance: .* {target}.*It is for task=classify"):
         VisionDataModule(source, target=target, batch_size=4, seed=0)
+
+
+def test_a_split_of_more_images_than_may_be_decoded_beforehand_is_read_image_by_image(settings, tree):
+    source = parse_source(settings("folder", root=str(tree), image_size=8))
+    module = VisionDataModule(source, batch_size=2, seed=0, max_decoded=5)
+    module.setup()
+    caches = {split: module._reader(split).cache for split in ("train", "val", "test")}
+    assert {split: cache is not None for split, cache in caches.items()} == {"train": False, "val": True, "test": True}
+    assert next(iter(module.loader("train")))["images"].shape == (2, 3, 8, 8)

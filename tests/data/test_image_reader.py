@@ -75,6 +75,27 @@ def test_every_orientation_is_turned_upright(tmp_path, orientation):
     assert read_size(path) == upright.shape[:2]
 
 
+@pytest.mark.parametrize("suffix", ["tif", "webp", "jpg", "png"])
+@pytest.mark.parametrize("orientation", [2, 6, 7])
+def test_files_of_every_form_are_turned_once(tmp_path, suffix, orientation):
+    path = save_turned(tmp_path / f"a.{suffix}", orientation, (40, 60))
+    upright = load_image(save_turned(tmp_path / "b.png", orientation, (40, 60))).float()
+    assert read_size(path) == tuple(upright.shape[1:]) == ((40, 60) if orientation == 2 else (60, 40))
+    assert float((load_image(path).float() - upright).abs().mean()) < 6
+    stored = ImageReader(3).read(path, annotated=(40, 60)).pixels.float()
+    unturned = torch.from_numpy(numpy.array(photo(40, 60))).permute(2, 0, 1).float()
+    assert float((stored - unturned).abs().mean()) < 6 or orientation == 2
+
+
+def test_a_tiff_file_beyond_the_limit_of_pillow_is_read_where_it_is_allowed(tmp_path, monkeypatch):
+    photo(40, 60).save(tmp_path / "a.tif")
+    Image.fromarray(numpy.full((40, 60), 9, numpy.uint16)).save(tmp_path / "b.tif", compression="tiff_lzw")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    pixels = ImageReader(3, max_pixels=2400).read(tmp_path / "a.tif").pixels
+    assert numpy.array_equal(pixels.permute(1, 2, 0).numpy(), numpy.array(photo(40, 60)))
+    assert ImageReader(1, (0, 255), max_pixels=2400).read(tmp_path / "b.tif").pixels.unique().tolist() == [9]
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_a_turned_photo_is_decoded_smaller_too(tmp_path, orientation):
     path = save_turned(tmp_path / "a.jpg", orientation, (601, 800))

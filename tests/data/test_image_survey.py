@@ -190,6 +190,53 @@ def test_training_evaluation_the_cache_and_prediction_see_the_same_bits(tmp_path
     assert not torch.equal(read, whole)  # decoded at a half: near, and not equal
 
 
+def _turned_photo(path, colours):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colours).save(path, exif=exif)
+
+
+def _grey_and_alpha(path, colours):
+    Image.merge("LA", [Image.fromarray(colours[..., k].copy()) for k in (0, 1)]).save(path)
+
+
+FORMS = {  # ending, channels, and what writes colours (h, w, 3)
+    "turned JPEG": ("jpg", 3, _turned_photo),
+    "turned TIFF": ("tif", 3, _turned_photo),
+    "16-bit TIFF": ("tif", 3, lambda path, c: Image.fromarray(c[..., 0].astype(numpy.uint16) * 199).save(path)),
+    "four bands": ("tif", 4, lambda path, c: Image.frombytes(
+        "RGBX", c.shape[1::-1], numpy.dstack([c, c[..., 1]]).tobytes()).save(path)),
+    "palette": ("png", 3, lambda path, c: Image.fromarray(c).convert("P").save(path)),
+    "grey and alpha": ("png", 1, _grey_and_alpha),
+    "CMYK": ("jpg", 3, lambda path, c: Image.fromarray(c).convert("CMYK").save(path)),
+    "array": ("npy", 3, lambda path, c: numpy.save(path, c)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_training_evaluation_and_prediction_see_the_same_bits_of_every_form(settings, tmp_path, form):
+    ending, channels, write = FORMS[form]
+    for name in ("train/a", "train/b", "val/a", "val/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(2):
+            seed = sum(map(ord, f"{name}{index}"))
+            coarse = numpy.random.RandomState(seed).randint(0, 256, (7, 9, 3)).astype(numpy.uint8)
+            write(tmp_path / name / f"{index}.{ending}", numpy.kron(coarse, numpy.ones((40, 40, 1), numpy.uint8)))
+    source = parse_source(settings("folder", root=str(tmp_path), image_size=[64, 96], in_channels=channels, augment={}))
+    splits, transform = survey(source), source.input_transform()
+    reader = source.image_reader(channels, value_range=splits.value_range)
+    inference = ClassifyInference(torch.nn.Identity(), transform, {"in_channels": channels})
+    for samples in splits.samples.values():
+        count = numpy.arange(len(samples))
+        read = BatchReader(samples, transform, training=True).read((count, count))["images"]
+        evaluated = BatchReader(samples, transform, training=False).read((count, count))["images"]
+        predicted = [inference.prepare(inference.read(Path(samples.name(i)), reader)) for i in count]
+        assert torch.equal(read, evaluated)
+        assert torch.equal(read, torch.stack(predicted))
+        assert read.dtype == (torch.float32 if form == "16-bit TIFF" else torch.uint8)
+        assert len(read.unique()) > 8  # neither black nor saturated
+
+
 def test_dropped_images_are_named_by_what_is_wrong_with_them(settings, make_tree, save_image):
     root = make_tree({"a": 8, "b": 8})
     save_image(root / "a" / "huge.png", size=(40, 40))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from visionkit.data.image_error import ImageError
-from visionkit.data.image_files import IMAGE_SUFFIXES, ImageFiles, is_image_name, readable_suffixes, walk_images
+from visionkit.data.image_files import IMAGE_SUFFIXES, is_image_name, readable_suffixes, walk_images
 from visionkit.data.image_header import read_size
 from visionkit.data.images import load_image
 from visionkit.errors import UserError
@@ -22,26 +22,6 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     return tmp_path / "in"
-
-
-def test_a_folder_gives_its_images_sorted_and_with_those_of_its_sub_folders(folder: Path):
-    assert [str(path.relative_to(folder)) for path in ImageFiles(str(folder))] == ["a.PNG", "b.jpg", "deep/er/c.webp"]
-
-
-def test_a_glob_gives_the_images_that_match(folder: Path):
-    files = ImageFiles(str(folder / "**" / "*"))
-    assert [path.name for path in files] == ["a.PNG", "b.jpg", "c.webp"]
-    assert len(files) == 3
-    assert files[0].name == "a.PNG"
-
-
-def test_one_file_is_taken_whatever_its_suffix(folder: Path):
-    assert ImageFiles(str(folder / "notes.txt")).paths == (folder / "notes.txt",)
-
-
-def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path):
-    (tmp_path / "a[1].png").write_bytes(b"x")
-    assert len(ImageFiles(str(tmp_path / "a[1].png"))) == 1
 
 
 def test_links_that_lead_round_are_followed_once(folder: Path):
@@ -72,26 +52,6 @@ def test_heic_is_no_image_without_a_plug_in(monkeypatch):
     readable_suffixes.cache_clear()
     assert not is_image_name("IMG_1.HEIC")
     assert is_image_name("a.avif") is (".avif" in Image.registered_extensions())
-
-
-def test_no_source_says_what_to_type():
-    with pytest.raises(UserError, match=r"source is not given.*Try: source=photo.jpg"):
-        ImageFiles("")
-
-
-def test_a_source_that_is_nowhere_is_named():
-    with pytest.raises(UserError, match=r"no file or folder 'nowhere/x.jpg'.*Try: 'source="):
-        ImageFiles("nowhere/x.jpg")
-
-
-def test_a_folder_without_images_lists_the_suffixes(tmp_path: Path):
-    with pytest.raises(UserError, match=r"no images in the folder '.*'. Expected files ending in .*\.jpg"):
-        ImageFiles(str(tmp_path))
-
-
-def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path):
-    with pytest.raises(UserError, match=r"no images match '.*\*\.jpg'"):
-        ImageFiles(str(tmp_path / "*.jpg"))
 
 
 def test_grey_images_are_read_in_colour_and_the_other_way_round(tmp_path: Path):

@@ -24,7 +24,7 @@ MISTAKES = [
     (["backbone.stem=small"], "no stem is called 'small'. Known: paper. This network has no other"),
     (["backbon=lenet"], "unknown key 'backbon'. Did you mean 'backbone'?"),
     (["recipe.epoch=3"], "recipe: unknown key 'epoch'. Did you mean 'epochs'?"),
-    (["recpie.epochs=3"], "there is no 'recpie'. Did you mean 'recipe'?"),
+    (["recpie.epochs=3"], "unknown key 'recpie.epochs'. Did you mean 'recipe.epochs'? Type recipe.epochs=3"),
     (["dataset.image_sise=32"], "unknown key 'image_sise'. Did you mean 'image_size'?"),
     (["hardware.device=2"], "unknown key 'device'. Did you mean 'devices'?"),
     (["backbone.stages.c1.conv.kernel=3"], "unknown key 'kernel'. Did you mean 'kernel_size'?"),
@@ -54,7 +54,14 @@ MISTAKES = [
     (["predict", "run=nowhere", "source=x"], "'nowhere' is no run folder"),
     (["train", "run=nowhere"], "'nowhere' is no run folder"),
     (["train", "resume=true"], "resume=true continues a run: say which"),
-    (["inspect", "image_size=0"], "inspect.image_size: expected a number greater than 0, found 0"),
+    (
+        ["inspect", "image_size=0"],
+        "inspect.image_size: expected a number of pixels",
+    ),
+    (["inspect", "image_size=[32]"], "[height, width], found [32]. Try 32 or [32,32]."),
+    (["dataset.image_size=[32]"], "dataset.image_size: expected a number of pixels"),
+    (["image_size=[32]"], "Type dataset.image_size=[32]"),
+    (["backbone.image_size=[32]"], "image_size: expected a number of pixels"),
     (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
@@ -82,7 +89,7 @@ MISTAKES = [
     (["backbone=ResNet18"], "no backbone is called 'ResNet18'. Did you mean 'resnet18'?"),
     (["source=x"], "'source' is a key of predict alone. Try: python -m visionkit predict ... source=x"),
     (["run_dir='a b"], "the quote is not closed. Try: run_dir=a b"),
-    (["backbone@encoder=lenet"], "each group has its own place here, and '@' moves none. Try: backbone=lenet"),
+    (["backbone@encoder=lenet"], "each group has its own place here, and '@' moves none. Type backbone=lenet"),
     (["hydra.run.dir=${now:%H}"], "interpolations such as ${...} are not allowed"),
     (["fit"], "no verb is called 'fit'. Type: python -m visionkit train"),
     (["help"], "no verb is called 'help'. Type: python -m visionkit --help"),
@@ -94,14 +101,17 @@ MISTAKES = [
     (["-cn", "x"], "chosen by --config-dir FOLDER experiment=NAME"),
     (["--cfg", "jobs"], "--cfg: found 'jobs'. Did you mean 'job'?"),
     (["--cfg", "job", "--package", "recipe.lrr"], "--package: there is no 'recipe.lrr'. Did you mean 'lr'?"),
-    (["--package", "recipe"], "--package: it says which part --cfg shows"),
+    (["--package", "recipe"], "Try: --cfg job --package recipe"),
     (["--shell-completion", "install=bahs"], "Did you mean 'bash'?"),
     (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
     (["weights=nowhere.pth"], "weights: file 'nowhere.pth' does not exist"),
     (["backbone.weights=nowhere.pth"], "backbone.weights: file 'nowhere.pth' does not exist"),
     (["head.class_weights=[1,2]"], "expected one number for each of the 10 classes, found 2"),
     (["head={type: '${x}'}"], "interpolations such as ${...} are not allowed"),
-    (["backbone.stages.c1.conv.kernel_size=100000"], "kernel_size: expected a number less than or equal to 1000"),
+    (
+        ["backbone.stages.c1.conv.kernel_size=100000"],
+        "expected a number of cells up to 1,000 or [height, width]",
+    ),
     (["seed=0,1"], "stands for several values"),
     (["backbone=lenet,resnet18"], "names several choices"),
     (["plugins=[no_such_module]"], "plugin 'no_such_module' cannot be imported"),
@@ -111,7 +121,7 @@ MISTAKES = [
     (["backbone=list.yaml"], "expected a mapping"),
     (["backbone=huge.yaml"], "at most 256 KiB"),
     (["backbone=zero.yaml"], "expected a number greater than 0, found 0"),
-    (["backbone=negative.yaml"], "expected a number greater than 0, found -3"),
+    (["backbone=negative.yaml"], "expected a number of cells up to 1,000 or [height, width], found -3. Try 3 or [3,3]"),
 ]
 
 
@@ -146,9 +156,17 @@ REFUSED_BY_TRAIN = [
     arguments
     for arguments, _ in MISTAKES
     if "=" in arguments[0]
-    and arguments not in (["backbone=lenet,resnet18"], ["seed=1", "inspect"], ["hardware.devices=3", "hardware=cpu"])
+    and arguments
+    not in (
+        ["backbone=lenet,resnet18"],
+        ["seed=1", "inspect"],
+        ["hardware.devices=3", "hardware=cpu"],
+        ["batch=8"],
+        ["imgsz=64"],
+    )
 ]
-"""``inspect`` compares several backbones; how many processes share a batch is no matter of the network."""
+"""``inspect`` compares several backbones, and has an image and batch size of
+its own; how many processes share a batch is no matter of the network."""
 
 
 @pytest.mark.parametrize("arguments", REFUSED_BY_TRAIN, ids=" ".join)
@@ -278,3 +296,20 @@ def test_an_error_of_the_system_without_a_path_that_a_user_cannot_mend_is_a_faul
     monkeypatch.setattr(module, "_run", fail)
     code, _, err = cli("list")
     assert (code, "please report it" in err) == (1, True)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_torch_is_loaded(in_empty_folder):
+    """By all verbs that write, in a process to which torch is not there."""
+    (in_empty_folder / "file").write_text("")
+    program = (
+        "import sys\nsys.modules['torch'] = None\nfrom visionkit.cli.main import main\n"
+        "for words in (['train'], ['-m', 'seed=0,1'], ['-m', 'seed=0,1', 'resume=true']):\n"
+        "    for folder in ('file', 'file/b', '/proc/x', 'x' * 300):\n"
+        "        print(main([*words, 'hardware=cpu', f'run_dir={folder}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"] * 12
+    errors = done.stderr.splitlines()
+    assert len(errors) == 12
+    assert all("cannot be written" in line for line in errors[:8])
+    assert sorted(path.name for path in in_empty_folder.iterdir()) == ["file"]

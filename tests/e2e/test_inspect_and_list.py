@@ -96,10 +96,12 @@ def test_inspect_lays_networks_side_by_side(cli):
     code, out, _ = cli("inspect", "backbone=plain56,resnet56", "num_classes=10")
     assert code == 0
     assert "853,018  x 1.00" in out
+    assert out.index("stages.layer1.blocks.residual") < out.index("853,018")
     code, out, _ = cli("inspect", "backbone=resnet18,resnet50", "num_classes=1000", "format=json")
     document = json.loads(out)
     assert [one["backbone"] for one in document["backbones"]] == ["resnet18", "resnet50"]
     assert document["ratios"]["parameters"] == [1.0, pytest.approx(25_557_032 / 11_689_512)]
+    assert document["differences"]["stages.layer1.blocks.type"] == ["basic", "bottleneck"]
     _, out, _ = cli("inspect", "backbone=resnet18,resnet50", "num_classes=1000", "format=csv")
     assert out.splitlines()[0] == ",resnet18,resnet50"
     assert "parameters,11689512,25557032" in out
@@ -256,6 +258,28 @@ def test_list_shows_every_group_and_its_choices(cli):
     for group in set(groups) - {"blocks"}:
         assert set(groups[group]) == {file.stem for file in (CONF / group).glob("[!_]*.yaml")}, group
     assert "bottleneck" in groups["blocks"]
+
+
+@pytest.mark.parametrize("columns", [None, "80", "100", "120", "160"])
+def test_list_prints_every_name_and_word_at_any_width(cli, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    groups = json.loads(cli("list", "format=json")[1])
+    words = set(cli("list")[1].split())
+    for entries in groups.values():
+        for name, text in entries.items():
+            assert set(name.split()) | set(text.split()) <= words, name
+    assert '"visionkit[timm]";' in words
+
+
+def test_inspect_has_the_main_columns_and_says_how_to_see_the_rest(cli):
+    _, out, _ = cli("inspect", "backbone=lenet", "num_classes=10")
+    assert "1 + (32 + 2*0 - 5)/1 = 28" not in out
+    assert "columns=all adds jump" in out
+    _, out, _ = cli("inspect", "backbone=lenet", "num_classes=10", "columns=all")
+    assert "1 + (32 + 2*0 - 5)/1 = 28" in out
+    assert "columns=all adds" not in out
 
 
 @pytest.mark.parametrize("word", ["backbone", "backbones"])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import commands
+
 PLACES = {
     "left": (slice(2, 10), slice(2, 10)),
     "right": (slice(2, 10), slice(20, 30)),
@@ -58,7 +60,7 @@ def test_a_network_learns_which_of_several_things_an_image_shows(cli, table, tmp
 
 
 def test_each_task_names_the_other_where_the_labels_are_its(cli, table, tmp_path):
-    code, _, err = cli(*SMALL, "task=classify", "dataset=table", f"dataset.file={table}")
+    code, _, err = cli(*commands.changed(SMALL, "task=classify"), "dataset=table", f"dataset.file={table}")
     assert code == 2
     assert "but task 'classify' needs one an image. Try: task=multilabel" in err
     single = tmp_path / "single.csv"

@@ -112,7 +112,7 @@ def test_weights_after_twenty_steps_are_those_of_one_process(tmp_path, norm, aug
 def test_three_processes_train_and_validate_as_one_where_one_has_no_validation_image(photos, tmp_path, cli):
     """Of 24 training images 21 make a batch; validation has two images."""
     words = (
-        *commands.overrides(photos), "recipe.batch_size=21", "recipe.epochs=2", "recipe.lr=0.01",
+        *commands.changed(commands.overrides(photos), "recipe.batch_size=21", "recipe.epochs=2"), "recipe.lr=0.01",
         "backbone.layer_defaults.norm=batch", "hardware.channels_last=false",
     )  # fmt: skip
     assert cli(*words, f"run_dir={tmp_path / 'one'}")[0] == 0

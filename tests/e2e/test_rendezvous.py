@@ -26,8 +26,10 @@ def test_two_machines_meet_on_loopback_and_make_one_run(photos, tmp_path):
 def test_two_machines_with_different_commands_stop_before_there_is_a_folder(photos, tmp_path):
     meeting = f"hardware.rendezvous=127.0.0.1:{commands.free_port()}"
     words = (*commands.overrides(photos), "hardware.num_nodes=2", meeting, "hardware.timeout=90", "run_dir=run")
-    sizes = ("recipe.batch_size=6", "recipe.batch_size=8")
-    nodes = [commands.start(tmp_path, *words, size, f"hardware.node_rank={rank}") for rank, size in enumerate(sizes)]
+    nodes = [
+        commands.start(tmp_path, *commands.changed(words, f"recipe.batch_size={size}"), f"hardware.node_rank={rank}")
+        for rank, size in enumerate((6, 8))
+    ]
     said = [node.communicate(timeout=120) for node in nodes]
     assert [node.returncode for node in nodes] == [2, 2], said
     assert "another machine was given another command than this one" in said[0][1]

@@ -11,7 +11,7 @@ import torch
     ("words", "message"),
     [
         (["recipe.lrr=0.1,0.2"], "recipe: unknown key 'lrr'. Did you mean 'lr'?"),
-        (["recpie.lr=0.1,0.2"], "there is no 'recpie'. Did you mean 'recipe'?"),
+        (["recpie.lr=0.1,0.2"], "unknown key 'recpie.lr'. Did you mean 'recipe.lr'? Type recipe.lr=0.1,0.2"),
         (["backbone=lenet,lenett"], "no backbone is called 'lenett'. Did you mean 'lenet'?"),
         (["head=glob(x*)"], "fits no choice. Known: auto"),
         (["seed=0,1", "hydra/launcher=jobib"], "no launcher is called 'jobib'. Did you mean 'joblib'? Known: basic"),
@@ -28,13 +28,13 @@ import torch
         (["seed=0,1", "run_dir=a,b"], "a sweep lies in one folder, with one in it for each run. Try: run_dir=a"),
         (["backbone=lenet,"], "'backbone=lenet,' has a comma without a value beside it"),
         (
-            ["recipe.lr=choice(0.1"],
-            "cannot be read: no viable alternative at input 'choice(0.1'. Several values are a,b",
+            ["recipe.lr=choice(0.1]"],
+            "'recipe.lr=choice(0.1]': the bracket ( is not closed",
         ),
         (["seed=range(1,b)"], "interval(0.1,1) or tag(log,interval(0.001,0.1)), each in quotes: 'seed=range(1,5)'"),
-        (["backbone="], "no backbone is called ''"),
+        (["backbone="], "'backbone=': no value stands behind the =. Type backbone=VALUE"),
         (["seed=0,1", "sweep"], "'sweep' is neither a verb nor key=value"),
-        (["seed=0,1", "~sweep"], "'~sweep': there is nothing to take away"),
+        (["seed=0,1", "~sweep"], "'~sweep': there is no sweep unless one is typed"),
         (["recipe.batch_size=62,63", "hardware=cpu", "hardware.devices=4"], "no run of this sweep can be made. Run 0:"),
         (
             ["seed=0,1", "recipe.batch_size=63", "hardware=cpu", "hardware.devices=2"],

@@ -55,7 +55,7 @@ def test_ctrl_c_at_the_moment_when_a_run_has_ended_loses_no_row(cli, in_empty_fo
         assert cli("-m", *FAST, "seed=0,1", "run_dir=a")[0] == 130
     rows = table(in_empty_folder / "a")
     assert {number: row["status"] for number, row in rows.items()} == {0: "done"}
-    assert float(rows[0]["test/accuracy"]) >= 0
+    assert float(rows[0]["val/accuracy"]) >= 0
     assert cli("-m", *FAST, "seed=0,1", "run_dir=a", "resume=true")[0] == 0
     assert [row["status"] for row in table(in_empty_folder / "a").values()] == ["done", "done"]
 

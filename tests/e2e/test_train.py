@@ -24,7 +24,7 @@ FILES = {
 @pytest.fixture
 def run(shared_runs):
     """A finished run of the main job."""
-    return shared_runs.train("classify", *FAST, "recipe.epochs=6")
+    return shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
 
 
 def test_the_run_folder_holds_what_the_design_lists(run):
@@ -361,6 +361,18 @@ def test_training_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
     assert process.stderr.read() == ""
     assert process.wait(timeout=120) == 0
     assert "test/accuracy" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_lengthened_schedule_and_a_batch_larger_than_the_data_are_said_and_logged(cli, run, tmp_path):
+    longer = shutil.copytree(run, tmp_path / "longer")
+    code, out, _ = cli("train", f"run={longer}", "resume=true", "recipe.epochs=7")
+    said = " ".join(out.split())
+    assert (code, "the schedule cosine was made for 6 epochs, and is now one of 7." in said) == (0, True)
+    assert "rate     the learning rate was" in (longer / "log.txt").read_text()
+    code, _, _ = cli("recipe.batch_size=5000", "debug=fast", "hardware=cpu", f"run_dir={tmp_path / 'one'}")
+    assert code == 0
+    assert "an epoch is one batch of 1257, one step" in " ".join((tmp_path / "one" / "log.txt").read_text().split())
+    assert next(csv.DictReader((tmp_path / "one" / "metrics.csv").open()))["step"] == "1"
 
 
 def test_a_debug_run_says_that_its_figures_say_nothing(cli, in_empty_folder):

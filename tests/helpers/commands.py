@@ -19,6 +19,12 @@ def overrides(photos):
     )  # fmt: skip
 
 
+def changed(words, *changes):
+    """Words of a command, of which those with a key of ``changes`` are replaced: a command takes each key once."""
+    keys = {word.partition("=")[0] for word in changes}
+    return (*(word for word in words if word.partition("=")[0] not in keys), *changes)
+
+
 def start(folder, *words, **environment):
     """A process that runs ``python -m visionkit WORDS`` in a folder."""
     paths = os.pathsep.join([str(REPOSITORY), str(folder)])

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from visionkit.report.plots import confusion_matrix, curves, figure, images, precision_recall
+from visionkit.report.plots import confusion_matrix, curves, figure, precision_recall, sweep_curves
 
 
 class _Blank:
@@ -39,7 +39,9 @@ def blank_pictures(blank=True):
     tests/report looks at drawn figures, and so do the files of `SharedRuns`.
     """
     with ExitStack() as stack:
-        for module in (confusion_matrix, curves, images, precision_recall):
+        for module in (confusion_matrix, curves, precision_recall, sweep_curves):
             stack.enter_context(patch.object(module, "Figure", _Blank() if blank else Figure))
         stack.enter_context(patch.object(figure, "FigureCanvasAgg", _Blank() if blank else FigureCanvasAgg))
+        if blank:
+            stack.enter_context(patch.object(figure, "_families", return_value=[]))
         yield

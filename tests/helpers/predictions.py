@@ -1,5 +1,6 @@
 """A task's inference, drawing and writer put together as ``predict`` and ``train`` do it."""
 
+from visionkit.data.image_rows import MemoryRows
 from visionkit.inference.options import PredictOptions
 from visionkit.registry import load
 from visionkit.tasks.info import TASKS
@@ -19,8 +20,12 @@ class Results:
         return self.writer.rows
 
     def take(self, paths, images):
-        """Predict one batch."""
-        predictions = self.inference.predict([self.inference.prepare(self.inference.fit(image)) for image in images])
+        """Predict one batch, or by windows image by image."""
+        if self.inference.window is not None:
+            predictions = [self.inference.predict_windows(MemoryRows(image)) for image in images]
+        else:
+            prepared = [self.inference.prepare(self.inference.fit(image)) for image in images]
+            predictions = self.inference.predict(prepared)
         for path, image, prediction in zip(paths, images, predictions, strict=True):
             self.writer.add(path, image, prediction)
 
@@ -40,4 +45,4 @@ def draw_predictions(task, model, dataset, transform, class_names, path, **data)
     """Draw predictions on a split as after a training."""
     inference = load(TASKS[task].inference)(model, transform, {"class_names": class_names, **data})
     draw = drawing(task)
-    draw.examples(list(inference.examples(dataset, draw.num_examples)), class_names, path)
+    draw.examples(list(inference.examples(dataset, draw.num_examples)), class_names, path, split="val")

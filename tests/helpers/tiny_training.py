@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.batch_losses import BatchLosses
 from tests.helpers.settings import hardware
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
@@ -27,7 +28,7 @@ CLASSES = ("a", "b", "c")
 HARDWARE = hardware()
 
 
-class TinyModel(nn.Module):
+class TinyModel(BatchLosses, nn.Module):
     """Three classes, told apart by which third of the pixels is bright."""
 
     def __init__(self) -> None:
@@ -109,7 +110,7 @@ class Fitted:
         with quiet():
             self.trainer = make_trainer(
                 hardware=hardware, accelerator="cpu",
-                debug=Debug(limit_batches=None, epochs=None, compare_contents=True),
+                debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
                 callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip

@@ -18,15 +18,23 @@ def test_a_window_is_a_side_two_sides_or_that_of_the_run(typed, window):
 
 
 @pytest.mark.parametrize(
-    ("typed", "shown"), [(0, "'0'"), (-3, "'-3'"), (1.5, "'1.5'"), ("big", "'big'"), ([1, 2, 3], "'[1, 2, 3]'"),
-                         (True, "'true'"), ([4, 0], "'[4, 0]'")]
-)  # fmt: skip
+    ("typed", "shown"),
+    [
+        (0, "0. Try 512 or [512,512]"),
+        (1.5, "1.5. Try 2 or [2,2]"),
+        ("big", '"big". Try 512 or [512,512]'),
+        ([1, 2, 3], "[1, 2, 3]. Try 1 or [1,2]"),
+        (True, "true. Try 512 or [512,512]"),
+        ([4, 0], "[4, 0]. Try 4 or [4,4]"),
+        ([32], "[32]. Try 32 or [32,32]"),
+    ],
+)
 def test_a_window_that_is_none_says_what_to_type(typed, shown):
     with pytest.raises(UserError) as error:
         PredictOptions.read({"window": typed})
     assert str(error.value) == (
-        f"window: expected a number of pixels, [height, width] or auto, found {shown}. "
-        "Try: window=512, or window=auto for the size that the run was trained at"
+        f"window: expected a number of pixels up to 65,536 or [height, width] or auto, found {shown}. "
+        "window=auto is the size that the run was trained at."
     )
 
 
@@ -46,7 +54,7 @@ def test_an_overlap_without_windows_says_what_is_missing():
     ("options", "said"),
     [
         ({"min_score": 0.5}, "min_score: found 0.5, but this run sleeps. min_score is for runs that find objects"),
-        ({"window": "auto"}, "window: found auto, but this run sleeps. window is for runs of task=segment. Leave it"),
+        ({"window": "auto"}, "window: found auto, but this run sleeps. window is for runs of task=segment, detect"),
         ({"window": (8, 9)}, "window: found [8, 9], but this run sleeps."),
     ],
 )

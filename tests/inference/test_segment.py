@@ -160,9 +160,9 @@ def test_min_score_is_refused_where_every_pixel_has_a_class(tmp_path):
         _results(tmp_path, ("a.png",), options=PredictOptions(min_score=0.5))
 
 
-@pytest.mark.parametrize("task", ["classify", "detect"])
-def test_windows_are_refused_where_there_is_no_segmentation(tmp_path, task):
-    with pytest.raises(UserError, match=r"window: found auto, but .* window is for runs of task=segment"):
+@pytest.mark.parametrize("task", ["classify", "multilabel"])
+def test_windows_are_refused_where_what_they_show_is_not_what_the_image_shows(tmp_path, task):
+    with pytest.raises(UserError, match=r"window: found auto, but .* window is for runs of task=segment, detect or"):
         Results(
         task, None, None, {"class_names": CLASSES}, target=tmp_path, paths=[tmp_path / "a"], precision="32",
             options=PredictOptions(window="auto"),

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from visionkit.data.image_rows import MemoryRows
 from visionkit.inference.sliding_window import sliding_window_inference, window_starts
 
 
@@ -38,7 +39,7 @@ def _image(height, width, seed=0):
 )
 def test_each_pixel_gets_the_class_that_it_has_where_only_its_colour_decides(size, window, overlap):
     image = _image(*size)
-    mask = sliding_window_inference(_by_colour, image, window=window, overlap=overlap)
+    mask = sliding_window_inference(_by_colour, MemoryRows(image), window=window, overlap=overlap)
     assert (mask.dtype, tuple(mask.shape)) == (torch.uint8, size)
     assert torch.equal(mask.long(), _by_colour(image[None]).argmax(dim=1)[0])
 
@@ -66,7 +67,7 @@ def test_windows_have_the_size_that_was_asked_for_in_images_of_both_orientations
             seen.add(tuple(crops.shape[1:]))
             return _by_colour(crops)
 
-        sliding_window_inference(look, _image(*size), window=(48, 64))
+        sliding_window_inference(look, MemoryRows(_image(*size)), window=(48, 64))
         assert seen == {(3, 48, 64)}
 
 
@@ -80,7 +81,7 @@ def test_opinions_are_crossfaded_from_window_to_window():
         second = (shares > 0.5).float()[:, None, None, None].expand(-1, 1, *crops.shape[2:])
         return torch.cat([1 - second, second], dim=1)
 
-    mask = sliding_window_inference(look, image, window=(30, 30), overlap=2 / 3)
+    mask = sliding_window_inference(look, MemoryRows(image), window=(30, 30), overlap=2 / 3)
     assert mask[:20].sum() == 0  # the middle of the 20 rows that both windows see
     assert bool(mask[20:].all())
 
@@ -95,8 +96,8 @@ def test_a_window_that_errs_at_its_edges_leaves_no_seam():
         return found * (1 - wrong) + torch.tensor([0.0, 0.0, 1.0])[:, None, None] * wrong
 
     image = torch.zeros(3, 120, 150, dtype=torch.uint8)  # the first class everywhere
-    assert sliding_window_inference(look, image, window=(48, 48), overlap=0.5)[6:-6, 6:-6].sum() == 0
-    assert sliding_window_inference(look, image, window=(48, 48), overlap=0.0)[6:-6, 6:-6].sum() > 0
+    assert sliding_window_inference(look, MemoryRows(image), window=(48, 48), overlap=0.5)[6:-6, 6:-6].sum() == 0
+    assert sliding_window_inference(look, MemoryRows(image), window=(48, 48), overlap=0.0)[6:-6, 6:-6].sum() > 0
 
 
 class _Ledger(TorchDispatchMode):
@@ -132,7 +133,9 @@ def _most_bytes(side, window):
     gc.collect()
     with _Ledger() as ledger:
         sliding_window_inference(
-            lambda crops: crops.new_ones(len(crops), 10, *crops.shape[2:], dtype=torch.float32), image, window=window
+            lambda crops: crops.new_ones(len(crops), 10, *crops.shape[2:], dtype=torch.float32),
+            MemoryRows(image),
+            window=window,
         )
     return ledger.most - 4 * side * side  # without image and result, three bytes and one for each pixel
 

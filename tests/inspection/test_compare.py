@@ -3,8 +3,9 @@
 import pytest
 
 from visionkit.backbones import read_backbone
+from visionkit.config_files import read_group_file
 from visionkit.heads import read_head
-from visionkit.inspection.compare import comparison, ratios
+from visionkit.inspection.compare import comparison, difference_grid, differences, ratios
 from visionkit.inspection.network import trace_network
 from visionkit.inspection.totals import totals
 from visionkit.settings import Sgd
@@ -55,3 +56,31 @@ def test_a_comparison_for_other_programs_has_plain_numbers():
     cells = {row[0]: row[1:] for row in grid.rows}
     assert cells["parameters"] == ["11689512", "25557032"]
     assert grid.notes == []
+
+
+def test_the_keys_in_which_files_differ_come_with_the_values_of_each():
+    found = differences([read_group_file("backbone", name) for name in ("plain56", "resnet56")])
+    assert found == {
+        **{f"stages.layer{i}.blocks.residual": [False, None] for i in (1, 2, 3)},
+        **{f"stages.layer{i}.blocks.shortcut": [None, "zero_pad"] for i in (1, 2, 3)},
+    }
+
+
+def test_of_many_differences_the_first_are_shown_and_the_rest_counted():
+    files = [read_group_file("backbone", name) for name in ("resnet18", "lenet")]
+    grid = difference_grid(["resnet18", "lenet"], files)
+    assert len(grid.rows) == 8
+    assert ["layer_defaults.activation", "relu", "tanh"] in [list(row) for row in grid.rows]
+    assert grid.notes == [f"{len(differences(files)) - 8} more keys differ; format=json has all."]
+
+
+def test_files_that_are_alike_are_said_to_be():
+    file = read_group_file("backbone", "lenet")
+    assert difference_grid(["lenet", "lenet"], [file, file]).title == "the files are alike"
+
+
+def test_figures_that_differ_come_before_those_that_do_not():
+    grid = comparison([pair_of("resnet18"), pair_of("resnet50")])
+    alike = [len(set(row[1:])) == 1 for row in grid.rows]
+    assert alike == sorted(alike)
+    assert grid.rows[-1][0] in ("image", "classes", "stride")

@@ -8,11 +8,12 @@ import pytest
 from visionkit.backbones import read_backbone
 from visionkit.console import PipeSafeConsole
 from visionkit.heads import read_head
-from visionkit.inspection import tables
 from visionkit.inspection.layers import layer_rows
 from visionkit.inspection.network import trace_network
 from visionkit.inspection.stages import stage_bars, stage_shares
+from visionkit.inspection.tables import format_bytes, layer_grid
 from visionkit.inspection.totals import totals
+from visionkit.report.tables import Grid, print_grid
 from visionkit.settings import Sgd
 
 
@@ -22,24 +23,23 @@ def network_of(name, num_classes=10):
     return trace_network(spec, image_size=(spec.image_size, spec.image_size), head=head, num_classes=num_classes)
 
 
-def grid_of(name):
+def grid_of(name, **options):
     net = network_of(name)
     sums = totals(net, batch_size=1, optimizer=Sgd(weight_decay=0.0, momentum=0.9, nesterov=True))
-    return tables.layer_grid(net, layer_rows(net, depth=2), sums)
+    return layer_grid(net, layer_rows(net, depth=2), sums, **options)
 
 
-def printed(grid, monkeypatch, *, width):
+def printed(grid, *, width):
     out = io.StringIO()
-    monkeypatch.setattr(tables, "stdout_console", lambda: PipeSafeConsole(file=out, width=width, highlight=False))
-    tables.print_grid(grid, "text")
+    print_grid(grid, "text", console=PipeSafeConsole(file=out, width=width))
     return out.getvalue()
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 140, 250])
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 250])
 @pytest.mark.parametrize("name", ["lenet", "vgg16", "inception_v3"])
-def test_every_cell_is_printed_whole_at_any_width(name, width, monkeypatch):
+def test_every_cell_is_printed_whole_at_any_width(name, width):
     grid = grid_of(name)
-    text = printed(grid, monkeypatch, width=width)
+    text = printed(grid, width=width)
     lines = [line.rstrip() for line in text.splitlines()]
     assert max(len(line) for line in lines if "side by side" not in line) <= width
     words = set(text.split())
@@ -49,19 +49,36 @@ def test_every_cell_is_printed_whole_at_any_width(name, width, monkeypatch):
     assert "…" not in text
 
 
-def test_a_wide_terminal_shows_one_table_and_a_narrow_one_says_how_to_see_it(monkeypatch):
+def test_a_wide_terminal_shows_one_table_and_a_narrow_one_says_how_to_see_it():
     grid = grid_of("lenet")
-    wide, narrow = (printed(grid, monkeypatch, width=width) for width in (250, 80))
+    wide, narrow = (printed(grid, width=width) for width in (250, 80))
     assert wide.count("c1.conv") == 1
     assert "side by side" not in wide
     assert narrow.count("c1.conv") > 1
     needed = int(narrow.split("need a terminal ")[1].split(" wide")[0])
-    assert printed(grid, monkeypatch, width=needed).count("c1.conv") == 1
-    assert printed(grid, monkeypatch, width=needed - 1).count("c1.conv") == 2
+    assert printed(grid, width=needed).count("c1.conv") == 1
+    assert printed(grid, width=needed - 1).count("c1.conv") == 2
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize("columns", ["main", "all"])
+def test_the_first_table_on_a_narrow_terminal_has_the_parameters(name, columns):
+    first = printed(grid_of(name, columns=columns), width=80).split("\n \n")[0].split("head.output")[0]
+    assert "parameters" in first
+
+
+def test_the_main_columns_are_the_first_of_all_and_keep_their_sums():
+    main, everything = grid_of("lenet", columns="main"), grid_of("lenet", columns="all")
+    assert list(main.headings) == [
+        "layer", "type", "output\nHxWxC", "parameters", "MACs", "kernel", "stride", "receptive field",
+    ]  # fmt: skip
+    assert [row[:8] for row in everything.rows] == main.rows
+    assert main.footer[3:5] == ["61,706", "416,520"]
+    assert len(everything.headings) == 17
 
 
 def test_markdown_has_a_row_per_layer_and_the_totals(capsys):
-    tables.print_grid(grid_of("lenet"), "markdown")
+    print_grid(grid_of("lenet"), "markdown")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 10 + 1
     assert {line.count("|") for line in lines} == {18}
@@ -71,7 +88,7 @@ def test_markdown_has_a_row_per_layer_and_the_totals(capsys):
 
 def test_csv_can_be_read_back(capsys):
     net = network_of("lenet")
-    tables.print_grid(tables.Grid.of_mappings([row.to_json() for row in layer_rows(net, depth=2)]), "csv")
+    print_grid(Grid.of_mappings([row.to_json() for row in layer_rows(net, depth=2)]), "csv")
     first = next(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert first["name"] == "c1.conv"
     assert first["output"] == "6x28x28"
@@ -84,7 +101,7 @@ def test_csv_can_be_read_back(capsys):
      (250_000_000, "238 MiB"), (2**31, "2.00 GiB")],
 )  # fmt: skip
 def test_sizes_in_bytes_have_three_digits(size, text):
-    assert tables.format_bytes(size) == text
+    assert format_bytes(size) == text
 
 
 @pytest.mark.parametrize("name", ["lenet", "vgg16", "mobilenet_v3_small"])

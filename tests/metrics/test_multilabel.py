@@ -5,7 +5,8 @@ import torch
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_score, recall_score
 
 from tests.helpers.process_group import run_in_group
-from visionkit.metrics.multilabel import MultilabelMetrics
+from visionkit.metrics.intervals import resample
+from visionkit.metrics.multilabel import MultilabelMetrics, mean_average_precision
 
 
 def _case(number, classes, seed, *, missing=0):
@@ -90,3 +91,29 @@ def test_several_processes_have_the_numbers_of_one(tmp_path):
     whole = _measured(scores, labels)
     expected = ({k: v.item() for k, v in whole.scalars().items()}, whole.tables())
     assert run_in_group(3, _share, scores, labels, 3, folder=tmp_path)[0] == expected
+
+
+def test_images_that_count_several_times_have_the_average_precision_that_scikit_learn_weights():
+    scores, labels = _case(60, 4, 5, missing=1)
+    scores = (scores * 20).round() / 20  # with equal scores
+    draws = resample(60)[:5]
+    found = mean_average_precision(scores, labels, draws)
+    for weights, value in zip(draws, found.tolist(), strict=True):
+        expected = [average_precision_score(labels[:, k], scores[:, k], sample_weight=weights) for k in range(3)]
+        assert value == pytest.approx(sum(expected) / 3, abs=1e-6)
+
+
+def _interval(batches):
+    scores, labels = _case(80, 4, 6)
+    metrics = MultilabelMetrics("abcd", intervals=True)
+    for indices in batches:
+        metrics.update(scores[indices], labels[indices], indices)
+    return metrics
+
+
+def test_the_interval_of_the_average_precision_holds_it_and_does_not_depend_on_batches():
+    one, other = _interval(torch.arange(80).split(80)), _interval(torch.arange(80).flip(0).split(7))
+    found = {name: value.item() for name, value in one.intervals().items()}
+    assert found["map_low"] < one.scalars()["map"].item() < found["map_high"]
+    assert found["map_high"] - found["map_low"] == pytest.approx(0.17, abs=0.05)
+    assert {name: value.item() for name, value in other.intervals().items()} == pytest.approx(found, abs=1e-6)

@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
 from tests.helpers.process_group import run_in_group
+from visionkit.metrics.intervals import resample
 from visionkit.metrics.segmentation import SegmentationMetrics
 
 
@@ -129,3 +130,38 @@ def test_several_processes_have_the_numbers_of_one(tmp_path, count):
     masks, truth = _case(8, seed=6)
     whole = _measured(masks, truth, 8)
     assert run_in_group(count, _share, masks, truth, count, folder=tmp_path)[0] == (_scalars(whole), whole.tables())
+
+
+def _interval(batches, masks, truth):
+    metrics = SegmentationMetrics(_names(3), intervals=True)
+    for indices in batches:
+        metrics.update(masks[indices], truth[indices], indices)
+    return {name: value.item() for name, value in metrics.intervals().items()}
+
+
+def test_the_interval_holds_the_mean_iou_of_repeated_images_and_does_not_depend_on_batches():
+    masks, truth = _case(3, seed=5, images=30)
+    truth[3] = 255  # an image without a labelled pixel
+    masks[:10] = truth[:10].clamp(max=2)
+    found = _interval(torch.arange(30).split(30), masks, truth)
+    assert found == _interval(torch.arange(30).flip(0).split(4), masks, truth)
+    there = truth != 255
+    both = np.array([[(there & (truth == k) & (masks == k))[i].sum() for k in range(3)] for i in range(30)])
+    either = np.array([[(there & ((truth == k) | (masks == k)))[i].sum() for k in range(3)] for i in range(30)])
+    values = [((draw @ both) / (draw @ either)).mean() for draw in resample(30).numpy().astype(int)]
+    low, high = np.quantile(values, [0.025, 0.975])
+    assert found == pytest.approx({"mean_iou_low": low, "mean_iou_high": high}, abs=1e-9)
+
+
+def _interval_in_group(rank, masks, truth):
+    metrics = SegmentationMetrics(_names(3), intervals=True)
+    own = torch.arange(len(masks))[rank::2]
+    metrics.update(masks[own], truth[own], own)
+    metrics.gather()
+    return {name: value.item() for name, value in metrics.intervals().items()}
+
+
+def test_two_processes_have_the_interval_of_one(tmp_path):
+    masks, truth = _case(3, seed=6, images=9)
+    found = run_in_group(2, _interval_in_group, masks, truth, folder=tmp_path)[0]
+    assert found == _interval(torch.arange(9).split(9), masks, truth)

@@ -71,3 +71,10 @@ def test_channels_last_gives_the_same_logits():
         before = model(images(channels=3))["logits"]
         after = model.use_channels_last()(images(channels=3))["logits"]
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_is_made_for_height_and_width_and_what_is_no_size_says_what_to_type():
+    model = create_model("classify", "lenet", num_classes=10, image_size=(48, 64))
+    assert model(torch.zeros(1, 1, 48, 64, dtype=torch.uint8))["logits"].shape == (1, 10)
+    with pytest.raises(UserError, match=r"image_size: .* found \[32\]. Try 32 or \[32,32\]"):
+        create_model("classify", "lenet", num_classes=10, image_size=(32,))

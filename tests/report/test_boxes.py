@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes, write_boxes
+from visionkit.report.boxes import DrawnBox, place_labels, plot_boxes, write_boxes
 from visionkit.structures.rle import encode_masks
 
 RED = "#c8321f"
@@ -76,5 +76,31 @@ def test_a_sheet_holds_images_of_any_sizes_in_rows(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
-def test_classes_have_colours_of_their_own():
-    assert len({class_colour(number) for number in range(80)}) == 80
+def test_a_label_that_would_hide_an_earlier_one_is_left_out():
+    boxes = [DrawnBox((10, 50, 90, 90), "first", RED), DrawnBox((12, 52, 90, 90), "second", RED)]
+    boxes += [DrawnBox((10, 150, 90, 190), "third", RED), DrawnBox((10, 250, 90, 290), "", RED)]
+    labels = place_labels(boxes, 2.0, (400, 600), 12)
+    assert [label.text for label in labels] == ["first", "third"]
+    assert labels[0].edges[:2] == (20, 100 - 15)
+
+
+def test_mistakes_are_dashed_and_not_marked_by_colour_alone(tmp_path):
+    counts = []
+    for dashed in (False, True):
+        box = DrawnBox((100, 100, 300, 300), "", RED, dashed=dashed)
+        write_boxes(np.zeros((3, 400, 400), np.uint8), [box], tmp_path / "a.png")
+        pixels = _picture(tmp_path / "a.png")
+        counts.append((len(_coloured(pixels)[0]), len(_coloured(pixels, (255, 255, 255))[0])))
+    (solid, no_white), (coloured, white) = counts
+    assert no_white == 0
+    assert coloured + white == solid
+    assert 0.3 * solid < white < 0.6 * solid
+
+
+def test_the_strip_below_an_image_leaves_its_pixels_where_they_are(tmp_path):
+    image = np.full((3, 300, 400), 90, np.uint8)
+    write_boxes(image, [], tmp_path / "a.png", caption="no boxes", legend=[("cat", RED)])
+    pixels = _picture(tmp_path / "a.png")
+    assert pixels.shape[0] > 300
+    assert pixels[:300].min() == pixels[:300].max() == 90
+    assert len(_coloured(pixels[300:])[0]) > 50

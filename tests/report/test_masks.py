@@ -1,9 +1,10 @@
 """Masks as files, and laid over images."""
 
 import numpy as np
+import pytest
 from PIL import Image, ImageColor
 
-from visionkit.report.masks import mask_colours, plot_masks, write_mask, write_overlay
+from visionkit.report.masks import mask_colours, mask_legend, plot_masks, write_mask, write_overlay
 
 NAMES = ("background", "cat", "dog")
 
@@ -35,10 +36,11 @@ def test_a_mask_file_holds_the_ids_and_shows_their_colours(tmp_path):
 def test_classes_tint_the_image_and_background_and_ignored_pixels_do_not(tmp_path):
     write_overlay(np.full((3, 400, 300), 90, np.uint8), _mask(400, 300), NAMES, tmp_path / "o.png")
     pixels = _picture(tmp_path / "o.png")
-    assert pixels.shape == (400, 300, 3)
+    assert pixels.shape[0] > 400  # a legend lies below
+    assert pixels.shape[1:] == (300, 3)
     for place, number in (((0, 0), 1), ((399, 200), 2)):
         colour = np.array(ImageColor.getrgb(mask_colours(NAMES)[number]))
-        assert pixels[place].tolist() == (90 // 2 + colour // 2).tolist()
+        assert pixels[place].tolist() == pytest.approx(0.4 * (128 - 0.7 * 38) + 0.6 * colour, abs=1)
     assert pixels[399, 0].tolist() == pixels[0, 299].tolist() == [90, 90, 90]
 
 
@@ -61,6 +63,9 @@ def test_the_sheet_names_the_classes_that_occur(tmp_path):
         plot_masks([(image, None), (image, mask)], names, tmp_path / "s.png", title="t", headings=("image", "truth"))
         heights.append(_picture(tmp_path / "s.png").shape[0])
     assert heights[1] == heights[0] + 22
+    assert mask_legend([_mask(100, 50), np.full((1, 1), 2)], NAMES) == [
+        ("cat", mask_colours(NAMES)[1]), ("dog", mask_colours(NAMES)[2]),
+    ]  # fmt: skip
     many = [f"a class with a long name {number}" for number in range(12)]
     plot_masks([(image, np.arange(5000, dtype=np.uint8).reshape(100, 50) % 12)], many, tmp_path / "s.png", title="t")
     assert _picture(tmp_path / "s.png").shape[0] >= 34 + 320 + 8 + 6 * 22

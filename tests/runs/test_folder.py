@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import time
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +26,8 @@ def test_a_new_run_lies_below_runs_and_holds_its_configuration():
     folder = RunFolder.create("classify-lenet-digits", None, {"seed": 3})
     assert folder.path.parent.as_posix() == "runs/classify-lenet-digits"
     document = yaml.safe_load(folder.config_file.read_text())
-    assert list(document.items()) == [("format_version", 3), ("seed", 3)]
+    assert list(document) == ["format_version", "started", "seed"]
+    assert datetime.now().astimezone() - datetime.fromisoformat(document["started"]) < timedelta(minutes=1)
     assert folder.read_config() == {"seed": 3}
 
 
@@ -56,13 +60,13 @@ def test_an_empty_run_dir_is_taken(tmp_path):
 
 def test_a_run_dir_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(UserError, match="run_dir: 'x' is a file"):
+    with pytest.raises(UserError, match="run_dir: the folder 'x' cannot be written: 'x' is a file"):
         RunFolder.create("a-b-c", "x", {})
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(UserError, match="run_dir: the folder 'x/y' cannot be made"):
+    with pytest.raises(UserError, match="run_dir: the folder 'x/y' cannot be written: 'x' is a file"):
         RunFolder.create("a-b-c", "x/y", {})
 
 
@@ -104,11 +108,40 @@ def test_discarding_leaves_a_run_alone():
     assert folder.splits_file.exists()
 
 
-def test_latest_is_the_newest_run():
-    for index, name in enumerate(("b-b-b", "a-a-a", "c-c-c")):
-        folder = RunFolder.create(name, None, {})
-        os.utime(folder.config_file, (index if name != "a-a-a" else 9,) * 2)
-    assert RunFolder.open("latest").path.parent.name == "a-a-a"
+def test_latest_is_the_run_that_was_begun_last_whenever_its_files_were_touched_or_its_folder_renamed():
+    names = ("b-b-b", "a-a-a", "c-c-c")
+    folders = [RunFolder.create(name, None, {}) for name in names]
+    os.utime(folders[0].config_file)
+    assert RunFolder.open("latest").path == folders[2].path
+    shutil.copytree(folders[1].path, "runs/z-z-z/2099-01-01_00-00-00")
+    folders[2].path.rename("runs/c-c-c/mine")
+    assert RunFolder.open("latest").path == Path("runs/c-c-c/mine")
+
+
+def test_of_a_run_and_its_copy_latest_is_always_the_same():
+    folder = RunFolder.create("b-b-b", None, {})
+    shutil.copytree(folder.path, f"{folder.path} (copy)")
+    assert RunFolder.open("latest").path == folder.path
+
+
+def test_a_run_that_does_not_say_when_it_was_begun_goes_by_the_name_of_its_folder():
+    for name in ("2026-03-01_10-00-00_2", "2026-03-01_09-59-59", "mine"):
+        write_atomic(Path("runs/a", name, "config.yaml"), "format_version: 4\nstarted: yesterday\n")
+    assert RunFolder.open("latest").path.name == "2026-03-01_10-00-00_2"
+
+
+def test_a_resumed_run_was_begun_when_it_was_begun():
+    folder = RunFolder.create("a-b-c", None, {})
+    started = folder.started
+    folder.start({}, resume=True)
+    assert folder.started == started
+
+
+def test_the_latest_finished_run_is_another_than_the_latest():
+    first, second = (RunFolder.create("a-b-c", None, {}) for _ in range(2))
+    write_atomic(first.metrics_file, "{}")
+    assert RunFolder.latest().path == second.path
+    assert RunFolder.latest(finished=True).path == first.path
 
 
 def test_latest_without_any_run_says_how_to_get_one():
@@ -166,7 +199,7 @@ def test_a_damaged_history_is_named(text):
 
 def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_path):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    assert folder.config_file.read_text().startswith("format_version: 3\n")
+    assert folder.config_file.read_text().startswith("format_version: 4\n")
     assert "format_version" not in folder.read_config()
 
 
@@ -176,9 +209,9 @@ def test_the_configuration_begins_with_the_version_of_the_folders_format(tmp_pat
 )
 def test_a_run_of_another_format_is_refused_in_words(tmp_path, line, found):
     folder = RunFolder.create("x", str(tmp_path / "run"), {"task": {"name": "classify"}, "backbone": {"name": "lenet"}})
-    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 3\n", line))
+    folder.config_file.write_text(folder.config_file.read_text().replace("format_version: 4\n", line))
     with pytest.raises(
-        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 3.*Train it again"
+        UserError, match=rf"has {found}|has format_version {found}.*this visionkit reads 4.*Train it again"
     ):
         RunFolder.open(str(folder.path))
 

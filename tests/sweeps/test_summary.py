@@ -1,12 +1,17 @@
 """The numbers under a sweep's table."""
 
+import csv
+import json
 import math
 from dataclasses import replace
 
 import pytest
 
+from visionkit.console import Printer
+from visionkit.sweeps.folder import SweepFolder
+from visionkit.sweeps.groups import best_run, confidence, describe_repeats, group_runs, withhold_tests
 from visionkit.sweeps.job import RunRow
-from visionkit.sweeps.summary import best_run, confidence, describe_repeats, group_runs, shorten
+from visionkit.sweeps.summary import SweepSummary, group_json, shorten, sweep_grid
 from visionkit.tasks.info import TASKS
 
 ACCURACY = TASKS["classify"]
@@ -75,3 +80,59 @@ def test_runs_that_differ_by_their_fold_are_one_group_and_the_title_says_over_wh
     both = group_runs([*rows, row(3, 0.5, **{"net": "a", "dataset.fold": "0", "seed": "1"})], ACCURACY)
     assert describe_repeats(both) == ", mean and 95 % interval over seeds and folds"
     assert describe_repeats(group_runs(rows[:1], ACCURACY)) == ""
+
+
+def measured(number, val, test, **overrides):
+    metrics = {"val/accuracy": val, "test/accuracy": test, "test/loss": 1.0, "epochs": 3}
+    return RunRow(number, overrides, "done", metrics, parameters=1000, seconds=2.0)
+
+
+SEVERAL = [
+    measured(0, 0.5, 0.99, net="a", seed="0"),
+    measured(1, 0.7, 0.60, net="a", seed="1"),
+    measured(2, 0.65, 0.61, net="b", seed="0"),
+    measured(3, 0.66, 0.62, net="b", seed="1"),
+]
+
+
+def test_the_best_by_validation_alone_has_numbers_of_the_test_split():
+    kept = {row.number: row.metrics for row in withhold_tests(SEVERAL, ACCURACY)}
+    assert {number for number, metrics in kept.items() if "test/accuracy" in metrics} == {2, 3}
+    assert kept[0] == {"val/accuracy": 0.5, "epochs": 3}
+    assert kept[3] == SEVERAL[3].metrics
+    assert SEVERAL[0].metrics["test/accuracy"] == 0.99
+    assert best_run(SEVERAL, ACCURACY).number == 3  # a luckier seed of another net is not the best net
+
+
+def test_where_no_run_is_done_no_number_of_the_test_split_is_shown():
+    rows = [row(0, 0.9, status="pruned"), row(1, 0.9, metric="test/accuracy", status="interrupted")]
+    assert [one.metrics for one in withhold_tests(rows, ACCURACY)] == [{"val/accuracy": 0.9}, {}]
+
+
+def test_the_table_has_the_test_split_of_the_first_row_alone_and_names_what_its_columns_hold():
+    groups = group_runs(withhold_tests(SEVERAL, ACCURACY), ACCURACY)
+    grid = sweep_grid(groups, ACCURACY, title="by val/accuracy")
+    assert grid.headings == ["runs", "net", "val/accuracy", "test/accuracy", "parameters", "seconds per run"]
+    assert [cells[0] for cells in grid.rows] == ["2 3", "0 1"]
+    assert grid.rows[0][3].startswith("0.6150 ± ")
+    assert grid.rows[1][3] == ""
+    assert grid.notes[0].startswith("test/accuracy is that of the best by val/accuracy alone")
+    single = sweep_grid(group_runs(SEVERAL[:1], ACCURACY), ACCURACY, title="")
+    assert (single.headings[0], single.headings[-1]) == ("run", "seconds")
+    documents = [group_json(group, ["val/accuracy", "test/accuracy"]) for group in groups]
+    assert ["test/accuracy" in document["metrics"] for document in documents] == [True, False]
+
+
+def test_table_file_and_document_of_a_sweep_keep_the_test_split_of_the_others_back(tmp_path, capsys):
+    folder = SweepFolder.plan(str(tmp_path / "a"), ["net=a,b", "seed=0,1"])
+    folder.info = ACCURACY
+    folder.start()
+    for one in SEVERAL:
+        folder.add_row(one)
+    with folder.table_file.open() as file:
+        cells = {line["number"]: line["test/accuracy"] for line in csv.DictReader(file)}
+    assert cells == {"0": "", "1": "", "2": "0.61", "3": "0.62"}
+    SweepSummary(folder, ACCURACY, "-m net=a,b", as_json=True).print(Printer.silent(), resumable=False)
+    document = json.loads(capsys.readouterr().out)
+    assert ["test/accuracy" in one["metrics"] for one in document["runs"]] == [False, False, True, True]
+    assert document["best"] == 3

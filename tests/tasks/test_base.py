@@ -1,5 +1,7 @@
 """The step under every task."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import distributed, nn
@@ -11,6 +13,8 @@ from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.distributed.sync_batch_norm import convert_batch_norm
+from visionkit.errors import UserError
+from visionkit.tasks.base import VisionTask
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 
@@ -109,3 +113,14 @@ def test_the_gradient_is_the_mean_over_the_global_batch_on_any_number_of_process
             assert len(theirs) == len(steps)
             for one, other in zip(theirs, steps, strict=True):
                 assert one == pytest.approx(other, abs=1e-12)
+
+
+def test_a_batch_norm_that_sees_one_value_is_told_with_the_batch_that_works():
+    """What arithmetic cannot know beforehand, as of timm's models."""
+
+    def fail(batch, stage):
+        nn.BatchNorm2d(4).train()(torch.zeros(1, 4, 1, 1))
+
+    stub = SimpleNamespace(seed=0, current_epoch=0, _step=fail)
+    with pytest.raises(UserError, match=r"one value per channel.*1 image in the batch.*recipe\.batch_size=2"):
+        VisionTask.training_step(stub, {"images": torch.zeros(1, 3, 8, 8)}, 0)

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers.batch_losses import BatchLosses
 from visionkit.structures.rle import encode_masks, pack_masks
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 
 
-class _Model(nn.Module):
+class _Model(BatchLosses, nn.Module):
     """Finds in a batch image of 100x50 pixels what it is told to: a box whose left half is the object."""
 
     def __init__(self, box):

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers.batch_losses import BatchLosses
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 
 
-class _Model(nn.Module):
+class _Model(BatchLosses, nn.Module):
     """Says of a batch image of 8x8 pixels what it is told to: the class of each."""
 
     def __init__(self, mask):

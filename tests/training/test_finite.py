@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from tests.helpers.tiny_training import Fitted
+from visionkit.backbones.weights.load import first_non_finite
 from visionkit.errors import UserError
-from visionkit.training.finite import check_checkpoint, first_non_finite
+from visionkit.training.finite import check_checkpoint
 
 
 def _checkpoint(path, value):
     state = {"a": torch.ones(2), "steps": torch.tensor(3), "b": torch.tensor([1.0, value]), "none": torch.zeros(0)}
-    torch.save({"state_dict": state}, path)
+    torch.save({"epoch": 0, "state_dict": {f"model.{name}": tensor for name, tensor in state.items()}}, path)
 
 
 def test_the_first_tensor_that_is_not_finite_is_named():
@@ -56,5 +57,13 @@ def test_a_run_does_not_go_on_from_weights_that_are_not_finite(tmp_path):
 @pytest.mark.parametrize("content", [{"epoch": 1}, {"state_dict": 3}, [1]])
 def test_a_file_that_is_no_checkpoint_of_a_run_is_named(tmp_path, content):
     torch.save(content, tmp_path / "last.ckpt")
-    with pytest.raises(UserError, match=r"resume: '.*last.ckpt' is no checkpoint of a run"):
+    with pytest.raises(UserError, match=r"resume: '.*last.ckpt' is no checkpoint that train wrote"):
+        check_checkpoint(tmp_path / "last.ckpt", best=tmp_path / "best.ckpt")
+
+
+def test_a_run_does_not_go_on_with_an_optimizer_that_is_not_finite(tmp_path):
+    moments = {"momentum_buffer": torch.tensor([0.0, float("inf")])}
+    content = {"epoch": 0, "state_dict": {"model.a": torch.ones(2)}, "optimizer_states": [{"state": {3: moments}}]}
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"not finite, such as 'momentum_buffer of the optimizer for parameter 3'"):
         check_checkpoint(tmp_path / "last.ckpt", best=tmp_path / "best.ckpt")

@@ -1,5 +1,6 @@
 """A run that is stopped anywhere goes on as if it had never been stopped."""
 
+import copy
 import os
 import signal
 
@@ -10,7 +11,11 @@ import torch
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.data import VisionDataModule
 from visionkit.data.sources import read_source
+from visionkit.errors import UserError
+from visionkit.runs.checkpoint_file import check_state, read_checkpoint
 from visionkit.training.callbacks.interrupt import Interrupted
+from visionkit.training.resume import explain_restoring
+from visionkit.training.trainer import quiet
 
 BATCHES = 4  # of 300 images; 57 of the 1,257 wait for another epoch
 
@@ -166,3 +171,68 @@ def test_a_finished_run_that_is_resumed_knows_its_history_and_trains_nothing(tmp
     assert again.recorder.history == first.folder.read_history()
     assert again.recorder.best_epoch == first.recorder.best_epoch
     assert again.trainer.global_step == 12
+
+
+def _paths(value, path=()):
+    """The way to each value of nested mappings and lists, but for weights, settings and numbers of no consequence."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from _paths(item, (*path, key))
+
+
+STATE = ("callbacks", "loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version", "epoch", "global_step")
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """The folder of a run that was cut within an epoch, and its checkpoint."""
+    path = tmp_path_factory.mktemp("cut")
+    with pytest.raises(Interrupted):
+        _fit(path, Seen("batch", 1, 1)).fit()
+    return path, torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("key", [key for key in STATE if key != "lr_schedulers"])  # we have none of Lightning's
+@pytest.mark.parametrize("change", ["left out", "a word", "none", "a list"])
+def test_a_state_of_training_that_is_not_that_of_the_run_is_told_in_words(cut, key, change):
+    path, content = cut
+    changed = {name: value for name, value in content.items() if name != key}
+    if change != "left out":
+        changed[key] = {"a word": "x", "none": None, "a list": [[1, 2], 3]}[change]
+    file = path / "changed.ckpt"
+    torch.save(changed, file)
+    fitted = _fit(path, Seen())
+    with pytest.raises(UserError, match=r"resume: '.*changed.ckpt' (is no checkpoint|does not hold the state)"):
+        _go_on(fitted, file)
+
+
+@pytest.mark.parametrize("change", ["left out", "a word", "none"])
+def test_no_part_of_the_state_makes_a_fault_of_ours(cut, change):
+    """Whatever is wrong with one value: it is refused, or it is of no consequence."""
+    path, content = cut
+    paths = [way for key in ("callbacks", "loops") for way in _paths(content[key], (key,))]
+    file, refused = path / "changed.ckpt", 0
+    for way in paths[:: max(1, len(paths) // 10)]:
+        changed = copy.deepcopy(content)
+        parent = changed
+        for key in way[:-1]:
+            parent = parent[key]
+        if change == "left out":
+            del parent[way[-1]]
+        else:
+            parent[way[-1]] = "x" if change == "a word" else None
+        torch.save(changed, file)
+        try:
+            _go_on(_fit(path, Seen("batch", 1, 2)), file)
+        except UserError:
+            refused += 1
+        except Interrupted:
+            pass
+    assert refused
+
+
+def _go_on(fitted, file):
+    check_state(read_checkpoint(file, where="resume"), fitted.task.model.state_dict())
+    with explain_restoring(file), quiet(), fitted.interrupt:
+        fitted.trainer.fit(fitted.task, train_dataloaders=fitted.train, val_dataloaders=fitted.val, ckpt_path=str(file))

@@ -11,7 +11,7 @@ from typing import Any
 
 from visionkit.config_files import conf_folder
 from visionkit.errors import UserError, did_you_mean
-from visionkit.files import read_text
+from visionkit.files import read_text, similar_path
 from visionkit.schema import describe
 from visionkit.yaml_files import has_interpolation, load_yaml
 
@@ -79,7 +79,9 @@ def backbone_file(name: str, folders: Iterable[Path] = ()) -> Path:
     """
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
-            raise UserError(f"backbone file '{name}' does not exist (looked in {Path.cwd()}).")
+            stem = Path(name).stem
+            shipped = f" Did you mean backbone={stem}?" if stem in list_backbones() else similar_path(name)
+            raise UserError(f"backbone file '{name}' does not exist (looked in {Path.cwd()}).{shipped}")
         return Path(name)
     for folder in (*folders, conf_folder()):
         path = folder / "backbone" / f"{name}.yaml"

@@ -35,6 +35,7 @@ from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.names import check_name
 from visionkit.schema import STRICT, describe, parse
+from visionkit.sizes import ImageSize
 
 __all__ = [
     "BACKBONE_KEYS",
@@ -69,7 +70,7 @@ class _BackboneFile:
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     stages: dict[str, Any]
     in_channels: Annotated[int, Field(gt=0, le=4096)] = 3
-    image_size: Annotated[int, Field(gt=0, le=_MAX_IMAGE_SIZE)] = 224
+    image_size: ImageSize = 224
     layer_defaults: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     stem: str = PAPER

@@ -12,7 +12,7 @@ from visionkit.blocks.convolution import Conv
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
 from visionkit.blocks.pooling import Identity
-from visionkit.blocks.registry import Count, Extent, block
+from visionkit.blocks.registry import CellSize, Count, block
 from visionkit.blocks.shapes import FeatureShape
 from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Residual, Sequential
 
@@ -83,7 +83,7 @@ class ConvNext(Composite):
     Section 2 and figure 4; ``layer_scale`` is the initial factor of each channel of the body, 0 omits it.
     """
 
-    kernel_size: Extent = 7
+    kernel_size: CellSize = 7
     expansion: Count = 4
     layer_scale: Annotated[float, Field(ge=0, le=1)] = 1e-6
     norm: NormField = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from visionkit.blocks.activation import ActivationField
 from visionkit.blocks.initialization import Init, InitField
 from visionkit.blocks.normalization import NormField
-from visionkit.blocks.registry import Count, Padding, Size, block
+from visionkit.blocks.registry import CellSize, Count, Padding, block
 from visionkit.blocks.shapes import BYTES, Axis, DoesNotFitError, FeatureShape, Window, pair
 from visionkit.blocks.tree import Composite, Memory, Node, Primitive, Sequential
 
@@ -135,10 +135,10 @@ class Conv(Composite):
     """
 
     out_channels: Count
-    kernel_size: Size
-    stride: Size = 1
+    kernel_size: CellSize
+    stride: CellSize = 1
     padding: ConvPadding = 0
-    dilation: Size = 1
+    dilation: CellSize = 1
     groups: Count = 1
     bias: bool | None = None
     norm: NormField = None
@@ -188,7 +188,13 @@ class ConvBlock(Composite):
     init: InitField = Init()
 
     def conv(
-        self, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1, activated: bool = True
+        self,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activated: bool = True,
     ) -> Conv:
         """A ``same``-padded convolution followed by the norm and, if ``activated``, the activation."""
         return Conv(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from visionkit.blocks.convolution import ConvBlock
 from visionkit.blocks.pooling import Identity
-from visionkit.blocks.registry import Count, Extent, block
+from visionkit.blocks.registry import CellSize, Count, block
 from visionkit.blocks.squeeze_excitation import SqueezeExcitation
 from visionkit.blocks.tree import Node, Residual, Sequential
 
@@ -28,7 +28,7 @@ class InvertedResidual(ConvBlock):
     """
 
     out_channels: Count
-    kernel_size: Extent = 3
+    kernel_size: CellSize = 3
     stride: Count = 1
     expansion: Annotated[float, Field(ge=1, le=64)] = 6
     expanded_channels: Count | None = None

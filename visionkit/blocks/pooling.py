@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from visionkit.blocks.registry import Fraction, Padding, Size, block
+from visionkit.blocks.registry import CellSize, Fraction, Padding, block
 from visionkit.blocks.shapes import BYTES, DoesNotFitError, FeatureShape, Window, pair
 from visionkit.blocks.tree import Memory, Primitive
 
@@ -34,8 +34,8 @@ class Identity(Primitive):
 class _Pool(Primitive):
     """A sliding window; ``stride`` defaults to the kernel size, as in torch."""
 
-    kernel_size: Size
-    stride: Size | None = None
+    kernel_size: CellSize
+    stride: CellSize | None = None
     padding: Padding = 0
     ceil_mode: bool = False
 
@@ -103,7 +103,7 @@ class AdaptivePool(Primitive):
     Its stride depends on the image size, so it is for gates and classifiers, not for the end of a stage.
     """
 
-    size: Size
+    size: CellSize
     kind: Literal["avg", "max"] = "avg"
 
     def output(self, shape: FeatureShape) -> FeatureShape:

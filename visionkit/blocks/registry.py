@@ -13,8 +13,9 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.names import check_name
 from visionkit.registry import Registry
 from visionkit.schema import describe, parse_typed
+from visionkit.sizes import Size
 
-__all__ = ["BLOCKS", "Count", "Fraction", "Repeat", "Size", "block", "check_layers", "parse_block"]
+__all__ = ["BLOCKS", "CellSize", "Count", "Fraction", "Repeat", "block", "check_layers", "parse_block"]
 
 BLOCKS: Registry[Block] = Registry("block")
 LAYER_DEFAULT_KEYS = ("norm", "activation", "init")
@@ -25,8 +26,7 @@ block = BLOCKS.register
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Depth = Annotated[int, Field(gt=0, le=1000)]
-Extent = Annotated[int, Field(gt=0, le=1000)]
-Size = Extent | tuple[Extent, Extent]
+CellSize = Annotated[int | tuple[int, int], Size(1000, example=3, unit="cells")]
 Padding = Annotated[int, Field(ge=0, le=1000)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

@@ -49,8 +49,9 @@ def complete(request: str, choices: Mapping[str, Sequence[str]]) -> int:
     """
     action, _, shell = request.partition("=")
     if action not in ("install", "query", "uninstall") or shell not in _SCRIPTS:
+        found = request if request == "nothing" else f"'{request}'"
         raise UserError(
-            f"--shell-completion: found '{request}'.{did_you_mean(shell, _SCRIPTS)} Expected install=SHELL, with "
+            f"--shell-completion: found {found}.{did_you_mean(shell, _SCRIPTS)} Expected install=SHELL, with "
             f'{", ".join(_SCRIPTS)}. Try: eval "$(visionkit --shell-completion install=bash)"'
         )
     if action == "uninstall":

@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from itertools import islice, product
 from typing import Any
 
-from visionkit.cli.overrides import PATH_KEYS, Override
+from visionkit.cli.syntax import PATH_KEYS, Override, check_arguments
 from visionkit.errors import UserError
 
 __all__ = ["NEVER_SWEPT", "Interval", "sweep_values", "combinations", "expand_overrides"]
@@ -84,17 +84,11 @@ def expand_overrides(
     """Each argument with its key and its `sweep_values`.
 
     Raises:
-        UserError: As `sweep_values`; also if a key with several values is given twice.
+        UserError: As `sweep_values` and `check_arguments`.
     """
+    check_arguments(arguments, multirun=True)
     keyed = [(argument, override.key if (override := Override.parse(argument)) else argument) for argument in arguments]
-    expanded = [(argument, key, sweep_values(argument, choices)) for argument, key in keyed]
-    keys = [key for _, key in keyed]
-    for _, key, values in expanded:
-        if values is not None and keys.count(key) > 1:
-            raise UserError(
-                f"'{key}' is swept and given another value too. Give all its values in one word: {key}=A,B,C"
-            )
-    return expanded
+    return [(argument, key, sweep_values(argument, choices)) for argument, key in keyed]
 
 
 def combinations(arguments: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from visionkit.cli.verbs import VERBS
 
-__all__ = ["help_text"]
+__all__ = ["help_text", "hydra_help_text"]
 
 _KEYS_HELP = """\
 Values (key=value; a key below a group is dotted):
@@ -49,6 +49,33 @@ def help_text(verb: str, choices: Mapping[str, Sequence[str]]) -> str:
         *(f"  {example}" for example in described.examples),
     ]
     return "\n".join(lines)
+
+
+_HYDRA_HELP = """\
+Hydra's flags, and what they do here:
+  --help, -h             the verbs, their keys, the groups and their choices
+  --version              visionkit's version
+  --cfg, -c job          the configuration of the command as YAML; with --package, -p recipe a part of it
+  --resolve              nothing is left to resolve: the configuration is always shown with its values
+  --info, -i [TOPIC]     all, config, defaults, defaults-tree, plugins or searchpath: what the configuration is made of
+  --run, -r              a single run, as without it
+  --multirun, -m         a sweep: every combination of values such as seed=0,1
+  --config-dir, -cd DIR  groups of your own, a folder each, beside visionkit's
+  --config-path, -cp     not taken: conf/ of visionkit is always read; see --config-dir
+  --config-name, -cn     not taken: there is one config.yaml; values that belong together are experiment=NAME
+  --shell-completion, -sc install=bash (or zsh, fish)
+Overrides:
+  key=value  ++key=value  sets a value             +key=value  sets one that is not there yet
+  ~key  ~key=value        takes one away           group=choice  chooses (~group is not taken: none is empty)
+  group@package=choice    not taken: each group has its own place
+  a,b  choice(a,b)  range(1,5)  glob(resnet*)      several values, with -m;  interval(0.1,1) with sweep=optuna
+Of Hydra's own keys: hydra.run.dir and hydra.sweep.dir mean run_dir; hydra/launcher and hydra.launcher.n_jobs with -m
+For a run with the place that each value comes from: python -m visionkit config ..."""
+
+
+def hydra_help_text() -> str:
+    """The text of ``--hydra-help``: what Hydra's flags and its grammar do here."""
+    return _HYDRA_HELP
 
 
 def _abbreviate(names: Sequence[str], limit: int = 12) -> str:

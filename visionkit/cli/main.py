@@ -12,10 +12,11 @@ from typing import Any
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
 from visionkit.cli.flags import Request, parse_command_line
-from visionkit.cli.help import help_text
-from visionkit.cli.overrides import PATH_KEYS, Override, ParsedOverrides, allow_only, parse_overrides, read_value
-from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.help import help_text, hydra_help_text
+from visionkit.cli.overrides import ParsedOverrides, allow_only, parse_overrides, read_value
+from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.signals import handle_signals, report_signal
+from visionkit.cli.syntax import PATH_KEYS, Override
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
 from visionkit.registry import load_plugins, plugin_failure
@@ -80,6 +81,9 @@ def _run(request: Request) -> int:
     if request.verb == "version":
         print(f"visionkit {__version__}")
         return ExitCode.DONE
+    if request.hydra_help:
+        print(hydra_help_text())
+        return ExitCode.DONE
     _load_typed_plugins(request.arguments)
     choices = group_choices(request.config_dirs)
     if request.help:
@@ -96,6 +100,8 @@ def _run(request: Request) -> int:
             "each key one value."
         )
     if request.verb == "list":
+        if request.cfg or request.info:
+            raise UserError("list: it runs nothing, so there is no configuration to show. Leave --cfg and --info out.")
         from visionkit.commands.list import list_choices
 
         return list_choices(choices, _parse_list_arguments(request.arguments), config_dirs=request.config_dirs)
@@ -124,32 +130,37 @@ def _load_typed_plugins(arguments: Sequence[str]) -> None:
 
 def _show(parsed: ParsedOverrides, request: Request) -> int:
     """``--cfg``, ``--info`` and the verb ``config``: what the command would run, checked but for the data."""
-    from visionkit.cli.origins import chosen_groups, find_origins
+    from visionkit.cli.origins import chosen_groups, find_origins, merged_files
     from visionkit.cli.show_config import print_cfg, print_config, print_info
     from visionkit.runs.config import RunConfig
-    from visionkit.runs.folder import RunFolder
 
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     plain = resolve(parsed, request.config_dirs, base=None if folder is None else stored_config(folder, parsed))
     RunConfig.from_plain(plain, check_data=False)
     if request.cfg:
         return print_cfg(plain, request)
     if request.info:
-        return print_info(request, plain, chosen_groups(parsed.groups, request.config_dirs))
+        choices = parsed.groups if folder is not None else chosen_groups(parsed.groups, request.config_dirs)
+        return print_info(request, plain, choices, merged_files(choices, request.config_dirs))
     origins = find_origins(plain, parsed, request.config_dirs, run="" if folder is None else str(folder.path))
     return print_config(plain, origins, as_json=plain["format"] == "json")
 
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
-    from visionkit.runs.folder import RunFolder
 
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
-    folder = RunFolder.open(parsed.options["run"].strip("'\"")) if "run" in parsed.options else None
-    if resume and folder is None:
+    if resume and "run" not in parsed.options:
         raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
     if resume:
-        allow_only(parsed, _CHANGEABLE_ON_RESUME, reason="resume=true continues a run as it is")
+        allow_only(
+            parsed,
+            _CHANGEABLE_ON_RESUME,
+            reason="resume=true continues a run as it is",
+            instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}; with "
+            f"the weights of this one to begin with: add weights=run:{parsed.options['run']}",
+        )
+    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
     if folder is not None and "experiment" in parsed.groups:
         raise UserError(
             f"run={parsed.options['run']} repeats a run from its file, and experiment={parsed.groups['experiment']} "
@@ -205,12 +216,16 @@ _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspe
 
 def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder that a verb reads, and its configuration with the overrides applied."""
-    from visionkit.runs.folder import RunFolder
 
     if "run" not in parsed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
-    allow_only(parsed, _CHANGEABLE_AFTER_TRAINING, reason=f"{verb} takes a run as it is")
-    folder = RunFolder.open(parsed.options["run"].strip("'\""))
+    allow_only(
+        parsed,
+        _CHANGEABLE_AFTER_TRAINING,
+        reason=f"{verb} takes a run as it is",
+        instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",
+    )
+    folder = open_run(parsed.options["run"])
     base = stored_config(folder, parsed)
     base["format"] = "text"
     if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine
@@ -223,6 +238,8 @@ def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:
     for argument in words:
         key, equals, value = argument.partition("=")
         if not equals:
+            if "what" in arguments:
+                raise UserError(f"list: '{arguments['what']}' and '{argument}': it shows one group, or all. Name one.")
             arguments["what"] = argument
         elif key == "pattern" or (key == "format" and value in ("text", "json")):
             arguments[key] = value.strip("'\"")

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visionkit.backbones.files import load_backbone_file
 from visionkit.cli.overrides import ParsedOverrides
-from visionkit.config_files import conf_folder
+from visionkit.config_files import conf_folder, group_file, group_files
 from visionkit.yaml_files import read_yaml
 
-__all__ = ["chosen_groups", "find_origins"]
+__all__ = ["ConfigFile", "chosen_groups", "find_origins", "merged_files"]
 
 _MISSING = object()
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A file whose values lie on top of those of the files before it.
+
+    Attributes:
+        label: ``conf/recipe/sgd.yaml``, or the path of a user's file.
+        group: The group that it belongs to; empty for ``config.yaml``.
+        values: Its own values.
+    """
+
+    label: str
+    group: str
+    values: Mapping[str, Any]
+
+    @property
+    def package(self) -> str:
+        """Where its values lie in the configuration, in Hydra's words."""
+        return self.group if self.group not in ("", "experiment") else "_global_"
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its values at their place in the configuration."""
+        return self.values if self.package == "_global_" else {self.group: self.values}
 
 
 def chosen_groups(typed: Mapping[str, str], config_dirs: Sequence[Path]) -> dict[str, str]:
@@ -38,14 +65,9 @@ def find_origins(
     Returns:
         Paths of keys to a file, the run, ``typed``, or ``plugin`` for what no file holds.
     """
-    layers: list[tuple[str, Any]] = [(f"run={run}", plain)] if run else []
-    if not run:
-        layers.append(("conf/config.yaml", _read(conf_folder() / "config.yaml")))
-    choices = parsed.groups if run else chosen_groups(parsed.groups, config_dirs)
-    for group, choice in choices.items():
-        for label, values in _layers(group, choice, config_dirs):
-            layers.append((label, values if group == "experiment" else {group: values}))
-    layers.sort(key=lambda layer: "experiment/" in layer[0])  # an experiment's values lie above those of the groups
+    files = merged_files(parsed.groups if run else chosen_groups(parsed.groups, config_dirs), config_dirs)
+    layers = [(f"run={run}", plain)] if run else []
+    layers += [(file.label, file.config) for file in files if not run or file.group]
     typed = [tuple(value.key.split(".")) for value in parsed.values if not value.delete]
     origins = {}
     for path, value in _leaves(plain, ()):
@@ -55,29 +77,27 @@ def find_origins(
     return origins
 
 
-def _layers(group: str, choice: str, config_dirs: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The files of a choice, those it inherits from first, and the values of each."""
-    file = _find(group, choice, config_dirs)
-    if file is None:
-        return
-    content = _read(file)
-    for default in content.get("defaults", ()):
-        if isinstance(default, str) and default != "_self_":
-            yield from _layers(group, default, config_dirs)
-    shipped = file.is_relative_to(conf_folder())
-    label = f"conf/{group}/{file.name}" if shipped else str(file)
-    yield label, {key: value for key, value in content.items() if key != "defaults"}
+def merged_files(choices: Mapping[str, str], config_dirs: Sequence[Path]) -> list[ConfigFile]:
+    """The files of a configuration, in the order in which they are laid upon each other."""
+    values = {key: value for key, value in _read(conf_folder() / "config.yaml").items() if key != "defaults"}
+    files = [ConfigFile("conf/config.yaml", "", values)]
+    for group, choice in choices.items():
+        files += _files_of(group, choice, config_dirs)
+    return sorted(files, key=lambda file: file.group == "experiment")  # its values lie above those of the groups
 
 
-def _find(group: str, choice: str, config_dirs: Sequence[Path]) -> Path | None:
-    files = [folder / group / f"{choice}.yaml" for folder in (conf_folder(), *config_dirs)]
-    if choice.endswith((".yaml", ".yml")):
-        files.append(Path(choice).expanduser())
-    return next((file for file in files if file.is_file()), None)
+def _files_of(group: str, choice: str, config_dirs: Sequence[Path]) -> Iterator[ConfigFile]:
+    """The files of a choice, those it inherits from first; none of a plugin's choice, or ``null``."""
+    if group == "backbone" and choice.endswith((".yaml", ".yml")):
+        yield ConfigFile(choice, group, load_backbone_file(Path(choice).expanduser()))
+    elif group_file(group, choice, config_dirs) is not None:
+        for file, values in group_files(group, choice, config_dirs, choices=group in ("task", "experiment")):
+            shipped = file.is_relative_to(conf_folder())
+            yield ConfigFile(f"conf/{group}/{file.name}" if shipped else str(file), group, values)
 
 
 def _group_file(group: str, choice: str, config_dirs: Sequence[Path]) -> dict[str, Any]:
-    file = _find(group, choice, config_dirs)
+    file = group_file(group, choice, config_dirs)
     return {} if file is None else _read(file)
 
 

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from visionkit.backbones.stem import resolve_stem
-from visionkit.cli.foreign_words import check_key
-from visionkit.cli.verbs import VERBS
+from visionkit.cli.foreign_words import TOP_KEYS, check_key, explain_word
+from visionkit.cli.syntax import PATH_KEYS, Override, check_arguments
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
-__all__ = ["PATH_KEYS", "Override", "ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
+__all__ = ["ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
 
-PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
-"""Keys whose values are paths: taken literally, not parsed by Hydra's grammar."""
+_UNCHOSEN = ("experiment", "sweep")
+"""Groups without a choice unless one is typed."""
 
 _SWEEP_FUNCTIONS = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
-
-
-@dataclass(frozen=True)
-class Override:
-    """``key=value``, or ``~key`` with ``delete``; ``text`` is the value as typed."""
-
-    key: str
-    text: str = ""
-    delete: bool = False
-
-    @classmethod
-    def parse(cls, argument: str) -> Override | None:
-        """Split an argument into key and value, ignoring Hydra's leading ``+``; None if it is no override."""
-        key, equals, text = argument.lstrip("+~").partition("=")
-        if argument.startswith("~"):
-            return cls(key, delete=True)
-        return cls(key, text) if key and equals else None
 
 
 @dataclass
@@ -64,19 +47,23 @@ def parse_overrides(
         verb: Name of the verb, for error messages.
 
     Raises:
-        UserError: If an argument is no override.
+        UserError: If an argument is no override, lacks its value, or gives a key that another one gives too.
     """
+    check_arguments(arguments)
     parsed = ParsedOverrides()
-    for argument in arguments:
+    for number, argument in enumerate(arguments):
         override = Override.parse(argument)
         if override is None:
-            raise UserError(_not_an_override(argument, verb))
+            raise UserError(explain_word(argument, arguments[number + 1 :], verb=verb))
         key, text = override.key, override.text
         if override.delete:
+            _check_deletion(key, groups)
             parsed.values.append(override)
         elif key in options:
             parsed.options[key] = text
         elif key in groups and not text.lstrip().startswith("{"):
+            if override.add and key not in _UNCHOSEN:
+                raise UserError(f"'{argument}': there is a {key} already, and + adds one. Type {key}={text}")
             parsed.groups[key] = text.strip().strip("'\"")
         else:
             if key not in groups:
@@ -85,20 +72,25 @@ def parse_overrides(
     return parsed
 
 
-def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str) -> None:
+def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str, instead: str = "") -> None:
     """Refuse overrides of keys that must not change for a finished run.
 
     Args:
         parsed: The overrides.
         allowed: Groups and dotted keys that may change, with all keys below them.
         reason: Why the others must not, the first words of the error message.
+        instead: What to type instead, the last words of the error message; ``{}`` is the override.
 
     Raises:
         UserError: For the first override that is not allowed.
     """
-    for key in (*parsed.groups, *(value.key for value in parsed.values)):
+    typed = [*parsed.groups.items(), *((value.key, value.text) for value in parsed.values)]
+    for key, text in typed:
         if not any(key == name or key.startswith(f"{name}.") for name in allowed):
-            raise UserError(f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}.")
+            raise UserError(
+                f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}. "
+                + instead.format(f"{key}={text}")
+            )
 
 
 def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:
@@ -109,6 +101,7 @@ def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> No
     Raises:
         UserError: If a key is below a plain value, a value cannot be read, or a deleted key does not exist.
     """
+    _check_order(overrides)
     stems = [override for override in overrides if override.key == "backbone.stem"]
     for override in stems:
         _apply(config, override)
@@ -128,12 +121,37 @@ def _apply(config: dict[str, Any], override: Override) -> None:
         node = _child(node, parent, override)
     if not isinstance(node, dict):
         raise UserError(f"'{override.key}': '{'.'.join(parents)}' is {describe(node)}, a plain value, and has no keys.")
-    if not override.delete:
-        node[last] = read_value(override)
-    elif last in node:
-        del node[last]
-    else:
-        raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(last, node)}")
+    if override.delete:
+        _delete(node, last, override)
+        return
+    if override.add and node.get(last) is not None:
+        raise UserError(
+            f"'+{override.key}={override.text}': there is a value already ({describe(node[last])}), and + adds one. "
+            f"Type {override.key}={override.text}"
+        )
+    node[last] = read_value(override)
+
+
+def _delete(node: dict[str, Any], key: str, override: Override) -> None:
+    if key not in node:
+        raise UserError(f"'~{override.key}': there is nothing to take away.{did_you_mean(key, node)}")
+    if override.text and node[key] != read_value(replace(override, delete=False)):
+        raise UserError(
+            f"'~{override.key}={override.text}' takes that value away alone, and it is {describe(node[key])}. "
+            f"Type ~{override.key}"
+        )
+    del node[key]
+
+
+def _check_order(overrides: Sequence[Override]) -> None:
+    """Refuse a value that a later override of the whole mapping would swallow."""
+    for number, later in enumerate(overrides):
+        for earlier in overrides[:number]:
+            if earlier.key == later.key or earlier.key.startswith(f"{later.key}."):
+                names = [("~" if o.delete else "") + o.key + (f"={o.text}" if o.text else "") for o in (earlier, later)]
+                raise UserError(
+                    f"'{names[1]}' would undo '{names[0]}', which stands before it. Type it first, or give it once."
+                )
 
 
 def read_value(override: Override) -> Any:
@@ -160,9 +178,10 @@ def read_value(override: Override) -> Any:
     try:
         parsed = OverridesParser.create().parse_override(f"key={text}")
         if parsed.is_sweep_override():
+            as_list = "" if "(" in text else f", a list in brackets ('{override.key}=[{text}]')"
             raise UserError(
                 f"'{override.key}={text}' stands for several values, and this is a single run. "
-                f"Give one value, a list in brackets ('{override.key}=[{text}]'), or let it be a sweep: "
+                f"Give one value{as_list}, or let it be a sweep: "
                 f"python -m visionkit -m {override.key}={text}"
             )
         value = parsed.value()
@@ -192,10 +211,19 @@ def _child(node: Any, key: str, override: Override) -> Any:
     raise UserError(f"'{override.key}': there is no '{key}'.{did_you_mean(key, node)} Known: {', '.join(node)}.")
 
 
-def _not_an_override(argument: str, verb: str) -> str:
-    if argument in VERBS:
-        return f"the verb comes first: python -m visionkit {argument} ..."
-    return (
-        f"'{argument}' is neither a verb nor key=value. Expected such as backbone=resnet18 or recipe.epochs=5. "
-        f"Try: python -m visionkit {verb} --help"
-    )
+def _check_deletion(key: str, groups: Collection[str]) -> None:
+    """Refuse ``~group`` and ``~key`` of what every run has."""
+    nothing = {
+        "logger": "none",
+        "debug": "none",
+        "weights": "null",
+        "run_dir": "null",
+        "plugins": "[]",
+        "callbacks": "[]",
+    }
+    if key in _UNCHOSEN:
+        raise UserError(f"'~{key}': there is no {key} unless one is typed. Leave both out.")
+    if key in groups or key in TOP_KEYS:
+        raise UserError(
+            f"'~{key}': '{key}' is always there, and nothing takes it away. Type {key}={nothing.get(key, 'VALUE')}"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import COMPLETED_GROUPS, complete_group, compose, settings_of_group
-from visionkit.cli.overrides import Override, ParsedOverrides, apply_overrides, read_value
+from visionkit.cli.overrides import ParsedOverrides, apply_overrides, read_value
+from visionkit.cli.syntax import Override
 from visionkit.config_files import overlay_settings
 from visionkit.errors import UserError
+from visionkit.text import printable
 
 if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
-__all__ = ["parse_boolean", "stored_config", "resolve"]
+__all__ = ["open_run", "parse_boolean", "stored_config", "resolve"]
 
 
 def resolve(
@@ -87,6 +90,24 @@ def _expand_settings(plain: dict[str, Any], value: Override) -> list[Override]:
     if not isinstance(given, dict):
         return [value]
     return [replace(value, key=f"{value.key}.{name}", text=json.dumps(part)) for name, part in given.items()]
+
+
+def open_run(text: str) -> RunFolder:
+    """The folder of ``run=...``; says which one ``latest`` is, and if it is not finished, which was the last that is.
+
+    Raises:
+        UserError: As `RunFolder.open`.
+    """
+    from visionkit.runs.folder import RunFolder
+
+    name = text.strip("'\"")
+    folder = RunFolder.open(name)
+    if name == "latest":
+        last = None if folder.is_finished else RunFolder.latest(finished=True)
+        state = "" if folder.is_finished else ", which is not finished"
+        advice = "" if last is None else f"; the last finished one is run={last.path}"
+        print(printable(f"run=latest is {folder.path}{state}{advice}"), file=sys.stderr)
+    return folder
 
 
 def stored_config(folder: RunFolder, parsed: ParsedOverrides) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from visionkit.cli.flags import Request
+from visionkit.cli.origins import ConfigFile
 from visionkit.config_files import conf_folder
 from visionkit.console import print_json
 from visionkit.errors import ExitCode, UserError, did_you_mean
@@ -46,18 +47,46 @@ def print_config(plain: Mapping[str, Any], origins: Mapping[tuple[str, ...], str
     return ExitCode.DONE
 
 
-def print_info(request: Request, plain: Mapping[str, Any], choices: Mapping[str, str]) -> int:
-    """``--info``: where files are looked for, what was chosen, and the configuration."""
+_INFO: Mapping[str, Sequence[str]] = {
+    "all": ("plugins", "searchpath", "defaults-tree", "defaults", "config"),
+    "config": ("searchpath", "defaults-tree", "defaults", "config"),
+}
+"""Topics of ``--info`` that show several sections, as Hydra's do."""
+
+
+def print_info(
+    request: Request, plain: Mapping[str, Any], choices: Mapping[str, str], files: Sequence[ConfigFile]
+) -> int:
+    """``--info``: plugins, where files are looked for, what was chosen, the files in order, and the configuration.
+
+    Args:
+        request: The command line.
+        plain: The resolved configuration.
+        choices: The choice of each group.
+        files: The files that the configuration was composed of.
+    """
+    folders = [("visionkit", conf_folder()), *(("command-line", folder) for folder in request.config_dirs)]
+    of_group = {group: [f"  {file.label}" for file in files if file.group == group] for group in choices}
     sections = {
-        "searchpath": ["# folders", *(str(folder) for folder in (conf_folder(), *request.config_dirs))],
-        "defaults-tree": ["# groups", *(f"{group}: {choice}" for group, choice in choices.items())],
-        "plugins": ["# plugins", *(str(name) for name in plain.get("plugins") or ["(none)"])],
-        "config": ["# configuration", _dump(plain).rstrip()],
+        "plugins": ["# Plugins", *(str(name) for name in plain.get("plugins") or ["none"])],
+        "searchpath": ["# Config search path", *_columns([("provider", "folder"), *folders])],
+        "defaults-tree": [
+            "# Defaults tree",
+            *(line for group, choice in choices.items() for line in (f"{group}: {choice}", *of_group[group])),
+        ],
+        "defaults": [
+            "# Defaults list: each on top of those before",
+            *_columns([("file", "package"), *((file.label, file.package) for file in files)]),
+        ],
+        "config": ["# Config", _dump(plain).rstrip()],
     }
-    sections["defaults"] = sections["defaults-tree"]
-    shown = ("searchpath", "defaults-tree", "plugins", "config") if request.info == "all" else (request.info,)
-    print("\n\n".join("\n".join(sections[name]) for name in shown))
+    print("\n\n".join("\n".join(sections[name]) for name in _INFO.get(request.info, (request.info,))))
     return ExitCode.DONE
+
+
+def _columns(rows: Sequence[tuple[Any, Any]]) -> list[str]:
+    width = max(len(str(first)) for first, _ in rows)
+    return [f"{first!s:<{width}}  {second}" for first, second in rows]
 
 
 def _dump(value: Any) -> str:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import check_choice, group_choices
 from visionkit.cli.expand import combinations, sweep_values
-from visionkit.cli.overrides import Override, ParsedOverrides, parse_overrides, read_value
-from visionkit.cli.resolve import parse_boolean, resolve, stored_config
+from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
+from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
+from visionkit.cli.syntax import Override
+from visionkit.console import loading
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
 
@@ -153,11 +155,9 @@ class RunComposer:
         self._base: dict[str, Any] | None = None
         parsed = self.parse({})
         if "run" in parsed.options:
-            from visionkit.runs.folder import RunFolder
-
             if "experiment" in parsed.groups:
                 raise UserError("run=... repeats a run from its file, and experiment=... starts from the groups.")
-            self._base = stored_config(RunFolder.open(parsed.options["run"].strip("'\"")), parsed)
+            self._base = stored_config(open_run(parsed.options["run"]), parsed)
 
     def parse(self, overrides: Mapping[str, str]) -> ParsedOverrides:
         """The overrides of one run."""
@@ -229,6 +229,8 @@ def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
         except UserError as error:
             jobs.append(Job(number, overrides, None, str(error)))
 
-    from visionkit.sweeps.grid import sweep
+    with loading():
+        import visionkit.distributed.devices  # noqa: F401 - with torch
+        from visionkit.sweeps.grid import sweep
 
     return sweep(jobs, folder, options)

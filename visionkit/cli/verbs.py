@@ -49,8 +49,9 @@ VERBS: Mapping[str, Verb] = {
             "run": "the run folder, or `latest`",
             "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
             "min_score": "objects with a lower score are not drawn (0.3 unless given); the JSON has all",
-            "window": "task=segment: pixels of windows that slide over large images: 512, [height, width], or auto",
+            "window": "segment, detect, instance: windows that slide over large images: 512, [512, 640] or auto",
             "overlap": "the share of a window that neighbours have in common (0.25 unless given)",
+            "max_pixels": "the largest image that is read whole; windows have no limit but memory",
         },
         (
             "python -m visionkit predict run=latest source=photos/",
@@ -60,11 +61,12 @@ VERBS: Mapping[str, Verb] = {
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",
         {
-            "image_size": "pixels; the backbone's own size unless given",
+            "image_size": "pixels, one number or [height, width]; the backbone's own size unless given",
             "in_channels": "channels of the image; the backbone's own unless given",
             "num_classes": "adds the head for so many classes",
             "batch_size": "images that are in memory together; 1 unless given",
             "depth": "how many levels of names to show: 1 stages, 2 layers, 3 blocks ...",
+            "columns": "all: also jump, offset, padding, formulas, neurons, connections and memory of each layer",
             "by": "stage: the share of each stage, as bars",
             "explain": "true: each kind of layer in words and formulas, and what to mind",
             "format": "text, json, csv or markdown",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from visionkit.console import loading
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError, did_you_mean
 from visionkit.runs.config import RunConfig
@@ -33,13 +34,14 @@ def evaluate(plain: Mapping[str, Any], folder: RunFolder, *, split: str | None =
     if split not in (None, *SPLITS):
         raise UserError(f"split: expected train, val or test, found '{split}'.{did_you_mean(str(split), SPLITS)}")
     config = RunConfig.from_plain(plain)
-    processes = Processes.plan(config.hardware)
+    with loading():
+        processes = Processes.plan(config.hardware)
+        if not processes.to_launch:
+            from visionkit.training.evaluation import evaluate_run
     if processes.to_launch:
         from visionkit.distributed.launch import launch
 
         arguments = {"folder": str(folder.path), "split": split}
         return launch("evaluate", config.plain, arguments, processes=processes, hardware=config.hardware)
-
-    from visionkit.training.evaluation import evaluate_run
 
     return evaluate_run(config, folder, processes, split=split)

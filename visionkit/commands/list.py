@@ -90,8 +90,8 @@ def list_choices(
         table = Table(
             title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
         )
-        table.add_column(no_wrap=True)
-        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        table.add_column(style="dim", overflow="fold")
         for name, summary in entries.items():
             table.add_row(f"  {name}", summary)
         console.print(table, "")

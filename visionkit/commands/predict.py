@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
 
-from visionkit.console import Printer, print_json
-from visionkit.data.image_files import ImageFiles
+from visionkit.console import Printer, loading, print_json
+from visionkit.data.findings import check_findings
 from visionkit.errors import ExitCode, UserError
+from visionkit.files import check_writable
+from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.registry import load
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from visionkit.data.images import ImageReader
-    from visionkit.inference.base import Inference
+    from visionkit.report.writers.base import ResultWriter
 
 __all__ = ["predict"]
 
@@ -41,21 +42,23 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         0.
 
     Raises:
-        UserError: If no image can be read, or with ``strict=true`` if one cannot; or if the task does not have an
-            option.
+        UserError: If no image can be read, or with ``strict=true`` if one cannot or a file is left out; or if the task
+            does not have an option.
     """
     files, predict_options = ImageFiles(source), PredictOptions.read(options)
     config = RunConfig.from_plain(plain, check_data=False)
+    check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
 
-    from visionkit.inference.predict_files import predict_files
-    from visionkit.runs.checkpoint import read_data_info
-
-    data = read_data_info(folder)
-    writer_class = load(config.task.writer)
-    target = _output_folder(config, folder, writer_class.files)
+    target = _output_folder(config, folder)
     is_new = not target.exists()
-    inference = _inference(config, folder, data, predict_options)
-    data = {**data, "image_ids": config.source.image_ids(files.paths)}
+    with loading():
+        from visionkit.inference.load import load_predictor
+        from visionkit.inference.predict_files import predict_files
+
+        writer_class = load(config.task.writer)
+    _check_new(target, writer_class.files)
+    predictor = load_predictor(config, folder, options=predict_options)
+    data = {**predictor.data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score)
     printer = Printer(to_stderr=config.format == "json")
 
@@ -63,54 +66,53 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         if printer.console.is_terminal:
             printer.console.print(f"{done:,} of {len(files):,} images", Control.move_to_column(0), end="")
 
-    reader, size = _image_reader(config, data), config.recipe.batch_size
     try:
-        unreadable = predict_files(
-            inference, writer, files, reader=reader, batch_size=size, strict=config.strict, on_progress=show
-        )
+        unreadable = predict_files(predictor, writer, files, strict=config.strict, on_progress=show)
     except UserError:
         if is_new:
             shutil.rmtree(target, ignore_errors=True)
         raise
     writer.write()
-    printer.print(
-        *writer.summary(),
-        *([f"{len(unreadable):,} files could not be read and are left out:"] if unreadable else []),
-        *(f"  {reason}" for reason in unreadable.values()),
-        f"Written: {' and '.join(str(target / name) for name in writer.files)}",
-    )
+    _report(printer, files, writer, unreadable)
     if config.format == "json":
-        print_json({"folder": str(target), "predictions": writer.rows, "unreadable": unreadable})
+        notes = [finding.note for finding in files.findings]
+        print_json({"folder": str(target), "predictions": writer.rows, "unreadable": unreadable, "left_out": notes})
     return ExitCode.DONE
 
 
-def _inference(config: RunConfig, folder: RunFolder, data: Mapping[str, Any], options: PredictOptions) -> Inference:
-    """The task's inference with the run's best model, on its device."""
-    from visionkit.distributed.devices import choose_accelerator, torch_device
-    from visionkit.models import fold_norms
-    from visionkit.models.prepare import prepare_model
-    from visionkit.runs.checkpoint import load_run_model
-
-    device = torch_device(choose_accelerator(config.hardware))
-    model = prepare_model(fold_norms(load_run_model(folder)), config.hardware).to(device)
-    transform, precision = config.source.input_transform(), config.hardware.precision
-    inference: Inference = load(config.task.inference)(model, transform, data, precision=precision, options=options)
-    return inference
+def _report(printer: Printer, files: ImageFiles, writer: ResultWriter, unreadable: Mapping[str, str]) -> None:
+    """Print what was predicted, what was left out, and where the results are."""
+    printer.print(
+        *writer.summary(),
+        *_left_out(files, unreadable),
+        *([f"{writer.num_reduced:,} large images are drawn at a fraction of their size"] if writer.num_reduced else []),
+        f"Written: {' and '.join(str(writer.folder / name) for name in writer.files)}",
+    )
 
 
-def _image_reader(config: RunConfig, data: Mapping[str, Any]) -> ImageReader:
-    """How the images are read: in the channels and the range of values of those that the run was trained on."""
-    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
-    return config.source.image_reader(data["in_channels"], value_range=value_range)
+def _left_out(files: ImageFiles, unreadable: Mapping[str, str]) -> list[str]:
+    """Lines on files that are no images, and on images that cannot be read."""
+    count = f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"
+    return [
+        *([count] if unreadable else []),
+        *(f"  {reason}" for reason in unreadable.values()),
+        *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
+    ]
 
 
-def _output_folder(config: RunConfig, folder: RunFolder, files: Sequence[str]) -> Path:
-    """The folder for the results, which must not contain any yet."""
+def _output_folder(config: RunConfig, folder: RunFolder) -> Path:
+    """The folder for the results, checked to be writable."""
     if config.run_dir is None:
-        return folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    target = Path(config.run_dir).expanduser()
+        target = folder.path / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    else:
+        target = Path(config.run_dir).expanduser()
+    check_writable(target, where="run_dir")
+    return target
+
+
+def _check_new(target: Path, files: Sequence[str]) -> None:
+    """Check that the folder for the results contains none yet."""
     if any((target / name).exists() for name in files):
         raise UserError(
             f"run_dir: '{target}' already holds predictions. Expected another folder, such as run_dir={target}_2."
         )
-    return target

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from visionkit.distributed.processes import is_first_process
+from visionkit.console import loading
+from visionkit.distributed.processes import Processes, is_first_process
+from visionkit.files import check_writable
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 
@@ -25,10 +27,20 @@ def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> 
     Raises:
         UserError: If anything in the configuration is wrong; else as `visionkit.training.fit.train`.
     """
-    if is_first_process():  # it may have created the folder before the others look
-        RunFolder.check_free(None if resume_from is not None else plain.get("run_dir"))
+    first = is_first_process()  # it may have created the folder before the others look
+    if first and resume_from is not None:
+        check_writable(resume_from.path, where="run")
+    elif first:
+        RunFolder.check_free(plain.get("run_dir"))
     config = RunConfig.from_plain(plain)
+    if first and resume_from is None:
+        RunFolder.plan(config.name, config.run_dir)
+        config.check_initial_weights()
 
-    from visionkit.training import fit
+    with loading():
+        from visionkit.training import fit
+
+        if not Processes.plan(config.hardware).to_launch:
+            import visionkit.training.trainer  # noqa: F401 - Lightning takes longer than torch
 
     return fit.train(config, resume_from=resume_from)

@@ -8,21 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionkit.data.image_error import ImageError
+from visionkit.data.arrays import ArrayImage
+from visionkit.data.image_error import DATASET_ADVICE, ImageAdvice, ImageError
 from visionkit.data.image_modes import num_bands, sixteen_bit_colour
 from visionkit.data.pixels import to_tensor
 from visionkit.data.tiff_bands import TiffBands
 
-__all__ = ["read_bands"]
+__all__ = ["needs_tifffile", "read_bands"]
 
 
-def read_bands(image: Any, path: str | Path, *, in_channels: int) -> Tensor:
+def read_bands(image: Any, path: str | Path, *, in_channels: int, advice: ImageAdvice = DATASET_ADVICE) -> Tensor:
     """The values of a file of so many bands, or of so many pages of one band.
 
     Args:
         image: The opened file.
         path: Its path.
         in_channels: The number of bands that is expected.
+        advice: What the error says.
 
     Returns:
         (C, H, W), uint8, or float32 for more than 8 bits.
@@ -31,7 +33,7 @@ def read_bands(image: Any, path: str | Path, *, in_channels: int) -> Tensor:
         ImageError: If the file has another number of bands, or tifffile is needed and not installed.
     """
     bands, pages = num_bands(image), getattr(image, "n_frames", 1)
-    if isinstance(image, TiffBands):
+    if isinstance(image, TiffBands | ArrayImage):
         values = image.values(in_channels)
         if values is not None:
             return values
@@ -44,10 +46,24 @@ def read_bands(image: Any, path: str | Path, *, in_channels: int) -> Tensor:
             frames.append(to_tensor(image))
         return torch.cat(frames)
     raise ImageError(
-        f"image '{path}' has {bands} band(s), but dataset.in_channels={in_channels}. Expected {in_channels}. "
-        f"Try: dataset.in_channels={bands}. Or replace or remove it.",
+        f"image '{path}' has {bands} band(s), but {advice.channels.format(channels=in_channels)}. "
+        f"{advice.other_bands.format(bands=bands)}",
         code="image-bands",
     )
+
+
+def needs_tifffile(image: Any) -> bool:
+    """Whether Pillow does not decode all that a TIFF file holds."""
+    if isinstance(image, ArrayImage):
+        return False
+    if isinstance(image, TiffBands) or sixteen_bit_colour(image):
+        return True
+    return len(image.getbands()) != num_bands(image) and image.mode != "P" and not _has_fourth_band(image)
+
+
+def _has_fourth_band(image: Any) -> bool:
+    """Whether Pillow takes a file of four bands for RGB, and leaves the fourth one out."""
+    return num_bands(image) == 4 and image.mode == "RGB" and bool(image.tile) and image.tile[0][3][0] == "RGBX"
 
 
 def _bands_of(image: Any, path: str | Path) -> Tensor:
@@ -63,7 +79,7 @@ def _bands_of(image: Any, path: str | Path) -> Tensor:
         return to_tensor(image)
     if image.mode == "P":
         return to_tensor(image.convert("RGB"))
-    if bands == 4 and image.mode == "RGB" and image.tile and image.tile[0][3][0] == "RGBX":
-        image._mode = "RGBX"  # Pillow would leave the fourth band out
+    if _has_fourth_band(image):
+        image._mode = "RGBX"
         return to_tensor(image)
     return TiffBands.open(str(path)).required(bands)

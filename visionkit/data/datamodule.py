@@ -20,12 +20,12 @@ from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset
 from visionkit.data.findings import Finding
-from visionkit.data.loader import BatchLoader, choose_num_workers
+from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
 from visionkit.data.sources import DataInfo, Source, Splits
 from visionkit.data.splitting import read_splits
-from visionkit.distributed.devices import available_cores
+from visionkit.data.workers import plan_workers
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.text import json_text
@@ -53,6 +53,7 @@ class VisionDataModule(LightningDataModule):
         strict: Whether invalid or unreadable data are an error instead of a note.
         splits_file: The JSON file of random splits: read if it exists, else written.
         shared: Splits and images read by earlier runs in this process; None starts with an empty cache.
+        max_decoded: The images of the largest split that is decoded before training; None for any that fits.
 
     Attributes:
         notes: Messages for the user on what was held out, dropped or is missing.
@@ -72,6 +73,7 @@ class VisionDataModule(LightningDataModule):
         strict: bool = False,
         splits_file: Path | None = None,
         shared: SharedCache | None = None,
+        max_decoded: int | None = None,
     ) -> None:
         super().__init__()
         source = source.for_target(target)
@@ -79,7 +81,7 @@ class VisionDataModule(LightningDataModule):
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
         source.check_balance(target)
         self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.max_decoded = batch_size, seed, max_decoded
         self.splits_file = Path(splits_file) if splits_file is not None else None
         self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
@@ -87,6 +89,7 @@ class VisionDataModule(LightningDataModule):
         self._dropped: dict[str, list[tuple[str, str]]] = {}
         self._used_bytes = 0
         self._is_training = False
+        self._worker_notes: dict[str, None] = {}
 
     @cached_property
     def info(self) -> DataInfo:
@@ -124,7 +127,7 @@ class VisionDataModule(LightningDataModule):
                 code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
                 findings += Finding.of(code, names, split=split)
-        return notes + [finding.note for finding in findings]
+        return [*notes, *(finding.note for finding in findings), *self._worker_notes]
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.
@@ -226,19 +229,14 @@ class VisionDataModule(LightningDataModule):
     ) -> BatchReader:
         transform, augment = self.source.input_transform(), self._augment if training else None
         return self.batch_reader(
-            samples,
-            transform,
-            augment=augment,
-            cache=cache,
-            prepared=prepared,
-            target=self.target,
-            strict=self.strict,
-            training=training,
-        )
+            samples, transform, augment=augment, cache=cache, prepared=prepared, target=self.target,
+            strict=self.strict, training=training,
+        )  # fmt: skip
 
     def _decode(self, samples: FileDataset, split: str, *, prepared: bool) -> ImageCache | None:
-        budget = self.source.cache_mb * 2**20 - self._used_bytes
-        transform = self.source.input_transform()
+        if self.max_decoded is not None and len(samples) > self.max_decoded:
+            return None
+        budget, transform = self.source.cache_mb * 2**20 - self._used_bytes, self.source.input_transform()
 
         def decode() -> ImageCache | None:
             if not prepared or self.batch_reader.pads:
@@ -273,7 +271,7 @@ class VisionDataModule(LightningDataModule):
             len(reader.samples), self.batch_size, training=training, seed=self.seed, rank=self._rank,
             world_size=self._world_size, balance=reader.samples.labels if training and self.source.balance else None,
         )  # fmt: skip
-        num_workers = self._num_workers(reader)
+        num_workers = self._num_workers(reader, sampler)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
@@ -292,8 +290,8 @@ class VisionDataModule(LightningDataModule):
     def _on_gpu(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
-    def _num_workers(self, reader: BatchReader) -> int:
-        if self.source.num_workers is not None:
-            return self.source.num_workers
-        num_local = self.trainer.num_devices if self.trainer is not None else 1
-        return choose_num_workers(reader, cores=available_cores() // num_local, on_gpu=self._on_gpu)
+    def _num_workers(self, reader: BatchReader, sampler: BatchSampler) -> int:
+        processes, wanted = self.trainer.num_devices if self.trainer is not None else 1, self.source.num_workers
+        planned = plan_workers(reader, sampler, wanted=wanted, processes=processes, on_gpu=self._on_gpu)
+        self._worker_notes |= dict.fromkeys(planned.notes)
+        return planned.count

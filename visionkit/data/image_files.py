@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,8 +17,8 @@ from visionkit.errors import UserError
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "ImageFiles",
     "LeftOut",
+    "is_image_file",
     "is_image_name",
     "is_system_folder",
     "leads_up",
@@ -32,7 +31,7 @@ __all__ = [
 IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"),
-        *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".npy"),
     }
 )
 
@@ -44,58 +43,11 @@ _SYSTEM_FOLDERS = frozenset(
 
 _ENDINGS = frozenset(suffix[1:].encode() for suffix in IMAGE_SUFFIXES)
 _PLUGIN_ENDINGS = frozenset(suffix[1:].encode() for suffix in _PLUGIN_SUFFIXES)
+_ARRAY_ENDINGS = frozenset({b"npy", b"NPY"})
 _SYSTEM_FILES = frozenset({b"thumbs.db", b"desktop.ini"})
 _FIRST_BYTES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|BM.{4}\0\0\0\0", re.DOTALL
 )
-
-
-class ImageFiles:
-    """The image files of ``predict source=...``: a file, all images of a folder and its sub-folders, or a glob.
-
-    Args:
-        source_argument: A file, a folder or a pattern such as ``"photos/**/*.jpg"``; ``~`` is the home folder.
-            A single file may have any suffix.
-
-    Raises:
-        UserError: If there is no such file or folder, or no image in it.
-    """
-
-    def __init__(self, source_argument: str) -> None:
-        if not source_argument:
-            raise UserError("source is not given. Expected an image, a folder or a pattern. Try: source=photo.jpg")
-        path = Path(source_argument).expanduser()
-        if path.is_file():
-            self.paths: tuple[Path, ...] = (path,)
-        elif path.is_dir():
-            self.paths = tuple(path / name for name in sorted(walk_images(path)))
-            if not self.paths:
-                raise UserError(
-                    f"source: no images in the folder '{source_argument}'. Expected files ending in {_suffixes()}."
-                )
-        elif glob.has_magic(source_argument):
-            matches = sorted(glob.glob(str(path), recursive=True))
-            files = (Path(name) for name in matches if is_image_name(name) and os.path.isfile(name))
-            self.paths = tuple(file for file in files if not any(map(is_system_folder, file.parts[1:-1])))
-            if not self.paths:
-                raise UserError(
-                    f"source: no images match '{source_argument}' (looked in {Path.cwd()}). "
-                    f"Expected files ending in {_suffixes()}."
-                )
-        else:
-            raise UserError(
-                f"source: there is no file or folder '{source_argument}' (looked in {Path.cwd()}). "
-                "Expected an image, a folder or a pattern in quotes. Try: 'source=photos/*.jpg'"
-            )
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter(self.paths)
-
-    def __getitem__(self, index: int) -> Path:
-        return self.paths[index]
 
 
 @cache
@@ -125,6 +77,12 @@ def is_image_name(name: str) -> bool:
     )
 
 
+def is_image_file(path: str) -> bool:
+    """Whether a file, hidden or not, is taken for an image: by its ending, or without one by its first bytes."""
+    ending = os.path.splitext(os.path.basename(path))[1][1:].lower()
+    return _is_read(os.fsencode(ending)) if ending else starts_as_image(os.fsencode(path))
+
+
 def is_system_folder(name: str) -> bool:
     """Whether a folder is hidden, or one that systems and tools make beside people's files."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
@@ -137,18 +95,38 @@ class LeftOut:
     Attributes:
         endings: The number of files of each ending that is not read, such as ``.heic``.
         special: Links to nothing, pipes, devices and sockets, relative to the scanned root.
+        arrays: Arrays (``.npy``) beside an image of the same name, relative to the scanned root.
+        is_wanted: Which paths, relative to the scanned root, are counted; None for all.
     """
 
     endings: Counter[str] = field(default_factory=Counter)
     special: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    is_wanted: Callable[[str], bool] | None = None
 
-    def add(self, ending: str) -> None:
-        """Count a file of this ending, which is given without its dot."""
-        self.endings[f".{ending.lower()}" if ending else "without an ending"] += 1
+    def add(self, name: bytes) -> None:
+        """Count a file of an ending that is not read."""
+        if self._counts(name):
+            stem, _, ending = os.path.basename(name).rpartition(b".")
+            is_ending = stem and ending
+            self.endings[f".{os.fsdecode(ending).lower()}" if is_ending else "without an ending"] += 1
+
+    def add_special(self, name: bytes) -> None:
+        """Note what is no regular file."""
+        if self._counts(name):
+            self.special.append(os.fsdecode(name))
+
+    def add_array(self, name: bytes) -> None:
+        """Note an array beside an image of the same name."""
+        if self._counts(name):
+            self.arrays.append(os.fsdecode(name))
+
+    def _counts(self, name: bytes) -> bool:
+        return self.is_wanted is None or self.is_wanted(os.fsdecode(name))
 
     def findings(self) -> list[Finding]:
         """What was left out, as findings."""
-        found = Finding.of("file-special", self.special)
+        found = Finding.of("file-special", self.special) + Finding.of("array-beside-image", self.arrays)
         if self.endings:
             endings = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.most_common(10))
             found.append(Finding.counted("file-no-image", self.endings.total(), endings=endings))
@@ -181,6 +159,7 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
     while folders:
         inner = folders.pop()
         with _open_folder(os.path.join(root, inner)) as entries:
+            arrays = []
             for entry in entries:
                 name = entry.name
                 if name.startswith(b"."):
@@ -195,14 +174,30 @@ def scan_images(root: bytes, folder: bytes = b"", left_out: LeftOut | None = Non
                         continue
                     if not stat.S_ISREG(mode):
                         if left_out is not None:
-                            left_out.special.append(os.fsdecode(inner + name))
+                            left_out.add_special(inner + name)
                         continue
                 stem, _, ending = name.rpartition(b".")
-                has_ending = bool(stem and ending)
-                if _is_read(ending.lower()) if has_ending else starts_as_image(entry.path):
+                if ending in _ARRAY_ENDINGS and stem:
+                    arrays.append((name, inode))
+                elif _is_read(ending.lower()) if stem and ending else starts_as_image(entry.path):
                     yield inner + name, inode
                 elif left_out is not None and name.lower() not in _SYSTEM_FILES:
-                    left_out.add(os.fsdecode(ending) if has_ending else "")
+                    left_out.add(inner + name)
+        if arrays:
+            yield from _lone_arrays(root, inner, arrays, left_out)
+
+
+def _lone_arrays(
+    root: bytes, folder: bytes, arrays: Sequence[tuple[bytes, int]], left_out: LeftOut | None
+) -> Iterator[tuple[bytes, int]]:
+    """Arrays of a folder, without those beside an image of the same name: the caches of training programs."""
+    names = map(os.fsdecode, os.listdir(os.path.join(root, folder)))
+    stems = {os.path.splitext(name)[0] for name in names if is_image_name(name) and not name.lower().endswith(".npy")}
+    for name, inode in arrays:
+        if os.path.splitext(os.fsdecode(name))[0] not in stems:
+            yield folder + name, inode
+        elif left_out is not None:
+            left_out.add_array(folder + name)
 
 
 def _is_read(ending: bytes) -> bool:
@@ -256,7 +251,3 @@ def starts_as_image(path: bytes) -> bool:
             return _FIRST_BYTES.match(file.read(16)) is not None
     except OSError:
         return False
-
-
-def _suffixes() -> str:
-    return ", ".join(sorted(readable_suffixes()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import struct
@@ -11,16 +12,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from visionkit.data.arrays import ARRAY_MARK, ArrayImage
 from visionkit.data.image_error import ImageError
 from visionkit.data.image_files import readable_suffixes
 from visionkit.data.image_modes import is_deep
 
-__all__ = ["Header", "header_of", "open_image", "read_header", "read_size", "safe_formats"]
+__all__ = [
+    "Header",
+    "header_of",
+    "identify_image",
+    "lift_limit",
+    "naming_image",
+    "open_image",
+    "read_header",
+    "read_size",
+    "safe_formats",
+]
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "DIB", "JPEG2000", "AVIF", "HEIF", "ICO")
 """Pillow's readers that are asked, in this order; those of scripts, such as EPS, start other programs."""
 
 _ORIENTATION = 0x0112  # of EXIF
+_TURN = "visionkit: orientation"
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -69,18 +82,29 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 @contextmanager
 def open_image(path: str | Path) -> Iterator[Any]:
-    """Open a file without decoding it: an image of Pillow's, or a `TiffBands`, until the block ends.
+    """Open a file without decoding it: as an image of Pillow's, a `TiffBands` or an `ArrayImage`, until the block ends.
 
     Unlike `PIL.Image.open`, without a limit of size, a warning, or another program.
 
     Raises:
         ImageError: If the file cannot be opened, or decoding fails within the block; the message names it.
     """
-    try:
+    with naming_image(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("it is a folder, a pipe or a device")
         with open(path, "rb") as file:
-            yield _identify(file, str(path))
+            yield identify_image(file, str(path))
+
+
+@contextmanager
+def naming_image(path: str | Path) -> Iterator[None]:
+    """Turn what fails in the block into an error that names the image.
+
+    Raises:
+        ImageError: If the block fails.
+    """
+    try:
+        yield
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError:
@@ -88,19 +112,29 @@ def open_image(path: str | Path) -> Iterator[Any]:
     except Exception as error:
         reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
         raise ImageError(
-            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF or WebP file. "
+            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF, WebP or NPY file. "
             "Replace or remove it."
         ) from None
 
 
-def _identify(file: BinaryIO, name: str) -> Any:
+def identify_image(file: BinaryIO, name: str) -> Any:
+    """An image of Pillow's, a `TiffBands` or an `ArrayImage` of an opened file; ``name`` is its path.
+
+    Raises:
+        ValueError: If it is no image of a known form.
+    """
     prefix = file.read(16)
+    if prefix.startswith(ARRAY_MARK):
+        return ArrayImage.open(file, name)
     for factory, accept in _factories():
         if accept is not None and accept(prefix) is not True:
             continue
         file.seek(0)
         try:
-            return factory(file, name)
+            image = factory(file, name)
+            if image.format == "TIFF":
+                _keep_stored(image)
+            return image
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
     if prefix[:4] in _TIFF_MARKS:
@@ -138,6 +172,8 @@ def _orientation(image: Any) -> int:
 
     if not isinstance(image, Image.Image):
         return 1
+    if _TURN in image.info:
+        return int(image.info[_TURN])
     try:
         if image.format == "PNG" and "exif" not in image.info:
             exif = _late_exif(image.fp)  # type: ignore[attr-defined]
@@ -147,6 +183,26 @@ def _orientation(image: Any) -> int:
         return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
     except Exception:
         return 1
+
+
+def _keep_stored(image: Any) -> None:
+    """Let a TIFF file be decoded as it is stored, as all other files are: Pillow would turn it."""
+    orientation = _orientation(image)
+    if orientation != 1:
+        exif = image.getexif()
+        if _ORIENTATION in exif:
+            del exif[_ORIENTATION]
+        image.info[_TURN] = orientation
+        image._size = image._tile_size
+
+
+def lift_limit(image: Any) -> None:
+    """Let a TIFF file of more pixels than Pillow's own limit be decoded, as other opened files are."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS or math.inf
+    if image.format == "TIFF" and isinstance(image, Image.Image) and image.width * image.height > limit:
+        image.im = Image.new(image.mode, image.size).im  # Pillow checks the size as it makes this
 
 
 def _late_exif(file: BinaryIO) -> bytes | None:

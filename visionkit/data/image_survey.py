@@ -51,7 +51,7 @@ def survey_images(source: Source, splits: Splits, *, strict: bool) -> Splits:
         samples.reader = replace(reader, value_range=value_range)
     turned = [name for samples in datasets.values() if samples.is_annotated for name in _unturned(samples)]
     findings += Finding.of("image-turned", turned)
-    check_findings(findings, dataset=source.name, strict=strict)
+    check_findings(findings, dataset=source.name, keys=source.keys, strict=strict)
     notes = [*splits.notes, *(finding.note for finding in findings)]
     return replace(splits, notes=notes, findings=[*splits.findings, *findings], value_range=value_range)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visionkit.data.image_error import ImageError
-from visionkit.data.image_header import Header, header_of, open_image
+from visionkit.data.image_error import DATASET_ADVICE, ImageAdvice, ImageError
+from visionkit.data.image_header import Header, header_of, lift_limit, open_image
 from visionkit.data.image_modes import has_alpha, is_deep, num_bands
+from visionkit.data.memory import check_memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,12 +41,19 @@ class ImageReader:
             many bands, or so many pages of one band.
         value_range: The values of files of more than 8 bits or of floats that become 0 and 255; images are float32
             then, those of 8 bits too. None makes all uint8.
-        max_pixels: Larger images are an error before they are decoded; None for any size.
+        max_pixels: Larger images are an error before they are decoded; None for any size that fits into memory.
+        advice: What errors say.
     """
 
     in_channels: int
     value_range: tuple[float, float] | None = None
     max_pixels: int | None = None
+    advice: ImageAdvice = DATASET_ADVICE
+
+    @property
+    def unlimited(self) -> ImageReader:
+        """The same without a limit of pixels."""
+        return replace(self, max_pixels=None)
 
     def read(
         self, path: str | Path, *, target: TargetSize | None = None, annotated: tuple[int, int] | None = None
@@ -69,22 +77,41 @@ class ImageReader:
         Raises:
             ImageError: If the file is missing, cannot be decoded, is too large, or has other bands or another size.
         """
+        with open_image(path) as image:
+            return self.convert(image, path, target=target, annotated=annotated)
+
+    def convert(
+        self,
+        image: Any,
+        name: str | Path,
+        *,
+        target: TargetSize | None = None,
+        annotated: tuple[int, int] | None = None,
+    ) -> LoadedImage:
+        """As `read`, of an opened image.
+
+        Args:
+            image: An image of Pillow's, which is decoded, or a `visionkit.data.tiff_bands.TiffBands`.
+            name: What messages call it.
+            target: The size of the result; None keeps that of the image.
+            annotated: As for `read`.
+        """
         from visionkit.data import pixels
         from visionkit.data.resizing import resize_image
 
-        with open_image(path) as image:
-            self._check_pixels(image.size, path)
-            header = header_of(image)
-            _check_annotated(header, path, annotated)
-            turned = not header.is_annotated_unturned(annotated)
-            size = header.size if turned else header.stored
-            wanted = None if target is None else target(*size)
-            stored_target = wanted if wanted is None or size == header.stored else (wanted[1], wanted[0])
-            values = self._values(image, path, stored_target)
-            if turned:
-                values = pixels.turn(values, header.orientation)
-            values = values if wanted is None else resize_image(values, wanted)
-            return LoadedImage(values.contiguous(), size)
+        self._check_pixels(image.size, name)
+        header = header_of(image)
+        _check_annotated(header, name, annotated)
+        turned = not header.is_annotated_unturned(annotated)
+        size = header.size if turned else header.stored
+        wanted = None if target is None else target(*size)
+        stored_target = wanted if wanted is None or size == header.stored else (wanted[1], wanted[0])
+        self._check_memory(image, name, stored_target)
+        values = self.values_of(image, name, stored_target)
+        if turned:
+            values = pixels.turn(values, header.orientation)
+        values = values if wanted is None else resize_image(values, wanted)
+        return LoadedImage(values.contiguous(), size)
 
     def measure(self, path: str | Path) -> tuple[float, float] | None:
         """The smallest and the largest value of a file of more than 8 bits or of floats; None for 8 bits.
@@ -96,6 +123,7 @@ class ImageReader:
             self._check_pixels(image.size, path)
             if not is_deep(image):
                 return None
+            lift_limit(image)
             values = self._raw_values(image, path, None)
             values = values[values.isfinite()]
             return (float(values.min()), float(values.max())) if values.numel() else None
@@ -104,15 +132,35 @@ class ImageReader:
         width, height = size
         if self.max_pixels is not None and height * width > self.max_pixels:
             raise ImageError(
-                f"image '{path}' has {width:,} x {height:,} pixels, more than dataset.max_pixels={self.max_pixels}. "
-                f"Make it smaller, or allow it: dataset.max_pixels={height * width}",
+                f"image '{path}' has {width:,} x {height:,} pixels, more than "
+                f"{self.advice.limit.format(limit=self.max_pixels)}. "
+                f"{self.advice.too_large.format(pixels=height * width)}",
                 code="image-too-large",
             )
 
-    def _values(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> Tensor:
-        """As `_raw_values`, brought to 0..255."""
+    def _check_memory(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> None:
+        width, height = image.size
+        if height * width > MAX_PIXELS:
+            scale = _decoding_scale(image, target)
+            needed = self.bytes_per_pixel(image) * height * width // scale**2
+            check_memory(path, (height, width), needed)
+
+    def bytes_per_pixel(self, image: Any) -> int:
+        """The memory that decoding takes, by each pixel: Pillow's, and twice that of the tensor."""
+        value_bytes = 1 if self.value_range is None and not is_deep(image) else 4
+        return 4 + 2 * value_bytes * max(self.in_channels, num_bands(image))
+
+    def values_of(self, image: Any, path: str | Path, target: tuple[int, int] | None = None) -> Tensor:
+        """The stored pixels of an opened image, uint8 or float32 (C, H, W), 0..255, not turned.
+
+        Args:
+            image: The result of `open_image`.
+            path: Its path.
+            target: Height and width that are needed; JPEG files may be nearer to it.
+        """
         from visionkit.data import pixels
 
+        lift_limit(image)
         values = self._raw_values(image, path, target)
         if self.value_range is None:
             return values if values.dtype.itemsize == 1 else pixels.to_eight_bits(values, image.mode)
@@ -127,7 +175,7 @@ class ImageReader:
         is_converted = self.in_channels in (1, 3) and (bands in (1, 3) or is_alpha or image.mode == "CMYK")
         if is_converted and not is_deep(image) and image.mode != "bands":
             return pixels.to_tensor(_scaled(image, "L" if self.in_channels == 1 else "RGB", target))
-        values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels)
+        values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels, advice=self.advice)
         if is_converted:
             values = values[:-1] if is_alpha and len(values) in (2, 4) else values
             values = pixels.match_channels(values, self.in_channels)
@@ -167,14 +215,11 @@ def _scaled(image: Image.Image, mode: str, target: tuple[int, int] | None) -> Im
     from PIL import Image as module
 
     from visionkit.data.pixels import to_mode
-    from visionkit.data.resizing import decoding_scale
 
-    if target is None or image.format not in ("JPEG", "MPO"):
+    scale = _decoding_scale(image, target)
+    if target is None or scale == 1:
         return to_mode(image, mode)
     width, height = image.size
-    scale = decoding_scale((height, width), target)
-    if scale == 1:
-        return to_mode(image, mode)
     image.draft(None, (width // scale, height // scale))
     converted = to_mode(image, mode)
     box = (0.0, 0.0, width / scale, height / scale)
@@ -182,3 +227,13 @@ def _scaled(image: Image.Image, mode: str, target: tuple[int, int] | None) -> Im
         return converted
     # the last row and column are of fewer than `scale` pixels of the file
     return converted.resize((target[1], target[0]), module.Resampling.BILINEAR, box=box)
+
+
+def _decoding_scale(image: Any, target: tuple[int, int] | None) -> int:
+    """The divisor at which a file is decoded: 1 but for JPEG files of which little is needed."""
+    from visionkit.data.resizing import decoding_scale
+
+    if target is None or image.format not in ("JPEG", "MPO"):
+        return 1
+    width, height = image.size
+    return decoding_scale((height, width), target)

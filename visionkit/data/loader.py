@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import weakref
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.data.shared_memory import SharedPickle
+from visionkit.data.workers import watch_workers
 from visionkit.distributed.comm import all_reduce_max
 from visionkit.errors import UserError
 
-__all__ = ["BatchLoader", "choose_num_workers"]
+__all__ = ["BatchLoader"]
 
 
 class BatchLoader:
@@ -109,6 +111,7 @@ class BatchLoader:
         if self._workers is None:
             method = self.start_method or _default_start_method()
             self.reader.share()
+            get_temp_dir()  # of this process, which removes it; the workers would each make one and leave it behind
             self._workers = DataLoader(
                 _BatchDataset(self.reader) if method == "fork" else _PickledBatchDataset(self.reader),
                 batch_size=None,
@@ -123,7 +126,8 @@ class BatchLoader:
             # Garbage in a cycle (a trainer) has its queues closed before torch can stop the workers, for each of which
             # it then waits 5 s. This reference keeps the queues open until the loader itself is gone.
             weakref.finalize(self, _release, self._workers)
-        for batch in self._workers:
+        starts_afresh = isinstance(self._workers.dataset, _PickledBatchDataset)
+        for batch in watch_workers(self._workers, self.reader, self.split, starts_afresh=starts_afresh):
             if isinstance(batch, str):
                 raise UserError(batch)
             yield batch
@@ -140,6 +144,8 @@ class _BatchDataset(Dataset[Any]):
             return self.reader.read(indices)
         except UserError as error:
             return str(error)
+        finally:
+            self.reader.progress += 1
 
 
 class _PickledBatchDataset(_BatchDataset):
@@ -158,6 +164,7 @@ class _PickledBatchDataset(_BatchDataset):
 
     def __setstate__(self, shared: SharedPickle[BatchReader]) -> None:
         self.reader = shared.load()
+        self.reader.progress += 1
 
 
 def _default_start_method() -> str:
@@ -171,18 +178,3 @@ def _identity(batch: Any) -> Any:
 
 def _release(workers: DataLoader[Any]) -> None:
     """Does nothing: the reference to the workers goes with the call."""
-
-
-def choose_num_workers(reader: BatchReader, *, cores: int, on_gpu: bool) -> int:
-    """The number of worker processes: 0 for images in memory, unless they are augmented for a model on a GPU.
-
-    Args:
-        reader: Reads the batches.
-        cores: The number of CPU cores that this process may use.
-        on_gpu: Whether the model runs on a GPU.
-    """
-    if not reader.in_memory:
-        return max(1, min(8, cores))
-    if reader.augment is not None and on_gpu:
-        return max(0, min(4, cores - 1))
-    return 0

@@ -13,12 +13,20 @@ from torch import Tensor
 
 from visionkit.errors import UserError
 
-__all__ = ["SharedPickle"]
+__all__ = ["SHARED_MEMORY", "SharedPickle", "free_shared_memory"]
 
 _MIN_BYTES = 1 << 14  # an array of less is pickled: a segment of shared memory takes whole pages and an open file
-_SHARED_MEMORY = "/dev/shm"
+SHARED_MEMORY = "/dev/shm"
 
 T = TypeVar("T")
+
+
+def free_shared_memory() -> int | None:
+    """The bytes of shared memory that are free; None where the system has no place of its own for it."""
+    if not os.path.isdir(SHARED_MEMORY):
+        return None
+    status = os.statvfs(SHARED_MEMORY)
+    return status.f_bavail * status.f_frsize
 
 
 class SharedPickle(Generic[T]):
@@ -105,13 +113,10 @@ def _check_space(num_bytes: int) -> None:
     Raises:
         UserError: If fewer bytes are free.
     """
-    if not os.path.isdir(_SHARED_MEMORY):
-        return
-    status = os.statvfs(_SHARED_MEMORY)
-    free = status.f_bavail * status.f_frsize
-    if num_bytes > free:
+    free = free_shared_memory()
+    if free is not None and num_bytes > free:
         raise UserError(
             f"dataset.num_workers: worker processes share {num_bytes / 2**20:,.0f} MiB of images and annotations, but "
-            f"{_SHARED_MEMORY} has {free / 2**20:,.0f} MiB free. Expected more, as by docker run --shm-size=8g. "
+            f"{SHARED_MEMORY} has {free / 2**20:,.0f} MiB free. Expected more, as by docker run --shm-size=8g. "
             "Try: dataset.num_workers=0"
         )

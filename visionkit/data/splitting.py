@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.data.group_splitting import split_groups
 from visionkit.errors import UserError
+from visionkit.files import read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def restore_splits(
     Raises:
         UserError: If the splits have no train and val, name missing files, or overlap.
     """
-    lists = saved.values() if {"train", "val"} <= set(saved) else [None]
+    lists = saved.values() if {"train", "val"} <= set(saved) <= {"train", "val", "test"} else [None]
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
         raise UserError(
             f"the saved division of dataset '{dataset}' should list the files of train and val; found "
@@ -139,10 +139,7 @@ def read_splits(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If the file cannot be read or is no mapping.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"the saved division '{path}' cannot be read: {error}. Remove it to divide anew.") from None
+    value = read_json(path, where="the saved division ", advice="Remove it to divide anew.")
     if not isinstance(value, dict):
         raise UserError(f"the saved division '{path}' is no mapping of splits to files. Remove it to divide anew.")
     return value

@@ -119,7 +119,7 @@ def _worker_environment(files: Path, processes: Processes) -> Iterator[None]:
     package_root = str(Path(__file__).parents[2])  # workers import the same copy of the package
     thread_limit = os.environ.get("OMP_NUM_THREADS", "")
     threads = str(max(1, (int(thread_limit) if thread_limit.isdecimal() else available_cores()) // processes.per_node))
-    variables = {WORKER_FILES: str(files), LAUNCHER: str(os.getpid())}
+    variables = {WORKER_FILES: str(files), LAUNCHER: str(os.getpid()), "TMPDIR": str(files)}
     variables |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     variables["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")

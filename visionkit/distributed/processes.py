@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +104,12 @@ def is_first_process() -> bool:
 
 
 def hard_exit(code: int) -> None:
-    """Exit without interpreter shutdown, during which gloo's threads could abort the process."""
+    """Exit without interpreter shutdown, during which gloo's threads could abort the process; end its children."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch takes the end of a loader's worker for a failure
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join(timeout=1)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

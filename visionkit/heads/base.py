@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visionkit.heads.spec import HeadSpec
+from visionkit.losses.sums import LossSums
 
 __all__ = ["Head", "Predictions"]
 
@@ -44,6 +45,19 @@ class Head(nn.Module, ABC):
             outputs: The return value of `forward`.
             targets: The batch's padded targets, such as ``label`` (B,) int64.
         """
+
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """What adds up over the batches of an evaluation to the losses of its images, by the names of `loss`.
+
+        Unless a head says otherwise, the mean over images of the losses of batches, which depends on their size.
+
+        Args:
+            outputs: The return value of `forward`, outside training.
+            targets: As for `loss`, with ``index`` (B,) int64, the index of each image in its split.
+        """
+        return {
+            name: LossSums.of_mean(loss, len(targets["images"])) for name, loss in self.loss(outputs, targets).items()
+        }
 
     @abstractmethod
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:

@@ -10,9 +10,12 @@ from typing import Any, ClassVar, TypedDict
 import torch
 from torch import Tensor
 
-from visionkit.data.images import LoadedImage
+from visionkit.data.image_rows import ImageRows
+from visionkit.data.images import ImageReader, LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
+from visionkit.inference.predictions.base import Prediction as ImagePrediction
+from visionkit.inference.sliding_window import DEFAULT_OVERLAP
 
 __all__ = ["Example", "Inference", "Prediction", "autocast"]
 
@@ -38,12 +41,21 @@ class Inference(ABC):
         precision: As in ``hardware.precision``.
         options: The user's options.
 
+    Attributes:
+        window: Height and width in pixels of the windows that slide over each image; None for whole images.
+        overlap: The fraction of a window that neighbours share.
+
     Raises:
         UserError: If the task does not support an option.
     """
 
     batch_limit: ClassVar[int] = 1 << 20
     """The maximum number of images in a batch."""
+    has_windows: ClassVar[bool] = False
+    """Whether images can be looked at by windows: what a window shows is then part of what the image shows."""
+
+    prediction_class: ClassVar[type[ImagePrediction]]
+    """What a person gets for an image."""
 
     def __init__(
         self,
@@ -57,6 +69,9 @@ class Inference(ABC):
         self.options = options or PredictOptions()
         self.check_options()
         self.model, self.transform, self.data, self.precision = model.eval(), transform, data, precision
+        window = self.options.window
+        self.window = (data["image_size"][0], data["image_size"][1]) if window == "auto" else window
+        self.overlap = DEFAULT_OVERLAP if self.options.overlap is None else self.options.overlap
 
     def check_options(self) -> None:  # noqa: B027 - a task may support all
         """Refuse options that the task does not support.
@@ -65,42 +80,42 @@ class Inference(ABC):
             UserError: For the first of them.
         """
 
-    @property
-    def wants_original(self) -> bool:
-        """Whether `prepare` needs images at their full size."""
-        return False
-
     @abstractmethod
     def prepare(self, image: LoadedImage) -> Any:
         """Transform one image into an element of a batch for `predict`.
 
         Args:
-            image: After `visionkit.data.InputTransform.fit`, or whole if `wants_original`, and its original size.
+            image: After `visionkit.data.InputTransform.fit`, with its original size.
         """
 
     def fit(self, image: Tensor) -> LoadedImage:
         """An image in memory, uint8 or float32 (C, H, W) in 0..255, for `prepare`."""
-        pixels = image if self.wants_original else self.transform.fit(image)
-        return LoadedImage(pixels, (image.shape[-2], image.shape[-1]))
+        return LoadedImage(self.transform.fit(image), (image.shape[-2], image.shape[-1]))
 
-    def read(self, path: Path, reader: Any) -> LoadedImage:
+    def read(self, path: Path, reader: ImageReader) -> LoadedImage:
         """The image of a file for `prepare`, resized as in training and evaluation.
 
         Args:
             path: The file.
-            reader: A `visionkit.data.images.ImageReader`.
+            reader: How files become tensors.
 
         Raises:
             UserError: If the file cannot be read.
         """
-        if self.wants_original:
-            return reader.read(path)  # type: ignore[no-any-return]
         loaded = reader.read(path, target=self.transform.content_size)
-        return loaded._replace(pixels=self.transform.place(loaded.pixels))  # type: ignore[no-any-return]
+        return loaded._replace(pixels=self.transform.place(loaded.pixels))
 
     @abstractmethod
     def predict(self, prepared: Sequence[Any]) -> list[Prediction]:
         """Predict a batch of prepared images."""
+
+    def predict_windows(self, image: ImageRows) -> Prediction:
+        """Predict one image by windows of its own pixels, each of which is transformed like a whole image.
+
+        Raises:
+            UserError: If the image cannot be decoded, or its result does not fit into memory.
+        """
+        raise NotImplementedError(f"{type(self).__name__} looks at images as a whole.")
 
     @abstractmethod
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
@@ -117,14 +132,9 @@ class Inference(ABC):
         positions = torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().long().tolist()
         for position in positions:
             try:
-                yield position, self._load(dataset, position)
+                yield position, dataset.fitted(position, self.transform)
             except UserError:
                 continue
-
-    def _load(self, dataset: Any, position: int) -> LoadedImage:
-        if not self.wants_original:
-            return dataset.fitted(position, self.transform)  # type: ignore[no-any-return]
-        return self.fit(dataset.image(position))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -10,12 +10,17 @@ from torch import Tensor
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.predictions.classification import Classification
 
 __all__ = ["ClassifyInference"]
+
+_EXAMPLES_BATCH = 32
 
 
 class ClassifyInference(Inference):
     """Predictions are ``label``, ``score`` and ``probabilities``, a list with one value per class."""
+
+    prediction_class = Classification
 
     def check_options(self) -> None:
         self.options.allow(
@@ -40,7 +45,8 @@ class ClassifyInference(Inference):
         inputs = [
             (int(dataset.labels[position]), self.prepare(image)) for position, image in self._images(dataset, count)
         ]
-        if inputs:
-            predictions = self.predict([image for _, image in inputs])
-            for (label, image), prediction in zip(inputs, predictions, strict=True):
+        for start in range(0, len(inputs), _EXAMPLES_BATCH):
+            chunk = inputs[start : start + _EXAMPLES_BATCH]
+            predictions = self.predict([image for _, image in chunk])
+            for (label, image), prediction in zip(chunk, predictions, strict=True):
                 yield {"image": image, "truth": label, "prediction": prediction}

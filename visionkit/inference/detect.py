@@ -7,48 +7,65 @@ from typing import Any
 
 import torch
 
+from visionkit.data.image_rows import ImageRows
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.merge_windows import WindowPrediction, merge_windows
+from visionkit.inference.predictions.objects import Detections, Instances
+from visionkit.inference.sliding_window import sliding_windows
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.structures.rle import paste_masks
 
-__all__ = ["DetectInference"]
+__all__ = ["DetectInference", "InstanceInference"]
 
 
 class DetectInference(Inference):
-    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,) and ``scores`` float32 (n,), highest first.
-
-    Models of task=instance add ``masks``: n `visionkit.structures.rle.RunLengths`.
-    """
+    """Predictions are ``boxes`` float32 (n, 4) xyxy, ``labels`` int64 (n,), ``scores`` float32 (n,), highest first."""
 
     batch_limit = 16
+    prediction_class = Detections
+    has_windows = True
 
     def check_options(self) -> None:
-        self.options.allow("min_score", reason="this run looks at each image as a whole.")
+        self.options.allow("min_score", "window", "overlap", reason="this run finds objects.")
 
     def prepare(self, image: LoadedImage) -> LoadedImage:
         return image
 
-    @torch.inference_mode()
     def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
-        fitted, sizes = zip(*prepared, strict=True)
-        images, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
+        predictions = self._detect(prepared)
+        for prediction, (_, size) in zip(predictions, prepared, strict=True):
+            _paste(prediction, size)
+        return predictions
+
+    def predict_windows(self, image: ImageRows) -> Prediction:
+        """See the base class; what several windows show of one object is merged, see `merge_windows`."""
+        found = []
+        for corners, crops in sliding_windows(image, window=self.window or image.size, overlap=self.overlap):
+            size = (crops.shape[2], crops.shape[3])
+            fitted = [LoadedImage(self.transform.fit(crop), size) for crop in crops]
+            found += [
+                WindowPrediction((int(left), int(top)), size, prediction)
+                for (left, top), prediction in zip(corners, self._detect(fitted), strict=True)
+            ]
+        prediction = merge_windows(found, image.size)
+        _paste(prediction, image.size)
+        return prediction
+
+    @torch.inference_mode()
+    def _detect(self, images: Sequence[LoadedImage]) -> list[Prediction]:
+        """As `predict`, with ``mask_logits`` (n, S, S) instead of masks."""
+        fitted, sizes = zip(*images, strict=True)
+        batch, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
         with autocast(self.device, self.precision):
-            outputs = self.model.predict(self.model(images, image_sizes), image_sizes)
+            outputs = self.model.predict(self.model(batch, image_sizes), image_sizes)
         original = torch.tensor([tuple(size) for size in sizes], device=self.device)
         outputs = {**outputs, "boxes": rescale_boxes(outputs["boxes"].float(), image_sizes, original)}
         outputs = {
             name: (value.float() if value.is_floating_point() else value).cpu() for name, value in outputs.items()
         }
-        predictions: list[Prediction] = []
-        for i, (height, width) in enumerate(sizes):
-            present = outputs["labels"][i] >= 0
-            prediction: Prediction = {name: value[i][present] for name, value in outputs.items()}
-            if "mask_logits" in prediction:
-                logits = prediction.pop("mask_logits")
-                prediction["masks"] = paste_masks(logits, prediction["boxes"], (height, width))
-            predictions.append(prediction)
-        return predictions
+        present = outputs["labels"] >= 0
+        return [{name: value[i][present[i]] for name, value in outputs.items()} for i in range(len(sizes))]
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The truth is like a prediction without scores, with ``crowd`` (m, 4), the boxes of crowds."""
@@ -62,3 +79,15 @@ class DetectInference(Inference):
                 truth["masks"] = single.rles(height, width)
             truth["crowd"] = torch.from_numpy(annotation.boxes[annotation.crowd])
             yield {"image": dataset.image(position), "truth": truth, "prediction": prediction}
+
+
+class InstanceInference(DetectInference):
+    """As `DetectInference`, with ``masks``: n `visionkit.structures.rle.RunLengths`."""
+
+    prediction_class = Instances
+
+
+def _paste(prediction: Prediction, size: tuple[int, int]) -> None:
+    """Turn the ``mask_logits`` of a prediction, if there are any, into masks of the size of the image."""
+    if "mask_logits" in prediction:
+        prediction["masks"] = paste_masks(prediction.pop("mask_logits"), prediction["boxes"], size)

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.predictions.classification import LabelSet
 
 __all__ = ["MultilabelInference"]
+
+_EXAMPLES_BATCH = 32
 
 
 class MultilabelInference(Inference):
@@ -20,6 +23,7 @@ class MultilabelInference(Inference):
     ``probabilities`` is a list with one value per class.
     """
 
+    prediction_class = LabelSet
     default_min_score: ClassVar[float] = 0.5
 
     def check_options(self) -> None:
@@ -48,7 +52,8 @@ class MultilabelInference(Inference):
             (dataset.labels[position].nonzero()[:, 0].tolist(), self.prepare(image))
             for position, image in self._images(dataset, count)
         ]
-        if inputs:
-            predictions = self.predict([image for _, image in inputs])
-            for (labels, image), prediction in zip(inputs, predictions, strict=True):
+        for start in range(0, len(inputs), _EXAMPLES_BATCH):
+            chunk = inputs[start : start + _EXAMPLES_BATCH]
+            predictions = self.predict([image for _, image in chunk])
+            for (labels, image), prediction in zip(chunk, predictions, strict=True):
                 yield {"image": image, "truth": labels, "prediction": prediction}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from visionkit.errors import UserError
 from visionkit.schema import describe, quote
+from visionkit.sizes import Size
 
 __all__ = ["PredictOptions"]
 
@@ -22,11 +23,13 @@ class PredictOptions:
         window: Height and width in pixels of windows that slide over each image, ``auto`` for the size the run was
             trained at; None for whole images.
         overlap: The fraction of a window shared with its neighbour, 0 to 0.9; None for the default.
+        max_pixels: Images of more pixels are not read whole; None for the limit of the run's data set.
     """
 
     min_score: float | None = None
     window: tuple[int, int] | Literal["auto"] | None = None
     overlap: float | None = None
+    max_pixels: int | None = None
 
     @classmethod
     def read(cls, overrides: Mapping[str, Any]) -> PredictOptions:
@@ -39,6 +42,7 @@ class PredictOptions:
             min_score=_fraction(overrides, "min_score", maximum=1.0, example=0.5),
             window=_parse_window(overrides.get("window")),
             overlap=_fraction(overrides, "overlap", maximum=0.9, example=0.25),
+            max_pixels=_parse_pixels(overrides.get("max_pixels")),
         )
         if options.overlap is not None and options.window is None:
             raise UserError(
@@ -59,15 +63,16 @@ class PredictOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in names:
+            if value is not None and field.name not in (*names, "max_pixels"):
                 shown = f"{value:g}" if isinstance(value, float) else describe(value).strip('"')
                 raise UserError(f"{field.name}: found {shown}, but {reason} {_APPLIES_TO[field.name]} Leave it out.")
 
 
+_WINDOW = Size(65_536, example=512, alternatives=" or auto")
 _APPLIES_TO = {
     "min_score": "min_score is for runs that find objects or several classes: task=detect, instance or multilabel.",
-    "window": "window is for runs of task=segment.",
-    "overlap": "overlap is for runs of task=segment.",
+    "window": "window is for runs of task=segment, detect or instance.",
+    "overlap": "overlap is for runs of task=segment, detect or instance.",
 }
 
 
@@ -81,12 +86,18 @@ def _fraction(overrides: Mapping[str, Any], key: str, *, maximum: float, example
 def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
     if value is None or value == "auto":
         return value  # type: ignore[no-any-return]
-    sides = value if isinstance(value, list) else [value, value]
-    if len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        return sides[0], sides[1]
+    try:
+        size = _WINDOW.parse(value)
+    except ValueError as error:
+        raise UserError(f"window: {error} window=auto is the size that the run was trained at.") from None
+    return (size, size) if isinstance(size, int) else size
+
+
+def _parse_pixels(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
     raise UserError(
-        f"window: expected a number of pixels, [height, width] or auto, found {_quote(value)}. "
-        "Try: window=512, or window=auto for the size that the run was trained at"
+        f"max_pixels: expected a whole number of pixels above 0, found {_quote(value)}. Try: max_pixels=400000000"
     )
 
 

@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from visionkit.data.image_rows import ImageRows
 from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.base import Example, Inference, Prediction, autocast
-from visionkit.inference.options import PredictOptions
+from visionkit.inference.predictions.segmentation import Segmentation
 from visionkit.inference.sliding_window import sliding_window_inference
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import restore_logits, restore_masks
 
 __all__ = ["SegmentInference"]
 
-DEFAULT_OVERLAP = 0.25
+_MASK_BYTES = 4
+"""The memory for each pixel of a mask while it is written."""
 
 
 class SegmentInference(Inference):
     """Predictions are ``mask``: class ids (h, w) uint8."""
 
     batch_limit = 16
-
-    def __init__(
-        self,
-        model: Any,
-        transform: Any,
-        data: Mapping[str, Any],
-        *,
-        precision: str = "32",
-        options: PredictOptions | None = None,
-    ) -> None:
-        super().__init__(model, transform, data, precision=precision, options=options)
-        window = self.options.window
-        self.window = tuple(data["image_size"]) if window == "auto" else window
-        self.overlap = DEFAULT_OVERLAP if self.options.overlap is None else self.options.overlap
+    has_windows = True
+    prediction_class = Segmentation
 
     def check_options(self) -> None:
         self.options.allow("window", "overlap", reason="this run segments: every pixel gets its most likely class.")
 
-    @property
-    def wants_original(self) -> bool:
-        return self.window is not None
-
     def prepare(self, image: LoadedImage) -> LoadedImage:
-        """The image, resized unless windows slide over it, and its original height and width."""
         return image
 
     def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
-        if self.window:
-            return [{"mask": self._slide(image, self.window)} for image, _ in prepared]
         logits, image_sizes = self._logits([fitted for fitted, _ in prepared])
         sizes = [tuple(size) for _, size in prepared]
         with torch.inference_mode():
             masks = restore_masks(logits, image_sizes, torch.tensor(sizes, device=logits.device)).cpu()
         return [{"mask": mask[:height, :width]} for mask, (height, width) in zip(masks, sizes, strict=True)]
+
+    @torch.inference_mode()
+    def predict_windows(self, image: ImageRows) -> Prediction:
+        image.check_memory(_MASK_BYTES, purpose="its mask")
+
+        def probabilities(crops: Tensor) -> Tensor:
+            logits, image_sizes = self._logits([self.transform.fit(crop) for crop in crops])
+            sizes = image_sizes.new_tensor([crops.shape[2:]] * len(crops))
+            return torch.stack(restore_logits(logits, image_sizes, sizes)).softmax(dim=1)
+
+        window = self.window or image.size
+        return {"mask": sliding_window_inference(probabilities, image, window=window, overlap=self.overlap)}
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The truth is a mask; its ignored pixels are ignored in the prediction too."""
@@ -78,14 +73,3 @@ class SegmentInference(Inference):
         with autocast(self.device, self.precision):
             outputs = self.model(images, image_sizes)
         return outputs["logits"].float(), image_sizes
-
-    @torch.inference_mode()
-    def _slide(self, image: Tensor, window: tuple[int, ...]) -> Tensor:
-        """The mask of an image by windows, each of which is transformed like a whole image."""
-
-        def probabilities(crops: Tensor) -> Tensor:
-            logits, image_sizes = self._logits([self.transform.fit(crop) for crop in crops])
-            sizes = image_sizes.new_tensor([crops.shape[2:]] * len(crops))
-            return torch.stack(restore_logits(logits, image_sizes, sizes)).softmax(dim=1)
-
-        return sliding_window_inference(probabilities, image, window=(window[0], window[1]), overlap=self.overlap)

@@ -1,4 +1,4 @@
-"""Segmentation of large images by overlapping windows whose probabilities are blended."""
+"""Overlapping windows over large images, and segmentation by them, whose probabilities are blended."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["sliding_window_inference", "window_starts"]
+from visionkit.data.image_rows import ImageRows
+
+__all__ = ["DEFAULT_OVERLAP", "sliding_window_inference", "sliding_windows", "window_starts"]
+
+DEFAULT_OVERLAP = 0.25
 
 _WINDOWS_PER_BATCH = 4
 
 
 def sliding_window_inference(
-    predict_fn: Callable[[Tensor], Tensor], image: Tensor, *, window: tuple[int, int], overlap: float = 0.25
+    predict_fn: Callable[[Tensor], Tensor],
+    image: ImageRows,
+    *,
+    window: tuple[int, int],
+    overlap: float = DEFAULT_OVERLAP,
 ) -> Tensor:
     """The most likely class of each pixel, from windows that slide over an image.
 
     Where windows overlap, their probabilities are averaged with weights that fall towards each window's edges, so that
-    no edge becomes a visible seam. Besides image and result, memory holds a few windows, and of the probabilities still
-    to be blended a strip as high as the overlap along the image's shorter side.
+    no edge becomes a visible seam. Besides the result, memory holds the rows of the image that a row of windows covers,
+    a few windows, and of the probabilities still to be blended a strip as high as the overlap and as wide as the image.
 
     Args:
         predict_fn: Crops (n, C, h, w) of the image to class probabilities (n, K, h, w) floating, at most 255 classes.
-        image: (C, H, W).
+        image: Read from the top down.
         window: Height and width in pixels; a side that is longer than the image's is cut to it.
         overlap: The minimal fraction of a window's side that neighbours share, at least 0 and below 1.
 
     Returns:
         (H, W) uint8, on the CPU.
     """
-    height, width = image.shape[-2:]
-    if width > height:
-        transposed = sliding_window_inference(
-            lambda crops: predict_fn(crops.mT).mT, image.mT, window=(window[1], window[0]), overlap=overlap
-        )
-        return transposed.mT.contiguous()
+    height, width = image.size
     window_height, window_width = min(window[0], height), min(window[1], width)
     tops, lefts = window_starts(height, window_height, overlap), window_starts(width, window_width, overlap)
     row_weights = _blend_weights(tops, window_height, height, overlap)
@@ -47,7 +50,7 @@ def sliding_window_inference(
     max_pending = max(top + window_height - end for top, end in zip(tops, ends, strict=True))
     num_pending = 0
     for top, end, weights in zip(tops, ends, row_weights, strict=True):
-        crops = _crops(image[:, top : top + window_height], lefts, window_width)
+        crops = _crops(image.rows(top, top + window_height), lefts, window_width)
         for left, blended in _blend_columns(predict_fn, crops, lefts, column_weights):  # (K, window_height, n)
             if not pending.numel():
                 pending = blended.new_empty((len(blended), max_pending, width))
@@ -58,6 +61,30 @@ def sliding_window_inference(
             pending[:, : top + window_height - end, columns] = blended[:, end - top :]
         num_pending = top + window_height - end
     return mask
+
+
+def sliding_windows(
+    image: ImageRows, *, window: tuple[int, int], overlap: float = DEFAULT_OVERLAP
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The windows over an image, row by row from the top, a few at a time.
+
+    Args:
+        image: Read from the top down.
+        window: Height and width in pixels; a side that is longer than the image's is cut to it.
+        overlap: The minimal fraction of a window's side that neighbours share, at least 0 and below 1.
+
+    Yields:
+        Left and top of each window in pixels of the image, int64 (n, 2), and their pixels, (n, C, h, w).
+    """
+    height, width = image.size
+    window_height, window_width = min(window[0], height), min(window[1], width)
+    lefts = window_starts(width, window_width, overlap)
+    for top in window_starts(height, window_height, overlap):
+        start = 0
+        for crops in _crops(image.rows(top, top + window_height), lefts, window_width):
+            corners = [(left, top) for left in lefts[start : start + len(crops)]]
+            start += len(crops)
+            yield torch.tensor(corners), crops
 
 
 def window_starts(side: int, window: int, overlap: float) -> list[int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from visionkit.inspection.network import Network
-from visionkit.inspection.tables import Grid, format_bytes, format_shape
+from visionkit.inspection.tables import format_bytes, format_shape
 from visionkit.inspection.totals import Totals
+from visionkit.report.tables import Grid
+from visionkit.schema import describe
 
-__all__ = ["comparison", "ratios"]
+__all__ = ["comparison", "difference_grid", "differences", "ratios"]
 
 Pair = tuple[Network, Totals]
 
@@ -33,11 +36,53 @@ def comparison(pairs: Sequence[Pair], *, exact: bool = False) -> Grid:
             rows.append([name, *("" if value is None else str(value) for value in values)])
         else:
             rows.append([name, *(_with_ratio(value, values[0], format_fn) for value in values)])
+    rows.sort(key=lambda row: len(set(row[1:])) == 1 if not exact else 0)
     title = f"{', '.join(net.name for net, _ in pairs)}, side by side"
     note = f"x: how many times that of {pairs[0][0].name}"
     return Grid(
         title, ["", *(net.name for net, _ in pairs)], rows, [False, *[True] * len(pairs)], notes=[] if exact else [note]
     )
+
+
+def differences(files: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The dotted keys in which backbone files differ, with each one's value; None where it has no such key.
+
+    What names a file, and what of it plays no part in the network, is left out.
+    """
+    flat = [dict(_flatten(file)) for file in files]
+    keys = dict.fromkeys(key for values in flat for key in values if key.split(".")[0] not in _NO_PART)
+    found = {key: [values.get(key) for values in flat] for key in keys}
+    return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
+def difference_grid(names: Sequence[str], files: Sequence[Mapping[str, Any]]) -> Grid:
+    """The table of `differences`, with the first of many keys.
+
+    Args:
+        names: The networks.
+        files: The content of their files.
+    """
+    found = differences(files)
+    rows = [
+        [key, *("" if value is None else describe(value).strip('"') for value in values)]
+        for key, values in list(found.items())[:_MAX_DIFFERENCES]
+    ]
+    more = len(found) - len(rows)
+    notes = [f"{more} more keys differ; format=json has all."] if more else []
+    title = "what differs in the files" if rows else "the files are alike"
+    return Grid(title, ["key", *names], rows, [False] * (1 + len(names)), notes=notes)
+
+
+_MAX_DIFFERENCES = 8
+_NO_PART = ("name", "stem", "stems", "torchvision", "image_size")
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def ratios(pairs: Sequence[Pair]) -> dict[str, list[float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from visionkit.inspection.network import Network, trace_network
 from visionkit.inspection.stages import stage_shares
 from visionkit.inspection.totals import Totals, totals
 from visionkit.inspection.warnings import warnings
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
@@ -29,12 +31,13 @@ PositiveInt = Annotated[int, Field(gt=0, le=65_536)]
 class InspectOptions:
     """The options of the command ``inspect``; None stands for the value of the backbone file or the data set."""
 
-    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    image_size: ImageSize | None = None
     in_channels: Annotated[int, Field(gt=0, le=4096)] | None = None
     num_classes: PositiveInt | None = None
     batch_size: PositiveInt = 1
     depth: PositiveInt = 2
     by: Literal["layer", "stage"] = "layer"
+    columns: Literal["main", "all"] = "main"
     explain: bool = False
     format: Literal["text", "json", "csv", "markdown"] = "text"
 
@@ -45,6 +48,7 @@ class Inspection:
 
     Attributes:
         task: Name of the task.
+        backbone: The content of the backbone's file, with the user's changes.
         net: The traced network.
         totals: Sums and peaks over the network.
         layers: One row per layer, or per block below the chosen depth.
@@ -53,6 +57,7 @@ class Inspection:
     """
 
     task: str
+    backbone: Mapping[str, Any]
     net: Network
     totals: Totals
     layers: list[LayerRow]
@@ -103,6 +108,7 @@ def inspect_network(config: RunConfig, options: InspectOptions, *, use_dataset: 
     )
     return Inspection(
         config.task.name,
+        config.plain["backbone"],
         net,
         totals(net, batch_size=options.batch_size, optimizer=config.recipe.optimizer),
         layer_rows(net, depth=options.depth),

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from visionkit.console import print_json, stdout_console
-from visionkit.inspection.compare import comparison, ratios
+from visionkit.inspection.compare import comparison, difference_grid, differences, ratios
 from visionkit.inspection.inspection import Inspection, InspectOptions
 from visionkit.inspection.stages import stage_bars, stage_shares
-from visionkit.inspection.tables import Grid, layer_grid, print_grid, total_lines
+from visionkit.inspection.tables import layer_grid, total_lines
+from visionkit.report.tables import Grid, print_grid
 from visionkit.text import printable
 
 __all__ = ["print_inspections"]
+
+
+_MORE_COLUMNS = "columns=all adds jump, offset, padding, sizes and weights by formula, neurons, connections and memory."
 
 
 def print_inspections(inspections: Sequence[Inspection], options: InspectOptions) -> None:
@@ -32,7 +36,7 @@ def _print_table(inspection: Inspection, options: InspectOptions) -> None:
     grid = (
         stage_bars(inspection.net)
         if options.by == "stage"
-        else layer_grid(inspection.net, inspection.layers, inspection.totals)
+        else layer_grid(inspection.net, inspection.layers, inspection.totals, columns=options.columns)
     )
     if options.format == "csv" and options.by == "layer":
         grid = Grid.of_mappings([row.to_json() for row in inspection.layers])
@@ -41,6 +45,8 @@ def _print_table(inspection: Inspection, options: InspectOptions) -> None:
     print_grid(grid, options.format)
     if options.format == "text":
         console = stdout_console()
+        if options.by == "layer" and options.columns == "main":
+            console.print(_MORE_COLUMNS, style="dim", soft_wrap=True)
         for line in total_lines(inspection.totals):
             console.print(line, soft_wrap=True)
         if inspection.net.num_classes is None:
@@ -66,14 +72,18 @@ def _print_explanations(inspection: Inspection) -> None:
 
 def _print_comparison(inspections: Sequence[Inspection], options: InspectOptions) -> None:
     pairs = [(inspection.net, inspection.totals) for inspection in inspections]
+    files = [inspection.backbone for inspection in inspections]
     if options.format == "json":
         documents = []
         for inspection in inspections:
             document = inspection.to_json(by=options.by, with_explanations=options.explain)
             del document["layers"]
             documents.append(document)
-        print_json({"backbones": documents, "ratios": ratios(pairs)})
+        print_json({"backbones": documents, "differences": differences(files), "ratios": ratios(pairs)})
         return
+    if options.format != "csv":
+        print_grid(difference_grid([net.name for net, _ in pairs], files), options.format)
+        print()
     print_grid(comparison(pairs, exact=options.format == "csv"), options.format)
     if options.format == "csv":
         return

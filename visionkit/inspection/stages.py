@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from visionkit.inspection.network import Network
-from visionkit.inspection.tables import Grid, format_bytes, format_shape
+from visionkit.inspection.tables import format_bytes, format_shape
+from visionkit.report.tables import Grid
 
 __all__ = ["stage_bars", "stage_shares"]
 

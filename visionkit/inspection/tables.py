@@ -1,67 +1,29 @@
-"""Tables of an inspection: as text for a terminal of any width, as Markdown, and as CSV."""
+"""The table of a network's layers, and its totals as text."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
-from visionkit.console import stdout_console
 from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
 from visionkit.inspection.totals import Totals
-from visionkit.text import printable, quote_cell
+from visionkit.report.tables import Grid
 
-__all__ = ["Grid", "format_bytes", "layer_grid", "print_grid", "format_shape", "total_lines"]
+__all__ = ["format_bytes", "layer_grid", "format_shape", "total_lines"]
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table of strings; its first column names the rows.
+def layer_grid(
+    net: Network, layers: Sequence[LayerRow], totals: Totals, *, columns: Literal["main", "all"] = "all"
+) -> Grid:
+    """The table of layers, with the totals as footer.
 
-    Attributes:
-        title: The line above the table.
-        headings: One per column.
-        rows: Cells, one per column; a newline in a cell is kept on the terminal.
-        right_aligned: Whether each column is aligned to the right.
-        footer: A last row of sums, or None.
-        notes: Lines below the table.
+    Args:
+        net: The traced network.
+        layers: The rows.
+        totals: Its sums.
+        columns: ``main`` is what fits a terminal of 80 characters.
     """
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right_aligned: Sequence[bool]
-    footer: Sequence[str] | None = None
-    notes: Sequence[str] = ()
-
-    @classmethod
-    def of_mappings(cls, rows: Sequence[Mapping[str, Any]]) -> Grid:
-        """A grid of plain values under the keys of the mappings, for CSV."""
-        headings = list(rows[0])
-        return cls("", headings, [[_csv_value(row[key]) for key in headings] for row in rows], [False] * len(headings))
-
-
-def print_grid(grid: Grid, format: str) -> None:
-    """Print a table on standard output: ``text``, ``markdown`` or ``csv``."""
-    if format == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows(
-            map(quote_cell, row) for row in [grid.headings, *grid.rows]
-        )
-    elif format == "markdown":
-        _print_markdown(grid)
-    else:
-        _print_text(grid)
-
-
-def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid:
-    """The table of layers, with the totals as footer."""
     footer = dict.fromkeys(_LAYER_COLUMNS, "") | {
         "layer": "total",
         "neurons": f"{totals.neurons:,}",
@@ -73,14 +35,15 @@ def layer_grid(net: Network, layers: Sequence[LayerRow], totals: Totals) -> Grid
         else format_bytes(sum(net.saved_memory[name] for name in net.saved_memory if len(name) == 1)),
     }
     classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
-    notes = ["In a size, / rounds down."] if any(row.size_formula for row in layers) else []
+    shown = list(_LAYER_COLUMNS)[: _NUM_MAIN_COLUMNS if columns == "main" else None]
+    has_formulas = columns == "all" and any(row.size_formula for row in layers)
     return Grid(
         f"{net.name}, {format_shape(net.input)} image{classes}",
-        list(_LAYER_COLUMNS),
-        [[cell(row) for cell in _LAYER_COLUMNS.values()] for row in layers],
-        [heading not in ("layer", "type", "size") for heading in _LAYER_COLUMNS],
-        list(footer.values()),
-        notes,
+        shown,
+        [[_LAYER_COLUMNS[heading](row) for heading in shown] for row in layers],
+        [heading not in ("layer", "type", "size") for heading in shown],
+        [footer[heading] for heading in shown],
+        ["In a size, / rounds down."] if has_formulas else [],
     )
 
 
@@ -145,123 +108,23 @@ def _format_count(count: int) -> str:
     return f"{count:,}" if count else ""
 
 
+_NUM_MAIN_COLUMNS = 8
 _LAYER_COLUMNS: Mapping[str, Callable[[LayerRow], str]] = {
     "layer": lambda row: row.name,
     "type": lambda row: f"{row.type}{_runs_suffix(row)}",
+    "output\nHxWxC": lambda row: format_shape([*row.output[1:], row.output[0]]),
+    "parameters": lambda row: f"{row.parameters:,}",
+    "MACs": lambda row: _format_count(row.macs),
     "kernel": lambda row: format_shape(row.kernel_size or ()),
     "stride": lambda row: _format_pair(row.stride),
+    "receptive field": lambda row: _format_per_axis(row, row.receptive_field, " px"),
+    "jump": lambda row: _format_per_axis(row, row.jump),
+    "offset": lambda row: _format_per_axis(row, row.offset),
     "padding": lambda row: _format_pair(row.padding),
-    "output\nHxWxC": lambda row: format_shape([*row.output[1:], row.output[0]]),
     "size": lambda row: row.size_formula.replace("; ", "\n"),
     "weights per neuron": lambda row: row.weights_formula,
     "neurons": lambda row: _format_count(row.neurons),
     "connections": lambda row: _format_count(row.connections),
-    "parameters": lambda row: f"{row.parameters:,}",
-    "MACs": lambda row: _format_count(row.macs),
     "activation memory": lambda row: format_bytes(row.activation_memory),
     "kept in training": lambda row: "?" if row.training_memory is None else format_bytes(row.training_memory),
-    "receptive field": lambda row: _format_per_axis(row, row.receptive_field, " px"),
-    "jump": lambda row: _format_per_axis(row, row.jump),
-    "offset": lambda row: _format_per_axis(row, row.offset),
 }
-
-
-def _csv_value(value: Any) -> str:
-    if isinstance(value, list):
-        return "x".join("" if item is None else str(item) for item in value)
-    return "" if value is None else str(value)
-
-
-def _print_markdown(grid: Grid) -> None:
-    print(f"{printable(grid.title)}\n")
-    rules = ["---:" if right else "---" for right in grid.right_aligned]
-    footer = [] if grid.footer is None else [[f"**{cell}**" if cell else "" for cell in grid.footer]]
-    lines = [[_one_line(cell) for cell in cells] for cells in (grid.headings, *grid.rows)]
-    for cells in (lines[0], rules, *lines[1:], *footer):
-        print(f"| {' | '.join(cells)} |")
-    for note in grid.notes:
-        print(f"\n{note}")
-
-
-def _one_line(cell: str) -> str:
-    """Format a cell for Markdown: on one line, and as code if it contains ``*``."""
-    text = cell.replace("\n", "; " if "=" in cell else " ")
-    return f"`{text}`" if "*" in text else text
-
-
-def _print_text(grid: Grid) -> None:
-    """Print as few tables below each other as fit the width of the terminal, each with the first column."""
-    console = stdout_console()
-    widths = _column_widths(grid)
-    tables = _balance_tables(widths, console.width)
-    for columns in tables:
-        console.print(_table(grid, columns, widths, width=console.width))
-    for note in grid.notes:
-        console.print(note, style="dim", soft_wrap=True)
-    if len(tables) > 1:
-        console.print(
-            f"All columns side by side need a terminal {_table_width(widths)} wide, or format=markdown, csv or json.",
-            style="dim",
-            soft_wrap=True,
-        )
-
-
-def _table(grid: Grid, columns: Sequence[int], widths: Sequence[int], *, width: int) -> Table:
-    fits = _table_width([widths[column] for column in columns]) <= width
-    title = Text(grid.title, style="bold") if 1 in columns else None
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    for column in columns:
-        align: Literal["left", "right"] = "right" if grid.right_aligned[column] else "left"
-        table.add_column(grid.headings[column], justify=align, width=widths[column], vertical="top")
-    rows = [[row[column] for column in columns] for row in grid.rows]
-    for cells in _merge_rows(rows) if fits else rows:
-        table.add_row(*map(Text, cells))
-    if grid.footer is not None and any(grid.footer[column] for column in columns[1:]):
-        table.add_section()
-        table.add_row(*(Text(grid.footer[column], style="bold") for column in columns))
-    return table
-
-
-def _merge_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Merge all rows into one of multi-line cells, since Rich is slow per cell."""
-    stacks: list[list[str]] = [[] for _ in rows[0]]
-    for row in rows:
-        height = 1 + max(cell.count("\n") for cell in row)
-        for stack, cell in zip(stacks, row, strict=True):
-            stack.append(cell + "\n" * (height - 1 - cell.count("\n")))
-    return [["\n".join(stack) for stack in stacks]]
-
-
-def _column_widths(grid: Grid) -> list[int]:
-    """The minimal width of each column: headings may wrap between words, cells may not."""
-    widths = []
-    for column, heading in enumerate(grid.headings):
-        cells = [row[column] for row in grid.rows] + ([grid.footer[column]] if grid.footer else [])
-        lines = [line for cell in cells for line in cell.split("\n")]
-        widths.append(max(len(part) for part in (*heading.split(), *lines)))
-    return widths
-
-
-def _table_width(widths: Sequence[int]) -> int:
-    """Width of a table with columns of these widths, with one character between them and at both edges."""
-    return sum(widths) + len(widths) + 1
-
-
-def _balance_tables(widths: Sequence[int], width: int) -> list[list[int]]:
-    """Distribute columns over the minimal number of tables, of about equal width."""
-    num_tables = len(_fill_tables(widths, width))
-    narrowest_width = min(width, _table_width(widths))
-    while narrowest_width > 1 and len(_fill_tables(widths, narrowest_width - 1)) == num_tables:
-        narrowest_width -= 1
-    return _fill_tables(widths, narrowest_width)
-
-
-def _fill_tables(widths: Sequence[int], width: int) -> list[list[int]]:
-    """Distribute columns in order over tables of at most ``width``, with the first column in every table."""
-    tables = [[0]]
-    for column in range(1, len(widths)):
-        current = tables[-1]
-        if len(current) > 1 and _table_width([widths[i] for i in (*current, column)]) > width:
-            tables.append([0])
-        tables[-1].append(column)
-    return tables

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from visionkit.losses.sums import LossSums, with_sums
 
 __all__ = ["binary_cross_entropy", "cross_entropy"]
 
 
+def cross_entropy_sums(
+    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> LossSums:
+    """The sums of `cross_entropy`: over images, of losses and of weights."""
+    weights = None if class_weights is None else class_weights.to(logits.dtype)
+    total = F.cross_entropy(logits, labels, weight=weights, label_smoothing=label_smoothing, reduction="sum")
+    return LossSums(total, torch.tensor(len(labels), device=total.device) if weights is None else weights[labels].sum())
+
+
+@with_sums(cross_entropy_sums)
 def cross_entropy(
     logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
@@ -24,6 +37,15 @@ def cross_entropy(
     return F.cross_entropy(logits, labels, weight=weights, label_smoothing=label_smoothing)
 
 
+def binary_cross_entropy_sums(
+    logits: Tensor, label_sets: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> LossSums:
+    """The sums of `binary_cross_entropy`: over images and classes."""
+    mean = binary_cross_entropy(logits, label_sets, class_weights=class_weights, label_smoothing=label_smoothing)
+    return LossSums.of_mean(mean, logits.numel())
+
+
+@with_sums(binary_cross_entropy_sums)
 def binary_cross_entropy(
     logits: Tensor, label_sets: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:

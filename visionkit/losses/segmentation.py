@@ -6,11 +6,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from visionkit.losses.sums import LossSums, with_sums
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["dice_loss", "pixel_cross_entropy", "pixel_focal_loss"]
 
 
+def pixel_cross_entropy_sums(
+    logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> LossSums:
+    """The sums of `pixel_cross_entropy`: over pixels, of losses and of weights."""
+    x = _at_least_float32(logits)
+    weights = None if class_weights is None else class_weights.to(x.dtype)
+    total = F.cross_entropy(
+        x, mask.long(), weight=weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
+    )
+    return LossSums(total, _total_weight(mask, weights, x.dtype))
+
+
+@with_sums(pixel_cross_entropy_sums)
 def pixel_cross_entropy(
     logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
@@ -22,14 +36,25 @@ def pixel_cross_entropy(
         class_weights: (K,) factors of the pixels of each class; the mean is weighted by them.
         label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
+    sums = pixel_cross_entropy_sums(logits, mask, class_weights=class_weights, label_smoothing=label_smoothing)
+    return sums.value()
+
+
+def pixel_focal_sums(
+    logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, gamma: float = 2.0
+) -> LossSums:
+    """The sums of `pixel_focal_loss`: over pixels, of losses and of weights."""
     x = _at_least_float32(logits)
     weights = None if class_weights is None else class_weights.to(x.dtype)
-    total = F.cross_entropy(
-        x, mask.long(), weight=weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
-    )
-    return total / _total_weight(mask, weights, x.dtype)
+    cross_entropy = F.cross_entropy(x, mask.long(), ignore_index=IGNORE_INDEX, reduction="none")  # (B, H, W)
+    loss = -torch.expm1(-cross_entropy)  # 1 - p
+    loss = loss**gamma * cross_entropy
+    if weights is not None:
+        loss = loss * _pixel_weights(mask, weights)
+    return LossSums(loss.sum(), _total_weight(mask, weights, x.dtype))
 
 
+@with_sums(pixel_focal_sums)
 def pixel_focal_loss(
     logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, gamma: float = 2.0
 ) -> Tensor:
@@ -43,16 +68,22 @@ def pixel_focal_loss(
         class_weights: (K,) factors of the pixels of each class; the mean is weighted by them.
         gamma: At least 1, for a gradient at p = 1.
     """
-    x = _at_least_float32(logits)
-    weights = None if class_weights is None else class_weights.to(x.dtype)
-    cross_entropy = F.cross_entropy(x, mask.long(), ignore_index=IGNORE_INDEX, reduction="none")  # (B, H, W)
-    loss = -torch.expm1(-cross_entropy)  # 1 - p
-    loss = loss**gamma * cross_entropy
-    if weights is not None:
-        loss = loss * _pixel_weights(mask, weights)
-    return loss.sum() / _total_weight(mask, weights, x.dtype)
+    return pixel_focal_sums(logits, mask, class_weights=class_weights, gamma=gamma).value()
 
 
+def dice_sums(logits: Tensor, mask: Tensor) -> LossSums:
+    """The sums of `dice_loss`: over pixels, for each class."""
+    probabilities = _at_least_float32(logits).softmax(dim=1)
+    classes = torch.arange(logits.shape[1], device=mask.device)[:, None, None]
+    is_class = mask[:, None] == classes  # (B, K, H, W)
+    intersection = torch.where(is_class, probabilities, 0).sum(dim=(0, 2, 3))
+    predicted = torch.where((mask != IGNORE_INDEX)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
+    num_pixels = is_class.sum(dim=(0, 2, 3))
+    areas = predicted + num_pixels
+    return LossSums(areas - 2 * intersection, areas, num_pixels)
+
+
+@with_sums(dice_sums)
 def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """1 minus the soft Dice coefficient, averaged over the classes that occur in the batch; 0 where none does.
 
@@ -62,15 +93,7 @@ def dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
         logits: (B, K, H, W) floating point; sums are taken in at least float32.
         mask: (B, H, W) uint8: the class in 0..K-1, or 255.
     """
-    probabilities = _at_least_float32(logits).softmax(dim=1)
-    classes = torch.arange(logits.shape[1], device=mask.device)[:, None, None]
-    is_class = mask[:, None] == classes  # (B, K, H, W)
-    intersection = torch.where(is_class, probabilities, 0).sum(dim=(0, 2, 3))
-    predicted = torch.where((mask != IGNORE_INDEX)[:, None], probabilities, 0).sum(dim=(0, 2, 3))
-    num_pixels = is_class.sum(dim=(0, 2, 3))
-    present = num_pixels > 0
-    dice = 2 * intersection / (predicted + num_pixels).clamp(min=torch.finfo(probabilities.dtype).tiny)
-    return torch.where(present, 1 - dice, 0).sum() / present.sum().clamp(min=1)
+    return dice_sums(logits, mask).value()
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:
@@ -83,6 +106,5 @@ def _pixel_weights(mask: Tensor, weights: Tensor) -> Tensor:
 
 
 def _total_weight(mask: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """The sum of the weights of all pixels, at least the smallest positive number."""
-    total = (mask != IGNORE_INDEX).sum().to(dtype) if weights is None else _pixel_weights(mask, weights).sum()
-    return total.clamp(min=torch.finfo(dtype).tiny)
+    """The sum of the weights of all pixels."""
+    return (mask != IGNORE_INDEX).sum().to(dtype) if weights is None else _pixel_weights(mask, weights).sum()

@@ -33,7 +33,8 @@ __all__ = [
 class LossSpec:
     """One term of a weighted sum of losses; its other fields are arguments of the function it registers.
 
-    The function takes the logits and the targets of a batch, and returns a scalar.
+    The function takes the logits and the targets of a batch, and returns a scalar. In evaluation it is called for each
+    image alone, unless `visionkit.losses.sums.with_sums` names a function that gives its sums over a batch.
 
     Attributes:
         weight: The factor of the term; 0 leaves it out.
@@ -148,7 +149,7 @@ class LossTerm:
 
     name: str
     weight: float
-    function: Callable[..., Any]
+    function: partial[Any]
     takes_class_weights: bool
 
     def __call__(self, logits: Any, targets: Any, class_weights: Any) -> Any:
@@ -156,6 +157,20 @@ class LossTerm:
         arguments = {"class_weights": class_weights} if self.takes_class_weights else {}
         loss = self.function(logits, targets, **arguments)
         return loss if self.weight == 1 else self.weight * loss
+
+    def sums(self, logits: Any, targets: Any, class_weights: Any) -> Any:
+        """The `visionkit.losses.sums.LossSums` of the term times its factor."""
+        import torch
+
+        from visionkit.losses.sums import LossSums, sums_function
+
+        arguments = {"class_weights": class_weights} if self.takes_class_weights else {}
+        function = sums_function(self.function.func)
+        if function is not None:
+            return function(logits, targets, **self.function.keywords, **arguments).scaled(self.weight)
+        pairs = zip(logits.split(1), targets.split(1), strict=True)
+        losses = torch.stack([self.function(*pair, **arguments) for pair in pairs])
+        return LossSums.of_mean(losses.mean(), len(losses)).scaled(self.weight)
 
 
 def loss_terms(registry: Registry[LossSpec], losses: Sequence[LossSpec], head: Any) -> list[LossTerm]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
+from visionkit.metrics.intervals import interval_scalars, percentile_interval, resample
+from visionkit.metrics.matches import match_detections, mean_average_precision
 from visionkit.structures.rle import pack_masks, unpack_masks
 
 __all__ = ["BoxAveragePrecision", "MaskAveragePrecision", "STATS"]
@@ -32,15 +34,16 @@ class BoxAveragePrecision(MeanAveragePrecision):
 
     Args:
         num_classes: K; class ids are 0..K-1.
+        intervals: Whether `compute` adds the 95 % interval of ``map``, as ``map_low`` and ``map_high``.
     """
 
     full_state_update = False
     image_ids: list[Tensor]
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, *, intervals: bool = False) -> None:
         super().__init__(backend="faster_coco_eval", sync_on_compute=False)
         self.warn_on_many_detections = False
-        self.num_classes = num_classes
+        self.num_classes, self.intervals = num_classes, intervals
         self.add_state("image_ids", default=[], dist_reduce_fx=None)
 
     def update(self, preds: list[dict[str, Tensor]], target: list[dict[str, Tensor]]) -> None:
@@ -108,12 +111,24 @@ class BoxAveragePrecision(MeanAveragePrecision):
         evaluator.accumulate()
         evaluator.summarize()
         objects = targets["category_id"][targets["iscrowd"] == 0]
+        image_ids = [image["id"] for image in images]
         stats = torch.tensor([float(value) for value in evaluator.stats], dtype=torch.float64)
         return {
             **dict(zip(STATS, stats, strict=True)),
             "precision": torch.as_tensor(evaluator.eval["precision"], dtype=torch.float64)[:, :, :, 0, -1],
             "objects": torch.bincount(objects, minlength=self.num_classes),
+            **(self._interval(evaluator.ious, image_ids, targets, detections, stats[0]) if self.intervals else {}),
         }
+
+    def _interval(
+        self, ious: Any, image_ids: list[int], targets: Columns, detections: Columns, value: Tensor
+    ) -> dict[str, Tensor]:
+        """``map_low`` and ``map_high`` around the value; empty of fewer than two images or without objects."""
+        if len(image_ids) < 2 or value < 0:
+            return {}
+        matches = match_detections(ious, targets, detections, image_ids=image_ids, num_classes=self.num_classes)
+        draws = resample(len(image_ids), work=2 * len(matches.images))
+        return interval_scalars("map", value, percentile_interval(mean_average_precision(matches, draws)))
 
 
 class MaskAveragePrecision(BoxAveragePrecision):
@@ -123,14 +138,15 @@ class MaskAveragePrecision(BoxAveragePrecision):
 
     Args:
         num_classes: K; class ids are 0..K-1.
+        intervals: As for `BoxAveragePrecision`.
     """
 
     detection_runs: list[Tensor]
     groundtruth_runs: list[Tensor]
     image_sizes: list[Tensor]
 
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes)
+    def __init__(self, num_classes: int, *, intervals: bool = False) -> None:
+        super().__init__(num_classes, intervals=intervals)
         for name in ("detection_runs", "groundtruth_runs", "image_sizes"):
             self.add_state(name, default=[], dist_reduce_fx=None)
 

@@ -24,12 +24,15 @@ class BufferedMetrics(TaskMetrics, ABC):
     Args:
         class_names: The K classes, in the order of their ids; at least two.
         extra: Metrics of the user's choice by name.
+        intervals: Whether `intervals` is wanted.
     """
 
     max_buffered_values: ClassVar[int] = 1 << 16
 
-    def __init__(self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None) -> None:
-        super().__init__(class_names, extra)
+    def __init__(
+        self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None, *, intervals: bool = False
+    ) -> None:
+        super().__init__(class_names, extra, intervals=intervals)
         self.collection = MetricCollection(self.make_metrics(len(self.class_names)), compute_groups=False)
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._buffered_values = self._num_images = 0

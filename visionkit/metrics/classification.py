@@ -12,6 +12,7 @@ from torchmetrics.classification import (
 )
 
 from visionkit.metrics.buffered import BufferedMetrics
+from visionkit.metrics.intervals import interval_scalars, wilson_interval
 from visionkit.metrics.table import Table, confusion_table
 
 __all__ = ["ClassificationMetrics", "TrainingAccuracy"]
@@ -42,6 +43,15 @@ class ClassificationMetrics(TrainingAccuracy):
         if num_classes > 5:
             metrics["top5_accuracy"] = MulticlassAccuracy(num_classes, top_k=5, average="micro", **_OPTIONS)
         return metrics
+
+    def intervals(self) -> dict[str, Tensor]:
+        """That of ``accuracy``; see `TaskMetrics.intervals`."""
+        self._flush()
+        if self.images is None or not self._num_images:
+            return {}
+        counts = self.collection["confusion_matrix"].compute().long()
+        correct, total = int(counts.trace()), int(counts.sum())
+        return interval_scalars("accuracy", correct / total, wilson_interval(correct, total))
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, images, correct, accuracy) and ``confusion_matrix`` (a row per true class)."""

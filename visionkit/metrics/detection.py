@@ -28,6 +28,7 @@ class DetectionMetrics(TaskMetrics):
     Args:
         class_names: The K classes, in the order of their ids.
         extra: Metrics of the user's choice by name.
+        intervals: Whether `intervals` is wanted.
     """
 
     average_precision_class: ClassVar[type[BoxAveragePrecision]] = BoxAveragePrecision
@@ -36,9 +37,11 @@ class DetectionMetrics(TaskMetrics):
     image_keys: ClassVar[tuple[str, ...]] = ("index",)
     stats: ClassVar[tuple[str, ...]] = STATS
 
-    def __init__(self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None) -> None:
-        super().__init__(class_names, extra)
-        self.average_precision = self.average_precision_class(len(self.class_names))
+    def __init__(
+        self, class_names: Sequence[str], extra: Mapping[str, Metric] | None = None, *, intervals: bool = False
+    ) -> None:
+        super().__init__(class_names, extra, intervals=intervals)
+        self.average_precision = self.average_precision_class(len(self.class_names), intervals=intervals)
         self._pending: list[dict[str, Tensor]] = []
         self._buffered_bytes = self._num_images = 0
         self._result: dict[str, Tensor] | None = None
@@ -82,6 +85,13 @@ class DetectionMetrics(TaskMetrics):
             return {}
         result = self._compute()
         return {name: result[name] for name in self.stats if result[name] >= 0} | super().scalars()
+
+    def intervals(self) -> dict[str, Tensor]:
+        """Those of ``map`` and, of instances, of ``box_map``; see `TaskMetrics.intervals`."""
+        if self.images is None or not self._num_images:
+            return {}
+        names = (f"{prefix}map_{end}" for prefix in ("", "box_") for end in ("low", "high"))
+        return {name: self._compute()[name] for name in names if name in self._compute()}
 
     def tables(self) -> dict[str, Table]:
         """``per_class`` (class, objects, AP, AP50) and ``precision_recall`` at IoU 0.5 (a row per recall)."""

@@ -25,6 +25,7 @@ class InstanceMetrics(DetectionMetrics):
     Args:
         class_names: The K classes, in the order of their ids.
         extra: Metrics of the user's choice by name.
+        intervals: Whether `intervals` is wanted.
     """
 
     average_precision_class = MaskAveragePrecision

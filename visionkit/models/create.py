@@ -15,6 +15,7 @@ from visionkit.heads.published_weights import check_model_weights
 from visionkit.models.assemble import assemble
 from visionkit.models.normalize import Normalize
 from visionkit.models.vision_model import VisionModel
+from visionkit.sizes import IMAGE_SIZE
 from visionkit.text import printable
 
 __all__ = ["create_model"]
@@ -64,13 +65,12 @@ def create_model(
         raise UserError(
             f"in_channels={in_channels}, but the backbone was read for {spec.in_channels} channels. Give one."
         )
+    size = _read_size(spec.image_size if image_size is None else image_size)
     check_model_weights(spec, head_spec, weights)
     for name, values in (("mean", mean), ("std", std)):
         if values and len(values) != spec.in_channels:
             raise UserError(f"{name} needs one number for each of the {spec.in_channels} channels, found {values}.")
-    model = assemble(
-        spec, head_spec, num_classes=num_classes, image_size=pair(image_size or spec.image_size), mean=mean, std=std
-    )
+    model = assemble(spec, head_spec, num_classes=num_classes, image_size=size, mean=mean, std=std)
     if weights is not None or spec.weights is not None:
         from visionkit.models.weights.load import load_initial_weights
 
@@ -80,3 +80,10 @@ def create_model(
         if loaded.mean_std is not None and (mean or std):
             model.normalize = Normalize(mean or loaded.mean_std[0], std or loaded.mean_std[1])
     return model
+
+
+def _read_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    try:
+        return pair(IMAGE_SIZE.parse(image_size))
+    except ValueError as error:
+        raise UserError(f"image_size: {error}") from None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from visionkit.backbones.backbone import Backbone
 from visionkit.heads.base import Head, Predictions
+from visionkit.losses.sums import LossSums
 from visionkit.models.normalize import Normalize
 from visionkit.necks.base import Neck
 
@@ -58,6 +59,10 @@ class VisionModel(nn.Module):
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Named scalars whose sum is minimised; see `Head.loss`."""
         return self.head.loss(outputs, targets)
+
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """What adds up to the losses of a split; see `Head.loss_sums`."""
+        return self.head.loss_sums(outputs, targets)
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
         """Predictions of each image; see `Head.predict`."""

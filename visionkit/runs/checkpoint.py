@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
+from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.backbones.weights.load import load_tensors
+from visionkit.backbones.weights.load import first_non_finite
+from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec, parse_head
-from visionkit.runs.data_info import check_data_info
+from visionkit.runs.checkpoint_file import read_checkpoint
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 
@@ -38,9 +39,6 @@ __all__ = [
     "save_weights",
 ]
 
-PREFIX = "model."
-DATA_KEYS = ("class_names", "in_channels", "image_size", "mean", "std")
-
 
 def load_best(model: nn.Module, folder: RunFolder) -> int:
     """Load the weights of the best checkpoint into a model.
@@ -51,9 +49,9 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
     Raises:
         UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
-    weights, epoch = _read_best(folder)
-    _load_strictly(model, weights, file=folder.best_checkpoint)
-    return epoch
+    best = read_checkpoint(folder.best_checkpoint)
+    _load_strictly(model, best.weights, file=best.file)
+    return best.epoch + 1
 
 
 def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
@@ -72,7 +70,7 @@ def export_best(folder: RunFolder) -> bool:
     """
     if not folder.best_checkpoint.exists():
         return False
-    save_weights(_read_best(folder)[0], folder.weights_file)
+    save_weights(read_checkpoint(folder.best_checkpoint).weights, folder.weights_file)
     return True
 
 
@@ -92,8 +90,8 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
             f"Try: python -m visionkit train run={folder.path} resume=true"
         )
     try:
-        weights = load_safetensors(folder.weights_file.read_bytes())
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        weights = load_safetensors(folder.weights_file)
+    except (SafetensorError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
     _load_strictly(model, weights, file=folder.weights_file)
 
@@ -141,30 +139,8 @@ def load_run_model(folder: RunFolder) -> VisionModel:
 
 
 def read_data_info(folder: RunFolder) -> dict[str, Any]:
-    """The content of ``data.json``: class_names, in_channels, image_size, mean, std, class_weights.
-
-    Raises:
-        UserError: If the file is missing, no JSON, or lacks one of the first five.
-    """
-    import json
-
-    try:
-        values = json.loads(folder.data_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"run: '{folder.path}' has no data.json; training never began in it. Try: run=latest") from None
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UserError(f"run: '{folder.data_file}' is no JSON document: {reason}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"run: '{folder.data_file}' holds no mapping; it is not the file that train wrote.")
-    missing = [key for key in DATA_KEYS if key not in values]
-    if missing:
-        raise UserError(
-            f"run: '{folder.data_file}' lacks {', '.join(missing)}; it is not the file that train wrote. "
-            f"Try another run, or train again: python -m visionkit train run={folder.path}"
-        )
-    check_data_info(values, folder)
-    return values
+    """The content of ``data.json``, as `visionkit.data_file.read_data_file`."""
+    return read_data_file(folder.path)
 
 
 def check_data(folder: RunFolder, info: Any) -> None:
@@ -214,37 +190,20 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
         )
 
 
-def _read_best(folder: RunFolder) -> tuple[dict[str, Tensor], int]:
-    """The weights of the best checkpoint under the model's own names, and its epoch, counted from 1.
-
-    Raises:
-        UserError: If the file is damaged, or holds more than tensors and numbers, such as code.
-    """
-    try:
-        checkpoint = load_tensors(folder.best_checkpoint)
-        weights = {
-            name.removeprefix(PREFIX): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith(PREFIX) and isinstance(value, Tensor)
-        }
-        return weights, int(checkpoint["epoch"]) + 1
-    except Exception as error:  # of a damaged file, torch raises whatever its bytes lead to
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(
-            f"run: '{folder.best_checkpoint}' is no checkpoint that train wrote ({reason}). Expected a file of tensors "
-            "and numbers; nothing else is ever loaded. Try another run, or train again: "
-            f"python -m visionkit train run={folder.path}"
-        ) from None
-
-
 def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> None:
     """Load weights into a model.
 
     Raises:
-        UserError: If names or shapes differ.
+        UserError: If names or shapes differ, or a value is not finite.
     """
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:300]
         raise UserError(f"run: the weights in '{file}' do not fit its config.yaml: {reason}") from None
+    name = first_non_finite(model.state_dict())
+    if name is not None:
+        raise UserError(
+            f"run: the weights in '{file}' are not finite, such as '{name}': what the model says would mean nothing. "
+            "Expected numbers. Try another run, or train again with a smaller recipe.lr"
+        )

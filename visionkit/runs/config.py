@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
 
 __all__ = ["RunConfig"]
+
+_MAX_DECODED = 256
+"""The images of the largest split that is decoded before a run whose batches are limited."""
 
 _SECTIONS = ("task", "backbone", "head", "dataset", "recipe", "hardware", "logger", "debug")
 
@@ -55,7 +59,7 @@ class RunConfig:
     """The configuration of a run, parsed and validated without importing torch.
 
     Attributes:
-        recipe: With the epochs of ``debug``, where it has some.
+        recipe: With the epochs and the batch size of ``debug``, where it has some.
         metrics: The metrics of the user's choice.
         callbacks: The callbacks of the user's choice.
         plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
@@ -102,6 +106,7 @@ class RunConfig:
             strict=self.strict,
             splits_file=splits_file,
             shared=shared,
+            max_decoded=None if self.debug.limit_batches is None else _MAX_DECODED,
         )
 
     def check_initial_weights(self) -> None:
@@ -126,6 +131,13 @@ class RunConfig:
         Raises:
             UserError: For the first key that is unknown or missing, or value that is wrong or does not fit another.
         """
+        try:
+            return cls._parse(plain, check_data=check_data, verb_keys=verb_keys)
+        except UserError as error:
+            raise UserError(_with_place(str(error), plain)) from error.__cause__
+
+    @classmethod
+    def _parse(cls, plain: Mapping[str, Any], *, check_data: bool, verb_keys: Collection[str]) -> RunConfig:
         _check_keys(plain, verb_keys)
         plain = _resolve_latest(plain)
         load_plugins(parse(_Plugins, {"plugins": plain["plugins"]}, where="").plugins)
@@ -142,7 +154,7 @@ class RunConfig:
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
-        recipe = replace(recipe, epochs=debug.epochs or recipe.epochs)
+        recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         if check_data:
             source.check(strict=scalars.strict)
@@ -180,15 +192,39 @@ def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
     valid_keys = [*_SECTIONS, *_Scalars.__dataclass_fields__]
     for key in plain:
         if key not in valid_keys:
-            section = next((s for s in _SECTIONS if isinstance(plain.get(s), Mapping) and key in plain[s]), None)
-            section = "backbone" if section is None and key in BACKBONE_KEYS else section
             hint = (
-                did_you_mean(key, [*valid_keys, *verb_keys]) if section is None else f" Did you mean '{section}.{key}'?"
+                f" Did you mean 'backbone.{key}'?"
+                if key in BACKBONE_KEYS
+                else did_you_mean(key, [*valid_keys, *verb_keys])
             )
             raise UserError(f"unknown key '{key}'.{hint} Known keys: {', '.join(valid_keys)}.")
     for key in valid_keys:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
+
+
+def _with_place(message: str, plain: Mapping[str, Any]) -> str:
+    """The message about an unknown key, with the place where a key of that name is known."""
+    unknown = re.match(r"(?:(?P<parent>[\w.]+): )?unknown key '(?P<key>[\w-]+)'\.(?: Did you mean '[^']*'\?)?", message)
+    if unknown is None:
+        return message
+    places = [
+        place for place in _places(unknown["key"].lower(), plain) if place.count(".") == 1 or "stages" not in place
+    ]
+    places = [place for place in places if place != f"{unknown['parent']}.{unknown['key']}"]
+    if not 1 <= len(places) <= 2:
+        return message
+    meant = " or ".join(f"'{place}'" for place in places)
+    found = unknown.group().partition(" Did you mean")[0]
+    return f"{found} Did you mean {meant}?{message[unknown.end() :]}"
+
+
+def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
+    """The dotted places of a configuration at which a key lies."""
+    for name, value in node.items() if isinstance(node, Mapping) else ():
+        if name == key and path:
+            yield f"{path}{name}"
+        yield from _places(key, value, f"{path}{name}.")
 
 
 def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:

@@ -1,16 +1,19 @@
 """The folder of a run: who may write to it, and atomic reads and writes of its files."""
 
+import contextlib
 import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, write_atomic
+from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
+from visionkit.runs.results import read_history, read_metrics
 from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
@@ -18,8 +21,11 @@ from visionkit.yaml_files import dump_yaml, read_yaml
 __all__ = ["RunFolder"]
 
 RUNS = Path("runs")
-FORMAT_KEY, FORMAT_VERSION = "format_version", 3
+FORMAT_KEY, FORMAT_VERSION = "format_version", 4
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
+STARTED_KEY = "started"
+"""Second entry of ``config.yaml``: when the run was begun, in ISO 8601 with the offset from UTC."""
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 
 
 class RunFolder(RunPaths):
@@ -61,6 +67,7 @@ class RunFolder(RunPaths):
         cls.check_free(run_dir)
         if run_dir is not None:
             return cls(Path(run_dir).expanduser())
+        check_writable(RUNS / name, where="run_dir")
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
@@ -114,10 +121,28 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the folder of a new run has one already.
         """
-        text = dump_yaml({FORMAT_KEY: FORMAT_VERSION, **plain})
-        if not resume and self.config_file.exists():
+        started = datetime.now().astimezone()
+        if resume:
+            started = self.started or started
+        elif self.config_file.exists():
             self.check_free(str(self.path))
-        write_atomic(self.config_file, text)
+        head = {FORMAT_KEY: FORMAT_VERSION, STARTED_KEY: started.isoformat()}
+        write_atomic(self.config_file, dump_yaml({**head, **plain}))
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run was begun, by its own word or else by the name of its folder; None if neither says so."""
+        with contextlib.suppress(UserError, KeyError, OverflowError, TypeError, ValueError):
+            values = read_yaml(self.config_file)
+            return datetime.fromisoformat(values[STARTED_KEY]).astimezone()
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(self.path.name[:19], _TIME_FORMAT).astimezone()
+        return None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has been trained and tested."""
+        return self.metrics_file.is_file()
 
     def check_present(self) -> None:
         """Check that the folder is still there, if this process has taken it.
@@ -145,16 +170,15 @@ class RunFolder(RunPaths):
 
     @staticmethod
     def check_free(run_dir: str | None) -> None:
-        """Check that ``run_dir`` can take a new run.
+        """Check that ``run_dir``, or ``runs`` without one, can take a new run.
 
         Raises:
-            UserError: If it is a file, or a folder that is not empty or cannot be read.
+            UserError: If it is a file, or a folder that is not empty, or cannot be read or written.
         """
+        path = RUNS if run_dir is None else Path(run_dir).expanduser()
+        check_writable(path, where="run_dir")
         if run_dir is None:
             return
-        path = Path(run_dir).expanduser()
-        if path.exists() and not path.is_dir():
-            raise UserError(f"run_dir: '{path}' is a file; expected a folder that is new or empty.")
         if (path / "config.yaml").exists():
             raise UserError(
                 f"run_dir: '{path}' already holds a run. Expected a folder without one. Try another run_dir=..., or "
@@ -176,18 +200,19 @@ class RunFolder(RunPaths):
         """Open the folder of an existing run.
 
         Args:
-            path: A folder, or ``latest`` for the newest one below ``runs/``.
+            path: A folder, or ``latest`` for the one below ``runs/`` that was begun last, whenever its files were
+                written or copied.
 
         Raises:
             UserError: If it does not exist, or its ``config.yaml`` is not that of a run.
         """
         if path == "latest":
-            configs = sorted(RUNS.glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime_ns)
-            if not configs:
+            latest = cls.latest()
+            if latest is None:
                 raise UserError(
                     f"run=latest: there is no run below '{RUNS}' yet. Train one first: python -m visionkit train"
                 )
-            return cls(configs[-1].parent)
+            return latest
         folder = cls(Path(path).expanduser())
         problem = ""
         if not folder.config_file.is_file():
@@ -196,11 +221,24 @@ class RunFolder(RunPaths):
             if not _describes_run(folder.read_config()):
                 problem = "its config.yaml names no task and no backbone"
         if problem:
+            similar = "" if folder.path.is_dir() else similar_path(path)
             raise UserError(
-                f"run: '{path}' is no run folder: {problem}. Expected a folder that train has made, "
+                f"run: '{path}' is no run folder: {problem}.{similar} Expected a folder that train has made, "
                 "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
             )
         return folder
+
+    @classmethod
+    def latest(cls, *, finished: bool = False) -> "RunFolder | None":
+        """The run below ``runs/`` that was begun last, of a run and its copies the first name; None without any.
+
+        Args:
+            finished: Whether it must be finished.
+        """
+        folders = [cls(file.parent) for file in sorted(RUNS.glob("*/*/config.yaml"))]
+        folders = [folder for folder in folders if folder.is_finished or not finished]
+        never = datetime.min.replace(tzinfo=UTC)
+        return max(folders, key=lambda folder: folder.started or never, default=None)
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration, without the version of the folder's format.
@@ -212,6 +250,7 @@ class RunFolder(RunPaths):
         if not isinstance(values, dict):
             raise UserError(f"run: '{self.config_file}' holds no mapping; it is not the file that train wrote.")
         version = values.pop(FORMAT_KEY, None)
+        values.pop(STARTED_KEY, None)
         if (type(version) is not int or version != FORMAT_VERSION) and _describes_run(values):
             problem = f"no {FORMAT_KEY}" if version is None else f"{FORMAT_KEY} {describe(version)}"
             raise UserError(
@@ -238,20 +277,15 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If the file is damaged.
         """
-        if not self.history_file.exists():
-            return []
-        try:
-            with self.history_file.open(newline="", encoding="utf-8") as file:
-                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-            if any("epoch" not in row for row in rows):
-                raise ValueError("a row without its epoch")
-        except (TypeError, ValueError, csv.Error) as error:
-            raise UserError(
-                f"'{self.history_file}' is damaged: {error}. Expected a header and a row of numbers per epoch, as "
-                "visionkit wrote it. Put it back as it was, or begin a new run: "
-                f"python -m visionkit train run={self.path}"
-            ) from None
-        return rows
+        return read_history(self.history_file)
+
+    def read_metrics(self) -> dict[str, float]:
+        """The numbers of ``metrics.json``, of a finished run.
+
+        Raises:
+            UserError: If the file is damaged.
+        """
+        return read_metrics(self.metrics_file)
 
 
 def _describes_run(values: Mapping[str, Any]) -> bool:
@@ -260,6 +294,6 @@ def _describes_run(values: Mapping[str, Any]) -> bool:
 
 def _free_folder(parent: Path) -> Path:
     """A path in ``parent`` named by the time, with a suffix if it exists already."""
-    name = time.strftime("%Y-%m-%d_%H-%M-%S")
+    name = time.strftime(_TIME_FORMAT)
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from visionkit.config_files import group_names
 from visionkit.errors import UserError
 from visionkit.schema import STRICT, Registered, parse
-from visionkit.settings.numbers import PositiveFloat, PositiveInt
+from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.schedules import SCHEDULES, Schedule
 
@@ -50,7 +50,7 @@ class Recipe:
     """
 
     epochs: PositiveInt
-    batch_size: PositiveInt
+    batch_size: BatchSize
     lr: PositiveFloat
     optimizer: Annotated[Optimizer, Registered(OPTIMIZERS), AfterValidator(_check_momentum)]
     schedule: Annotated[Schedule, Registered(SCHEDULES)]

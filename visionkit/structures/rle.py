@@ -15,6 +15,7 @@ from torch import Tensor
 __all__ = [
     "RunLengths",
     "decode_mask",
+    "decode_part",
     "encode_masks",
     "mask_area",
     "mask_iou",
@@ -38,6 +39,14 @@ def decode_mask(runs: RunLengths) -> NDArray[numpy.bool_]:
 
     pixels: NDArray[numpy.bool_] = coco.decode(runs).astype(bool)
     return pixels
+
+
+def decode_part(runs: RunLengths) -> tuple[NDArray[numpy.bool_], int, int]:
+    """The smallest part of a mask that holds all of it, (h, w) bool, and its first row and column."""
+    from pycocotools import mask as coco
+
+    left, top, width, height = (int(value) for value in coco.toBbox(runs))
+    return decode_mask(runs)[top : top + height, left : left + width], top, left
 
 
 def mask_area(runs: RunLengths) -> int:
@@ -86,17 +95,38 @@ def paste_masks(mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]) -> li
     """
     probabilities = mask_logits.float().sigmoid().numpy()
     pairs = zip(probabilities, boxes.double().numpy(), strict=True)
-    return [_encode(_paste(mask, box, size)) for mask, box in pairs]
+    return [_encode_part(*_paste(mask, box, size), size) for mask, box in pairs]
 
 
-def _paste(mask: NDArray[numpy.float32], box: NDArray[numpy.float64], size: tuple[int, int]) -> NDArray[numpy.bool_]:
+def _paste(
+    mask: NDArray[numpy.float32], box: NDArray[numpy.float64], size: tuple[int, int]
+) -> tuple[NDArray[numpy.bool_], int, int]:
+    """The pixels that a box touches, (h, w) bool, and the first row and column of them."""
     cells = len(mask)
     left, top, right, bottom = box
     rows, row_weights = _weights(top, bottom, cells, size[0])
     columns, column_weights = _weights(left, right, cells, size[1])
-    pixels = numpy.zeros(size, dtype=bool, order="F")  # COCO's run lengths go down columns
-    pixels[rows, columns] = row_weights @ mask @ column_weights.T >= 0.5
-    return pixels
+    return row_weights @ mask @ column_weights.T >= 0.5, rows.start, columns.start
+
+
+def _encode_part(part: NDArray[numpy.bool_], top: int, left: int, size: tuple[int, int]) -> RunLengths:
+    """The run lengths of a mask that is empty but for a part of it; the time is that of the part."""
+    from pycocotools import mask as coco
+
+    height, width = size
+    framed = numpy.zeros((part.shape[1], part.shape[0] + 2), dtype=numpy.int8)  # COCO's runs go down columns
+    framed[:, 1:-1] = part.T
+    column, row = numpy.diff(framed, axis=1).nonzero()  # where a run begins, and where it ends, in turn
+    edges = (left + column.astype(numpy.int64)) * height + top + row
+    joined = edges[1:-1].reshape(-1, 2)
+    joined = numpy.repeat(
+        joined[:, 0] == joined[:, 1], 2
+    )  # a run to the foot of one column and from the top of the next
+    edges = numpy.concatenate([edges[:1], edges[1:-1][~joined], edges[-1:]])
+    counts = numpy.diff(edges, prepend=0, append=height * width)
+    counts = counts if counts[-1] else counts[:-1]
+    runs = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
+    return {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
 
 
 def _weights(start: float, end: float, cells: int, length: int) -> tuple[slice, NDArray[numpy.float32]]:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import write_atomic
+from visionkit.files import check_writable, read_text, write_atomic
 from visionkit.runs.folder import RunFolder
+from visionkit.sweeps.groups import withhold_tests
 from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
+from visionkit.tasks.info import TaskInfo
 from visionkit.text import quote_cell, unquote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
 
@@ -44,6 +46,7 @@ class SweepFolder:
     Attributes:
         rows: The rows of the table by the numbers of their runs.
         search: The settings and space of a search; None for a sweep.
+        info: The task, by whose validation metric the best runs are known, whose numbers of the test split are shown.
     """
 
     def __init__(self, run_folder: RunFolder, overrides: Sequence[str]) -> None:
@@ -51,6 +54,7 @@ class SweepFolder:
         self.overrides = list(overrides)
         self.rows: dict[int, RunRow] = {}
         self.search: dict[str, Any] | None = None
+        self.info: TaskInfo | None = None
         self._resumed = False
         self._stored_rows: dict[int, _StoredRow] = {}
 
@@ -63,6 +67,7 @@ class SweepFolder:
         """
         if run_dir is not None:
             path = Path(run_dir).expanduser()
+            check_writable(path, where="run_dir")
             if (path / SWEEP_FILE).exists():
                 raise _sweep_exists_error(path)
         return cls(RunFolder.plan("sweeps", run_dir), overrides)
@@ -77,13 +82,12 @@ class SweepFolder:
         if run_dir is None:
             raise UserError("resume=true goes on with a sweep: say which, such as run_dir=sweeps/a resume=true.")
         folder = cls(RunFolder(Path(run_dir).expanduser()), overrides)
-        try:
-            stored = read_yaml(folder.sweep_file)
-            stored_overrides, folder.search = [str(override) for override in stored["overrides"]], stored.get("search")
-        except (UserError, TypeError, KeyError):
+        if not folder.sweep_file.exists():
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."
-            ) from None
+            )
+        check_writable(folder.path, where="run_dir")
+        stored_overrides, folder.search = _read_sweep_file(folder.sweep_file)
         folder._check_overrides(stored_overrides)
         folder._read_table()
         folder._resumed = True
@@ -178,9 +182,10 @@ class SweepFolder:
         return None
 
     def add_row(self, row: RunRow) -> None:
-        """Add or replace the row of a run, and write the whole table."""
+        """Add or replace the row of a run, and write the whole table, see `withhold_tests`."""
         self.rows[row.number] = row
         rows = [self.rows[number] for number in sorted(self.rows)]
+        rows = rows if self.info is None else withhold_tests(rows, self.info)
         swept = list(dict.fromkeys(key for row in rows for key in row.overrides))
         metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
         text = io.StringIO(newline="")
@@ -201,12 +206,14 @@ class SweepFolder:
             return
         line = 1
         try:
-            with self.table_file.open(newline="", encoding="utf-8") as file:
-                table = csv.DictReader(file, restkey="more cells than columns", strict=True)
-                for cells in table:
-                    line = table.line_num
-                    self._stored_rows[int(cells["number"])] = _stored_row(cells)
-        except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+            text = io.StringIO(read_text(self.table_file), newline="")
+            table = csv.DictReader(text, restkey="more cells than columns", strict=True)
+            if "number" not in (table.fieldnames or ()):
+                raise KeyError("number")
+            for cells in table:
+                line = table.line_num
+                self._stored_rows[int(cells["number"])] = _stored_row(cells)
+        except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
             problem = f"there is no column {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(
                 f"resume: '{self.table_file}' cannot be read: {problem} (line {line}). Expected the table that the "
@@ -239,6 +246,22 @@ class SweepFolder:
                     f"resume: the run in '{folder.path}' was made with another '{key}' than the same words give now; a "
                     "file of the configuration has changed since. Give the new sweep a folder of its own: run_dir=..."
                 )
+
+
+def _read_sweep_file(file: Path) -> tuple[list[str], dict[str, Any] | None]:
+    """The arguments of a sweep, and the settings of a search.
+
+    Raises:
+        UserError: If the file is damaged, or not of a sweep.
+    """
+    stored = read_yaml(file, where="resume: ")
+    overrides, search = (stored.get(key) for key in ("overrides", "search")) if isinstance(stored, dict) else (None, 0)
+    if not isinstance(overrides, list) or not (search is None or isinstance(search, dict)):
+        raise UserError(
+            f"resume: '{file}' is not the file that a sweep wrote. Expected its arguments under 'overrides'. "
+            "Put it back as it was, or leave resume=true out and give the sweep another folder: run_dir=..."
+        )
+    return [str(override) for override in overrides], search
 
 
 def _sweep_exists_error(path: Path) -> UserError:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from visionkit.console import Printer
 from visionkit.errors import ExitCode, UserError
+from visionkit.metric_names import metric_title
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import Job, RunRow, run_job
+from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
 from visionkit.training.setup import check_processes
@@ -61,6 +63,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     """
     jobs = check_devices(jobs, parallel=options.launcher == "joblib")
     printer = Printer(to_stderr=options.as_json)
+    folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     pending = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
     if len(pending) < len(jobs):
@@ -71,8 +74,8 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
             if options.launcher == "basic"
             else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
         )
-    info = next(job.config.task for job in jobs if job.config is not None)
     failed = any(row.status == "failed" for row in folder.rows.values())
+    draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)
     if interrupted:
         return signals.code or ExitCode.INTERRUPTED
@@ -129,9 +132,8 @@ def status_line(row: RunRow, info: TaskInfo | None) -> str:
     """The line that reports the result of a run."""
     if row.status != "done" or info is None:
         return f"{row.status}: {row.reason}" if row.reason else row.status
-    names = (info.monitor, info.monitor.replace("val/", "test/"))
-    numbers = "  ".join(f"{name} {row.metrics[name]:.4f}" for name in names if name in row.metrics)
-    return f"done  {numbers}  {row.seconds:.1f} s"
+    number = f"{metric_title(info.monitor)} {row.metrics[info.monitor]:.4f}  " if info.monitor in row.metrics else ""
+    return f"done  {number}{row.seconds:.1f} s"
 
 
 def _run_sequentially(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import math
 import sys
 import time
@@ -155,17 +154,9 @@ def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
     Raises:
         UserError: If ``metrics.json`` does not hold numbers.
     """
-    try:
-        metrics = dict(json.loads(folder.metrics_file.read_text(encoding="utf-8")))
-        parameters = metrics.pop("parameters", None)
-        numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
-        sum(numbers.values())  # raises TypeError for anything but numbers
-        return numbers, parameters
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"resume: '{folder.metrics_file}' cannot be read: {error}. Expected the numbers that the run wrote. "
-            f"Delete the folder '{folder.path}' to make the run again."
-        ) from None
+    metrics = folder.read_metrics()
+    parameters = metrics.pop("parameters", math.nan)
+    return metrics, int(parameters) if math.isfinite(parameters) else None
 
 
 def _append_to_log(folder: RunFolder, text: str) -> None:

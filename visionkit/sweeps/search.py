@@ -15,10 +15,12 @@ from visionkit.errors import ExitCode, UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.grid import SweepOptions, check_devices, status_line, stdout_for_json
+from visionkit.sweeps.groups import best_run
 from visionkit.sweeps.job import PRUNED_REASON, Job, Pruned, RunRow, run_job
+from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.space import Choices, NumberRange, SearchSettings, check_same
-from visionkit.sweeps.summary import SweepSummary, best_run, shorten
+from visionkit.sweeps.summary import SweepSummary, shorten
 
 if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
@@ -65,7 +67,7 @@ def search(
     current_settings = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
     if options.resume:
         check_same(folder.search, current_settings, where=str(folder.path))
-    folder.search = current_settings
+    folder.search, folder.info = current_settings, info
     (checked,) = check_devices([Job(0, {}, config)])
     _check_pruner(checked, settings)
 
@@ -80,6 +82,7 @@ def search(
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     extra_commands = [write_experiment(best.overrides, folder.path)] if best is not None else []
+    draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(
         printer, resumable=interrupted, extra_commands=extra_commands
     )

@@ -1,4 +1,4 @@
-"""The base LightningModule of all tasks, with one step function for all stages."""
+"""The base LightningModule of all tasks: one step for training and one for evaluation."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -13,9 +13,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
+from visionkit.errors import UserError
 from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
 from visionkit.tasks.loss_meter import LossMeter
+from visionkit.tasks.loss_totals import LossTotals
 
 __all__ = ["VisionTask"]
 
@@ -31,7 +33,8 @@ class VisionTask(pl.LightningModule, ABC):
     processes, each counted once.
 
     Args:
-        model: A `visionkit.models.VisionModel`: images (B, C, H, W) uint8 to a dict of outputs, ``loss``, ``predict``.
+        model: A `visionkit.models.VisionModel`: images (B, C, H, W) uint8 to a dict of outputs, ``loss``,
+            ``loss_sums``, ``predict``.
         metrics: Those of ``train``, ``val`` and ``test``.
         optimizer_fn: Makes the optimizer of the model; None for evaluation.
         schedule_fn: (step, total steps) to a factor of the base learning rate.
@@ -59,7 +62,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.hyper_parameters = dict(hyper_parameters or {})
         self.metrics: dict[str, Any] = dict(metrics)
         self._metric_modules = nn.ModuleList(self.metrics.values())
-        self.losses = {stage: LossMeter() for stage in metrics}
+        self.losses: dict[str, Any] = {stage: LossMeter() if stage == "train" else LossTotals() for stage in metrics}
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self.seed = seed
@@ -85,14 +88,10 @@ class VisionTask(pl.LightningModule, ABC):
                 fully_shard(module, mesh=mesh["data_parallel"])
         self._sharded = True
 
-    def _step(self, batch: dict[str, Tensor], stage: str) -> Tensor:
+    def _evaluate(self, batch: dict[str, Tensor], stage: str) -> None:
         outputs: dict[str, Tensor] = self.model(batch["images"], batch.get("image_sizes"))
-        losses: dict[str, Tensor] = self.model.loss(outputs, batch)
-        parts = list(losses.values())
-        loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
-        self.losses[stage].update({**losses, "loss": loss}, len(batch["images"]))
+        self.losses[stage].update(self.model.loss_sums(outputs, batch))
         self.update_metrics(outputs, batch, stage)
-        return loss
 
     def transfer_batch_to_device(self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int) -> Any:
         """Move a flat dict of tensors; Lightning's own version walks any collection, slower than a small net's step."""
@@ -105,15 +104,33 @@ class VisionTask(pl.LightningModule, ABC):
         what it would have drawn.
         """
         torch.manual_seed(mix_seed(self.seed, self.current_epoch, batch_idx, rank()))
-        return self._step(batch, "train")
+        outputs = self._training_outputs(batch)
+        losses: dict[str, Tensor] = self.model.loss(outputs, batch)
+        parts = list(losses.values())
+        loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+        self.losses["train"].update({**losses, "loss": loss}, len(batch["images"]))
+        self.update_metrics(outputs, batch, "train")
+        return loss
+
+    def _training_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        try:
+            return self.model(batch["images"], batch.get("image_sizes"))  # type: ignore[no-any-return]
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                "a batch norm has one value per channel, of which there is no variance: its map is 1x1, and there is "
+                f"{len(batch['images'])} image in the batch. Expected two at least, or larger images. Try: "
+                f"recipe.batch_size={2 * world_size()}, or a larger dataset.image_size"
+            ) from error
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update losses and metrics with one validation batch."""
-        self._step(batch, "val")
+        self._evaluate(batch, "val")
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update losses and metrics with one test batch."""
-        self._step(batch, "test")
+        self._evaluate(batch, "test")
 
     def finish(self, stage: str) -> None:
         """Compute ``scalars`` and ``tables`` of a stage and reset its losses and metrics."""
@@ -124,7 +141,7 @@ class VisionTask(pl.LightningModule, ABC):
             metrics.gather()
         scalars: dict[str, float] = {}
         if rank() == 0:
-            tensors = {f"{stage}/{name}": value for name, value in {**losses.means(), **metrics.scalars()}.items()}
+            tensors = {f"{stage}/{name}": value for name, value in _results(losses, metrics).items()}
             if tensors:
                 values = torch.stack([tensor.cpu().double() for tensor in tensors.values()]).tolist()
                 scalars = dict(zip(tensors, values, strict=True))
@@ -195,9 +212,10 @@ class VisionTask(pl.LightningModule, ABC):
             for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
                 group["initial_lr"] = rate
             self._schedule = LambdaLR(optimizer, self._rate_factor, last_epoch=self.global_step - 1)
-        if self._epoch_so_far and rank() == 0:
-            self.losses["train"].load_state(self._epoch_so_far["losses"])
-            self.metrics["train"].load_state(self._epoch_so_far["metrics"])
+        if self._epoch_so_far:  # each process takes its own, so that sums are rounded as in a run that was not cut
+            own = slice(rank(), None, world_size())
+            self.losses["train"].load_state(self._epoch_so_far["losses"][own])
+            self.metrics["train"].load_state(self._epoch_so_far["metrics"][own])
         self._epoch_so_far = {}
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
@@ -225,6 +243,10 @@ class VisionTask(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the losses and metrics of an epoch that was cut until it goes on."""
         self._epoch_so_far = checkpoint.get("epoch_so_far", {})
+
+
+def _results(losses: LossMeter | LossTotals, metrics: TaskMetrics) -> dict[str, Tensor]:
+    return {**losses.means(), **metrics.scalars(), **metrics.intervals()}
 
 
 _step_methods: tuple[Any, ...] = (VisionTask.training_step, VisionTask.validation_step, VisionTask.test_step)

@@ -29,6 +29,7 @@ def build_task(
     """
     metrics = {"train": load(info.training_metrics)(class_names)}
     for stage in ("val", "test"):
-        metrics[stage] = load(info.metrics)(class_names, build_metrics(extra, num_classes=len(class_names)))
+        chosen = build_metrics(extra, num_classes=len(class_names))
+        metrics[stage] = load(info.metrics)(class_names, chosen, intervals=stage == "test")
     task: VisionTask = load(info.module)(model, metrics=metrics, **options)
     return task

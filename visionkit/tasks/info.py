@@ -104,7 +104,7 @@ TASKS: dict[str, TaskInfo] = {
         batch_reader="visionkit.data.collate.detection:InstanceBatchReader",
         metrics="visionkit.metrics.instance:InstanceMetrics",
         module="visionkit.tasks.detect:DetectTask",
-        inference="visionkit.inference.detect:DetectInference",
+        inference="visionkit.inference.detect:InstanceInference",
         drawing="visionkit.report.drawing.instance:InstanceDrawing",
         writer="visionkit.report.writers.instance:InstanceWriter",
     ),

@@ -16,4 +16,4 @@ class MultilabelTask(VisionTask):
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update with the model's probabilities; nothing in training."""
         if stage != "train":
-            self.metrics[stage].update(self.model.predict(outputs)["probabilities"], batch["label_set"])
+            self.metrics[stage].update(self.model.predict(outputs)["probabilities"], batch["label_set"], batch["index"])

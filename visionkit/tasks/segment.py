@@ -19,4 +19,4 @@ class SegmentTask(VisionTask):
         if stage == "train":
             return
         masks = restore_masks(outputs["logits"].detach().float(), batch["image_sizes"], batch["original_sizes"])
-        self.metrics[stage].update(masks, batch["truth_mask"])
+        self.metrics[stage].update(masks, batch["truth_mask"], batch["index"])

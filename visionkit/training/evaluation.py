@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from visionkit.console import Printer, metrics_table, print_json
+from visionkit.data.workers import explain_dead_workers
 from visionkit.distributed.comm import barrier, rank
 from visionkit.distributed.processes import Processes
 from visionkit.errors import ExitCode, UserError, did_you_mean
@@ -67,7 +68,7 @@ def evaluate_split(
             f"split: found '{split}', but data set '{datamodule.info.name}' has no such split. "
             f"Expected one of: {', '.join(splits)}.{did_you_mean(split, splits)} Try: split=val"
         )
-    with quiet():
+    with quiet(), explain_dead_workers():
         trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug, processes=processes)
         datamodule.trainer = trainer
         _test(trainer, task, datamodule.loader(split))

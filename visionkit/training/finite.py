@@ -9,20 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionkit.backbones.weights.load import load_tensors
+from visionkit.backbones.weights.load import first_non_finite
 from visionkit.distributed.comm import all_reduce_sum
 from visionkit.errors import UserError
+from visionkit.runs.checkpoint_file import read_checkpoint
 
-__all__ = ["check_checkpoint", "check_model", "first_non_finite"]
-
-
-def first_non_finite(state: Mapping[str, Tensor]) -> str | None:
-    """The name of the first floating-point tensor with a value that is infinite or no number; None if there is none."""
-    tensors = {name: _local(value) for name, value in state.items() if value.is_floating_point() and value.numel()}
-    if not tensors:
-        return None
-    finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist()
-    return next((name for name, is_finite in zip(tensors, finite, strict=True) if not is_finite), None)
+__all__ = ["check_checkpoint", "check_model"]
 
 
 def check_model(model: torch.nn.Module, *, epoch: int, rate: float) -> None:
@@ -51,28 +43,25 @@ def check_checkpoint(file: Path, *, best: Path) -> None:
     Raises:
         UserError: If a value is not finite.
     """
-    name = first_non_finite(_weights(file))
+    checkpoint = read_checkpoint(file, where="resume")
+    name = first_non_finite(checkpoint.weights) or first_non_finite(_optimizer_tensors(checkpoint.content))
     if name is None:
         return
     advice = "Begin a new run with a smaller recipe.lr"
-    if file != best and best.is_file() and first_non_finite(_weights(best)) is None:
+    if file != best and best.is_file() and first_non_finite(read_checkpoint(best, where="resume").weights) is None:
         advice = f"The last finite one is '{best}'. To go on from it: cp '{best}' '{file}'"
     raise UserError(f"resume: the weights in '{file}' are not finite, such as '{name}': the run diverged. {advice}")
 
 
-def _weights(file: Path) -> dict[str, Tensor]:
-    try:
-        checkpoint: dict[str, Any] = load_tensors(file, "cpu")
-        return {name: value for name, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"resume: '{file}' is no checkpoint of a run ({type(error).__name__}). Expected the file that train wrote. "
-            "Begin a new run"
-        ) from None
-
-
-def _local(value: Tensor) -> Tensor:
-    part: Any = value
-    return part.to_local() if hasattr(part, "to_local") else value
+def _optimizer_tensors(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The moments of the optimizers by name; what is no such state is left out."""
+    states = content.get("optimizer_states")
+    return {
+        f"{name} of the optimizer for parameter {index}": value
+        for optimizer in (states if isinstance(states, list) else [])
+        if isinstance(optimizer, Mapping) and isinstance(optimizer.get("state"), Mapping)
+        for index, moments in optimizer["state"].items()
+        if isinstance(moments, Mapping)
+        for name, value in moments.items()
+        if isinstance(value, Tensor) and value.layout == torch.strided
+    }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionkit.errors import ExitCode, UserError
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.pictures import draw_results, draw_training
-from visionkit.training.resume import resume_checkpoint
+from visionkit.training.resume import explain_restoring, resume_checkpoint
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
 
 
 def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+    from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
@@ -120,6 +122,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
+    from visionkit.training.callbacks.notes import SayNotes
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.trainer import make_trainer, quiet
@@ -133,7 +136,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = _make_task(run)
     num_previous = len(recorder.history)
-    with quiet(), interrupt:
+    with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
             accelerator=run.processes.accelerator,
@@ -148,46 +151,43 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
                 StopOnDivergence(),
                 interrupt,
                 recorder,
+                SayNotes(lambda: run.printer.print(*new_notes(run))),
                 *make_callbacks(config.callbacks),
                 *callbacks,
             ],
         )
         start = time.perf_counter()
-        trainer.fit(
-            task,
-            datamodule=run.datamodule,
-            ckpt_path=None if resume_from is None else _resume_path(run),
-        )
+        checkpoint = None if resume_from is None else _resume_path(run)
+        with explain_restoring(checkpoint):
+            trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
-    # Early stopping and callbacks set should_stop.
-    stopped = (
-        f", stopped early after epoch {num_trained}"
-        if trainer.should_stop and num_trained < config.recipe.epochs
-        else ""
-    )
-    summary = f"trained for {seconds:.1f} s{stopped}"
     if num_trained <= num_previous:
         summary = f"all {num_trained} epochs were trained before"
+    else:  # early stopping and callbacks set should_stop
+        is_early = trainer.should_stop and num_trained < config.recipe.epochs
+        summary = f"trained for {seconds:.1f} s{f', stopped early after epoch {num_trained}' if is_early else ''}"
     run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *new_notes(run))
     if rank() == 0:
-        draw_training(run, recorder, progress.first_batch)
+        draw_training(run, recorder)
     return recorder, task
 
 
-def _resume_path(run: RunSetup) -> str:
+def _resume_path(run: RunSetup) -> Path:
     """The checkpoint to go on from; says so if it is not the last one.
 
     Raises:
-        UserError: If there is none, or its weights are not finite.
+        UserError: If there is none, its weights are not finite, or it is not a checkpoint of this run.
     """
+    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
     from visionkit.training.finite import check_checkpoint
 
     file = resume_checkpoint(run.folder)
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
+    check_state(read_checkpoint(file, where="resume"), run.model.state_dict())
     check_checkpoint(file, best=run.folder.best_checkpoint)
-    return str(file)
+    return file
 
 
 def _make_task(run: RunSetup) -> VisionTask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -23,17 +24,37 @@ def print_header(run: RunSetup) -> None:
         f"model    {config.backbone.name}, {num_parameters:,} parameters",
         f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
         f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
-        *(f"         {note}" for note in new_notes(run)),
+        *(f"         {note}" for note in [*new_notes(run), *_choice_notes(run)]),
         *(f"weights  {line}" for line in run.weight_notes),
         *_parallelism_lines(run),
+        *run.notes,
         f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
     if config.debug.limit_batches is not None:
         lines.append(
-            f"debug    {config.debug.limit_batches} batches of each split: the figures say nothing of the model"
+            f"debug    {config.debug.limit_batches} batches of {config.recipe.batch_size} from each split: the figures "
+            "say nothing of the model"
         )
     run.printer.print(*lines)
+
+
+def _choice_notes(run: RunSetup) -> list[str]:
+    """Whether the validation split is too small to choose an epoch or a run by it; nothing in a run with ``debug``."""
+    from visionkit.metrics.intervals import CHOICE_HALF_WIDTH, half_width
+
+    count, of_accuracy = run.datamodule.sizes.get("val", 0), run.config.task.monitor.endswith("accuracy")
+    if run.config.debug.limit_batches is not None or not count:
+        return []
+    half = half_width(count, of_accuracy=of_accuracy)
+    if half <= CHOICE_HALF_WIDTH:
+        return []
+    enough = math.ceil(count * (half / CHOICE_HALF_WIDTH) ** 2)
+    return [
+        f"val has {count} image{'' if count == 1 else 's'}, so {run.config.task.monitor} is known to within "
+        f"{100 * half:.0f} points (95 %): smaller differences between epochs or runs may be chance. "
+        f"Some {enough} images give {100 * CHOICE_HALF_WIDTH:.0f}; or compare runs over -m dataset.fold=0,1,2,3,4"
+    ]
 
 
 def _parallelism_lines(run: RunSetup) -> list[str]:

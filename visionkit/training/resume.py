@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
+from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
 
-__all__ = ["check_resumable", "resume_checkpoint", "stored_data_info"]
+__all__ = ["check_resumable", "explain_restoring", "resume_checkpoint", "stored_data_info"]
+
+_RESTORING_FILE = "checkpoint_connector.py"
+_RESTORING_FUNCTIONS = {"load_state", "load_state_dict", "on_load_checkpoint"}
 
 
 def check_resumable(config: RunConfig, folder: RunFolder) -> None:
@@ -59,6 +66,29 @@ def _is_whole(file: Path) -> bool:
             return archive.testzip() is None
     except Exception:  # of a crafted archive, zipfile raises what its parts do
         return False
+
+
+@contextlib.contextmanager
+def explain_restoring(file: Path | None) -> Iterator[None]:
+    """A context in which Lightning restores a training from a checkpoint, if one is given.
+
+    Raises:
+        UserError: If what the checkpoint says of optimizer, loops or callbacks cannot be restored.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        restoring = any(
+            Path(frame.filename).name == _RESTORING_FILE or frame.name in _RESTORING_FUNCTIONS for frame in frames
+        )
+        if file is None or not restoring or plugin_failure(error) or type(error).__name__ == "OutOfMemoryError":
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(
+            f"resume: '{file}' does not hold the state of this training ({reason}). Expected the checkpoint that this "
+            f"run wrote. Try a new run with the same configuration: python -m visionkit train run={file.parent.parent}"
+        ) from None
 
 
 def stored_data_info(folder: RunFolder, datamodule: Any) -> dict[str, Any]:

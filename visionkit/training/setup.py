@@ -11,6 +11,7 @@ from visionkit.console import Printer
 from visionkit.errors import UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
+from visionkit.training.batch_norm import check_batch_norm
 from visionkit.training.model import data_info, initialize_weights
 from visionkit.training.resume import check_resumable, stored_data_info
 
@@ -42,6 +43,8 @@ class RunSetup:
     model: Any
     weight_notes: list[str] = field(default_factory=list)
     """Lines about the initial weights."""
+    notes: list[str] = field(default_factory=list)
+    """Lines about the batch and the learning rate."""
     data_notes: list[str] = field(default_factory=list)
     """Notes about the data that have been printed already."""
 
@@ -197,6 +200,7 @@ def _set_up_first(
         datamodule.prepare_data()
         stored = None if resume_from is None else stored_data_info(resume_from, datamodule)
         datamodule.setup("fit")
+        notes = _check_batches(config, resume_from, processes, num_images=datamodule.sizes["train"])
         data = stored or data_info(config, datamodule)
         model = build_run_model(config.backbone, config.head, data)
         weight_notes = initialize_weights(model, config, data) if stored is None else []
@@ -206,7 +210,30 @@ def _set_up_first(
     folder.start(config.plain, resume=resume_from is not None)
     folder.write_json(folder.data_file, data)
     printer.log_to(folder.log_file)
-    return RunSetup(config, folder, printer, processes, datamodule, data, model, weight_notes)
+    return RunSetup(config, folder, printer, processes, datamodule, data, model, weight_notes, notes)
+
+
+def _check_batches(
+    config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, num_images: int
+) -> list[str]:
+    """Notes about the batch and the learning rate.
+
+    Raises:
+        UserError: If batch norm cannot work with such a batch; with ``strict``, if it is larger than the split.
+    """
+    from visionkit.training.notes import batch_note, rate_note
+
+    recipe, count = config.recipe, processes.count
+    check_batch_norm(config, batch_size=min(recipe.batch_size, num_images), num_processes=count)
+    of_batch = batch_note(recipe.batch_size, num_images, count)
+    if of_batch is not None and config.strict:
+        raise UserError(of_batch)
+    of_rate = None
+    if resume_from is not None:
+        previous, num_epochs = resume_from.read_config(), len(resume_from.read_history())
+        of_rate = rate_note(recipe, previous, num_epochs=num_epochs, num_images=num_images)
+    lines = (("batch", of_batch), ("rate", of_rate))
+    return [f"{name:<8} {note}" for name, note in lines if note is not None]
 
 
 def _set_up_other(

@@ -190,3 +190,12 @@ def test_checking_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_blur_of_height_and_width_spreads_a_point_over_so_many_rows_and_columns():
+    point = torch.zeros(1, 1, 21, 21, dtype=torch.uint8)
+    point[..., 10, 10] = 255
+    blurred = augment({"gaussian_blur": {"kernel_size": [9, 1], "sigma": [3.0, 3.0]}}, (21, 21))(
+        point, seeds=seeds_of(1)
+    )
+    assert ((blurred[0, 0].sum(dim=1) > 0).sum(), (blurred[0, 0].sum(dim=0) > 0).sum()) == (9, 1)

@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import re
 import string
 import subprocess
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from visionkit.data.findings import CATALOGUE, MAX_LISTED, Finding, check_findings
+from visionkit.data.sources.base import SOURCES as SOURCES_OF_DATA
 from visionkit.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +53,36 @@ def test_a_kind_is_filled_in_where_it_is_found(code):
     for name in blanks:
         assert any(re.search(rf"\b{name}=", text) for text in used), name
     assert kind.remedy.endswith((".", "true", "}")) or "dataset." in kind.remedy or "=" in kind.remedy
+
+
+@pytest.mark.parametrize("dataset", SOURCES_OF_DATA.names())
+def test_a_remedy_names_only_settings_that_the_data_set_has(dataset):
+    keys = {setting.name for setting in dataclasses.fields(SOURCES_OF_DATA.get(dataset))}
+    for code, kind in CATALOGUE.items():
+        blanks = {name for _, name, _, _ in string.Formatter().parse(kind.remedy) if name}
+        remedy = Finding(code, 1, values=dict.fromkeys(blanks, "1")).remedy_for(keys)
+        assert remedy, code
+        assert set(re.findall(r"dataset\.(\w+)", remedy)) <= keys, code
+
+
+@pytest.mark.parametrize("dataset", SOURCES_OF_DATA.names())
+def test_the_messages_of_a_data_set_name_only_settings_that_it_has(dataset):
+    """Those of its own folder of readers; what several data sets share is in the folders above."""
+    source = SOURCES_OF_DATA.get(dataset)
+    folder = Path(inspect.getfile(source)).parent
+    sharing = [SOURCES_OF_DATA.get(name) for name in SOURCES_OF_DATA.names()]
+    sharing = [other for other in sharing if Path(inspect.getfile(other)).parent == folder]
+    keys = {setting.name for other in sharing for setting in dataclasses.fields(other)}
+    text = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    assert set(re.findall(r"[ \"']dataset\.([a-z_]+)=", text)) <= keys | {"type"}
+
+
+def test_strict_runs_are_told_what_their_data_set_has():
+    findings = Finding.of("mask-outside-classes", ["a.png"])
+    for dataset, advice in (("masks", "dataset.class_map={VALUE: NAME}"), ("cityscapes", "Masks of other classes:")):
+        keys = {setting.name for setting in dataclasses.fields(SOURCES_OF_DATA.get(dataset))}
+        with pytest.raises(UserError, match=advice):
+            check_findings(findings, dataset=dataset, keys=keys, strict=True)
 
 
 def test_the_documentation_has_a_page_for_each_code():

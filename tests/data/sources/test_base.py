@@ -3,7 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 from visionkit.data.sources import SOURCES, check_target, parse_source, read_source
-from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Source, Splits
+from visionkit.data.sources.roots import existing_root
 from visionkit.errors import UserError
 
 ALL = [

@@ -151,7 +151,7 @@ def test_predictions_without_image_sizes_are_cut_off_at_the_batchs_edges(batch):
 
 def test_training_draws_other_samples_each_time(batch):
     model = small_model()
-    model.head.roi_heads.fg_bg_sampler.batch_size_per_image = 8
+    model.head.roi_heads.fg_bg_sampler.sampler.batch_size_per_image = 8
     outputs = model(batch["images"], batch["image_sizes"])
     torch.manual_seed(5)
     assert model.loss(outputs, batch)["classification"] != model.loss(outputs, batch)["classification"]

@@ -21,6 +21,6 @@ def test_the_training_batch_is_drawn_with_its_masks(tmp_path):
     }
     InstanceDrawing().batch(batch, CLASSES, tmp_path / "batch.png")
     with Image.open(tmp_path / "batch.png") as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)[34:, 8:]
+        pixels = np.asarray(image.convert("RGB")).astype(int)[34:194, 8:]
     assert pixels[5 * 20, 5 * 25].min() < 200  # five times as large
     assert pixels[5 * 28, 5 * 40].tolist() == [255, 255, 255]

@@ -19,6 +19,7 @@ from visionkit.blocks import FeatureShape, LayerRecord, Node, Primitive, Sequent
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import parse
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from visionkit.backbones.timm.measure import StageMeasurement, TimmModel
 
 __all__ = ["TimmSpec", "TimmStage", "timm_models"]
-
-_Pixels = Annotated[int, Field(gt=0, le=65_536)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class _TimmConfig:
     name: Literal["timm"]
     model: str | None = None
     in_channels: Annotated[int, Field(gt=0, le=4096)] = 3
-    image_size: _Pixels | tuple[_Pixels, _Pixels] | None = None
+    image_size: ImageSize | None = None
     output_stride: Literal[8, 16, 32] | None = None
     classifier: dict[str, Any] = field(default_factory=dict)
     weights: str | None = None
@@ -246,11 +245,10 @@ def _explain_creation(model: TimmModel, error: Exception) -> str:
 def _explain_size(model: TimmModel, image_size: tuple[int, int], error: Exception) -> str:
     where = f"backbone timm-{model.name}"
     if model.fixed_size is not None and image_size != model.fixed_size:
-        requested = image_size[0] if image_size[0] == image_size[1] else f"[{image_size[0]},{image_size[1]}]"
         return (
             f"{where}: this model is made for one image size, here {_format_size(model.fixed_size)}, and cannot take "
-            f"{_format_size(image_size)}. Try dataset.image_size={max(model.fixed_size)} "
-            f"or backbone.image_size={requested}."
+            f"{_format_size(image_size)}. Try dataset.image_size={_typed_size(model.fixed_size)} "
+            f"or backbone.image_size={_typed_size(image_size)}."
         )
     return (
         f"{where}: the model cannot take a {model.in_channels}x{_format_size(image_size)} image: {_first_line(error)}."
@@ -259,6 +257,10 @@ def _explain_size(model: TimmModel, image_size: tuple[int, int], error: Exceptio
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+
+
+def _typed_size(size: tuple[int, int]) -> str:
+    return f"{size[0]}" if size[0] == size[1] else f"[{size[0]},{size[1]}]"
 
 
 def _format_size(size: tuple[int, int]) -> str:

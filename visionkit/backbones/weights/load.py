@@ -23,6 +23,7 @@ from visionkit.errors import UserError
 __all__ = [
     "Weights",
     "adapt_input_conv",
+    "first_non_finite",
     "load_backbone_weights",
     "load_strictly",
     "load_tensors",
@@ -118,15 +119,21 @@ def read_weights(source: str | Path, names: Iterable[str], layout: TorchvisionLa
 def load_tensors(path: str | Path, map_location: Any = "cpu") -> Any:
     """`torch.load` for files of strangers: tensors and plain values alone, in no more memory than the file has bytes.
 
+    The checksums of the file are compared, which torch does not do.
+
     Raises:
         UnpicklingError: If the file holds more than that, such as code, or is compressed, which torch's never are.
+        ValueError: If a checksum differs.
         Exception: Of a damaged file, whatever its bytes lead to.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if size > os.path.getsize(path):
-            raise UnpicklingError(f"it is compressed, and has {size:,} bytes when unpacked")
+            if size > os.path.getsize(path):
+                raise UnpicklingError(f"it is compressed, and has {size:,} bytes when unpacked")
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"it is damaged: the checksum of its part '{damaged:.80}' differs")
     return torch.load(path, map_location=map_location, weights_only=True)
 
 
@@ -157,7 +164,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ) from None
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
-        details = f": {reason}" if " " in reason else ""  # some errors are only a byte's number
+        # some errors are only a byte's number, and those of pickle say nothing of the file
+        details = f": {reason}" if " " in reason and not isinstance(error, LookupError) else ""
         raise UserError(
             f"weights: '{path}' cannot be read as a file of weights{details}. "
             "Expected a .safetensors file, or a .pth or .ckpt file that holds tensors alone."
@@ -166,10 +174,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided for k, v in content.items()
     ):
         raise UserError(
-            f"weights: '{path}' holds no state dict. Expected a mapping of names to tensors, "
+            f"weights: '{path}' holds no state dict. Expected a mapping of names to dense tensors, "
             "such as torch.save(model.state_dict(), FILE) writes."
         )
     for prefix in ("module.", "model."):
@@ -243,7 +251,29 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
             f"weights: '{source}' does not fit this network. {'; '.join(problems)}. Weights fit the network they were "
             "trained in: another backbone, stem, norm or size of a layer needs others."
         )
+    kinds = [key for key, value in own_state.items() if value.is_floating_point() != state[key].is_floating_point()]
+    strange = next((key for key, value in state.items() if value.layout != torch.strided or value.is_quantized), None)
+    strange = strange or next(iter(kinds), None) or first_non_finite(state)
+    if strange is not None and first_non_finite({strange: own_state[strange]}) is None:
+        raise UserError(
+            f"weights: '{source}' holds no numbers that a network can begin with: '{strange}' is NaN, infinite, sparse "
+            "or of another type. Expected finite numbers. Try other weights."
+        )
     module.load_state_dict(state)
+
+
+def first_non_finite(state: Mapping[str, Tensor]) -> str | None:
+    """The name of the first floating-point tensor with a value that is infinite or no number; None if there is none."""
+    tensors = {name: _local(value) for name, value in state.items() if value.is_floating_point() and value.numel()}
+    if not tensors:
+        return None
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist()
+    return next((name for name, is_finite in zip(tensors, finite, strict=True) if not is_finite), None)
+
+
+def _local(value: Tensor) -> Tensor:
+    part: Any = value
+    return part.to_local() if hasattr(part, "to_local") else value
 
 
 def _torchvision_names(layout: TorchvisionLayout, names: Iterable[str]) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from visionkit.backbones.spec import BackboneSpec
+from visionkit.data_file import read_data_file
 from visionkit.errors import UserError, did_you_mean
+from visionkit.files import similar_path
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
@@ -118,7 +119,9 @@ def find_weights(source: str | Path, spec: BackboneSpec, *, key: str = "weights"
     if Path(text).is_dir():
         raise UserError(f"{key}: '{text}' is a folder. Expected a file; for a run's weights: {key}=run:{text}")
     if not Path(text).is_file():
-        raise UserError(f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED)} {_EXPECTED}")
+        raise UserError(
+            f"{key}: file '{text}' does not exist.{did_you_mean(text, PUBLISHED) or similar_path(text)} {_EXPECTED}"
+        )
     return WeightSource(text, file=Path(text))
 
 
@@ -161,14 +164,7 @@ def _run_weights(source: str, key: str) -> WeightSource:
             f"{key}: '{folder}' is no run with weights: {problem}. "
             "Expected a folder that train has made, such as run:runs/<task>-<backbone>-<dataset>/<time>."
         )
-    try:
-        data_info: dict[str, Any] = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-        mean_std = (tuple(map(float, data_info["mean"])), tuple(map(float, data_info["std"])))
-        if len(mean_std[0]) != len(mean_std[1]) or min(mean_std[1]) <= 0:
-            raise ValueError("one std above 0 is wanted for each mean")
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{key}: '{folder / 'data.json'}' does not say the run's mean and std. Expected the file that train "
-            f"wrote. To load the weights without them: {key}={file}"
-        ) from None
+    advice = f"To load the weights without the run's mean and std: {key}={file}"
+    data = read_data_file(folder, where=key, advice=advice, required=("mean", "std"))
+    mean_std = (tuple(map(float, data["mean"])), tuple(map(float, data["std"])))
     return WeightSource(source, file=file, mean_std=mean_std)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 __all__ = ["AugmentSpec"]
 
@@ -35,3 +35,7 @@ class AugmentSpec:
     def supports(cls, targets: Collection[str]) -> bool:
         """Whether it supports one of these kinds of target."""
         return cls.targets is None or bool(set(cls.targets) & set(targets))
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the class."""
+        return asdict(self)

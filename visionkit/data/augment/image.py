@@ -7,7 +7,7 @@ parameters per image (`visionkit.data.augment.batch`): torchvision needs a milli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, BatchStep
@@ -95,7 +95,7 @@ def build_transform(spec: AugmentSpec, image_size: tuple[int, int], *, mask_fill
     from torchvision import tv_tensors
     from torchvision.transforms import v2
 
-    values = asdict(spec)
+    values = spec.arguments()
     if spec.sized:
         values["size"] = image_size
     if spec.smooth:

@@ -29,6 +29,7 @@ from visionkit.data.augment.values import (
 from visionkit.errors import UserError, plural
 from visionkit.registry import Registry
 from visionkit.schema import describe, nested_errors, parse
+from visionkit.sizes import Size
 
 __all__ = ["AUGMENTATIONS", "AugmentSpec", "Augments", "check_targets", "parse_augments"]
 
@@ -198,8 +199,13 @@ class GrayscaleSpec(AugmentSpec):
 class GaussianBlurSpec(AugmentSpec):
     """Blurs with a kernel of odd size, in pixels."""
 
-    kernel_size: Count
+    kernel_size: Annotated[int | tuple[int, int], Size(1000, example=3)]
     sigma: Jitter = (0.1, 2.0)
+
+    def arguments(self) -> dict[str, Any]:
+        """With the kernel as torchvision takes it, the width first."""
+        size = self.kernel_size
+        return {**super().arguments(), "kernel_size": size if isinstance(size, int) else size[::-1]}
 
 
 @AUGMENTATIONS.register("random_erasing", module=f"{_V2}:RandomErasing")

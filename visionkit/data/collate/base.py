@@ -41,6 +41,7 @@ class BatchReader:
         pads: Whether images of several sizes are padded to the size of a batch.
         unreadable: uint8 (N,), 1 for images that could not be read, in shared memory after `share`; (0,) if no file
             is opened.
+        progress: int64 (1,), counts images and batches that were read, in shared memory after `share`.
     """
 
     pads: ClassVar[bool] = False
@@ -62,6 +63,7 @@ class BatchReader:
         self.prepared, self.target = prepared, target
         self.strict, self.training = strict, training
         self.augment: Any = augment or None
+        self.progress = torch.zeros(1, dtype=torch.int64)
         self.unreadable = torch.zeros(len(samples) if self.opens_files else 0, dtype=torch.uint8)
 
     @classmethod
@@ -94,7 +96,8 @@ class BatchReader:
         return self.cache is not None or isinstance(self.samples, TensorDataset)
 
     def share(self) -> None:
-        """Move ``unreadable``, which workers write, to shared memory."""
+        """Move what workers write, ``unreadable`` and ``progress``, to shared memory."""
+        self.progress.share_memory_()  # type: ignore[no-untyped-call]
         if len(self.unreadable):
             self.unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
@@ -163,6 +166,7 @@ class BatchReader:
         count = len(self.samples)
         for step in range(count if self.training else 1):
             index = (position + step) % count
+            self.progress += 1
             if len(self.unreadable) and self.unreadable[index]:
                 continue
             try:

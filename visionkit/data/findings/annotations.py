@@ -83,6 +83,7 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "warning", "line(s) with columns after the box that nothing explains, which are left out",
         "Say what they are, in the YAML file kpt_shape: [points, 2 or 3], or dataset.columns=box or outline.",
         "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
+        "Remove the columns.",
     ),
     "line-commas": FindingKind(
         "warning", "line(s) with commas, read as spaces or as decimal points",
@@ -101,6 +102,7 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "warning", "object(s) of a class that dataset.classes does not list dropped",
         "List the class in dataset.classes, or correct its name.",
         "A typing mistake, or a class that was added later.",
+        "Correct its name.",
     ),
     "categories-by-name": FindingKind(
         "warning", "categor(ies) of {split} with another id than in train, matched by name",

@@ -26,6 +26,11 @@ FILES: Mapping[str, FindingKind] = {
         "Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",
         "Photos of telephones are often HEIC; a class may lack half of its images unsaid.",
     ),
+    "array-beside-image": FindingKind(
+        "note", "array(s) (.npy) beside an image of the same name left out",
+        "Remove them, or move the arrays into a folder of their own to train on these.",
+        "Some training programs write an image's pixels beside it as a cache; one picture would count twice.",
+    ),
     "file-special": FindingKind(
         "warning", "link(s) to nothing, pipes or devices left out",
         "Copy the files that they stand for, or remove them.",
@@ -39,6 +44,7 @@ FILES: Mapping[str, FindingKind] = {
         "note", "JSON file(s) without a split in their name left out, for others have one",
         "Say which file is which: dataset.annotations.val=FILE",
         "The annotations of a split under another name would be lost.",
+        "Name the files after their splits.",
     ),
     "folder-no-split": FindingKind(
         "warning", "folder(s) beside the splits that are none left out",
@@ -66,6 +72,7 @@ FILES: Mapping[str, FindingKind] = {
         "error", "image(s) of {split} whose group by dataset.group_by is in {other} too",
         "Move each group into one split, or accept it: dataset.allow_overlap=true",
         "Images of one patient or film are alike: the number would be too good for new patients and films.",
+        "Move each group into one split.",
     ),
     "groups-overlap-allowed": FindingKind(
         "warning",
@@ -77,6 +84,7 @@ FILES: Mapping[str, FindingKind] = {
         "error", "file(s) of {split} that are in {other} too",
         "Remove them from one split, or accept it: dataset.allow_overlap=true",
         "An image that was trained on says nothing about others: the number would be too good.",
+        "Remove them from one split.",
     ),
     "splits-overlap-allowed": FindingKind(
         "warning", "file(s) of {split} that are in {other} too, as dataset.allow_overlap=true allows",
@@ -100,15 +108,18 @@ FILES: Mapping[str, FindingKind] = {
         "Say the range: dataset.value_range=[{low},{high}]",
         "The range was measured over at most 300 training images, evenly spaced; values beyond it are clipped. A "
         "camera's own range is more stable than a measured one.",
+        "Nothing.",
     ),
     "image-bands": FindingKind(
         "warning", "image(s) of other bands than dataset.in_channels dropped",
         "Say how many: dataset.in_channels=NUMBER",
         "Grey and colour are converted into each other; of four or more bands none is known to be left out.",
+        "Convert or remove them.",
     ),
     "image-too-large": FindingKind(
         "warning", "image(s) of more pixels than dataset.max_pixels dropped",
         "Allow them: dataset.max_pixels=NUMBER",
         "An image of many pixels fills memory; some files are made for that.",
+        "Make them smaller, or remove them.",
     ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from visionkit.errors import UserError
 __all__ = ["MAX_LISTED", "Finding", "check_findings"]
 
 MAX_LISTED = 10
+
+_KEY = re.compile(r"dataset\.([a-z_]+)")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,15 @@ class Finding:
         """What the user can do about it."""
         return self.kind.remedy.format(**self.values)
 
+    def remedy_for(self, keys: Collection[str]) -> str:
+        """What the user of a data set can do about it.
+
+        Args:
+            keys: The names of the settings of the data set.
+        """
+        named = _KEY.findall(self.kind.remedy)
+        return self.remedy if set(named) <= set(keys) else self.kind.otherwise.format(**self.values)
+
     @property
     def text(self) -> str:
         """What was found, counted, and what was done about it."""
@@ -67,12 +79,27 @@ class Finding:
         return f"{self.text}: {', '.join(self.places)}{more}" if self.places else self.text
 
 
-def check_findings(findings: Iterable[Finding], *, dataset: str, strict: bool) -> None:
+def check_findings(
+    findings: Iterable[Finding],
+    *,
+    strict: bool,
+    dataset: str | None = None,
+    keys: Collection[str] | None = None,
+    place: str | None = None,
+) -> None:
     """Raise the first error among findings, or the first warning if ``strict`` is set.
+
+    Args:
+        findings: All of them.
+        strict: Whether a warning is an error.
+        dataset: The name of the data set.
+        keys: The names of its settings, if only these can be typed.
+        place: Where they were found, if not in a data set.
 
     Raises:
         UserError: If there is one.
     """
+    where = place if dataset is None else f"dataset '{dataset}'"
     raised = [
         finding for finding in findings if finding.severity == "error" or (strict and finding.severity == "warning")
     ]
@@ -80,5 +107,6 @@ def check_findings(findings: Iterable[Finding], *, dataset: str, strict: bool) -
     for finding in raised:
         place = f": {finding.places[0]}" if finding.places else ""
         more = f" (and {finding.count - 1:,} more)" if finding.places and finding.count > 1 else ""
+        remedy = finding.remedy if keys is None else finding.remedy_for(keys)
         lenient = " With strict=false it is only said." if finding.severity == "warning" else ""
-        raise UserError(f"dataset '{dataset}': {finding.text}{place}{more}. {finding.remedy}{lenient}")
+        raise UserError(f"{where}: {finding.text}{place}{more}. {remedy}{lenient}")

@@ -19,6 +19,7 @@ class FindingKind:
             run before its first epoch.
         text: What was found and what was done about it, behind a count; what stands in braces is filled in.
         remedy: What the user can do, in a sentence.
+        otherwise: The same for data sets without a setting that ``remedy`` names; empty if it names none.
         why: How data come to have it and what it would do to a result, for the documentation.
     """
 
@@ -26,6 +27,7 @@ class FindingKind:
     text: str
     remedy: str
     why: str
+    otherwise: str = ""
 
 
 MEND = "Mend or remove it."

@@ -28,16 +28,19 @@ MASKS: Mapping[str, FindingKind] = {
         "warning", "RGB mask(s) where ids are expected dropped",
         "Say what each colour means: dataset.class_map={{'0,0,0': background, '128,0,0': thing}}",
         "The masks are pictures of classes in colours, not of their numbers.",
+        "Replace them by masks of ids, as the data set has them.",
     ),
     "mask-indexed": FindingKind(
         "warning", "index mask(s) where colours are expected dropped",
         "Say what each id means: dataset.class_map={{0: background, 1: thing}}",
         "The class map names colours, but these masks hold numbers.",
+        "Replace them by masks of colours, as the data set has them.",
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
         "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
+        "Replace them by those of the data set. Masks of other classes: dataset=masks",
     ),
     "mask-stray-values": FindingKind(
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
@@ -47,6 +50,7 @@ MASKS: Mapping[str, FindingKind] = {
     "mask-void-class": FindingKind(
         "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
         "In many data sets 255 marks the pixels that nobody labelled; in others it is white, a class like any other.",
+        "If it is void, name the classes as the data set does.",
     ),
     "mask-objects-unfit": FindingKind(
         "warning", "mask(s) of objects that do not fit dropped", MEND,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -26,6 +26,7 @@ from visionkit.data.augment.spec import Augments, check_targets
 from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
+from visionkit.sizes import ImageSize
 
 if TYPE_CHECKING:
     from visionkit.data.dataset import ImageDataset
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from visionkit.data.images import ImageReader
     from visionkit.data.transforms import InputTransform
 
-__all__ = ["SOURCES", "DataInfo", "Source", "Splits", "existing_root"]
+__all__ = ["SOURCES", "DataInfo", "Source", "Splits"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class Splits:
     value_range: tuple[float, float] | None = None
 
 
+MAX_WORKERS = 1024
+"""More processes than any machine can use to read images."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
     """A data set, and how its images are resized and augmented.
@@ -92,7 +97,7 @@ class Source(ABC):
         image_size: Side of a square, or ``[height, width]``, in pixels; null takes ``default_image_size``.
         augment: Augmentations of training images in order, ``{name: {argument: value}}``; names with a null value are
             skipped. See `visionkit.data.augment.spec`.
-        num_workers: The number of worker processes; null chooses, see `visionkit.data.loader.choose_num_workers`.
+        num_workers: The number of worker processes; null chooses, see `visionkit.data.workers.choose_num_workers`.
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
         std: As ``mean``.
@@ -102,9 +107,9 @@ class Source(ABC):
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
-    image_size: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None
+    image_size: ImageSize | None
     augment: Augments
-    num_workers: Annotated[int, Field(ge=0)] | None
+    num_workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] | None
     cache_mb: Annotated[int, Field(ge=0)]
     mean: tuple[float, ...] | None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None
@@ -125,6 +130,11 @@ class Source(ABC):
     def name(self) -> str:
         """The name under which the source is registered."""
         return SOURCES.name_of(type(self))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the settings of the data set."""
+        return frozenset(setting.name for setting in fields(self))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -260,36 +270,3 @@ SOURCES: Registry[Source] = Registry(
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),
     },
 )
-
-
-def existing_root(root: str | None, *, name: str, expected: str) -> Path:
-    """The folder of ``dataset.root``, checked to exist and to hold something.
-
-    Args:
-        root: The value of ``dataset.root``.
-        name: The data set's name, for messages.
-        expected: The expected contents of the folder, for messages.
-
-    Raises:
-        UserError: If no folder is given, or it does not exist, is a file or is empty.
-    """
-    if not root:
-        raise UserError(
-            f"dataset '{name}' needs the folder of its images, and dataset.root is not given. "
-            f"Expected {expected}. Try: dataset.root=path/to/{name}"
-        )
-    path = Path(root).expanduser()
-    if not path.exists():
-        parent = path.absolute().parent
-        hint = "" if parent.is_dir() else f" Its parent '{parent}' does not exist either."
-        raise UserError(
-            f"dataset.root: there is no folder '{root}' (looked in {Path.cwd()}).{hint} Expected {expected}. "
-            f"Try: dataset.root=path/to/{name}"
-        )
-    if not path.is_dir():
-        raise UserError(
-            f"dataset.root: '{root}' is a file, not a folder. Expected {expected}. An archive must be unpacked first."
-        )
-    if next(path.iterdir(), None) is None:
-        raise UserError(f"dataset.root: the folder '{root}' is empty. Expected {expected}.")
-    return path

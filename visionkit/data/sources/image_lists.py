@@ -70,7 +70,7 @@ class ImageLists:
         """
         if is_image_name(path) or starts_as_image(os.fsencode(self.root / path)):
             return True
-        self._listed.add(os.path.splitext(path)[1][1:])
+        self._listed.add(os.fsencode(path))
         return False
 
     def findings(self) -> list[Finding]:

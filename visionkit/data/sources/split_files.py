@@ -102,7 +102,7 @@ class SplitFiles(FileSource):
             UserError: As `read`, `check_annotations` and `check_splits`; also if splits overlap, or there are too few
                 images to split.
         """
-        check_findings(self._findings, dataset=self.name, strict=strict)
+        check_findings(self._findings, dataset=self.name, keys=self.keys, strict=strict)
         self.info()
         self._held_out_fractions()
 
@@ -134,7 +134,7 @@ class SplitFiles(FileSource):
                 seed=seed,
                 saved=saved,
             )
-            check_findings(division.findings, dataset=self.name, strict=strict)
+            check_findings(division.findings, dataset=self.name, keys=self.keys, strict=strict)
             splits |= {split: undivided.select(positions) for split, positions in division.positions.items()}
             findings += division.findings
             division_notes = division.notes

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from visionkit.heads.base import Head, Predictions
 from visionkit.losses.spec import LossTerm
+from visionkit.losses.sums import LossSums
 
 __all__ = ["ClassificationHead", "MultilabelHead"]
 
@@ -70,6 +71,13 @@ class ClassificationHead(Head):
         if len(self.losses) == 1:
             return {"loss": self.losses[0](logits, labels, weights)}
         return {term.name: term(logits, labels, weights) for term in self.losses}
+
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """The sums of the losses; see `visionkit.heads.base.Head.loss_sums`."""
+        logits, labels, weights = outputs["logits"], targets[self.target], self.class_weights
+        if len(self.losses) == 1:
+            return {"loss": self.losses[0].sums(logits, labels, weights)}
+        return {term.name: term.sums(logits, labels, weights) for term in self.losses}
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
         """``probabilities`` (B, K) float32 in 0..1 that sum to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""

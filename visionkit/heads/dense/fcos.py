@@ -13,6 +13,7 @@ from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.assignment import assign_points
 from visionkit.heads.dense.head import DenseHead, matched_targets
 from visionkit.losses.focal import focal_loss
+from visionkit.losses.sums import LossSums
 from visionkit.structures.boxes import generalized_iou
 
 __all__ = ["FcosHead"]
@@ -47,33 +48,33 @@ class FcosHead(DenseHead):
             "quality": flatten_predictions(self.quality(x), 1)[..., 0],
         }
 
-    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Focal loss, GIoU loss and the quality's cross-entropy, each divided by the batch's number of positive points.
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """Focal loss, GIoU loss and the quality's cross-entropy, each divided by the number of positive points.
 
-        The divisor is that of the local batch, as in torchvision: each process divides by its own, and the loss
-        depends slightly on how images are batched.
+        In training the divisor is that of the local batch, as in torchvision: each process divides by its own, and the
+        loss depends slightly on how images are batched. In evaluation it is that of the split.
 
         Args:
             outputs: The return value of `forward`.
             targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding.
 
         Returns:
-            Scalars ``classification``, ``boxes``, and ``centerness`` or ``iou``.
+            ``classification``, ``boxes``, and ``centerness`` or ``iou``.
         """
         matched = self.assign(outputs, targets)
         points, strides = self._points(outputs)
         anchors = torch.cat([points - strides[:, None], points + strides[:, None]], dim=1)
         boxes, labels = matched_targets(targets, matched, anchors)
         foreground = matched >= 0
-        count = foreground.sum().clamp(min=1)
+        count = foreground.sum()
         iou, giou = generalized_iou(_boxes(points, strides, outputs["distances"].float()), boxes)
         target = iou.detach() if self.quality_target == "iou" else _centerness(points, boxes)
         quality = F.binary_cross_entropy_with_logits(outputs["quality"].float(), target, reduction="none")
         classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
         return {
-            "classification": classification.sum() / count,
-            "boxes": torch.where(foreground, 1 - giou, 0).sum() / count,
-            self.quality_target: torch.where(foreground, quality, 0).sum() / count,
+            "classification": LossSums(classification.sum(), count),
+            "boxes": LossSums(torch.where(foreground, 1 - giou, 0).sum(), count),
+            self.quality_target: LossSums(torch.where(foreground, quality, 0).sum(), count),
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:

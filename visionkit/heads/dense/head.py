@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.anchors import anchor_points
 from visionkit.heads.base import Head, Predictions
+from visionkit.losses.sums import LossSums
 from visionkit.structures.boxes import batched_nms, clip_boxes
 
 __all__ = ["DenseHead", "matched_targets"]
@@ -68,6 +69,19 @@ class DenseHead(Head):
     @abstractmethod
     def forward_level(self, x: Tensor) -> dict[str, Tensor]:
         """The outputs for one level's map (B, C, H, W), each (B, H * W * num_anchors, ...), ``logits`` first."""
+
+    @abstractmethod
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """The losses as sums over images; see the subclass."""
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The scalars of `loss_sums`, of one batch.
+
+        Args:
+            outputs: The return value of `forward`.
+            targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding.
+        """
+        return {name: sums.value() for name, sums in self.loss_sums(outputs, targets).items()}
 
     @abstractmethod
     def scores(self, outputs: Mapping[str, Tensor]) -> Tensor:

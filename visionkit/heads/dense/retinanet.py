@@ -12,6 +12,7 @@ from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.assignment import assign_anchors
 from visionkit.heads.dense.head import DenseHead, matched_targets
 from visionkit.losses.focal import focal_loss
+from visionkit.losses.sums import LossSums
 from visionkit.structures.boxes import apply_deltas, box_deltas
 
 __all__ = ["RetinaNetHead"]
@@ -66,7 +67,7 @@ class RetinaNetHead(DenseHead):
             "deltas": flatten_predictions(self.deltas(self.regression(x)), 4),
         }
 
-    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
         """Focal loss and box loss, each divided by an image's number of positive anchors; the mean over the images.
 
         Args:
@@ -74,7 +75,7 @@ class RetinaNetHead(DenseHead):
             targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding.
 
         Returns:
-            Scalars ``classification`` and ``boxes``.
+            ``classification`` and ``boxes``.
         """
         matched = self.assign(outputs, targets)
         anchors = self.anchors(outputs)
@@ -87,9 +88,10 @@ class RetinaNetHead(DenseHead):
         else:
             box_loss = self.box_loss(apply_deltas(deltas, anchors), boxes)
         classification = focal_loss(outputs["logits"], labels, alpha=self.alpha, gamma=self.gamma)
+        num_images = torch.tensor(len(counts), device=counts.device)
         return {
-            "classification": (classification / counts).mean(),
-            "boxes": (torch.where(foreground, box_loss, 0).sum(dim=1) / counts).mean(),
+            "classification": LossSums((classification / counts).sum(), num_images),
+            "boxes": LossSums((torch.where(foreground, box_loss, 0).sum(dim=1) / counts).sum(), num_images),
         }
 
     def assign(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:

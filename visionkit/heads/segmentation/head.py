@@ -12,6 +12,7 @@ from visionkit.backbones import FeatureInfo
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.segmentation.parts import DecoderPart, map_size
 from visionkit.losses.spec import LossTerm
+from visionkit.losses.sums import LossSums
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import pixels_inside
 
@@ -86,6 +87,11 @@ class SegmentationHead(Head):
             terms = self._loss_terms(outputs["auxiliary"], targets["mask"])
             losses["auxiliary"] = self.auxiliary_weight * torch.stack(list(terms.values())).sum()
         return losses
+
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """The sums of the losses over pixels; see `visionkit.heads.base.Head.loss_sums`."""
+        logits, mask = outputs["logits"], targets["mask"]
+        return {term.name: term.sums(logits, mask, self.class_weights) for term in self.losses}
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:

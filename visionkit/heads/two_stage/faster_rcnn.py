@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +15,15 @@ from visionkit.backbones import FeatureInfo
 from visionkit.heads.anchors import anchor_points, flatten_predictions
 from visionkit.heads.base import Head, Predictions
 from visionkit.heads.two_stage.pooling import RoiPooling
+from visionkit.heads.two_stage.sampling import ImageSampler, seeded
+from visionkit.losses.sums import LossSums
 
-__all__ = ["FasterRcnnHead", "SampledProposals", "Sizes"]
+__all__ = ["FasterRcnnHead", "MeanLosses", "SampledProposals", "Sizes"]
 
 _LEVEL = "level_"
+
+MeanLosses = dict[str, tuple[Tensor, Tensor | int]]
+"""Losses of a batch by name, each a mean () and the number of anchors, proposals or masks that it is taken over."""
 
 Sizes = list[tuple[int, int]]
 """Height and width of each image in pixels, as torchvision takes them."""
@@ -115,6 +119,8 @@ class FasterRcnnHead(Head):
             nms_thresh=nms_threshold,
             detections_per_img=max_detections,
         )
+        self._samplers = [ImageSampler(part.fg_bg_sampler) for part in (self.rpn, self.roi_heads)]
+        self.rpn.fg_bg_sampler, self.roi_heads.fg_bg_sampler = self._samplers
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
         """The outputs of the first stage; A counts all anchors of all levels.
@@ -140,32 +146,41 @@ class FasterRcnnHead(Head):
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Losses ``objectness`` and ``proposals`` of the first stage, ``classification`` and ``boxes`` of the second.
 
-        Anchors and proposals are sampled at random (Ren et al. 2015, section 3.1.3), outside training with a fixed
-        seed, so that validations of one model agree.
+        Anchors and proposals are sampled at random (Ren et al. 2015, section 3.1.3), outside training with a seed of
+        each image, so that evaluations of one model agree, however images are batched.
 
         Args:
             outputs: The return value of `forward`.
             targets: ``boxes`` (B, M, 4) float32 xyxy in pixels and ``labels`` (B, M) int64, -1 for padding,
-                and ``image_sizes`` (B, 2) int64 where some images are padded.
+                ``image_sizes`` (B, 2) int64 where some images are padded, and ``index`` (B,) int64, the seeds.
         """
+        return {name: mean for name, (mean, _) in self._mean_losses(outputs, targets).items()}
+
+    def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
+        """The sums over sampled anchors, proposals and masks; see `visionkit.heads.base.Head.loss_sums`."""
+        return {name: LossSums.of_mean(*pair) for name, pair in self._mean_losses(outputs, targets).items()}
+
+    def _mean_losses(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> MeanLosses:
         objects = [
             {"boxes": boxes[labels >= 0], "labels": labels[labels >= 0] + 1}
             for boxes, labels in zip(targets["boxes"], targets["labels"], strict=True)
         ]
         logits, deltas, anchors = _first_stage(outputs)
         sizes = _sizes(outputs, targets.get("image_sizes"))
-        with _fixed_seed(device=logits.device, enabled=not self.training):
+        seeds = targets.get("index", torch.arange(len(logits)))
+        with seeded(self._samplers, None if self.training else seeds.tolist(), device=logits.device):
             labels, matched = self.rpn.assign_targets_to_anchors(anchors, objects)
             target_deltas = self.rpn.box_coder.encode(matched, anchors)
             objectness, proposal_loss = self.rpn.compute_loss(logits, deltas.flatten(0, 1), labels, target_deltas)
             proposals = self._proposals(outputs, sizes)
             sampled, matched, labels, target_deltas = self.roi_heads.select_training_samples(proposals, objects)
         classification, box_loss = fastrcnn_loss(*self._second_stage(outputs, sampled, sizes), labels, target_deltas)
-        losses = {
-            "objectness": objectness,
-            "proposals": proposal_loss,
-            "classification": classification,
-            "boxes": box_loss,
+        num_anchors, num_proposals = self._samplers[0].num_sampled, sum(map(len, sampled))
+        losses: MeanLosses = {
+            "objectness": (objectness, num_anchors),
+            "proposals": (proposal_loss, num_anchors),
+            "classification": (classification, num_proposals),
+            "boxes": (box_loss, num_proposals),
         }
         return losses | self.extra_losses(outputs, targets, SampledProposals(sampled, matched, labels, sizes))
 
@@ -195,7 +210,7 @@ class FasterRcnnHead(Head):
 
     def extra_losses(
         self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sampled: SampledProposals
-    ) -> dict[str, Tensor]:
+    ) -> MeanLosses:
         """Losses of a subclass with further branches on the sampled proposals; empty here."""
         return {}
 
@@ -280,14 +295,3 @@ def _sizes(outputs: Mapping[str, Tensor], image_sizes: Tensor | None) -> Sizes:
     if image_sizes is None:
         image_sizes = outputs["image_size"].expand(len(outputs["logits"]), 2)
     return [(height, width) for height, width in image_sizes.tolist()]
-
-
-@contextmanager
-def _fixed_seed(*, device: torch.device, enabled: bool) -> Iterator[None]:
-    """Draw the same random numbers each time, and restore the generators' states afterwards."""
-    if not enabled:
-        yield
-        return
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        yield

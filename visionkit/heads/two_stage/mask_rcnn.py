@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead, SampledProposals, Sizes
+from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead, MeanLosses, SampledProposals, Sizes
 from visionkit.heads.two_stage.pooling import RoiPooling
 
 __all__ = ["MaskRcnnHead"]
@@ -50,7 +50,7 @@ class MaskRcnnHead(FasterRcnnHead):
 
     def extra_losses(
         self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sampled: SampledProposals
-    ) -> dict[str, Tensor]:
+    ) -> MeanLosses:
         """``masks``: binary cross-entropy of the positive sampled proposals, in the mask of the target class.
 
         Args:
@@ -65,10 +65,10 @@ class MaskRcnnHead(FasterRcnnHead):
         )
         logits = _select_class(self._mask_logits(outputs, boxes, sampled.sizes), labels)
         if not len(logits):
-            return {"masks": logits.sum()}
+            return {"masks": (logits.sum(), 0)}
         images = zip(targets["masks"], targets["labels"], boxes, matched, strict=True)
         mask_targets = [self._mask_targets(masks[ids >= 0], *regions) for masks, ids, *regions in images]
-        return {"masks": F.binary_cross_entropy_with_logits(logits, torch.cat(mask_targets))}
+        return {"masks": (F.binary_cross_entropy_with_logits(logits, torch.cat(mask_targets)), len(logits))}
 
     def extra_predictions(
         self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes

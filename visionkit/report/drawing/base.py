@@ -14,22 +14,25 @@ class Drawing(ABC):
     """Draws the plots of a run from arrays or tensors, and dicts."""
 
     num_examples: ClassVar[int]
-    """The number of images that `examples` draws."""
+    """The number of images that `examples` chooses from."""
 
     @abstractmethod
     def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
         """Draw a training batch with its targets."""
 
     @abstractmethod
-    def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path) -> None:
-        """Draw the metric tables of the test, each a `visionkit.metrics.table.Table`, into the folder ``plots``."""
+    def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:
+        """Draw the metric tables of a split, each a `visionkit.metrics.table.Table`, into the folder ``plots``."""
 
     @abstractmethod
-    def examples(self, examples: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path) -> None:
-        """Draw predictions beside the ground truth; without examples, draw nothing.
+    def examples(
+        self, examples: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path, *, split: str
+    ) -> None:
+        """Draw predictions beside the ground truth, the worst first; without examples, draw nothing.
 
         Args:
             examples: ``image`` uint8 (C, H, W), ``truth`` and ``prediction``, as yielded by the task's inference.
             class_names: The classes.
             path: The PNG file.
+            split: Of the images.
         """

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from visionkit.report.boxes import DrawnBox, class_colour, plot_boxes
+from visionkit.metric_names import split_title
+from visionkit.report.boxes import DrawnBox, draw_boxes, plot_boxes
 from visionkit.report.drawing.base import Drawing
-from visionkit.report.style import ERROR_COLOUR, TRAIN, VALIDATION
+from visionkit.report.palette import class_colour
+from visionkit.report.style import TRAIN, class_legend, count_title
 from visionkit.structures.rle import encode_masks, mask_iou
 
-__all__ = ["MIN_SCORE", "DetectDrawing", "drawn_boxes", "select"]
+__all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "draw_objects", "drawn_boxes", "objects_title", "select"]
 
 MIN_SCORE = 0.3
+"""Objects with a lower score are not drawn, unless ``predict`` is given another ``min_score``."""
+MAX_DRAWN = 30
+"""Of the predicted objects of an image, those with the highest scores are drawn."""
 MIN_IOU = 0.5
 
 Objects = Mapping[str, Any]
@@ -27,46 +33,94 @@ optionally ``masks``, n `visionkit.structures.rle.RunLengths`."""
 
 
 class DetectDrawing(Drawing):
-    """Ground truth beside predictions, coloured by whether they match; precision over recall."""
+    """Ground truth beside predictions in the colours of their classes, mistakes in dashes; precision over recall."""
 
     num_examples = 12
     objects: ClassVar[str] = "boxes"
     """What the IoU is computed of, for titles."""
 
     def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
-        panels = []
+        panels, labels = [], []
         for i, (height, width) in enumerate(batch["image_sizes"][: self.num_examples].tolist()):
             present = batch["labels"][i] >= 0
             objects = {name: batch[name][i][present] for name in ("boxes", "labels")}
             if "masks" in batch:
                 objects["masks"] = encode_masks(batch["masks"][i][present, :height, :width])
             panels.append((batch["images"][i, :, :height, :width], drawn_boxes(objects, class_names)))
-        plot_boxes(panels, path, title="first training batch")
+            labels += objects["labels"].tolist()
+        count = count_title(len(panels), len(batch["images"]), "images")
+        title = f"{split_title('train')}, first batch: truth of {count}"
+        plot_boxes(panels, path, title=title, legend=class_legend(labels, class_names))
 
-    def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path) -> None:
+    def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:
         from visionkit.report.plots.precision_recall import plot_precision_recall
 
         if "precision_recall" in tables:
             recall, mean, *curves = cast(Any, zip(*tables["precision_recall"].rows, strict=True))
             classes = dict(zip(class_names, curves, strict=True))
-            title = f"precision over recall, {self.objects} that overlap by half"
+            title = f"{split_title(split)}: precision over recall of {self.objects} that overlap by half or more"
             plot_precision_recall(recall, mean, classes, plots / "precision_recall.png", title=title)
 
-    def examples(self, examples: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path) -> None:
-        panels = []
+    def examples(
+        self, examples: Sequence[Mapping[str, Any]], class_names: Sequence[str], path: Path, *, split: str
+    ) -> None:
+        rows, labels, num_hidden = [], [], 0
         for example in examples:
-            image, truth, prediction = example["image"], example["truth"], example["prediction"]
+            truth, prediction = example["truth"], example["prediction"]
             prediction = select(prediction, prediction["scores"] >= MIN_SCORE)
             correct, detected = _matches(prediction, truth)
+            shown = _first(prediction, MAX_DRAWN)
+            num_hidden += len(correct) - len(shown["labels"])
+            labels += truth["labels"].tolist() + shown["labels"].tolist()
             crowds = [DrawnBox(box, "crowd", TRAIN) for box in truth["crowd"].tolist()]
-            panels += [
-                (image, crowds + drawn_boxes(truth, class_names, correct=detected)),
-                (image, drawn_boxes(prediction, class_names, correct=correct)),
-            ]
-        if panels:
-            title = f"validation images, {self.objects} with a score of {MIN_SCORE} or more; "
-            title += "red: missed, or found and not there"
-            plot_boxes(panels, path, title=title, headings=("truth", "found") * 2)
+            true_boxes = drawn_boxes(truth, class_names, correct=detected) + crowds
+            found = drawn_boxes(shown, class_names, correct=correct[: len(shown["labels"])])
+            rows.append((_f1(correct, detected), [(example["image"], true_boxes), (example["image"], found)]))
+        if rows:
+            rows.sort(key=lambda row: row[0])
+            title = f"{split_title(split)}: {len(rows)} images, the worst first; {self.objects} with a score of "
+            title += f"{MIN_SCORE:g} or more{_hidden_title(num_hidden)}"
+            plot_boxes(
+                [panel for _, panels in rows for panel in panels],
+                path,
+                title=title,
+                headings=("truth (dashed: missed)", "found (dashed: not there)"),
+                legend=class_legend(labels, class_names),
+            )
+
+
+def draw_objects(
+    image: Any,
+    objects: Objects,
+    class_names: Sequence[str],
+    *,
+    kind: str = "boxes",
+    min_score: float = MIN_SCORE,
+    reduced: int = 1,
+) -> Image.Image:
+    """An image with the predicted objects of the highest scores, a caption and a legend.
+
+    Args:
+        image: (C, H, W) uint8, a tensor or an array.
+        objects: Of any score, the highest first.
+        class_names: The classes.
+        kind: What they are called in the caption.
+        min_score: Objects with a lower score are not drawn.
+        reduced: The pixels of the original, along a side, for each of the image.
+    """
+    found = select(objects, objects["scores"] >= min_score)
+    shown = _first(found, MAX_DRAWN)
+    drawn, total = drawn_boxes(shown, class_names), len(found["labels"])
+    caption = objects_title(len(drawn), total, objects=kind, min_score=min_score)
+    legend = class_legend(shown["labels"].tolist(), class_names)
+    return draw_boxes(image, drawn, caption=caption, legend=legend, reduced=reduced)
+
+
+def objects_title(num_drawn: int, total: int, *, objects: str, min_score: float) -> str:
+    """What a picture of predicted objects shows: how many of which score, and how many are left out."""
+    count = count_title(num_drawn, total, objects)
+    highest = f" (the {MAX_DRAWN} of highest score are drawn)" if num_drawn < total else ""
+    return f"{count} with a score of {min_score:g} or more{highest}"
 
 
 def select(objects: Objects, keep: Tensor) -> dict[str, Any]:
@@ -80,18 +134,29 @@ def select(objects: Objects, keep: Tensor) -> dict[str, Any]:
 def drawn_boxes(
     objects: Objects, class_names: Sequence[str], *, correct: Sequence[bool] | None = None
 ) -> list[DrawnBox]:
-    """Boxes labelled with class and score, the highest on top; coloured by class, or by ``correct`` if given."""
+    """Boxes in the colours of their classes, labelled with class and score; dashed where not ``correct``, if given."""
     labels = objects["labels"].tolist()
     scores = [f" {score:.0%}" for score in objects["scores"].tolist()] if "scores" in objects else [""] * len(labels)
-    colours = [class_colour(label) for label in labels]
-    if correct is not None:
-        colours = [VALIDATION if is_correct else ERROR_COLOUR for is_correct in correct]
+    is_correct = [True] * len(labels) if correct is None else correct
     boxes, masks = objects["boxes"].tolist(), objects.get("masks", [None] * len(labels))
-    drawn = [
-        DrawnBox(box, f"{class_names[label]}{score}", colour, mask)
-        for box, label, score, colour, mask in zip(boxes, labels, scores, colours, masks, strict=True)
+    return [
+        DrawnBox(box, f"{class_names[label]}{score}", class_colour(label), mask, dashed=not right)
+        for box, label, score, right, mask in zip(boxes, labels, scores, is_correct, masks, strict=True)
     ]
-    return drawn[::-1]
+
+
+def _first(objects: Objects, count: int) -> dict[str, Any]:
+    return {name: value[:count] for name, value in objects.items()}
+
+
+def _hidden_title(num_hidden: int) -> str:
+    return f", at most {MAX_DRAWN} per image ({num_hidden:,} left out)" if num_hidden else ""
+
+
+def _f1(correct: Sequence[bool], detected: Sequence[bool]) -> float:
+    """F1 of an image; 1 where there is nothing to find and nothing was found."""
+    total = len(correct) + len(detected)
+    return 2 * sum(correct) / total if total else 1.0
 
 
 def _matches(prediction: Objects, truth: Objects) -> tuple[list[bool], list[bool]]:

@@ -1,1 +1,1 @@
-"""Plots drawn with matplotlib: curves, confusion matrix, precision over recall, grids of images."""
+"""Plots drawn with matplotlib: curves of runs and sweeps, confusion matrix, precision over recall."""

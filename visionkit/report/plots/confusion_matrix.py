@@ -10,17 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from visionkit.report.plots.figure import has_long_names, save_figure
+from visionkit.metric_names import split_title
+from visionkit.report.plots.figure import has_long_names, save_figure, set_title
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 
-__all__ = ["plot_confusion_matrix", "read_counts"]
+__all__ = ["confusion_matrix_figure", "plot_confusion_matrix", "read_counts"]
 
 
 BLUES = LinearSegmentedColormap.from_list("visionkit", ["#ffffff", "#cfe0f7", "#6fa3e0", "#1f5fbf", "#0c2f66"])
 
 
 def plot_confusion_matrix(
-    counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path, *, unit: str = "images"
+    counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path, *, split: str, unit: str = "images"
 ) -> None:
     """Draw a confusion matrix, coloured by fractions of the true class.
 
@@ -31,8 +32,16 @@ def plot_confusion_matrix(
         counts: (K, K), a row per true class, a column per predicted class.
         class_names: The K classes.
         path: The PNG file.
+        split: What the counts were made on: ``train``, ``val`` or ``test``.
         unit: What the counts are of: ``images`` or ``pixels``.
     """
+    save_figure(confusion_matrix_figure(counts, class_names, split=split, unit=unit), path)
+
+
+def confusion_matrix_figure(
+    counts: Sequence[Sequence[int]], class_names: Sequence[str], *, split: str, unit: str
+) -> Figure:
+    """The figure that `plot_confusion_matrix` writes."""
     matrix = np.asarray(counts, dtype=np.int64)  # (K, K)
     fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     num_classes = len(class_names)
@@ -40,19 +49,13 @@ def plot_confusion_matrix(
     figure, axes, list_axes = _matrix_axes(num_classes)
     if num_classes <= 20:
         axes.imshow(fractions, cmap=BLUES, vmin=0, vmax=1)
-        font_size = 9.5 if num_classes <= 12 else 7
-        for row, column in zip(*np.nonzero(matrix), strict=True):
-            dark = fractions[row, column] > 0.5
-            text = f"{matrix[row, column]}" if unit == "images" else f"{fractions[row, column]:.0%}".removeprefix("0%")
-            axes.text(
-                column, row, text, ha="center", va="center", fontsize=font_size,
-                color="white" if dark else TEXT_COLOUR if row == column else ERROR_COLOUR,
-            )  # fmt: skip
+        _write_cells(axes, matrix, fractions, unit=unit)
         ticks = range(num_classes)
     else:
         confusions = np.where(np.eye(num_classes, dtype=bool), np.nan, fractions)
-        image = axes.imshow(confusions, cmap=BLUES, vmin=0, vmax=max(float(np.nanmax(confusions)), 1e-9))
-        colorbar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{value:.0%}")
+        largest = max(float(np.nanmax(confusions)), 1e-9)
+        image = axes.imshow(confusions, cmap=BLUES, vmin=0, vmax=largest)
+        colorbar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, format=lambda value, _: f"{100 * value:.3g}%")
         colorbar.outline.set_visible(False)
         colorbar.set_label("share of the true class (diagonal left out)", color=TEXT_COLOUR)
         ticks = range(0, num_classes, math.ceil(num_classes / 100))
@@ -65,13 +68,25 @@ def plot_confusion_matrix(
     for spine in axes.spines.values():
         spine.set_color(GRID_COLOUR)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    axes.set_title(f"{matrix.sum():,} {unit}, {accuracy:.2%} correct", loc="left", color=TEXT_COLOUR, fontsize=11)
-    save_figure(figure, path)
+    set_title(axes, f"{split_title(split)}: {matrix.sum():,} {unit}, {accuracy:.2%} correct")
+    return figure
+
+
+def _write_cells(axes: Axes, matrix: Any, fractions: Any, *, unit: str) -> None:
+    font_size = 9.5 if len(matrix) <= 12 else 7
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        dark = fractions[row, column] > 0.5
+        is_faint_error = row != column and fractions[row, column] < 0.2  # red is legible on pale blue alone
+        text = f"{matrix[row, column]:,}" if unit == "images" else f"{fractions[row, column]:.0%}".removeprefix("0%")
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=font_size,
+            color="white" if dark else ERROR_COLOUR if is_faint_error else TEXT_COLOUR,
+        )  # fmt: skip
 
 
 def _matrix_axes(num_classes: int) -> tuple[Figure, Axes, Axes | None]:
     if num_classes <= 20:
-        side = 2.2 + 0.46 * max(num_classes, 4)
+        side = 2.2 + 0.46 * max(num_classes, 7)
         figure = Figure(figsize=(side, side), layout="constrained")
         return figure, figure.subplots(), None
     figure = Figure(figsize=(15, 10), layout="constrained")

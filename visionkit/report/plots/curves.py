@@ -1,58 +1,127 @@
-"""The plot of loss and metric over the epochs."""
+"""The plot of loss, metric and learning rate over the epochs."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from visionkit.report.plots.figure import save_figure, style_axes
-from visionkit.report.style import ERROR_COLOUR, TEXT_COLOUR, TRAIN, VALIDATION, metric_title
+from visionkit.metric_names import metric_title
+from visionkit.report.plots.figure import (
+    format_tick,
+    save_figure,
+    set_title,
+    style_axes,
+    style_epochs,
+    style_values,
+)
+from visionkit.report.style import ERROR_COLOUR, TEXT_COLOUR, TRAIN, VALIDATION
 
-__all__ = ["plot_curves"]
+__all__ = ["curves_figure", "percent", "plot_curves"]
+
+_PERCENT_WORDS = {"accuracy", "f1", "map", "mar", "iou", "dice"}
+_MAX_MARKERS = 30
 
 
-PERCENT_METRICS = {"accuracy", "top5_accuracy", "f1_macro", "f1_micro", "subset_accuracy"}
-
-
-def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: str) -> None:
-    """Draw loss and monitored metric over the epochs, of training and validation, with the best epoch marked.
+def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: str, mode: str = "max") -> None:
+    """Draw loss, monitored metric and learning rate over the epochs, with the best epoch marked.
 
     Args:
-        history: A row per epoch: ``epoch``, ``train/loss``, ``val/loss``, ...
+        history: A row per epoch: ``epoch``, ``lr``, ``train/loss``, ``val/loss``, ...; without any, nothing is drawn.
         path: The PNG file.
         monitor: The monitored metric, such as ``val/accuracy``.
+        mode: ``max`` if a larger metric is better, else ``min``.
     """
-    if not history:
-        return
+    if history:
+        save_figure(curves_figure(history, monitor=monitor, mode=mode), path)
+
+
+def curves_figure(history: Sequence[Mapping[str, float]], *, monitor: str, mode: str) -> Figure:
+    """The figure that `plot_curves` writes."""
     metric = monitor.split("/", 1)[1]
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for axes, name in ((left, "loss"), (right, metric)):
-        scale = 100.0 if name in PERCENT_METRICS else 1.0
-        for split, colour in (("train", TRAIN), ("val", VALIDATION)):
-            points = [(row["epoch"], row[f"{split}/{name}"] * scale) for row in history if f"{split}/{name}" in row]
-            if points:
-                x, y = zip(*points, strict=True)
-                label = "validation" if split == "val" else "training"
-                marker = "o" if len(points) <= 30 else None
-                axes.plot(x, y, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=label)
-        style_axes(axes)
-        axes.set_title(
-            metric_title(name) + (" (%)" if scale == 100.0 else ""), loc="left", color=TEXT_COLOUR, fontsize=11
-        )
-        axes.set_xlabel("epoch", color=TEXT_COLOUR)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    scored = [row for row in history if math.isfinite(row.get(monitor, math.nan))]
+    rates = _points(history, "lr", 1.0)
+    panels = 2 + bool(rates)
+    figure = Figure(figsize=(4.6 * panels, 3.8), layout="constrained")
+    loss_axes, metric_axes, *rate_axes = figure.subplots(1, panels)
+    _plot_splits(loss_axes, history, "loss")
+    _plot_splits(metric_axes, history, metric)
+    scale = percent(metric)
+    scored = _points(history, monitor, scale)
     if scored:
-        scale = 100.0 if metric in PERCENT_METRICS else 1.0
-        best = max(scored, key=lambda row: row[monitor])
-        best_text = f"{best[monitor] * scale:.{2 if scale == 100.0 else 3}f}"
-        right.plot(
-            best["epoch"], best[monitor] * scale, "o", markersize=9, markerfacecolor="none",
-            markeredgecolor=ERROR_COLOUR, markeredgewidth=1.6, label=f"best: {best_text} in epoch {best['epoch']:.0f}",
+        epoch, value = (max if mode == "max" else min)(scored, key=lambda point: point[1])
+        text = f"{value:.2f} %" if scale == 100.0 else f"{value:.4g}"
+        metric_axes.plot(
+            epoch, value, "o", markersize=11, markerfacecolor="none", markeredgecolor=ERROR_COLOUR, markeredgewidth=1.6,
+            linestyle="none", label=f"best: {text} in epoch {epoch:.0f}",
         )  # fmt: skip
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize=9)
-    save_figure(figure, path)
+    for axes in (loss_axes, metric_axes):
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR)
+    for axes in rate_axes:
+        _plot_rates(axes, rates)
+    return figure
+
+
+def percent(metric: str) -> float:
+    """The factor by which a metric is drawn: 100 for shares, which are drawn in per cent, else 1."""
+    words = metric.rsplit("/", 1)[-1].split("_")
+    return 100.0 if _PERCENT_WORDS & set(words) and "loss" not in words else 1.0
+
+
+def _points(history: Sequence[Mapping[str, float]], name: str, scale: float) -> list[tuple[float, float]]:
+    """Epoch and value where there is a finite one."""
+    points = [(row["epoch"], row.get(name, math.nan) * scale) for row in history]
+    return [(epoch, value) for epoch, value in points if math.isfinite(value)]
+
+
+def _plot_splits(axes: Axes, history: Sequence[Mapping[str, float]], name: str) -> None:
+    scale, values = percent(name), []
+    for split, label, colour in (("train", "train", TRAIN), ("val", "val", VALIDATION)):
+        points = _points(history, f"{split}/{name}", scale)
+        if points:
+            _plot_line(axes, points, colour=colour, label=label)
+            values += [value for _, value in points]
+    style_axes(axes)
+    set_title(axes, metric_title(name) + (" (%)" if scale == 100.0 else ""))
+    style_epochs(axes, [row["epoch"] for row in history])
+    style_values(axes, values)
+    if not values:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no finite values", ha="center", color=TEXT_COLOUR, transform=axes.transAxes)
+
+
+def _plot_rates(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    _plot_line(axes, points, colour=TEXT_COLOUR, label="learning rate")
+    style_axes(axes)
+    values = [value for _, value in points]
+    style_epochs(axes, [epoch for epoch, _ in points])
+    is_log = _spans_decades(values)
+    set_title(axes, f"learning rate at each epoch's end{' (log)' if is_log else ''}")
+    if is_log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, value)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        top = max(1.06 * max(values), 1e-12)
+        style_values(axes, [0.0, top])
+        axes.set_ylim(-0.02 * top, top)
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    """Whether rates span two decades, apart from the first and last few, by which a schedule comes from or to zero."""
+    positive = [value for value in values if value > 0]
+    if len(positive) < len(values) or len(positive) < 3:
+        return False
+    low, high = np.quantile(positive, [0.1, 0.9])
+    return bool(high >= 99 * low)
+
+
+def _plot_line(axes: Axes, points: Sequence[tuple[float, float]], *, colour: str, label: str) -> None:
+    epochs, values = zip(*points, strict=True)
+    marker = "o" if len(points) <= _MAX_MARKERS else None
+    size = 3.5 if len(points) > 1 else 6
+    axes.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, markersize=size, label=label)

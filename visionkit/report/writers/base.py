@@ -27,6 +27,7 @@ class ResultWriter(ABC):
 
     Attributes:
         rows: The entries of the JSON file.
+        num_reduced: The number of images that are drawn at a fraction of their size.
     """
 
     files: ClassVar[tuple[str, ...]]
@@ -40,10 +41,18 @@ class ResultWriter(ABC):
         self.folder, self.data, self.paths, self.min_score = folder, data, paths, min_score
         self.class_names: Sequence[str] = data["class_names"]
         self.rows: list[dict[str, Any]] = []
+        self.num_reduced = 0
 
     @abstractmethod
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
-        """Add a decoded image, uint8 (C, H, W), or None where ``draws_images`` is false, and its prediction."""
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+        """Add an image and its prediction.
+
+        Args:
+            path: Its file.
+            image: uint8 or float32 (C, H, W), 0..255; None where ``draws_images`` is false.
+            prediction: In pixels of the file.
+            reduced: The pixels of the file, along a side, for each of ``image``.
+        """
 
     @abstractmethod
     def write(self) -> None:

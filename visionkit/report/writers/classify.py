@@ -21,7 +21,7 @@ class ClassifyWriter(ResultWriter):
     files = ("predictions.csv", "predictions.json")
     draws_images = False
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
         self.rows.append(
             {
                 "file": str(path),

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from visionkit.files import write_atomic
-from visionkit.report.boxes import write_boxes
-from visionkit.report.drawing.detect import MIN_SCORE, drawn_boxes, select
+from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, select
+from visionkit.report.image_grid import write_picture
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
 from visionkit.text import json_text
 
-__all__ = ["DetectWriter"]
+__all__ = ["DetectWriter", "coco_results"]
 
 
 class DetectWriter(ResultWriter):
-    """A row per box, and an annotated image without the boxes of low score."""
+    """A row per box, and an annotated image with the boxes of the highest scores."""
 
     files = ("predictions.json", "images")
     objects: ClassVar[str] = "boxes"
@@ -26,18 +26,22 @@ class DetectWriter(ResultWriter):
     def __init__(
         self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
     ) -> None:
-        super().__init__(folder, data, paths, min_score=MIN_SCORE if min_score is None else min_score)
+        super().__init__(folder, data, paths, min_score=min_score)
+        self.drawn_score = MIN_SCORE if min_score is None else min_score
         self.categories = data.get("category_ids") or list(range(len(self.class_names)))
         self.image_ids = _image_ids(paths, data.get("image_ids", {}))
         self.shared_folder = common_folder(paths)
         self.counts: dict[Path, Counter[str]] = {}
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+        self.num_reduced += reduced > 1
         self.rows += self._rows(path, prediction)
-        shown = select(prediction, prediction["scores"] >= self.min_score)
+        shown = select(prediction, prediction["scores"] >= self.drawn_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
-        picture = picture_name(relative_name(path, self.shared_folder))
-        write_boxes(image, drawn_boxes(shown, self.class_names), self.folder / "images" / picture)
+        picture = draw_objects(
+            image, shown, self.class_names, kind=self.objects, min_score=self.drawn_score, reduced=reduced
+        )
+        write_picture(picture, self.folder / "images" / picture_name(relative_name(path, self.shared_folder)))
 
     def write(self) -> None:
         lines = ",\n".join(json_text(row) for row in self.rows)
@@ -48,29 +52,56 @@ class DetectWriter(ResultWriter):
         return [
             *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.counts)),
-            f"{len(self.counts):,} images, {self.objects} with a score of {self.min_score:g} or more: "
+            f"{len(self.counts):,} images, {self.objects} with a score of {self.drawn_score:g} or more: "
             f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
         ]
 
     def _rows(self, path: Path, prediction: Mapping[str, Any]) -> list[dict[str, Any]]:
-        boxes, labels, scores = (prediction[name].tolist() for name in ("boxes", "labels", "scores"))
-        masks = prediction.get("masks")
-        segmentations = [{}] * len(labels) if masks is None else [{"segmentation": mask} for mask in masks]
-        return [
-            {
-                "image_id": self.image_ids[path],
-                "file_name": str(path),
-                "category_id": self.categories[label],
-                "category_name": self.class_names[label],
-                "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
-                "score": round(score, 6),
-                **segmentation,
-            }
-            for (left, top, right, bottom), label, score, segmentation in zip(
-                boxes, labels, scores, segmentations, strict=True
-            )
-        ]
+        return coco_results(
+            prediction,
+            self.class_names,
+            image_id=self.image_ids[path],
+            category_ids=self.categories,
+            file_name=str(path),
+        )
+
+
+def coco_results(
+    objects: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    image_id: int | str,
+    category_ids: Sequence[int | str],
+    file_name: str | None = None,
+) -> list[dict[str, Any]]:
+    """Predicted objects of one image in the form of COCO's results, with the name of each one's category.
+
+    Args:
+        objects: ``boxes`` (n, 4) xyxy, ``labels`` (n,), ``scores`` (n,), and optionally ``masks``, n run lengths.
+        class_names: The classes.
+        image_id: The id of the image.
+        category_ids: The data set's own id of each class.
+        file_name: The name of the image's file, if it has one.
+    """
+    boxes, labels, scores = (objects[name].tolist() for name in ("boxes", "labels", "scores"))
+    masks = objects.get("masks")
+    segmentations = [{}] * len(labels) if masks is None else [{"segmentation": mask} for mask in masks]
+    name_entry = {} if file_name is None else {"file_name": file_name}
+    return [
+        {
+            "image_id": image_id,
+            **name_entry,
+            "category_id": category_ids[label],
+            "category_name": class_names[label],
+            "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+            "score": round(score, 6),
+            **segmentation,
+        }
+        for (left, top, right, bottom), label, score, segmentation in zip(
+            boxes, labels, scores, segmentations, strict=True
+        )
+    ]
 
 
 def _image_ids(paths: Sequence[Path], own_ids: Mapping[Path, int | str]) -> dict[Path, int | str]:

@@ -23,7 +23,7 @@ class MultilabelWriter(ResultWriter):
 
     num_top: ClassVar[int] = 5
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
         probabilities = dict(zip(self.class_names, prediction["probabilities"], strict=True))
         top = sorted(probabilities, key=lambda name: -probabilities[name])[: self.num_top]
         classes = [self.class_names[label] for label in prediction["labels"]]

@@ -32,16 +32,21 @@ class SegmentWriter(ResultWriter):
         self.colours = dict(zip(self.ids.tolist(), mask_colours(self.class_names), strict=False))
         self.pictures, self.masks = _file_names(paths)
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any]) -> None:
+    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+        self.num_reduced += reduced > 1
         mask = np.asarray(prediction["mask"])
         write_mask(self.ids[mask], self.colours, self.folder / "masks" / self.masks[path])
-        write_overlay(image, mask, self.class_names, self.folder / "images" / self.pictures[path])
-        counts = np.bincount(mask.ravel(), minlength=len(self.class_names)).tolist()
+        write_overlay(image, mask[::reduced, ::reduced], self.class_names, self.folder / "images" / self.pictures[path])
+        counts = np.zeros(256, dtype=np.int64)
+        for rows in np.array_split(mask, max(1, mask.size >> 24)):  # bincount makes eight bytes of each
+            counts += np.bincount(rows.ravel(), minlength=256)
         self.rows.append(
             {
                 "file_name": str(path),
                 "mask": str(Path("masks", self.masks[path])),
-                "pixels": {name: count for name, count in zip(self.class_names, counts, strict=True) if count},
+                "pixels": {
+                    name: count for name, count in zip(self.class_names, counts.tolist(), strict=False) if count
+                },
             }
         )
 

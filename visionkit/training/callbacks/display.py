@@ -3,6 +3,7 @@
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from visionkit.console import Printer
+from visionkit.metric_names import metric_title
 
 __all__ = ["ProgressDisplay", "epoch_line"]
 
@@ -76,7 +77,7 @@ def epoch_line(row: dict[str, float], *, epochs: int, monitor: str, best: bool) 
     parts = [
         f"epoch {int(row['epoch']):>{width}}/{epochs}",
         f"loss {row.get('train/loss', float('nan')):.4f}",
-        f"{monitor} {row.get(monitor, float('nan')):.4f}{'*' if best else ' '}",
+        f"{metric_title(monitor)} {row.get(monitor, float('nan')):.4f}{'*' if best else ' '}",
         f"{row['images_per_second']:,.0f} images/s",
         f"waits for data {row['data_wait']:.0%}",
         f"{row['seconds']:.1f} s",

@@ -13,7 +13,6 @@ from visionkit.training.callbacks.display import ProgressDisplay
 __all__ = ["Progress"]
 
 UPDATE_SECONDS = 0.25
-MAX_FIRST_BATCH = 32
 
 
 class Progress(pl.Callback):
@@ -21,14 +20,10 @@ class Progress(pl.Callback):
 
     Args:
         display: Shows the progress.
-
-    Attributes:
-        first_batch: At most `MAX_FIRST_BATCH` images and targets of the first batch, on the CPU; empty before it.
     """
 
     def __init__(self, display: ProgressDisplay) -> None:
         self.display = display
-        self.first_batch: dict[str, Tensor] = {}
         self._clock: Callable[[], float] = time.perf_counter
         self._start_clock()
 
@@ -38,10 +33,8 @@ class Progress(pl.Callback):
         self._start_clock()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Stop the clock of waiting for data; copy the first batch, to be drawn later."""
+        """Stop the clock of waiting for data."""
         self._wait_seconds += self._clock() - self._waiting_since
-        if not self.first_batch:
-            self.first_batch = {name: value[:MAX_FIRST_BATCH].cpu() for name, value in batch.items() if value.ndim}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int

@@ -59,6 +59,7 @@ class Recorder(Checkpoint):
             **{name: value for name, value in task.scalars.items() if not name.startswith("test/")},
             **self.progress.timings(),
         }
+        row = {name: _rounded(value) for name, value in row.items()}  # as a resumed run reads them from the file
         self.history.append(row)
         score = row.get(self.info.monitor, float("nan"))
         best = self.info.better(score, self.best_score)
@@ -78,10 +79,11 @@ class Recorder(Checkpoint):
             self.draw_curves()
 
     def draw_curves(self) -> None:
-        """Plot loss and metric over the epochs."""
+        """Plot loss, metric and learning rate over the epochs."""
         from visionkit.report.plots.curves import plot_curves
 
-        plot_curves(self.history, self.folder.plots / "curves.png", monitor=self.info.monitor)
+        path = self.folder.plots / "curves.png"
+        plot_curves(self.history, path, monitor=self.info.monitor, mode=self.info.mode)
         self._last_drawn = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,7 +100,9 @@ class Recorder(Checkpoint):
         self.folder.write_csv(self.folder.history_file, columns, rows)
 
 
-def _cell(value: float | None) -> float | int | str | None:
-    if value is None:
-        return None
-    return int(value) if value.is_integer() and abs(value) >= 1 else float(f"{value:.8g}")
+def _rounded(value: float) -> float:
+    return value if value.is_integer() else float(f"{value:.8g}")
+
+
+def _cell(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value.is_integer() and abs(value) >= 1 else value

@@ -51,7 +51,7 @@ class Ade20k(MaskSource):
         findings += lists.findings()
         names = _class_names((root / images).parent / "objectInfo150.txt")
         class_map = ClassMap({0: None, **dict(enumerate(names, start=1))}, coloured=False)
-        return read_pairs(root, pairs, findings, classes=None, class_map=class_map)
+        return read_pairs(root, pairs, findings, classes=None, class_map=class_map, keys=self.keys)
 
 
 def _class_names(file: Path) -> list[str]:

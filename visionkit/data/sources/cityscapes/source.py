@@ -63,7 +63,10 @@ class Cityscapes(MaskSource):
         test = root / images / "test"
         if test.is_dir():
             findings += Finding.of("test-unlabelled", sorted(f"{images}/test/{name}" for name in walk_images(test)))
-        return read_pairs(root, pairs, findings, classes=None, class_map=_class_map(suffix), ignore=(IGNORE_INDEX,))
+        class_map = _class_map(suffix)
+        return read_pairs(
+            root, pairs, findings, classes=None, class_map=class_map, ignore=(IGNORE_INDEX,), keys=self.keys
+        )
 
 
 def _mask_suffix(folders: list[Path]) -> str:

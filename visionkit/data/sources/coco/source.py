@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_in, sub_folders
 from visionkit.errors import UserError

@@ -22,9 +22,10 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_files import LeftOut
-from visionkit.data.sources.base import DataInfo, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Splits
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, count_images, find_layout
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import sub_folders
 from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError
@@ -74,7 +75,7 @@ class Folder(FileSource):
                 os.fsdecode(layout.class_folder(split, n)).rstrip("/") for n, count in split_counts.items() if not count
             ]
             findings += Finding.of("class-empty", empty)
-        check_findings(findings, dataset=self.name, strict=strict)
+        check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         self.describe(self._display_names(classes), in_channels=self.in_channels)
         if fractions and self.group_by is None:
             self._check_sizes(classes, [counts["train"][name] for name in classes], layout, fractions)
@@ -106,12 +107,12 @@ class Folder(FileSource):
         for split, scan in scans.items():
             self._check_classes(layout, split, scan.classes, classes)
         findings = [*self._findings(layout, scans), *left_out.findings()]
-        check_findings(findings, dataset=self.name, strict=strict)
+        check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         names = {split: scan.names for split, scan in scans.items()}
         labels = {split: scan.labels(classes) for split, scan in scans.items()}
         division = self._divide(layout, scans["train"], labels["train"], seed=seed, saved=saved)
         if division is not None:
-            check_findings(division.findings, dataset=self.name, strict=strict)
+            check_findings(division.findings, dataset=self.name, keys=self.keys, strict=strict)
             findings += division.findings
             names |= {split: names["train"][rows] for split, rows in division.positions.items()}
             labels |= {split: labels["train"][rows] for split, rows in division.positions.items()}

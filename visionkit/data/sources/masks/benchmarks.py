@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visionkit.data.sources.base import existing_root
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import sub_folders
 from visionkit.errors import UserError
 

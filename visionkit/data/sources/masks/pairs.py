@@ -115,6 +115,7 @@ def read_pairs(
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
     ignore: Collection[int] = (),
+    keys: Collection[str],
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
@@ -125,6 +126,7 @@ def read_pairs(
         classes: As in `resolve_classes`.
         class_map: As there; None if values are no colours.
         ignore: As there.
+        keys: The names of the settings of the data set.
 
     Raises:
         UserError: If a split has no valid pair, or as `resolve_classes`.
@@ -143,8 +145,8 @@ def read_pairs(
         findings += split_findings
         if not readable_pairs:
             raise UserError(
-                f"dataset.masks: nothing is left of the {len(split_pairs)} images of {split}:"
-                f"{''.join(f' {finding.note}. {finding.remedy}' for finding in split_findings)}"
+                f"dataset.root: nothing is left of the {len(split_pairs)} images of {split}:"
+                f"{''.join(f' {finding.note}. {finding.remedy_for(keys)}' for finding in split_findings)}"
             )
         readable[split] = readable_pairs
         counts |= {pair[1]: content.counts for pair, content in zip(split_pairs, contents, strict=True)}

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, other_folders
 from visionkit.errors import UserError
@@ -124,7 +124,13 @@ class Masks(MaskSource):
         }
         findings += lists.findings()
         parsed = read_pairs(
-            root, pairs, findings, classes=self.classes, class_map=self._parsed_class_map, ignore=self._ignored
+            root,
+            pairs,
+            findings,
+            classes=self.classes,
+            class_map=self._parsed_class_map,
+            ignore=self._ignored,
+            keys=self.keys,
         )
         return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))
 

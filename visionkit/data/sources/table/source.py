@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
-from visionkit.data.sources.base import DataInfo, Source, Splits, existing_root
+from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.file_source import FileSource
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import comes_divided
 from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
 from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
@@ -89,7 +90,7 @@ class Table(FileSource):
                 are too few images, or a finding is an error.
         """
         parsed = self._parsed
-        check_findings(parsed.findings, dataset=self.name, strict=strict)
+        check_findings(parsed.findings, dataset=self.name, keys=self.keys, strict=strict)
         self.info()
         self._check_classes(parsed)
         fractions = self.held_out_fractions(parsed.splits, is_divided=self._is_divided)
@@ -110,7 +111,7 @@ class Table(FileSource):
         splits = dict(parsed.splits)
         division = self._divide(parsed, seed=seed, saved=saved)
         findings = [*parsed.findings, *self._find_overlaps(parsed), *(division.findings if division else [])]
-        check_findings(findings, dataset=self.name, strict=strict)
+        check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         if division is not None:
             splits |= {split: splits["train"].select(rows.tolist()) for split, rows in division.positions.items()}
         findings += self._untrained_classes(parsed, splits["train"])

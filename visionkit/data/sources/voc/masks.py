@@ -41,6 +41,7 @@ VOC_CLASSES = (
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
 _VOID_COLOUR = encode_colour(224, 224, 192)
 _NO_OBJECT = frozenset({0, IGNORE_INDEX, _VOID_COLOUR})  # background and void
+_KEYS = ("root", "images", "classes")  # the settings that this reader follows
 
 
 def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
@@ -69,7 +70,7 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
     void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
-    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
+    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,), keys=_KEYS)
     return replace(parsed, names_splits=lists is not None)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from visionkit.data.sources.base import Source, existing_root
+from visionkit.data.sources.base import Source
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.masks.source import MaskSource
+from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.data.sources.voc.layout import image_folder, split_lists, xml_folders
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from visionkit.data.sources.base import existing_root
 from visionkit.data.sources.detection_source import DetectionSource
+from visionkit.data.sources.roots import existing_root
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:

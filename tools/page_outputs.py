@@ -1,20 +1,23 @@
-"""Pastes the output of commands into README.md, between ``<!-- output: VERB ... -->`` and ``<!-- end -->``."""
+"""Pastes the output of commands into README.md and the pages of docs/.
+
+It stands between ``<!-- output: VERB ... -->`` and ``<!-- end -->``.
+"""
 
 import argparse
 import contextlib
 import io
 import re
 import sys
-from pathlib import Path
+
+from page_commands import PAGES, REPOSITORY
 
 from visionkit.cli.main import main as visionkit
 
-README = Path(__file__).parents[1] / "README.md"
 PLACE = re.compile(r"<!-- output: (.+?) -->\n(.*?)<!-- end -->", flags=re.DOTALL)
 
 
 def refreshed(page: str) -> str:
-    """The page with every output made anew."""
+    """The text of a page with every output made anew."""
     return PLACE.sub(lambda place: f"<!-- output: {place[1]} -->\n\n{printed(place[1])}\n<!-- end -->", page)
 
 
@@ -33,15 +36,17 @@ def printed(command: str) -> str:
 
 
 def main() -> None:
-    """Write the page, or say whether it is fresh."""
+    """Write the pages, or say whether they are fresh."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is not fresh")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is not fresh")
     arguments = parser.parse_args()
-    page = README.read_text(encoding="utf-8")
-    fresh = refreshed(page)
-    if fresh != page and arguments.check:
-        sys.exit("README.md is not fresh. Run: python tools/readme_outputs.py")
-    README.write_text(fresh, encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        fresh = refreshed(text)
+        if fresh != text and arguments.check:
+            sys.exit(f"{page.relative_to(REPOSITORY)} is not fresh. Run: python tools/page_outputs.py")
+        if fresh != text:
+            page.write_text(fresh, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""What a command leaves in the folder of temporary files: nothing, and what a killed one has left goes too."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import REPOSITORY
+from visionkit.cli.temporary import _keep_compiled_code_elsewhere
+
+USE = """
+import os, signal, sys, tempfile
+from visionkit.cli.temporary import remove_temporary_folder, use_temporary_folder
+use_temporary_folder()
+print(tempfile.gettempdir(), flush=True)
+with tempfile.NamedTemporaryFile(delete=False):
+    pass
+"""
+
+
+def _run(temporary, end, **environment):
+    """The temporary folder of a process that ends so."""
+    ended = subprocess.run(
+        [sys.executable, "-c", USE + end], capture_output=True, text=True, check=False,
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(REPOSITORY), **environment},
+    )  # fmt: skip
+    assert ended.stderr == ""
+    return Path(ended.stdout.strip())
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "remove_temporary_folder(); os._exit(0)"])
+def test_a_command_has_a_temporary_folder_of_its_own_and_removes_it(tmp_path, end):
+    folder = _run(tmp_path, end)
+    assert folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
+    left = _run(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert len(list(left.iterdir())) == 1
+    (tmp_path / "visionkit-file").touch()
+    (tmp_path / "somebody-s").mkdir()
+    _run(tmp_path, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["somebody-s", "visionkit-file"]
+
+
+def test_the_folder_of_a_command_that_runs_stays(tmp_path):
+    running = subprocess.Popen(
+        [sys.executable, "-c", USE + "sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    folder = Path(running.stdout.readline().strip())
+    _run(tmp_path, "")
+    assert list(tmp_path.iterdir()) == [folder]
+    running.communicate("", timeout=60)
+    assert not folder.exists()
+
+
+def test_compiled_code_lies_beside_downloaded_weights_unless_the_user_says_where(tmp_path, monkeypatch):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    _keep_compiled_code_elsewhere()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "torch" / "inductor")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    _keep_compiled_code_elsewhere()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"

@@ -1,0 +1,1 @@
+"""Killing runs at random moments: the parts of `tools/crash_test.py`."""

@@ -1,0 +1,86 @@
+"""The verbs for Python: words and keywords are composed as the command line does, and the same rooms are called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.inference.predictor import Predictor
+    from visionkit.runs.folder import RunFolder
+
+__all__ = ["load"]
+
+
+def load(
+    run: Any,
+    *,
+    plugins: Sequence[str] = (),
+    device: Literal["auto", "cpu", "gpu", "mps"] | None = None,
+    precision: Literal["32", "bf16", "16"] | None = None,
+    window: int | Sequence[int] | Literal["auto"] | None = None,
+    overlap: float | None = None,
+    min_score: float | None = None,
+) -> Predictor:
+    """Load what a run has trained, for predictions.
+
+    Args:
+        run: A run folder, its ``model.safetensors`` with ``config.yaml`` and ``data.json`` beside it, or ``"latest"``
+            for the newest run below ``runs/``.
+        plugins: The modules that the run needs; those that its folder names are never imported unasked.
+        device: Where the model runs; None for the run's own ``hardware``.
+        precision: ``"bf16"`` or ``"16"`` for half precision; None for the run's own.
+        window: For task=segment, height and width in pixels of windows that slide over each image, or ``"auto"`` for
+            the size of training; None for whole images.
+        overlap: The share of a window that neighbours have in common, 0 to 0.9.
+        min_score: For task=multilabel, the probability from which an image has a class.
+
+    Returns:
+        A `visionkit.inference.predictor.Predictor`; its ``predict`` takes images.
+
+    Raises:
+        UserError: If there is no such run, its files are damaged or do not fit each other, it needs plugins that are
+            not named, or the task does not have an option.
+    """
+    from visionkit.inference.load import load_predictor
+    from visionkit.inference.options import PredictOptions
+    from visionkit.registry import load_plugins
+    from visionkit.runs.config import RunConfig
+
+    options = PredictOptions.read({"window": window, "overlap": overlap, "min_score": min_score})
+    folder = _open_run(run)
+    load_plugins(plugins)
+    plain = folder.read_config()
+    stored = plain.get("plugins") or []
+    if stored and not plugins:
+        raise UserError(
+            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
+            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
+        )
+    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
+    hardware = config.hardware
+    if device is not None or precision is not None:
+        hardware = replace(
+            hardware, accelerator=device or hardware.accelerator, precision=precision or hardware.precision
+        )
+    return load_predictor(config, folder, options=options, hardware=hardware)
+
+
+def _open_run(run: Any) -> RunFolder:
+    """The folder that a person means."""
+    from visionkit.runs.folder import RunFolder
+
+    path = getattr(run, "path", run)
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(
+            f"load: found a {type(run).__name__}, expected the folder of a run, its model.safetensors, or 'latest'."
+        )
+    file = Path(path).expanduser()
+    if file.suffix == ".safetensors" and file.is_file():
+        return RunFolder.open(str(file.parent))
+    return RunFolder.open(os.fspath(path))

@@ -1,0 +1,167 @@
+"""One object that a person holds: a trained model, its class names, and how images are read and resized for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
+from visionkit.inference.inputs import ImageInput, iterate_inputs, single_input
+
+if TYPE_CHECKING:
+    from visionkit.data.images import ImageReader
+    from visionkit.inference.base import Inference
+    from visionkit.inference.predictions import Prediction
+
+__all__ = ["Predictor"]
+
+_MAX_DRAWN_PIXELS = 50_000_000
+_MAX_DRAWN_SIDE = 65_000  # of JPEG files: 65,535
+
+OnError = Callable[[str, UserError], None]
+
+
+class Predictor:
+    """Predicts on a person's images; made by `visionkit.load`.
+
+    It may be used from several threads at once.
+
+    Args:
+        inference: The task's inference with the model on its device.
+        reader: How images are read, as in training.
+        task: Name of the task.
+        batch_size: The maximum number of images in a batch.
+        path: The folder of the run.
+    """
+
+    def __init__(
+        self, inference: Inference, reader: ImageReader, *, task: str, batch_size: int, path: Path | None = None
+    ) -> None:
+        self.inference, self.reader, self.task, self.path = inference, reader, task, path
+        self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the run knows of its data: the content of ``data.json``."""
+        return self.inference.data
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of their ids."""
+        return tuple(self.data["class_names"])
+
+    @property
+    def category_ids(self) -> tuple[int | str, ...]:
+        """The data set's own id of each class."""
+        return tuple(self.data.get("category_ids") or range(len(self.class_names)))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which images are resized."""
+        height, width = self.data["image_size"]
+        return height, width
+
+    @property
+    def device(self) -> Any:
+        """The `torch.device` of the model."""
+        return self.inference.device
+
+    def predict(self, images: Any) -> Any:
+        """Predict on one image, or on several.
+
+        Args:
+            images: A path, a Pillow image, a NumPy array (H, W) or (H, W, C), or a tensor (C, H, W) is one image;
+                arrays and tensors are uint8, 0..255. A folder, a pattern such as ``"photos/*.jpg"``, a list, or an
+                array or tensor with an axis more are several. Of an iterator, one batch is in memory at a time.
+
+        Returns:
+            A `Prediction` for one image, a list of them for several, and an iterator over them for an iterator.
+
+        Raises:
+            UserError: If an image cannot be read or is none. An iterator has given the predictions before it by then.
+        """
+        single = single_input(images)
+        if single is not None:
+            (prediction,) = self._predict_batch([single])
+            return prediction
+        return self.stream(images) if isinstance(images, Iterator) else list(self.stream(images))
+
+    def stream(self, images: Any, *, on_error: OnError | None = None) -> Iterator[Prediction]:
+        """Predict on any number of images, one batch in memory at a time.
+
+        Args:
+            images: As for `predict`.
+            on_error: Called with the name of each image that cannot be read, and the reason, instead of an end there.
+
+        Yields:
+            The prediction of each image, in their order.
+
+        Raises:
+            UserError: If an image cannot be read or is none; the predictions before it have been given by then.
+            Exception: What an iterator of the caller's raises, likewise.
+        """
+        inputs = iterate_inputs(images)
+        while True:
+            batch: list[ImageInput] = []
+            failure: Exception | None = None
+            try:
+                for image in islice(inputs, self.batch_size):
+                    batch.append(image)
+            except Exception as error:  # of the caller's iterator too; what came before is kept
+                failure = error
+            yield from self._predict_batch(batch, on_error)
+            if failure is not None:
+                raise failure
+            if len(batch) < self.batch_size:
+                return
+
+    def _predict_batch(self, batch: list[ImageInput], on_error: OnError | None = None) -> Iterator[Prediction]:
+        """The predictions of the images that can be read; the first that cannot is an error after those before it."""
+        done: list[tuple[ImageInput, tuple[int, int], Any]] = []  # image, its size, and what the model takes or says
+        failure = None
+        for image in batch:
+            try:
+                done.append((image, *self._look(image)))
+            except UserError as error:
+                if on_error is None:
+                    failure = error
+                    break
+                on_error(image.name, error)
+        outputs = [found for _, _, found in done]
+        if self.inference.window is None and done:
+            outputs = self.inference.predict(outputs)
+        for (image, size, _), found in zip(done, outputs, strict=True):
+            yield self.inference.prediction_class(
+                outputs=found,
+                class_names=self.class_names,
+                size=size,
+                path=image.path,
+                category_ids=self.category_ids,
+                min_score=self.inference.options.min_score,
+                read_image=partial(_read_picture, image, self.reader, self.inference.window is not None),
+            )
+        if failure is not None:
+            raise failure
+
+    def _look(self, image: ImageInput) -> tuple[tuple[int, int], Any]:
+        """Height and width of an image, and what the model takes for it; by windows, what it says."""
+        if self.inference.window is not None:
+            rows = image.rows(self.reader)
+            return rows.size, self.inference.predict_windows(rows)
+        loaded = image.load(self.inference, self.reader)
+        return loaded.size, self.inference.prepare(loaded)
+
+
+def _read_picture(image: ImageInput, reader: ImageReader, by_windows: bool) -> tuple[Any, int]:
+    """The pixels of an image, and the divisor of its sides: one that was looked at by windows may be of any size."""
+    if not by_windows:
+        return image.original(reader).pixels, 1
+    rows = image.rows(reader)
+    reduced = max(
+        math.ceil(math.sqrt(math.prod(rows.size) / _MAX_DRAWN_PIXELS)), math.ceil(max(rows.size) / _MAX_DRAWN_SIDE)
+    )
+    return rows.reduced(reduced), reduced
