@@ -171,6 +171,7 @@ class FileSource(Source):
         saved: Mapping[str, Any] | None,
         inodes: NDArray[Any] | None = None,
         groups: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> Division:
         """Hold images out of train at random, or restore what was held out before.
 
@@ -184,9 +185,11 @@ class FileSource(Source):
             saved: The names of each split, to restore them.
             inodes: The inode of each image, uint64 (N,), where they are known.
             groups: As for `find_overlaps`.
+            class_names: The names of the classes, if each image has one; train must then have an image of each.
 
         Raises:
-            UserError: If there are too few images or groups, or the saved splits do not fit the images.
+            UserError: If there are too few images or groups, no image of a class is left for train, or the saved splits
+                do not fit the images.
         """
         from visionkit.data.sources import division
 
@@ -204,6 +207,7 @@ class FileSource(Source):
             compare_contents=self.compare_contents,
             origin=origin,
             seed=seed if self.split_seed is None else self.split_seed,
+            class_names=class_names,
         )
 
     @contextmanager

@@ -281,7 +281,10 @@ def test_random_splits_spread_the_labels_that_enough_images_have(make_table):
 def test_a_class_that_no_training_image_has_is_said(make_table):
     labels = ["cat;dog,train", "dog,train", "cat,val", "bird,val"]
     splits = make_table(rows(*labels, header="image,label,split"), target="label_set").splits(seed=0)
-    assert splits.notes == ["1 class(es) that no training image has: bird"]
+    assert splits.notes == [
+        "1 class(es) that no training image has: bird",
+        "1 class(es) without an image in val: dog",
+    ]
 
 
 @pytest.mark.parametrize(

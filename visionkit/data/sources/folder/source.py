@@ -185,7 +185,7 @@ class Folder(FileSource):
             return None
         if saved is None and self.group_by is None:
             self._check_sizes(train.classes, train.sizes, layout, fractions)
-        division = self.divide(
+        return self.divide(
             layout.root,
             train.names,
             labels,
@@ -194,16 +194,8 @@ class Folder(FileSource):
             origin="train" if layout.is_divided else "all images",
             seed=seed,
             saved=saved,
+            class_names=self._display_names(train.classes),
         )
-        present = set(labels[division.positions["train"]].tolist())
-        missing = [name for label, name in enumerate(train.classes) if label not in present]
-        if missing and saved is None:
-            raise UserError(
-                f"dataset.root: '{layout.path('train')}' has no image of the class '{missing[0]}' left for train: all "
-                "are copies of one file, or one group of dataset.group_by. Expected images of at least 2 groups. Add "
-                "some, or remove the class."
-            )
-        return division
 
 
 def _with_images(counts: Mapping[str, int]) -> list[str]:

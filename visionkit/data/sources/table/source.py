@@ -7,7 +7,7 @@ images are divided by it; what is missing is held out of train, or of all images
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,7 +114,7 @@ class Table(FileSource):
         check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         if division is not None:
             splits |= {split: splits["train"].select(rows.tolist()) for split, rows in division.positions.items()}
-        findings += self._untrained_classes(parsed, splits["train"])
+        findings += _classes_without_images(parsed.class_names, splits)
         samples: dict[str, ImageDataset] = {
             split: self._make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
@@ -208,19 +208,26 @@ class Table(FileSource):
 
     def _divide(self, parsed: ParsedTable, *, seed: int, saved: Mapping[str, Any] | None) -> Division | None:
         """What is held out of train; None if there is a val split."""
+        import numpy
+
         fractions = self.held_out_fractions(parsed.splits, is_divided=self._is_divided)
         if not fractions:
             return None
         train = parsed.splits["train"]
+        if self.target == "label":
+            labels = numpy.array(label_ids(train.labels, parsed.class_names), dtype=numpy.int64)[:, 0]
+        else:
+            labels = strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions))
         return self.divide(
             parsed.root,
             train.names,
-            strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions)),
+            labels,
             fractions=fractions,
             origin="train" if self._is_divided else "all images",
             seed=seed,
             saved=saved,
             groups=None if self._group_column is None else train.groups,
+            class_names=parsed.class_names if self.target == "label" else None,
         )
 
     @cached_property
@@ -233,10 +240,6 @@ class Table(FileSource):
         """The column of groups; a pattern of paths has parentheses."""
         is_pattern = self.group_by is None or self.group_by == "folder" or "(" in self.group_by
         return None if is_pattern else self.group_by
-
-    def _untrained_classes(self, parsed: ParsedTable, train: LabelledImages) -> list[Finding]:
-        trained = {label for labels in set(train.labels) for label in labels}
-        return Finding.of("class-untrained", [name for name in parsed.class_names if name not in trained])
 
     def _make_dataset(self, parsed: ParsedTable, images: LabelledImages) -> ImageDataset:
         import torch
@@ -251,3 +254,12 @@ class Table(FileSource):
             rows = torch.arange(len(ids)).repeat_interleave(torch.tensor([len(label_set) for label_set in ids]))
             labels[rows, torch.tensor([label for label_set in ids for label in label_set], dtype=torch.int64)] = 1
         return FileDataset(parsed.root, images.names, labels, in_channels=self.in_channels)
+
+
+def _classes_without_images(class_names: Sequence[str], splits: Mapping[str, LabelledImages]) -> list[Finding]:
+    findings = []
+    for split, images in splits.items():
+        present = {label for labels in set(images.labels) for label in labels}
+        missing = [name for name in class_names if name not in present]
+        findings += Finding.of("class-untrained" if split == "train" else "class-not-in-split", missing, split=split)
+    return findings
