@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import content_ids, find_uncompared, overlaps
+from visionkit.data.sources.overlaps import content_ids, find_uncompared, label_conflicts, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -51,23 +51,28 @@ def find_overlaps(
     inodes: Mapping[str, NDArray[Any]] | None,
     group_by: str | None,
     groups: Mapping[str, Sequence[str]] | None,
+    labels: Mapping[str, NDArray[Any]] | None,
     allow_overlap: bool,
     compare_contents: bool,
 ) -> list[Finding]:
-    """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
-    if len(names) < 2:
+    """Findings on images in two splits or classes; for the arguments see `FileSource.find_overlaps`."""
+    if len(names) < 2 and labels is None:
         return find_uncompared(sum(map(len, names.values())), compare_contents=compare_contents)
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
+    split_ids = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    all_labels = None if labels is None else numpy.concatenate([labels[split] for split in names])
     ids = content_ids(
         root,
         all_names,
         compare_contents=compare_contents,
-        split_ids=numpy.repeat(numpy.arange(len(sizes)), sizes),
+        split_ids=split_ids if all_labels is None else split_ids + len(sizes) * all_labels,
         inodes=None if inodes is None else numpy.concatenate([inodes[split] for split in names]),
     )
     findings = overlaps("splits", names, dict(zip(names, numpy.split(ids, starts), strict=True)), allowed=allow_overlap)
+    if all_labels is not None:
+        findings += label_conflicts(all_names, ids, all_labels)
     if group_by is not None:
         keys = None if groups is None else [key for split in names for key in groups[split]]
         by_name, _ = group_ids(all_names, group_by, keys)

@@ -138,9 +138,45 @@ def test_a_class_that_train_lacks_is_an_error(make_source, make_tree, split):
         make_source(root).check()
 
 
-def test_a_split_folder_without_images_is_an_error(make_source, make_tree):
-    with pytest.raises(UserError, match=r"no images in '.*test'. Fill it, or remove it"):
-        make_source(make_tree({"train/a": 3, "train/b": 3, "test/a": 0})).check()
+def test_a_val_folder_without_images_is_an_error(make_source, make_tree):
+    with pytest.raises(UserError, match=r"no images in '.*val'. Fill it, or remove it"):
+        make_source(make_tree({"train/a": 3, "train/b": 3, "val/a": 0})).check()
+
+
+def test_a_test_folder_without_classes_is_said_and_an_error_if_strict(make_source, make_tree):
+    source = make_source(make_tree({"train/a": 5, "train/b": 5, "test": 2}))
+    splits = source.splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
+    assert splits.notes[0].startswith("2 image(s) of test that lie in no class folder left out, so that nothing")
+    with pytest.raises(UserError, match=r"2 image\(s\) of test that lie in no class folder"):
+        source.check(strict=True)
+
+
+@pytest.mark.parametrize("folders", [("train_aug", "val_aug"), ("train_old", "imagesTr")])
+def test_folders_that_are_all_named_after_splits_are_no_classes(make_source, make_tree, folders):
+    root = make_tree({f"{folder}/{label}": 2 for folder in folders for label in "ab"})
+    with pytest.raises(UserError, match=r"which are named after splits and taken for no classes.*Rename them to train"):
+        make_source(root).check()
+
+
+@pytest.mark.parametrize("tree", [{"cat": 6, "dog": 6}, {"train/cat": 6, "train/dog": 6, "val/cat": 2, "val/dog": 2}])
+def test_an_image_in_two_classes_is_said(make_source, make_tree, tree):
+    root = make_tree(tree)
+    train = root / "train" if (root / "train").is_dir() else root
+    copied = sorted((train / "cat").iterdir())[0]
+    (train / "dog" / "copy.png").write_bytes(copied.read_bytes())
+    (finding,) = (found for found in make_source(root).splits(seed=0).findings if found.code == "image-two-classes")
+    assert finding.note == (
+        f"1 image(s) identical to one of another class: {(train / 'dog/copy.png').relative_to(root)} and "
+        f"{copied.relative_to(root)}"
+    )
+
+
+def test_a_class_that_is_a_link_to_another_is_said(make_source, make_tree):
+    root = make_tree({"cat": 6, "dog": 6})
+    (root / "kitten").symlink_to(root / "cat")
+    counts = {finding.code: finding.count for finding in make_source(root).splits(seed=0).findings}
+    assert counts["image-two-classes"] == 6
 
 
 def test_too_few_images_to_divide_are_counted_before_anything_is_read(make_source, make_tree):

@@ -65,7 +65,7 @@ class Folder(FileSource):
         """
         layout = self._layout()
         fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
-        findings = Finding.of("folder-no-split", layout.other_folders)
+        findings = list(layout.findings)
         counts = {"train": self._train_counts}
         counts |= {split: count_images(layout, split, limit=1) for split in layout.split_folders if split != "train"}
         classes = _with_images(counts["train"])
@@ -106,10 +106,10 @@ class Folder(FileSource):
         classes = scans["train"].classes
         for split, scan in scans.items():
             self._check_classes(layout, split, scan.classes, classes)
-        findings = [*self._findings(layout, scans), *left_out.findings()]
+        labels = {split: scan.labels(classes) for split, scan in scans.items()}
+        findings = [*self._findings(layout, scans, labels), *left_out.findings()]
         check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         names = {split: scan.names for split, scan in scans.items()}
-        labels = {split: scan.labels(classes) for split, scan in scans.items()}
         division = self._divide(layout, scans["train"], labels["train"], seed=seed, saved=saved)
         if division is not None:
             check_findings(division.findings, dataset=self.name, keys=self.keys, strict=strict)
@@ -131,7 +131,8 @@ class Folder(FileSource):
 
     def _layout(self) -> Layout:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        layout = find_layout(root, allow_overlap=self.allow_overlap)
+        with self.naming_other_form():
+            layout = find_layout(root, allow_overlap=self.allow_overlap)
         self.refuse_other_form(sub_folders(layout.path("train")))
         return layout
 
@@ -151,15 +152,18 @@ class Folder(FileSource):
                 "visionkit hold images out of train."
             )
 
-    def _findings(self, layout: Layout, scans: Mapping[str, SplitScan]) -> list[Finding]:
+    def _findings(
+        self, layout: Layout, scans: Mapping[str, SplitScan], labels: Mapping[str, NDArray[Any]]
+    ) -> list[Finding]:
         return [
-            *Finding.of("folder-no-split", layout.other_folders),
+            *layout.findings,
             *Finding.of("class-empty", [name for scan in scans.values() for name in scan.empty]),
             *Finding.of("image-no-class", [name for scan in scans.values() for name in scan.loose]),
             *self.find_overlaps(
                 layout.root,
                 {split: scan.names for split, scan in scans.items()},
                 inodes={split: scan.inodes for split, scan in scans.items()},
+                labels=labels,
             ),
         ]
 
