@@ -55,6 +55,12 @@ FILES: Mapping[str, FindingKind] = {
         "warning", "image(s) beside the folders of splits left out", "Move them into a split, or remove them.",
         "Which split they belong to is unknown.",
     ),
+    "split-not-read": FindingKind(
+        "warning", "folder(s) named after splits beside those of all images and masks left out",
+        "Move their files there, or name each folder: dataset.images.train=images dataset.images.val=val/images ...",
+        "The val that was given would be lost, and another be drawn from train.",
+        "Move their files there.",
+    ),
     "split-empty": FindingKind(
         "warning", "folder(s) of {split} without an image left out, so that there is no such split",
         "Fill or remove it.",

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.findings import Finding
+from visionkit.data.image_files import is_image_name
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
-from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, other_folders
+from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, folder_split, other_folders, sub_folders
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ class Masks(MaskSource):
         Raises:
             UserError: If a split has only images or only masks, or there are splits without train.
         """
+        findings += Finding.of("split-not-read", list(filter(folder_split, sub_folders(root))))
         found = {base: find_split_folders(root / base, allow_overlap=self.allow_overlap) for base in (images, masks)}
         for base, other in ((images, masks), (masks, images)):
             unpaired = next((split for split in found[base] if split not in found[other]), None)
@@ -196,6 +198,8 @@ class Masks(MaskSource):
             )
         others = [f"{base}/{name}" for base in found for name in other_folders(root / base, found[base].values())]
         findings += Finding.of("folder-no-split", others)
+        loose = [f"{images}/{path.name}" for path in (root / images).iterdir() if is_image_name(path.name)]
+        findings += Finding.of("image-no-split", sorted(loose))
         return {split: (f"{images}/{name}", f"{masks}/{found[masks][split]}") for split, name in found[images].items()}
 
     def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
