@@ -7,7 +7,7 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["json_text", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
+__all__ = ["json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -29,6 +29,11 @@ def printable(text: str, *, keep: str = "") -> str:
         char if char.isprintable() or char in keep or unicodedata.category(char) == "Zs" else _escape(char)
         for char in text
     )
+
+
+def normal_form(text: str) -> str:
+    """Text in Unicode's composed form (NFC): ``é`` is one character, whether a Mac wrote it as two or not."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:
