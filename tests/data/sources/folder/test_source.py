@@ -287,3 +287,29 @@ def test_checking_lists_no_more_than_the_first_images(make_source, make_tree, mo
     source.check()
     source.info()
     assert len(listed) == 6
+
+
+def test_class_folders_are_the_same_in_both_forms_of_unicode(make_source, make_tree):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    root = make_tree({f"train/{composed}": 3, "train/tee": 3, f"val/{decomposed}": 2, "val/tee": 2})
+    splits = make_source(root).splits(seed=0)
+    assert splits.samples["val"].labels.bincount().tolist() == [2, 2]
+    root = make_tree({composed: 3, decomposed: 3, "tee": 6}, name="both")
+    source = make_source(root)
+    assert source.info().class_names == (composed, "tee")
+    labels = [label for samples in source.splits(seed=0).samples.values() for label in samples.labels.tolist()]
+    assert sorted(labels) == [0] * 6 + [1] * 6
+
+
+def test_classes_that_differ_in_case_alone_are_said(make_source, make_tree):
+    notes = make_source(make_tree({"Cat": 4, "cat": 4, "dog": 4})).splits(seed=0).notes
+    assert "1 class(es) written almost like another: Cat and cat" in notes
+
+
+@pytest.mark.parametrize("folder", ["photos", "."])
+def test_a_folder_of_a_table_is_recognised(make_source, tmp_path, save_image, folder):
+    for name in "abc":
+        save_image(tmp_path / folder / f"{name}.png")
+    (tmp_path / "labels.csv").write_text(f"image,label\n{folder}/a.png,x\n")
+    with pytest.raises(UserError, match=r"looks like a table of images and labels \('labels.csv'\): dataset=table"):
+        make_source(tmp_path).check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from visionkit.data.findings import Finding
@@ -20,6 +20,7 @@ from visionkit.data.sources.split_names import (
     sub_folders,
 )
 from visionkit.errors import UserError, did_you_mean
+from visionkit.text import normal_form
 
 __all__ = ["Layout", "check_class_names", "class_folders", "count_images", "find_layout"]
 
@@ -56,7 +57,7 @@ class Layout:
         return self.root / self.split_folders[split]
 
     def class_folder(self, split: str, name: str) -> bytes:
-        """The folder of a class, relative to the root, ending in ``/``."""
+        """A folder of a class by its name on disk, relative to the root, ending in ``/``."""
         prefix = self.split_folders[split]
         return os.fsencode(f"{prefix}/{name}/" if prefix else f"{name}/")
 
@@ -104,12 +105,16 @@ def count_images(layout: Layout, split: str, *, limit: int) -> dict[str, int]:
     Raises:
         UserError: If there are no class folders.
     """
-    root, names = os.fsencode(layout.root), class_folders(layout.path(split))
-    return {name: sum(1 for _ in islice(scan_images(root, layout.class_folder(split, name)), limit)) for name in names}
+    root = os.fsencode(layout.root)
+    counts: dict[str, int] = {}
+    for name, folders in class_folders(layout.path(split)).items():
+        images = (scan_images(root, layout.class_folder(split, folder)) for folder in folders)
+        counts[name] = sum(1 for _ in islice(chain.from_iterable(images), limit))
+    return counts
 
 
-def class_folders(folder: Path) -> list[str]:
-    """The sorted names of the class folders in a folder.
+def class_folders(folder: Path) -> dict[str, list[str]]:
+    """The sorted names of the classes in a folder, in composed Unicode, and the folders of each: one, rarely two.
 
     Raises:
         UserError: If there are none.
@@ -122,7 +127,10 @@ def class_folders(folder: Path) -> list[str]:
             f"dataset.root: '{folder}' should hold one sub-folder of images per class; found {found}. "
             f"Expected '{folder}/CLASS/image.jpg'."
         )
-    return names
+    classes: dict[str, list[str]] = {}
+    for name in names:
+        classes.setdefault(normal_form(name), []).append(name)
+    return dict(sorted(classes.items()))
 
 
 def check_class_names(classes: Sequence[str], train_classes: Sequence[str], *, folder: Path) -> None:

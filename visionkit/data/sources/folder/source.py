@@ -23,6 +23,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_files import LeftOut
 from visionkit.data.sources.base import DataInfo, Splits
+from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, count_images, find_layout
 from visionkit.data.sources.roots import existing_root
@@ -69,6 +70,9 @@ class Folder(FileSource):
         counts = {"train": self._train_counts}
         counts |= {split: count_images(layout, split, limit=1) for split in layout.split_folders if split != "train"}
         classes = _with_images(counts["train"])
+        findings += doubtful_classes(classes)
+        with self.naming_other_form():
+            self._check_classes(layout, "train", classes, classes)
         for split, split_counts in counts.items():
             self._check_classes(layout, split, _with_images(split_counts), classes)
             empty = [
@@ -82,13 +86,16 @@ class Folder(FileSource):
 
     def info(self) -> DataInfo:
         classes = _with_images(self._train_counts)
-        self._check_classes(self._layout(), "train", classes, classes)
+        with self.naming_other_form():
+            self._check_classes(self._layout(), "train", classes, classes)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
 
     @cached_property
     def _train_counts(self) -> dict[str, int]:
         """The number of images of each class folder of train, at most as many as a division needs."""
-        return count_images(self._layout(), "train", limit=3)
+        layout = self._layout()
+        with self.naming_other_form():
+            return count_images(layout, "train", limit=3)
 
     def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
@@ -157,6 +164,7 @@ class Folder(FileSource):
     ) -> list[Finding]:
         return [
             *layout.findings,
+            *doubtful_classes(scans["train"].classes),
             *Finding.of("class-empty", [name for scan in scans.values() for name in scan.empty]),
             *Finding.of("image-no-class", [name for scan in scans.values() for name in scan.loose]),
             *self.find_overlaps(
