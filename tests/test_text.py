@@ -11,7 +11,7 @@ from rich.text import Text
 
 from visionkit.cli.main import main, print_error
 from visionkit.console import PipeSafeConsole, Printer, metrics_table, print_json
-from visionkit.text import json_text, printable, quote_cell, safe_file_name, unquote_cell
+from visionkit.text import json_text, normal_form, printable, quote_cell, safe_file_name, unquote_cell
 
 EVIL = "a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
 SHOWN = r"a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
@@ -115,3 +115,8 @@ def test_nothing_is_printed_past_the_console(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     Printer().print(EVIL)
     assert sys.stdout.getvalue() == f"{SHOWN}\n"
+
+
+def test_the_normal_form_is_one_for_both_ways_of_writing_an_accent():
+    assert normal_form("cafe\u0301") == normal_form("caf\u00e9") == "caf\u00e9"
+    assert normal_form("plain \udcff") == "plain \udcff"

@@ -2,9 +2,8 @@
 
 The files are made on the spot, without contents but of different sizes, as photos are, in 1,000 class folders of train
 and as many of val. Ours checks the folder, lists it, looks for links and copies and makes the splits; torchvision lists
-train and val. `divided` has both, `whole` is train alone, of which val and test are held out and their names kept
-as text
-for splits.json.
+train and val. `divided` has both, `whole` is train alone, of which val and test are held out and their names kept as
+text for splits.json.
 
 Memory is what the splits add to this process and to two forked ones that read every name: the sum of proportional set
 sizes, Linux alone.

@@ -36,6 +36,11 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
+def normal_form(text: str) -> str:
+    """Text in Unicode's composed form (NFC): ``é`` is one character, whether a Mac wrote it as two or not."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def json_text(document: Any, *, indent: int | None = None) -> str:
     r"""A document as JSON; a number that is not finite becomes null, and what `printable` escapes ``\u001b``.
 

@@ -80,3 +80,8 @@ def test_samples_of_one_group_are_in_one_fold():
 def test_a_saved_division_that_lists_no_names_is_refused(saved):
     with pytest.raises(UserError, match=r"should list the files of train and val.*Remove the file splits.json"):
         restore_splits(saved, {"a", "b"}, dataset="folder", root="x")
+
+
+def test_images_that_are_groups_of_their_own_fill_each_part_where_a_class_is_small():
+    positions = hold_out(numpy.array([0, 1, 0]), {"test": 1, "val": 1}, seed=0, groups=numpy.arange(3))
+    assert {part: len(rows) for part, rows in positions.items()} == {"train": 1, "test": 1, "val": 1}

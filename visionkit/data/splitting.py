@@ -36,9 +36,11 @@ def hold_out(
     """
     import numpy
 
-    if groups is not None and len(numpy.unique(groups)) < len(groups):
+    if groups is not None and (
+        len(numpy.unique(groups)) < len(groups) or numpy.unique(labels, return_counts=True)[1].min() <= len(parts)
+    ):
         held_out = [size / len(labels) for size in parts.values()]
-        split_ids = split_groups(labels, groups, [1 - sum(held_out), *held_out], seed=seed)
+        split_ids = split_groups(labels, groups, [1 - sum(held_out), *held_out], seed=seed, first_is_train=True)
         return {name: numpy.flatnonzero(split_ids == index) for index, name in enumerate(["train", *parts])}
     random = numpy.random.RandomState(seed % 2**32)
     order = random.permutation(len(labels))
@@ -71,7 +73,7 @@ def make_fold(
     import numpy
 
     groups = numpy.arange(len(labels)) if groups is None else groups
-    is_val = split_groups(labels, groups, [1 / folds] * folds, seed=seed) == fold
+    is_val = split_groups(labels, groups, [1 / folds] * folds, seed=seed, first_is_train=False) == fold
     return {"train": numpy.flatnonzero(~is_val), "val": numpy.flatnonzero(is_val)}
 
 

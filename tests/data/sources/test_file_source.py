@@ -89,7 +89,40 @@ def test_a_class_of_one_group_that_is_val_in_a_fold_is_an_error(make_source, mak
         except UserError as error:
             folds.append(str(error))
     assert len(folds) == 1
-    assert "has no image of the class 'b' left for train" in folds[0]
+    assert "no image of the class 'b' is left for train" in folds[0]
+
+
+@pytest.mark.parametrize("form", ["folder", "table"])
+def test_few_patients_a_class_leave_no_split_empty(make_source, tmp_path, save_image, form):
+    """By hand: two patients of each of two classes; train keeps one of each, val and test have one each."""
+    lines = ["image,label"]
+    for patient, count in enumerate([11, 4, 12, 19]):
+        for index in range(count):
+            name = f"{'ab'[patient % 2]}/p{patient}_{index}.png"
+            save_image(tmp_path / name, seed=len(lines))
+            lines.append(f"{name},{name[0]}")
+    if form == "table":
+        (tmp_path / "t.csv").write_text("\n".join(lines))
+    samples = make_source(tmp_path, form, group_by=r"(p\d+)_").splits(seed=0).samples
+    found = {split: sorted({s.name(i).rpartition("/")[2][:2] for i in range(len(s))}) for split, s in samples.items()}
+    assert sorted(sum(found.values(), [])) == ["p0", "p1", "p2", "p3"]  # noqa: RUF017
+    assert {split: len(patients) for split, patients in found.items()} == {"train": 2, "val": 1, "test": 1}
+    assert sorted(set(samples["train"].labels.tolist())) == [0, 1]
+
+
+@pytest.mark.parametrize("form", ["folder", "table"])
+def test_classes_of_one_group_each_are_counted_in_the_error(make_source, make_tree, form):
+    root = make_tree(dict.fromkeys("abcde", 8))
+    if form == "table":
+        lines = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.glob("*/*.png"))]
+        (root / "t.csv").write_text("\n".join(["image,label", *lines]))
+    with pytest.raises(UserError, match=r"no image of the class .* is left for train.*'[a-e]' 1, '[a-e]' 1\. Expected"):
+        make_source(root, form, group_by="folder").splits(seed=0)
+
+
+def test_the_last_of_thirteen_folds_of_24_images_has_one(make_source, make_tree):
+    samples = make_source(make_tree({"a": 12, "b": 12}), fold=12, folds=13).splits(seed=0).samples
+    assert {split: len(images) for split, images in samples.items()} == {"train": 23, "val": 1}
 
 
 def test_a_group_in_two_given_splits_is_an_error_unless_it_is_allowed(make_source, tmp_path, save_image):

@@ -4,6 +4,7 @@ from visionkit.data.sources.split_names import (
     SPLIT_NAMES,
     comes_divided,
     find_split_folders,
+    folder_split,
     other_folders,
     split_of,
     sub_folders,
@@ -18,6 +19,18 @@ def test_every_spelling_is_known_in_any_case(split):
         assert split_of(name.replace("_", "-")) == split_of(name.replace("_", " ")) == split
     assert split_of("cat") is None
     assert split_of("trains") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train2017", "train"), ("TRAIN_2017", "train"), ("images-test", "test"), ("ValImages", "val"),
+        ("training_set_2", "train"), ("train_station", None), ("test_tube", None), ("images", None), ("2017", None),
+        ("train-val-images", None), ("valves", None), ("trainé", None),
+    ],
+)  # fmt: skip
+def test_a_folder_is_a_split_with_a_number_or_a_common_word_beside_the_name(name, split):
+    assert folder_split(name) == split
 
 
 def make(root, *folders):

@@ -55,7 +55,42 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
     ),
     "label-missing": FindingKind(
         "warning", "row(s) without a label dropped", "Write the label, or remove the row.",
-        "Nobody has looked at the image yet, or the export left the cell empty.",
+        "Nobody has looked at the image yet, or the export left the cell empty or wrote NaN, NULL or N/A into it.",
+    ),
+    "row-several-lines": FindingKind(
+        "warning", "line(s) inside of quotes read as text of the row before", "Check the quotes in these lines.",
+        "A text may have line breaks in quotes. A quote that was never closed swallows the rows that follow.",
+    ),
+    "split-column": FindingKind(
+        "note", "column(s) read as that of splits, for its words",
+        "Nothing. If it is another one: dataset.split_column=NAME",
+        "The splits that a table has are kept, whatever the column is called.",
+        "Nothing.",
+    ),
+    "column-not-read": FindingKind(
+        "warning", "column(s) named as if of splits or folds not read",
+        "Write train, val and test in it, or give another one: dataset.split_column=NAME",
+        "A division that was made before would be lost, and images of its test be trained on.",
+        "Write train, val and test in it.",
+    ),
+    "table-beside": FindingKind(
+        "warning", "table(s) beside those that are read left out",
+        "To read train.csv, val.csv and test.csv of a folder together: dataset.file=FOLDER",
+        "The val and test that were given would be lost, and others be drawn from train.",
+        "Merge the tables.",
+    ),
+    "table-unlabelled": FindingKind(
+        "warning", "table(s) of a split without the column of labels left out", "Add the labels, or remove the table.",
+        "Competitions keep the answers of their test images, which can be predicted, but not scored.",
+    ),
+    "classes-alike": FindingKind(
+        "warning", "class(es) written almost like another", "Spell them alike, if they are one class.",
+        "Cat and cat, or 1 and 1.0, are two classes as they are written, and probably one.",
+    ),
+    "class-means-missing": FindingKind(
+        "note", "class(es) whose name may mean that there is no label",
+        "Empty these cells, if nobody has labelled the images.",
+        "None, - and ? are what some programs and people write where they have no answer. They may also be a class.",
     ),
     "label-none": FindingKind(
         "note", "image(s) without a label, read as having none of the classes", "Check that they were looked at.",

@@ -51,6 +51,31 @@ FILES: Mapping[str, FindingKind] = {
         "Name splits train, val and test, or remove the folder.",
         "A split under another name would be lost.",
     ),
+    "image-no-split": FindingKind(
+        "warning", "image(s) beside the folders of splits left out", "Move them into a split, or remove them.",
+        "Which split they belong to is unknown.",
+    ),
+    "split-not-read": FindingKind(
+        "warning", "folder(s) named after splits beside those of all images and masks left out",
+        "Move their files there, or name each folder: dataset.images.train=images dataset.images.val=val/images ...",
+        "The val that was given would be lost, and another be drawn from train.",
+        "Move their files there.",
+    ),
+    "split-empty": FindingKind(
+        "warning", "folder(s) of {split} without an image left out, so that there is no such split",
+        "Fill or remove it.",
+        "Images not copied, or an export that names a split without making it.",
+    ),
+    "test-no-class": FindingKind(
+        "warning", "image(s) of test that lie in no class folder left out, so that nothing is tested",
+        "Move them into the folders of their classes, or remove them.",
+        "Competitions keep the answers of their test images; images without a class can be predicted, but not scored.",
+    ),
+    "image-two-classes": FindingKind(
+        "warning", "image(s) identical to one of another class", "Keep one of them.",
+        "Two people, or two exports, do not agree, or the folder of a class is a link to another. One of the labels is "
+        "wrong, and no training could satisfy both.",
+    ),
     "image-no-class": FindingKind(
         "warning", "image(s) that lie in no class folder left out", "Move them into the folder of their class.",
         "Without a class an image cannot be learnt.",

@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import content_ids, find_uncompared, overlaps
+from visionkit.data.sources.overlaps import content_ids, find_uncompared, label_conflicts, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -51,23 +51,28 @@ def find_overlaps(
     inodes: Mapping[str, NDArray[Any]] | None,
     group_by: str | None,
     groups: Mapping[str, Sequence[str]] | None,
+    labels: Mapping[str, NDArray[Any]] | None,
     allow_overlap: bool,
     compare_contents: bool,
 ) -> list[Finding]:
-    """Findings on images and groups that are in two splits; for the arguments see `FileSource.find_overlaps`."""
-    if len(names) < 2:
+    """Findings on images in two splits or classes; for the arguments see `FileSource.find_overlaps`."""
+    if len(names) < 2 and labels is None:
         return find_uncompared(sum(map(len, names.values())), compare_contents=compare_contents)
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
+    split_ids = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    all_labels = None if labels is None else numpy.concatenate([labels[split] for split in names])
     ids = content_ids(
         root,
         all_names,
         compare_contents=compare_contents,
-        split_ids=numpy.repeat(numpy.arange(len(sizes)), sizes),
+        split_ids=split_ids if all_labels is None else split_ids + len(sizes) * all_labels,
         inodes=None if inodes is None else numpy.concatenate([inodes[split] for split in names]),
     )
     findings = overlaps("splits", names, dict(zip(names, numpy.split(ids, starts), strict=True)), allowed=allow_overlap)
+    if all_labels is not None:
+        findings += label_conflicts(all_names, ids, all_labels)
     if group_by is not None:
         keys = None if groups is None else [key for split in names for key in groups[split]]
         by_name, _ = group_ids(all_names, group_by, keys)
@@ -89,6 +94,7 @@ def divide(
     compare_contents: bool,
     origin: str,
     seed: int,
+    class_names: Sequence[str] | None,
 ) -> Division:
     """Hold images out of train at random, stratified by class; copies of a file and groups stay in one split.
 
@@ -99,9 +105,10 @@ def divide(
         groups: As for `FileSource.find_overlaps`.
         compare_contents: As `FileSource.compare_contents`.
         seed: The seed of the random splits.
+        class_names: As for `FileSource.divide`.
 
     Raises:
-        UserError: If there are fewer images or groups than splits.
+        UserError: If there are fewer images or groups than splits, or no image of a class is left for train.
     """
     ids = content_ids(root, names, compare_contents=compare_contents, inodes=inodes)
     together: NDArray[Any] | None = ids
@@ -129,6 +136,8 @@ def divide(
     else:
         parts = {part: max(1, round(fraction * len(names))) for part, fraction in fractions.items()}
         positions = hold_out(labels, parts, seed=seed, groups=together)
+    if class_names is not None:
+        _check_trained(root, class_names, labels, positions["train"], together)
     total = len(names)
     if fold is not None:
         notes.append(f"val is fold {fold[0]} of 0 to {fold[1] - 1} of {origin}: {len(positions['val'])} of {total}")
@@ -193,6 +202,28 @@ def group_ids(names: Names, group_by: str, keys: Sequence[str] | None) -> tuple[
             "Expected a regular expression that is found in them, or folder."
         )
     return ids, unmatched
+
+
+def _check_trained(
+    root: Path, class_names: Sequence[str], labels: NDArray[Any], train: NDArray[Any], groups: NDArray[Any] | None
+) -> None:
+    """Check that train has an image of each class, which it may lack only where groups are held out whole.
+
+    Raises:
+        UserError: If it has not; the message counts the groups of the classes.
+    """
+    missing = numpy.setdiff1d(labels, labels[train])
+    if not len(missing):
+        return
+    groups = numpy.arange(len(labels)) if groups is None else groups
+    counts = [f"'{class_names[label]}' {len(numpy.unique(groups[labels == label]))}" for label in missing[:5]]
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    raise UserError(
+        f"dataset.root: '{root}': no image of the class '{class_names[missing[0]]}' is left for train, for groups by "
+        f"dataset.group_by and copies of a file stay in one split. Groups of such classes: {', '.join(counts)}{more}. "
+        "Expected at least 2 groups of each class, 3 with a test split. Add images of other groups, remove the class, "
+        "or group by something else."
+    )
 
 
 def _held_out_notes(positions: Mapping[str, NDArray[Any]], origin: str) -> list[str]:

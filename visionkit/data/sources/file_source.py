@@ -14,7 +14,7 @@ from pydantic import Field
 from visionkit.data.augment.spec import AUGMENTATIONS
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
-from visionkit.data.sources.recognize import is_structure_name, other_form
+from visionkit.data.sources.recognize import is_structure_name, names_split, other_form
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,14 +138,16 @@ class FileSource(Source):
         *,
         inodes: Mapping[str, NDArray[Any]] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
+        labels: Mapping[str, NDArray[Any]] | None = None,
     ) -> list[Finding]:
-        """Findings on images and groups that are in two splits of the data set.
+        """Findings on images and groups that are in two splits of the data set, and on images in two classes.
 
         Args:
             root: The folder that names are relative to.
             names: The paths of each split's images.
             inodes: The inode of each image, uint64 (N,), where they are known.
             groups: The group of each image, empty for one of its own; None takes it from the path.
+            labels: The class id of each image, int64 (N,), if it has one.
         """
         from visionkit.data.sources.division import find_overlaps
 
@@ -155,6 +157,7 @@ class FileSource(Source):
             inodes=inodes,
             group_by=self.group_by,
             groups=groups,
+            labels=labels,
             allow_overlap=self.allow_overlap,
             compare_contents=self.compare_contents,
         )
@@ -171,6 +174,7 @@ class FileSource(Source):
         saved: Mapping[str, Any] | None,
         inodes: NDArray[Any] | None = None,
         groups: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> Division:
         """Hold images out of train at random, or restore what was held out before.
 
@@ -184,9 +188,11 @@ class FileSource(Source):
             saved: The names of each split, to restore them.
             inodes: The inode of each image, uint64 (N,), where they are known.
             groups: As for `find_overlaps`.
+            class_names: The names of the classes, if each image has one; train must then have an image of each.
 
         Raises:
-            UserError: If there are too few images or groups, or the saved splits do not fit the images.
+            UserError: If there are too few images or groups, no image of a class is left for train, or the saved splits
+                do not fit the images.
         """
         from visionkit.data.sources import division
 
@@ -204,6 +210,7 @@ class FileSource(Source):
             compare_contents=self.compare_contents,
             origin=origin,
             seed=seed if self.split_seed is None else self.split_seed,
+            class_names=class_names,
         )
 
     @contextmanager
@@ -229,12 +236,19 @@ class FileSource(Source):
             folders: The names of all of them.
 
         Raises:
-            UserError: If all are named after such parts, or there are none, and the form is known.
+            UserError: If all are named after such parts, or there are none, and the form is known; or if all are named
+                after splits.
         """
         form = other_form(self.root, self.name) if all(map(is_structure_name, folders)) else None
         if form is not None:
             found = f"the folders {', '.join(folders)}, which are no classes" if folders else "no folder of a class"
             raise UserError(f"dataset.root: found {found} in '{self.root}'. {form.sentence}")
+        if folders and all(map(names_split, folders)):
+            raise UserError(
+                f"dataset.root: found the folders {', '.join(folders)} in '{self.root}', which are named after splits "
+                "and taken for no classes. Expected train/CLASS/, val/CLASS/ and test/CLASS/, or CLASS/ alone. Rename "
+                "them to train, val and test, or after their classes."
+            )
 
 
 def check_pattern(pattern: str) -> None:

@@ -16,7 +16,7 @@ from visionkit.data.findings import MAX_LISTED, Finding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_COMPARED", "Names", "content_ids", "find_uncompared", "overlaps"]
+__all__ = ["MAX_COMPARED", "Names", "content_ids", "find_uncompared", "label_conflicts", "overlaps"]
 
 MAX_COMPARED = 50_000
 """The number of files up to which contents are compared."""
@@ -44,8 +44,8 @@ def content_ids(
         root: The folder that names are relative to.
         names: The paths of the files.
         compare_contents: Whether files are read.
-        split_ids: int64 (N,), the split of each file, whose contents are compared with those of other splits alone;
-            None compares all.
+        split_ids: int64 (N,), the split of each file, or its split and class, whose contents are compared with those of
+            others alone; None compares all.
         inodes: uint64 (N,), the inode of each file; None lists the files' folders, if there are too many to compare.
 
     Returns:
@@ -71,6 +71,21 @@ def find_uncompared(num_files: int, *, compare_contents: bool) -> list[Finding]:
     if not compare_contents:
         return [Finding("contents-uncompared", num_files)]
     return [] if num_files <= MAX_COMPARED else [Finding("overlap-unchecked", num_files)]
+
+
+def label_conflicts(names: Names, ids: NDArray[Any], labels: NDArray[Any]) -> list[Finding]:
+    """A finding on the files that are the same as one of another class.
+
+    Args:
+        names: The paths of the files.
+        ids: int64 (N,), as `content_ids`.
+        labels: int64 (N,), the class of each.
+    """
+    import numpy
+
+    rows = numpy.flatnonzero(labels[ids] != labels)
+    places = [f"{os.fsdecode(names[row])} and {os.fsdecode(names[ids[row]])}" for row in rows[:MAX_LISTED]]
+    return [Finding.counted("image-two-classes", len(rows), places)] if len(rows) else []
 
 
 def overlaps(

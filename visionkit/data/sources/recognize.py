@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, is_system_folder
-from visionkit.data.sources.split_names import is_folder, split_of
+from visionkit.data.sources.split_names import folder_split, is_folder, split_in
 
-__all__ = ["Form", "is_structure_name", "other_form", "recognize"]
+__all__ = ["Form", "is_structure_name", "names_split", "other_form", "recognize"]
 
 _MAX_FOLDERS, _MAX_ENTRIES, _MAX_DEPTH = 60, 200, 3
 _MAX_READ, _MAX_BYTES = 4, 1 << 14
@@ -44,7 +44,9 @@ _IMAGE_COLUMNS = frozenset(
     {"image", "img", "image_id", "image_path", "file", "filename", "file_name", "filepath", "path"}
 )
 _BENCHMARKS = ("ade20k", "cityscapes")  # whose files are those of a more general form too
-_SPLIT_YEAR = re.compile(r"(train|val|test)\d{4}")
+_SPLIT_PART = re.compile(
+    r"(images|labels|masks|imgs)[_-]?(train|val|valid|test|tr|ts)|(train|val|valid|test)[_-]?(masks?|labels?)"
+)
 _YOLO_LINE = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*")
 _KITTI_LINE = re.compile(r"\s*[A-Za-z]\w*(\s+-?\d+(\.\d+)?){14,15}\s*")
 
@@ -57,7 +59,7 @@ class Form:
         name: The form's name, for a message.
         dataset: The data set that reads it; None if none does.
         evidence: The path of a file or a folder that says so, relative to the folder.
-        advice: What to do about a form that no data set reads.
+        advice: What to do about a form that no data set reads, or only with further settings.
     """
 
     name: str
@@ -68,7 +70,7 @@ class Form:
     @property
     def sentence(self) -> str:
         """What the folder looks like and what to type."""
-        remedy = f"dataset={self.dataset}" if self.dataset else self.advice
+        remedy = self.advice or f"dataset={self.dataset}"
         return f"This looks like {self.name} ('{self.evidence}'): {remedy}"
 
 
@@ -113,12 +115,17 @@ def other_form(root: str | None, dataset: str) -> Form | None:
 
 
 def is_structure_name(name: str) -> bool:
-    """Whether a folder is named after a split or a part of a data set, as ``images`` and ``train2017``."""
-    return split_of(name) is not None or _is_part(name)
+    """Whether a folder is named after a split or a part of a data set: ``images``, ``train2017``, ``labelsTr``."""
+    return folder_split(name) is not None or _is_part(name)
+
+
+def names_split(name: str) -> bool:
+    """Whether a folder's name has a word for a split in it, as ``train_aug`` and ``imagesTr``."""
+    return split_in(name) is not None or _SPLIT_PART.fullmatch(name.lower()) is not None
 
 
 def _is_part(name: str) -> bool:
-    return name.lower() in _STRUCTURE or _SPLIT_YEAR.fullmatch(name.lower()) is not None
+    return name.lower() in _STRUCTURE or _SPLIT_PART.fullmatch(name.lower()) is not None
 
 
 def _list(root: Path) -> _Listing:
@@ -235,10 +242,22 @@ def _masks(listing: _Listing) -> Form | None:
     return Form("images with a mask each", "masks", masks) if masks is not None and has_images else None
 
 
+def _masks_beside(listing: _Listing) -> Form | None:
+    """Folders such as ``train_images`` and ``train_masks``, or ``imagesTr`` and ``labelsTr``."""
+    masks = [f for f in listing.image_folders if _SPLIT_PART.fullmatch(f.lower()) and not f.lower().startswith("im")]
+    train = next((folder for folder in masks if "tr" in folder.lower()), None)
+    if train is None:
+        return None
+    is_images = (f for f in listing.image_folders if re.fullmatch(r"(im\w*[_-]?)?tr(ain)?([_-]?im\w*)?", f.lower()))
+    images = next(is_images, None)
+    advice = f"dataset=masks dataset.images.train={images} dataset.masks.train={train}"
+    return None if images is None else Form("images with a mask each", "masks", train, advice)
+
+
 def _classes(listing: _Listing) -> Form | None:
     by_parent: dict[str, list[str]] = {}
     for folder in filter(None, listing.image_folders):
-        if split_of(os.path.basename(folder)) is None and not any(map(_is_part, folder.split("/"))):
+        if folder_split(os.path.basename(folder)) is None and not any(map(_is_part, folder.split("/"))):
             by_parent.setdefault(os.path.dirname(folder), []).append(folder)
     folders = next((folders for folders in by_parent.values() if len(folders) >= 2), None)
     return None if folders is None else Form("a folder of images per class", "folder", folders[0])
@@ -252,5 +271,6 @@ _RULES: tuple[Callable[[_Listing], Form | None], ...] = (
     _text,
     _table,
     _masks,
+    _masks_beside,
     _classes,
 )

@@ -14,6 +14,7 @@ __all__ = [
     "SPLIT_NAMES",
     "comes_divided",
     "find_split_folders",
+    "folder_split",
     "is_folder",
     "normal_name",
     "other_folders",
@@ -28,11 +29,37 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testing", "test_set", "testing_set", "testset", "seg_test"),
 }
 
+_FILLERS = frozenset(
+    {
+        *("data", "dataset", "set", "split", "folder", "dir", "part", "subset", "final"),
+        *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "sample", "samples", "file"),
+        *("files", "frames"),
+    }
+)
+
+_PLAIN_NAME = re.compile(r"[A-Za-z\d _.-]+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+
 
 def split_of(name: str) -> str | None:
     """The split that a folder, a key or a word of a file's name stands for, in any case; None if it is none."""
     word = normal_name(name)
     return next((split for split, names in SPLIT_NAMES.items() if word in names), None)
+
+
+def folder_split(name: str) -> str | None:
+    """The split that a folder's name stands for: as `split_of`, or with a number or a word like ``data`` beside it.
+
+    ``train2017``, ``train_data``, ``ValImages`` and ``images-test`` are splits; ``train_station`` is none.
+    """
+    exact = split_of(name)
+    if exact is not None:
+        return exact
+    if not _PLAIN_NAME.fullmatch(name):
+        return None
+    words = [word.lower() for word in _WORD.findall(name)]
+    splits = [split_of(word) for word in words if word not in _FILLERS and not word.isdigit()]
+    return splits[0] if len(splits) == 1 else None
 
 
 def split_in(text: str) -> str | None:
@@ -48,7 +75,7 @@ def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str
     """The sub-folders that are splits, relative to the folder, separated by ``/``.
 
     A split that holds nothing but a folder of its own name, as archives unpack, is that folder: ``train/train``. A
-    folder ``trainval`` beside one of ``train`` is no split of its own.
+    folder ``trainval`` or ``train_data`` beside one of ``train`` is no split of its own.
 
     Args:
         folder: The folder.
@@ -58,20 +85,20 @@ def find_split_folders(folder: Path, *, allow_overlap: bool = False) -> dict[str
         UserError: If a split has two folders, or two splits share one.
     """
     names = sub_folders(folder)
-    splits = [split_of(name) for name in names]
-    if splits.count("train") > 1:
+    if list(map(split_of, names)).count("train") > 1:
         names = [name for name in names if normal_name(name) != "trainval"]
+    exact = set(map(split_of, names))
     found: dict[str, str] = {}
     for name in names:
-        split = split_of(name)
-        if split is None:
+        split = folder_split(name)
+        if split is None or (split in exact and split_of(name) is None):
             continue
         if split in found:
             raise UserError(
                 f"dataset.root: '{folder}' has two folders for one split, {found[split]} and {name}. Keep one of them."
             )
         inner = sub_folders(folder / name)
-        is_doubled = len(inner) == 1 and split_of(inner[0]) == split and not _holds_files(folder / name)
+        is_doubled = len(inner) == 1 and folder_split(inner[0]) == split and not _holds_files(folder / name)
         found[split] = f"{name}/{inner[0]}" if is_doubled else name
     found = {split: found[split] for split in SPLIT_NAMES if split in found}
     if not allow_overlap:

@@ -42,8 +42,10 @@ def test_a_folder_that_holds_one_folder_alone_is_that_folder(make_tree, save_ima
     assert find_layout(make_tree({"archive/a": 1, "archive/b": 1}, name="flat")).split_folders == {"train": ""}
     single_class = make_tree({"cat": 2}, name="single")
     assert find_layout(single_class).root == single_class
-    save_image(root / "loose.png")
-    assert find_layout(root).root == root
+    assert find_layout(make_tree({"a/b/train/c": 1, "a/b/val/c": 1}, name="deep")).root.name == "b"
+    loose = make_tree({"archive/a": 1, "archive/b": 1}, name="loose")
+    save_image(loose / "loose.png")
+    assert find_layout(loose).root == loose
 
 
 def test_an_empty_folder_beside_the_splits_is_not_worth_a_word(make_tree):
@@ -94,3 +96,70 @@ def test_images_in_no_class_folder_are_counted(tmp_path, save_image):
 def test_a_class_that_train_lacks_gets_the_nearest_one(tmp_path):
     with pytest.raises(UserError, match=r"has classes that train lacks: dogs. Did you mean 'dog'"):
         check_class_names(["cat", "dogs"], ["cat", "dog"], folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [("train2017", "val2017"), ("train1", "valid1"), ("train_data", "val_data"), ("TrainImages", "ValImages")],
+)
+def test_names_of_splits_may_have_a_number_or_a_common_word_beside_them(make_tree, train, val):
+    layout = find_layout(make_tree({f"{train}/cat": 1, f"{train}/dog": 1, f"{val}/cat": 1, f"{val}/dog": 1}))
+    assert layout.split_folders == {"train": train, "val": val}
+
+
+def test_a_folder_named_exactly_after_a_split_comes_before_others(make_tree):
+    layout = find_layout(make_tree({"train/a": 1, "train_data/a": 1, "val2/a": 1}))
+    assert layout.split_folders == {"train": "train", "val": "val2"}
+    assert layout.other_folders == ["train_data"]
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"cat/train": 2, "cat/test": 1, "dog/train": 2, "dog/test": 1},
+        {"bottle/train/good": 2, "bottle/test/broken": 1, "bottle/ground_truth/broken": 1, "cable/train/good": 2},
+        {"bus": 3, "car/test": 1, "car/train": 1},
+    ],
+)
+def test_splits_inside_of_classes_are_refused(make_tree, tree):
+    with pytest.raises(UserError, match=r"such as (\w+)/test and \1/train, so that.*such as train/\1. Move them"):
+        find_layout(make_tree(tree))
+
+
+def test_a_class_may_have_a_folder_that_is_called_like_one_split(make_tree):
+    assert find_layout(make_tree({"vehicle/train": 1, "vehicle/bus": 1, "animal": 1})).split_folders == {"train": ""}
+
+
+@pytest.mark.parametrize("parts", [["JPEGImages"], ["images", "labels"]])
+def test_folders_of_parts_of_a_data_set_are_no_classes(make_tree, parts):
+    tree = {f"{year}/{part}": 1 for year in ("VOC2007", "VOC2012") for part in parts}
+    with pytest.raises(UserError, match=rf"VOC2007' is no folder of a class: it holds {' and '.join(parts)}"):
+        find_layout(make_tree(tree))
+
+
+def test_images_of_a_class_may_lie_in_a_folder_images(make_tree):
+    assert find_layout(make_tree({"n01/images": 1, "n02/images": 1})).split_folders == {"train": ""}
+
+
+@pytest.mark.parametrize("folder", ["test", "test/test", "test/unknown"])
+def test_a_test_folder_without_classes_is_left_out_and_said(make_tree, folder):
+    layout = find_layout(make_tree({"train/a": 1, "train/b": 1, folder: 3}))
+    assert layout.split_folders == {"train": "train"}
+    assert [(finding.code, finding.count) for finding in layout.findings] == [("test-no-class", 3)]
+
+
+@pytest.mark.parametrize("folder", ["test", "test/a"])
+def test_a_test_folder_without_images_is_left_out_and_said(make_tree, folder):
+    layout = find_layout(make_tree({"train/a": 1, "train/b": 1, folder: 0}))
+    assert layout.split_folders == {"train": "train"}
+    assert [finding.text for finding in layout.findings] == [
+        "1 folder(s) of test without an image left out, so that there is no such split"
+    ]
+
+
+def test_images_beside_the_splits_are_said(make_tree, save_image):
+    root = make_tree({"train/a": 1, "val/a": 1})
+    save_image(root / "loose.png")
+    assert [finding.note for finding in find_layout(root).findings] == [
+        "1 image(s) beside the folders of splits left out: loose.png"
+    ]

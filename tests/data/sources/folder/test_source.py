@@ -138,9 +138,45 @@ def test_a_class_that_train_lacks_is_an_error(make_source, make_tree, split):
         make_source(root).check()
 
 
-def test_a_split_folder_without_images_is_an_error(make_source, make_tree):
-    with pytest.raises(UserError, match=r"no images in '.*test'. Fill it, or remove it"):
-        make_source(make_tree({"train/a": 3, "train/b": 3, "test/a": 0})).check()
+def test_a_val_folder_without_images_is_an_error(make_source, make_tree):
+    with pytest.raises(UserError, match=r"no images in '.*val'. Fill it, or remove it"):
+        make_source(make_tree({"train/a": 3, "train/b": 3, "val/a": 0})).check()
+
+
+def test_a_test_folder_without_classes_is_said_and_an_error_if_strict(make_source, make_tree):
+    source = make_source(make_tree({"train/a": 5, "train/b": 5, "test": 2}))
+    splits = source.splits(seed=0)
+    assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
+    assert splits.notes[0].startswith("2 image(s) of test that lie in no class folder left out, so that nothing")
+    with pytest.raises(UserError, match=r"2 image\(s\) of test that lie in no class folder"):
+        source.check(strict=True)
+
+
+@pytest.mark.parametrize("folders", [("train_aug", "val_aug"), ("train_old", "imagesTr")])
+def test_folders_that_are_all_named_after_splits_are_no_classes(make_source, make_tree, folders):
+    root = make_tree({f"{folder}/{label}": 2 for folder in folders for label in "ab"})
+    with pytest.raises(UserError, match=r"which are named after splits and taken for no classes.*Rename them to train"):
+        make_source(root).check()
+
+
+@pytest.mark.parametrize("tree", [{"cat": 6, "dog": 6}, {"train/cat": 6, "train/dog": 6, "val/cat": 2, "val/dog": 2}])
+def test_an_image_in_two_classes_is_said(make_source, make_tree, tree):
+    root = make_tree(tree)
+    train = root / "train" if (root / "train").is_dir() else root
+    copied = sorted((train / "cat").iterdir())[0]
+    (train / "dog" / "copy.png").write_bytes(copied.read_bytes())
+    (finding,) = (found for found in make_source(root).splits(seed=0).findings if found.code == "image-two-classes")
+    assert finding.note == (
+        f"1 image(s) identical to one of another class: {(train / 'dog/copy.png').relative_to(root)} and "
+        f"{copied.relative_to(root)}"
+    )
+
+
+def test_a_class_that_is_a_link_to_another_is_said(make_source, make_tree):
+    root = make_tree({"cat": 6, "dog": 6})
+    (root / "kitten").symlink_to(root / "cat")
+    counts = {finding.code: finding.count for finding in make_source(root).splits(seed=0).findings}
+    assert counts["image-two-classes"] == 6
 
 
 def test_too_few_images_to_divide_are_counted_before_anything_is_read(make_source, make_tree):
@@ -251,3 +287,29 @@ def test_checking_lists_no_more_than_the_first_images(make_source, make_tree, mo
     source.check()
     source.info()
     assert len(listed) == 6
+
+
+def test_class_folders_are_the_same_in_both_forms_of_unicode(make_source, make_tree):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    root = make_tree({f"train/{composed}": 3, "train/tee": 3, f"val/{decomposed}": 2, "val/tee": 2})
+    splits = make_source(root).splits(seed=0)
+    assert splits.samples["val"].labels.bincount().tolist() == [2, 2]
+    root = make_tree({composed: 3, decomposed: 3, "tee": 6}, name="both")
+    source = make_source(root)
+    assert source.info().class_names == (composed, "tee")
+    labels = [label for samples in source.splits(seed=0).samples.values() for label in samples.labels.tolist()]
+    assert sorted(labels) == [0] * 6 + [1] * 6
+
+
+def test_classes_that_differ_in_case_alone_are_said(make_source, make_tree):
+    notes = make_source(make_tree({"Cat": 4, "cat": 4, "dog": 4})).splits(seed=0).notes
+    assert "1 class(es) written almost like another: Cat and cat" in notes
+
+
+@pytest.mark.parametrize("folder", ["photos", "."])
+def test_a_folder_of_a_table_is_recognised(make_source, tmp_path, save_image, folder):
+    for name in "abc":
+        save_image(tmp_path / folder / f"{name}.png")
+    (tmp_path / "labels.csv").write_text(f"image,label\n{folder}/a.png,x\n")
+    with pytest.raises(UserError, match=r"looks like a table of images and labels \('labels.csv'\): dataset=table"):
+        make_source(tmp_path).check()

@@ -779,3 +779,18 @@ def test_reading_many_masks_is_announced_on_standard_error(make_source, make_mas
     monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
     make_source(make_masks()).check()
     assert capsys.readouterr() == ("", "reading 4 masks of train ...\n")
+
+
+def test_folders_of_splits_beside_those_of_all_images_and_masks_are_said(make_source, make_masks):
+    root = make_masks({"": 8})
+    make_masks({"": 2}, images="val/images", masks="val/masks")
+    splits = make_source(root).splits(seed=0)
+    assert splits.notes[0] == "1 folder(s) named after splits beside those of all images and masks left out: val"
+    assert sum(map(len, splits.samples.values())) == 8
+
+
+def test_images_beside_the_folders_of_splits_are_said(make_source, make_masks, save_image):
+    root = make_masks({"train": 3, "val": 2})
+    save_image(root / "images" / "loose.jpg")
+    (note,) = make_source(root).splits(seed=0).notes
+    assert note == "1 image(s) beside the folders of splits left out: images/loose.jpg"

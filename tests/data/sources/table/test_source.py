@@ -9,20 +9,6 @@ from visionkit.data.sources import parse_source
 from visionkit.errors import UserError
 
 
-@pytest.fixture
-def make_table(settings, save_image, tmp_path):
-    """The source of a table with this text; the files ``a.png`` to ``l.png`` exist in ``images``."""
-    for letter in "abcdefghijkl":
-        save_image(tmp_path / "images" / f"{letter}.png")
-
-    def make(text, *, target="label", name="labels.csv", **changes):
-        file = tmp_path / name
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return parse_source(settings("table", file=str(file), image_size=8, **changes)).for_target(target)
-
-    return make
-
-
 def rows(*labels, header="image,label", folder="images"):
     """A row for each label, of a.png, b.png, ..."""
     return "\n".join(
@@ -171,9 +157,45 @@ def test_missing_images_and_rows_without_a_label_are_dropped_and_said(make_table
     notes = source.splits(seed=0).notes
     assert "2 annotation(s) for a missing image dropped: 'images/z.png' in line 14, '' in line 16" in notes
     assert "1 row(s) without a label dropped: 'images/a.png' in line 15" in notes
-    assert "1 line(s) that are not 'as many cells as the header' dropped: line 17 of 'labels.csv'" in notes
+    form = "as many cells as the header, without open quotes and control characters"
+    assert f"1 line(s) that are not '{form}' dropped: line 17 of 'labels.csv'" in notes
     with pytest.raises(UserError, match="With strict=false"):
         source.check(strict=True)
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "NULL", "NA", "N/A", "#N/A", "<NA>"])
+def test_words_of_programs_for_an_empty_cell_are_no_label(make_table, word):
+    source = make_table(TWELVE.replace("c.png,cat", f"c.png,{word}"))
+    assert source.info().class_names == ("cat", "dog")
+    assert "1 row(s) without a label dropped: 'images/c.png' in line 4" in source.splits(seed=0).notes
+
+
+def test_classes_that_differ_in_case_alone_are_said(make_table):
+    source = make_table(rows(*["cat", "Cat", "dog"] * 4))
+    assert "1 class(es) written almost like another: Cat and cat" in source.splits(seed=0).notes
+
+
+def test_one_picture_with_two_labels_is_said(make_table, tmp_path):
+    (tmp_path / "images/b.png").write_bytes((tmp_path / "images/a.png").read_bytes())
+    notes = make_table(TWELVE).splits(seed=0).notes
+    assert "1 image(s) identical to one of another class: images/b.png and images/a.png" in notes
+
+
+def test_labels_and_paths_are_the_same_in_both_forms_of_unicode(make_table, tmp_path):
+    (tmp_path / "images/a.png").rename(tmp_path / "images/e\u0301.png")
+    text = rows(*["caf\u00e9", "tee", "cafe\u0301", "tee"] * 3).replace("a.png", "\u00e9.png")
+    source = make_table(text)
+    assert source.info().class_names == ("caf\u00e9", "tee")
+    assert len(everything(source)) == 12
+    source = make_table(text.replace("label", "cafe\u0301"), label_column="caf\u00e9")
+    assert len(everything(source)) == 12
+
+
+def test_an_ending_in_other_letters_is_the_same_file_unless_both_exist(make_table, tmp_path):
+    assert everything(make_table(TWELVE.replace(".png", ".PNG"))) == everything(make_table(TWELVE))
+    (tmp_path / "images/a.PNG").write_bytes((tmp_path / "images/a.png").read_bytes())
+    notes = make_table(TWELVE.replace("a.png", "a.Png")).splits(seed=0).notes
+    assert notes[0] == "1 annotation(s) for a missing image dropped: 'images/a.Png' in line 2"
 
 
 def test_an_image_listed_twice_with_one_label_is_one_image(make_table):
@@ -269,6 +291,14 @@ def test_several_labels_an_image_are_for_another_task_and_so_are_single_ones(mak
         make_table(TWELVE, target="label_set").check()
 
 
+@pytest.mark.parametrize("separator", [",", " ", "/"])
+def test_labels_that_seem_to_be_several_name_their_separator(make_table, separator):
+    text = rows(*["cat", f'"cat{separator}dog"', "dog"] * 4)
+    with pytest.raises(UserError, match=rf"""'cat{separator}dog' .*'dataset.label_separator="{separator}"'"""):
+        make_table(text, target="label_set").check()
+    assert everything(make_table(text, target="label_set", label_separator=separator))["b.png"] == [1, 1]
+
+
 def test_random_splits_spread_the_labels_that_enough_images_have(make_table):
     labels = ["cat;dog"] * 5 + ["cat"] * 5 + ["cat;bird", "cat;fish"]
     for seed in range(5):
@@ -281,7 +311,10 @@ def test_random_splits_spread_the_labels_that_enough_images_have(make_table):
 def test_a_class_that_no_training_image_has_is_said(make_table):
     labels = ["cat;dog,train", "dog,train", "cat,val", "bird,val"]
     splits = make_table(rows(*labels, header="image,label,split"), target="label_set").splits(seed=0)
-    assert splits.notes == ["1 class(es) that no training image has: bird"]
+    assert splits.notes == [
+        "1 class(es) that no training image has: bird",
+        "1 class(es) without an image in val: dog",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy
@@ -23,7 +24,7 @@ class SplitScan:
     Attributes:
         names: bytes (N,), paths relative to the root, separated by ``/``, sorted within each class.
         inodes: uint64 (N,), of each image.
-        classes: The sorted names of the class folders with images.
+        classes: The sorted names of the classes with images, in composed Unicode.
         sizes: The number of images of each class, in the order of ``names``.
         empty: The class folders without images, relative to the root.
         loose: The images that lie in no class folder, relative to the root.
@@ -56,11 +57,11 @@ def scan_split(layout: Layout, split: str, left_out: LeftOut) -> SplitScan:
     root, folder = os.fsencode(layout.root), layout.path(split)
     names, inodes = [numpy.empty(0, dtype=numpy.bytes_)], [numpy.empty(0, dtype=numpy.uint64)]
     classes, sizes, empty = [], [], []
-    for class_name in class_folders(folder):
-        class_folder = layout.class_folder(split, class_name)
-        found = dict(scan_images(root, class_folder, left_out))
+    for class_name, class_folder_names in class_folders(folder).items():
+        paths = [layout.class_folder(split, name) for name in class_folder_names]
+        found = dict(chain.from_iterable(scan_images(root, path, left_out) for path in paths))
         if not found:
-            empty.append(os.fsdecode(class_folder).rstrip("/"))
+            empty += [os.fsdecode(path).rstrip("/") for path in paths]
             continue
         ordered = sorted(found)
         names.append(numpy.array(ordered, dtype=numpy.bytes_))

@@ -23,6 +23,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_files import LeftOut
 from visionkit.data.sources.base import DataInfo, Splits
+from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.folder.layout import Layout, check_class_names, count_images, find_layout
 from visionkit.data.sources.roots import existing_root
@@ -65,10 +66,13 @@ class Folder(FileSource):
         """
         layout = self._layout()
         fractions = self.held_out_fractions(layout.split_folders, is_divided=layout.is_divided)
-        findings = Finding.of("folder-no-split", layout.other_folders)
+        findings = list(layout.findings)
         counts = {"train": self._train_counts}
         counts |= {split: count_images(layout, split, limit=1) for split in layout.split_folders if split != "train"}
         classes = _with_images(counts["train"])
+        findings += doubtful_classes(classes)
+        with self.naming_other_form():
+            self._check_classes(layout, "train", classes, classes)
         for split, split_counts in counts.items():
             self._check_classes(layout, split, _with_images(split_counts), classes)
             empty = [
@@ -82,13 +86,16 @@ class Folder(FileSource):
 
     def info(self) -> DataInfo:
         classes = _with_images(self._train_counts)
-        self._check_classes(self._layout(), "train", classes, classes)
+        with self.naming_other_form():
+            self._check_classes(self._layout(), "train", classes, classes)
         return self.describe(self._display_names(classes), in_channels=self.in_channels)
 
     @cached_property
     def _train_counts(self) -> dict[str, int]:
         """The number of images of each class folder of train, at most as many as a division needs."""
-        return count_images(self._layout(), "train", limit=3)
+        layout = self._layout()
+        with self.naming_other_form():
+            return count_images(layout, "train", limit=3)
 
     def input_transform(self) -> InputTransform:
         from visionkit.data.transforms import InputTransform
@@ -106,10 +113,10 @@ class Folder(FileSource):
         classes = scans["train"].classes
         for split, scan in scans.items():
             self._check_classes(layout, split, scan.classes, classes)
-        findings = [*self._findings(layout, scans), *left_out.findings()]
+        labels = {split: scan.labels(classes) for split, scan in scans.items()}
+        findings = [*self._findings(layout, scans, labels), *left_out.findings()]
         check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         names = {split: scan.names for split, scan in scans.items()}
-        labels = {split: scan.labels(classes) for split, scan in scans.items()}
         division = self._divide(layout, scans["train"], labels["train"], seed=seed, saved=saved)
         if division is not None:
             check_findings(division.findings, dataset=self.name, keys=self.keys, strict=strict)
@@ -131,7 +138,8 @@ class Folder(FileSource):
 
     def _layout(self) -> Layout:
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        layout = find_layout(root, allow_overlap=self.allow_overlap)
+        with self.naming_other_form():
+            layout = find_layout(root, allow_overlap=self.allow_overlap)
         self.refuse_other_form(sub_folders(layout.path("train")))
         return layout
 
@@ -151,15 +159,19 @@ class Folder(FileSource):
                 "visionkit hold images out of train."
             )
 
-    def _findings(self, layout: Layout, scans: Mapping[str, SplitScan]) -> list[Finding]:
+    def _findings(
+        self, layout: Layout, scans: Mapping[str, SplitScan], labels: Mapping[str, NDArray[Any]]
+    ) -> list[Finding]:
         return [
-            *Finding.of("folder-no-split", layout.other_folders),
+            *layout.findings,
+            *doubtful_classes(scans["train"].classes),
             *Finding.of("class-empty", [name for scan in scans.values() for name in scan.empty]),
             *Finding.of("image-no-class", [name for scan in scans.values() for name in scan.loose]),
             *self.find_overlaps(
                 layout.root,
                 {split: scan.names for split, scan in scans.items()},
                 inodes={split: scan.inodes for split, scan in scans.items()},
+                labels=labels,
             ),
         ]
 
@@ -185,7 +197,7 @@ class Folder(FileSource):
             return None
         if saved is None and self.group_by is None:
             self._check_sizes(train.classes, train.sizes, layout, fractions)
-        division = self.divide(
+        return self.divide(
             layout.root,
             train.names,
             labels,
@@ -194,16 +206,8 @@ class Folder(FileSource):
             origin="train" if layout.is_divided else "all images",
             seed=seed,
             saved=saved,
+            class_names=self._display_names(train.classes),
         )
-        present = set(labels[division.positions["train"]].tolist())
-        missing = [name for label, name in enumerate(train.classes) if label not in present]
-        if missing and saved is None:
-            raise UserError(
-                f"dataset.root: '{layout.path('train')}' has no image of the class '{missing[0]}' left for train: all "
-                "are copies of one file, or one group of dataset.group_by. Expected images of at least 2 groups. Add "
-                "some, or remove the class."
-            )
-        return division
 
 
 def _with_images(counts: Mapping[str, int]) -> list[str]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.split_names import find_split_folders, normal_name, other_folders, split_of, sub_folders
+from visionkit.data.image_files import is_image_name
+from visionkit.data.sources.split_names import (
+    find_split_folders,
+    folder_split,
+    normal_name,
+    other_folders,
+    split_of,
+    sub_folders,
+)
 from visionkit.errors import UserError
 
 __all__ = ["MaskFolders", "find_folder"]
@@ -114,6 +122,7 @@ class MaskFolders:
 
     def _splits_in(self, images: str, masks: str) -> Folders:
         """The folders of splits inside those of images and masks; only ``train`` if there are none."""
+        self.findings.extend(Finding.of("split-not-read", list(filter(folder_split, sub_folders(self.root)))))
         found = {
             base: find_split_folders(self.root / base, allow_overlap=self.allow_overlap) for base in (images, masks)
         }
@@ -131,6 +140,8 @@ class MaskFolders:
             for name in other_folders(self.root / base, names.values())
         ]
         self.findings.extend(Finding.of("folder-no-split", others))
+        loose = [f"{images}/{path.name}" for path in (self.root / images).iterdir() if is_image_name(path.name)]
+        self.findings.extend(Finding.of("image-no-split", sorted(loose)))
         folders = {
             split: tuple(f"{base}/{names[split]}" for base, names in found.items() if split in names)
             for split in splits

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from visionkit.data.findings import Finding
-from visionkit.data.sources.foreign_paths import files_below, find_by_tail
+from visionkit.data.sources.foreign_paths import files_below, find_by_tail, with_slashes
 from visionkit.data.sources.image_lists import ImageLists
+from visionkit.text import normal_form
 
 __all__ = ["ImageFinder"]
 
@@ -52,7 +54,16 @@ class ImageFinder:
         missing = [row for row, name in enumerate(found) if name is None]
         if missing:
             files = files_below(Path(self.root))
-            names, rows = find_by_tail(distinct, found, files, min_relative_parts=2)
+            counts = Counter(map(_key, files))
+            clashing = {os.path.basename(key) for key, count in counts.items() if count > 1}  # a.png and a.PNG
+
+            def key_of(name: str) -> str:
+                key = _key(name)
+                return name if os.path.basename(key) in clashing else key
+
+            files = {key_of(name): file for name, file in files.items()}
+            keys = [key_of(with_slashes(name)) for name in distinct]
+            names, rows = find_by_tail(keys, found, files, min_relative_parts=2)
             self._moved = {distinct[row]: name for row in missing if (name := names[row]) is not None}
             self.ambiguous = frozenset(distinct[row] for row in rows)
 
@@ -72,6 +83,12 @@ class ImageFinder:
         if listing is None:
             listing = self._listings[folder] = _list_files(os.path.join(self.root, folder))
         return listing
+
+
+def _key(path: str) -> str:
+    """A path in composed Unicode and with its ending in small letters, as it is compared with others."""
+    stem, ending = os.path.splitext(normal_form(path))
+    return stem + ending.lower()
 
 
 def _list_files(folder: str) -> frozenset[str]:

@@ -70,6 +70,8 @@ class ImageCollector:
         splits: Sequence[str] | None,
         lines: Sequence[int],
         groups: Sequence[str] | None = None,
+        *,
+        table: str = "",
     ) -> None:
         """Add the rows of a table.
 
@@ -79,6 +81,7 @@ class ImageCollector:
             splits: Its split, as written; None for a table that is not divided.
             lines: The lines of the rows, for findings.
             groups: Its group; None if there are none.
+            table: The name of the table, for findings, if there are several.
         """
         split_by_word = {word: split_of(word) for word in {"train", *(splits or ())}}
         for row, (path, label_set) in enumerate(zip(paths, labels, strict=True)):
@@ -96,7 +99,7 @@ class ImageCollector:
                 if groups is not None:
                     images.groups.append(groups[row])
                 continue
-            place = f"'{path}' in line {lines[row]}"
+            place = f"'{path}' in line {lines[row]}{table and f' of {table}'}"
             if name is None:
                 self._places["image-ambiguous" if path in self.finder.ambiguous else "image-missing"].append(place)
             elif split is None:

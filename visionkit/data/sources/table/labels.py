@@ -11,10 +11,15 @@ from pathlib import Path
 
 from visionkit.data.sources.table.rows import Cell, Column, Rows
 from visionkit.errors import UserError
+from visionkit.text import normal_form
 
-__all__ = ["LabelReader", "natural_order", "read_flags"]
+__all__ = ["LabelReader", "joining_separator", "natural_order", "read_flags"]
 
 _SEPARATORS = ";|"
+_MISSING = frozenset(
+    {"NaN", "nan", "-NaN", "-nan", "NULL", "null", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>"}
+)
+"""What pandas and spreadsheets write for a cell without a value."""
 _YES = frozenset({"1", "1.0", "true", "yes"})
 _NO = frozenset({"0", "0.0", "false", "no", ""})
 
@@ -22,7 +27,8 @@ _NO = frozenset({"0", "0.0", "false", "no", ""})
 class LabelReader:
     """Reads the labels of cells: ``cat``, ``cat;dog``, ``cat|dog``, ``["cat", "dog"]``, ``['cat', 'dog']`` or nothing.
 
-    Labels are kept as they are written, without spaces around them: ``01`` stays ``01``.
+    Labels are kept as they are written, without spaces around them and in Unicode's composed form: ``01`` stays ``01``.
+    ``NaN``, ``NULL`` and the other words by which programs write an empty cell are no labels.
 
     Args:
         separator: What stands between the labels of a cell; None for a semicolon or a bar.
@@ -47,13 +53,13 @@ class LabelReader:
         labels = self._known.get(cell)
         if labels is None:
             parts = self._parts(cell)
-            self.found_list |= parts != [cell] or not cell
             labels = self._known[cell] = _distinct(parts)
+            self.found_list |= parts != [cell] or not labels
         return labels
 
     def _parts(self, text: str) -> list[str]:
-        if text.startswith("[") and text.endswith("]"):
-            return _list_items(text)
+        if text.startswith(("[", "{")) and text.endswith({"[": "]", "{": "}"}[text[0]]):
+            return _list_items(f"[{text[1:-1]}]", otherwise=text)
         if self.separator is None:
             return re.split(f"[{_SEPARATORS}]", text)
         return text.split(self.separator)
@@ -87,6 +93,20 @@ def read_flags(rows: Rows, classes: Sequence[str], *, path: Path) -> list[tuple[
     return [tuple(labels) for labels in label_sets]
 
 
+def joining_separator(labels: Iterable[str]) -> str | None:
+    """What seems to stand between several labels of one cell, such as the comma of ``cat,dog``; None if nothing does.
+
+    It is a character whose parts are all labels of other cells.
+    """
+    names = set(labels)
+    for separator in (",", " ", "/", "+", "&", "_"):
+        for name in names:
+            parts = [part.strip() for part in name.split(separator)]
+            if len(parts) > 1 and all(part in names for part in parts):
+                return separator
+    return None
+
+
 def natural_order(names: Iterable[str]) -> list[str]:
     """The distinct names sorted as people do, by numbers in them too: 2 before 10."""
 
@@ -99,16 +119,17 @@ def natural_order(names: Iterable[str]) -> list[str]:
 
 
 def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(label for label in map(str.strip, labels) if label))
+    names = (normal_form(label.strip()) for label in labels)
+    return tuple(dict.fromkeys(label for label in names if label and label not in _MISSING))
 
 
-def _list_items(text: str) -> list[str]:
-    """The items of a list as JSON or Python write it; of anything else, the text itself."""
+def _list_items(text: str, *, otherwise: str) -> list[str]:
+    """The items of a list as JSON or Python write it; of anything else, another text."""
     try:
         items = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
         try:
             items = next(csv.reader([text[1:-1]], quotechar="'", skipinitialspace=True), [])
         except csv.Error:
-            return [text]
-    return items if all(isinstance(item, str) for item in items) else [text]
+            return [otherwise]
+    return items if all(isinstance(item, str) for item in items) else [otherwise]

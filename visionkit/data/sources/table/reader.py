@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from visionkit.data.findings import Finding
+from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.split_names import split_in
+from visionkit.data.sources.table.columns import SplitColumn, find_split_column
 from visionkit.data.sources.table.files import ImageFinder
 from visionkit.data.sources.table.images import ImageCollector, LabelledImages
-from visionkit.data.sources.table.labels import LabelReader, natural_order, read_flags
+from visionkit.data.sources.table.labels import LabelReader, joining_separator, natural_order, read_flags
 from visionkit.data.sources.table.rows import Rows, find_column, read_header, read_rows
 from visionkit.errors import UserError
+from visionkit.text import normal_form
 
 __all__ = ["ParsedTable", "TableColumns", "parse_table"]
 
@@ -38,7 +41,7 @@ class ParsedTable:
         root: The folder that paths are relative to.
         class_names: The classes, in the order of their ids.
         splits: The images of each split; ``train`` alone if the table is not divided.
-        names_splits: Whether the table has a column of splits, or its name is that of a split, such as ``train.csv``.
+        names_splits: Whether a table has a column of splits, or its name is that of a split, such as ``train.csv``.
         findings: What was dropped, merged or is doubtful.
     """
 
@@ -49,63 +52,113 @@ class ParsedTable:
     findings: list[Finding]
 
 
-def parse_table(path: Path, root: Path, columns: TableColumns, *, is_multilabel: bool) -> ParsedTable:
-    """Read a table, and look for its images.
+@dataclass(frozen=True)
+class _Cells:
+    """What the rows of one table say."""
+
+    paths: list[str]
+    labels: list[tuple[str, ...]]
+    splits: list[str] | None
+    groups: list[str] | None
+    lines: Sequence[int]
+    is_list: bool
+
+
+def parse_table(
+    tables: Mapping[Path, str | None], root: Path, columns: TableColumns, *, is_multilabel: bool
+) -> ParsedTable:
+    """Read a table, or one for each split, and look for the images.
 
     Args:
-        path: The CSV or Parquet file.
+        tables: The CSV or Parquet files, and the split of each; None if its rows say it.
         root: The folder that paths are relative to.
-        columns: The names of its columns.
+        columns: The names of the columns.
         is_multilabel: Whether an image has any number of labels, else one.
 
     Raises:
-        UserError: If the table cannot be read, has no such columns, or none of its images exists; or if its labels are
+        UserError: If a table cannot be read, has no such columns, or none of its images exists; or if its labels are
             of the other kind.
     """
-    rows, split_column = _read_columns(path, columns)
-    findings = Finding.of(
-        "line-malformed",
-        [f"line {line} of '{path.name}'" for line in rows.malformed],
-        form="as many cells as the header",
-    )
-    reader = LabelReader(columns.label_separator)
-    labels = read_flags(rows, columns.labels, path=path) if columns.labels else reader.read(rows.columns[columns.label])
-    if not is_multilabel:
-        _check_one_label_each(labels, rows, path)
-    paths = [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[columns.image]]
+    findings = list[Finding]()
+    read = {path: _read_cells(path, split, columns, findings, is_multilabel) for path, split in tables.items()}
+    path, first = next((path, cells) for path, cells in read.items() if cells is not None)
     finder = ImageFinder(root, [path.parent])
-    finder.search(paths)
+    finder.search(image for cells in read.values() if cells is not None for image in cells.paths)
     collector = ImageCollector(finder, unites=is_multilabel)
-    splits = None if split_column is None else [str(cell) for cell in rows.columns[split_column]]
-    groups = None if columns.group is None else [str(cell) for cell in rows.columns[columns.group]]
-    collector.add(paths, labels, splits, rows.lines, groups)
+    for table, cells in read.items():
+        if cells is not None:
+            name = table.name if len(tables) > 1 else ""
+            collector.add(cells.paths, cells.labels, cells.splits, cells.lines, cells.groups, table=name)
     images, findings = collector.images, [*findings, *collector.findings()]
     _check_images(images, findings, path=path, root=root)
-    if is_multilabel and not (columns.labels or reader.found_list or collector.is_united):
-        raise UserError(
-            f"dataset.file: every row of '{path}' has one label, so that classes exclude each other. Expected several "
-            "in some cells, such as cat;dog, or dataset.label_columns. Try: task=classify"
-        )
-    names = columns.labels or natural_order(
-        label for split in images.values() for label_set in set(split.labels) for label in label_set
-    )
-    names_splits = split_column is not None or split_in(path.stem) is not None
-    return ParsedTable(root, tuple(names), images, names_splits, findings)
+    is_list = collector.is_united or any(cells.is_list for cells in read.values() if cells is not None)
+    labels = {label for split in images.values() for label_set in set(split.labels) for label in label_set}
+    if is_multilabel and not is_list:
+        raise _single_labels(labels, path)
+    names = tuple(map(normal_form, columns.labels)) if columns.labels else tuple(natural_order(labels))
+    findings += doubtful_classes(names)
+    names_splits = first.splits is not None or split_in(path.stem) is not None
+    return ParsedTable(root, names, images, names_splits, findings)
 
 
-def _read_columns(path: Path, columns: TableColumns) -> tuple[Rows, str | None]:
-    """The columns that are needed, and the name of the one of splits."""
+def _read_cells(
+    path: Path, split: str | None, columns: TableColumns, findings: list[Finding], is_multilabel: bool
+) -> _Cells | None:
+    """The cells of a table; None for one of val or test that has no labels, which is a finding."""
     header = read_header(path)
-    wanted = {columns.image: "image_column"}
-    wanted |= dict.fromkeys(columns.labels, "label_columns") if columns.labels else {columns.label: "label_column"}
-    split = columns.split or ("split" if "split" in header else None)
-    if split is not None:
-        wanted[split] = "split_column"
+    label_columns = columns.labels or (columns.label,)
+    if split not in (None, "train") and not set(map(normal_form, label_columns)) <= set(header):
+        findings += Finding.of("table-unlabelled", [path.name])
+        return None
+    wanted = {columns.image: "image_column"} | dict.fromkeys(
+        label_columns, "label_columns" if columns.labels else "label_column"
+    )
+    if columns.split is not None:
+        wanted[columns.split] = "split_column"
     if columns.group is not None:
         wanted.setdefault(columns.group, "group_by")
-    for name, key in wanted.items():
-        find_column(header, name, key=f"dataset.{key}", path=path)
-    return read_rows(path, list(wanted)), split
+    names = {name: find_column(header, name, key=f"dataset.{key}", path=path) for name, key in wanted.items()}
+    split_column = SplitColumn(None if columns.split is None else names[columns.split])
+    if split is None and columns.split is None:
+        split_column = find_split_column(path, header, used=names.values())
+    findings += split_column.findings
+    rows = read_rows(path, list(dict.fromkeys([*names.values(), *filter(None, [split_column.name])])))
+    form = "as many cells as the header, without open quotes and control characters"
+    findings += Finding.of("line-malformed", [f"line {line} of '{path.name}'" for line in rows.malformed], form=form)
+    findings += Finding.of("row-several-lines", [f"line {line} of '{path.name}'" for line in rows.inner])
+    reader = LabelReader(columns.label_separator)
+    if columns.labels:
+        labels = read_flags(rows, [names[name] for name in columns.labels], path=path)
+    else:
+        labels = reader.read(rows.columns[names[columns.label]])
+    if not is_multilabel:
+        _check_one_label_each(labels, rows, path)
+    splits = None if split is None else [split] * len(rows)
+    if split_column.name is not None:
+        splits = split_column.words(rows.columns[split_column.name])
+    return _Cells(
+        [f"{cell}{columns.image_suffix}" if cell else "" for cell in rows.columns[names[columns.image]]],
+        labels,
+        splits,
+        None if columns.group is None else [str(cell) for cell in rows.columns[names[columns.group]]],
+        rows.lines,
+        bool(columns.labels) or reader.found_list,
+    )
+
+
+def _single_labels(labels: Collection[str], path: Path) -> UserError:
+    """The error where images should have any number of labels and each has one."""
+    separator = joining_separator(labels)
+    if separator is not None:
+        example = next(label for label in labels if separator in label)
+        return UserError(
+            f"dataset.file: labels of '{path}' such as '{example}' seem to be several, with '{separator}' between "
+            f"them. Expected a semicolon or a bar there. Try: 'dataset.label_separator=\"{separator}\"'"
+        )
+    return UserError(
+        f"dataset.file: every row of '{path}' has one label, so that classes exclude each other. Expected several "
+        "in some cells, such as cat;dog, or dataset.label_columns. Try: task=classify"
+    )
 
 
 def _check_one_label_each(labels: Sequence[tuple[str, ...]], rows: Rows, path: Path) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from visionkit.data.image_files import is_image_name
+from visionkit.data.sources.table.csv_rows import read_csv_header, read_csv_rows
 from visionkit.errors import UserError, did_you_mean
-from visionkit.files import check_file_size, open_text
+from visionkit.files import check_file_size
+from visionkit.text import normal_form
 
-__all__ = ["TABLE_SUFFIXES", "Cell", "Column", "Rows", "find_column", "read_header", "read_rows"]
+__all__ = ["TABLE_SUFFIXES", "Cell", "Column", "Rows", "find_column", "read_head", "read_header", "read_rows"]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -24,9 +24,9 @@ Cell = str | list[str]
 
 Column = Sequence[Cell]
 
-_DELIMITERS = (",", ";", "\t")
 _MAX_BYTES = 1 << 30
 _MAX_ROWS = 10_000_000
+_CONTROL = re.compile("[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,15 @@ class Rows:
     Attributes:
         columns: The cells of each column by its name, without spaces around them.
         lines: The line of each row in a CSV file, the number of the row from 1 in a Parquet file.
-        malformed: The lines that have another number of cells than the header, and are left out.
+        malformed: The lines that are left out: of another number of cells than the header, with a quote that is not
+            closed, or with a control character in a cell.
+        inner: The lines inside of quotes that were read as text of the row before them.
     """
 
     columns: dict[str, Column]
     lines: Sequence[int]
     malformed: list[int] = field(default_factory=list)
+    inner: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -55,8 +58,10 @@ def read_header(path: Path) -> list[str]:
     """
     check_file_size(path, max_bytes=_MAX_BYTES)
     if path.suffix.lower() == ".parquet":
-        return [str(name) for name in _parquet(path).schema_arrow.names]
-    return [name.strip() for name in _read_csv_header(path)[1]]
+        names = [str(name) for name in _parquet(path).schema_arrow.names]
+    else:
+        names = [name.strip() for name in read_csv_header(path, max_bytes=_MAX_BYTES)]
+    return [normal_form(name) for name in names]
 
 
 def find_column(header: Sequence[str], name: str, *, key: str, path: Path) -> str:
@@ -71,11 +76,21 @@ def find_column(header: Sequence[str], name: str, *, key: str, path: Path) -> st
     Raises:
         UserError: If there is no such column, or there are two.
     """
-    if header.count(name) == 1:
-        return name
+    if header.count(normal_form(name)) == 1:
+        return normal_form(name)
     shown = ", ".join(f"'{column}'" for column in header[:20]) + (" ..." if len(header) > 20 else "")
     if name in header:
         raise UserError(f"{key}: '{path}' has {header.count(name)} columns called '{name}'. Rename all but one.")
+    if any(map(is_image_name, header)):
+        raise UserError(
+            f"{key}: the first line of '{path}' names an image, {shown}. Expected the names of the columns there, such "
+            "as image,label. Add such a line."
+        )
+    if len(header) == 1:
+        raise UserError(
+            f"{key}: '{path}' has no column '{name}': its first line is {shown} alone. Expected names of columns, "
+            "divided by a comma, a semicolon, a tab or a bar, such as image,label. Save it so."
+        )
     example = next((column for column in header if column.lower() == name.lower()), header[0])
     raise UserError(
         f"{key}: '{path}' has no column '{name}'.{did_you_mean(name, header)} Its first line should name the columns; "
@@ -88,65 +103,70 @@ def read_rows(path: Path, names: Sequence[str]) -> Rows:
 
     Args:
         path: The file; one with the suffix ``.parquet`` is read by pyarrow, any other as CSV in UTF-8, whose delimiter
-            is a comma, a semicolon or a tab.
+            is a comma, a semicolon, a tab or a bar.
         names: The names of the columns, in `read_header`.
 
     Raises:
         UserError: If the file cannot be read, or has too many rows.
     """
     if path.suffix.lower() == ".parquet":
-        return _read_parquet_rows(path, names)
-    return _read_csv_rows(path, names)
+        return _without_control_characters(_read_parquet_rows(path, names))
+    header = read_header(path)
+    positions = list(map(header.index, names))
+    rows = read_csv_rows(path, positions, max_bytes=_MAX_BYTES, max_rows=_MAX_ROWS + 1)
+    if len(rows.cells) > _MAX_ROWS:
+        raise _too_many_rows(path)
+    cells = zip(*rows.cells, strict=True) if rows.cells else ((),) * len(names)
+    columns: dict[str, Column] = {
+        name: [cell.strip() for cell in column] for name, column in zip(names, cells, strict=True)
+    }
+    return _without_control_characters(Rows(columns, rows.lines, rows.malformed, rows.inner))
 
 
-def _read_csv_header(path: Path) -> tuple[str, list[str]]:
-    """The delimiter that makes most columns of the first line, and these."""
-    headers: dict[str, list[str]] = {}
-    for delimiter in _DELIMITERS:
-        with _csv_errors(path), open_text(path, max_bytes=_MAX_BYTES) as file:
-            headers[delimiter] = next((row for row in csv.reader(file, delimiter=delimiter) if any(row)), [])
-    delimiter = max(_DELIMITERS, key=lambda delimiter: len(headers[delimiter]))
-    if not headers[delimiter]:
-        raise UserError(f"dataset.file: '{path}' is empty. Expected a line with the names of columns, then the rows.")
-    return delimiter, headers[delimiter]
+def read_head(path: Path, names: Sequence[str], *, limit: int) -> dict[str, Column]:
+    """The cells of some columns in the first rows of a table; those of Parquet that hold no text are left out.
+
+    Args:
+        path: As for `read_rows`.
+        names: As for `read_rows`.
+        limit: The number of rows.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    if not names:
+        return {}
+    if path.suffix.lower() != ".parquet":
+        header = read_header(path)
+        rows = read_csv_rows(path, list(map(header.index, names)), max_bytes=_MAX_BYTES, max_rows=limit)
+        return {name: [row[i].strip() for row in rows.cells] for i, name in enumerate(names)}
+    batch = next(_parquet(path).iter_batches(batch_size=limit), None)
+    columns: dict[str, Column] = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True) if batch is not None else ():
+        try:
+            columns[normal_form(str(name))] = [_cell(value) for value in values.to_pylist()]
+        except TypeError:
+            continue
+    return {name: columns[name] for name in names if name in columns}
 
 
-def _read_csv_rows(path: Path, names: Sequence[str]) -> Rows:
-    delimiter, header = _read_csv_header(path)
-    positions = [[name.strip() for name in header].index(name) for name in names]
-    take = itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
-    width, least = len(header), max(positions) + 1
-    cells: list[Sequence[str]] = []
-    lines, malformed = array("q"), list[int]()
-    with _csv_errors(path), open_text(path, max_bytes=_MAX_BYTES) as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        next(row for row in reader if any(row))
-        for row in reader:
-            if len(row) != width:
-                if not row:
-                    continue
-                if len(row) < least or any(row[width:]):
-                    malformed.append(reader.line_num)
-                    continue
-            cells.append(take(row))
-            lines.append(reader.line_num)
-            if len(cells) > _MAX_ROWS:
-                raise _too_many_rows(path)
-    columns = zip(*cells, strict=True) if cells else ((),) * len(names)
-    return Rows(
-        {name: [c.strip() for c in column] for name, column in zip(names, columns, strict=True)}, lines, malformed
-    )
+def _without_control_characters(rows: Rows) -> Rows:
+    """The rows without those of a line break or another control character in a cell, which are malformed."""
+    bad: set[int] = set()
+    for column in rows.columns.values():
+        bad.update(row for row, cell in enumerate(column) if _holds_control(cell))
+    if not bad:
+        return rows
+    keep = [row for row in range(len(rows)) if row not in bad]
+    columns: dict[str, Column] = {name: [column[row] for row in keep] for name, column in rows.columns.items()}
+    malformed = sorted([*rows.malformed, *(rows.lines[row] for row in bad)])
+    return Rows(columns, [rows.lines[row] for row in keep], malformed, rows.inner)
 
 
-@contextmanager
-def _csv_errors(path: Path) -> Iterator[None]:
-    """Turns what goes wrong in reading a CSV file into a `UserError`."""
-    try:
-        yield
-    except UnicodeError as error:
-        raise UserError(f"dataset.file: '{path}' is no text in UTF-8: {error}. Save it as CSV in UTF-8.") from None
-    except (csv.Error, OSError) as error:
-        raise UserError(f"dataset.file: '{path}' cannot be read: {error}. Expected CSV or Parquet.") from None
+def _holds_control(cell: Cell) -> bool:
+    if isinstance(cell, list):
+        return any(map(_holds_control, cell))
+    return not cell.isprintable() and _CONTROL.search(cell) is not None
 
 
 def _parquet(path: Path) -> Any:
@@ -169,9 +189,10 @@ def _read_parquet_rows(path: Path, names: Sequence[str]) -> Rows:
     if count > _MAX_ROWS:
         raise _too_many_rows(path)
     try:
-        table = file.read(columns=list(names))
+        stored = {normal_form(str(name)): name for name in file.schema_arrow.names}
+        table = file.read(columns=[stored[name] for name in names])
         columns: dict[str, Column] = {
-            name: [_cell(value) for value in table.column(name).to_pylist()] for name in names
+            name: [_cell(value) for value in table.column(stored[name]).to_pylist()] for name in names
         }
     except (KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
         raise UserError(f"dataset.file: '{path}' cannot be read: {error}. Expected a Parquet file.") from None

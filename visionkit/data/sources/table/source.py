@@ -7,10 +7,9 @@ images are divided by it; what is missing is held out of train, or of all images
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -22,11 +21,13 @@ from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import comes_divided
 from visionkit.data.sources.table.images import LabelledImages, label_ids, strata
 from visionkit.data.sources.table.reader import ParsedTable, TableColumns, parse_table
-from visionkit.data.sources.table.rows import TABLE_SUFFIXES
+from visionkit.data.sources.table.tables import find_tables
 from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from visionkit.data.dataset import ImageDataset
     from visionkit.data.sources.division import Division
     from visionkit.data.transforms import InputTransform
@@ -42,7 +43,8 @@ class Table(FileSource):
     """A CSV or Parquet file with a row for each image.
 
     Attributes:
-        file: The table, relative to the working directory or to ``root``; null takes the only one in ``root``.
+        file: The table, relative to the working directory or to ``root``, or a folder with one for each split, such as
+            ``train.csv`` and ``val.csv``; null takes the only one in ``root``, or those of splits.
         root: The folder that paths are relative to; null takes that of the table. Paths may also be relative to the
             table's folder, or absolute.
         image_column: The column of paths.
@@ -51,7 +53,7 @@ class Table(FileSource):
         label_columns: The columns of classes, with 1 for images that have the class and else 0; null reads
             ``label_column``.
         label_separator: What stands between the labels of a cell; null for a semicolon or a bar.
-        split_column: The column of splits; null takes ``split``, if there is one.
+        split_column: The column of splits; null takes ``split``, or the one that has the words of splits.
         group_by: As for `FileSource`, or the name of a column, such as of patients; an empty cell is no group.
         fit: How images are resized to ``image_size``, see `visionkit.data.transforms.InputTransform`.
         crop_ratio: For ``fit: resize_crop``, the fraction of the shorter side that is kept.
@@ -114,7 +116,7 @@ class Table(FileSource):
         check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         if division is not None:
             splits |= {split: splits["train"].select(rows.tolist()) for split, rows in division.positions.items()}
-        findings += self._untrained_classes(parsed, splits["train"])
+        findings += _classes_without_images(parsed.class_names, splits)
         samples: dict[str, ImageDataset] = {
             split: self._make_dataset(parsed, splits[split]) for split in ("train", "val", "test") if split in splits
         }
@@ -127,8 +129,12 @@ class Table(FileSource):
             return self._read()
 
     def _read(self) -> ParsedTable:
-        path = self._find_table()
-        root = path.parent if self.root is None else existing_root(self.root, name=self.name, expected="images")
+        tables, beside = find_tables(self.file, self.root, name=self.name)
+        root = (
+            next(iter(tables)).parent
+            if self.root is None
+            else existing_root(self.root, name=self.name, expected="images")
+        )
         columns = TableColumns(
             image=self.image_column,
             image_suffix=self.image_suffix,
@@ -138,38 +144,8 @@ class Table(FileSource):
             split=self.split_column,
             group=self._group_column,
         )
-        return parse_table(path, root, columns, is_multilabel=self.target == "label_set")
-
-    def _find_table(self) -> Path:
-        """The file of the table.
-
-        Raises:
-            UserError: If there is none, or several without a choice.
-        """
-        expected = "Expected a CSV or Parquet file with a row for each image. Try: dataset.file=path/to/labels.csv"
-        if self.file is not None:
-            given = Path(self.file).expanduser()
-            paths = [given, *([Path(self.root).expanduser() / given] if self.root else [])]
-            found = next((path for path in paths if path.is_file()), None)
-            if found is None:
-                looked = " and in ".join(dict.fromkeys(f"'{path.absolute().parent}'" for path in paths))
-                raise UserError(f"dataset.file: there is no file '{self.file}' (looked in {looked}). {expected}")
-            return found
-        if not self.root:
-            raise UserError(f"dataset '{self.name}' needs a table, and dataset.file is not given. {expected}")
-        if Path(self.root).expanduser().is_file():
-            raise UserError(
-                f"dataset.root: '{self.root}' is a file, and root is the folder that its paths are relative to. "
-                f"Try: dataset.file={self.root}"
-            )
-        root = existing_root(self.root, name=self.name, expected="a table, or images with dataset.file beside it")
-        tables = sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file())
-        if len(tables) != 1:
-            found_names = ", ".join(path.name for path in tables[:10]) or "none"
-            raise UserError(
-                f"dataset.file: it is not given, and '{root}' has {len(tables)} tables: {found_names}. {expected}"
-            )
-        return tables[0]
+        parsed = parse_table(tables, root, columns, is_multilabel=self.target == "label_set")
+        return replace(parsed, findings=[*Finding.of("table-beside", beside), *parsed.findings])
 
     def _check_classes(self, parsed: ParsedTable) -> None:
         train = {label for labels in set(parsed.splits["train"].labels) for label in labels}
@@ -203,8 +179,12 @@ class Table(FileSource):
 
     def _find_overlaps(self, parsed: ParsedTable) -> list[Finding]:
         names = {split: images.names for split, images in parsed.splits.items()}
-        groups = {split: images.groups for split, images in parsed.splits.items()}
-        return self.find_overlaps(parsed.root, names, groups=None if self._group_column is None else groups)
+        groups: dict[str, list[str]] | None = {split: images.groups for split, images in parsed.splits.items()}
+        labels = None
+        if self.target == "label":
+            labels = {split: self._class_ids(parsed, images) for split, images in parsed.splits.items()}
+        groups = None if self._group_column is None else groups
+        return self.find_overlaps(parsed.root, names, groups=groups, labels=labels)
 
     def _divide(self, parsed: ParsedTable, *, seed: int, saved: Mapping[str, Any] | None) -> Division | None:
         """What is held out of train; None if there is a val split."""
@@ -212,16 +192,27 @@ class Table(FileSource):
         if not fractions:
             return None
         train = parsed.splits["train"]
+        if self.target == "label":
+            labels = self._class_ids(parsed, train)
+        else:
+            labels = strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions))
         return self.divide(
             parsed.root,
             train.names,
-            strata(train.labels, least=self.folds if self.fold is not None else 1 + len(fractions)),
+            labels,
             fractions=fractions,
             origin="train" if self._is_divided else "all images",
             seed=seed,
             saved=saved,
             groups=None if self._group_column is None else train.groups,
+            class_names=parsed.class_names if self.target == "label" else None,
         )
+
+    def _class_ids(self, parsed: ParsedTable, images: LabelledImages) -> NDArray[Any]:
+        """The class id of each image, int64 (N,), where each has one."""
+        import numpy
+
+        return numpy.array([label for (label,) in label_ids(images.labels, parsed.class_names)], dtype=numpy.int64)
 
     @cached_property
     def _is_divided(self) -> bool:
@@ -233,10 +224,6 @@ class Table(FileSource):
         """The column of groups; a pattern of paths has parentheses."""
         is_pattern = self.group_by is None or self.group_by == "folder" or "(" in self.group_by
         return None if is_pattern else self.group_by
-
-    def _untrained_classes(self, parsed: ParsedTable, train: LabelledImages) -> list[Finding]:
-        trained = {label for labels in set(train.labels) for label in labels}
-        return Finding.of("class-untrained", [name for name in parsed.class_names if name not in trained])
 
     def _make_dataset(self, parsed: ParsedTable, images: LabelledImages) -> ImageDataset:
         import torch
@@ -251,3 +238,12 @@ class Table(FileSource):
             rows = torch.arange(len(ids)).repeat_interleave(torch.tensor([len(label_set) for label_set in ids]))
             labels[rows, torch.tensor([label for label_set in ids for label in label_set], dtype=torch.int64)] = 1
         return FileDataset(parsed.root, images.names, labels, in_channels=self.in_channels)
+
+
+def _classes_without_images(class_names: Sequence[str], splits: Mapping[str, LabelledImages]) -> list[Finding]:
+    findings = []
+    for split, images in splits.items():
+        present = {label for labels in set(images.labels) for label in labels}
+        missing = [name for name in class_names if name not in present]
+        findings += Finding.of("class-untrained" if split == "train" else "class-not-in-split", missing, split=split)
+    return findings
