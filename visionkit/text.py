@@ -15,7 +15,7 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 def normal_form(text: str) -> str:
     """Text in Unicode's composed form (NFC), in which names that look alike are equal; Macs write é as two signs."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -34,11 +34,6 @@ def printable(text: str, *, keep: str = "") -> str:
         char if char.isprintable() or char in keep or unicodedata.category(char) == "Zs" else _escape(char)
         for char in text
     )
-
-
-def normal_form(text: str) -> str:
-    """Text in Unicode's composed form (NFC): ``é`` is one character, whether a Mac wrote it as two or not."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:

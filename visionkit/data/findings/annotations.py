@@ -84,7 +84,7 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Competitions keep the answers of their test images, which can be predicted, but not scored.",
     ),
     "classes-alike": FindingKind(
-        "warning", "class(es) written almost like another", "Spell them alike, if they are one class.",
+        "warning", "class(es) written like another or almost, each a class of its own", "Spell them alike, if they are one class.",
         "Cat and cat, or 1 and 1.0, are two classes as they are written, and probably one.",
     ),
     "class-means-missing": FindingKind(
@@ -163,11 +163,6 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
     "category-unused": FindingKind(
         "note", "categor(ies) of {split} that train does not have and no object has, left out", "Nothing.",
         "A list of categories that was made for other data. No object is lost.",
-    ),
-    "class-names-alike": FindingKind(
-        "warning", "class(es) named like another but for case and spaces, each a class of its own",
-        "Give one name to what is one class.",
-        "Typed by hand, one class goes by several names, and each has only part of the objects.",
     ),
     "split-left-out": FindingKind(
         "warning", "split(s) without images or annotations left out", "Add them, or remove the split's entry.",

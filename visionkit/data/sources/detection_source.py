@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.augment.spec import check_targets
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import DataInfo, Source
+from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.split_files import SplitFiles
-from visionkit.data.sources.split_names import normal_name
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import BACKGROUND
-from visionkit.text import normal_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +102,7 @@ class DetectionSource(SplitFiles):
         untrained = [name for number, name in enumerate(parsed.class_names) if number not in trained]
         is_said = any(finding.code == "class-absent" for finding in parsed.findings)  # of sets whose objects are masks
         return [
-            *Finding.of("class-names-alike", _alike_names(parsed.class_names)),
+            *doubtful_classes(parsed.class_names),
             *Finding.of("class-untrained", [] if is_said else untrained),
         ]
 
@@ -135,18 +134,6 @@ class DetectionSource(SplitFiles):
             sizes=torch.from_numpy(images.sizes) if images.sizes.any() else None,
             masks=RasterizedMasks(annotations, torch.from_numpy(sizes)) if as_class_masks else None,
         )
-
-
-def _alike_names(names: Sequence[str]) -> list[str]:
-    """The names that equal an earlier one but for case, spaces, hyphens and underscores."""
-    first: dict[str, str] = {}
-    alike = []
-    for name in names:
-        key = normal_name(normal_form(name).casefold())
-        if key in first:
-            alike.append(f"{name} (like {first[key]})")
-        first.setdefault(key, name)
-    return alike
 
 
 def _read_sizes(samples: FileDataset) -> NDArray[Any]:
