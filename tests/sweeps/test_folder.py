@@ -42,6 +42,9 @@ def test_two_sweeps_that_begin_in_one_second_have_a_folder_each(in_empty_folder,
 def test_of_two_sweeps_that_begin_in_one_folder_the_second_is_refused(tmp_path):
     one, other = (SweepFolder.plan(str(tmp_path / "a"), [f"seed={seed}"]) for seed in (0, 1))
     one.start()
+    with pytest.raises(UserError, match=r"is training in"):
+        other.start()
+    one.release()
     with pytest.raises(UserError, match=r"already holds a sweep"):
         other.start()
     assert yaml.safe_load(one.sweep_file.read_text())["overrides"] == ["seed=0"]
@@ -89,3 +92,27 @@ def test_numbers_of_a_run_that_somebody_has_changed_are_explained(folder, conten
         reopened(folder).finished(Job(0, {"seed": "0"}, None))
     assert str(error.value).startswith(f"'{run / 'metrics.json'}'")
     assert f"Delete the folder '{run}' to make the run again" in str(error.value)
+
+
+def test_a_sweep_folder_has_one_owner(tmp_path):
+    first = SweepFolder.plan(str(tmp_path / "s"), ["seed=0,1"])
+    first.start()
+    second = SweepFolder.open(str(tmp_path / "s"), ["seed=0,1"])
+    with pytest.raises(UserError, match=r"process \d+ on .* is training in"):
+        second.start()
+    first.release()
+    second.start()
+    second.release()
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["sweep.yaml"]
+
+
+def test_a_run_that_begins_anew_loses_nothing(tmp_path):
+    folder, said = SweepFolder.plan(str(tmp_path / "s"), ["seed=0,1"]), []
+    folder.say = said.append
+    for name in ("0/checkpoints/last.ckpt", "0/notes.txt", "1/config.yaml"):
+        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "s" / name).write_text("mine")
+    assert [folder.clear_or_resume(Job(number, {}, None)) for number in (0, 1)] == [None, None]
+    assert (tmp_path / "s" / "0_old1" / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["0_old1"]
+    assert said == [f"'{tmp_path / 's' / '0'}' begins anew; what it held is in '{tmp_path / 's' / '0_old1'}'"]

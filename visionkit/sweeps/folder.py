@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import math
+import itertools
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import check_writable, read_text, write_atomic
+from visionkit.files import check_writable, write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.groups import withhold_tests
-from visionkit.sweeps.job import STATUSES, Job, RunRow, read_metrics
+from visionkit.sweeps.job import Job, RunRow, read_metrics
+from visionkit.sweeps.table import StoredRow, read_table, write_table
 from visionkit.tasks.info import TaskInfo
-from visionkit.text import quote_cell, unquote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
 
 __all__ = ["SweepFolder"]
 
 SWEEP_FILE = "sweep.yaml"
-_FIRST_COLUMNS, _LAST_COLUMNS = ("number", "status"), ("parameters", "seconds", "reason")
-
-
-@dataclass(frozen=True)
-class _StoredRow:
-    """The columns of ``sweep.csv`` that cannot be read from the folder of the run."""
-
-    status: str
-    seconds: float
-    reason: str
 
 
 class SweepFolder:
@@ -47,6 +34,7 @@ class SweepFolder:
         rows: The rows of the table by the numbers of their runs.
         search: The settings and space of a search; None for a sweep.
         info: The task, by whose validation metric the best runs are known, whose numbers of the test split are shown.
+        say: Receives lines for the user.
     """
 
     def __init__(self, run_folder: RunFolder, overrides: Sequence[str]) -> None:
@@ -55,8 +43,9 @@ class SweepFolder:
         self.rows: dict[int, RunRow] = {}
         self.search: dict[str, Any] | None = None
         self.info: TaskInfo | None = None
+        self.say: Callable[[str], object] = print
         self._resumed = False
-        self._stored_rows: dict[int, _StoredRow] = {}
+        self._stored_rows: dict[int, StoredRow] = {}
 
     @classmethod
     def plan(cls, run_dir: str | None, overrides: Sequence[str]) -> SweepFolder:
@@ -89,7 +78,7 @@ class SweepFolder:
         check_writable(folder.path, where="run_dir")
         stored_overrides, folder.search = _read_sweep_file(folder.sweep_file)
         folder._check_overrides(stored_overrides)
-        folder._read_table()
+        folder._stored_rows = read_table(folder.table_file)
         folder._resumed = True
         return folder
 
@@ -113,20 +102,25 @@ class SweepFolder:
         return str(self.path / str(number))
 
     def start(self) -> None:
-        """Create the folder of a new sweep and write ``sweep.yaml``.
+        """Take the folder for this process until `release`; for a new sweep, create it and write ``sweep.yaml``.
 
         Raises:
-            UserError: If it cannot be created, or another sweep has started in it meanwhile.
+            UserError: If it cannot be created, or another sweep has started in it meanwhile or still runs there.
         """
+        if not self._resumed:
+            self._folder.reserve()
+        self._folder.lock()
         if self._resumed:
             return
-        self._folder.reserve()
+        if self.sweep_file.exists():
+            self._folder.unlock()
+            raise _sweep_exists_error(self.path)
         document = {"overrides": self.overrides, **({} if self.search is None else {"search": self.search})}
-        try:
-            with self.sweep_file.open("x", encoding="utf-8") as file:
-                file.write(dump_yaml(document))
-        except FileExistsError:
-            raise _sweep_exists_error(self.path) from None
+        write_atomic(self.sweep_file, dump_yaml(document))
+
+    def release(self) -> None:
+        """Leave the folder to others; nothing happens if this process has not taken it."""
+        self._folder.unlock()
 
     def finished(self, job: Job) -> bool:
         """Whether a run is finished. Also reads its row, if an earlier command has left one.
@@ -150,7 +144,7 @@ class SweepFolder:
             overrides: The swept keys and their values.
             status: The status of a run that is not in the table, because the command was killed.
         """
-        stored = self._stored_rows.get(number, _StoredRow(status, 0.0, ""))
+        stored = self._stored_rows.get(number, StoredRow(status, 0.0, ""))
         row = RunRow(number, overrides, stored.status, seconds=stored.seconds, reason=stored.reason)
         folder = RunFolder(Path(self.run_dir(number)))
         if folder.metrics_file.exists():
@@ -161,7 +155,9 @@ class SweepFolder:
         return row
 
     def clear_or_resume(self, job: Job) -> float | None:
-        """Decide whether a run that was started can be resumed; if not, delete its folder.
+        """Decide whether a run that was started can be resumed; if not, move its folder out of the way.
+
+        A folder without a checkpoint, which holds nothing that is lost, is removed.
 
         Returns:
             The seconds that it has been trained for, if it resumes from its last checkpoint; else None.
@@ -178,47 +174,31 @@ class SweepFolder:
                     stored = self._stored_rows.get(job.number)
                     epochs = sum(row.get("seconds", 0.0) for row in folder.read_history())
                     return max(stored.seconds if stored else 0.0, epochs)  # a killed command has stored no row
-        shutil.rmtree(folder.path)
+        if folder.last_checkpoint.exists() or folder.best_checkpoint.exists():
+            self._set_aside(folder.path)
+        else:
+            shutil.rmtree(folder.path)
         return None
+
+    def _set_aside(self, path: Path) -> None:
+        """Rename the folder of a run that begins anew, and say so."""
+        aside = next(
+            target
+            for number in itertools.count(1)
+            if not (target := path.with_name(f"{path.name}_old{number}")).exists()
+        )
+        path.rename(aside)
+        self.say(f"'{path}' begins anew; what it held is in '{aside}'")
 
     def add_row(self, row: RunRow) -> None:
         """Add or replace the row of a run, and write the whole table, see `withhold_tests`."""
         self.rows[row.number] = row
         rows = [self.rows[number] for number in sorted(self.rows)]
-        rows = rows if self.info is None else withhold_tests(rows, self.info)
-        swept = list(dict.fromkeys(key for row in rows for key in row.overrides))
-        metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(map(quote_cell, [*_FIRST_COLUMNS, *swept, *metrics, *_LAST_COLUMNS]))
-        for row in rows:
-            values = [*(row.overrides.get(key) for key in swept), *(_cell(row.metrics.get(name)) for name in metrics)]
-            cells = [row.number, row.status, *values, row.parameters, row.seconds, row.reason]
-            writer.writerow(map(quote_cell, cells))
-        write_atomic(self.table_file, text.getvalue())
+        write_table(self.table_file, rows if self.info is None else withhold_tests(rows, self.info))
 
     def _has_failed(self, job: Job) -> bool:
         """Whether the run has failed according to the table; it then starts from the beginning."""
         return job.number in self._stored_rows and self._stored_rows[job.number].status == "failed"
-
-    def _read_table(self) -> None:
-        if not self.table_file.exists():
-            return
-        line = 1
-        try:
-            text = io.StringIO(read_text(self.table_file), newline="")
-            table = csv.DictReader(text, restkey="more cells than columns", strict=True)
-            if "number" not in (table.fieldnames or ()):
-                raise KeyError("number")
-            for cells in table:
-                line = table.line_num
-                self._stored_rows[int(cells["number"])] = _stored_row(cells)
-        except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
-            problem = f"there is no column {error}" if isinstance(error, KeyError) else str(error)
-            raise UserError(
-                f"resume: '{self.table_file}' cannot be read: {problem} (line {line}). Expected the table that the "
-                "sweep wrote. Mend it, or delete it: what is done is known from the runs' own folders."
-            ) from None
 
     def _check_overrides(self, stored: Sequence[str]) -> None:
         if list(stored) == self.overrides:
@@ -269,24 +249,3 @@ def _sweep_exists_error(path: Path) -> UserError:
         f"run_dir: '{path}' already holds a sweep. Expected a folder without one. Try another run_dir=..., or "
         "resume=true to go on with that sweep."
     )
-
-
-def _stored_row(cells: Mapping[str, Any]) -> _StoredRow:
-    """Parse a line of the table.
-
-    Raises:
-        KeyError: If a column is missing.
-        ValueError: If a cell has an invalid value.
-    """
-    if None in cells.values() or "more cells than columns" in cells:
-        raise ValueError("its cells are not as many as the columns")
-    stored = _StoredRow(cells["status"], float(cells["seconds"]), unquote_cell(cells["reason"]))
-    if stored.status not in STATUSES:
-        raise ValueError(f"status '{stored.status}' is none of {', '.join(STATUSES)}")
-    if not 0 <= stored.seconds < math.inf:
-        raise ValueError(f"seconds '{cells['seconds']}' is no time")
-    return stored
-
-
-def _cell(value: float | None) -> Any:
-    return f"{value:.8g}" if isinstance(value, float) else value

@@ -64,16 +64,20 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     jobs = check_devices(jobs, parallel=options.launcher == "joblib")
     printer = Printer(to_stderr=options.as_json)
     folder.info = info = next(job.config.task for job in jobs if job.config is not None)
+    folder.say = printer.announce
     pending = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
-    if len(pending) < len(jobs):
-        printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
-    with stdout_for_json(options.as_json), Signals() as signals:
-        interrupted = (
-            _run_sequentially(jobs, pending, folder, printer, signals)
-            if options.launcher == "basic"
-            else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
-        )
+    try:
+        if len(pending) < len(jobs):
+            printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
+        with stdout_for_json(options.as_json), Signals() as signals:
+            interrupted = (
+                _run_sequentially(jobs, pending, folder, printer, signals)
+                if options.launcher == "basic"
+                else _run_in_parallel(jobs, pending, folder, printer, signals, options.n_jobs)
+            )
+    finally:
+        folder.release()
     failed = any(row.status == "failed" for row in folder.rows.values())
     draw_sweep(folder, info)
     SweepSummary(folder, info, options.command, options.as_json).print(printer, resumable=interrupted or failed)

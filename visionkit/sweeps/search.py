@@ -67,18 +67,21 @@ def search(
     current_settings = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
     if options.resume:
         check_same(folder.search, current_settings, where=str(folder.path))
-    folder.search, folder.info = current_settings, info
+    folder.search, folder.info, folder.say = current_settings, info, printer.announce
     (checked,) = check_devices([Job(0, {}, config)])
     _check_pruner(checked, settings)
 
     from visionkit.sweeps.study import Study
 
     folder.start()
-    study = Study(folder.path / "sweep.db", settings, info)
-    for number, overrides, status in study.finished_trials():
-        folder.rows[number] = _read_row(folder, number, overrides, status, info)
-    with stdout_for_json(options.as_json), Signals() as signals:
-        interrupted = _Search(settings, make_config, folder, info, printer, signals, study).run()
+    try:
+        study = Study(folder.path / "sweep.db", settings, info)
+        for number, overrides, status in study.finished_trials():
+            folder.rows[number] = _read_row(folder, number, overrides, status, info)
+        with stdout_for_json(options.as_json), Signals() as signals:
+            interrupted = _Search(settings, make_config, folder, info, printer, signals, study).run()
+    finally:
+        folder.release()
     rows = [folder.rows[number] for number in sorted(folder.rows)]
     best = best_run(rows, info)
     extra_commands = [write_experiment(best.overrides, folder.path)] if best is not None else []

@@ -123,14 +123,7 @@ def divide(
     elif not len(copies):
         together = None
     num_groups = len(names) if together is None else len(numpy.unique(together))
-    num_splits = fold[1] if fold else 1 + len(fractions)
-    if num_groups < num_splits:
-        kind = "image(s)" if group_by is None else "group(s) by dataset.group_by"
-        into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
-        raise UserError(
-            f"dataset.root: '{root}' has {num_groups} {kind}, too few to divide in {into}. Expected at least "
-            f"{num_splits}."
-        )
+    _check_enough(root, num_groups, fractions, fold, grouped=group_by is not None)
     if fold is not None:
         positions = make_fold(labels, *fold, seed=seed, groups=together)
     else:
@@ -144,6 +137,20 @@ def divide(
     else:
         notes += _held_out_notes(positions, origin)
     return Division(positions, _saved(names, positions), notes, findings)
+
+
+def _check_enough(
+    root: Path, num_groups: int, fractions: Mapping[str, float], fold: tuple[int, int] | None, *, grouped: bool
+) -> None:
+    """Refuse fewer images or groups than splits."""
+    num_splits = fold[1] if fold else 1 + len(fractions)
+    if num_groups < num_splits:
+        kind = "group(s) by dataset.group_by" if grouped else "image(s)"
+        into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
+        raise UserError(
+            f"dataset.root: '{root}' has {num_groups} {kind}, too few to divide in {into}. Expected at least "
+            f"{num_splits}."
+        )
 
 
 def restore(saved: Mapping[str, Any], names: Names, *, dataset: str, root: str, origin: str) -> Division:
