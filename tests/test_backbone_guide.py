@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.helpers import commands
 from tests.helpers.paths import REPOSITORY
 from tools import backbone_guide
 
@@ -139,7 +140,8 @@ def test_the_commands_run_in_the_order_of_the_page(cli, in_empty_folder):
             assert call[:2] == ["-m", "visionkit"]
             words = call[2:]
             if words[0] not in ("list", "inspect"):
-                words += ["recipe.epochs=1", "recipe.batch_size=8", "debug=fast", "hardware=cpu"]
+                changes = ("recipe.epochs=1", "recipe.batch_size=8", "debug=fast", "hardware=cpu")
+                words = commands.changed(words, *changes)
                 trained += 1
             code, out, err = cli(*words)
             assert code == 0, f"{words}\n{out}\n{err}"

@@ -59,9 +59,9 @@ def test_each_run_of_a_sweep_may_take_several_processes_and_says_as_little_as_an
     folder, _, out, _ = swept
     assert _statuses(folder) == ["failed", "done"]
     assert out.count("epoch 1/") == 1
-    assert "batch    64" not in out
+    assert "batch    4" not in out
     assert "Everything lies in" not in out.rpartition("run 1")[0]
-    assert "batch    64 = 2 processes x 32" in (folder / "a" / "1" / "log.txt").read_text()
+    assert "batch    4 = 2 processes x 2" in (folder / "a" / "1" / "log.txt").read_text()
     assert json.loads((folder / "a" / "1" / "metrics.json").read_text())["test/accuracy"] >= 0
 
 

