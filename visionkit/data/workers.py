@@ -113,7 +113,7 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
             batches: Iterator[Any] | None = None
             while True:
                 watchdog.waiting = True
-                batches = batches or iter(workers)
+                batches = iter(workers) if batches is None else batches
                 batch = next(batches, None)
                 watchdog.waiting = False
                 watchdog.num_received += 1

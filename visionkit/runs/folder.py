@@ -1,6 +1,5 @@
 """The folder of a run: who may write to it, and atomic reads and writes of its files."""
 
-import contextlib
 import csv
 import io
 import time
@@ -14,6 +13,7 @@ from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomi
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.runs.results import read_history, read_metrics
+from visionkit.runs.started import STARTED_KEY, TIME_FORMAT, read_started
 from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
@@ -23,9 +23,6 @@ __all__ = ["RunFolder"]
 RUNS = Path("runs")
 FORMAT_KEY, FORMAT_VERSION = "format_version", 4
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
-STARTED_KEY = "started"
-"""Second entry of ``config.yaml``: when the run was begun, in ISO 8601 with the offset from UTC."""
-_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 
 
 class RunFolder(RunPaths):
@@ -132,12 +129,7 @@ class RunFolder(RunPaths):
     @property
     def started(self) -> datetime | None:
         """When the run was begun, by its own word or else by the name of its folder; None if neither says so."""
-        with contextlib.suppress(UserError, KeyError, OverflowError, TypeError, ValueError):
-            values = read_yaml(self.config_file)
-            return datetime.fromisoformat(values[STARTED_KEY]).astimezone()
-        with contextlib.suppress(ValueError):
-            return datetime.strptime(self.path.name[:19], _TIME_FORMAT).astimezone()
-        return None
+        return read_started(self.config_file)
 
     @property
     def is_finished(self) -> bool:
@@ -294,6 +286,6 @@ def _describes_run(values: Mapping[str, Any]) -> bool:
 
 def _free_folder(parent: Path) -> Path:
     """A path in ``parent`` named by the time, with a suffix if it exists already."""
-    name = time.strftime(_TIME_FORMAT)
+    name = time.strftime(TIME_FORMAT)
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())
