@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionkit.backbones.weights.load import first_non_finite
+from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.distributed.comm import all_reduce_sum
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint_file import read_checkpoint

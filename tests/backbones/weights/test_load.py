@@ -344,6 +344,17 @@ def test_loading_strictly_names_missing_keys():
         load_strictly(nn.Linear(2, 2), {"weight": torch.zeros(2, 2)}, source="f")
 
 
+def test_an_infinite_buffer_of_the_network_hides_no_other_tensor_that_is_not_finite():
+    module = nn.Linear(2, 2)
+    module.register_buffer("limits", torch.tensor([-torch.inf]))
+    state = {"limits": torch.tensor([-torch.inf]), "weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    load_strictly(module, state, source="f")
+    assert module.bias.tolist() == [1, 1]
+    for name in ("weight", "bias"):
+        with pytest.raises(UserError, match=rf"'f' holds no numbers that a network can begin with: '{name}' is NaN"):
+            load_strictly(module, state | {name: torch.full_like(state[name], torch.nan)}, source="f")
+
+
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "w.pth")
     with pytest.raises(UserError, match="holds no state dict"):
