@@ -61,10 +61,9 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If ``run_dir`` is neither new nor empty.
         """
-        cls.check_free(run_dir)
+        cls.check_free(run_dir, name=name)
         if run_dir is not None:
             return cls(Path(run_dir).expanduser())
-        check_writable(RUNS / name, where="run_dir")
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
@@ -161,13 +160,13 @@ class RunFolder(RunPaths):
                 return
 
     @staticmethod
-    def check_free(run_dir: str | None) -> None:
-        """Check that ``run_dir``, or ``runs`` without one, can take a new run.
+    def check_free(run_dir: str | None, *, name: str = "") -> None:
+        """Check that ``run_dir``, or ``runs/<name>`` without one, can take a new run.
 
         Raises:
             UserError: If it is a file, or a folder that is not empty, or cannot be read or written.
         """
-        path = RUNS if run_dir is None else Path(run_dir).expanduser()
+        path = RUNS / name if run_dir is None else Path(run_dir).expanduser()
         check_writable(path, where="run_dir")
         if run_dir is None:
             return
@@ -271,13 +270,16 @@ class RunFolder(RunPaths):
         """
         return read_history(self.history_file)
 
-    def read_metrics(self) -> dict[str, float]:
+    def read_metrics(self, *, advice: str) -> dict[str, float]:
         """The numbers of ``metrics.json``, of a finished run.
+
+        Args:
+            advice: What an error message ends with: what to type instead.
 
         Raises:
             UserError: If the file is damaged.
         """
-        return read_metrics(self.metrics_file)
+        return read_metrics(self.metrics_file, advice=advice)
 
 
 def _describes_run(values: Mapping[str, Any]) -> bool:
