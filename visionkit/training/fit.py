@@ -176,8 +176,9 @@ def _resume_path(run: RunSetup) -> Path:
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
-    check_state(read_checkpoint(file, where="resume"), run.model.state_dict())
-    check_checkpoint(file, best=run.folder.best_checkpoint)
+    checkpoint = read_checkpoint(file, where="resume")
+    check_state(checkpoint, run.model.state_dict())
+    check_checkpoint(checkpoint, best=run.folder.best_checkpoint)
     return file
 
 
