@@ -305,15 +305,16 @@ def test_a_run_that_was_stopped_gives_its_best_checkpoint(tmp_path):
     [
         ("{", "is no JSON document"),
         ("[]", "holds no mapping"),
-        ('{"mean": [0.5]}', "std"),
-        ('{"mean": 0.5, "std": 1}', "mean"),
-        ('{"mean": ["x"], "std": [1]}', "mean"),
+        ('{"mean": [0.5]}', "lacks std;"),
+        ('{"mean": 0.5, "std": 1}', "mean is 0.5;"),
+        ('{"mean": [], "std": []}', "mean is ..;"),
+        ('{"mean": ["x"], "std": [1]}', 'mean is ."x"'),
     ],
 )
 def test_a_run_without_its_mean_and_std_names_the_file(tmp_path, facts, words):
     a_run(tmp_path / "run")
     (tmp_path / "run" / "data.json").write_text(facts)
-    with pytest.raises(UserError, match=rf"data.json'.* {words}.*weights=.*model.safetensors"):
+    with pytest.raises(UserError, match=rf"data.json'.*{words}.*weights=.*model.safetensors"):
         find_weights(f"run:{tmp_path / 'run'}", read_backbone("lenet"))
 
 
