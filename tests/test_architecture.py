@@ -127,7 +127,6 @@ ACROSS_MODULES = {
     "backbones/weights/test_load", "models/weights/test_faster_rcnn", "models/weights/test_mask_rcnn",
     "inference/test_instance", "tasks/test_instance", "data/sources/yolo/test_masks", "data/collate/test_pickling",
     "report/test_strange_names", "data/test_image_reader",
-    "inference/test_large_images", "heads/test_loss_sums",
 }  # fmt: skip
 """Tests of what several modules do together, by the end of their path."""
 
@@ -145,6 +144,11 @@ def test_a_test_file_bears_the_name_of_its_module_or_is_listed():
             if not module.exists() and not listed:
                 without.append(str(name))
     assert without == []
+
+
+def test_every_test_file_that_is_listed_exists():
+    names = {file.relative_to(REPOSITORY).with_suffix("").as_posix() for file in REPOSITORY.glob("tests/**/test_*.py")}
+    assert [entry for entry in sorted(ACROSS_MODULES) if not any(name.endswith(f"/{entry}") for name in names)] == []
 
 
 def test_contracts_about_libraries_name_every_room():

@@ -47,12 +47,12 @@ def read_data_file(
     missing = [key for key in required if key not in values]
     if missing:
         raise UserError(f"{where}: '{file}' lacks {', '.join(missing)}; it is not the file that train wrote. {advice}")
-    checked = {"in_channels": len(values["mean"]) if isinstance(values["mean"], list) else 0} | values
+    mean = values["mean"]
+    checked = {"in_channels": len(mean) if isinstance(mean, list) and mean else 1} | values
     wrong = _first_wrong(checked)
     if wrong is not None:
         raise UserError(
-            f"{where}: '{file}': {wrong} is {describe(values.get(wrong))}; it is not the file that train wrote. "
-            f"{advice}"
+            f"{where}: '{file}': {wrong} is {describe(checked[wrong])}; it is not the file that train wrote. {advice}"
         )
     return values
 

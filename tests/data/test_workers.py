@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.sources import read_source
 from visionkit.data.transforms import InputTransform
-from visionkit.data.workers import choose_num_workers, explain_dead_workers, plan_workers
+from visionkit.data.workers import choose_num_workers, explain_dead_workers, plan_workers, watch_workers
 from visionkit.errors import UserError
 
 
@@ -74,6 +76,50 @@ def test_workers_that_stop_between_epochs_end_the_next_in_words(files, monkeypat
         os.kill(process.pid, signal.SIGSTOP)
     with pytest.raises(UserError, match=r"have read no image for 1\.5 seconds"):
         list(loader)
+
+
+class _Loader:
+    """Has workers that yield some batches, and then nothing until they are killed."""
+
+    def __init__(self, batches=(), *, blocks=False):
+        self.batches, self.blocks, self.num_begun = batches, blocks, 0
+        self.killed = threading.Event()
+        self._iterator = SimpleNamespace(_workers=[SimpleNamespace(kill=self.killed.set)])
+
+    def __iter__(self):
+        self.num_begun += 1
+        return self._Batches(self)
+
+    class _Batches:
+        def __init__(self, loader):
+            self.loader, self.left = loader, iter(loader.batches)
+
+        def __len__(self):
+            return 0
+
+        def __next__(self):
+            if self.loader.blocks:
+                assert self.loader.killed.wait(10)
+                raise RuntimeError("no worker is left")
+            return next(self.left)
+
+
+def _reader(progress):
+    return SimpleNamespace(progress=torch.tensor([progress]))
+
+
+def test_an_epoch_is_begun_once_whatever_length_its_iterator_says():
+    loader = _Loader([{"index": 1}, {"index": 2}])
+    assert list(watch_workers(loader, _reader(1), "val", starts_afresh=False)) == loader.batches
+    assert loader.num_begun == 1
+
+
+@pytest.mark.parametrize(("progress", "afresh", "seconds"), [(0, True, 0.12), (0, False, 0.05), (1, True, 0.05)])
+def test_workers_of_new_processes_have_a_minute_to_start_and_no_more(monkeypatch, progress, afresh, seconds):
+    """A poll takes 10 ms here, 5 s in a run: 60 s where a worker must import torch first, 25 s from then on."""
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    with pytest.raises(UserError, match=rf"val split have read no image for {seconds} seconds"):
+        list(watch_workers(_Loader(blocks=True), _reader(progress), "val", starts_afresh=afresh))
 
 
 @pytest.mark.slow

@@ -141,10 +141,10 @@ def _content(file, name, whole, model):
     return damage.torch_bytes(damage.objects(state)[name])
 
 
-def _refused(read, run, model, file):
+def _refused(read, run, model, words):
     with pytest.raises(UserError) as error:
         read(run, model)
-    assert file.rpartition("/")[2] in str(error.value)
+    assert words in str(error.value)
     assert len(str(error.value)) < 1200
 
 
@@ -152,14 +152,14 @@ def _refused(read, run, model, file):
 def test_a_run_does_not_go_on_from_a_checkpoint_that_is_none_of_its_own(run, whole, model, name):
     (run / BEST).unlink()
     damage.write(run / LAST, _content(LAST, name, whole, model))
-    _refused(_resume, run, model, LAST)
+    _refused(_resume, run, model, str(run / LAST))
 
 
 @pytest.mark.parametrize("name", [*BINARY_NAMES, *OBJECT_NAMES])
 def test_evaluate_and_predict_take_no_checkpoint_but_one_of_the_run(run, whole, model, name):
     (run / WEIGHTS).unlink()
     damage.write(run / BEST, _content(BEST, name, whole, model))
-    _refused(_load, run, model, "model.safetensors" if name == "a folder" else BEST)
+    _refused(_load, run, model, "model.safetensors" if name == "a folder" else str(run / BEST))
 
 
 @pytest.mark.parametrize("read", [_load, _start_from], ids=["evaluate", "weights="])
@@ -167,7 +167,8 @@ def test_evaluate_and_predict_take_no_checkpoint_but_one_of_the_run(run, whole, 
 def test_weights_that_are_not_those_of_the_run_are_refused(run, whole, model, name, read):
     shutil.rmtree(run / "checkpoints")
     damage.write(run / WEIGHTS, _content(WEIGHTS, name, whole, model))
-    _refused(read, run, model, "run" if read is _start_from else WEIGHTS)
+    # what can be read, but does not fit, is called as it was typed
+    _refused(read, run, model, f"'run:{run}'" if read is _start_from and name not in BINARY_NAMES else WEIGHTS)
 
 
 @pytest.mark.parametrize("suffix", ["pth", "ckpt"])

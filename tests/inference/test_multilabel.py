@@ -93,7 +93,8 @@ def test_windows_are_refused(results):
 def test_training_images_and_predictions_are_drawn_with_their_classes(tmp_path):
     images = LEVELS[:, None, None, None].expand(3, 1, 8, 8).contiguous()
     label_sets = torch.tensor([[1, 0, 1], [1, 1, 0], [0, 0, 0]], dtype=torch.uint8)
-    drawing("multilabel").batch({"images": images, "label_set": label_sets}, CLASSES, tmp_path / "batch.png")
+    batch = {"images": images, "label_set": label_sets}
+    drawing("multilabel").batch(batch, CLASSES, tmp_path / "batch.png", num_images=3)
     samples = TensorDataset(images, label_sets, torch.arange(3), prefix="val")
     draw_predictions("multilabel", Shades(), samples, InputTransform((8, 8)), CLASSES, tmp_path / "examples.png")
     heights = []

@@ -45,6 +45,13 @@ def _metric(predictions, targets, order, *, intervals=False):
     return metric
 
 
+def test_many_draws_have_the_values_that_each_has_alone(monkeypatch):
+    _, matches = _matches(_metric(*_images(), range(NUM_IMAGES), intervals=True), monkeypatch)
+    draws = torch.randint(3, (250, NUM_IMAGES), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    alone = torch.cat([mean_average_precision(matches, draw[None]) for draw in draws])
+    torch.testing.assert_close(mean_average_precision(matches, draws), alone, rtol=1e-12, atol=0)
+
+
 def _matches(metric, monkeypatch):
     """What `compute` matches, and its result."""
     kept = []

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,19 @@ def test_a_run_that_does_not_say_when_it_was_begun_goes_by_the_name_of_its_folde
     for name in ("2026-03-01_10-00-00_2", "2026-03-01_09-59-59", "mine"):
         write_atomic(Path("runs/a", name, "config.yaml"), "format_version: 4\nstarted: yesterday\n")
     assert RunFolder.open("latest").path.name == "2026-03-01_10-00-00_2"
+
+
+def test_the_latest_run_is_found_without_parsing_the_configurations_of_all(monkeypatch):
+    """The strict loader takes some 30 ms a file."""
+    folders = [RunFolder.create("a-b-c", None, {"task": {"started": "2099-01-01"}}) for _ in range(3)]
+    monkeypatch.setattr(yaml, "load", lambda *arguments, **options: pytest.fail("parsed"))
+    assert RunFolder.latest().path == folders[2].path
+
+
+@pytest.mark.parametrize("line", ["started: 2026-05-04T03:02:01+00:00", "started:   '2026-05-04T03:02:01+00:00'  # x"])
+def test_the_moment_of_the_beginning_is_read_however_it_is_quoted_and_wherever_it_stands(line):
+    write_atomic(Path("runs/a/mine/config.yaml"), f"backbone:\n  started: 2099-01-01\n{line}\nformat_version: 4\n")
+    assert RunFolder.latest().started == datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
 def test_a_resumed_run_was_begun_when_it_was_begun():

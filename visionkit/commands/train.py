@@ -34,7 +34,7 @@ def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> 
         RunFolder.check_free(plain.get("run_dir"))
     config = RunConfig.from_plain(plain)
     if first and resume_from is None:
-        RunFolder.plan(config.name, config.run_dir)
+        RunFolder.check_free(config.run_dir, name=config.name)
         config.check_initial_weights()
 
     with loading():

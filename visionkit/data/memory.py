@@ -9,7 +9,12 @@ from visionkit.data.image_error import ImageError
 
 __all__ = ["available_memory", "check_memory"]
 
+_MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_CGROUP_FILES = (  # of version 2 and 1: folder, limit, what is used, and what memory.stat calls the cache of files
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def available_memory() -> int | None:
@@ -50,12 +55,9 @@ def _format(count: int) -> str:
 
 
 def _machine() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
+    free = _entry(_MEMINFO, "MemAvailable:")
+    if free is not None:
+        return free * 1024
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
@@ -63,9 +65,24 @@ def _machine() -> int | None:
 
 
 def _container() -> int | None:
-    """What is left of the limit of a container (cgroup v2)."""
+    """What is left of the limit of a container; of the files that it has read, the kernel gives back the inactive."""
+    for folder, limit_name, used_name, cache_name in _CGROUP_FILES:
+        try:
+            limit, used = (int((_CGROUP / folder / name).read_text()) for name in (limit_name, used_name))
+        except (OSError, ValueError):  # there is none, or its limit is "max"
+            continue
+        cache = _entry(_CGROUP / folder / "memory.stat", cache_name) or 0
+        return max(0, limit - max(0, used - cache))
+    return None
+
+
+def _entry(file: Path, name: str) -> int | None:
+    """The number behind a name in a file of names and numbers."""
     try:
-        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return max(0, int(limit) - int(used))
-    except (OSError, ValueError):
-        return None
+        for line in file.read_text().splitlines():
+            words = line.split()
+            if words[:1] == [name]:
+                return int(words[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -24,7 +24,7 @@ POLL_SECONDS = 5
 """How often a process that waits for a batch looks whether workers live, and have read an image since."""
 
 _STALL_POLLS = 5
-_START_POLLS = 60
+_START_POLLS = 12  # until the first worker is up, which imports what this process has imported before
 _PREFETCHED = 3  # batches of each worker: two that it reads ahead, and one in use
 _PROBED_IMAGES = 4
 _ADVICE = "Try: dataset.num_workers=0"
@@ -113,7 +113,7 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
             batches: Iterator[Any] | None = None
             while True:
                 watchdog.waiting = True
-                batches = batches or iter(workers)
+                batches = iter(workers) if batches is None else batches
                 batch = next(batches, None)
                 watchdog.waiting = False
                 watchdog.num_received += 1
@@ -122,7 +122,7 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
                 yield batch
         except (RuntimeError, OSError, EOFError):
             if watchdog.has_killed:
-                raise _blocked(split) from None
+                raise _blocked(split, watchdog.polls) from None
             raise
         finally:
             watchdog.done.set()
@@ -137,6 +137,7 @@ class _Watchdog(threading.Thread):
         waiting: Whether a batch is waited for.
         num_received: The batches that have come.
         has_killed: Whether the workers were killed.
+        polls: After how many without news they are.
         done: Ends the thread.
     """
 
@@ -144,7 +145,7 @@ class _Watchdog(threading.Thread):
         super().__init__(daemon=True)
         self.workers, self.reader, self.start_polls = workers, reader, start_polls
         self.waiting = self.has_killed = False
-        self.num_received = 0
+        self.num_received, self.polls = 0, start_polls
         self.done = threading.Event()
 
     def run(self) -> None:
@@ -154,7 +155,8 @@ class _Watchdog(threading.Thread):
             state = (int(self.reader.progress), self.num_received)
             unchanged = unchanged + 1 if self.waiting and state == last else 0
             last = state
-            if unchanged >= (_STALL_POLLS if state[0] else self.start_polls):
+            self.polls = _STALL_POLLS if state[0] else self.start_polls
+            if unchanged >= self.polls:
                 self.has_killed = True
                 for process in getattr(self.workers._iterator, "_workers", []):
                     process.kill()
@@ -188,8 +190,8 @@ def explain_dead_workers(split: str = "") -> Iterator[None]:
         ) from error
 
 
-def _blocked(split: str) -> UserError:
-    seconds = POLL_SECONDS * _STALL_POLLS
+def _blocked(split: str, polls: int) -> UserError:
+    seconds = POLL_SECONDS * polls
     return UserError(
         f"the worker processes that read the {split} split have read no image for {seconds:g} seconds: a disk of a "
         "network may be gone, or a process was stopped. Expected one image at least in this time. "

@@ -19,6 +19,8 @@ from visionkit.inference.sliding_window import DEFAULT_OVERLAP
 
 __all__ = ["Example", "Inference", "Prediction", "autocast"]
 
+_EXAMPLES_BATCH = 32
+
 Prediction = dict[str, Any]
 """A model's predictions on one image, on the CPU, in pixels of the image as it was decoded."""
 
@@ -120,6 +122,13 @@ class Inference(ABC):
     @abstractmethod
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """Evenly spaced images of a split with ground truth and prediction; unreadable images are skipped."""
+
+    def _predict_examples(self, truths: Sequence[Any], images: Sequence[Tensor]) -> Iterator[Example]:
+        """Examples of whole images that were prepared, predicted in batches."""
+        for start in range(0, len(images), _EXAMPLES_BATCH):
+            part = slice(start, start + _EXAMPLES_BATCH)
+            for truth, image, prediction in zip(truths[part], images[part], self.predict(images[part]), strict=True):
+                yield {"image": image, "truth": truth, "prediction": prediction}
 
     @property
     def device(self) -> torch.device:

@@ -14,8 +14,6 @@ from visionkit.inference.predictions.classification import Classification
 
 __all__ = ["ClassifyInference"]
 
-_EXAMPLES_BATCH = 32
-
 
 class ClassifyInference(Inference):
     """Predictions are ``label``, ``score`` and ``probabilities``, a list with one value per class."""
@@ -42,11 +40,6 @@ class ClassifyInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The image is the model's input, the truth a class id."""
-        inputs = [
-            (int(dataset.labels[position]), self.prepare(image)) for position, image in self._images(dataset, count)
-        ]
-        for start in range(0, len(inputs), _EXAMPLES_BATCH):
-            chunk = inputs[start : start + _EXAMPLES_BATCH]
-            predictions = self.predict([image for _, image in chunk])
-            for (label, image), prediction in zip(chunk, predictions, strict=True):
-                yield {"image": image, "truth": label, "prediction": prediction}
+        found = [(position, self.prepare(image)) for position, image in self._images(dataset, count)]
+        truths = [int(dataset.labels[position]) for position, _ in found]
+        return self._predict_examples(truths, [image for _, image in found])

@@ -14,8 +14,6 @@ from visionkit.inference.predictions.classification import LabelSet
 
 __all__ = ["MultilabelInference"]
 
-_EXAMPLES_BATCH = 32
-
 
 class MultilabelInference(Inference):
     """Predictions are ``labels``, the classes of at least ``min_score``, the most likely first; and ``probabilities``.
@@ -48,12 +46,6 @@ class MultilabelInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The image is the model's input, the truth a list of class ids."""
-        inputs = [
-            (dataset.labels[position].nonzero()[:, 0].tolist(), self.prepare(image))
-            for position, image in self._images(dataset, count)
-        ]
-        for start in range(0, len(inputs), _EXAMPLES_BATCH):
-            chunk = inputs[start : start + _EXAMPLES_BATCH]
-            predictions = self.predict([image for _, image in chunk])
-            for (labels, image), prediction in zip(chunk, predictions, strict=True):
-                yield {"image": image, "truth": labels, "prediction": prediction}
+        found = [(position, self.prepare(image)) for position, image in self._images(dataset, count)]
+        truths = [dataset.labels[position].nonzero()[:, 0].tolist() for position, _ in found]
+        return self._predict_examples(truths, [image for _, image in found])

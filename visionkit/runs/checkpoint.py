@@ -15,7 +15,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.backbones.weights.load import first_non_finite
+from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic

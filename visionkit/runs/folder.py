@@ -1,6 +1,5 @@
 """The folder of a run: who may write to it, and atomic reads and writes of its files."""
 
-import contextlib
 import csv
 import io
 import time
@@ -14,6 +13,7 @@ from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomi
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.runs.results import read_history, read_metrics
+from visionkit.runs.started import STARTED_KEY, TIME_FORMAT, read_started
 from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
@@ -23,9 +23,6 @@ __all__ = ["RunFolder"]
 RUNS = Path("runs")
 FORMAT_KEY, FORMAT_VERSION = "format_version", 4
 """First entry of ``config.yaml``; incremented when the layout of a run folder or the format of a file changes."""
-STARTED_KEY = "started"
-"""Second entry of ``config.yaml``: when the run was begun, in ISO 8601 with the offset from UTC."""
-_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 
 
 class RunFolder(RunPaths):
@@ -64,10 +61,9 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If ``run_dir`` is neither new nor empty.
         """
-        cls.check_free(run_dir)
+        cls.check_free(run_dir, name=name)
         if run_dir is not None:
             return cls(Path(run_dir).expanduser())
-        check_writable(RUNS / name, where="run_dir")
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
@@ -132,12 +128,7 @@ class RunFolder(RunPaths):
     @property
     def started(self) -> datetime | None:
         """When the run was begun, by its own word or else by the name of its folder; None if neither says so."""
-        with contextlib.suppress(UserError, KeyError, OverflowError, TypeError, ValueError):
-            values = read_yaml(self.config_file)
-            return datetime.fromisoformat(values[STARTED_KEY]).astimezone()
-        with contextlib.suppress(ValueError):
-            return datetime.strptime(self.path.name[:19], _TIME_FORMAT).astimezone()
-        return None
+        return read_started(self.config_file)
 
     @property
     def is_finished(self) -> bool:
@@ -169,13 +160,13 @@ class RunFolder(RunPaths):
                 return
 
     @staticmethod
-    def check_free(run_dir: str | None) -> None:
-        """Check that ``run_dir``, or ``runs`` without one, can take a new run.
+    def check_free(run_dir: str | None, *, name: str = "") -> None:
+        """Check that ``run_dir``, or ``runs/<name>`` without one, can take a new run.
 
         Raises:
             UserError: If it is a file, or a folder that is not empty, or cannot be read or written.
         """
-        path = RUNS if run_dir is None else Path(run_dir).expanduser()
+        path = RUNS / name if run_dir is None else Path(run_dir).expanduser()
         check_writable(path, where="run_dir")
         if run_dir is None:
             return
@@ -279,13 +270,16 @@ class RunFolder(RunPaths):
         """
         return read_history(self.history_file)
 
-    def read_metrics(self) -> dict[str, float]:
+    def read_metrics(self, *, advice: str) -> dict[str, float]:
         """The numbers of ``metrics.json``, of a finished run.
+
+        Args:
+            advice: What an error message ends with: what to type instead.
 
         Raises:
             UserError: If the file is damaged.
         """
-        return read_metrics(self.metrics_file)
+        return read_metrics(self.metrics_file, advice=advice)
 
 
 def _describes_run(values: Mapping[str, Any]) -> bool:
@@ -294,6 +288,6 @@ def _describes_run(values: Mapping[str, Any]) -> bool:
 
 def _free_folder(parent: Path) -> Path:
     """A path in ``parent`` named by the time, with a suffix if it exists already."""
-    name = time.strftime(_TIME_FORMAT)
+    name = time.strftime(TIME_FORMAT)
     candidates = [name, *(f"{name}_{number}" for number in range(2, 1000))]
     return parent / next(candidate for candidate in candidates if not (parent / candidate).exists())

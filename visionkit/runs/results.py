@@ -38,13 +38,16 @@ def read_history(file: Path) -> list[dict[str, float]]:
     return rows
 
 
-def read_metrics(file: Path) -> dict[str, float]:
+def read_metrics(file: Path, *, advice: str) -> dict[str, float]:
     """The numbers of ``metrics.json``; NaN where the file has null.
+
+    Args:
+        file: The file.
+        advice: What an error message ends with: what to type instead.
 
     Raises:
         UserError: If the file cannot be read, or does not hold numbers by name.
     """
-    advice = f"Delete the folder '{file.parent}' to make the run again."
     values = read_json(file, advice=advice)
     if not isinstance(values, dict):
         raise UserError(f"'{file}' holds no mapping. Expected the numbers that the run wrote. {advice}")

@@ -154,7 +154,7 @@ def read_metrics(folder: RunFolder) -> tuple[dict[str, float], int | None]:
     Raises:
         UserError: If ``metrics.json`` does not hold numbers.
     """
-    metrics = folder.read_metrics()
+    metrics = folder.read_metrics(advice=f"Delete the folder '{folder.path}' to make the run again.")
     parameters = metrics.pop("parameters", math.nan)
     return metrics, int(parameters) if math.isfinite(parameters) else None
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visionkit.backbones.weights.load import first_non_finite
+from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.distributed.comm import all_reduce_sum
 from visionkit.errors import UserError
-from visionkit.runs.checkpoint_file import read_checkpoint
+from visionkit.runs.checkpoint_file import Checkpoint, read_checkpoint
 
 __all__ = ["check_checkpoint", "check_model"]
 
@@ -33,17 +33,17 @@ def check_model(model: torch.nn.Module, *, epoch: int, rate: float) -> None:
     )
 
 
-def check_checkpoint(file: Path, *, best: Path) -> None:
+def check_checkpoint(checkpoint: Checkpoint, *, best: Path) -> None:
     """Check the weights of a checkpoint that a run is to go on from.
 
     Args:
-        file: The checkpoint.
+        checkpoint: The checkpoint.
         best: That of the best epoch, which the message names if it is finite.
 
     Raises:
         UserError: If a value is not finite.
     """
-    checkpoint = read_checkpoint(file, where="resume")
+    file = checkpoint.file
     name = first_non_finite(checkpoint.weights) or first_non_finite(_optimizer_tensors(checkpoint.content))
     if name is None:
         return

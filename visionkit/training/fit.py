@@ -40,7 +40,8 @@ def train(
     """Train, test the best epoch, and write all results to the run folder.
 
     Args:
-        config: The validated configuration; in a resumed run it replaces the run's ``config.yaml``.
+        config: The validated configuration, after `RunConfig.check_initial_weights`; in a resumed run it replaces the
+            run's ``config.yaml``.
         resume_from: The run to resume from its last checkpoint, in its own folder; None for a new run.
         callbacks: Further Lightning callbacks, called after the run's own; for a run in a single process.
         printer: The output, if not the default one; of several processes the first one prints.
@@ -53,9 +54,6 @@ def train(
         UserError: For mistakes of the user; before training begins, nothing is written then.
         ProcessError: If one of several processes failed.
     """
-    if resume_from is None:
-        config.check_initial_weights()
-
     from visionkit.distributed.processes import Processes
 
     processes = Processes.plan(config.hardware)
@@ -178,8 +176,9 @@ def _resume_path(run: RunSetup) -> Path:
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
-    check_state(read_checkpoint(file, where="resume"), run.model.state_dict())
-    check_checkpoint(file, best=run.folder.best_checkpoint)
+    checkpoint = read_checkpoint(file, where="resume")
+    check_state(checkpoint, run.model.state_dict())
+    check_checkpoint(checkpoint, best=run.folder.best_checkpoint)
     return file
 
 

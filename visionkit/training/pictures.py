@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_training", "draw_results"]
 
-_MAX_FIRST_BATCH = 32
-
 
 def draw_training(run: RunSetup, recorder: Recorder) -> None:
     """Plot the curves and the first batch of the run, whatever part of it this process has trained."""
@@ -22,8 +20,10 @@ def draw_training(run: RunSetup, recorder: Recorder) -> None:
     loader = run.datamodule.train_dataloader()
     loader.sampler.set_epoch(0)
     indices, seeds = next(iter(loader.sampler))
-    batch = loader.reader.read((indices[:_MAX_FIRST_BATCH], seeds[:_MAX_FIRST_BATCH]))
-    load(run.config.task.drawing)().batch(batch, run.data["class_names"], run.folder.plots / "train_batch.png")
+    drawing = load(run.config.task.drawing)()
+    batch = loader.reader.read((indices[: drawing.max_batch], seeds[: drawing.max_batch]))
+    path, num_images = run.folder.plots / "train_batch.png", len(indices) * run.processes.count
+    drawing.batch(batch, run.data["class_names"], path, num_images=num_images)
 
 
 def draw_results(run: RunSetup, evaluation: Evaluation) -> None:

@@ -301,12 +301,20 @@ def test_a_run_that_was_stopped_gives_its_best_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "facts", ["{", "[]", '{"mean": [0.5]}', '{"mean": 0.5, "std": 1}', '{"mean": ["x"], "std": [1]}']
+    ("facts", "words"),
+    [
+        ("{", "is no JSON document"),
+        ("[]", "holds no mapping"),
+        ('{"mean": [0.5]}', "lacks std;"),
+        ('{"mean": 0.5, "std": 1}', "mean is 0.5;"),
+        ('{"mean": [], "std": []}', "mean is ..;"),
+        ('{"mean": ["x"], "std": [1]}', 'mean is ."x"'),
+    ],
 )
-def test_a_run_without_its_mean_and_std_names_the_file(tmp_path, facts):
+def test_a_run_without_its_mean_and_std_names_the_file(tmp_path, facts, words):
     a_run(tmp_path / "run")
     (tmp_path / "run" / "data.json").write_text(facts)
-    with pytest.raises(UserError, match=r"data.json'.* (mean|std|mapping|JSON).*weights=.*model.safetensors"):
+    with pytest.raises(UserError, match=rf"data.json'.*{words}.*weights=.*model.safetensors"):
         find_weights(f"run:{tmp_path / 'run'}", read_backbone("lenet"))
 
 
@@ -342,6 +350,17 @@ def test_a_key_of_the_backbone_is_called_by_its_name():
 def test_loading_strictly_names_missing_keys():
     with pytest.raises(UserError, match=r"'f' does not fit this network. missing \(1\): bias."):
         load_strictly(nn.Linear(2, 2), {"weight": torch.zeros(2, 2)}, source="f")
+
+
+def test_an_infinite_buffer_of_the_network_hides_no_other_tensor_that_is_not_finite():
+    module = nn.Linear(2, 2)
+    module.register_buffer("limits", torch.tensor([-torch.inf]))
+    state = {"limits": torch.tensor([-torch.inf]), "weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    load_strictly(module, state, source="f")
+    assert module.bias.tolist() == [1, 1]
+    for name in ("weight", "bias"):
+        with pytest.raises(UserError, match=rf"'f' holds no numbers that a network can begin with: '{name}' is NaN"):
+            load_strictly(module, state | {name: torch.full_like(state[name], torch.nan)}, source="f")
 
 
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path):
@@ -392,5 +411,5 @@ def test_prefixes_of_several_processes_and_of_lightning_are_taken_off(tmp_path):
 def test_a_run_whose_mean_and_std_cannot_be_is_refused(tmp_path, facts):
     a_run(tmp_path / "run")
     (tmp_path / "run" / "data.json").write_text(facts)
-    with pytest.raises(UserError, match=r"data.json': (mean|std) is \["):
+    with pytest.raises(UserError, match=r"data.json': std is \["):
         create_backbone("lenet", weights=f"run:{tmp_path / 'run'}")

@@ -24,7 +24,7 @@ def test_the_training_batch_is_drawn_with_its_boxes_and_without_padding(tmp_path
         "boxes": torch.tensor([[[8.0, 8.0, 30.0, 24.0], [0.0, 0.0, 0.0, 0.0]]]),
         "labels": torch.tensor([[1, -1]]),
     }
-    DetectDrawing().batch(batch, CLASSES, tmp_path / "batch.png")
+    DetectDrawing().batch(batch, CLASSES, tmp_path / "batch.png", num_images=1)
     with Image.open(tmp_path / "batch.png") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
         assert image.height == 34 + 160 + 8 + 22

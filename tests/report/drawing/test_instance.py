@@ -19,7 +19,7 @@ def test_the_training_batch_is_drawn_with_its_masks(tmp_path):
         "labels": torch.tensor([[1, -1]]),
         "masks": masks,
     }
-    InstanceDrawing().batch(batch, CLASSES, tmp_path / "batch.png")
+    InstanceDrawing().batch(batch, CLASSES, tmp_path / "batch.png", num_images=1)
     with Image.open(tmp_path / "batch.png") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)[34:194, 8:]
     assert pixels[5 * 20, 5 * 25].min() < 200  # five times as large

@@ -18,7 +18,7 @@ def test_the_training_batch_is_drawn_without_padding(tmp_path):
         "image_sizes": torch.tensor([[32, 64]]),
         "mask": torch.zeros(1, 64, 64, dtype=torch.uint8),
     }
-    SegmentDrawing().batch(batch, CLASSES, tmp_path / "batch.png")
+    SegmentDrawing().batch(batch, CLASSES, tmp_path / "batch.png", num_images=1)
     with Image.open(tmp_path / "batch.png") as image:
         assert image.size == (420, 34 + 160 + 8)  # background needs no legend
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from visionkit.backbones.backbone import Backbone
 from visionkit.backbones.build import build_backbone
 from visionkit.backbones.weights.download import published_file
+from visionkit.backbones.weights.finite import non_finite
 from visionkit.backbones.weights.layout import TorchvisionLayout, backbone_layout
 from visionkit.backbones.weights.sources import LoadedWeights, MeanStd, is_published_by_library, published_mean_std
 from visionkit.errors import UserError
@@ -23,7 +24,6 @@ from visionkit.errors import UserError
 __all__ = [
     "Weights",
     "adapt_input_conv",
-    "first_non_finite",
     "load_backbone_weights",
     "load_strictly",
     "load_tensors",
@@ -252,28 +252,16 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
             "trained in: another backbone, stem, norm or size of a layer needs others."
         )
     kinds = [key for key, value in own_state.items() if value.is_floating_point() != state[key].is_floating_point()]
-    strange = next((key for key, value in state.items() if value.layout != torch.strided or value.is_quantized), None)
-    strange = strange or next(iter(kinds), None) or first_non_finite(state)
-    if strange is not None and first_non_finite({strange: own_state[strange]}) is None:
+    layouts = [key for key, value in state.items() if value.layout != torch.strided or value.is_quantized]
+    allowed = non_finite(own_state)  # such as a buffer that is infinite from the beginning
+    numbers = [] if layouts or kinds else [key for key in non_finite(state) if key not in allowed]
+    strange = next(iter([*layouts, *kinds, *numbers]), None)
+    if strange is not None:
         raise UserError(
             f"weights: '{source}' holds no numbers that a network can begin with: '{strange}' is NaN, infinite, sparse "
             "or of another type. Expected finite numbers. Try other weights."
         )
     module.load_state_dict(state)
-
-
-def first_non_finite(state: Mapping[str, Tensor]) -> str | None:
-    """The name of the first floating-point tensor with a value that is infinite or no number; None if there is none."""
-    tensors = {name: _local(value) for name, value in state.items() if value.is_floating_point() and value.numel()}
-    if not tensors:
-        return None
-    finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist()
-    return next((name for name, is_finite in zip(tensors, finite, strict=True) if not is_finite), None)
-
-
-def _local(value: Tensor) -> Tensor:
-    part: Any = value
-    return part.to_local() if hasattr(part, "to_local") else value
 
 
 def _torchvision_names(layout: TorchvisionLayout, names: Iterable[str]) -> dict[str, str]:

@@ -15,10 +15,19 @@ class Drawing(ABC):
 
     num_examples: ClassVar[int]
     """The number of images that `examples` chooses from."""
+    max_batch: ClassVar[int]
+    """The most images that a picture of a batch has."""
 
     @abstractmethod
-    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
-        """Draw a training batch with its targets."""
+    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
+        """Draw a training batch with its targets.
+
+        Args:
+            batch: Its first images, `max_batch` at most.
+            class_names: The classes.
+            path: The PNG file.
+            num_images: The images of the whole batch, for the title.
+        """
 
     @abstractmethod
     def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:

@@ -20,13 +20,14 @@ class ClassifyDrawing(Drawing):
     """Images with a class below each, and the confusion matrix."""
 
     num_examples = 128
+    max_batch = 2 * MAX_IMAGES
 
-    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
+    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
         labels = batch["label"].tolist()
-        captions = [shorten(class_names[label], CAPTION_LENGTH) for label in labels[: 2 * MAX_IMAGES]]
-        count = count_title(len(captions), len(labels), "images")
+        captions = [shorten(class_names[label], CAPTION_LENGTH) for label in labels]
+        count = count_title(len(captions), num_images, "images")
         title = f"{split_title('train')}, first batch: truth of {count}"
-        plot_captioned(batch["images"][: len(captions)], captions, path, title=title)
+        plot_captioned(batch["images"], captions, path, title=title)
 
     def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:
         from visionkit.report.plots.confusion_matrix import plot_confusion_matrix, read_counts

@@ -35,20 +35,20 @@ optionally ``masks``, n `visionkit.structures.rle.RunLengths`."""
 class DetectDrawing(Drawing):
     """Ground truth beside predictions in the colours of their classes, mistakes in dashes; precision over recall."""
 
-    num_examples = 12
+    num_examples = max_batch = 12
     objects: ClassVar[str] = "boxes"
     """What the IoU is computed of, for titles."""
 
-    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
+    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
         panels, labels = [], []
-        for i, (height, width) in enumerate(batch["image_sizes"][: self.num_examples].tolist()):
+        for i, (height, width) in enumerate(batch["image_sizes"].tolist()):
             present = batch["labels"][i] >= 0
             objects = {name: batch[name][i][present] for name in ("boxes", "labels")}
             if "masks" in batch:
                 objects["masks"] = encode_masks(batch["masks"][i][present, :height, :width])
             panels.append((batch["images"][i, :, :height, :width], drawn_boxes(objects, class_names)))
             labels += objects["labels"].tolist()
-        count = count_title(len(panels), len(batch["images"]), "images")
+        count = count_title(len(panels), num_images, "images")
         title = f"{split_title('train')}, first batch: truth of {count}"
         plot_boxes(panels, path, title=title, legend=class_legend(labels, class_names))
 

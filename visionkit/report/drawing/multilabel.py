@@ -20,13 +20,14 @@ class MultilabelDrawing(Drawing):
     """Images with their classes below each."""
 
     num_examples = 128
+    max_batch = 2 * MAX_IMAGES
 
-    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
+    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
         label_sets = np.asarray(batch["label_set"])  # (B, K)
-        captions = [_names(row.nonzero()[0].tolist(), class_names) for row in label_sets[: 2 * MAX_IMAGES]]
-        count = count_title(len(captions), len(label_sets), "images")
+        captions = [_names(row.nonzero()[0].tolist(), class_names) for row in label_sets]
+        count = count_title(len(captions), num_images, "images")
         title = f"{split_title('train')}, first batch: truth of {count}"
-        plot_captioned(batch["images"][: len(captions)], captions, path, title=title)
+        plot_captioned(batch["images"], captions, path, title=title)
 
     def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:
         """Nothing: ``per_class.csv`` has the numbers."""

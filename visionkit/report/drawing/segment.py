@@ -20,15 +20,15 @@ __all__ = ["SegmentDrawing", "mean_iou"]
 class SegmentDrawing(Drawing):
     """Image, ground truth and prediction side by side, and the confusion matrix."""
 
-    num_examples = 8
+    num_examples = max_batch = 8
 
-    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path) -> None:
-        columns = (batch[name][: self.num_examples] for name in ("images", "image_sizes", "mask"))
+    def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
+        columns = (batch[name] for name in ("images", "image_sizes", "mask"))
         panels = [
             (image[:, :height, :width], mask[:height, :width])
             for image, (height, width), mask in zip(*columns, strict=True)
         ]
-        count = count_title(len(panels), len(batch["images"]), "images")
+        count = count_title(len(panels), num_images, "images")
         plot_masks(panels, class_names, path, title=f"{split_title('train')}, first batch: truth of {count}")
 
     def tables(self, tables: Mapping[str, Any], class_names: Sequence[str], plots: Path, *, split: str) -> None:

@@ -229,10 +229,7 @@ def test_a_rare_object_beside_a_wide_void_is_no_background(make_source, make_blo
 
     source = make_source(make_blobs(add), test_fraction=0.0, ignore=None)
     assert source.info().class_names == ("0", "1", "255")
-    assert any(
-        note.startswith("6 training mask(s) with pixels of 255") or "pixels of 255" in note
-        for note in source.splits(seed=0).notes
-    )
+    assert any(note.startswith("6 training mask(s) with pixels of 255") for note in source.splits(seed=0).notes)
 
 
 COLOURS_OF_IDS = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
@@ -300,7 +297,7 @@ def test_smoothed_edges_are_no_classes(make_source, make_blobs):
         return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1))
 
     root = make_blobs(smooth)
-    with pytest.raises(UserError, match=r"too many to be|are rare and fill no area, as in smoothed edges"):
+    with pytest.raises(UserError, match="are rare and fill no area, as in smoothed edges"):
         make_source(root).check()
     source = make_source(root, class_map={"0-127": "background", "128-255": "object"})
     assert (all_masks(source)[1] == blob(1) // 255).mean() > 0.98

@@ -1,0 +1,75 @@
+"""What a training says of a validation split by which nothing can be chosen."""
+
+from types import SimpleNamespace
+
+import pytest
+from torch import nn
+
+from visionkit.tasks.info import TASKS
+from visionkit.training.messages import print_header
+
+
+def _header(num_val, *, task="classify", limit_batches=None):
+    lines = []
+    config = SimpleNamespace(
+        backbone=SimpleNamespace(name="lenet"),
+        task=TASKS[task],
+        hardware=SimpleNamespace(precision="32"),
+        recipe=SimpleNamespace(batch_size=8),
+        debug=SimpleNamespace(limit_batches=limit_batches),
+    )
+    run = SimpleNamespace(
+        config=config,
+        model=nn.Linear(2, 3),
+        datamodule=SimpleNamespace(sizes={"train": 99, **({"val": num_val} if num_val else {})}, notes=["a note"]),
+        data={"image_size": (5, 6), "name": "digits", "class_names": ("a", "b"), "in_channels": 1},
+        data_notes=[],
+        weight_notes=(),
+        notes=(),
+        processes=SimpleNamespace(count=1, accelerator="cpu"),
+        folder=SimpleNamespace(path="runs/x"),
+        printer=SimpleNamespace(print=lambda *texts: lines.extend(texts)),
+    )
+    print_header(run)
+    return lines
+
+
+def _notes(*arguments, **options):
+    return [line for line in _header(*arguments, **options) if "may be chance" in line]
+
+
+def test_the_header_says_what_is_trained_on_what():
+    lines = _header(1000)
+    assert lines[:3] == [
+        "model    lenet, 9 parameters",
+        "data     digits: train 99, val 1,000; 2 classes, 1x5x6",
+        "         a note",
+    ]
+
+
+def test_a_validation_split_that_fixes_an_accuracy_to_more_than_five_points_is_said():
+    """Wilson's interval of an accuracy of one half: 9.6 points of 100 images (1.96 / 2 / sqrt(103.84))."""
+    (note,) = _notes(100)
+    assert note.startswith("         val has 100 images, so val/accuracy is known to within 10 points (95 %)")
+    assert "Some 370 images give 5; or compare runs over -m dataset.fold=0,1,2,3,4" in note
+
+
+def test_as_many_images_as_it_names_are_enough():
+    assert _notes(385) == []
+
+
+def test_one_image_is_one_image():
+    (note,) = _notes(1)
+    assert "val has 1 image, so" in note
+
+
+def test_metrics_that_average_within_images_need_fewer():
+    """1.96 x 0.25 / sqrt(80) is 5.5 points, of 97 images 4.98."""
+    (note,) = _notes(80, task="segment")
+    assert f"{TASKS['segment'].monitor} is known to within 5 points" in note
+    assert _notes(97, task="segment") == []
+
+
+@pytest.mark.parametrize(("num_val", "limit"), [(0, None), (10, 2)])
+def test_without_such_a_split_and_in_a_run_that_is_a_test_nothing_is_said(num_val, limit):
+    assert _notes(num_val, limit_batches=limit) == []
