@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import content_ids, find_uncompared, label_conflicts, overlaps
+from visionkit.data.sources.overlaps import MAX_COMPARED, content_ids, find_uncompared, label_conflicts, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -56,8 +56,9 @@ def find_overlaps(
     compare_contents: bool,
 ) -> list[Finding]:
     """Findings on images in two splits or classes; for the arguments see `FileSource.find_overlaps`."""
-    if len(names) < 2 and labels is None:
-        return find_uncompared(sum(map(len, names.values())), compare_contents=compare_contents)
+    total = sum(map(len, names.values()))
+    if len(names) < 2 and (labels is None or total > MAX_COMPARED):
+        return find_uncompared(total, compare_contents=compare_contents)
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))
@@ -123,14 +124,8 @@ def divide(
     elif not len(copies):
         together = None
     num_groups = len(names) if together is None else len(numpy.unique(together))
-    num_splits = fold[1] if fold else 1 + len(fractions)
-    if num_groups < num_splits:
-        kind = "image(s)" if group_by is None else "group(s) by dataset.group_by"
-        into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
-        raise UserError(
-            f"dataset.root: '{root}' has {num_groups} {kind}, too few to divide in {into}. Expected at least "
-            f"{num_splits}."
-        )
+    into = f"{fold[1]} folds" if fold else f"train and {' and '.join(fractions)}"
+    _check_enough(root, num_groups, fold[1] if fold else 1 + len(fractions), is_grouped=group_by is not None, into=into)
     if fold is not None:
         positions = make_fold(labels, *fold, seed=seed, groups=together)
     else:
@@ -202,6 +197,20 @@ def group_ids(names: Names, group_by: str, keys: Sequence[str] | None) -> tuple[
             "Expected a regular expression that is found in them, or folder."
         )
     return ids, unmatched
+
+
+def _check_enough(root: Path, num_groups: int, num_splits: int, *, is_grouped: bool, into: str) -> None:
+    """Check that there are as many groups as splits.
+
+    Raises:
+        UserError: If there are fewer.
+    """
+    if num_groups < num_splits:
+        kind = "group(s) by dataset.group_by" if is_grouped else "image(s)"
+        raise UserError(
+            f"dataset.root: '{root}' has {num_groups} {kind}, too few to divide in {into}. Expected at least "
+            f"{num_splits}."
+        )
 
 
 def _check_trained(
