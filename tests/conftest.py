@@ -73,7 +73,7 @@ def published(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def cli(capfd, tmp_path):
+def cli(capfd, tmp_path, monkeypatch):
     """Run the command line in this process: ``cli("list", "backbones")`` gives exit code, output and errors.
 
     The pictures of its runs are blank, what was composed before is not composed again, and plugins in ``tmp_path`` are
@@ -83,6 +83,8 @@ def cli(capfd, tmp_path):
     from tests.helpers.pictures import blank_pictures
     from tests.helpers.plugins import plugins_forgotten
     from visionkit.cli.main import main
+
+    monkeypatch.delenv("COLUMNS", raising=False)  # of a worker of pytest
 
     def run(*arguments):
         capfd.readouterr()

@@ -102,7 +102,7 @@ def test_the_long_commands_of_the_page_run(cli, page_folder, page):
 
 def test_each_page_has_commands_that_run():
     without = {page.stem for page in PAGES if not (_commands(page, long=False) or _commands(page, long=True))}
-    assert without == {"python", "results"}
+    assert without == {"python", "results", "wrong_inputs"}
 
 
 @pytest.mark.parametrize(("page", "number"), [pytest.param(*e, id=f"{e[0].stem}-{e[1]}") for e in EXAMPLES])

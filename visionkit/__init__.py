@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["UserError", "__version__", "create_backbone", "create_model", "list_backbones"]
+__all__ = ["UserError", "__version__", "create_backbone", "create_model", "list_backbones", "load"]
 
 __version__ = "0.1.0"
 
@@ -12,6 +12,7 @@ _MODULES = {
     "create_backbone": "visionkit.backbones",
     "create_model": "visionkit.models",
     "list_backbones": "visionkit.backbones",
+    "load": "visionkit.api",
 }
 
 

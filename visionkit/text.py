@@ -13,6 +13,11 @@ _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def normal_form(text: str) -> str:
+    """Text in Unicode's composed form (NFC), in which names that look alike are equal; Macs write é as two signs."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def printable(text: str, *, keep: str = "") -> str:
     r"""Text whose characters a terminal only shows: all others are escaped as in Python, such as ``\x1b``.
 
@@ -29,11 +34,6 @@ def printable(text: str, *, keep: str = "") -> str:
         char if char.isprintable() or char in keep or unicodedata.category(char) == "Zs" else _escape(char)
         for char in text
     )
-
-
-def normal_form(text: str) -> str:
-    """Text in Unicode's composed form (NFC): ``é`` is one character, whether a Mac wrote it as two or not."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:

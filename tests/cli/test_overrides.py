@@ -1,9 +1,12 @@
 """What is typed behind the verb."""
 
+import re
+
 import pytest
 
 from visionkit.cli.overrides import apply_overrides, parse_overrides, read_value
 from visionkit.cli.syntax import Override
+from visionkit.data.findings import CATALOGUE
 from visionkit.errors import UserError
 
 GROUPS = ("backbone", "dataset")
@@ -145,3 +148,9 @@ def test_what_is_not_there_is_named_with_the_nearest(override, message):
     with pytest.raises(UserError) as error:
         apply_overrides({"seed": 0, "stages": {"c1": {"pool": {}}}}, [override])
     assert message in str(error.value)
+
+
+def test_the_maps_of_colours_that_findings_suggest_can_be_typed():
+    (word,) = re.findall(r"'(dataset.class_map=.*?})'", CATALOGUE["mask-coloured"].remedy.format())
+    (override,) = typed(word).values
+    assert read_value(override) == {"0,0,0": "background", "128,0,0": "thing"}

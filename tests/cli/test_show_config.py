@@ -14,7 +14,7 @@ from visionkit.cli.completion import candidates
 
 
 def test_cfg_job_is_the_configuration_that_the_run_stores(cli, shared_runs):
-    run = shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    run = shared_runs.of("classify")
     words = ("task=classify", "backbone=lenet", "hardware=cpu", "recipe.epochs=6")
     code, out, _ = cli(*words, "--cfg", "job", "--resolve")
     assert code == 0
@@ -65,7 +65,7 @@ def test_config_says_where_each_value_comes_from(cli):
 
 
 def test_config_of_a_run_says_what_was_changed(cli, shared_runs):
-    run = shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    run = shared_runs.of("classify")
     _, out, _ = cli("config", f"run={run}", "recipe.lr=0.5", "hardware=auto", "format=json")
     origins = json.loads(out)["origins"]
     assert origins["recipe.lr"] == "typed"

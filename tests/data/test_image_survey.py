@@ -250,3 +250,126 @@ def test_dropped_images_are_named_by_what_is_wrong_with_them(settings, make_tree
     notes = "\n".join(datamodule.notes)
     assert "1 image(s) of more pixels than dataset.max_pixels dropped: " in notes
     assert "1 unreadable image(s) of " in notes
+
+
+def save_values(path: Path, values: numpy.ndarray, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path, **options)
+
+
+@pytest.fixture
+def make_depths(tmp_path):
+    """Two classes of images in train and val, whose values ``make(split, index)`` gives."""
+
+    def make(values):
+        for split, first in (("train", 0), ("val", 10)):
+            for index in range(first, first + 4):
+                save_values(tmp_path / "d" / split / "ab"[index % 2] / f"{index}.tif", values(split, index))
+        return tmp_path / "d"
+
+    return make
+
+
+def noise(index: int, high: int, dtype=numpy.uint16) -> numpy.ndarray:
+    return numpy.random.RandomState(index).randint(0, high, (32, 32)).astype(dtype)
+
+
+def codes(splits) -> list[tuple[str, int, dict[str, str]]]:
+    return [(finding.code, finding.count, finding.values) for finding in splits.findings]
+
+
+def test_a_val_split_of_more_bits_than_train_is_an_error_and_a_range_mends_it(settings, make_depths):
+    root = make_depths(lambda split, index: noise(index, 256, numpy.uint8) if split == "train" else noise(index, 4096))
+    with pytest.raises(UserError, match=r"4 image\(s\) of val .* more than 8 bits or floats.*dataset.value_range=\["):
+        survey(folder_source(settings, root))
+    val = survey(folder_source(settings, root, value_range=[0, 4095])).samples["val"]
+    assert val.image(0).unique().numel() > 200
+
+
+def test_eight_bits_beside_deeper_images_are_said_for_each_split(settings, make_depths):
+    def values(split, index):
+        return noise(index, 256, numpy.uint8) if split == "val" or index == 1 else noise(index, 4096)
+
+    found = codes(survey(folder_source(settings, make_depths(values))))
+    assert found[1:] == [("depth-mixed", 1, {"split": "train"}), ("depth-mixed", 4, {"split": "val"})]
+
+
+def test_values_of_val_beyond_those_of_train_are_said(settings, make_depths):
+    found = codes(
+        survey(
+            folder_source(settings, make_depths(lambda split, index: noise(index, 4000 if split == "val" else 1000)))
+        )
+    )
+    assert [(code, count) for code, count, _ in found] == [("value-range", 4), ("values-clipped", 4)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "num_images"), [((-9999, slice(0, 3)), 4), ((-9999, slice(0, 1)), 4), ((65_535, (0, 0)), 1)]
+)
+def test_pixels_without_data_and_broken_ones_put_the_range_in_doubt(settings, make_depths, odd, num_images):
+    def values(split, index):
+        pixels = noise(index, 400).astype(numpy.float32)
+        if num_images == 4 or index == 0:
+            pixels[odd[1]] = odd[0]
+        return pixels
+
+    splits = survey(folder_source(settings, make_depths(values)))
+    (doubt,) = [finding for finding in splits.findings if finding.code == "value-range-doubtful"]
+    assert doubt.count == num_images
+    assert 0 <= float(doubt.values["first"]) < 5
+    assert 395 < float(doubt.values["last"]) < 400
+    assert f"dataset.value_range=[{doubt.values['first']}," in doubt.remedy
+
+
+@pytest.mark.parametrize("values", [lambda split, i: noise(i, 4096), lambda split, i: noise(i, 2) * 65_535])
+def test_a_range_that_its_pixels_fill_is_no_doubt(settings, make_depths, values):
+    found = codes(survey(folder_source(settings, make_depths(values))))
+    assert [code for code, _, _ in found] == ["value-range"]
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.fixture
+def masked_photos(settings, tmp_path):
+    """Eight photos, and masks whose first row is 1 as stored, with these orientations of EXIF."""
+
+    def make(photo: int, mask: int, *, size=(8, 8), suffix="png"):
+        labels = numpy.zeros(size, dtype=numpy.uint8)
+        labels[0] = 1
+        for index in range(8):
+            pixels = numpy.full((*size, 3), 20 * index, dtype=numpy.uint8)
+            pixels[0] = 255
+            save_values(tmp_path / "images" / f"{index}.{suffix}", pixels, exif=turned(photo))
+            save_values(tmp_path / "masks" / f"{index}.{suffix}", labels, exif=turned(mask))
+        return survey(parse_source(settings("masks", root=str(tmp_path), image_size=16)))
+
+    return make
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+@pytest.mark.parametrize("size", [(8, 8), (6, 8)])
+def test_masks_with_the_orientation_of_their_photos_lie_on_them(masked_photos, suffix, orientation, size):
+    splits = masked_photos(orientation, orientation, size=size, suffix=suffix)
+    assert not splits.findings
+    samples = splits.samples["train"]
+    assert torch.equal(samples.image(0)[0] == 255, samples.mask(0) == 1)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(6, (8, 8)), (3, (6, 8)), (2, (6, 8))])
+def test_masks_that_do_not_tell_whether_they_are_turned_are_said(masked_photos, orientation, size):
+    assert codes(masked_photos(orientation, 1, size=size)) == [("image-orientation", 8, {})]
+
+
+def test_photos_upside_down_with_boxes_are_said_with_or_without_a_declared_size(settings, tmp_path):
+    for index in range(6):
+        save_values(tmp_path / f"images/train/{index}.jpg", noise(index, 256, numpy.uint8), exif=turned(3))
+        (tmp_path / "labels/train").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"labels/train/{index}.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text("train: images/train\nnames: [a]")
+    splits = survey(parse_source(settings("yolo", root=str(tmp_path))))
+    assert ("image-orientation", 6, {}) in codes(splits)

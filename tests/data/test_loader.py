@@ -213,11 +213,19 @@ def test_workers_of_a_loader_in_a_cycle_end_at_once(samples, is_stopped, method)
     assert time.monotonic() - began < 2.5  # torch waits 5 s for a worker that it cannot tell to stop
 
 
+class NoWorkers(list):
+    """A loader of torch's that gives nothing."""
+
+    dataset = None
+
+
 def test_workers_start_as_the_platform_starts_processes_and_asking_sets_nothing(samples, monkeypatch):
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["forkserver", "spawn"])
     monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: None)
     made = []
-    monkeypatch.setattr("visionkit.data.loader.DataLoader", lambda *arguments, **options: made.append(options) or [])
+    monkeypatch.setattr(
+        "visionkit.data.loader.DataLoader", lambda *arguments, **options: made.append(options) or NoWorkers()
+    )
     reader = BatchReader(samples, InputTransform((6, 6)))
     with pytest.raises(UserError, match="none of the 21 images"):
         list(BatchLoader(reader, BatchSampler(21, 4, training=False, seed=0), num_workers=1, split="val"))

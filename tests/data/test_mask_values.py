@@ -2,26 +2,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from visionkit.data.mask_values import ValueCounts, read_contents, read_mask
+from visionkit.data.mask_values import read_mask
 from visionkit.errors import UserError
 
 GREYS = numpy.array([[0, 1, 2], [200, 2, 2]], dtype=numpy.uint8)
-
-
-def test_values_of_several_masks_are_counted_together():
-    first = ValueCounts(numpy.array([0, 255]), numpy.array([5, 1]))
-    second = ValueCounts(numpy.array([7, 255]), numpy.array([2, 3]))
-    merged = ValueCounts.merge([first, second])
-    assert (merged.values.tolist(), merged.pixels.tolist()) == ([0, 7, 255], [5, 2, 4])
-    assert merged.without({255, 9}).values.tolist() == [0, 7]
-
-
-def test_the_pixels_of_each_value_are_counted(tmp_path):
-    Image.fromarray(GREYS).save(tmp_path / "a.png")
-    contents = read_contents(tmp_path / "a.png", coloured=False)
-    assert (contents.size, contents.is_coloured) == ((2, 3), False)
-    assert contents.counts.values.tolist() == [0, 1, 2, 200]
-    assert contents.counts.pixels.tolist() == [1, 1, 3, 1]
 
 
 def test_the_inks_of_a_grey_file_are_no_ids(tmp_path):
@@ -48,4 +32,23 @@ def test_fractions_and_numbers_out_of_range_are_an_error(tmp_path, value):
 def test_a_mask_that_is_a_script_starts_no_program(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
     with pytest.raises(UserError, match=r"a.png' cannot be read: cannot identify image file"):
+        read_mask(tmp_path / "a.png", coloured=False)
+
+
+def exif(orientation: int) -> Image.Exif:
+    content = Image.Exif()
+    content[0x0112] = orientation
+    return content
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_a_mask_is_turned_by_its_own_orientation_as_images_are(tmp_path, suffix, orientation, turns):
+    Image.fromarray(GREYS).save(tmp_path / f"a.{suffix}", exif=exif(orientation))
+    assert numpy.array_equal(read_mask(tmp_path / f"a.{suffix}", coloured=False), numpy.rot90(GREYS, turns))
+
+
+def test_an_empty_file_is_said_in_plain_words(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a.png' cannot be read: it is empty, a file of 0 bytes"):
         read_mask(tmp_path / "a.png", coloured=False)

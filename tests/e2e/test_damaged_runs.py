@@ -26,7 +26,7 @@ LAST, BEST, WEIGHTS = "checkpoints/last.ckpt", "checkpoints/best.ckpt", "model.s
 
 @pytest.fixture(scope="module")
 def whole(shared_runs):
-    return shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    return shared_runs.of("classify")
 
 
 @pytest.fixture(scope="module")

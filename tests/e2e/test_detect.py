@@ -20,7 +20,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def run(shared_runs):
     """A run that has learnt a little."""
-    return shared_runs.train("detect", *TINY, "dataset.scenes.train=96", "recipe.epochs=4")
+    return shared_runs.of("detect")
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +112,16 @@ def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, im
 
 
 def test_predict_takes_images_of_any_size_and_leaves_unreadable_ones_out(cli, run, tmp_path):
-    Image.new("RGB", (500, 120), "white").save(tmp_path / "wide.jpg")
-    Image.new("L", (9, 300), 40).save(tmp_path / "tall.png")
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    words = ("predict", f"run={run}", f"source={tmp_path}")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (500, 120), "white").save(photos / "wide.jpg")
+    Image.new("L", (9, 300), 40).save(photos / "tall.png")
+    (photos / "broken.png").write_bytes(b"no image")
+    words = ("predict", f"run={run}", f"source={photos}")
     code, out, _ = cli(*words, "min_score=0.01", f"run_dir={tmp_path / 'out'}", "format=json")
     document = json.loads(out)
     assert code == 0
-    assert list(document["unreadable"]) == [str(tmp_path / "broken.png")]
+    assert list(document["unreadable"]) == [str(photos / "broken.png")]
     for row in document["predictions"]:
         left, top, width, height = row["bbox"]
         right, bottom = (500, 120) if row["image_id"] == 3 else (9, 300)

@@ -163,6 +163,7 @@ REFUSED_BY_TRAIN = [
         ["hardware.devices=3", "hardware=cpu"],
         ["batch=8"],
         ["imgsz=64"],
+        ["image_size=[32]"],
     )
 ]
 """``inspect`` compares several backbones, and has an image and batch size of
@@ -237,8 +238,10 @@ def test_a_signal_is_one_line_and_its_exit_code_even_where_a_library_makes_anoth
     cli, monkeypatch, number, word
 ):
     import visionkit.cli.main as module
+    from visionkit.cli.signals import begin_work
 
     def strike(request):
+        begin_work()
         try:
             signal.raise_signal(number)
         except BaseException as error:

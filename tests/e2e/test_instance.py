@@ -25,7 +25,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def run(shared_runs):
     """A run that has learnt a little."""
-    return shared_runs.train("instance", *TINY, "dataset.scenes.train=64", "recipe.epochs=5")
+    return shared_runs.of("instance")
 
 
 @pytest.fixture(scope="module")

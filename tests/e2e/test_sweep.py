@@ -51,7 +51,7 @@ def test_runs_that_cannot_be_do_not_stop_the_others_and_the_exit_code_tells(swep
     rows = table(swept)
     assert [rows[number]["status"] for number in range(4)] == ["done", "done", "failed", "failed"]
     assert "its 99x99 kernel does not fit" in rows[2]["reason"]
-    assert sorted(path.name for path in swept.iterdir()) == ["0", "1", "sweep.csv", "sweep.yaml"]
+    assert sorted(path.name for path in swept.iterdir()) == ["0", "1", "curves.png", "sweep.csv", "sweep.yaml"]
 
 
 def test_a_row_holds_overrides_metrics_parameters_and_time(swept):

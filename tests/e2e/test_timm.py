@@ -38,7 +38,7 @@ def test_inspect_shows_a_row_per_stage(cli):
     assert [stage["output"] for stage in stages] == [
         [64, 112, 112], [64, 56, 56], [128, 28, 28], [256, 14, 14], [512, 7, 7],
     ]  # fmt: skip
-    _, out, _ = cli("inspect", "backbone=timm", "backbone.model=resnet18")
+    _, out, _ = cli("inspect", "backbone=timm", "backbone.model=resnet18", "columns=all")
     assert out.count("?") == 5 * 4  # what a cell sees (field, jump, offset), and what training keeps of it
     assert "peak activation memory" not in out
 

@@ -24,7 +24,7 @@ FILES = {
 @pytest.fixture
 def run(shared_runs):
     """A finished run of the main job."""
-    return shared_runs.train("classify", "hardware=cpu", "recipe.epochs=6")
+    return shared_runs.of("classify")
 
 
 def test_the_run_folder_holds_what_the_design_lists(run):
@@ -128,13 +128,15 @@ def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
 def test_predict_leaves_unreadable_files_out_counts_and_names_them(cli, run, tmp_path):
     from PIL import Image
 
-    Image.new("RGB", (50, 40), "white").save(tmp_path / "good.jpg")
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    code, out, _ = cli("predict", f"run={run}", f"source={tmp_path}", f"run_dir={tmp_path / 'out'}")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (50, 40), "white").save(photos / "good.jpg")
+    (photos / "broken.png").write_bytes(b"no image")
+    code, out, _ = cli("predict", f"run={run}", f"source={photos}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
-    assert "1 files could not be read" in out
+    assert "1 of 2 files could not be read" in out
     assert "broken.png" in out
-    code, _, err = cli("predict", f"run={run}", f"source={tmp_path}", "strict=true", f"run_dir={tmp_path / 'out2'}")
+    code, _, err = cli("predict", f"run={run}", f"source={photos}", "strict=true", f"run_dir={tmp_path / 'out2'}")
     assert code == 2
     assert "broken.png' cannot be read" in err
     assert not (tmp_path / "out2").exists()
@@ -369,7 +371,7 @@ def test_a_lengthened_schedule_and_a_batch_larger_than_the_data_are_said_and_log
     said = " ".join(out.split())
     assert (code, "the schedule cosine was made for 6 epochs, and is now one of 7." in said) == (0, True)
     assert "rate     the learning rate was" in (longer / "log.txt").read_text()
-    code, _, _ = cli("recipe.batch_size=5000", "debug=fast", "hardware=cpu", f"run_dir={tmp_path / 'one'}")
+    code, _, _ = cli("recipe.batch_size=5000", "recipe.epochs=1", "hardware=cpu", f"run_dir={tmp_path / 'one'}")
     assert code == 0
     assert "an epoch is one batch of 1257, one step" in " ".join((tmp_path / "one" / "log.txt").read_text().split())
     assert next(csv.DictReader((tmp_path / "one" / "metrics.csv").open()))["step"] == "1"
@@ -377,7 +379,7 @@ def test_a_lengthened_schedule_and_a_batch_larger_than_the_data_are_said_and_log
 
 def test_a_debug_run_says_that_its_figures_say_nothing(cli, in_empty_folder):
     _, out, _ = cli("debug=fast", "hardware=cpu")
-    assert "debug    4 batches of each split: the figures say nothing of the model" in out
+    assert "debug    2 batches of 4 from each split: the figures say nothing of the model" in out
 
 
 def test_early_stopping_is_switched_on_by_its_patience(cli, in_empty_folder):

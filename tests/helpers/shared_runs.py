@@ -8,6 +8,25 @@ from filelock import FileLock
 
 from tests.helpers.pictures import blank_pictures
 
+_SCENES = ("hardware=cpu", "recipe.batch_size=8", "dataset.image_size=64", "dataset.scenes.count=[1,2]")
+TRAINED = {
+    "classify": ("hardware=cpu", "recipe.epochs=6"),
+    "detect": (
+        "task=detect", *_SCENES, "dataset.scenes.val=24", "dataset.scenes.test=24", "dataset.scenes.train=96",
+        "recipe.epochs=4",
+    ),
+    "segment": (
+        "task=segment", "backbone=lenet", "head.channels=[16,16]", *_SCENES, "dataset.scenes.val=16",
+        "dataset.scenes.test=24", "dataset.scenes.train=80", "recipe.epochs=3",
+    ),
+    "instance": (
+        "task=instance", *_SCENES, "dataset.scenes.val=16", "dataset.scenes.test=16", "head.neck.out_channels=32",
+        "head.mask_channels=16", "head.mask_convs=1", "head.hidden=[64]", "head.sampled_proposals=32",
+        "head.proposals=50", "head.training_proposals=100", "dataset.scenes.train=64", "recipe.epochs=5",
+    ),
+}  # fmt: skip
+"""The words of the one finished run of each task that has learnt a little."""
+
 
 class SharedRuns:
     """Folders below the temporary root of the session, one per name.
@@ -40,6 +59,10 @@ class SharedRuns:
                     os.chdir(before)
                 (marks / name).touch()
         return folder
+
+    def of(self, task):
+        """The folder of the run of a task in `TRAINED`."""
+        return self.train(task, *TRAINED[task])
 
     def train(self, name, *overrides, code=0):
         """The folder of a finished run, sweep or search with these overrides, for which a name always stands.

@@ -1,5 +1,6 @@
 """The step under every task."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -118,9 +119,10 @@ def test_the_gradient_is_the_mean_over_the_global_batch_on_any_number_of_process
 def test_a_batch_norm_that_sees_one_value_is_told_with_the_batch_that_works():
     """What arithmetic cannot know beforehand, as of timm's models."""
 
-    def fail(batch, stage):
+    def fail(images, image_sizes):
         nn.BatchNorm2d(4).train()(torch.zeros(1, 4, 1, 1))
 
-    stub = SimpleNamespace(seed=0, current_epoch=0, _step=fail)
+    stub = SimpleNamespace(seed=0, current_epoch=0, model=fail)
+    stub._training_outputs = partial(VisionTask._training_outputs, stub)
     with pytest.raises(UserError, match=r"one value per channel.*1 image in the batch.*recipe\.batch_size=2"):
         VisionTask.training_step(stub, {"images": torch.zeros(1, 3, 8, 8)}, 0)

@@ -96,7 +96,7 @@ def test_metrics_are_one_flat_object_of_test_and_validation_numbers(run):
     names = {"loss", "accuracy", "top5_accuracy", "f1_macro", "calibration_error"}
     assert set(metrics) == {
         *(f"test/{name}" for name in names), *(f"val/{name}" for name in names), "best_epoch", "epochs",
-        "training_seconds", "parameters",
+        "training_seconds", "parameters", "test/accuracy_low", "test/accuracy_high",
     }  # fmt: skip
     assert all(isinstance(value, (int, float)) for value in metrics.values())
     assert metrics["test/accuracy"] > 0.5

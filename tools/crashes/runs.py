@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -104,11 +105,13 @@ class Process:
 
     def members(self) -> list[int]:
         """The ids of the processes that the command has started for the run."""
-        return [int(file.name.removeprefix("pid-")) for file in self.temporary.glob("visionkit-*/*/pid-*")]
+        written = {int(file.name.removeprefix("pid-")) for file in self.temporary.glob("visionkit-*/*/pid-*")}
+        return [pid for pid in _living(self.folder) if pid in written]
 
     def send(self, number: signal.Signals, pid: int | None = None) -> None:
         """Send a signal to the command, or to one of its processes."""
-        os.kill(pid or self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid or self._process.pid, number)
 
     def wait(self, seconds: float) -> int | None:
         """The exit code once the command and all it has started have ended; None if that takes longer."""
@@ -126,7 +129,7 @@ class Process:
     def stop(self) -> None:
         """Kill whatever is left."""
         for pid in _living(self.folder):
-            os.kill(pid, signal.SIGKILL)
+            self.send(signal.SIGKILL, pid)
         self._process.kill()
         self._process.wait()
 

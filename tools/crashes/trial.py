@@ -118,12 +118,13 @@ def run_trial(
     shutil.rmtree(folder.parent, ignore_errors=True)
     folder.parent.mkdir(parents=True)
     temporary.mkdir(parents=True)
-    while not trial.problems and not (folder / "metrics.json").exists():
+    ended = False  # by itself; what a killed command leaves in TMPDIR is for the next one
+    while not trial.problems and not ended:
         process = _start(scenario, folder, temporary)
-        if len(trial.kills) < kills:
-            _kill(process, trial, draw, scenario, reference)
+        if len(trial.kills) < kills and not (folder / "metrics.json").exists():
+            ended = _kill(process, trial, draw, scenario, reference)
             continue
-        code = process.wait(_SECONDS)
+        code, ended = process.wait(_SECONDS), True
         if code != 0:
             trial.problems.append(f"{_ending(code)}: {process.tail()}")
             process.stop()
@@ -147,8 +148,8 @@ def _start(scenario: Scenario, folder: Path, temporary: Path) -> Process:
     return Process(words, folder=folder, temporary=temporary)
 
 
-def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenario, reference: Reference) -> None:
-    """Kill a command at a random moment, unless it ends before."""
+def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenario, reference: Reference) -> bool:
+    """Kill a command at a random moment; return whether it was done before."""
     moment = draw.choices(["any", "training", "save"], [20, 35, 45])[0]
     number = draw.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], [70, 15, 15])[0]
     one_of_several = scenario.processes > 1 and number == signal.SIGKILL and draw.random() < 0.5
@@ -168,7 +169,7 @@ def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenari
     after = time.monotonic() - process.start
     code = process.wait(_SECONDS)
     if code == 0:
-        return
+        return True
     expected = {-number, 128 + number}
     trial.kills.append(
         Kill(moment, number.name, "process" if members else "command", round(after, 2), -1 if code is None else code)
@@ -176,6 +177,7 @@ def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenari
     if code not in expected:
         trial.problems.append(f"{_ending(code)} after {number.name} ({moment}): {process.tail()}")
         process.stop()
+    return False
 
 
 def _sleep(process: Process, seconds: float) -> None:

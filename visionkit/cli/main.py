@@ -15,7 +15,7 @@ from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text, hydra_help_text
 from visionkit.cli.overrides import ParsedOverrides, allow_only, parse_overrides, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
-from visionkit.cli.signals import handle_signals, report_signal
+from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
@@ -93,6 +93,7 @@ def _run(request: Request) -> int:
         from visionkit.cli.completion import complete
 
         return complete(request.completion, choices)
+    begin_work()
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in request.arguments)
     if (request.multirun or searching) and request.verb != "train":
         raise UserError(

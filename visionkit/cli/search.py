@@ -13,7 +13,6 @@ from visionkit.cli.overrides import apply_overrides
 from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_arguments
 from visionkit.cli.syntax import Override
 from visionkit.config_files import conf_folder
-from visionkit.console import loading
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic
 from visionkit.yaml_files import dump_yaml
@@ -48,9 +47,7 @@ def run_search(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
     folder = (SweepFolder.open if parsed.resume else SweepFolder.plan)(parsed.run_dir, defining)
     runs = RunComposer(fixed, config_dirs)
 
-    with loading():
-        import visionkit.distributed.devices  # noqa: F401 - with torch
-        from visionkit.sweeps.search import search
+    from visionkit.sweeps.search import search
 
     return search(
         settings,

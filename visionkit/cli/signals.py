@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 from visionkit.errors import ExitCode, Terminated
 
-__all__ = ["handle_signals", "report_signal"]
+__all__ = ["begin_work", "handle_signals", "report_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
+_starting = False
 
 
 @contextlib.contextmanager
@@ -35,9 +36,13 @@ def handle_signals() -> Iterator[None]:
             os.kill(os.getpid(), number)
             return
         _received.append(number)
+        if _starting:
+            os._exit(report_signal(KeyboardInterrupt()) or 0)
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
+    global _starting
     _received.clear()
+    _starting = True
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     defaults = (signal.SIG_DFL, signal.default_int_handler)
     for number in _SIGNALS:
@@ -46,9 +51,21 @@ def handle_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        _starting = False
         for number in _SIGNALS:
             if previous[number] in defaults:
                 signal.signal(number, previous[number])
+
+
+def begin_work() -> None:
+    """From here on a signal raises. Before, nothing is written, and a signal ends the process at once.
+
+    An exception within an import of compiled code would be a panic of its own with a traceback.
+    """
+    global _starting
+    import pydantic  # noqa: F401 - its core is such code
+
+    _starting = False
 
 
 def report_signal(error: BaseException) -> int | None:

@@ -230,7 +230,8 @@ def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
             jobs.append(Job(number, overrides, None, str(error)))
 
     with loading():
-        import visionkit.distributed.devices  # noqa: F401 - with torch
+        if any(job.config is not None for job in jobs):
+            import visionkit.distributed.devices  # noqa: F401 - with torch
         from visionkit.sweeps.grid import sweep
 
     return sweep(jobs, folder, options)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visionkit.data.annotations import Annotations
-from visionkit.data.image_header import read_header
+from visionkit.data.image_header import Header, read_header
 from visionkit.data.mask_values import ValueTable, read_mask
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.rle import decode_mask, mask_area
@@ -103,12 +103,20 @@ class MaskFiles(ClassMasks):
         return torch.from_numpy(self.table.translate(values))
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a mask, in pixels, from the header of its file.
+        """Height and width of the upright mask, in pixels, from the header of its file.
 
         Raises:
             UserError: If the header cannot be read.
         """
-        return read_header(os.path.join(self.root, os.fsdecode(self._names[index]))).stored
+        return self.header(index).size
+
+    def header(self, index: int) -> Header:
+        """The header of a mask's file.
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        return read_header(os.path.join(self.root, os.fsdecode(self._names[index])))
 
     def select(self, positions: Tensor) -> MaskFiles:
         return MaskFiles(self.root, self._names[positions.numpy()], self.table)

@@ -230,17 +230,28 @@ class FileDataset(ImageDataset):
 
     @property
     def is_annotated(self) -> bool:
-        """Whether the size that annotations or masks were made for is known of some image."""
-        return self.sizes is not None or isinstance(self.masks, MaskFiles)
+        """Whether the images have annotations or masks, which were made for their pixels."""
+        return self.sizes is not None or self.annotations is not None or self.masks is not None
 
-    def is_unturned(self, index: int) -> bool:
-        """Whether the image is read as it is stored, and not as EXIF turns it, for its annotations were made so.
+    def orientation_doubt(self, index: int) -> str | None:
+        """The code of the finding on an image that EXIF turns and whose annotations may not be turned; None for none.
+
+        ``image-turned`` if its annotations were made for the stored pixels, so that it is read unturned;
+        ``image-orientation`` if nothing tells for which pixels they were made: no size is declared, both pixels have
+        the same, and no mask has an orientation of its own.
 
         Raises:
             UserError: If the header cannot be read.
         """
         header = read_header(self.name(index))
-        return header.size != header.stored and header.is_annotated_unturned(self._annotated_size(index))
+        if header.orientation not in range(2, 9):
+            return None
+        if isinstance(self.masks, MaskFiles) and self.masks.header(index).orientation in range(2, 9):
+            return None
+        annotated = self._annotated_size(index)
+        if annotated is None or header.size == header.stored:
+            return "image-orientation"
+        return "image-turned" if header.is_annotated_unturned(annotated) else None
 
     def _annotated_size(self, index: int) -> tuple[int, int] | None:
         if self.sizes is None:

@@ -90,8 +90,11 @@ def open_image(path: str | Path) -> Iterator[Any]:
         ImageError: If the file cannot be opened, or decoding fails within the block; the message names it.
     """
     with naming_image(path):
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a folder, a pipe or a device")
+        if not status.st_size:
+            raise ValueError("it is empty, a file of 0 bytes")
         with open(path, "rb") as file:
             yield identify_image(file, str(path))
 
@@ -110,6 +113,7 @@ def naming_image(path: str | Path) -> Iterator[None]:
     except FileNotFoundError:
         raise ImageError(f"image '{path}' does not exist.") from None
     except Exception as error:
+        error = ValueError("it was cut short") if isinstance(error, struct.error) else error
         reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
         raise ImageError(
             f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF, WebP or NPY file. "

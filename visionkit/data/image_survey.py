@@ -1,4 +1,4 @@
-"""What the headers of a data set's image files say before training: their range of values, and photos read unturned."""
+"""What a data set's image files say before training: their range of values, and how photos are turned."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from visionkit.data.images import ImageReader
 from visionkit.data.sources import Splits
 from visionkit.data.sources.base import Source
 from visionkit.data.sources.file_source import FileSource
+from visionkit.data.value_ranges import Measured, range_findings, range_of
 from visionkit.distributed.devices import available_cores
 from visionkit.errors import UserError
 
 __all__ = ["survey_images"]
 
-_MAX_MEASURED = 300
+_MAX_MEASURED = {"train": 300, "val": 100, "test": 100}
 _MAX_HEADERS = 2_000
 """Of a split; more are looked at evenly spaced, since each costs a tenth of a millisecond."""
 
-Range = tuple[float, float]
 T = TypeVar("T")
 
 
@@ -32,13 +32,13 @@ def survey_images(source: Source, splits: Splits, *, strict: bool) -> Splits:
     Args:
         source: The data set.
         splits: Its splits; the ``reader`` of those of files is replaced.
-        strict: Whether a photo that is read unturned is an error.
+        strict: Whether a doubt about ranges or orientations is an error.
 
     Returns:
         The splits with their range of values and what was found.
 
     Raises:
-        UserError: If ``strict`` is set and a photo is read unturned.
+        UserError: If a split other than train has more bits than train, or if ``strict`` is set and there is a doubt.
     """
     datasets = {split: samples for split, samples in splits.samples.items() if isinstance(samples, FileDataset)}
     if not isinstance(source, FileSource) or not datasets:
@@ -46,37 +46,32 @@ def survey_images(source: Source, splits: Splits, *, strict: bool) -> Splits:
     value_range, findings = source.value_range, list[Finding]()
     reader = source.image_reader(source.in_channels)
     if value_range is None and "train" in datasets:
-        value_range, findings = _measure(datasets["train"], reader)
+        measured = {split: _measure(samples, reader, split=split) for split, samples in datasets.items()}
+        value_range = range_of(measured["train"])
+        findings = range_findings(measured, value_range)
     for samples in datasets.values():
         samples.reader = replace(reader, value_range=value_range)
-    turned = [name for samples in datasets.values() if samples.is_annotated for name in _unturned(samples)]
-    findings += Finding.of("image-turned", turned)
+    doubts = [doubt for samples in datasets.values() if samples.is_annotated for doubt in _orientation_doubts(samples)]
+    for code in ("image-turned", "image-orientation"):
+        findings += Finding.of(code, [name for found, name in doubts if found == code])
     check_findings(findings, dataset=source.name, keys=source.keys, strict=strict)
     notes = [*splits.notes, *(finding.note for finding in findings)]
     return replace(splits, notes=notes, findings=[*splits.findings, *findings], value_range=value_range)
 
 
-def _measure(samples: FileDataset, reader: ImageReader) -> tuple[Range | None, list[Finding]]:
-    """The smallest and the largest value of images of more than 8 bits or of floats; None if there are none."""
-
-    def values_of(index: int) -> Range | None:
-        return reader.measure(samples.name(index))
-
-    indices = _evenly(len(samples), _MAX_MEASURED)
-    ranges = {index: found for index, found in zip(indices, _each(values_of, indices), strict=True) if found}
-    if not ranges:
-        return None, []
-    low, high = min(low for low, _ in ranges.values()), max(high for _, high in ranges.values())
-    high = high if high > low else low + 1
-    places = [samples.name(index) for index in ranges]
-    return (low, high), Finding.of("value-range", places, low=f"{low:g}", high=f"{high:g}")
+def _measure(samples: FileDataset, reader: ImageReader, *, split: str) -> Measured:
+    indices = _evenly(len(samples), _MAX_MEASURED[split])
+    looked = zip(indices, _each(lambda index: (reader.measure(samples.name(index)),), indices), strict=True)
+    found = {samples.name(index): values[0] for index, values in looked if values is not None}
+    deep = {name: values for name, values in found.items() if values is not None}
+    return Measured(deep, [name for name in found if name not in deep])
 
 
-def _unturned(samples: FileDataset) -> list[str]:
+def _orientation_doubts(samples: FileDataset) -> list[tuple[str, str]]:
+    """The code and the image of each doubt about its orientation."""
     indices = _evenly(len(samples), _MAX_HEADERS)
-    return [
-        samples.name(i) for i, unturned in zip(indices, _each(samples.is_unturned, indices), strict=True) if unturned
-    ]
+    codes = zip(indices, _each(samples.orientation_doubt, indices), strict=True)
+    return [(code, samples.name(index)) for index, code in codes if code]
 
 
 def _evenly(count: int, limit: int) -> range:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["MAX_PIXELS", "ImageReader", "LoadedImage", "load_image"]
+__all__ = ["MAX_PIXELS", "ImageReader", "LoadedImage", "ValueSample", "load_image"]
 
 MAX_PIXELS = 178_956_970
 """The pixels of the largest image that is decoded for a data set without files of its own; that of Pillow."""
+
+_MAX_SAMPLED = 4096
 
 TargetSize = Callable[[int, int], tuple[int, int]]
 """Maps height and width of an upright image to those of the result."""
@@ -30,6 +32,14 @@ class LoadedImage(NamedTuple):
 
     pixels: Tensor
     size: tuple[int, int]
+
+
+class ValueSample(NamedTuple):
+    """The smallest and the largest value of an image, and evenly spaced ones, float32 (m,), all finite."""
+
+    low: float
+    high: float
+    values: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,8 +123,8 @@ class ImageReader:
         values = values if wanted is None else resize_image(values, wanted)
         return LoadedImage(values.contiguous(), size)
 
-    def measure(self, path: str | Path) -> tuple[float, float] | None:
-        """The smallest and the largest value of a file of more than 8 bits or of floats; None for 8 bits.
+    def measure(self, path: str | Path) -> ValueSample | None:
+        """The values of a file of more than 8 bits or of floats; None for 8 bits, or if none is finite.
 
         Raises:
             ImageError: If the file is missing, cannot be decoded, is too large or has other bands.
@@ -126,7 +136,8 @@ class ImageReader:
             lift_limit(image)
             values = self._raw_values(image, path, None)
             values = values[values.isfinite()]
-            return (float(values.min()), float(values.max())) if values.numel() else None
+            step = -(-values.numel() // _MAX_SAMPLED) or 1
+            return ValueSample(float(values.min()), float(values.max()), values[::step]) if values.numel() else None
 
     def _check_pixels(self, size: tuple[int, int], path: str | Path) -> None:
         width, height = size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.image_header import safe_formats
+from visionkit.data.image_header import header_of, identify_image
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
 
@@ -19,60 +20,32 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "MaskContents",
-    "ValueCounts",
+    "PALETTE_MODES",
     "ValueTable",
+    "colours_of",
     "encode_colour",
     "format_colour",
+    "has_colours",
+    "ids_of",
     "is_coloured",
-    "read_contents",
+    "open_mask",
     "read_mask",
 ]
 
+PALETTE_MODES = ("P", "PA")
+"""Pillow's modes of images with a palette."""
+
 _MAX_COLOURS = 1 << 16
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 _MAX_ID = (1 << 16) - 1
-_PALETTE = ("P", "PA")
-
-
-@dataclass(frozen=True)
-class ValueCounts:
-    """How many pixels of one or more masks have which value.
-
-    Attributes:
-        values: int64 (n,), distinct ids or encoded colours, ascending.
-        pixels: int64 (n,), the number of pixels of each, at least 1.
-    """
-
-    values: NDArray[Any]
-    pixels: NDArray[Any]
-
-    @classmethod
-    def merge(cls, counts: Sequence[ValueCounts]) -> ValueCounts:
-        """The counts of several masks together."""
-        values, rows = numpy.unique(numpy.concatenate([each.values for each in counts]), return_inverse=True)
-        pixels = numpy.zeros(len(values), dtype=numpy.int64)
-        numpy.add.at(pixels, rows, numpy.concatenate([each.pixels for each in counts]))
-        return cls(values, pixels)
-
-    def without(self, excluded: Collection[int]) -> ValueCounts:
-        """The counts of the other values."""
-        keep = ~numpy.isin(self.values, list(excluded))
-        return ValueCounts(self.values[keep], self.pixels[keep])
-
-
-@dataclass(frozen=True)
-class MaskContents:
-    """What a mask file holds.
-
-    Attributes:
-        size: Height and width, in pixels.
-        is_coloured: Whether the values are colours.
-        counts: The values and how many pixels have them.
-    """
-
-    size: tuple[int, int]
-    is_coloured: bool
-    counts: ValueCounts
 
 
 @dataclass(frozen=True)
@@ -110,7 +83,7 @@ def format_colour(code: int) -> str:
 
 
 def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
-    """Read the values of a mask file: encoded colours int32 (H, W), or ids uint16 (H, W).
+    """Read the values of a mask file, upright: encoded colours int32 (H, W), or ids uint8 or uint16 (H, W).
 
     Args:
         path: A PNG or another lossless image.
@@ -119,8 +92,8 @@ def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
     Raises:
         UserError: If the file cannot be read, or holds no ids from 0 to 65,535.
     """
-    with _open_mask(path) as image:
-        return _colours(image) if coloured else _ids(image, path)
+    with open_mask(path) as image:
+        return colours_of(image) if coloured else ids_of(image, path)
 
 
 def is_coloured(path: str | Path) -> bool | None:
@@ -129,35 +102,11 @@ def is_coloured(path: str | Path) -> bool | None:
     Raises:
         UserError: If the file cannot be read.
     """
-    with _open_mask(path) as image:
-        return None if image.mode in _PALETTE else _has_colours(image)
+    with open_mask(path) as image:
+        return None if image.mode in PALETTE_MODES else has_colours(image)
 
 
-def read_contents(path: str | Path, *, coloured: bool) -> MaskContents:
-    """Count the values of a mask file: as ids, unless the file has colours.
-
-    Args:
-        path: The file.
-        coloured: Whether colours are expected: files with a palette or three channels are then read as colours.
-
-    Raises:
-        UserError: As `read_mask`.
-    """
-    with _open_mask(path) as image:
-        has_bands = image.mode in _PALETTE or len(image.getbands()) >= 3
-        as_colours = has_bands if coloured else image.mode not in _PALETTE and _has_colours(image)
-        pixels = _colours(image) if as_colours else _ids(image, path)
-    if as_colours:
-        values, counts = numpy.unique(pixels, return_counts=True)
-    else:
-        every_count = numpy.bincount(pixels.ravel())
-        values = numpy.flatnonzero(every_count)
-        counts = every_count[values]
-    size = (pixels.shape[0], pixels.shape[1])
-    return MaskContents(size, as_colours, ValueCounts(values.astype(numpy.int64), counts.astype(numpy.int64)))
-
-
-def _colours(image: Image.Image) -> NDArray[Any]:
+def colours_of(image: Image.Image) -> NDArray[Any]:
     """Encoded colours, int32 (H, W); transparency is left out."""
     if image.mode.startswith(("I", "F")):  # Pillow converts not all of them to RGB
         greys: NDArray[Any] = numpy.clip(numpy.nan_to_num(numpy.asarray(image)), 0, 255).astype(numpy.int32)
@@ -168,13 +117,19 @@ def _colours(image: Image.Image) -> NDArray[Any]:
     return values
 
 
-def _ids(image: Image.Image, path: str | Path) -> NDArray[Any]:
-    """Ids, uint16 (H, W): of several channels the first, but for those that are no RGB."""
+def ids_of(image: Image.Image, path: str | Path) -> NDArray[Any]:
+    """Ids, uint8 or uint16 (H, W): of several channels the first, but for those that are no RGB.
+
+    Raises:
+        UserError: If a value is no id; ``path`` is what the message calls the mask.
+    """
     is_other = len(image.getbands()) >= 3 and image.mode not in ("RGB", "RGBA", "RGBX")
-    pixels = numpy.array(image.convert("RGB") if is_other else image)
+    pixels: NDArray[Any] = numpy.asarray(image.convert("RGB") if is_other else image)
     pixels = pixels[..., 0] if pixels.ndim == 3 else pixels
-    if pixels.dtype == numpy.uint8 or pixels.dtype == numpy.bool_:
-        return pixels.astype(numpy.uint16)
+    if pixels.dtype == numpy.uint8:
+        return pixels
+    if pixels.dtype == numpy.bool_:
+        return pixels.astype(numpy.uint8)
     valid = (pixels >= 0) & (pixels <= _MAX_ID)
     valid &= numpy.where(valid, pixels, 0).astype(numpy.int64) == pixels
     if not valid.all():
@@ -184,7 +139,7 @@ def _ids(image: Image.Image, path: str | Path) -> NDArray[Any]:
     return pixels.astype(numpy.uint16)
 
 
-def _has_colours(image: Image.Image) -> bool:
+def has_colours(image: Image.Image) -> bool:
     """Whether the channels of an image without a palette differ in a pixel."""
     if len(image.getbands()) < 3:
         return False
@@ -192,12 +147,28 @@ def _has_colours(image: Image.Image) -> bool:
     return colours is None or any(not red == green == blue for _, (red, green, blue) in colours)  # type: ignore[misc]
 
 
-def _open_mask(path: str | Path) -> Image.Image:
+def open_mask(path: str | Path) -> Image.Image:
+    """Decode a mask file, turned upright by its own EXIF orientation, as images are.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
     from PIL import Image
 
     try:
-        image = Image.open(path, formats=safe_formats())
-        image.load()
+        with open(path, "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise ValueError("it is empty, a file of 0 bytes")
+            image = identify_image(file, str(path))
+            if not isinstance(image, Image.Image):
+                raise ValueError("it has other bands than grey, palette or RGB")
+            Image._decompression_bomb_check(image.size)
+            orientation = header_of(image).orientation
+            image.load()
+        if orientation in _TURNS:
+            turned = image.transpose(Image.Transpose[_TURNS[orientation]])
+            turned.format = image.format
+            return turned
     except MemoryError:
         raise
     except Exception as error:

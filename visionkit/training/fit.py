@@ -133,6 +133,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
+    own = [progress, StopOnDivergence(), interrupt, recorder, SayNotes(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = _make_task(run)
     num_previous = len(recorder.history)
@@ -146,15 +147,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             folder=folder,
             logger=config.logger,
             info=config.task,
-            callbacks=[
-                progress,
-                StopOnDivergence(),
-                interrupt,
-                recorder,
-                SayNotes(lambda: run.printer.print(*new_notes(run))),
-                *make_callbacks(config.callbacks),
-                *callbacks,
-            ],
+            callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
         )
         start = time.perf_counter()
         checkpoint = None if resume_from is None else _resume_path(run)

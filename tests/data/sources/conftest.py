@@ -72,7 +72,7 @@ def make_coco(tmp_path: Path, save_image) -> Callable[..., Path]:
                 name = f"{index:012}.jpg"
                 save_image(root / f"{split}2017" / name, size=(30, 40), seed=index)
                 content["images"].append({"id": 100 + index, "file_name": name, "height": 30, "width": 40})
-                for number, category in enumerate((3, 90)[: 1 + index % 2]):
+                for number, category in enumerate((7 if index == 2 else 3, 90)[: 1 + index % 2]):
                     content["annotations"].append(
                         {
                             "id": 10 * index + number,
@@ -80,7 +80,7 @@ def make_coco(tmp_path: Path, save_image) -> Callable[..., Path]:
                             "category_id": category,
                             "bbox": [2.5, 3, 10 + index, 12.25],
                             "area": 60.5,
-                            "iscrowd": number,
+                            "iscrowd": int(number == 1 and index != 3),
                             "segmentation": [[2.5, 3, 12.5, 3, 12.5, 15.25]],
                         }
                     )

@@ -25,6 +25,11 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "warning", "annotation(s) for a missing image dropped", "Add the images, or remove the annotations.",
         "The image was deleted, renamed or not copied.",
     ),
+    "image-found-elsewhere": FindingKind(
+        "warning", "image(s) that are not where they are listed, found by the last parts of their paths",
+        "Check that they are the annotated pictures, and write the paths relative to the folder of the images.",
+        "Paths of another computer or folder. Another picture of the same name would get the objects of this one.",
+    ),
     "image-ambiguous": FindingKind(
         "warning", "listed image(s) whose name fits several files, or whose file fits several names, dropped",
         "Write the paths relative to the folder of the images.",
@@ -79,7 +84,7 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Competitions keep the answers of their test images, which can be predicted, but not scored.",
     ),
     "classes-alike": FindingKind(
-        "warning", "class(es) written almost like another", "Spell them alike, if they are one class.",
+        "warning", "class(es) written like another or almost, each a class of its own", "Spell them alike, if they are one class.",
         "Cat and cat, or 1 and 1.0, are two classes as they are written, and probably one.",
     ),
     "class-means-missing": FindingKind(
@@ -120,6 +125,17 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Points of a pose, a track or an angle behind the box. Read as an outline they would give other boxes.",
         "Remove the columns.",
     ),
+    "line-confidence": FindingKind(
+        "note", "line(s) with a number from 0 to 1 behind the box, taken for a confidence and left out",
+        "If it is the angle of a turned box, write its corners: class x y x y x y x y.",
+        "A model's predictions, which were taken as labels, or a turned box with its angle in radians.",
+    ),
+    "class-file-differs": FindingKind(
+        "warning", "file(s) among the labels that name the classes otherwise than the data set's file: {names}",
+        "Compare both lists. The labels follow the one of the program that drew them.",
+        "labelImg writes classes.txt in the order in which classes were first drawn. With the other order, boxes get "
+        "the names of other classes.",
+    ),
     "line-commas": FindingKind(
         "warning", "line(s) with commas, read as spaces or as decimal points",
         "Write numbers as 0.5, with spaces between.",
@@ -144,10 +160,27 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Export all splits with one list of categories.",
         "Splits exported one by one number their categories each in its own way.",
     ),
+    "category-unused": FindingKind(
+        "note", "categor(ies) of {split} that train does not have and no object has, left out", "Nothing.",
+        "A list of categories that was made for other data. No object is lost.",
+    ),
+    "split-left-out": FindingKind(
+        "warning", "split(s) without images or annotations left out", "Add them, or remove the split's entry.",
+        "Tools write an entry for a test split that was never exported, and benchmarks publish test images alone.",
+    ),
     "image-turned": FindingKind(
         "warning", "photo(s) turned by EXIF whose annotations are of the stored pixels, read unturned",
         "Check in targets.png that the objects lie right.",
         "A camera stores a photo lying and says that it is to be turned; the tool that annotated it did not turn it.",
+    ),
+    "image-orientation": FindingKind(
+        "warning",
+        "photo(s) that EXIF turns, read turned; whether annotations are of the turned or the stored pixels cannot be "
+        "told, for both are of one size or no size is declared",
+        "Check in targets.png that they lie right. If not, remove the orientation from the photos: exiftool "
+        "-Orientation= FILES. If so, store the photos turned: mogrify -auto-orient FILES",
+        "A camera stores a photo lying and says that it is to be turned. Some tools annotate it as it is stored; only "
+        "where width and height change places does the declared size tell.",
     ),
     "size-differs": FindingKind(
         "warning", "image(s) of another size than their annotation says dropped",

@@ -126,7 +126,7 @@ FILES: Mapping[str, FindingKind] = {
         "links were looked at",
         "For numbers that are to mean something: debug=none dataset.compare_contents=true",
         "A try-out should take seconds, and its numbers mean nothing. Copies of a file in two splits are not found.",
-        "For numbers that are to mean something: debug=none",
+        otherwise="For numbers that are to mean something: debug=none",
     ),
     "value-range": FindingKind(
         "note",
@@ -135,6 +135,34 @@ FILES: Mapping[str, FindingKind] = {
         "The range was measured over at most 300 training images, evenly spaced; values beyond it are clipped. A "
         "camera's own range is more stable than a measured one.",
         "Nothing.",
+    ),
+    "value-range-doubtful": FindingKind(
+        "warning",
+        "training image(s) of those looked at have values far from all others, which lie from {first} to {last}: the "
+        "range {low} to {high} leaves these few levels",
+        "If the far values are pixels without data or broken ones, say the range: dataset.value_range=[{first},{last}]",
+        "A value such as -9999 that stands for missing data, or one broken pixel, stretches the measured range, and "
+        "the picture itself becomes nearly flat.",
+        otherwise="Remove the values that are no light, and save the images again.",
+    ),
+    "depth-differs": FindingKind(
+        "error", "image(s) of {split} of those looked at have more than 8 bits or floats, and none of train has",
+        "Save all splits alike, or say which values of theirs are 0 and 255: dataset.value_range=[LOW,HIGH]",
+        "The range is measured over train. Without it deep values would be cut down to a few levels, and the number "
+        "of the split would be that of other pictures.",
+        otherwise="Save the images of all splits alike.",
+    ),
+    "depth-mixed": FindingKind(
+        "warning", "image(s) of {split} of those looked at have 8 bits, and those of train more: read as 0 to 255",
+        "Save all images alike.",
+        "Images of one scene in two depths become unlike each other, and a network may tell classes by the depth.",
+    ),
+    "values-clipped": FindingKind(
+        "warning", "image(s) of {split} of those looked at have values beyond {low} to {high}, which are clipped",
+        "Save all splits alike, or say a range for all: dataset.value_range=[LOW,HIGH]",
+        "The range is that of the training images; more than 1 % of an image beyond it comes of another camera, unit "
+        "or scale.",
+        otherwise="Save the images of all splits alike.",
     ),
     "image-bands": FindingKind(
         "warning", "image(s) of other bands than dataset.in_channels dropped",

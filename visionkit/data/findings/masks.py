@@ -26,19 +26,19 @@ MASKS: Mapping[str, FindingKind] = {
     ),
     "mask-coloured": FindingKind(
         "warning", "RGB mask(s) where ids are expected dropped",
-        "Say what each colour means: dataset.class_map={{'0,0,0': background, '128,0,0': thing}}",
+        "Say what each colour means: 'dataset.class_map={{0\\,0\\,0: background, 128\\,0\\,0: thing}}'",
         "The masks are pictures of classes in colours, not of their numbers.",
         "Replace them by masks of ids, as the data set has them.",
     ),
     "mask-indexed": FindingKind(
         "warning", "index mask(s) where colours are expected dropped",
-        "Say what each id means: dataset.class_map={{0: background, 1: thing}}",
+        "Say what each id means: 'dataset.class_map={{0: background, 1: thing}}'",
         "The class map names colours, but these masks hold numbers.",
         "Replace them by masks of colours, as the data set has them.",
     ),
     "mask-outside-classes": FindingKind(
         "warning", "mask(s) with values outside the classes ignored there",
-        "Name the values: dataset.class_map={{VALUE: NAME}}, or null to ignore them; ids also by dataset.ignore=ID",
+        "Name the values: 'dataset.class_map={{VALUE: NAME}}', or null to ignore them; ids also by dataset.ignore=ID",
         "Such pixels are neither trained on nor counted. A whole class may hide behind a value that nobody named.",
         "Replace them by those of the data set. Masks of other classes: dataset=masks",
     ),
@@ -46,6 +46,23 @@ MASKS: Mapping[str, FindingKind] = {
         "warning", "mask(s) with stray values near {low} and {high}, read as the nearer one",
         "Save masks as PNG, without smoothing.",
         "A smoothed edge, JPEG, or a single wrong pixel: grey levels between black and white are no classes.",
+    ),
+    "mask-lossy": FindingKind(
+        "warning", "mask(s) saved as JPEG, which changes values: pixels may have another class, or none",
+        "Save masks as PNG.",
+        "JPEG changes values at edges, and by small steps everywhere: of ids that lie close together none is sure.",
+    ),
+    "mask-palettes-differ": FindingKind(
+        "error", "mask(s) whose palette draws an id in another colour than other masks do",
+        "Say classes by colour: 'dataset.class_map={colours}'. If the ids are right whatever their colours, say so "
+        "by id: 'dataset.class_map={{0: background, 1: NAME}}'",
+        "Some tools number the colours of each picture anew: read by id, classes would be swapped from file to file.",
+        otherwise="Save masks with one palette.",
+    ),
+    "mask-palettes-by-id": FindingKind(
+        "warning", "mask(s) whose palette draws an id in another colour than other masks do, read by the ids",
+        "Save masks with one palette.",
+        "Some tools number the colours of each picture anew: then classes are swapped from file to file.",
     ),
     "mask-void-class": FindingKind(
         "note", "training mask(s) with pixels of 255, read as a class", "If it is void, say so: dataset.ignore=255",
@@ -67,6 +84,15 @@ MASKS: Mapping[str, FindingKind] = {
     "test-unlabelled": FindingKind(
         "note", "image(s) of test left out, whose masks are not public", "Report the numbers of val.",
         "Benchmarks keep the answers of their test split; files published in their place are void everywhere.",
+    ),
+    "test-no-masks": FindingKind(
+        "note", "folder(s) of test images without masks, or of masks without images, left out",
+        "Add what is missing, if there is to be a test split.",
+        "Benchmarks and competitions publish test images alone.",
+    ),
+    "class-names-missing": FindingKind(
+        "note", "class(es) named by their number, for {file} is missing", "Put it beside the folder of the images.",
+        "Names come with the original archive; copies often lack the file.",
     ),
     "class-absent": FindingKind(
         "note", "class(es) without a pixel in any training mask", "Leave them out, or add images that show them.",

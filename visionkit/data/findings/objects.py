@@ -25,6 +25,17 @@ OBJECTS: Mapping[str, FindingKind] = {
         "warning", "box(es) that reach out of the image clipped", "Draw them within the image, or let them be clipped.",
         "Tools let boxes be drawn past the edge. More than a pixel past it may also mean another image size.",
     ),
+    "box-corners": FindingKind(
+        "warning", "box(es) of {place} that look like two corners, read as a point and a size; {outside} reach out of "
+        "the image",
+        "Look at targets.png. If so, write x, y, width and height, as the form has them.",
+        "A converter wrote x1 y1 x2 y2 where the form has a point, width and height: all boxes are then too large.",
+    ),
+    "box-fraction": FindingKind(
+        "warning", "box(es) smaller than a pixel, as fractions of the image's sides are, read as pixels",
+        "Multiply x by the width and y by the height of the image.",
+        "Two exports were merged, of which one writes fractions. Such an object cannot be found.",
+    ),
     "box-from-outline": FindingKind(
         "warning", "object(s) without a box given the box of their outline", "Write the boxes, if they are others.",
         "Some tools export outlines alone. The smallest box around an outline is the object's.",

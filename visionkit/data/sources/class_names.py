@@ -14,17 +14,18 @@ _MISSING = frozenset({"none", "nil", "missing", "n.a.", "-", "--", "?", "unlabel
 
 
 def doubtful_classes(names: Iterable[str]) -> list[Finding]:
-    """Findings on classes that are written almost like another, and on those whose name may mean that there is none.
+    """Findings on classes that are written like another or almost, and on those whose name may mean that there is none.
 
     Args:
-        names: The names of all classes.
+        names: The name of each class.
     """
     first_of: dict[str, str] = {}
     alike, missing = list[str](), list[str]()
-    for name in dict.fromkeys(names):
-        other = first_of.setdefault(_key(name), name)
-        if other != name:
-            alike.append(f"{other} and {name}")
+    for name in names:
+        key = _key(name)
+        if key in first_of:
+            alike.append(f"{first_of[key]} and {name}")
+        first_of.setdefault(key, name)
         if name.strip().lower() in _MISSING:
             missing.append(name)
     return [*Finding.of("classes-alike", alike), *Finding.of("class-means-missing", missing)]

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.augment.spec import check_targets
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import DataInfo, Source
+from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.split_files import SplitFiles
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import BACKGROUND
@@ -53,9 +55,10 @@ class DetectionSource(SplitFiles):
         )
 
     def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        from visionkit.data.sources.box_doubts import doubt_fractions
         from visionkit.data.sources.object_limits import limit_masks, limit_objects
 
-        return limit_masks(limit_objects(parsed))
+        return doubt_fractions(limit_masks(limit_objects(parsed)))
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
         """Check that the data set has annotated objects.
@@ -90,6 +93,18 @@ class DetectionSource(SplitFiles):
         if "test" in splits and splits["test"].annotations.objects.crowd.all():
             return ["no object is marked in test: its images are all background, and no precision can be told"]
         return []
+
+    def class_findings(self, parsed: ParsedDataset[Any], splits: Mapping[str, AnnotatedImages]) -> list[Finding]:
+        import numpy
+
+        objects = splits["train"].annotations.objects
+        trained = set(numpy.unique(objects.labels[~objects.crowd]).tolist())
+        untrained = [name for number, name in enumerate(parsed.class_names) if number not in trained]
+        is_said = any(finding.code == "class-absent" for finding in parsed.findings)  # of sets whose objects are masks
+        return [
+            *doubtful_classes(parsed.class_names),
+            *Finding.of("class-untrained", [] if is_said else untrained),
+        ]
 
     def make_dataset(self, parsed: ParsedDataset[Any], images: AnnotatedImages) -> FileDataset:
         import numpy

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from visionkit.data.image_files import walk_images
 from visionkit.data.sources.split_names import split_of
+from visionkit.text import normal_form
 
-__all__ = ["files_below", "find_by_tail", "with_slashes"]
+__all__ = ["files_below", "find_by_name", "find_by_tail", "with_slashes"]
 
 _MAX_PATH = 4096
 _MAX_FILES = 1_000_000
@@ -23,6 +24,22 @@ def with_slashes(path: str) -> str:
     while plain.startswith("./"):
         plain = plain[2:].lstrip("/")
     return plain
+
+
+def find_by_name(names: Sequence[str], files: Mapping[str, str]) -> list[str | None]:
+    """The file of each name, as it is written or else in the other form of Unicode; None where there is none.
+
+    Args:
+        names: Paths from the folder that is searched, separated by ``/``.
+        files: Of all images their file, by the path from that folder.
+    """
+    found = [files.get(name) for name in names]
+    if None not in found or all(map(str.isascii, files)):
+        return found
+    by_form: dict[str, str] = {}
+    for name, file in files.items():
+        by_form.setdefault(normal_form(name), file)
+    return [by_form.get(normal_form(name)) if file is None else file for name, file in zip(names, found, strict=True)]
 
 
 def find_by_tail(
@@ -52,9 +69,9 @@ def find_by_tail(
     file_of: dict[str, str | None] = {}  # by tail; None where several files end so
     for name, file in files.items():
         if file not in taken:
-            for tail in _tails(name):
+            for tail in _tails(normal_form(name)):
                 file_of[tail] = None if tail in file_of else file
-    ambiguous, by_name_alone, plain = list[int](), set[int](), [with_slashes(path) for path in paths]
+    ambiguous, by_name_alone, plain = list[int](), set[int](), [normal_form(with_slashes(path)) for path in paths]
     for row in unfound:
         min_parts = 1 if _ABSOLUTE.match(plain[row]) else min(min_relative_parts, plain[row].count("/") + 1)
         longest = next(filter(file_of.__contains__, _tails(plain[row])), None)

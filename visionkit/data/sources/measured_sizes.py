@@ -12,6 +12,7 @@ from visionkit.data.annotations import Annotations
 from visionkit.data.findings import Finding
 from visionkit.data.image_header import read_size
 from visionkit.data.sources.annotations import AnnotatedImages, clean_boxes
+from visionkit.data.sources.box_doubts import doubt_corners
 from visionkit.data.sources.outlines import clean_outlines
 from visionkit.errors import UserError
 
@@ -43,7 +44,9 @@ def measure_sizes(root: Path, images: AnnotatedImages) -> tuple[AnnotatedImages,
     def locate(row: int) -> str:
         return images.names[int(image[rows[row]])]
 
-    cleaned, kept, findings = clean_boxes(objects.boxes[rows].astype(numpy.float64), sizes[image[rows]], locate)
+    read = objects.boxes[rows].astype(numpy.float64)
+    doubts = doubt_corners(read, sizes[image[rows]], place=images.names[0])
+    cleaned, kept, findings = clean_boxes(read, sizes[image[rows]], locate)
     rows = rows[kept]
     boxes, area = objects.boxes.copy(), objects.area.copy()
     old_areas = (boxes[rows, 2:] - boxes[rows, :2]).prod(axis=1)
@@ -58,7 +61,7 @@ def measure_sizes(root: Path, images: AnnotatedImages) -> tuple[AnnotatedImages,
     measured = replace(objects, boxes=boxes, area=area).select(valid)
     return replace(
         images, sizes=sizes, annotations=Annotations.from_sorted(measured, image[valid], num_images=len(images))
-    ), findings
+    ), [*doubts, *findings]
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -66,7 +66,11 @@ class SplitFiles(FileSource):
         """
 
     def limit(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
-        """The data set with what would exhaust memory left out, and findings on it."""
+        """The data set without what would exhaust memory, with findings on that and on what is doubtful.
+
+        Raises:
+            UserError: If all targets of a split are of another form than the data set's.
+        """
         return parsed
 
     def check_annotations(self, parsed: ParsedDataset[Any]) -> None:
@@ -89,6 +93,15 @@ class SplitFiles(FileSource):
 
         Raises:
             UserError: If train or val has no targets.
+        """
+        return []
+
+    def class_findings(self, parsed: ParsedDataset[Any], splits: Mapping[str, Any]) -> list[Finding]:
+        """Findings on classes, as they are in the final splits.
+
+        Args:
+            parsed: The data set.
+            splits: The images of each split, train among them.
         """
         return []
 
@@ -139,6 +152,9 @@ class SplitFiles(FileSource):
             findings += division.findings
             division_notes = division.notes
             saved_splits = division.saved
+        class_findings = self.class_findings(parsed, splits)
+        check_findings(class_findings, dataset=self.name, keys=self.keys, strict=strict)
+        findings += class_findings
         notes = [*parsed.notes, *(finding.note for finding in findings), *division_notes]
         notes += self.check_splits(splits, remedy="Try another division: dataset.split_seed=1")
         samples: dict[str, ImageDataset] = {

@@ -55,9 +55,11 @@ def test_names_are_the_first_words_of_the_table(make_source, make_ade):
     assert (names[0], names[149]) == ("wall", "wall, other")  # the first word alone would be there twice
 
 
-def test_without_the_table_the_classes_are_numbered(make_source, make_ade):
-    names = make_source(make_ade(None)).info().class_names
+def test_without_the_table_the_classes_are_numbered_and_this_is_said(make_source, make_ade):
+    source = make_source(make_ade(None))
+    names = source.info().class_names
     assert (len(names), names[0], names[149]) == (150, "class1", "class150")
+    assert "150 class(es) named by their number, for objectInfo150.txt is missing" in source.splits(seed=0).notes
 
 
 def test_a_table_that_lacks_a_class_is_an_error(make_source, make_ade):

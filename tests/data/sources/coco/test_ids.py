@@ -123,10 +123,14 @@ def test_fewer_categories_in_val_with_the_ids_of_train_are_no_finding(make_sourc
     assert splits.findings == []
 
 
-def test_categories_of_val_that_train_does_not_have_are_named(make_source, make_coco):
+def test_a_category_of_val_that_train_does_not_have_is_left_out_if_no_object_has_it(make_source, make_coco):
     root = make_coco()
-    edit(root, "val", lambda content: content["categories"].append({"id": 91, "name": "cup"}))
-    with pytest.raises(UserError, match=r"_val2017.json' has other categories than the file of train, .* \[\"cup\"\]"):
+    edit(root, "val", lambda content: content["categories"].insert(0, {"id": 1, "name": "Car"}))
+    splits = make_source(root).splits(seed=0)
+    assert splits.notes == ["1 categor(ies) of val that train does not have and no object has, left out: Car"]
+    assert splits.samples["val"].annotations.objects.labels.tolist() == [0, 0, 2]
+    edit(root, "val", lambda content: content["annotations"][0].update(category_id=1))
+    with pytest.raises(UserError, match=r"_val2017.json' has other categories .* \[\"Car\"\]. Did you mean 'car'\?"):
         make_source(root).check()
 
 
@@ -140,3 +144,23 @@ def test_categories_of_one_name_cannot_be_matched_by_it(make_source, make_coco):
     edit(root, "val", renumber)
     with pytest.raises(UserError, match=r"several categories of one name, \[\"car\"\]"):
         make_source(root).check()
+
+
+def test_category_names_in_two_forms_of_unicode_are_one(make_source, make_coco):
+    root = make_coco(change=lambda content: content["categories"][0].update(name="caf\u00e9"))
+    edit(root, "val", lambda content: content["categories"][0].update(name="cafe\u0301"))
+    source = make_source(root)
+    assert source.info().class_names == ("car", "train", "caf\u00e9")
+    assert source.splits(seed=0).notes == []
+
+
+def test_a_category_without_an_object_and_two_of_one_name_are_said(make_source, make_coco):
+    def change(content):
+        content["categories"] += [{"id": 0, "name": "things"}, {"id": 91, "name": "Car"}]
+
+    root = make_coco(change=change)
+    edit(root, "val", change)
+    assert make_source(root).splits(seed=0).notes == [
+        "1 class(es) named like another but for case and spaces, each a class of its own: Car (like car)",
+        "2 class(es) that no training image has: things, Car",
+    ]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from visionkit.data.sources import parse_source
-from visionkit.data.sources.coco.image_paths import find_images
+from visionkit.data.sources.coco.image_paths import FoundImages, find_images
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.errors import UserError
 
@@ -22,21 +22,22 @@ def rename(function):
 
 
 @pytest.mark.parametrize(
-    "prefix",
+    ("prefix", "is_elsewhere"),
     [
-        "train2017\\",
-        ".\\train2017\\",
-        "./",
-        "C:\\Users\\me\\data\\",
-        "/home/me/data/train2017/",
-        "file:///data/",
-        "up/",
+        ("train2017\\", False),
+        (".\\train2017\\", False),
+        ("./", False),
+        ("C:\\Users\\me\\data\\", True),
+        ("/home/me/data/train2017/", True),
+        ("file:///data/", True),
+        ("up/", True),
     ],
 )
-def test_images_are_found_as_they_were_named_elsewhere(make_source, make_coco, prefix):
+def test_images_are_found_as_they_were_named_elsewhere_and_it_is_said(make_source, make_coco, prefix, is_elsewhere):
     root = make_coco(change=rename(lambda name: prefix + name))
     splits = make_source(root).splits(seed=0)
-    assert splits.findings == []
+    said = [(finding.code, finding.count) for finding in splits.findings]
+    assert said == ([("image-found-elsewhere", 4)] if is_elsewhere else [])
     names = [splits.samples["train"].name(index) for index in range(4)]
     assert names == [str(root / f"train2017/{index:012}.jpg") for index in range(4)]
     assert splits.samples["train"].annotations.counts.tolist() == [1, 2, 1, 2]
@@ -46,23 +47,22 @@ def test_the_longest_tail_decides_and_what_stays_open_is_said(tmp_path, save_ima
     for name in ("a/x/1.png", "b/x/1.png", "a/2.png", "b/2.png", "b/3.png", "4.png"):
         save_image(tmp_path / name)
     names = ["D:/old/a/x/1.png", "D:/old/x/1.png", "D:/2.png", "E:/3.png", "4.png", "D:/4.png", "D:/5.png"]
-    found, ambiguous = find_images(ImageLists(tmp_path), "", names)
-    assert found == ["a/x/1.png", None, None, "b/3.png", "4.png", None, None]
-    assert ambiguous == [1, 2]
+    paths = ["a/x/1.png", None, None, "b/3.png", "4.png", None, None]
+    assert find_images(ImageLists(tmp_path), "", names) == FoundImages(paths, ambiguous=[1, 2], elsewhere=[0, 3])
 
 
 def test_two_names_that_fit_one_file_are_both_ambiguous(tmp_path, save_image):
     save_image(tmp_path / "1.png")
-    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "b/1.png"]) == ([None, None], [0, 1])
-    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "a/1.png"]) == (["1.png", "1.png"], [])
+    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "b/1.png"]) == FoundImages([None, None], [0, 1], [])
+    assert find_images(ImageLists(tmp_path), "", ["a/1.png", "a/1.png"]) == FoundImages(["1.png"] * 2, [], [0, 1])
 
 
 def test_ambiguous_images_are_dropped_and_named(make_source, make_coco, save_image):
     root = make_coco({"train": 6}, change=rename(lambda name: f"D:\\{name}"))
     save_image(root / "train2017/copy/000000000001.jpg")
     splits = make_source(root, images={"train": "train2017"}).splits(seed=0)
-    (finding,) = splits.findings
-    assert finding.code == "image-ambiguous"
+    elsewhere, finding = splits.findings[:2]
+    assert (finding.code, elsewhere.code, elsewhere.count) == ("image-ambiguous", "image-found-elsewhere", 5)
     assert finding.places == ("annotations/instances_train2017.json D:\\000000000001.jpg",)
     assert sum(map(len, splits.samples.values())) == 5
 
@@ -71,7 +71,7 @@ def test_a_name_alone_is_not_taken_from_another_split_or_from_beside_its_folder(
     for name in ("val/1.png", "cats/2.png", "dogs/3.png"):
         save_image(tmp_path / name)
     names = ["/old/train/1.png", "/old/cats/2.png", "/old/cats/3.png"]
-    assert find_images(ImageLists(tmp_path), "", names) == ([None, "cats/2.png", None], [])
+    assert find_images(ImageLists(tmp_path), "", names) == FoundImages([None, "cats/2.png", None], [], [1])
 
 
 def test_files_of_other_endings_among_the_images_are_counted_once(make_source, make_coco):
@@ -90,7 +90,7 @@ def test_names_that_lead_nowhere_are_missing(make_source, make_coco, save_image,
 
     save_image(make_coco({"train": 6}, change=change) / "../secret.jpg")
     splits = make_source(make_coco({"train": 6}, change=change)).splits(seed=0)
-    assert [finding.code for finding in splits.findings] == ["image-missing"]
+    assert [finding.code for finding in splits.findings if finding.code != "class-untrained"] == ["image-missing"]
     assert sum(map(len, splits.samples.values())) == 5
 
 
@@ -140,3 +140,28 @@ def test_the_ids_of_images_are_those_of_the_file(make_source, make_coco):
     assert source.image_ids([root.parent / "other.jpg"]) == {}
     (root / "annotations/instances_train2017.json").unlink()
     assert make_source(root).image_ids(paths) == {}
+
+
+def test_names_in_the_other_form_of_unicode_are_found_and_are_no_find_by_tail(tmp_path, save_image):
+    for name in ("b/cafe\u0301.png", "ü.png", "u\u0308.png"):
+        save_image(tmp_path / name)
+    found = find_images(ImageLists(tmp_path), "", ["b/café.png", "u\u0308.png", "ü.png"])
+    assert found == FoundImages(["b/cafe\u0301.png", "u\u0308.png", "ü.png"], [], [])
+
+
+def test_pictures_of_another_folder_are_taken_with_a_word_only_if_all_of_theirs_is_missing(
+    make_source, make_coco, save_image
+):
+    root = make_coco({"train": 8}, change=rename(lambda name: f"A/{name}"))
+    (root / "train2017").rename(root / "B")
+    splits = make_source(root).splits(seed=0)
+    finding = splits.findings[0]
+    assert (finding.code, finding.count) == ("image-found-elsewhere", 8)
+    assert finding.places[0] == "annotations/instances_train2017.json A/000000000000.jpg (B/000000000000.jpg)"
+    (root / "A").mkdir()
+    for index in range(7):
+        save_image(root / f"A/{index:012}.jpg", size=(30, 40), seed=index)
+    splits = make_source(root).splits(seed=0)
+    codes = [(finding.code, finding.count) for finding in splits.findings if finding.code.startswith("image")]
+    assert codes == [("image-missing", 1)]
+    assert sum(map(len, splits.samples.values())) == 7

@@ -6,6 +6,7 @@ from pycocotools import mask as coco
 
 from visionkit.data.sources import parse_source
 from visionkit.data.sources.coco.segmentations import read_segmentations
+from visionkit.errors import UserError
 
 TRIANGLE = [2.5, 3, 12.5, 3, 12.5, 15.25]
 SQUARE = [20, 4, 30, 4, 30, 14, 20, 14]
@@ -133,7 +134,8 @@ def test_an_area_that_no_object_has_is_that_of_the_box(read, area):
 
 def test_a_hundred_thousand_objects_on_one_image_are_cut(settings, make_coco):
     def change(content):
-        content["annotations"] += [content["annotations"][0]] * 5000
+        first = content["annotations"][0]
+        content["annotations"] += [{**first, "bbox": [2.5, 3, 10 + number / 1000, 12]} for number in range(5000)]
 
     source = parse_source(settings("coco", root=str(make_coco(change=change)), image_size=32))
     splits = source.splits(seed=0)
@@ -141,3 +143,36 @@ def test_a_hundred_thousand_objects_on_one_image_are_cut(settings, make_coco):
     assert (
         splits.findings[0].note == "1 image(s) with more than 2,000 objects cut to so many: train2017/000000000000.jpg"
     )
+
+
+def test_an_object_annotated_twice_under_two_ids_is_one(settings, make_coco):
+    def change(content):
+        content["annotations"] += [{**entry, "id": 900 + entry["id"]} for entry in content["annotations"]]
+
+    source = parse_source(settings("coco", root=str(make_coco(change=change)), image_size=32))
+    splits = source.splits(seed=0)
+    assert splits.samples["train"].annotations.counts.tolist() == [1, 2, 1, 2]
+    assert [(finding.code, finding.count) for finding in splits.findings] == [("annotation-repeated", 6)]
+
+
+@pytest.mark.parametrize("has_size", [True, False])
+def test_boxes_written_as_corners_are_said(settings, make_coco, has_size):
+    def change(content):
+        for entry in content["annotations"]:
+            entry["bbox"] = [20, 12, 38, 28 - entry["id"] / 100]
+        for image in [] if has_size else content["images"]:
+            del image["width"], image["height"]
+
+    source = parse_source(settings("coco", root=str(make_coco(change=change)), image_size=32))
+    finding = source.splits(seed=0).findings[0]
+    assert (finding.code, finding.count, finding.values["outside"]) == ("box-corners", 6, "6")
+
+
+def test_fractions_instead_of_pixels_are_an_error(settings, make_coco):
+    def change(content):
+        for entry in content["annotations"]:
+            entry["bbox"] = [0.1, 0.1, 0.3, 0.3]
+
+    source = parse_source(settings("coco", root=str(make_coco(change=change)), image_size=32))
+    with pytest.raises(UserError, match=r"the boxes of all 6 objects of train .* lie between 0 and 1.*Expected pixels"):
+        source.check()

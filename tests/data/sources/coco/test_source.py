@@ -159,14 +159,14 @@ def test_an_annotation_that_is_no_mapping_is_dropped_and_named(make_source, make
 
 def test_a_missing_image_is_dropped_with_its_annotations_and_named(make_source, make_coco):
     root = make_coco()
-    (root / "train2017" / "000000000002.jpg").unlink()
+    (root / "train2017" / "000000000000.jpg").unlink()
     source = make_source(root)
     splits = source.splits(seed=0)
     assert sizes(splits) == {"train": 3, "val": 2}
     assert splits.notes == [
-        "1 annotation(s) for a missing image dropped: annotations/instances_train2017.json 000000000002.jpg"
+        "1 annotation(s) for a missing image dropped: annotations/instances_train2017.json 000000000000.jpg"
     ]
-    assert [len(splits.samples["train"].annotation(index)) for index in range(3)] == [1, 2, 2]
+    assert [len(splits.samples["train"].annotation(index)) for index in range(3)] == [2, 1, 2]
 
 
 def test_a_category_that_is_not_defined_is_an_error(make_source, make_coco):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.helpers.paths import SHARED_DATA
 from visionkit.data import VisionDataModule
@@ -194,12 +194,116 @@ def test_more_than_fifty_values_without_a_list_say_how_to_write_the_map(make_sou
     assert make_source(root, classes=[str(number) for number in range(200)]).info().num_classes == 200
 
 
-def test_a_value_that_only_another_split_has_is_read_as_the_nearer_level_and_said(make_source, make_masks):
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("among", [(0, 1), (0, 100, 255)])
+def test_another_value_in_another_split_than_train_says_how_to_map_it(make_source, make_masks, split, among):
     root = make_masks(among=(0, 255))
-    save(root / "masks/val/val1.png", values(1, (0, 100, 255)))
-    number = int((values(1, (0, 100, 255)) == 100).sum())
-    note = make_source(root).splits(seed=0).notes[1]
-    assert note.endswith(f"read as the nearer one: masks/val/val1.png ({number} pixels: 100)")
+    areas = numpy.sort(values(1, among), axis=0)
+    save(root / f"masks/{split}/{split}1.png", areas)
+    with pytest.raises(
+        UserError,
+        match=rf"hold 0 and 255, but 1 mask\(s\) of {split} also .*{split}1.png \({among[0]}, {among[1]}.*"
+        rf"class_map={{0: background, {among[1]}: NAME, 255: foreground}}",
+    ):
+        make_source(root).check()
+    class_map = {"0": "a", "1": "b", "100": "b", "255": "b"}
+    assert numpy.array_equal(masks(make_source(root, class_map=class_map), split)[1], areas > 0)
+
+
+@pytest.mark.parametrize("grey", [210, 240])
+def test_a_grey_near_white_that_fills_areas_is_a_class(make_source, make_blobs, grey):
+    def add(number, pixels):
+        pixels[22:28, 8:40] = grey
+        return pixels
+
+    source = make_source(make_blobs(add))
+    assert source.info().class_names == ("0", str(grey), "255")
+    expected = numpy.searchsorted([0, grey, 255], add(2, blob(2)))
+    assert numpy.array_equal(all_masks(source)[2], expected)
+
+
+def test_a_rare_object_beside_a_wide_void_is_no_background(make_source, make_blobs):
+    def add(number, pixels):
+        pixels[0, 0] = number < 3
+        return pixels
+
+    source = make_source(make_blobs(add), test_fraction=0.0, ignore=None)
+    assert source.info().class_names == ("0", "1", "255")
+    assert any(
+        note.startswith("6 training mask(s) with pixels of 255") or "pixels of 255" in note
+        for note in source.splits(seed=0).notes
+    )
+
+
+COLOURS_OF_IDS = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
+
+
+def numbered_anew(number: int, pixels: numpy.ndarray) -> Image.Image:
+    """A palette mask of classes 0, 1 and 2, whose indices are in the order of 0, 1, 2 or of 0, 2, 1."""
+    order = [0, 1, 2] if number % 2 else [0, 2, 1]
+    image = Image.fromarray(numpy.argsort(order).astype(numpy.uint8)[pixels]).convert("P")
+    image.putdata(numpy.argsort(order)[pixels].ravel().tolist())
+    image.putpalette([value for index in order for value in COLOURS_OF_IDS[index]])
+    return image
+
+
+def two_areas(number: int, pixels: numpy.ndarray) -> numpy.ndarray:
+    pixels = (pixels > 0).astype(numpy.uint8)
+    pixels[30:35, 8:40] = 2
+    return pixels
+
+
+def test_palettes_that_number_colours_anew_in_each_mask_ask_for_a_map_by_colour(make_source, make_blobs):
+    root = make_blobs(lambda number, pixels: numbered_anew(number, two_areas(number, pixels)))
+    with pytest.raises(
+        UserError,
+        match=r"3 mask\(s\) whose palette draws an id in another colour than other masks do: masks/1.png \(1 is "
+        r"'255,0,0', in masks/0.png '0,255,0'\).*class_map={0\\,0\\,0: a, 0\\,255\\,0: b, 255\\,0\\,0: c}'",
+    ):
+        make_source(root).check()
+    source = make_source(root, class_map={"0,0,0": "ground", "255,0,0": "red", "0,255,0": "green"})
+    for number, mask in all_masks(source).items():
+        assert numpy.array_equal(mask, two_areas(number, blob(number)))
+    by_id = make_source(root, class_map={"0": "a", "1": "b", "2": "c"})
+    assert any("in another colour than other masks do, read by the ids" in note for note in by_id.splits(seed=0).notes)
+
+
+def test_palettes_may_differ_in_colours_that_do_not_occur(make_source, make_masks):
+    def paint(pixels):
+        image = palette(pixels)
+        image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, int(pixels.sum()), 9, 9])
+        return image
+
+    assert make_source(make_masks(paint=paint)).splits(seed=0, strict=True).notes == []
+
+
+def test_three_levels_in_jpeg_ask_for_png_or_ranges(make_source, make_blobs):
+    root = make_blobs(lambda number, pixels: two_areas(number, pixels) * 100, suffix=".jpg")
+    with pytest.raises(
+        UserError,
+        match=r"saved as JPEG, which changes values.*class_map={0-\d+: background, \d+-\d+: b, \d+-255: c}",
+    ):
+        make_source(root).check()
+    source = make_source(root, class_map={"0-50": "background", "51-150": "b", "151-255": "c"})
+    for number, mask in all_masks(source).items():
+        assert (mask == two_areas(number, blob(number))).mean() > 0.99
+
+
+def test_ids_in_jpeg_under_a_list_of_classes_are_said(make_source, make_blobs):
+    root = make_blobs(lambda number, pixels: two_areas(number, pixels), suffix=".jpg")
+    notes = make_source(root, classes=["a", "b", "c"]).splits(seed=0).notes
+    assert any(note.startswith("6 mask(s) saved as JPEG, which changes values") for note in notes)
+
+
+def test_smoothed_edges_are_no_classes(make_source, make_blobs):
+    def smooth(number, pixels):
+        return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1))
+
+    root = make_blobs(smooth)
+    with pytest.raises(UserError, match=r"too many to be|are rare and fill no area, as in smoothed edges"):
+        make_source(root).check()
+    source = make_source(root, class_map={"0-127": "background", "128-255": "object"})
+    assert (all_masks(source)[1] == blob(1) // 255).mean() > 0.98
 
 
 @pytest.mark.parametrize(
@@ -530,12 +634,12 @@ def test_an_index_mask_where_colours_are_expected_is_dropped_and_named(make_sour
         (
             lambda v: palette(v).convert("RGB"),
             {},
-            r"Say what each colour means: dataset.class_map={'0,0,0': background",
+            r"Say what each colour means: 'dataset.class_map={0\\,0\\,0: background",
         ),
         (
             lambda v: v,
             {"class_map": COLOURS},
-            r"4 index mask\(s\) where colours .* Say what each id means: dataset.cla",
+            r"4 index mask\(s\) where colours .* Say what each id means: 'dataset.cla",
         ),
         (
             lambda v: v[:3],
@@ -570,7 +674,9 @@ def test_an_empty_folder_is_an_error(make_source, make_masks, what):
 def test_a_folder_that_is_missing_is_named(make_source, make_masks, what):
     root = make_masks()
     (root / what / "val").rename(root / "elsewhere")
-    with pytest.raises(UserError, match=r"there is a folder '.*/val', but no such folder in .* Expected val in both"):
+    with pytest.raises(
+        UserError, match=r"there is a folder '.*/val' in .*, but not one of images and one .* Expected val in both"
+    ):
         make_source(root).check()
     (root / what).rename(root / "nowhere")
     with pytest.raises(
@@ -647,10 +753,10 @@ def test_folders_of_splits_go_by_any_usual_name_and_others_are_said(make_source,
 
 def test_files_of_unknown_endings_beside_the_images_are_said(make_source, make_masks):
     root = make_masks({"train": 3, "val": 2})
-    for file in ("images/train/photo.heic", "images/val/photo.HEIC", "masks/val/photo.npy"):
+    for file in ("images/train/photo.heic", "images/val/photo.HEIC", "masks/val/photo.psd"):
         (root / file).write_bytes(b"x")
     (note,) = make_source(root).splits(seed=0).notes
-    assert note == "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+    assert note == "3 file(s) of an ending that is not read left out: 2 .heic, 1 .psd"
 
 
 def test_a_folder_without_an_image_that_is_read_says_what_it_holds(make_source, make_masks):
@@ -667,6 +773,12 @@ def test_a_folder_of_train_alone_has_val_held_out_and_no_test_split(make_source,
     splits = make_source(make_masks({"train": 10})).splits(seed=0)
     assert {split: len(samples) for split, samples in splits.samples.items()} == {"train": 8, "val": 2}
     assert splits.notes == ["val held out of train: 2 of 10"]
+
+
+def test_reading_many_masks_is_announced_on_standard_error(make_source, make_masks, monkeypatch, capsys):
+    monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
+    make_source(make_masks()).check()
+    assert capsys.readouterr() == ("", "reading 4 masks of train ...\n")
 
 
 def test_folders_of_splits_beside_those_of_all_images_and_masks_are_said(make_source, make_masks):

@@ -194,11 +194,11 @@ def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_root):
 
 def test_masks_and_images_of_other_endings_are_counted(make_source, make_root):
     root = make_root()
-    for file in ("JPEGImages/x.heic", "JPEGImages/x.xml", "SegmentationClass/x.npy", "SegmentationObject/x.mat"):
+    for file in ("JPEGImages/x.heic", "JPEGImages/x.xml", "SegmentationClass/x.psd", "SegmentationObject/x.mat"):
         (root / file).write_bytes(b"x")
     notes = [f.text for f in make_source(root, "instances").splits(seed=0).findings if f.code == "file-no-image"]
     assert notes == [
-        "2 file(s) of an ending that is not read left out: 1 .heic, 1 .npy",
+        "2 file(s) of an ending that is not read left out: 1 .heic, 1 .psd",
         "1 file(s) of an ending that is not read left out: 1 .mat",
     ]
 

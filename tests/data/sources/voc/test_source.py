@@ -259,11 +259,25 @@ def test_the_file_name_of_an_xml_file_may_have_folders(make_source, make_voc, na
     assert (sizes(splits), splits.notes) == ({"train": 2, "val": 1}, [])
 
 
-def test_an_image_in_a_folder_below_is_found_by_its_base_name(make_source, make_voc):
-    root = make_voc(3)
-    (root / "JPEGImages" / "day 1").mkdir()
-    (root / "JPEGImages" / "000.jpg").rename(root / "JPEGImages" / "day 1" / "000.jpg")
-    assert sum(sizes(make_source(root).splits(seed=0)).values()) == 3
+def test_images_in_a_folder_below_are_found_by_their_base_names_and_it_is_said(make_source, make_voc):
+    root = make_voc(4, images="JPEGImages/day 1")
+    splits = make_source(root).splits(seed=0)
+    assert sum(sizes(splits).values()) == 4
+    assert splits.notes[0].startswith("4 image(s) that are not where they are listed, found by the last parts of")
+
+
+def test_an_image_of_the_same_name_in_another_folder_is_not_taken_where_others_lie_right(
+    make_source, make_voc, save_image
+):
+    root = make_voc(5)
+    (root / "JPEGImages/003.jpg").unlink()
+    save_image(root / "JPEGImages/B/003.jpg", size=(30, 40))
+    splits = make_source(root).splits(seed=0)
+    assert sum(sizes(splits).values()) == 4
+    assert splits.notes[:2] == [
+        "1 annotation(s) for a missing image dropped: Annotations/003.xml",
+        "1 image(s) without an annotation file dropped: JPEGImages/B/003.jpg",
+    ]
 
 
 def test_of_two_images_that_differ_in_their_ending_the_named_one_is_read(make_source, make_voc, save_image):
@@ -352,7 +366,7 @@ def test_several_folders_of_xml_files_ask_for_one(make_source, make_voc):
     root = make_voc(3, annotations="a/Annotations", images="a/JPEGImages")
     make_voc(3, annotations="b/Annotations", images="b/JPEGImages")
     with pytest.raises(
-        UserError, match=r"several folders .* hold XML files: a/Annotations, b/Annotations.*Try: dataset.an"
+        UserError, match=r"several folders .* hold XML files: a/Annotations, b/Annotations.*dataset.annotations=FOLDER"
     ):
         make_source(root).check()
 

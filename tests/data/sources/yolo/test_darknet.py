@@ -94,7 +94,7 @@ def test_files_of_class_names_that_differ_ask_for_one(make_source, make_images):
 def test_an_empty_file_and_no_file_of_class_names_are_errors(make_source, make_images):
     root = make_images(*NAMES[:2])
     with pytest.raises(
-        UserError, match=r"expected one YAML file with names in '.*', found none.*classes.txt, one a line"
+        UserError, match=r"expected one YAML file with names in '.*', found none. Write data.yaml .* classes.txt with"
     ):
         make_source(root).check()
     (root / "classes.txt").write_text("\n")

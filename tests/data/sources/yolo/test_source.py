@@ -193,7 +193,7 @@ def test_the_same_folder_for_train_and_val_is_an_error(make_source, make_yolo):
         ("train: labels\nnames: [a, b]", r"no images in '.*labels', where the images of train should be"),
         ("names: [a, b", r"data.yaml', line 1, column 13: not a plain YAML file: expected ',' or "),
         ("- a", r"data.yaml' should map names, train and val to values; found \[\"a\"\]"),
-        ("nc: 3", r"expected one YAML file with names in '.*', found data.yaml. Try: dataset.file=data.yaml"),
+        ("nc: 3", r"expected one YAML file with names in '.*', found data.yaml. Write data.yaml with a line 'names:"),
     ],
 )
 def test_a_yaml_that_will_not_do_is_named(make_source, make_yolo, text, words):
@@ -248,11 +248,11 @@ def test_one_image_in_two_splits_keeps_its_label_file(make_source, make_yolo):
 
 def test_files_of_other_endings_among_the_images_are_counted_once(make_source, make_yolo):
     root = make_yolo(text="train: images/train\nval: images/val\ntest: images/val\nnames: [cat, dog]")
-    for name in ("train/a.heic", "val/b.HEIC", "val/c.npy"):
+    for name in ("train/a.heic", "val/b.HEIC", "val/c.psd"):
         (root / "images" / name).write_bytes(b"x")
     findings = make_source(root, allow_overlap=True).splits(seed=0).findings
     assert [f.text for f in findings if f.code == "file-no-image"] == [
-        "3 file(s) of an ending that is not read left out: 2 .heic, 1 .npy"
+        "3 file(s) of an ending that is not read left out: 2 .heic, 1 .psd"
     ]
 
 

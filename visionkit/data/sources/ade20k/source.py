@@ -49,7 +49,10 @@ class Ade20k(MaskSource):
             if (root / images / folder).is_dir()
         }
         findings += lists.findings()
-        names = _class_names((root / images).parent / "objectInfo150.txt")
+        file = (root / images).parent / "objectInfo150.txt"
+        names = _class_names(file)
+        if not file.is_file():
+            findings.append(Finding.counted("class-names-missing", len(names), file=file.name))
         class_map = ClassMap({0: None, **dict(enumerate(names, start=1))}, coloured=False)
         return read_pairs(root, pairs, findings, classes=None, class_map=class_map, keys=self.keys)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from visionkit.data.sources.coco.ids import FileId, normalize_id
 from visionkit.data.sources.coco.numbers import read_scalars
-from visionkit.errors import UserError
+from visionkit.errors import UserError, did_you_mean
 from visionkit.schema import describe
+from visionkit.text import normal_form
 
 __all__ = ["Category", "ImageEntries", "match_categories", "read_categories", "read_images"]
 
@@ -52,7 +53,8 @@ def read_categories(entries: Sequence[Any], file: Path) -> tuple[Category, ...]:
         name = entry.get("name") if isinstance(entry, dict) else None
         if category_id is None or isinstance(name, (list, dict, type(None))):
             raise UserError(f"dataset.root: '{file}': each of the categories needs an id and a name.")
-        names_by_id[category_id] = str(name).encode("utf-8", "replace").decode()  # JSON may hold half characters
+        plain = str(name).encode("utf-8", "replace").decode()  # JSON may hold half characters
+        names_by_id[category_id] = normal_form(plain)
     if not names_by_id or len(names_by_id) < len(entries):
         raise UserError(
             f"dataset.root: '{file}' has {len(entries)} categories with {len(names_by_id)} different ids. Expected one "
@@ -62,30 +64,39 @@ def read_categories(entries: Sequence[Any], file: Path) -> tuple[Category, ...]:
 
 
 def match_categories(
-    categories: Sequence[Category], expected: Sequence[Category], file: Path
-) -> tuple[NDArray[Any], list[str]]:
+    categories: Sequence[Category], expected: Sequence[Category], file: Path, *, used: Collection[int]
+) -> tuple[NDArray[Any], list[str], list[str]]:
     """Match the categories of a file with those of train, by name.
 
+    Args:
+        categories: Those of the file.
+        expected: Those of train.
+        file: The file, for messages.
+        used: The positions of the categories that objects of the file have.
+
     Returns:
-        The class id of each, int64 (n,), and the names of those that have another id in train.
+        The class id of each, int64 (n,), -1 for one that train does not have; the names of those that have another id
+        in train; and the names of those that train does not have.
 
     Raises:
-        UserError: If train does not have a category, or has two of its name with other ids.
+        UserError: If train does not have a category that is used, or has two of its name with other ids.
     """
     if tuple(categories) == tuple(expected):
-        return numpy.arange(len(categories)), []
+        return numpy.arange(len(categories)), [], []
     by_name: dict[str, list[int]] = {}
     for class_id, (_, name) in enumerate(expected):
         by_name.setdefault(name, []).append(class_id)
-    unknown = [name for _, name in categories if name not in by_name]
+    unknown = [name for position, (_, name) in enumerate(categories) if name not in by_name and position in used]
     if unknown:
         raise UserError(
             f"dataset.root: '{file}' has other categories than the file of train, which does not have "
-            f"{describe(unknown)}. Found {describe([name for _, name in categories])}, "
+            f"{describe(unknown)}.{did_you_mean(unknown[0], by_name)} "
+            f"Found {describe([name for _, name in categories])}, "
             f"expected some of {describe([name for _, name in expected])}."
         )
+    unused = [name for _, name in categories if name not in by_name]
     class_of = {category: class_id for class_id, category in enumerate(expected)}
-    renumbered = [name for number, name in categories if (number, name) not in class_of]
+    renumbered = [name for number, name in categories if (number, name) not in class_of and name in by_name]
     counts = Counter(name for _, name in categories)
     repeated = [name for name in renumbered if len(by_name[name]) > 1 or counts[name] > 1]
     if repeated:
@@ -93,8 +104,8 @@ def match_categories(
             f"dataset.root: '{file}' and the file of train have several categories of one name, {describe(repeated)}, "
             "with other ids. Expected names of their own, or the same ids."
         )
-    class_ids = [class_of.get(category, by_name[category[1]][0]) for category in categories]
-    return numpy.array(class_ids, dtype=numpy.int64), renumbered
+    class_ids = [class_of.get(category, by_name.get(category[1], [-1])[0]) for category in categories]
+    return numpy.array(class_ids, dtype=numpy.int64), renumbered, unused
 
 
 def read_images(entries: Sequence[Any], file: Path, *, max_pixels: int) -> ImageEntries:

@@ -5,14 +5,31 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from visionkit.data.image_files import walk_images
-from visionkit.data.sources.foreign_paths import find_by_tail, with_slashes
+from visionkit.data.sources.foreign_paths import find_by_name, find_by_tail, with_slashes
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.errors import UserError
+from visionkit.text import normal_form
 
-__all__ = ["find_image_folder", "find_images"]
+__all__ = ["FoundImages", "find_image_folder", "find_images"]
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """The files of listed images.
+
+    Attributes:
+        paths: The path of each image relative to the root, None if there is none.
+        ambiguous: The rows of those that several files fit, or whose file fits several names.
+        elsewhere: The rows of those found by the last parts of their names.
+    """
+
+    paths: list[str | None]
+    ambiguous: list[int]
+    elsewhere: list[int]
 
 
 def find_image_folder(root: Path, folders: Sequence[str], names: Sequence[str], *, split: str, file: Path) -> str:
@@ -32,10 +49,10 @@ def find_image_folder(root: Path, folders: Sequence[str], names: Sequence[str], 
     for folder in folders:
         if any(name and os.path.isfile(os.path.join(root, folder, name)) for name in sample if not os.path.isabs(name)):
             return folder
-    bases = [os.path.basename(name) for name in sample]
+    bases = [normal_form(os.path.basename(name)) for name in sample]
     is_ambiguous = False
     for folder in folders:
-        counts = Counter(os.path.basename(name) for name in walk_images(root / folder))
+        counts = Counter(normal_form(os.path.basename(name)) for name in walk_images(root / folder))
         if sum(counts[base] == 1 for base in bases) > len(bases) / 2:
             return folder
         is_ambiguous |= any(counts[base] > 1 for base in bases)
@@ -47,21 +64,19 @@ def find_image_folder(root: Path, folders: Sequence[str], names: Sequence[str], 
     )
 
 
-def find_images(lists: ImageLists, folder: str, names: Sequence[str]) -> tuple[list[str | None], list[int]]:
+def find_images(lists: ImageLists, folder: str, names: Sequence[str]) -> FoundImages:
     """The file of each image.
 
-    A name is relative to the folder, with slashes or backslashes. One that is not found so, as it was written in
-    another folder or on another computer, is found as `find_by_tail` says.
+    A name is relative to the folder, with slashes or backslashes, in any form of Unicode. One that is not found so, as
+    it was written in another folder or on another computer, is found as `find_by_tail` says.
 
     Args:
         lists: Lists the images.
         folder: The folder of the images, relative to the root.
         names: The ``file_name`` of each image.
-
-    Returns:
-        The path of each image relative to the root, None if there is none; and the rows of those that several files
-        fit, or whose file fits several names.
     """
     path_by_name = lists.images(folder)
-    found = [path_by_name.get(with_slashes(name)) for name in names]
-    return find_by_tail(names, found, path_by_name, min_relative_parts=1)
+    found = find_by_name([with_slashes(name) for name in names], path_by_name)
+    paths, ambiguous = find_by_tail(names, found, path_by_name, min_relative_parts=1)
+    elsewhere = [row for row, path in enumerate(paths) if path is not None and found[row] is None]
+    return FoundImages(paths, ambiguous, elsewhere)

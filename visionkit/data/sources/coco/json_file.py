@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
-__all__ = ["MAX_BYTES", "explain_form", "load_json", "parse_coco"]
+__all__ = ["MAX_BYTES", "UnannotatedError", "explain_form", "load_json", "parse_coco"]
 
 MAX_BYTES = 1 << 31
 """The size of the largest file that is parsed; its lists take some ten times as much memory."""
@@ -32,6 +32,10 @@ _FORMS: Mapping[str, str] = {
 }
 
 
+class UnannotatedError(UserError):
+    """A file in COCO's form that lists images and has no list of annotations, as those of tests are published."""
+
+
 def parse_coco(file: Path, *, with_outlines: bool) -> Mapping[str, Any]:
     """The content of a file in COCO's form, with its lists ``images``, ``annotations`` and ``categories``.
 
@@ -40,6 +44,7 @@ def parse_coco(file: Path, *, with_outlines: bool) -> Mapping[str, Any]:
         with_outlines: Whether outlines are needed. Without them, nine tenths of the numbers, parsing is faster.
 
     Raises:
+        UnannotatedError: If it lists images and no annotations.
         UserError: If it cannot be read, or is in another form; the message says what to do with forms that are known.
     """
     content = load_json(file, without=None if with_outlines else _OUTLINES)
@@ -54,7 +59,8 @@ def parse_coco(file: Path, *, with_outlines: bool) -> Mapping[str, Any]:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             found = ", ".join(map(_describe_key, list(content)[:10])) or "none"
-            raise UserError(f"dataset.root: '{file}' has no list '{key}'; found the keys {found}. {_EXPECTED}")
+            error = UnannotatedError if key == "annotations" and key not in content else UserError
+            raise error(f"dataset.root: '{file}' has no list '{key}'; found the keys {found}. {_EXPECTED}")
     if not content["images"]:
         raise UserError(f"dataset.root: '{file}' lists no images. {_EXPECTED}")
     return content

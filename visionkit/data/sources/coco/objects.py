@@ -14,6 +14,7 @@ from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import clean_boxes, row_findings
+from visionkit.data.sources.box_doubts import doubt_corners
 from visionkit.data.sources.coco.entries import ImageEntries
 from visionkit.data.sources.coco.ids import FileId, find_ids
 from visionkit.data.sources.coco.numbers import read_rows, read_scalars
@@ -25,6 +26,7 @@ from visionkit.schema import describe
 __all__ = ["has_boxes", "read_objects", "short_name"]
 
 _MAX_AREA = 1e12
+_TRUE = (1, "1", "true", "True")
 
 
 def has_boxes(entries: Iterable[Any]) -> bool:
@@ -74,13 +76,14 @@ def read_objects(
             valid[rows[~columns.has_box[rows]]] = False
             rows = rows[columns.has_box[rows]]
     of_rows = sizes[columns.image[rows]]
+    findings += doubt_corners(columns.boxes[rows], of_rows, place=short_name(file))
     boxes, keep, box_findings = clean_boxes(columns.boxes[rows], of_rows, lambda row: locate(rows[row]))
     rows = rows[keep]
     chosen = [columns.entries[row] for row in rows.tolist()]
     objects = Objects.from_columns(
         boxes,
         columns.label[rows],
-        crowd=numpy.array([entry.get("iscrowd") in (1, "1") for entry in chosen], dtype=bool),
+        crowd=numpy.array([entry.get("iscrowd") in _TRUE for entry in chosen], dtype=bool),
         area=_areas(chosen),
         segmentations=None if segmentations is None else segmentations[keep],
     )

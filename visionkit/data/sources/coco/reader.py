@@ -17,10 +17,11 @@ from visionkit.data.findings import Finding
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 from visionkit.data.sources.coco.entries import Category, match_categories, read_categories, read_images
 from visionkit.data.sources.coco.image_paths import find_image_folder, find_images
-from visionkit.data.sources.coco.json_file import parse_coco
+from visionkit.data.sources.coco.json_file import UnannotatedError, parse_coco
 from visionkit.data.sources.coco.objects import has_boxes, read_objects, short_name
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.measured_sizes import measure_sizes
+from visionkit.data.sources.repeated_objects import drop_repeated
 from visionkit.errors import UserError
 
 __all__ = ["read_coco"]
@@ -56,12 +57,20 @@ def read_coco(
     lists = ImageLists(root, own_endings={".json"})
     for split, (file, folder, folders) in files.items():
         stat = file.stat()
-        content = _read_file(file, stat.st_mtime_ns, stat.st_size, with_masks, max_pixels)
+        try:
+            content = _read_file(file, stat.st_mtime_ns, stat.st_size, with_masks, max_pixels)
+        except UnannotatedError:
+            if split != "test":
+                raise
+            findings += Finding.of("split-left-out", [f"test: {short_name(file)} has no annotations"])
+            continue
         categories = categories or content.categories
-        class_ids, renumbered = match_categories(content.categories, categories, file)
+        used = set(numpy.unique(content.images.annotations.objects.labels).tolist())
+        class_ids, renumbered, unused = match_categories(content.categories, categories, file, used=used)
         images = _with_class_ids(content.images, class_ids)
         findings += content.findings
         findings += Finding.of("categories-by-name", renumbered, split=split)
+        findings += Finding.of("category-unused", unused, split=split)
         if folder is None:
             folder = find_image_folder(root, folders, images.names, split=split, file=file)
         images, size_findings = measure_sizes(root, _with_paths(lists, file, images, folder, findings, split=split))
@@ -95,7 +104,7 @@ def _read_file(file: Path, modified: int, size: int, with_masks: bool, max_pixel
 
 def _with_class_ids(images: AnnotatedImages, class_ids: NDArray[Any]) -> AnnotatedImages:
     """The images with ``class_ids[label]`` instead of each label."""
-    if (class_ids == numpy.arange(len(class_ids))).all():
+    if numpy.array_equal(class_ids, numpy.arange(len(class_ids))):
         return images
     annotations = images.annotations
     objects = replace(annotations.objects, labels=class_ids[annotations.objects.labels])
@@ -106,25 +115,30 @@ def _with_paths(
     lists: ImageLists, file: Path, images: AnnotatedImages, folder: str, findings: list[Finding], *, split: str
 ) -> AnnotatedImages:
     """The images with paths relative to the root, without missing ones, each file once."""
-    paths, ambiguous = find_images(lists, folder, images.names)
+    found = find_images(lists, folder, images.names)
+    paths = found.paths
     existing = numpy.array([row for row, path in enumerate(paths) if path is not None], dtype=numpy.int64)
-    if len(existing) < len(paths):
-        is_ambiguous = set(ambiguous)
-        missing = [row for row, path in enumerate(paths) if path is None and row not in is_ambiguous]
-        for code, rows in (("image-missing", missing), ("image-ambiguous", ambiguous)):
-            findings += Finding.of(code, [f"{short_name(file)} {images.names[row]}" for row in rows])
+    is_ambiguous = set(found.ambiguous)
+    missing = [row for row, path in enumerate(paths) if path is None and row not in is_ambiguous]
+    elsewhere = [f"{short_name(file)} {images.names[row]} ({paths[row]})" for row in found.elsewhere]
+    findings += Finding.of("image-found-elsewhere", elsewhere)
+    for code, rows in (("image-missing", missing), ("image-ambiguous", found.ambiguous)):
+        findings += Finding.of(code, [f"{short_name(file)} {images.names[row]}" for row in rows])
     if not len(existing):
-        reason = " Several files have the last parts of each name." if ambiguous else ""
+        reason = " Several files have the last parts of each name." if found.ambiguous else ""
         raise UserError(
             f"dataset.images.{split}: none of the {len(images)} images of '{file}' is in '{lists.root / folder}', the "
             f"first of them '{images.names[0]}'.{reason} Expected the folder that file_name is relative to."
         )
     located = images.select(existing) if len(existing) < len(paths) else images
-    return _merge_repeated(replace(located, names=[path for path in paths if path is not None]), findings)
+    merged = _merge_repeated(replace(located, names=[path for path in paths if path is not None]), findings)
+    merged, repeated = drop_repeated(merged)
+    findings += repeated
+    return merged
 
 
 def _merge_repeated(images: AnnotatedImages, findings: list[Finding]) -> AnnotatedImages:
-    """The images, of which several entries of one file are one, with the objects of all, each object once."""
+    """The images, of which several entries of one file are one, with the objects of all."""
     row_of: dict[str, int] = {}
     first = numpy.array([row_of.setdefault(name, row) for row, name in enumerate(images.names)], dtype=numpy.int64)
     if len(row_of) == len(first):
@@ -134,15 +148,6 @@ def _merge_repeated(images: AnnotatedImages, findings: list[Finding]) -> Annotat
     order = numpy.argsort(first, kind="stable")
     kept = numpy.flatnonzero(numpy.diff(first[order], prepend=-1))
     regrouped = images.annotations.select(order)
-    counts = numpy.add.reduceat(regrouped.counts, kept)
-    image = numpy.repeat(numpy.arange(len(kept)), counts)
-    is_merged = numpy.isin(order[kept], first[repeated])
-    rows = numpy.flatnonzero(is_merged[image])
-    keys = numpy.column_stack([image[rows], regrouped.objects.labels[rows], regrouped.objects.boxes[rows]])
-    _, once = numpy.unique(keys, axis=0, return_index=True)
-    extra = numpy.delete(rows, once)
-    merged = images.select(order[kept])
-    findings += Finding.of("annotation-repeated", [merged.names[row] for row in image[extra].tolist()])
-    keep = numpy.delete(numpy.arange(len(image)), extra)
-    objects = regrouped.objects.select(keep)
-    return replace(merged, annotations=Annotations.from_sorted(objects, image[keep], num_images=len(kept)))
+    image = numpy.repeat(numpy.arange(len(kept)), numpy.add.reduceat(regrouped.counts, kept))
+    annotations = Annotations.from_sorted(regrouped.objects, image, num_images=len(kept))
+    return replace(images.select(order[kept]), annotations=annotations)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.data.findings import Finding
+from visionkit.data.sources.coco.annotation_files import advise_files, find_files
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitPaths
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 
 __all__ = ["Coco"]
-
-_MAX_LISTED = 10
-_OTHER_KINDS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,59 +79,18 @@ class Coco(DetectionSource):
                     f"dataset.annotations.{split}: there is no file '{path}'. Expected a JSON file in COCO's form, "
                     "relative to dataset.root."
                 )
-        split_files, left_out, names_splits = (files, [], True) if files else _find_files(root)
+        split_files, left_out, names_splits = (files, [], True) if files else find_files(root)
         if not split_files:
-            raise UserError(f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}.")
+            raise UserError(
+                f"dataset.root: no annotation at all: no JSON file in '{root}'. Expected {self.expected}."
+                f"{advise_files(root)}"
+            )
         if "train" not in split_files:
             raise UserError(
                 f"dataset.root: found {', '.join(str(path) for path in split_files.values())}, but no file for train. "
                 "Try: dataset.annotations.train=annotations/my_train.json"
             )
         return split_files, left_out, names_splits
-
-
-def _find_files(root: Path) -> tuple[dict[str, Path], list[Path], bool]:
-    """The JSON file of each split; the others; and whether their names say splits.
-
-    A single file without a split in its name is that of ``train``.
-    """
-    files = _json_files(root)
-    candidates: dict[str, list[Path]] = {}
-    for file in files:
-        folder = file.parent.name if file.parent.parent == root else ""
-        candidates.setdefault(split_in(file.stem) or split_in(folder) or "", []).append(file)
-    unnamed = candidates.pop("", [])
-    names_splits = bool(candidates)
-    if not candidates and unnamed:
-        candidates, unnamed = {"train": unnamed}, []
-    for split, split_files in candidates.items():
-        if len(split_files) > 1:
-            _check_form(split_files[0])
-            listed = ", ".join(str(file.relative_to(root)) for file in split_files[:_MAX_LISTED])
-            more = f" and {len(split_files) - _MAX_LISTED:,} more" if len(split_files) > _MAX_LISTED else ""
-            raise UserError(
-                f"dataset.root: several files may hold the annotations of {split}: {listed}{more}. "
-                f"Say which: dataset.annotations.{split}={split_files[0].relative_to(root)}"
-            )
-    return {split: candidates[split][0] for split in SPLIT_NAMES if split in candidates}, unnamed, names_splits
-
-
-def _json_files(root: Path) -> list[Path]:
-    """The JSON files of the root, of ``annotations/`` and of the folders of splits, without those for other tasks."""
-    names = [name for name in sub_folders(root) if name.lower() == "annotations" or split_in(name)]
-    names.sort(key=lambda name: name.lower() != "annotations")
-    folders = [root, *(root / name for name in names)]
-    files = [file for folder in folders for file in sorted(folder.glob("*.json"))]
-    return [file for file in files if not file.name.startswith((".", *_OTHER_KINDS)) and file.is_file()]
-
-
-def _check_form(file: Path) -> None:
-    """Raise an error if a file is in a form that has a file per image, or is otherwise known and not COCO's."""
-    from visionkit.data.sources.coco.json_file import explain_form, load_json
-
-    form = explain_form(load_json(file))
-    if form:
-        raise UserError(f"dataset.root: '{file}' is in the form of {form}")
 
 
 def _ids(images: AnnotatedImages) -> Iterable[tuple[str, int | str]]:
@@ -145,6 +102,8 @@ def _image_folders(root: Path, split: str, file: Path) -> list[str]:
     shared = [name for name in sub_folders(root) if name.lower() in ("images", "data")]
     parents = ["", *(f"{name}/" for name in shared)]
     folders = [f"{parent}{file.stem.rpartition('_')[2]}" for parent in parents]
-    folders += [p + name for p in parents for name in sub_folders(root / p) if split_in(name) == split]
+    of_split = [p + name for p in parents for name in sub_folders(root / p) if split_in(name) == split]
+    folders += of_split
+    folders += [f"{name}/{inner}" for name in of_split for inner in ("images", "data")]
     folders += [str(file.parent.relative_to(root)) if file.parent.is_relative_to(root) else ".", *shared, "."]
     return [("" if folder == "." else folder) for folder in dict.fromkeys(folders) if (root / folder).is_dir()]

@@ -44,8 +44,8 @@ class ClassMap:
             raise UserError(
                 f"dataset.class_map: expected ids or colours as keys, all of one kind, found "
                 f"{describe(invalid if invalid is not None else list(class_map))}. Try: "
-                "dataset.class_map={0: sky, 1: road}, {0-127: background, 128-255: object} or "
-                "{'128,64,128': road}"
+                "'dataset.class_map={0: sky, 1: road}', {0-127: background, 128-255: object} or, for colours, "
+                r"{128\,64\,128: road}; in a file '128,64,128': road"
             )
         values = {key: [code] if (code := colours[key]) is not None else ids[key] for key in class_map}
         names = {value: class_map[key] for key, key_values in values.items() for value in key_values}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from visionkit.data.mask_values import ValueCounts, ValueTable, format_colour
+from visionkit.data.mask_contents import ValueCounts
+from visionkit.data.mask_values import ValueTable
 from visionkit.data.sources.masks.binary import are_levels, find_levels, nearest_level
 from visionkit.data.sources.masks.class_map import ClassMap
+from visionkit.data.sources.masks.guessing import check_guessable, describe_values, shorten
 from visionkit.errors import UserError, did_you_mean
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX, MAX_CLASSES
 
-__all__ = ["MaskClasses", "check_ignored", "describe_values", "resolve_classes"]
+__all__ = ["MaskClasses", "check_ignored", "resolve_classes"]
 
-_MAX_SHOWN = 12
-_MAX_GUESSED = 50
 _MAX_BACKGROUND = 16
 
 
@@ -55,6 +55,7 @@ def resolve_classes(
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
     ignore: Collection[int],
+    lossy: bool,
 ) -> MaskClasses:
     """Determine classes and the class id of each value, from all training masks.
 
@@ -64,15 +65,17 @@ def resolve_classes(
             if it is ignored. None takes the names of the map, else the values in the training masks.
         class_map: The class of each value; None if values are indices of ``classes``.
         ignore: Values that are ignored.
+        lossy: Whether a mask's form changes values, as JPEG does.
 
     Raises:
         UserError: If names, map and values contradict each other, no value has a class, there are fewer than two
-            classes or more than `MAX_CLASSES`, or more than 50 values without names.
+            classes or more than `MAX_CLASSES`, or values without names that cannot be classes.
     """
     ignored = frozenset(ignore)
     counted = [mask.without(ignored) for mask in train_masks]
-    values = ValueCounts.merge(counted).values.tolist()
-    levels = _find_levels(counted, values, classes, class_map)
+    total = ValueCounts.merge(counted)
+    values = total.values.tolist()
+    levels = _find_levels(counted, values, classes, class_map, lossy=lossy)
     notes: tuple[str, ...] = ()
     if class_map is not None:
         names, class_ids = _names_from_map(class_map, classes)
@@ -90,7 +93,7 @@ def resolve_classes(
         class_ids = {value: label for label, value in enumerate(class_values)}
         ignored |= set(range(len(classes))) - set(class_values)
     else:
-        _check_few(values)
+        check_guessable(total, lossy=lossy)
         names, class_ids = tuple(map(str, values)), {value: label for label, value in enumerate(values)}
     class_ids = {value: label for value, label in class_ids.items() if value not in ignored}
     _check_names(names)
@@ -120,18 +123,20 @@ def _find_levels(
     values: Sequence[int],
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
+    *,
+    lossy: bool,
 ) -> tuple[int, int] | None:
     """The two levels of near-binary masks; None if they are none, or if names or a map say what each value is."""
     if class_map is None:
         is_listed = classes is not None and max(values, default=0) < len(classes)
-        return None if is_listed else find_levels(masks)
+        return None if is_listed else find_levels(masks, lossy=lossy)
     if class_map.coloured:
         return None
     if len(class_map.names) == 2 and None not in class_map.names.values():
         low, high = sorted(class_map.names)
         if are_levels(masks, (low, high)):
             return low, high
-    levels = find_levels(masks)
+    levels = find_levels(masks, lossy=lossy)
     if levels is not None and levels[1] not in class_map.names:
         _refuse_binary(class_map, levels)
     return None
@@ -145,7 +150,7 @@ def _names_from_map(
     unknown = [name for name in named if name not in names]
     if unknown:
         raise UserError(
-            f"dataset.class_map: '{unknown[0]}' is none of dataset.classes ({_shorten(names)})."
+            f"dataset.class_map: '{unknown[0]}' is none of dataset.classes ({shorten(names)})."
             f"{did_you_mean(unknown[0], names)}"
         )
     unmapped = [name for name in names if name not in named]
@@ -168,7 +173,7 @@ def _binary_names(
         void = f", or dataset.ignore={high} if that is void" if high == IGNORE_INDEX else ""
         raise UserError(
             f"dataset.classes: the training masks hold {low} and {high} only, as masks of one object on a background "
-            f"do, but {len(names)} classes are given: {_shorten(names)}. Expected two. "
+            f"do, but {len(names)} classes are given: {shorten(names)}. Expected two. "
             f"Try: dataset.classes=[background,object]{void}"
         )
     return names, (f"masks hold {low} and {high}: read as {names[0]} and {names[1]}",)
@@ -180,19 +185,8 @@ def _refuse_binary(class_map: ClassMap, levels: tuple[int, int]) -> None:
     raise UserError(
         f"dataset.class_map: the training masks hold {low} and {high} only, as masks of one object on a background do, "
         f"but the map says nothing of {high}, which is ignored then. Try: "
-        f"dataset.class_map={{{low}: {named}, {high}: object}}, or {high}: null to ignore it"
+        f"'dataset.class_map={{{low}: {named}, {high}: object}}', or {high}: null to ignore it"
     )
-
-
-def _check_few(values: Sequence[int]) -> None:
-    if len(values) > _MAX_GUESSED:
-        raise UserError(
-            f"dataset.masks: the training masks hold {len(values)} values ({describe_values(values, coloured=False)}), "
-            "too many to be taken for classes: smoothed edges, JPEG and grey pictures look like that. Expected at most "
-            f"{_MAX_GUESSED}, or two levels and 98 % of each mask within 16 of them, or a list of the classes. Say "
-            "what the values mean: dataset.class_map={0-127: background, 128-255: object} for grey levels, or "
-            "dataset.classes=[sky, road, ...], the name of each id from 0"
-        )
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -219,15 +213,5 @@ def _check_present(
             f"dataset.masks: nothing to train on: the training masks hold "
             f"{describe_values(values, coloured=coloured)}, and none of that is a class. Expected "
             f"{describe_values(class_values, coloured=coloured)} in some. With dataset=masks, "
-            "dataset.class_map={VALUE: NAME} says what each value means."
+            "'dataset.class_map={VALUE: NAME}' says what each value means."
         )
-
-
-def describe_values(values: Sequence[int], *, coloured: bool, limit: int = _MAX_SHOWN) -> str:
-    """Format values for a message, as in configurations, at most the first ``limit``."""
-    return _shorten([f"'{format_colour(value)}'" if coloured else str(value) for value in values], limit)
-
-
-def _shorten(names: Sequence[str], limit: int = _MAX_SHOWN) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,17 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.findings import Finding
+from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_header import read_header
-from visionkit.data.mask_values import ValueCounts, encode_colour, read_contents
+from visionkit.data.mask_contents import ValueCounts, read_contents
+from visionkit.data.mask_values import encode_colour
 from visionkit.data.sources.annotations import ParsedDataset
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
-from visionkit.data.sources.masks.classes import MaskClasses, describe_values, resolve_classes
+from visionkit.data.sources.masks.classes import MaskClasses, resolve_classes
+from visionkit.data.sources.masks.guessing import describe_values
+from visionkit.data.sources.masks.value_checks import check_levels, palette_findings, undeclared_void, value_findings
 from visionkit.errors import UserError
-from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
 
@@ -116,6 +118,7 @@ def read_pairs(
     class_map: ClassMap | None,
     ignore: Collection[int] = (),
     keys: Collection[str],
+    ids_are_sure: bool = True,
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
@@ -127,100 +130,112 @@ def read_pairs(
         class_map: As there; None if values are no colours.
         ignore: As there.
         keys: The names of the settings of the data set.
+        ids_are_sure: Whether ids have one meaning whatever colours the palettes of the masks give them.
 
     Raises:
-        UserError: If a split has no valid pair, or as `resolve_classes`.
+        UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
     """
-    readable: dict[str, list[Pair]] = {}
-    counts: dict[str, ValueCounts] = {}
-    for split, split_pairs in pairs.items():
-        contents = _read_all(root, split_pairs, class_map)
-        readable_pairs = [pair for pair, content in zip(split_pairs, contents, strict=True) if not content.problem]
-        problems = dict.fromkeys(content.problem for content in contents if content.problem)
-        split_findings = [
-            finding
-            for problem in problems
-            for finding in Finding.of(problem, [content.location for content in contents if content.problem == problem])
-        ]
-        findings += split_findings
-        if not readable_pairs:
-            raise UserError(
-                f"dataset.root: nothing is left of the {len(split_pairs)} images of {split}:"
-                f"{''.join(f' {finding.note}. {finding.remedy_for(keys)}' for finding in split_findings)}"
-            )
-        readable[split] = readable_pairs
-        counts |= {pair[1]: content.counts for pair, content in zip(split_pairs, contents, strict=True)}
-    train_counts = [counts[mask] for _, mask in readable["train"]]
-    resolved = resolve_classes(train_counts, classes=classes, class_map=class_map, ignore=ignore)
-    masks = {mask: counts[mask] for readable_pairs in readable.values() for _, mask in readable_pairs}
-    findings += _value_findings(masks, resolved)
+    readable = {split: _read_split(root, split, pairs[split], findings, class_map, keys) for split in pairs}
+    contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
+    palettes = {
+        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
+    }
+    doubts = palette_findings(palettes, is_sure=ids_are_sure)
+    check_findings(doubts, dataset="masks", keys=keys, strict=False)
+    findings += doubts
+    masks = {split: {mask: content.counts for (_, mask), content in readable[split].items()} for split in readable}
+    lossy = [mask for mask, content in contents.items() if content.is_lossy]
+    resolved = resolve_classes(
+        list(masks["train"].values()), classes=classes, class_map=class_map, ignore=ignore, lossy=bool(lossy)
+    )
+    for split in masks:
+        check_levels(split, masks[split], resolved, lossy=bool(lossy), is_mapped=class_map is not None)
+    findings += value_findings({mask: content.counts for mask, content in contents.items()}, resolved)
     if classes is None and class_map is None:
-        findings += _undeclared_void({mask: counts[mask] for _, mask in readable["train"]}, resolved)
+        findings += undeclared_void(masks["train"], resolved)
+    elif resolved.levels is None and (class_map is None or class_map.coloured):
+        findings += Finding.of("mask-lossy", lossy)
     class_values = list(resolved.table.classes)
     splits = {
         split: MaskedImages(
-            [image for image, _ in readable_pairs],
-            [mask for _, mask in readable_pairs],
-            numpy.array([bool(numpy.isin(counts[mask].values, class_values).any()) for _, mask in readable_pairs]),
+            [image for image, _ in read],
+            [mask for _, mask in read],
+            numpy.array([bool(numpy.isin(content.counts.values, class_values).any()) for content in read.values()]),
         )
-        for split, readable_pairs in readable.items()
+        for split, read in readable.items()
     }
     return ParsedMasks(root, splits, resolved.names, findings, notes=resolved.notes, classes=resolved)
 
 
-def _value_findings(masks: Mapping[str, ValueCounts], classes: MaskClasses) -> list[Finding]:
-    """Values that are read as others, values without a class, and classes without a value."""
-    coloured, strays, outside = classes.table.coloured, [], []
-    for mask, counts in masks.items():
-        stray = classes.stray_values(counts)
-        if len(stray.values):
-            total = int(stray.pixels.sum())
-            frequent = stray.values[(-stray.pixels).argsort(kind="stable")].tolist()
-            shown = describe_values(frequent, coloured=coloured, limit=4)
-            strays.append(f"{mask} ({total:,} pixel{'s' if total > 1 else ''}: {shown})")
-        unknown = classes.unknown_values(counts.values.tolist())
-        if unknown:
-            outside.append(f"{mask} ({describe_values(unknown, coloured=coloured)})")
-    low, high = classes.levels or (0, 0)
-    return [
-        *Finding.of("mask-stray-values", strays, low=str(low), high=str(high)),
-        *Finding.of("mask-outside-classes", outside),
-        *Finding.of("class-absent", classes.absent),
+def _read_split(
+    root: Path,
+    split: str,
+    pairs: Sequence[Pair],
+    findings: list[Finding],
+    class_map: ClassMap | None,
+    keys: Collection[str],
+) -> dict[Pair, _PairContent]:
+    """The contents of the masks of a split that can be used; others become findings.
+
+    Raises:
+        UserError: If there is none.
+    """
+    contents = _read_all(root, pairs, class_map, split=split)
+    problems = dict.fromkeys(content.problem for content in contents if content.problem)
+    dropped = [
+        finding
+        for problem in problems
+        for finding in Finding.of(problem, [content.location for content in contents if content.problem == problem])
     ]
+    findings += dropped
+    readable = {pair: content for pair, content in zip(pairs, contents, strict=True) if not content.problem}
+    if not readable:
+        raise UserError(
+            f"dataset.masks: nothing is left of the {len(pairs)} images of {split}:"
+            f"{''.join(f' {finding.note}. {finding.remedy_for(keys)}' for finding in dropped)}"
+        )
+    return readable
 
 
-def _undeclared_void(train_masks: Mapping[str, ValueCounts], classes: MaskClasses) -> list[Finding]:
-    """That 255 was taken for a class although the other values are small ids, beside which it is void by custom."""
-    values = set(classes.table.classes)
-    if classes.levels is not None or IGNORE_INDEX not in values or max(values - {IGNORE_INDEX}) > _MAX_SMALL_ID:
-        return []
-    return Finding.of(
-        "mask-void-class", [mask for mask, counts in train_masks.items() if IGNORE_INDEX in counts.values]
-    )
-
-
-_MAX_SMALL_ID = 100
 _UNREADABLE = "mask-unreadable"
 _SIZES = "mask-size"
 _COLOURED = "mask-coloured"
 _INDEXED = "mask-indexed"
 _MAX_UNKNOWN = 1000
+_MIN_SHOWN = 2_000
 _GREY = encode_colour(1, 1, 1)
-_NO_VALUES = ValueCounts(numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64))
+_NO_VALUES = ValueCounts(*(numpy.zeros(0, numpy.int64) for _ in range(3)))
 
 
 @dataclass(frozen=True)
 class _PairContent:
-    """The values of a pair's mask, or a problem and its location."""
+    """The values of a pair's mask and what its file says of them, or a problem and its location."""
 
     counts: ValueCounts = _NO_VALUES
+    is_lossy: bool = False
+    palette: NDArray[Any] | None = None
     problem: str = ""
     location: str = ""
 
 
-def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None) -> list[_PairContent]:
+def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda pair: _read_pair(root, pair, class_map), pairs))
+        contents = pool.map(lambda pair: _read_pair(root, pair, class_map), pairs)
+        return list(_showing_progress(contents, len(pairs), f"reading {len(pairs):,} masks of {split}"))
+
+
+def _showing_progress(contents: Iterable[_PairContent], total: int, text: str) -> Iterable[_PairContent]:
+    """Pass contents on; where reading them takes long, say so on standard error, in a terminal with a bar."""
+    if total < _MIN_SHOWN or int(os.environ.get("RANK", 0)):
+        return contents
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return track(contents, text, total=total, console=console, transient=True)
+    console.print(f"{text} ...", highlight=False, soft_wrap=True)
+    return contents
 
 
 def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairContent:
@@ -228,13 +243,13 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
-        header, mask_size = read_header(root / image), read_header(root / mask).stored
+        header, contents = read_header(root / image), read_contents(root / mask, coloured=coloured)
+        mask_size = contents.size
         if mask_size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
             height, width = header.size
             found = f"{mask_size[1]}x{mask_size[0]}"
             location = f"{mask} is {found}, {image} {width}x{height} (width x height)"
             return _PairContent(problem=_SIZES, location=location)
-        contents = read_contents(root / mask, coloured=coloured)
     except UserError as error:
         return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
     counts = contents.counts
@@ -242,12 +257,12 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
         greys = counts.values * _GREY  # a mask in which only black is used may be saved as a grey image
         if not all(value in colours for value in greys.tolist()):
             return _PairContent(problem=_INDEXED, location=f"{mask} ({_examples(counts, coloured=False)})")
-        counts = ValueCounts(greys, counts.pixels)
+        counts = ValueCounts(greys, counts.pixels, counts.solid)
     elif colours is not None:
         counts = _without_rare(counts, colours)
     elif contents.is_coloured and not coloured:
         return _PairContent(problem=_COLOURED, location=f"{mask} ({_examples(counts, coloured=True)})")
-    return _PairContent(counts)
+    return _PairContent(counts, contents.is_lossy, None if coloured else contents.palette)
 
 
 def _without_rare(counts: ValueCounts, colours: Collection[int]) -> ValueCounts:
@@ -256,7 +271,7 @@ def _without_rare(counts: ValueCounts, colours: Collection[int]) -> ValueCounts:
     others = numpy.flatnonzero(~is_known)
     rows = others[(-counts.pixels[others]).argsort(kind="stable")[:_MAX_UNKNOWN]]
     keep = numpy.sort(numpy.concatenate([numpy.flatnonzero(is_known), rows]))
-    return ValueCounts(counts.values[keep], counts.pixels[keep])
+    return counts.select(keep)
 
 
 def _examples(counts: ValueCounts, *, coloured: bool) -> str:

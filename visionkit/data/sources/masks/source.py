@@ -6,6 +6,7 @@ Three layouts are supported; other names of ``images`` and ``masks`` can be set 
     root/{train,val,test}/images/NAME.jpg  root/{train,val,test}/masks/NAME.png   as they are
     root/images/NAME.jpg  root/masks/NAME.png                                     random splits, which are saved
 
+So are ``root/{train,val,test}_images/`` and ``_masks/``, and each of these in the only folder of the root.
 Without a val split, images are held out of train.
 """
 
@@ -20,13 +21,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.findings import Finding
-from visionkit.data.image_files import is_image_name
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
+from visionkit.data.sources.masks.layout import MaskFolders
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
-from visionkit.data.sources.split_names import SPLIT_NAMES, find_split_folders, folder_split, other_folders, sub_folders
+from visionkit.data.sources.split_names import SPLIT_NAMES
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["MaskSource", "Masks"]
 
 _Id = Annotated[int, Field(ge=0, lt=1 << 16)]
-
-_IMAGES = ("images", "Images", "imgs", "image", "img", "JPEGImages")
-_MASKS = ("masks", "Masks", "mask", "labels", "annotations", "SegmentationClass")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,7 @@ class Masks(MaskSource):
         if class_map.coloured:
             raise UserError(
                 f"dataset.ignore: {ignored[0]} is an id, but dataset.class_map names colours. Expected a colour there, "
-                "without a class: dataset.class_map={'224,224,192': null}. Try: dataset.ignore=null"
+                r"without a class: 'dataset.class_map={224\,224\,192: null}'. Try: dataset.ignore=null"
             )
         named = next((value for value in ignored if class_map.names.get(value) is not None), None)
         if named is not None:
@@ -124,14 +122,16 @@ class Masks(MaskSource):
             for split, (images, masks) in self._folders(root, findings).items()
         }
         findings += lists.findings()
+        class_map = self._parsed_class_map
         parsed = read_pairs(
             root,
             pairs,
             findings,
             classes=self.classes,
-            class_map=self._parsed_class_map,
+            class_map=class_map,
             ignore=self._ignored,
             keys=self.keys,
+            ids_are_sure=class_map is not None,
         )
         return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))
 
@@ -147,60 +147,7 @@ class Masks(MaskSource):
         """The folders of images and masks of each split, relative to the root; others beside them are findings."""
         if isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths):
             return self._configured_folders(root)
-        images, masks = (
-            _find_folder(root, given, names, key=key)
-            for key, given, names in (("images", self.images, _IMAGES), ("masks", self.masks, _MASKS))
-        )
-        if images is None and masks is None:
-            split_folders = find_split_folders(root, allow_overlap=self.allow_overlap)
-            nested = {
-                split: (
-                    _find_folder(root / f, None, _IMAGES, key="images"),
-                    _find_folder(root / f, None, _MASKS, key="masks"),
-                )
-                for split, f in split_folders.items()
-            }
-            if "train" in nested and all(image and mask for image, mask in nested.values()):
-                findings += Finding.of("folder-no-split", other_folders(root, split_folders.values()))
-                return {
-                    split: (f"{split_folders[split]}/{a}", f"{split_folders[split]}/{b}")
-                    for split, (a, b) in nested.items()
-                }
-        if images is None or masks is None:
-            missing, names = ("images", _IMAGES) if images is None else ("masks", _MASKS)
-            raise UserError(
-                f"dataset.{missing}: no folder of {missing} in '{root}': looked for {', '.join(names)}. "
-                f"Expected {self.expected}. Say where they are: dataset.{missing}=folder"
-            )
-        return self._splits_in(root, images, masks, findings)
-
-    def _splits_in(self, root: Path, images: str, masks: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
-        """The folders of splits inside those of images and masks; only ``train`` if there are none.
-
-        Raises:
-            UserError: If a split has only images or only masks, or there are splits without train.
-        """
-        findings += Finding.of("split-not-read", list(filter(folder_split, sub_folders(root))))
-        found = {base: find_split_folders(root / base, allow_overlap=self.allow_overlap) for base in (images, masks)}
-        for base, other in ((images, masks), (masks, images)):
-            unpaired = next((split for split in found[base] if split not in found[other]), None)
-            if unpaired is not None:
-                raise UserError(
-                    f"dataset.root: there is a folder '{base}/{found[base][unpaired]}', but no such folder in "
-                    f"'{root / other}'. Expected {unpaired} in both."
-                )
-        if not found[images]:
-            return {"train": (images, masks)}
-        if "train" not in found[images]:
-            raise UserError(
-                f"dataset.root: '{root / images}' has {' and '.join(found[images])}, but no train. Expected a folder "
-                "train, or no folders at all."
-            )
-        others = [f"{base}/{name}" for base in found for name in other_folders(root / base, found[base].values())]
-        findings += Finding.of("folder-no-split", others)
-        loose = [f"{images}/{path.name}" for path in (root / images).iterdir() if is_image_name(path.name)]
-        findings += Finding.of("image-no-split", sorted(loose))
-        return {split: (f"{images}/{name}", f"{masks}/{found[masks][split]}") for split, name in found[images].items()}
+        return MaskFolders(root, findings, self.allow_overlap, self.expected).find(self.images, self.masks)
 
     def _configured_folders(self, root: Path) -> dict[str, tuple[str, str]]:
         folders: dict[str, tuple[str, str]] = {}
@@ -218,19 +165,3 @@ class Masks(MaskSource):
                     )
             folders[split] = (str(pair[0]), str(pair[1]))
         return folders
-
-
-def _find_folder(root: Path, given: str | None, names: tuple[str, ...], *, key: str) -> str | None:
-    """The folder of all images or of all masks, relative to the root; None if there is none.
-
-    Raises:
-        UserError: If the folder is given but does not exist.
-    """
-    if given is None:
-        return next((name for name in names if (root / name).is_dir()), None)
-    if not (root / given).is_dir():
-        raise UserError(
-            f"dataset.{key}: there is no folder '{given}' in '{root}'. Expected the folder of the {key}, relative to "
-            f"dataset.root. Try: dataset.{key}={names[0]}"
-        )
-    return given

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from visionkit.data.image_files import is_system_folder, walk_images
-from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_of
+from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_of, sub_folders
+from visionkit.data.sources.voc.xml_folder import xml_names
 from visionkit.errors import UserError
 
-__all__ = ["image_folder", "find_mask_parent", "split_lists", "xml_folders"]
+__all__ = ["find_mask_parent", "image_folder", "split_lists", "unannotated_splits", "xml_folders"]
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
+_XML_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 _MAX_DEPTH = 3
 
 
@@ -32,7 +34,7 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
                 f"dataset.annotations: there is no folder '{annotations}' in '{root}'. Expected the folder of "
                 "the XML files, relative to dataset.root. Try: dataset.annotations=Annotations"
             )
-        if not _holds_xml(root / annotations):
+        if not xml_names(root / annotations):
             raise UserError(
                 f"dataset.annotations: the folder '{root / annotations}' holds no XML file: no annotation at "
                 "all. Expected one XML file per image."
@@ -46,16 +48,44 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
         )
     if len(folders) == 1:
         return {"train": folders[0]}
-    splits = {
-        split: folder for folder in folders if (split := next(filter(None, map(split_of, folder.split("/"))), None))
-    }
+    parent = os.path.commonpath(folders)
+    if (
+        os.path.basename(parent).lower() in _XML_FOLDERS
+        and parent not in folders
+        and not any(map(_names_split, folders))
+    ):
+        return {"train": parent}  # a folder of each class
+    splits = {split: folder for folder in folders if (split := _names_split(folder))}
     splits = {split: splits[split] for split in SPLIT_NAMES if split in splits}
     if len(splits) < len(folders) or "train" not in splits:
         raise UserError(
             f"dataset.root: several folders below '{root}' hold XML files: {', '.join(folders)}. Expected one, or "
-            f"one in each of train, valid and test. Try: dataset.annotations={folders[0]}"
+            f"one in each of train, valid and test, or one of each class below Annotations/. Move them together, or "
+            "say which one is the whole data set: dataset.annotations=FOLDER"
         )
     return splits
+
+
+def unannotated_splits(root: Path, folders: Iterable[str]) -> list[str]:
+    """The images in folders that are called as splits are and have no XML file, beside the folders that have.
+
+    Args:
+        root: The data set's folder.
+        folders: The folders that are read, of XML files and of images, relative to the root.
+    """
+    folders, parents = list(folders), {""}
+    for folder in folders:
+        parts = folder.split("/")
+        parents |= {"/".join(parts[:i]) for i, part in enumerate(parts) if split_of(part)}
+    inner = [
+        f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in sub_folders(root / parent)
+    ]
+    unread = [
+        name
+        for name in inner
+        if split_of(os.path.basename(name)) and not any(f"{f}/".startswith(f"{name}/") for f in folders)
+    ]
+    return [f"{folder}/{image}" for folder in unread for image in sorted(walk_images(root / folder))]
 
 
 def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:
@@ -90,6 +120,8 @@ def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:
 def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
     """The text files that list the images of each split; None if there are none.
 
+    Without ``train.txt``, train is listed by ``trainval.txt``, which holds val too.
+
     Args:
         base: The folder that holds ``ImageSets``.
         kind: ``Main`` or ``Segmentation``.
@@ -107,7 +139,6 @@ def split_lists(base: Path, kind: str) -> Mapping[str, Path] | None:
         }
         if "train" not in lists and trainval is not None:
             lists = {**lists, "train": trainval}
-            lists.pop("val", None)
         if not lists:
             continue
         if "train" not in lists:
@@ -132,6 +163,10 @@ def find_mask_parent(root: Path) -> str:
             "SegmentationClass/*.png, and the images in JPEGImages/. Masks elsewhere are read by: dataset=masks"
         )
     return f"{inner}/" if inner else ""
+
+
+def _names_split(folder: str) -> str | None:
+    return next(filter(None, map(split_of, folder.split("/"))), None)
 
 
 def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:

@@ -26,10 +26,11 @@ from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
-from visionkit.data.sources.voc.names import find_stem, read_list
+from visionkit.data.sources.voc.names import find_stem, hold_val_out, read_list
 from visionkit.errors import UserError
 from visionkit.files import read_text
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
+from visionkit.text import normal_form
 
 __all__ = ["VOC_CLASSES", "read_class_masks", "read_mask_objects"]
 
@@ -111,7 +112,10 @@ def _pairs(
 ) -> dict[str, list[Pair]]:
     """The images and class masks of each split; ``base`` is that of `find_mask_parent`."""
     root = image_lists.root
-    image_files, masks = (image_lists.stems(folder, findings) for folder in (images, base + _CLASS_FOLDER))
+    image_files, masks = (
+        {normal_form(stem): path for stem, path in image_lists.stems(folder, findings).items()}
+        for folder in (images, base + _CLASS_FOLDER)
+    )
     if not masks:
         raise UserError(
             f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
@@ -122,6 +126,7 @@ def _pairs(
         stems = {line: find_stem(line, known) for line in read_list(file)}
         findings += Finding.of("image-listed-missing", [line for line, stem in stems.items() if not stem], split=split)
         listed[split] = list(dict.fromkeys(stem for stem in stems.values() if stem))
+    listed = listed if lists is None else hold_val_out(listed, lists)
     pairs = {
         split: [(image_files[stem], masks[stem]) for stem in stems if stem in image_files and stem in masks]
         for split, stems in listed.items()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name
+from visionkit.data.sources.split_names import normal_name
 from visionkit.errors import UserError
 from visionkit.files import read_text
+from visionkit.text import normal_form
 
-__all__ = ["find_stem", "read_list", "stem_of", "unique_base_names"]
+__all__ = ["find_stem", "hold_val_out", "read_list", "stem_of", "unique_base_names"]
 
 _LABEL = re.compile(r"\s+-?[01]$")  # of the lists of one class: "2008_000008 -1"
 
@@ -42,11 +44,21 @@ def find_stem(name: str, known: Collection[str]) -> str | None:
 
     Args:
         name: The line or the file name.
-        known: The stems of all images, or of all annotation files.
+        known: The stems of all images, or of all annotation files, in Unicode's composed form.
     """
+    name = normal_form(name)
     without_label = _LABEL.sub("", name)
     candidates = [form for text in dict.fromkeys((name, without_label)) for form in _forms(text)]
     return next((form for form in candidates if form in known), None)
+
+
+def hold_val_out(listed: Mapping[str, Sequence[str]], lists: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The stems of each split, those of train without those of val if its list is ``trainval.txt``, which has both."""
+    stems = {split: list(names) for split, names in listed.items()}
+    if "val" in stems and normal_name(lists["train"].stem) == "trainval":
+        held_out = set(stems["val"])
+        stems["train"] = [stem for stem in stems["train"] if stem not in held_out]
+    return stems
 
 
 def unique_base_names(stems: Iterable[str]) -> Mapping[str, str]:

@@ -7,15 +7,17 @@ from ``SegmentationClass/`` and ``SegmentationObject/``, their splits from ``Ima
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.masks.source import MaskSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles
-from visionkit.data.sources.voc.layout import image_folder, split_lists, xml_folders
+from visionkit.data.sources.voc.layout import image_folder, split_lists, unannotated_splits, xml_folders
 
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import ParsedDataset
@@ -91,11 +93,14 @@ class Voc(DetectionSource):
         lists = None
         if list(folders) == ["train"]:
             lists = split_lists((root / folders["train"]).parent, "Main")
-        return read_voc(
+        paired = {split: (folder, image_folder(root, folder, self.images)) for split, folder in folders.items()}
+        parsed = read_voc(
             root,
-            {split: (folder, image_folder(root, folder, self.images)) for split, folder in folders.items()},
+            paired,
             lists=lists,
             classes=self.classes,
             ignore_difficult=self.difficult == "ignore",
             first_pixel=self.first_pixel,
         )
+        unread = Finding.of("image-unannotated", unannotated_splits(root, chain(*paired.values())))
+        return replace(parsed, findings=[*parsed.findings, *unread])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.split_names import split_of
 from visionkit.data.sources.yolo.definition import Definition
 from visionkit.data.sources.yolo.folders import split_entries_of_folders
@@ -14,6 +15,7 @@ from visionkit.data.sources.yolo.paths import FolderListings, PathFinder
 from visionkit.errors import UserError
 from visionkit.files import read_text
 from visionkit.schema import quote
+from visionkit.text import normal_form
 
 __all__ = ["find_darknet_files", "read_darknet_definition"]
 
@@ -43,13 +45,18 @@ def read_darknet_definition(root: Path, files: Sequence[Path], listings: FolderL
     """
     finder = PathFinder([root, files[0].parent], listings)
     split_entries: dict[str, list[str]] = {}
+    findings: list[Finding] = []
     if files[0].suffix.lower() == ".data":
         values = _read_data_file(files[0])
         for key in values:
-            if (split := split_of(key)) is not None:
+            split = split_of(key)
+            if split == "test" and finder.find(values[key]) is None:
+                place = f"{key} = {quote(values[key])[1:-1]} of {files[0].name}, which does not exist"
+                findings += Finding.of("split-left-out", [place])
+            elif split is not None:
                 split_entries.setdefault(split, [_find(values[key], key, files[0], finder)])
         files = [Path(_find(values.get("names", "obj.names"), "names", files[0], finder))]
-    names = {tuple(_read_lines(file)) for file in files}
+    names = {tuple(map(normal_form, _read_lines(file))) for file in files}
     shown = _relative(files[0], root)
     if len(names) > 1:
         listed = ", ".join(_relative(file, root) for file in files[:5])
@@ -64,7 +71,7 @@ def read_darknet_definition(root: Path, files: Sequence[Path], listings: FolderL
     if not names_splits:
         split_entries, names_splits = split_entries_of_folders(root, listings)
     note = f"no YAML file with names: the {len(class_names)} class(es) are those of {shown}"
-    return Definition(root, class_names, split_entries, finder, names_splits, notes=(note,))
+    return Definition(root, class_names, split_entries, finder, names_splits, notes=(note,), findings=tuple(findings))
 
 
 def _read_data_file(file: Path) -> dict[str, str]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visionkit.data.findings import Finding
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_of
 from visionkit.data.sources.yolo.folders import split_entries_of_folders
 from visionkit.data.sources.yolo.paths import FolderListings, PathFinder
 from visionkit.errors import UserError
 from visionkit.files import read_text
 from visionkit.schema import describe, quote
+from visionkit.text import normal_form
 from visionkit.yaml_files import MAX_YAML_BYTES, load_yaml
 
 __all__ = ["Definition", "read_yaml_definition", "read_yaml_file"]
@@ -34,6 +36,7 @@ class Definition:
         names_splits: Whether keys, lists or folders say which images are those of train.
         kpt_shape: The number of points behind each box, and of values of a point.
         notes: Messages for the user.
+        findings: What was left out.
     """
 
     root: Path
@@ -43,6 +46,7 @@ class Definition:
     names_splits: bool
     kpt_shape: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def read_yaml_file(path: Path) -> Mapping[str, Any]:
@@ -62,27 +66,34 @@ def read_yaml_file(path: Path) -> Mapping[str, Any]:
     return {key: value for key, value in values.items() if value not in _NOTHING}
 
 
-def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: FolderListings) -> Definition:
+def read_yaml_definition(
+    file: Path, values: Mapping[str, Any], listings: FolderListings, *, folder: Path
+) -> Definition:
     """What a YAML file says.
 
     Args:
         file: Its absolute path.
         values: Its keys, as `read_yaml_file`.
         listings: The listings of folders.
+        folder: The folder of the data set as it was given, which may be above that of the file.
 
     Raises:
         UserError: If a key has no valid value, or names no existing folder or file.
     """
-    root = _dataset_root(values.get("path"), file, listings)
+    root = _dataset_root(values, file, listings, folder)
     finder = PathFinder([root, file.parent], listings)
     split_entries: dict[str, list[str]] = {}
     notes: list[str] = []
+    findings: list[Finding] = []
     for split, (key, *others) in _split_keys(values).items():
         notes += [
             f"'{other}' in {file.name} is left out: the images of {split} are those of '{key}'" for other in others
         ]
         value = values[key]
         entries = value if isinstance(value, list) else [value]
+        if split == "test" and not any(isinstance(entry, str) and finder.find(entry) for entry in entries):
+            findings += Finding.of("split-left-out", [f"{key}: {describe(value)} of {file.name}, which does not exist"])
+            continue
         split_entries[split] = [_find_entry(entry, key, root, file, finder) for entry in entries]
     names_splits = bool(split_entries)
     if not names_splits:
@@ -95,7 +106,8 @@ def read_yaml_definition(file: Path, values: Mapping[str, Any], listings: Folder
     kpt_shape = _kpt_shape(values.get("kpt_shape"), file)
     if kpt_shape is not None:
         notes.append(f"the {kpt_shape[0]} point(s) behind each box, as kpt_shape says, are left out")
-    return Definition(root, _names(values, file), split_entries, finder, names_splits, kpt_shape, tuple(notes))
+    names = _names(values, file)
+    return Definition(root, names, split_entries, finder, names_splits, kpt_shape, tuple(notes), tuple(findings))
 
 
 def _split_keys(values: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -120,7 +132,7 @@ def _names(values: Mapping[str, Any], file: Path) -> tuple[str, ...]:
         )
     if isinstance(count, str) and count.isdecimal() and int(count[:20]) != len(names):
         raise UserError(f"dataset.file: '{file}' has nc: {count:.20}, but {len(names)} names. Expected as many.")
-    return tuple(names)
+    return tuple(map(normal_form, names))
 
 
 def _kpt_shape(value: Any, file: Path) -> tuple[int, int] | None:
@@ -135,14 +147,23 @@ def _kpt_shape(value: Any, file: Path) -> tuple[int, int] | None:
     return numbers[0], numbers[1]
 
 
-def _dataset_root(path: Any, file: Path, listings: FolderListings) -> Path:
-    """The folder that the paths of the splits are relative to: ``path``, if it is found, else that of the file."""
+def _dataset_root(values: Mapping[str, Any], file: Path, listings: FolderListings, folder: Path) -> Path:
+    """The folder that the paths of the splits are relative to: ``path``, if it is found, else that of the file, or the
+    given one if only there the training images are found."""
+    path = values.get("path")
     if isinstance(path, str):
         finder = PathFinder([file.parent], listings)
         found = finder.find(str(Path(path).expanduser()) if path.startswith("~") else path)
         if found is not None and Path(found).is_dir():
             return Path(found)
-    return file.parent
+    keys = _split_keys(values).get("train", [])
+    entries = [entry for key in keys[:1] for entry in (values[key] if isinstance(values[key], list) else [values[key]])]
+    named = [entry for entry in entries if isinstance(entry, str)]
+    for base in (file.parent, folder):
+        finder = PathFinder([base], listings)
+        if any(finder.find(entry) for entry in named):
+            return base
+    return file.parent if named else folder
 
 
 def _find_entry(entry: Any, key: str, root: Path, file: Path, finder: PathFinder) -> str:

@@ -30,14 +30,14 @@ class SplitImages:
         self._lists = ImageLists(definition.root, own_endings=_OWN_ENDINGS)
 
     def find(self, split: str, findings: list[Finding]) -> list[str]:
-        """The absolute paths of a split's existing images, sorted.
+        """The absolute paths of a split's existing images, sorted; none for a test split without any, which is said.
 
         Args:
             split: The split.
             findings: A list to which listed images are appended that do not exist.
 
         Raises:
-            UserError: If there are none, or a folder or a list cannot be read.
+            UserError: If there are none, but for test, or a folder or a list cannot be read.
         """
         entries = self._definition.split_entries[split]
         images, lines, listed = set[str](), list[str](), list[str]()
@@ -51,7 +51,9 @@ class SplitImages:
                 lines += (lines_of_list := _read_list(entry))
                 listed += map(beside.find_listed, lines_of_list)
         images.update(self._existing(split, lines, listed, findings))
-        if not images:
+        if not images and split == "test":
+            findings += Finding.of("split-left-out", [f"test: no images in {entries[0]}"])
+        elif not images:
             details = "".join(f" {finding.note}. {finding.remedy}" for finding in self.findings())
             raise UserError(
                 f"dataset.root: no images in '{entries[0]}', where the images of {split} should be.{details} "
@@ -72,8 +74,11 @@ class SplitImages:
         if None in found:
             root = self._definition.root
             files = {name: os.path.join(root, *name.split("/")) for name in files_below(root)}
+            exact = found
             found, rows = find_by_tail([line.strip("\"'") for line in lines], found, files, min_relative_parts=2)
             ambiguous = set(rows)
+            elsewhere = [row for row, path in enumerate(found) if path is not None and exact[row] is None]
+            findings += Finding.of("image-found-elsewhere", list(dict.fromkeys(lines[row] for row in elsewhere)))
         missing = [row for row, path in enumerate(found) if path is None]
         for code, is_ambiguous in (("image-listed-missing", False), ("image-ambiguous", True)):
             places = dict.fromkeys(listed[row] for row in missing if (row in ambiguous) == is_ambiguous)

@@ -25,6 +25,7 @@ class LabelLines:
         values: The numbers after the class id.
         malformed: Places of lines that hold something else.
         repeated: Places of lines that repeat an earlier one of their file.
+        unread: The place and the text of the first line that holds something else.
         with_commas: Places of lines whose commas were read as spaces or decimal points.
     """
 
@@ -33,6 +34,7 @@ class LabelLines:
     values: list[tuple[float, ...]] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    unread: tuple[str, str] | None = None
     with_commas: list[str] = field(default_factory=list)
     _files: list[str] = field(default_factory=list)
     _file_of: list[int] = field(default_factory=list)
@@ -71,6 +73,7 @@ class LabelLines:
                 label, values = 0.5, ()
             if not label.is_integer() or len(values) < 4:
                 self.malformed.append(f"{file} line {number}")
+                self.unread = self.unread or (self.malformed[-1], line.strip())
                 continue
             if not 0 <= label < num_classes:
                 raise UserError(

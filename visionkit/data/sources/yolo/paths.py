@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from visionkit.data.image_files import is_system_folder
+from visionkit.text import normal_form
 
-__all__ = ["FolderListings", "PathFinder", "read_path"]
+__all__ = ["FolderListings", "PathFinder", "fold_name", "read_path"]
 
 _MAX_FOLDERS = 1_000
 _MAX_DEPTH = 3
@@ -23,32 +24,37 @@ def read_path(text: str) -> str:
     return text.strip().strip("\"'").replace("\\", "/")
 
 
+def fold_name(name: str) -> str:
+    """A name in small letters and Unicode's composed form, to compare names in any case and form."""
+    return name.lower() if name.isascii() else normal_form(name).lower()
+
+
 class FolderListings:
-    """The names in folders, each read once, to find paths in any case."""
+    """The names in folders, each read once, to find paths in any case and any form of Unicode."""
 
     def __init__(self) -> None:
         self._names: dict[str, dict[str, list[str]]] = {}
 
     def names(self, folder: str) -> list[str]:
         """The sorted names of the entries of a folder; none if it cannot be read."""
-        return [name for names in self._by_lower_case(folder).values() for name in names]
+        return [name for names in self._by_folded_name(folder).values() for name in names]
 
     def find(self, folder: str, path: str) -> str | None:
         """An existing path below a folder, as it is written or else in another case; None if there is none."""
-        first, present = path.partition("/")[0], self._by_lower_case(folder)
-        if present and first not in ("", ".", "..") and first.lower() not in present:
+        first, present = path.partition("/")[0], self._by_folded_name(folder)
+        if present and first not in ("", ".", "..") and fold_name(first) not in present:
             return None
         if os.path.exists(exact := os.path.normpath(os.path.join(folder, path))):
             return exact
         found = folder
         for part in filter(None, path.split("/")):
-            names = self._by_lower_case(found).get(part.lower(), [part] if part in (".", "..") else [])
+            names = self._by_folded_name(found).get(fold_name(part), [part] if part in (".", "..") else [])
             if not names:
                 return None
             found = os.path.join(found, part if part in names else names[0])
         return os.path.normpath(found)
 
-    def _by_lower_case(self, folder: str) -> dict[str, list[str]]:
+    def _by_folded_name(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._names:
             try:
                 names = sorted(os.listdir(folder))
@@ -56,7 +62,7 @@ class FolderListings:
                 names = []
             grouped: dict[str, list[str]] = {}
             for name in names:
-                grouped.setdefault(name.lower(), []).append(name)
+                grouped.setdefault(fold_name(name), []).append(name)
             self._names[folder] = grouped
         return self._names[folder]
 
@@ -119,7 +125,7 @@ class PathFinder:
 
     def _find_deeper(self, candidates: Sequence[str]) -> str | None:
         for candidate in candidates:
-            folders = self._folders_with.get(candidate.partition("/")[0].lower(), ())
+            folders = self._folders_with.get(fold_name(candidate.partition("/")[0]), ())
             found = {path for folder in folders if (path := self._listings.find(folder, candidate)) is not None}
             if found:
                 return found.pop() if len(found) == 1 else None
@@ -132,11 +138,11 @@ class PathFinder:
 
     @cached_property
     def _folders_with(self) -> dict[str, list[str]]:
-        """The folders that hold a folder of a name, in lower case."""
+        """The folders that hold a folder of a name, as `fold_name` writes it."""
         folders: dict[str, list[str]] = {}
         for inner in self.inner_folders:
             folder, name = os.path.split(inner)
-            folders.setdefault(name.lower(), []).append(folder)
+            folders.setdefault(fold_name(name), []).append(folder)
         return folders
 
 

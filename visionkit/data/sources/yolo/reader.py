@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 
@@ -13,16 +14,22 @@ from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
 from visionkit.data.polygons import Polygons
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset, clean_boxes
+from visionkit.data.sources.box_doubts import doubt_corners
 from visionkit.data.sources.outlines import clean_outlines
 from visionkit.data.sources.yolo.columns import ColumnRule, Columns, find_column_rule
 from visionkit.data.sources.yolo.definition import Definition
 from visionkit.data.sources.yolo.images import SplitImages
 from visionkit.data.sources.yolo.label_files import LabelFiles
+from visionkit.data.sources.yolo.line_form import check_line_form
 from visionkit.data.sources.yolo.lines import LabelLines
 from visionkit.data.sources.yolo.paths import FolderListings
 from visionkit.errors import UserError
+from visionkit.files import read_text
+from visionkit.text import normal_form
 
 __all__ = ["read_yolo"]
+
+_MAX_BYTES = 1024**2
 
 
 def read_yolo(
@@ -40,17 +47,22 @@ def read_yolo(
         UserError: If a class id is out of range, a split has no images, no image has a label file, or lines may mean
             two things.
     """
-    findings: list[Finding] = []
+    findings = list(definition.findings)
     images, lines, num_labelled, label_files = {}, {}, 0, LabelFiles(listings)
     split_images = SplitImages(definition)
     for split in definition.split_entries:
-        images[split], files = _with_label_files(split_images.find(split, findings), label_files, findings)
+        found = split_images.find(split, findings)
+        if not found:
+            continue
+        images[split], files = _with_label_files(found, label_files, findings)
         lines[split] = _read_labels(split, images[split], files, definition, findings)
         num_labelled += len(files) - files.count(None)
     findings += split_images.findings()
     if not num_labelled:
         raise _no_label_error(images["train"][0], sum(map(len, images.values())))
     findings += Finding.of("label-file-orphan", label_files.orphans())
+    findings += _other_class_names(label_files, definition)
+    check_line_form(lines.values(), definition.class_names)
     rule = find_column_rule(
         (values for split_lines in lines.values() for values in split_lines.values),
         columns=columns,
@@ -118,12 +130,17 @@ def _annotations(
         form = f"class x y width height and {rule.num_point_values} numbers of points"
     findings += Finding.of("line-malformed", malformed, form=form)
     findings += Finding.of("line-extra-columns", list(map(lines.place, rows_of.get("extra", ()))))
+    confident = [row for row in rows_of.get("box", ()) if len(lines.values[row]) == 5 and rule.columns is None]
+    findings += Finding.of("line-confidence", list(map(lines.place, confident)))
     boxes_alone = sorted([*rows_of.get("box", ()), *rows_of.get("extra", ())])
     if with_masks:
         findings += Finding.of("outline-few-points", list(map(lines.place, boxes_alone)))
     kept = sorted([*rows_of.get("outline", ()), *(() if with_masks else boxes_alone)])
     found = [_outline_box(lines.values[row]) if kinds[row] == "outline" else _box(lines.values[row]) for row in kept]
     boxes = numpy.array(found, dtype=numpy.float64).reshape(-1, 4)
+    drawn = numpy.array([kinds[row] != "outline" for row in kept], dtype=bool)
+    if drawn.any():
+        findings += doubt_corners(boxes[drawn], None, place=os.path.dirname(lines.place(kept[int(drawn.argmax())])))
     boxes, valid, box_findings = clean_boxes(boxes, None, lambda position: lines.place(kept[position]))
     findings += box_findings
     rows = numpy.array(kept, dtype=numpy.int64)[valid]
@@ -148,6 +165,20 @@ def _outline_box(values: Sequence[float]) -> tuple[float, float, float, float]:
     if not all(map(math.isfinite, values)):
         return (math.nan,) * 4  # of NaN, min and max depend on the order
     return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+
+
+def _other_class_names(label_files: LabelFiles, definition: Definition) -> list[Finding]:
+    """A finding on files among the labels that give other names to the class ids than the data set's file does."""
+    other = []
+    for file in label_files.class_files():
+        try:
+            text = read_text(Path(file), max_bytes=_MAX_BYTES)
+        except (OSError, UnicodeError):
+            continue
+        names = [normal_form(line.strip()) for line in text.splitlines() if line.strip()]
+        if any(name != expected for name, expected in zip(names, definition.class_names, strict=False)):
+            other.append(f"{file} ({', '.join(names[:5])})")
+    return Finding.of("class-file-differs", other, names=", ".join(definition.class_names[:5]))
 
 
 def _no_label_error(image: str, count: int) -> UserError:

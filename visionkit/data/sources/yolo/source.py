@@ -7,6 +7,7 @@ or a list of these), ``names`` (a list, or a mapping from class ids) and for pos
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Yolo"]
 
 _YAML_SUFFIXES = (".yaml", ".yml")
+_MAX_YAML_FILES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Yolo(DetectionSource):
         root, file = self._root_and_file()
         if file is not None:
             if file.suffix.lower() in _YAML_SUFFIXES:
-                return read_yaml_definition(file, read_yaml_file(file), listings)
+                return read_yaml_definition(file, read_yaml_file(file), listings, folder=root)
             return read_darknet_definition(root, [file], listings)
         files = [root / name for name in listings.names(str(root)) if _is_yaml(root / name)]
         contents, errors = {}, []
@@ -72,16 +74,19 @@ class Yolo(DetectionSource):
                 errors.append(error)
         candidates = [path for path, values in contents.items() if "names" in values]
         if len(candidates) == 1:
-            return read_yaml_definition(candidates[0], contents[candidates[0]], listings)
+            return read_yaml_definition(candidates[0], contents[candidates[0]], listings, folder=root)
         if errors and not candidates:
             raise errors[0]
         if not candidates and (darknet_files := find_darknet_files(root, listings)):
             return read_darknet_definition(root, darknet_files, listings)
         listed = ", ".join(path.name for path in candidates or files) or "none"
-        raise UserError(
-            f"dataset.root: expected one YAML file with names in '{root}', found {listed}. "
-            "Try: dataset.file=data.yaml, or write the class names into classes.txt, one a line"
-        )
+        if candidates:
+            remedy = f"Say which: dataset.file={candidates[0].name}"
+        elif deeper := _yaml_files_below(root, listings):
+            remedy = f"Is it this one? dataset.file={deeper[0]}"
+        else:
+            remedy = "Write data.yaml with a line 'names: [cat, dog]', or classes.txt with a class name a line"
+        raise UserError(f"dataset.root: expected one YAML file with names in '{root}', found {listed}. {remedy}")
 
     def _root_and_file(self) -> tuple[Path, Path | None]:
         """The absolute folder of the data set, and the file that is given to describe it."""
@@ -97,6 +102,23 @@ class Yolo(DetectionSource):
                 "train. Try: dataset.file=data.yaml"
             )
         return root, root / self.file
+
+
+def _yaml_files_below(root: Path, listings: FolderListings) -> list[str]:
+    """The paths of YAML files with ``names`` in the folders below a folder."""
+    from visionkit.data.sources.yolo.definition import read_yaml_file
+    from visionkit.data.sources.yolo.paths import PathFinder
+
+    folders = PathFinder([root], listings).inner_folders
+    paths = [
+        Path(folder) / name for folder in folders for name in listings.names(folder) if _is_yaml(Path(folder) / name)
+    ]
+    found = []
+    for path in paths[:_MAX_YAML_FILES]:
+        with contextlib.suppress(UserError):
+            if "names" in read_yaml_file(path):
+                found.append(path.relative_to(root).as_posix())
+    return found
 
 
 def _is_yaml(path: Path) -> bool:
