@@ -84,7 +84,8 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         "Competitions keep the answers of their test images, which can be predicted, but not scored.",
     ),
     "classes-alike": FindingKind(
-        "warning", "class(es) written like another or almost, each a class of its own", "Spell them alike, if they are one class.",
+        "warning", "class(es) written like another or almost, each a class of its own",
+        "Spell them alike, if they are one class.",
         "Cat and cat, or 1 and 1.0, are two classes as they are written, and probably one.",
     ),
     "class-means-missing": FindingKind(

@@ -75,9 +75,9 @@ def test_classes_that_differ_in_case_alone_are_said(make_source, make_voc, write
     source = make_source(root)
     assert source.info().class_names == ("Cat", "cat", "dog")
     assert source.splits(seed=0).notes == [
-        "1 class(es) named like another but for case and spaces, each a class of its own: cat (like Cat)"
+        "1 class(es) written like another or almost, each a class of its own: Cat and cat"
     ]
-    with pytest.raises(UserError, match=r"cat \(like Cat\). Give one name to what is one class"):
+    with pytest.raises(UserError, match=r"Cat and cat. Spell them alike, if they are one class"):
         source.splits(seed=0, strict=True)
 
 

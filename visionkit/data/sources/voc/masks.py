@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from visionkit.files import read_text
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
 from visionkit.text import normal_form
 
+if TYPE_CHECKING:
+    from visionkit.data.sources.file_source import FileSource
+
 __all__ = ["VOC_CLASSES", "read_class_masks", "read_mask_objects"]
 
 VOC_CLASSES = (
@@ -42,13 +45,15 @@ VOC_CLASSES = (
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
 _VOID_COLOUR = encode_colour(224, 224, 192)
 _NO_OBJECT = frozenset({0, IGNORE_INDEX, _VOID_COLOUR})  # background and void
-_KEYS = ("root", "images", "classes")  # the settings that this reader follows
 
 
-def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
+def read_class_masks(
+    source: FileSource, root: Path, *, images: str | None, classes: Sequence[str] | None
+) -> ParsedMasks:
     """Read the images that have a class mask, of the splits in ``ImageSets/Segmentation/`` if there are any.
 
     Args:
+        source: The data set, with its name, its settings and its limit of pixels.
         root: The data set's folder.
         images: The folder of the images, relative to the root; None searches for it.
         classes: The classes without the background; None takes those of ``labelmap.txt``, else VOC's 20.
@@ -71,7 +76,7 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
     void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
-    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,), keys=_KEYS)
+    parsed = read_pairs(source, root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
     return replace(parsed, names_splits=lists is not None)
 
 
