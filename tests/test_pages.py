@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -106,7 +107,10 @@ def test_each_page_has_commands_that_run():
 
 
 @pytest.mark.parametrize(("page", "number"), [pytest.param(*e, id=f"{e[0].stem}-{e[1]}") for e in EXAMPLES])
-def test_the_python_examples_run(page, number):
+def test_the_python_examples_run(page, number, in_empty_folder, shared_runs):
+    if "vk.load" in fenced(page, "python")[number]:
+        make_page_data(in_empty_folder, page.stem)
+        shutil.copytree(shared_runs.of("classify"), in_empty_folder / "runs" / "classify-lenet-digits" / "one")
     variables: dict[str, object] = {}
     exec(compile(fenced(page, "python")[number], f"{page.stem} example {number}", "exec"), variables)
     if "losses" in variables:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +25,7 @@ def load(
     window: int | Sequence[int] | Literal["auto"] | None = None,
     overlap: float | None = None,
     min_score: float | None = None,
+    max_pixels: int | None = None,
 ) -> Predictor:
     """Load what a run has trained, for predictions.
 
@@ -35,24 +35,28 @@ def load(
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
         precision: ``"bf16"`` or ``"16"`` for half precision; None for the run's own.
-        window: For task=segment, height and width in pixels of windows that slide over each image, or ``"auto"`` for
-            the size of training; None for whole images.
+        window: For tasks whose results have places in the image: height and width in pixels of windows that slide over
+            it, or ``"auto"`` for the size of training; None for whole images.
         overlap: The share of a window that neighbours have in common, 0 to 0.9.
-        min_score: For task=multilabel, the probability from which an image has a class.
+        min_score: Objects with a lower score are not drawn; of task=multilabel, the probability from which an image
+            has a class.
+        max_pixels: Larger images are not read whole; None for the limit of the run's data set.
 
     Returns:
         A `visionkit.inference.predictor.Predictor`; its ``predict`` takes images.
 
     Raises:
         UserError: If there is no such run, its files are damaged or do not fit each other, it needs plugins that are
-            not named, or the task does not have an option.
+            not named, or an argument is wrong.
     """
     from visionkit.inference.load import load_predictor
     from visionkit.inference.options import PredictOptions
     from visionkit.registry import load_plugins
     from visionkit.runs.config import RunConfig
+    from visionkit.settings import Hardware
 
-    options = PredictOptions.read({"window": window, "overlap": overlap, "min_score": min_score})
+    given_options = {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels}
+    options = PredictOptions.read({key: value for key, value in given_options.items() if value is not None})
     folder = _open_run(run)
     load_plugins(plugins)
     plain = folder.read_config()
@@ -63,11 +67,9 @@ def load(
             f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
         )
     config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
-    hardware = config.hardware
-    if device is not None or precision is not None:
-        hardware = replace(
-            hardware, accelerator=device or hardware.accelerator, precision=precision or hardware.precision
-        )
+    changes = {"accelerator": device, "precision": precision}
+    given = {key: value for key, value in changes.items() if value is not None}
+    hardware = Hardware.from_config({**plain["hardware"], **given})
     return load_predictor(config, folder, options=options, hardware=hardware)
 
 

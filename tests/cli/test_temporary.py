@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,29 @@ def test_a_command_has_a_temporary_folder_of_its_own_and_removes_it(tmp_path, en
 
 def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
     left = _run(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
-    assert len(list(left.iterdir())) == 1
-    (tmp_path / "visionkit-file").touch()
-    (tmp_path / "somebody-s").mkdir()
+    assert len([path for path in left.iterdir() if not path.name.startswith(".")]) == 1
     _run(tmp_path, "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["somebody-s", "visionkit-file"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_person_has_called_visionkit_stays(tmp_path):
+    (tmp_path / "visionkit-file").touch()
+    (tmp_path / "visionkit-run1").mkdir()
+    (tmp_path / "visionkit-run1" / "metrics.json").write_text("{}")
+    (tmp_path / "visionkit-a1b2c3d4").mkdir()
+    (tmp_path / "visionkit-link").symlink_to(tmp_path / "visionkit-run1")
+    _run(tmp_path, "")
+    names = ["visionkit-a1b2c3d4", "visionkit-file", "visionkit-link", "visionkit-run1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert (tmp_path / "visionkit-run1" / "metrics.json").read_text() == "{}"
+
+
+def test_an_empty_folder_that_a_killed_command_had_not_locked_yet_goes_after_a_while(tmp_path):
+    for name, age in ((".visionkit-old", 3600), (".visionkit-new", 0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    _run(tmp_path, "")
+    assert [path.name for path in tmp_path.iterdir()] == [".visionkit-new"]
 
 
 def test_the_folder_of_a_command_that_runs_stays(tmp_path):

@@ -7,11 +7,15 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 __all__ = ["remove_temporary_folder", "use_temporary_folder"]
 
 _NAME, _UNLOCKED_NAME = "visionkit-", ".visionkit-"
+_MARKER = ".temporary-folder-of-a-visionkit-command"
+"""A file that a folder must hold to be removed: a person may have one of such a name."""
+_SECONDS_TO_LOCK = 60
 _folders: dict[int, Path] = {}
 """That of this process; a forked one has another id."""
 
@@ -49,6 +53,7 @@ def _make_folder() -> Path | None:
         lock = os.open(unlocked, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder = unlocked.with_name(_NAME + unlocked.name.removeprefix(_UNLOCKED_NAME))
+        (unlocked / _MARKER).touch()
         unlocked.rename(folder)  # locked before others look for abandoned folders of this name
     except (ImportError, OSError):
         return None
@@ -59,11 +64,15 @@ def _remove_abandoned(parent: Path) -> None:
     """Remove what killed commands of this user have left."""
     import fcntl
 
+    for folder in parent.glob(f"{_UNLOCKED_NAME}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.lstat().st_mtime > _SECONDS_TO_LOCK:
+                folder.rmdir()  # if it is empty
     for folder in parent.glob(f"{_NAME}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if os.fstat(descriptor).st_uid == os.getuid():
+                if os.fstat(descriptor).st_uid == os.getuid() and (folder / _MARKER).is_file():
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(folder, ignore_errors=True)
             finally:

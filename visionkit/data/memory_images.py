@@ -50,6 +50,8 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
         image.load()
         return reader.convert(image.copy(), name, target=target)  # a copy has no file, of which less could be decoded
     values = image.detach().cpu() if isinstance(image, Tensor) else image
+    if isinstance(values, Tensor) and values.is_floating_point():
+        values = values.float()  # NumPy has no bfloat16
     _check_shape(values, name)
     channels_last = values.permute(1, 2, 0).numpy() if isinstance(values, Tensor) else values
     channels_last = channels_last if channels_last.ndim == 3 else channels_last[..., None]

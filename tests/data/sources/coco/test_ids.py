@@ -161,6 +161,6 @@ def test_a_category_without_an_object_and_two_of_one_name_are_said(make_source, 
     root = make_coco(change=change)
     edit(root, "val", change)
     assert make_source(root).splits(seed=0).notes == [
-        "1 class(es) named like another but for case and spaces, each a class of its own: Car (like car)",
+        "1 class(es) written like another or almost, each a class of its own: car and Car",
         "2 class(es) that no training image has: things, Car",
     ]

@@ -86,6 +86,6 @@ def test_names_in_two_forms_of_unicode_belong_together(make_source, make_yolo):
 def test_two_classes_of_one_name_and_one_without_an_object_are_said(make_source, make_yolo):
     root = make_yolo(names="[cat, dog, cat, bird]")
     assert make_source(root).splits(seed=0).notes == [
-        "1 class(es) named like another but for case and spaces, each a class of its own: cat (like cat)",
+        "1 class(es) written like another or almost, each a class of its own: cat and cat",
         "2 class(es) that no training image has: cat, bird",
     ]
