@@ -30,7 +30,6 @@ __all__ = [
     "format_colour",
     "has_colours",
     "ids_of",
-    "is_coloured",
     "open_mask",
     "read_mask",
 ]
@@ -79,28 +78,21 @@ def format_colour(code: int) -> str:
     return f"{code >> 16},{code >> 8 & 255},{code & 255}"
 
 
-def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
+def read_mask(path: str | Path, *, coloured: bool | None) -> NDArray[Any]:
     """Read the values of a mask file, upright: encoded colours int32 (H, W), or ids uint8 or uint16 (H, W).
 
     Args:
         path: A PNG or another lossless image.
-        coloured: Whether to read colours; else the ids of a palette or grey image, the first channel of others.
+        coloured: Whether to read colours; else the ids of a palette or grey image, the first channel of others. None
+            reads colours where channels differ.
 
     Raises:
         UserError: If the file cannot be read, or holds no ids from 0 to 65,535.
     """
     with open_mask(path) as image:
+        if coloured is None:
+            coloured = image.mode not in PALETTE_MODES and has_colours(image)
         return colours_of(image) if coloured else ids_of(image, path)
-
-
-def is_coloured(path: str | Path) -> bool | None:
-    """Whether a mask file holds colours; None for a palette image, which can be read as ids or as colours.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    with open_mask(path) as image:
-        return None if image.mode in PALETTE_MODES else has_colours(image)
 
 
 def colours_of(image: Image.Image) -> NDArray[Any]:

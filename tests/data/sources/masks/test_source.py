@@ -803,6 +803,25 @@ def test_reading_many_masks_is_announced_on_standard_error(make_source, make_mas
     assert capsys.readouterr() == ("", "reading 4 masks of train ...\n")
 
 
+@pytest.mark.parametrize(
+    ("variables", "printed"),
+    [
+        ({"RANK": "x"}, "reading 4 masks of train ...\n"),
+        ({"RANK": "1"}, "reading 4 masks of train ...\n"),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, ""),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, ""),
+    ],
+)
+def test_only_the_first_of_several_processes_announces(
+    make_source, make_masks, monkeypatch, capsys, variables, printed
+):
+    monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    make_source(make_masks()).check()
+    assert capsys.readouterr().err == printed
+
+
 def test_folders_of_splits_beside_those_of_all_images_and_masks_are_said(make_source, make_masks):
     root = make_masks({"": 8})
     make_masks({"": 2}, images="val/images", masks="val/masks")

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
+from visionkit.data.image_header import read_size
+from visionkit.data.mask_values import ValueTable, encode_colour, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 from visionkit.data.sources.image_lists import ImageLists
@@ -185,12 +186,13 @@ def _read_split(
 def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _ImageObjects:
     try:
         classes = table.translate(read_mask(root / class_mask, coloured=table.coloured))
-        objects = read_mask(root / object_mask, coloured=bool(is_coloured(root / object_mask)))
+        size = read_size(root / object_mask)
+        if size != classes.shape:  # which is known not to exceed the limit of pixels
+            sizes = " and ".join(f"{width}x{height}" for height, width in (size, classes.shape))
+            return _ImageObjects(problem=f"{object_mask} ({sizes} of classes, width x height)")
+        objects = read_mask(root / object_mask, coloured=None)
     except UserError as error:
         return _ImageObjects(problem=f"{object_mask} ({error})")
-    if objects.shape != classes.shape:
-        sizes = " and ".join(f"{mask.shape[1]}x{mask.shape[0]}" for mask in (objects, classes))
-        return _ImageObjects(problem=f"{object_mask} ({sizes} of classes, width x height)")
     labels, boxes, runs, unclassed = [], [], [], []
     for value in sorted(set(numpy.unique(objects).tolist()) - _NO_OBJECT):
         object_pixels = objects == value
@@ -203,7 +205,6 @@ def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTab
         y, x = (numpy.flatnonzero(object_pixels.any(axis=axis)) for axis in (1, 0))
         boxes.append((float(x[0]), float(y[0]), float(x[-1] + 1), float(y[-1] + 1)))
         runs.append(run_lengths(object_pixels))
-    size = (classes.shape[0], classes.shape[1])
     return _ImageObjects(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 
 
