@@ -8,11 +8,6 @@ text for splits.json.
 Memory is what the splits add to this process and to two forked ones that read every name: the sum of proportional set
 sizes, Linux alone.
 
-With ``--annotations`` it is COCO's annotations instead: `read_coco` of a made-up file, with boxes and with outlines,
-against ``pycocotools.coco.COCO``, which parses the same file and indexes it. Images have COCO's seven objects and their
-outlines some 25 points, one of ten in two rings, one of a hundred as run lengths.
-
-python tools/bench_scan.py --annotations --images 20000
 python tools/bench_scan.py --quick       # 20,000 files; up to 50,000 ours asks for the size of each
 python tools/bench_scan.py --files 1280000
 """
@@ -20,8 +15,6 @@ python tools/bench_scan.py --files 1280000
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import random
 import tempfile
@@ -33,9 +26,6 @@ from torchvision.datasets import ImageFolder
 
 from visionkit.data.dataset import FileDataset
 from visionkit.data.sources import Splits, read_source
-from visionkit.data.sources.annotations import ParsedDataset
-from visionkit.data.sources.coco import reader as coco_reader
-from visionkit.data.sources.object_limits import limit_masks, limit_objects
 
 CLASSES = 1000
 NUM_WORKERS = 2
@@ -96,85 +86,15 @@ def memory_with_workers(splits: Splits | None) -> int:
     return total
 
 
-def make_annotations(file: Path, num_images: int) -> None:
-    """Write a file in COCO's form, with coordinates of two decimals as COCO's own."""
-    draw = random.Random(0)
-    annotations = []
-    for number in range(7 * num_images):
-        image, x, y = number // 7, draw.uniform(0, 500), draw.uniform(0, 300)
-        rings = [
-            [round(draw.uniform(0, 100) + (x, y)[i % 2], 2) for i in range(2 * draw.randrange(4, 46))]
-            for _ in range(1 + (number % 10 == 0))
-        ]
-        runs = {"size": [480, 640], "counts": [100, 307_100]}
-        box = [round(x, 2), round(y, 2), 100.0, 100.0]
-        annotations.append(
-            {
-                "segmentation": runs if number % 100 == 0 else rings,
-                "area": 5000.5,
-                "iscrowd": int(number % 100 == 0),
-                "image_id": image,
-                "bbox": box,
-                "category_id": 1 + number % 80,
-                "id": number,
-            }
-        )
-    images = [{"file_name": f"{i:012}.jpg", "height": 480, "width": 640, "id": i} for i in range(num_images)]
-    categories = [{"id": number, "name": f"class {number}"} for number in range(1, 81)]
-    file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
-
-
-def bench_annotations(options: argparse.Namespace) -> None:
-    """Measure the reading of annotations."""
-    from pycocotools.coco import COCO
-
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        root = Path(folder)
-        file = root / "instances.json"
-        make_annotations(file, options.images)
-        for index in range(options.images):
-            (root / f"{index:012}.jpg").touch()
-
-        def read_ours(with_masks: bool) -> ParsedDataset[Any]:
-            coco_reader._read_file.cache_clear()
-            files = {"train": (file, "", [])}
-            parsed = coco_reader.read_coco(root, files, with_masks=with_masks, max_pixels=10**8)
-            return limit_masks(limit_objects(parsed))
-
-        def read_theirs() -> COCO:
-            with contextlib.redirect_stdout(None):
-                return COCO(str(file))
-
-        for name, with_masks in (("boxes", False), ("outlines", True)):
-            costs = time_pair(lambda w=with_masks: read_ours(w), read_theirs, rounds=options.rounds, seconds=0)  # type: ignore[misc]
-            rows.append({"name": name, "objects": 7 * options.images, **summarize(costs)})
-    print_report(
-        make_figures(rows, options, without=("json", "folder", "files")),
-        title="Reading COCO's annotations, processor time",
-        labels=[("of", value("name"))],
-        numbers=[
-            ("objects", lambda row: f"{row['objects']:,}"),
-            *time_columns("ours", "pycocotools", kind="cpu"),
-            *ratio_columns("cpu"),
-        ],
-        note="Goal: a ratio of 1.0; without outlines their numbers are not parsed.",
-    )
-
-
 def main() -> None:
     """Measure and print a table; `--json` writes it too."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=200_000, help="the number of files")
     parser.add_argument("--quick", action="store_true", help="20,000 files")
-    parser.add_argument("--annotations", action="store_true", help="read COCO's annotations instead")
-    parser.add_argument("--images", type=int, default=20_000, help="the number of images of the annotations")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of ours, theirs, theirs, ours")
     parser.add_argument("--folder", type=Path, help="where the files are made; a temporary folder by default")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    if options.annotations:
-        return bench_annotations(options)
     count = 20_000 if options.quick else options.files
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

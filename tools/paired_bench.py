@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +71,7 @@ def summarize(costs: list[tuple[Cost, Cost]]) -> Row:
     summary: Row = {"rounds": len(costs)}
     for index, kind in enumerate(("wall", "cpu")):
         ratios = [ours[index] / theirs[index] for ours, theirs in costs]
-        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        low, middle, high = numpy.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
         summary[kind] = {"ratio": round(middle, 4), "quartiles": [round(low, 4), round(high, 4)]}
         for side, values in sides.items():
             summary[kind][f"{side}_ms"] = round(1e3 * statistics.median(c[index] for c in values), 3)

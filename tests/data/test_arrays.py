@@ -1,4 +1,4 @@
-"""Arrays of numpy as images: by their header first, without code, and in any of three types."""
+"""Arrays of numpy as images: by their header first, without code, and in any of their types."""
 
 import pickle
 
@@ -45,6 +45,18 @@ def test_more_bits_and_floats_keep_their_range(tmp_path, dtype):
     assert torch.equal(rows.rows(10, 25), reader.read(tmp_path / "a.npy").pixels[:, 10:25])
 
 
+@pytest.mark.parametrize("dtype", [numpy.int16, numpy.int32, numpy.int64, numpy.uint64])
+def test_whole_numbers_of_any_type_keep_their_range(tmp_path, dtype):
+    numpy.save(tmp_path / "a.npy", numpy.arange(1200).reshape(30, 40).astype(dtype))
+    expected = torch.arange(1200.0).view(1, 30, 40) * (255 / 1200)
+    assert torch.allclose(ImageReader(1, (0, 1200)).read(tmp_path / "a.npy").pixels, expected, atol=1e-4)
+
+
+def test_true_is_white(tmp_path):
+    numpy.save(tmp_path / "a.npy", COLOURS[..., 0] > 100)
+    assert numpy.array_equal(load_image(tmp_path / "a.npy", 1)[0], (COLOURS[..., 0] > 100) * 255)
+
+
 def test_five_bands_are_channels(tmp_path):
     array = numpy.arange(30 * 40 * 5, dtype=numpy.uint16).reshape(30, 40, 5)
     numpy.save(tmp_path / "a.npy", array)
@@ -57,7 +69,7 @@ def test_five_bands_are_channels(tmp_path):
 @pytest.mark.parametrize(
     ("array", "found"),
     [
-        (numpy.zeros((4, 4), dtype=numpy.int64), r"values of the type int64.*array.astype\(numpy.float32\)"),
+        (numpy.zeros((4, 4), dtype=numpy.float64), r"values of the type float64.*array.astype\(numpy.float32\)"),
         (numpy.zeros((3, 40, 50), dtype=numpy.uint8), r"the shape \(3, 40, 50\).*numpy.moveaxis\(array, 0, -1\)"),
         (numpy.zeros(7, dtype=numpy.uint8), r"the shape \(7,\)"),
         (numpy.zeros((0, 7), dtype=numpy.uint8), r"the shape \(0, 7\)"),

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 
 from visionkit.data.image_error import ImageError
-from visionkit.data.image_header import read_header, read_size
+from visionkit.data.image_header import naming_image, read_header, read_size
 from visionkit.data.images import ImageReader, load_image
 from visionkit.data.resizing import decoding_scale, resize_image
 from visionkit.data.transforms import InputTransform
@@ -84,7 +84,7 @@ def test_files_of_every_form_are_turned_once(tmp_path, suffix, orientation):
     assert float((load_image(path).float() - upright).abs().mean()) < 6
     stored = ImageReader(3).read(path, annotated=(40, 60)).pixels.float()
     unturned = torch.from_numpy(numpy.array(photo(40, 60))).permute(2, 0, 1).float()
-    expected = upright if orientation == 2 else unturned  # a mirrored image has the size that was annotated
+    expected = upright if orientation == 2 else unturned
     assert float((stored - expected).abs().mean()) < 6
 
 
@@ -250,7 +250,12 @@ def test_an_empty_file_is_said_in_plain_words(tmp_path):
         ImageReader(3).read(tmp_path / "a.png")
 
 
-def test_a_file_cut_short_within_its_header_is_said_in_plain_words(tmp_path):
+def test_a_file_cut_short_within_its_header_is_no_image(tmp_path):
     (tmp_path / "a.bmp").write_bytes(b"BM\0\0")
     with pytest.raises(ImageError, match=r"a.bmp' cannot be read: cannot identify image file"):
         ImageReader(3).read(tmp_path / "a.bmp")
+
+
+def test_what_cannot_be_unpacked_is_said_in_plain_words():
+    with pytest.raises(ImageError, match=r"a.bmp' cannot be read: it was cut short\."), naming_image("a.bmp"):
+        struct.unpack("<I", b"")

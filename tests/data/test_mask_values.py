@@ -1,8 +1,9 @@
 import numpy
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from visionkit.data.mask_values import read_mask
+from visionkit.data.image_error import ImageError
+from visionkit.data.mask_values import open_mask, read_mask
 from visionkit.errors import UserError
 
 GREYS = numpy.array([[0, 1, 2], [200, 2, 2]], dtype=numpy.uint8)
@@ -42,13 +43,53 @@ def exif(orientation: int) -> Image.Exif:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
-def test_a_mask_is_turned_by_its_own_orientation_as_images_are(tmp_path, suffix, orientation, turns):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_is_turned_by_its_own_orientation_as_images_are(tmp_path, suffix, orientation):
+    Image.fromarray(GREYS).save(tmp_path / "a.png", exif=exif(orientation))
+    upright = numpy.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
     Image.fromarray(GREYS).save(tmp_path / f"a.{suffix}", exif=exif(orientation))
-    assert numpy.array_equal(read_mask(tmp_path / f"a.{suffix}", coloured=False), numpy.rot90(GREYS, turns))
+    assert numpy.array_equal(read_mask(tmp_path / f"a.{suffix}", coloured=False), upright)
 
 
 def test_an_empty_file_is_said_in_plain_words(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"a.png' cannot be read: it is empty, a file of 0 bytes"):
         read_mask(tmp_path / "a.png", coloured=False)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_mask_of_more_pixels_than_the_limit_of_pillow_is_read_where_it_is_allowed(tmp_path, monkeypatch, suffix):
+    Image.fromarray(GREYS).save(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    assert numpy.array_equal(read_mask(tmp_path / f"a.{suffix}", coloured=False), GREYS)
+    with pytest.raises(
+        ImageError, match=r"mask '.*' has 3 x 2 pixels, more than dataset.max_pixels=5.*dataset.max_pixels=6"
+    ) as error:
+        open_mask(tmp_path / f"a.{suffix}", max_pixels=5)
+    assert error.value.code == "image-too-large"
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "<u2", ">u2", "<i2", ">i4", "<i8", "<u8", "<f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_holds_ids(tmp_path, dtype, order):
+    ids = (GREYS > 1 if dtype == "?" else GREYS).astype(dtype)
+    for array in (ids, ids[..., None]):
+        numpy.save(tmp_path / "a.npy", numpy.asarray(array, order=order))
+        assert numpy.array_equal(read_mask(tmp_path / "a.npy", coloured=False), ids)
+
+
+@pytest.mark.parametrize("value", [-1, 70_000, 1 << 40])
+def test_what_is_no_id_in_an_array_is_an_error(tmp_path, value):
+    numpy.save(tmp_path / "a.npy", GREYS.astype(numpy.int64) * 0 + value)
+    with pytest.raises(UserError, match=r"a.npy' holds the value .*. Expected whole numbers from 0 to 65,535 as ids"):
+        read_mask(tmp_path / "a.npy", coloured=False)
+
+
+def test_an_array_of_three_channels_holds_colours_and_one_of_two_is_refused(tmp_path):
+    numpy.save(tmp_path / "a.npy", numpy.stack([GREYS, GREYS * 0, GREYS * 0 + 7], axis=-1))
+    assert numpy.array_equal(read_mask(tmp_path / "a.npy", coloured=True), (GREYS.astype(int) << 16) + 7)
+    numpy.save(tmp_path / "a.npy", numpy.zeros((2, 3, 2), numpy.uint8))
+    with pytest.raises(
+        UserError, match=r"mask '.*a.npy' cannot be read: it is an array \(2, 3, 2\) of uint8, and no ids"
+    ):
+        read_mask(tmp_path / "a.npy", coloured=True)

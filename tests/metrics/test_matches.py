@@ -1,5 +1,8 @@
 """Average precision of images that count several times, against COCO's evaluation of a set that repeats them."""
 
+import time
+
+import numpy
 import pytest
 import torch
 
@@ -119,3 +122,15 @@ def test_more_than_a_hundred_detections_of_a_class_count_as_in_cocos_evaluation(
     assert mean_average_precision(matches, torch.ones(1, 2, dtype=torch.uint8)).item() == pytest.approx(
         result["map"].item(), abs=1e-12
     )
+
+
+def test_the_time_of_matching_grows_with_the_images_not_with_their_square():
+    count = 8_000
+    columns = {"image_id": numpy.arange(count).repeat(2), "category_id": numpy.tile([0, 1], count)}
+    ious = {(image, category): numpy.ones((1, 1)) for image in range(count) for category in range(2)}
+    targets = {**columns, "iscrowd": numpy.zeros(2 * count)}
+    detections = {**columns, "score": numpy.ones(2 * count)}
+    start = time.process_time()
+    matches = match_detections(ious, targets, detections, image_ids=range(count), num_classes=2)
+    assert time.process_time() - start < 3  # 0.06 s; with the square 7 s
+    assert matches.hits.all()

@@ -17,16 +17,18 @@ __all__ = ["ARRAY_MARK", "ArrayImage"]
 
 ARRAY_MARK = b"\x93NUMPY"
 _MAX_BANDS = 16
-_MODES = {"uint8": "bands", "uint16": "I;16", "float32": "F"}
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint32", "uint64")
+_MODES = {"bool": "bands", "uint8": "bands", "uint16": "I;16", "float32": "F", **dict.fromkeys(_INTEGERS, "I")}
 
 
 class ArrayImage:
-    """An array (H, W) or (H, W, C) of uint8, uint16 or float32 in a file, of which nothing is read until it is needed.
+    """An array (H, W) or (H, W, C) of bool, integers or float32 in a file, of which nothing is read until it is needed.
 
     Attributes:
         size: Width and height, as those of Pillow's images.
         bands: The number of channels.
-        mode: As those of Pillow: ``bands`` for 8 bits, ``I;16`` for 16, ``F`` for floats.
+        mode: As those of Pillow: ``bands`` for bool and uint8, ``I;16`` for uint16, ``I`` for other integers, ``F`` for
+            floats.
     """
 
     format = "NPY"
@@ -78,7 +80,7 @@ class ArrayImage:
         return ArrayImage(self.array[top:bottom])
 
     def values(self, in_channels: int) -> Tensor | None:
-        """The values, (C, H, W), uint8 or float32; None if there are not so many bands."""
+        """The values, (C, H, W), uint8 or float32; of bool 0 and 255. None if there are not so many bands."""
         import numpy
         import torch
 
@@ -86,12 +88,15 @@ class ArrayImage:
             return None
         array = self.array[..., None] if self.array.ndim == 2 else self.array
         dtype = numpy.uint8 if self.mode == "bands" else numpy.float32
-        return torch.from_numpy(numpy.array(numpy.moveaxis(array, -1, 0), dtype=dtype, order="C"))
+        values = torch.from_numpy(numpy.array(numpy.moveaxis(array, -1, 0), dtype=dtype, order="C"))
+        return values * 255 if array.dtype == numpy.bool_ else values
 
 
 def _error(path: str, found: str, *, channels_first: bool = False) -> ImageError:
-    move = " Channels come last: numpy.save(PATH, numpy.moveaxis(array, 0, -1))" if channels_first else ""
+    advice = "Try: numpy.save(PATH, array.astype(numpy.float32))"
+    if channels_first:
+        advice = "Channels come last: numpy.save(PATH, numpy.moveaxis(array, 0, -1))"
     return ImageError(
-        f"image '{path}' holds {found}. Expected an array (H, W) or (H, W, C) of uint8, uint16 or float32 with at most "
-        f"{_MAX_BANDS} channels, written by numpy.save.{move or ' Try: numpy.save(PATH, array.astype(numpy.float32))'}"
+        f"image '{path}' holds {found}. Expected an array (H, W) or (H, W, C) of bool, integers or float32 with at "
+        f"most {_MAX_BANDS} channels, written by numpy.save. {advice}"
     )

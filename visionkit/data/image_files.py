@@ -44,6 +44,7 @@ _SYSTEM_FOLDERS = frozenset(
 _ENDINGS = frozenset(suffix[1:].encode() for suffix in IMAGE_SUFFIXES)
 _PLUGIN_ENDINGS = frozenset(suffix[1:].encode() for suffix in _PLUGIN_SUFFIXES)
 _ARRAY_ENDINGS = frozenset({b"npy", b"NPY"})
+_MAX_ENDINGS = 10
 _SYSTEM_FILES = frozenset({b"thumbs.db", b"desktop.ini"})
 _FIRST_BYTES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|BM.{4}\0\0\0\0", re.DOTALL
@@ -128,7 +129,8 @@ class LeftOut:
         """What was left out, as findings."""
         found = Finding.of("file-special", self.special) + Finding.of("array-beside-image", self.arrays)
         if self.endings:
-            endings = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.most_common(10))
+            common = sorted(self.endings.items(), key=lambda item: (-item[1], item[0]))[:_MAX_ENDINGS]
+            endings = ", ".join(f"{count:,} {ending}" for ending, count in common)
             found.append(Finding.counted("file-no-image", self.endings.total(), endings=endings))
         return found
 

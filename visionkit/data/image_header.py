@@ -18,6 +18,7 @@ from visionkit.data.image_files import readable_suffixes
 from visionkit.data.image_modes import is_deep
 
 __all__ = [
+    "TURNS",
     "Header",
     "header_of",
     "identify_image",
@@ -31,6 +32,17 @@ __all__ = [
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "DIB", "JPEG2000", "AVIF", "HEIF", "ICO")
 """Pillow's readers that are asked, in this order; those of scripts, such as EPS, start other programs."""
+
+TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (-1,)),
+    3: (False, (-2, -1)),
+    4: (False, (-2,)),
+    5: (True, ()),
+    6: (True, (-1,)),
+    7: (True, (-2, -1)),
+    8: (True, (-2,)),
+}
+"""By EXIF orientation: whether rows and columns change places, and the axes that are mirrored then."""
 
 _ORIENTATION = 0x0112  # of EXIF
 _TURN = "visionkit: orientation"
@@ -81,15 +93,19 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 
 @contextmanager
-def open_image(path: str | Path) -> Iterator[Any]:
+def open_image(path: str | Path, *, kind: str = "image") -> Iterator[Any]:
     """Open a file without decoding it: as an image of Pillow's, a `TiffBands` or an `ArrayImage`, until the block ends.
 
     Unlike `PIL.Image.open`, without a limit of size, a warning, or another program.
 
+    Args:
+        path: The file.
+        kind: What messages call it.
+
     Raises:
         ImageError: If the file cannot be opened, or decoding fails within the block; the message names it.
     """
-    with naming_image(path):
+    with naming_image(path, kind=kind):
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a folder, a pipe or a device")
@@ -100,8 +116,8 @@ def open_image(path: str | Path) -> Iterator[Any]:
 
 
 @contextmanager
-def naming_image(path: str | Path) -> Iterator[None]:
-    """Turn what fails in the block into an error that names the image.
+def naming_image(path: str | Path, *, kind: str = "image") -> Iterator[None]:
+    """Turn what fails in the block into an error that names the image, as one of this kind.
 
     Raises:
         ImageError: If the block fails.
@@ -111,12 +127,12 @@ def naming_image(path: str | Path) -> Iterator[None]:
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError:
-        raise ImageError(f"image '{path}' does not exist.") from None
+        raise ImageError(f"{kind} '{path}' does not exist.") from None
     except Exception as error:
         error = ValueError("it was cut short") if isinstance(error, struct.error) else error
         reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
         raise ImageError(
-            f"image '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF, WebP or NPY file. "
+            f"{kind} '{path}' cannot be read: {reason}. Expected a whole JPEG, PNG, BMP, GIF, TIFF, WebP or NPY file. "
             "Replace or remove it."
         ) from None
 

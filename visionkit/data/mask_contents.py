@@ -89,17 +89,18 @@ class MaskContents:
     palette: NDArray[Any] | None
 
 
-def read_contents(path: str | Path, *, coloured: bool) -> MaskContents:
+def read_contents(path: str | Path, *, coloured: bool, max_pixels: int | None = None) -> MaskContents:
     """Count the values of a mask file: as ids, unless the file has colours.
 
     Args:
         path: The file.
         coloured: Whether colours are expected: files with a palette or three channels are then read as colours.
+        max_pixels: Larger masks are an error before they are decoded; None for any size that fits into memory.
 
     Raises:
         UserError: As `visionkit.data.mask_values.read_mask`.
     """
-    with open_mask(path) as image:
+    with open_mask(path, max_pixels=max_pixels) as image:
         has_bands = image.mode in PALETTE_MODES or len(image.getbands()) >= 3
         as_colours = has_bands if coloured else image.mode not in PALETTE_MODES and has_colours(image)
         pixels = colours_of(image) if as_colours else ids_of(image, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from visionkit.data.image_header import header_of, identify_image
+from visionkit.data.arrays import ArrayImage
+from visionkit.data.image_error import DATASET_ADVICE, ImageError
+from visionkit.data.image_header import TURNS, header_of, lift_limit, open_image
+from visionkit.data.memory import check_memory
+from visionkit.data.tiff_bands import TiffBands
 from visionkit.errors import UserError
 from visionkit.structures.class_ids import IGNORE_INDEX
 
@@ -27,7 +30,6 @@ __all__ = [
     "format_colour",
     "has_colours",
     "ids_of",
-    "is_coloured",
     "open_mask",
     "read_mask",
 ]
@@ -36,15 +38,9 @@ PALETTE_MODES = ("P", "PA")
 """Pillow's modes of images with a palette."""
 
 _MAX_COLOURS = 1 << 16
-_TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
+_MAX_UNCHECKED = 1 << 27
+_BYTES_PER_PIXEL = 16
+"""Pillow's, and those of the colours or ids and of what is computed from them."""
 _MAX_ID = (1 << 16) - 1
 
 
@@ -82,28 +78,21 @@ def format_colour(code: int) -> str:
     return f"{code >> 16},{code >> 8 & 255},{code & 255}"
 
 
-def read_mask(path: str | Path, *, coloured: bool) -> NDArray[Any]:
+def read_mask(path: str | Path, *, coloured: bool | None) -> NDArray[Any]:
     """Read the values of a mask file, upright: encoded colours int32 (H, W), or ids uint8 or uint16 (H, W).
 
     Args:
         path: A PNG or another lossless image.
-        coloured: Whether to read colours; else the ids of a palette or grey image, the first channel of others.
+        coloured: Whether to read colours; else the ids of a palette or grey image, the first channel of others. None
+            reads colours where channels differ.
 
     Raises:
         UserError: If the file cannot be read, or holds no ids from 0 to 65,535.
     """
     with open_mask(path) as image:
+        if coloured is None:
+            coloured = image.mode not in PALETTE_MODES and has_colours(image)
         return colours_of(image) if coloured else ids_of(image, path)
-
-
-def is_coloured(path: str | Path) -> bool | None:
-    """Whether a mask file holds colours; None for a palette image, which can be read as ids or as colours.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    with open_mask(path) as image:
-        return None if image.mode in PALETTE_MODES else has_colours(image)
 
 
 def colours_of(image: Image.Image) -> NDArray[Any]:
@@ -147,31 +136,71 @@ def has_colours(image: Image.Image) -> bool:
     return colours is None or any(not red == green == blue for _, (red, green, blue) in colours)  # type: ignore[misc]
 
 
-def open_mask(path: str | Path) -> Image.Image:
+def open_mask(path: str | Path, *, max_pixels: int | None = None) -> Image.Image:
     """Decode a mask file, turned upright by its own EXIF orientation, as images are.
 
+    Args:
+        path: An image file, or an array (``.npy``) of ids (H, W), or of colours, uint8 (H, W, 3).
+        max_pixels: Larger masks are an error before they are decoded; None for any size that fits into memory.
+
     Raises:
-        UserError: If the file cannot be read.
+        ImageError: If the file cannot be read, or is too large.
+    """
+    with open_image(path, kind="mask") as opened:
+        _check_size(path, opened.size, max_pixels)
+        image = _array_as_image(opened) if isinstance(opened, ArrayImage) else opened
+        if isinstance(image, TiffBands):
+            raise ValueError("it has other bands than grey, palette or RGB")
+        orientation = header_of(image).orientation
+        lift_limit(image)
+        image.load()
+        return _turned(image, orientation)
+
+
+def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int | None) -> None:
+    width, height = size
+    pixels = height * width
+    if max_pixels is not None and pixels > max_pixels:
+        raise ImageError(
+            f"mask '{path}' has {width:,} x {height:,} pixels, more than "
+            f"{DATASET_ADVICE.limit.format(limit=max_pixels)}. {DATASET_ADVICE.too_large.format(pixels=pixels)}",
+            code="image-too-large",
+        )
+    if pixels > _MAX_UNCHECKED:
+        check_memory(path, (height, width), _BYTES_PER_PIXEL * pixels)
+
+
+def _array_as_image(opened: ArrayImage) -> Image.Image:
+    """An array as an image of Pillow's of mode 1, L, I;16, I, F, RGB or RGBA.
+
+    Raises:
+        ValueError: If it has other channels, or integers that are no ids.
     """
     from PIL import Image
 
-    try:
-        with open(path, "rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                raise ValueError("it is empty, a file of 0 bytes")
-            image = identify_image(file, str(path))
-            if not isinstance(image, Image.Image):
-                raise ValueError("it has other bands than grey, palette or RGB")
-            Image._decompression_bomb_check(image.size)
-            orientation = header_of(image).orientation
-            image.load()
-        if orientation in _TURNS:
-            turned = image.transpose(Image.Transpose[_TURNS[orientation]])
-            turned.format = image.format
-            return turned
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).replace(f"'{path}'", "").replace(str(path), "").split()) or type(error).__name__
-        raise UserError(f"mask '{path}' cannot be read: {reason}. Expected a whole PNG file.") from None
-    return image
+    array = opened.array[..., 0] if opened.array.ndim == 3 and opened.bands == 1 else opened.array
+    if array.ndim == 3 and (opened.bands not in (3, 4) or array.dtype != numpy.uint8):
+        raise ValueError(
+            f"it is an array {array.shape} of {array.dtype.name}, and no ids (H, W) or colours (H, W, 3) of uint8"
+        )
+    if opened.mode == "I":
+        limits = numpy.iinfo(numpy.int32)  # values beyond remain no ids
+        array = array.clip(max(limits.min, numpy.iinfo(array.dtype).min), min(limits.max, numpy.iinfo(array.dtype).max))
+        array = array.astype(numpy.int32)
+    return Image.fromarray(numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    """A decoded image, turned upright by the orientation of EXIF, 1 to 8; others are upright."""
+    from PIL.Image import Transpose
+
+    if orientation not in TURNS:
+        return image
+    is_transposed, mirrored = TURNS[orientation]
+    steps = [Transpose.TRANSPOSE] if is_transposed else []
+    steps += [Transpose.FLIP_LEFT_RIGHT if axis == -1 else Transpose.FLIP_TOP_BOTTOM for axis in mirrored]
+    turned = image
+    for step in steps:
+        turned = turned.transpose(step)
+    turned.format = image.format
+    return turned

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from visionkit.data.image_header import TURNS
 from visionkit.data.image_modes import has_alpha
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["match_channels", "scale_values", "to_eight_bits", "to_mode", "to_tensor", "turn"]
 
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
-
-_TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
-    2: (False, (-1,)),
-    3: (False, (-2, -1)),
-    4: (False, (-2,)),
-    5: (True, ()),
-    6: (True, (-1,)),
-    7: (True, (-2, -1)),
-    8: (True, (-2,)),
-}
-"""By EXIF orientation: whether rows and columns change places, and the axes that are mirrored then."""
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -102,8 +92,8 @@ def match_channels(values: Tensor, in_channels: int) -> Tensor:
 
 def turn(values: Tensor, orientation: int) -> Tensor:
     """Turn stored values (C, H, W) upright, by the orientation of EXIF, 1 to 8; others are upright."""
-    if orientation not in _TURNS:
+    if orientation not in TURNS:
         return values
-    is_transposed, mirrored = _TURNS[orientation]
+    is_transposed, mirrored = TURNS[orientation]
     values = values.mT if is_transposed else values
     return values.flip(mirrored) if mirrored else values

@@ -78,13 +78,13 @@ def match_detections(
     object_groups = object_groups + numpy.asarray(targets["category_id"])
     crowd = numpy.asarray(targets["iscrowd"]).astype(bool)
     object_order = numpy.argsort(object_groups, kind="stable")
+    sorted_groups, sorted_crowd = object_groups[object_order], crowd[object_order]
+    pair_groups, values = _nonempty(ious, ids, num_classes)
+    starts = numpy.searchsorted(groups, pair_groups)
+    first, last = (numpy.searchsorted(sorted_groups, pair_groups, side=side) for side in ("left", "right"))
     pairs = [
-        (
-            values,
-            int(numpy.searchsorted(groups, ids_of)),
-            crowd[object_order[slice(*numpy.searchsorted(object_groups[object_order], [ids_of, ids_of + 1]))]],
-        )
-        for ids_of, values in _nonempty(ious, ids, num_classes)
+        (each, start, sorted_crowd[begin:end])
+        for each, start, begin, end in zip(values, starts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
     hits = numpy.zeros((len(order), len(_THRESHOLDS)), dtype=bool)
     ignored = numpy.zeros_like(hits)
@@ -97,12 +97,11 @@ def match_detections(
 
 def _nonempty(
     ious: Mapping[tuple[int, int], Any], ids: NDArray[Any], num_classes: int
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Group and IoUs (D, G) of each image and class with detections and objects."""
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """Groups, int64 (P,), and IoUs, (D, G) each, of the P images and classes with detections and objects."""
     found = [(key, numpy.asarray(values)) for key, values in ious.items() if len(values)]
-    positions = numpy.searchsorted(ids, numpy.array([image_id for (image_id, _), _ in found], dtype=ids.dtype))
-    for position, ((_, category), values) in zip(positions, found, strict=True):
-        yield int(position) * num_classes + category, values
+    keys = numpy.array([key for key, _ in found], dtype=numpy.int64).reshape(-1, 2)
+    return numpy.searchsorted(ids, keys[:, 0]) * num_classes + keys[:, 1], [values for _, values in found]
 
 
 def _chunks(pairs: list[Any]) -> Iterator[list[Any]]:

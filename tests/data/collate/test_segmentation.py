@@ -158,7 +158,7 @@ def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_replaced_or_left_
     assert reader.read(first_samples(3))["index"].tolist() == indices  # the one that replaces is not in the batch
     assert reader.unreadable.tolist() == [0, 0, 1, 0]
     strict = SegmentationBatchReader(files, InputTransform((40, 40), "letterbox"), strict=True, **options)
-    with pytest.raises(UserError, match=r"mask2.png' cannot be read"):
+    with pytest.raises(UserError, match=r"mask2.png' does not exist"):
         strict.read(first_samples(3))
 
 

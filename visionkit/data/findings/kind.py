@@ -10,7 +10,7 @@ __all__ = ["MEND", "FindingKind", "Severity"]
 Severity = Literal["note", "warning", "error"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FindingKind:
     """A kind of problem.
 
@@ -19,8 +19,8 @@ class FindingKind:
             run before its first epoch.
         text: What was found and what was done about it, behind a count; what stands in braces is filled in.
         remedy: What the user can do, in a sentence.
-        otherwise: The same for data sets without a setting that ``remedy`` names; empty if it names none.
         why: How data come to have it and what it would do to a result, for the documentation.
+        otherwise: The remedy for data sets without a setting that ``remedy`` names; empty if it names none.
     """
 
     severity: Severity

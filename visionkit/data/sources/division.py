@@ -13,7 +13,7 @@ import numpy
 
 from visionkit.data.findings import Finding
 from visionkit.data.group_splitting import merge_groups
-from visionkit.data.sources.overlaps import content_ids, find_uncompared, label_conflicts, overlaps
+from visionkit.data.sources.overlaps import MAX_COMPARED, content_ids, find_uncompared, label_conflicts, overlaps
 from visionkit.data.splitting import hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -56,8 +56,9 @@ def find_overlaps(
     compare_contents: bool,
 ) -> list[Finding]:
     """Findings on images in two splits or classes; for the arguments see `FileSource.find_overlaps`."""
-    if len(names) < 2 and labels is None:
-        return find_uncompared(sum(map(len, names.values())), compare_contents=compare_contents)
+    total = sum(map(len, names.values()))
+    if len(names) < 2 and (labels is None or total > MAX_COMPARED):
+        return find_uncompared(total, compare_contents=compare_contents)
     sizes = [len(split_names) for split_names in names.values()]
     starts = numpy.cumsum(sizes)[:-1]
     all_names = _concatenate(list(names.values()))

@@ -83,7 +83,8 @@ class ImageLists:
             left_out = self._left_out[folder]
             endings = {end: count for end, count in left_out.endings.items() if end not in self._own_endings}
             total.endings.update(endings)
-            total.special += [f"{folder}/{name}" if folder else name for name in left_out.special]
+            for names, found in ((total.special, left_out.special), (total.arrays, left_out.arrays)):
+                names += [f"{folder}/{name}" if folder else name for name in found]
         return total.findings()
 
 

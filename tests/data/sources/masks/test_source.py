@@ -80,6 +80,31 @@ def test_ids_are_read_from_palette_grey_and_grey_rgb_files_alike(make_source, ma
     assert numpy.array_equal(masks(make_source(make_masks(paint=paint)))[1], values(1))
 
 
+@pytest.mark.parametrize("dtype", [bool, numpy.uint8, numpy.int64])
+def test_masks_are_arrays_as_well(make_source, make_masks, dtype):
+    root = make_masks(among=(0, 1))
+    for path in (root / "masks").rglob("*.png"):
+        numpy.save(path.with_suffix(".npy"), numpy.asarray(Image.open(path)).astype(dtype))
+        path.unlink()
+    source = make_source(root)
+    assert source.splits(seed=0, strict=True).notes == []
+    assert numpy.array_equal(masks(source)[1], values(1, (0, 1)))
+
+
+def test_masks_of_more_pixels_than_the_limit_are_left_out_and_their_finding_says_how_to_allow_them(
+    make_source, make_masks, save_image
+):
+    root = make_masks()
+    save_image(root / "images/train/wide.jpg", size=(20, 30))
+    save(root / "masks/train/wide.png", numpy.zeros((20, 30), numpy.uint8))
+    splits = make_source(root, max_pixels=599).splits(seed=0)
+    (finding,) = (finding for finding in splits.findings if finding.code == "image-too-large")
+    assert finding.remedy == "Allow them: dataset.max_pixels=NUMBER"
+    assert finding.places[0].startswith("masks/train/wide.png (mask '")
+    assert len(splits.samples["train"]) == 4
+    assert len(make_source(root, max_pixels=600).splits(seed=0, strict=True).samples["train"]) == 5
+
+
 def test_masks_of_sixteen_bits_are_read_too(make_source, make_masks):
     root = make_masks(paint=lambda pixels: Image.fromarray(pixels.astype(numpy.uint16) * 400))
     source = make_source(root)
@@ -229,7 +254,7 @@ def test_a_rare_object_beside_a_wide_void_is_no_background(make_source, make_blo
 
     source = make_source(make_blobs(add), test_fraction=0.0, ignore=None)
     assert source.info().class_names == ("0", "1", "255")
-    assert any(note.startswith("6 training mask(s) with pixels of 255") for note in source.splits(seed=0).notes)
+    assert source.splits(seed=0).notes[0].startswith("6 training mask(s) with pixels of 255, read as a class: masks/")
 
 
 COLOURS_OF_IDS = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]
@@ -297,7 +322,7 @@ def test_smoothed_edges_are_no_classes(make_source, make_blobs):
         return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1))
 
     root = make_blobs(smooth)
-    with pytest.raises(UserError, match="are rare and fill no area, as in smoothed edges"):
+    with pytest.raises(UserError, match=r"24 values \(.*, of which 22 are rare and fill no area, as in smoothed edges"):
         make_source(root).check()
     source = make_source(root, class_map={"0-127": "background", "128-255": "object"})
     assert (all_masks(source)[1] == blob(1) // 255).mean() > 0.98
@@ -776,6 +801,25 @@ def test_reading_many_masks_is_announced_on_standard_error(make_source, make_mas
     monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
     make_source(make_masks()).check()
     assert capsys.readouterr() == ("", "reading 4 masks of train ...\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "printed"),
+    [
+        ({"RANK": "x"}, "reading 4 masks of train ...\n"),
+        ({"RANK": "1"}, "reading 4 masks of train ...\n"),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, ""),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, ""),
+    ],
+)
+def test_only_the_first_of_several_processes_announces(
+    make_source, make_masks, monkeypatch, capsys, variables, printed
+):
+    monkeypatch.setattr("visionkit.data.sources.masks.pairs._MIN_SHOWN", 4)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    make_source(make_masks()).check()
+    assert capsys.readouterr().err == printed
 
 
 def test_folders_of_splits_beside_those_of_all_images_and_masks_are_said(make_source, make_masks):

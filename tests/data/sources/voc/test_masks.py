@@ -116,6 +116,29 @@ def test_objects_have_the_pixels_of_one_mask_and_the_class_of_the_other(make_sou
         assert numpy.array_equal(found.masks(30, 40), [objects(index) == 4, objects(index) == 7])
 
 
+def test_objects_may_be_drawn_in_colours(make_source, make_root):
+    root = make_root()
+    for index in range(5):
+        ids = objects(index) % 255  # void as background
+        colours = numpy.stack([ids, ids * 2, ids * 0], axis=-1)
+        Image.fromarray(colours).save(root / f"SegmentationObject/{index:03}.png")
+    samples = make_source(root, "instances", classes=["cat", "dog", "cow"]).splits(seed=0, strict=True).samples["train"]
+    assert numpy.array_equal(samples.annotation(1).masks(30, 40), [objects(1) == 4, objects(1) == 7])
+
+
+@pytest.mark.parametrize("target", ["mask", "instances"])
+def test_masks_of_more_pixels_than_the_limit_are_dropped(make_source, make_root, save_image, target):
+    root = make_root()
+    save_image(root / "JPEGImages/001.jpg", size=(60, 80))
+    for folder, pixels in (("SegmentationClass", classes(1)), ("SegmentationObject", objects(1))):
+        save(root / folder / "001.png", pixels.repeat(2, axis=0).repeat(2, axis=1))
+    splits = make_source(root, target, max_pixels=30 * 40).splits(seed=0)
+    assert len(splits.samples["train"]) == 2
+    (finding,) = (finding for finding in splits.findings if finding.code == "image-too-large")
+    assert finding.places[0].startswith("SegmentationClass/001.png (mask '")
+    assert len(make_source(root, target, max_pixels=60 * 80).splits(seed=0).samples["train"]) == 3
+
+
 @pytest.mark.parametrize(
     ("spoil", "words", "left"),
     [

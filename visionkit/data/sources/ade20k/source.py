@@ -54,7 +54,7 @@ class Ade20k(MaskSource):
         if not file.is_file():
             findings.append(Finding.counted("class-names-missing", len(names), file=file.name))
         class_map = ClassMap({0: None, **dict(enumerate(names, start=1))}, coloured=False)
-        return read_pairs(root, pairs, findings, classes=None, class_map=class_map, keys=self.keys)
+        return read_pairs(self, root, pairs, findings, classes=None, class_map=class_map)
 
 
 def _class_names(file: Path) -> list[str]:

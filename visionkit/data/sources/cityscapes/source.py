@@ -64,9 +64,7 @@ class Cityscapes(MaskSource):
         if test.is_dir():
             findings += Finding.of("test-unlabelled", sorted(f"{images}/test/{name}" for name in walk_images(test)))
         class_map = _class_map(suffix)
-        return read_pairs(
-            root, pairs, findings, classes=None, class_map=class_map, ignore=(IGNORE_INDEX,), keys=self.keys
-        )
+        return read_pairs(self, root, pairs, findings, classes=None, class_map=class_map, ignore=(IGNORE_INDEX,))
 
 
 def _mask_suffix(folders: list[Path]) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from numpy.typing import NDArray
 
+from visionkit.console import PipeSafeConsole
 from visionkit.data.findings import Finding, check_findings
+from visionkit.data.image_error import ImageError
 from visionkit.data.image_header import read_header
 from visionkit.data.mask_contents import ValueCounts, read_contents
 from visionkit.data.mask_values import encode_colour
@@ -22,7 +24,11 @@ from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.classes import MaskClasses, resolve_classes
 from visionkit.data.sources.masks.guessing import describe_values
 from visionkit.data.sources.masks.value_checks import check_levels, palette_findings, undeclared_void, value_findings
+from visionkit.distributed.processes import is_first_process
 from visionkit.errors import UserError
+
+if TYPE_CHECKING:
+    from visionkit.data.sources.file_source import FileSource
 
 __all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
 
@@ -110,6 +116,7 @@ def pair_files(
 
 
 def read_pairs(
+    source: FileSource,
     root: Path,
     pairs: Mapping[str, Sequence[Pair]],
     findings: list[Finding],
@@ -117,31 +124,30 @@ def read_pairs(
     classes: Sequence[str | None] | None,
     class_map: ClassMap | None,
     ignore: Collection[int] = (),
-    keys: Collection[str],
     ids_are_sure: bool = True,
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
     Args:
+        source: The data set, with its name, its settings and its limit of pixels.
         root: The data set's folder.
         pairs: Images and masks of each split.
         findings: Earlier findings; those on masks are appended.
         classes: As in `resolve_classes`.
         class_map: As there; None if values are no colours.
         ignore: As there.
-        keys: The names of the settings of the data set.
         ids_are_sure: Whether ids have one meaning whatever colours the palettes of the masks give them.
 
     Raises:
         UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
     """
-    readable = {split: _read_split(root, split, pairs[split], findings, class_map, keys) for split in pairs}
+    readable = {split: _read_split(source, root, split, pairs[split], findings, class_map) for split in pairs}
     contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
     palettes = {
         mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
     }
     doubts = palette_findings(palettes, is_sure=ids_are_sure)
-    check_findings(doubts, dataset="masks", keys=keys, strict=False)
+    check_findings(doubts, dataset=source.name, keys=source.keys, strict=False)
     findings += doubts
     masks = {split: {mask: content.counts for (_, mask), content in readable[split].items()} for split in readable}
     lossy = [mask for mask, content in contents.items() if content.is_lossy]
@@ -168,19 +174,19 @@ def read_pairs(
 
 
 def _read_split(
+    source: FileSource,
     root: Path,
     split: str,
     pairs: Sequence[Pair],
     findings: list[Finding],
     class_map: ClassMap | None,
-    keys: Collection[str],
 ) -> dict[Pair, _PairContent]:
     """The contents of the masks of a split that can be used; others become findings.
 
     Raises:
         UserError: If there is none.
     """
-    contents = _read_all(root, pairs, class_map, split=split)
+    contents = _read_all(root, pairs, class_map, split=split, max_pixels=source.max_pixels)
     problems = dict.fromkeys(content.problem for content in contents if content.problem)
     dropped = [
         finding
@@ -192,12 +198,13 @@ def _read_split(
     if not readable:
         raise UserError(
             f"dataset.masks: nothing is left of the {len(pairs)} images of {split}:"
-            f"{''.join(f' {finding.note}. {finding.remedy_for(keys)}' for finding in dropped)}"
+            f"{''.join(f' {finding.note}. {finding.remedy_for(source.keys)}' for finding in dropped)}"
         )
     return readable
 
 
 _UNREADABLE = "mask-unreadable"
+_TOO_LARGE = "image-too-large"
 _SIZES = "mask-size"
 _COLOURED = "mask-coloured"
 _INDEXED = "mask-indexed"
@@ -218,32 +225,34 @@ class _PairContent:
     location: str = ""
 
 
-def _read_all(root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str) -> list[_PairContent]:
+def _read_all(
+    root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str, max_pixels: int
+) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        contents = pool.map(lambda pair: _read_pair(root, pair, class_map), pairs)
+        contents = pool.map(lambda pair: _read_pair(root, pair, class_map, max_pixels), pairs)
         return list(_showing_progress(contents, len(pairs), f"reading {len(pairs):,} masks of {split}"))
 
 
 def _showing_progress(contents: Iterable[_PairContent], total: int, text: str) -> Iterable[_PairContent]:
     """Pass contents on; where reading them takes long, say so on standard error, in a terminal with a bar."""
-    if total < _MIN_SHOWN or int(os.environ.get("RANK", 0)):
+    if total < _MIN_SHOWN or not is_first_process():
         return contents
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = PipeSafeConsole(stderr=True)
     if console.is_terminal:
         return track(contents, text, total=total, console=console, transient=True)
-    console.print(f"{text} ...", highlight=False, soft_wrap=True)
+    console.print(f"{text} ...", soft_wrap=True)
     return contents
 
 
-def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairContent:
+def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None, max_pixels: int) -> _PairContent:
     image, mask = pair
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
-        header, contents = read_header(root / image), read_contents(root / mask, coloured=coloured)
+        header = read_header(root / image)
+        contents = read_contents(root / mask, coloured=coloured, max_pixels=max_pixels)
         mask_size = contents.size
         if mask_size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
             height, width = header.size
@@ -251,7 +260,8 @@ def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None) -> _PairConte
             location = f"{mask} is {found}, {image} {width}x{height} (width x height)"
             return _PairContent(problem=_SIZES, location=location)
     except UserError as error:
-        return _PairContent(problem=_UNREADABLE, location=f"{mask} ({error})")
+        is_large = isinstance(error, ImageError) and error.code == _TOO_LARGE
+        return _PairContent(problem=_TOO_LARGE if is_large else _UNREADABLE, location=f"{mask} ({error})")
     counts = contents.counts
     if colours is not None and not contents.is_coloured:
         greys = counts.values * _GREY  # a mask in which only black is used may be saved as a grey image

@@ -124,13 +124,13 @@ class Masks(MaskSource):
         findings += lists.findings()
         class_map = self._parsed_class_map
         parsed = read_pairs(
+            self,
             root,
             pairs,
             findings,
             classes=self.classes,
             class_map=class_map,
             ignore=self._ignored,
-            keys=self.keys,
             ids_are_sure=class_map is not None,
         )
         return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))

@@ -110,26 +110,24 @@ def palette_findings(palettes: Palettes, *, is_sure: bool) -> list[Finding]:
         is_sure: Whether ids are known to be right whatever their colours.
     """
     first: dict[int, tuple[int, str]] = {}
-    seen: set[bytes] = set()
-    same: dict[bytes, str] = {}
+    conflicts: dict[bytes, str] = {}
     places = []
     for mask, (values, colours) in palettes.items():
         key = values.tobytes() + b"|" + colours.tobytes()
-        if key not in seen:
-            seen.add(key)
-            same[key] = _conflict(mask, zip(values.tolist(), colours.tolist(), strict=True), first)
-        if same[key]:
-            places.append(f"{mask} ({same[key]})")
+        if key not in conflicts:
+            conflicts[key] = _conflict(mask, zip(values.tolist(), colours.tolist(), strict=True), first)
+        if conflicts[key]:
+            places.append(f"{mask} ({conflicts[key]})")
     if not places:
         return []
     found = sorted({colour for _, colours in palettes.values() for colour in colours.tolist()})
-    names = (f"{typed_colour(colour)}: {name}" for colour, name in zip(found[:4], "abcd", strict=False))
+    names = (f"{_typed_colour(colour)}: {name}" for colour, name in zip(found[:4], "abcd", strict=False))
     colours_typed = f"{', '.join(names)}{', ...' if len(found) > 4 else ''}"
     code = "mask-palettes-by-id" if is_sure else "mask-palettes-differ"
     return Finding.of(code, places, colours=f"{{{colours_typed}}}")
 
 
-def typed_colour(code: int) -> str:
+def _typed_colour(code: int) -> str:
     """An encoded colour as a key on the command line, where commas are escaped."""
     return format_colour(code).replace(",", r"\,")
 

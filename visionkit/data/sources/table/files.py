@@ -33,14 +33,14 @@ class ImageFinder:
         self.root = str(root)
         self._prefixes = ["", *(f"{os.path.relpath(other, root)}/" for other in others if not _is_same(other, root))]
         self._listings: dict[str, frozenset[str]] = {}
-        self._moved: dict[str, str] = {}
+        self._found: dict[str, str] = {}
         self._lists = ImageLists(root)
         self.unread: frozenset[str] = frozenset()
         self.ambiguous: frozenset[str] = frozenset()
 
     def find(self, path: str) -> str | None:
-        """The path of an existing file relative to the root, separated by ``/``; absolute if it was; else None."""
-        return self._find_as_written(path) or self._moved.get(path)
+        """The path of a file that `search` found, relative to the root and separated by ``/``; absolute if it was."""
+        return self._found.get(path)
 
     def findings(self) -> list[Finding]:
         """The files that were found and are not read."""
@@ -51,6 +51,7 @@ class ImageFinder:
         distinct = list(dict.fromkeys(filter(None, paths)))
         found = list(map(self._find_as_written, distinct))
         self.unread = frozenset(name for name in set(found) if name is not None and not self._lists.is_read(name))
+        self._found = {path: name for path, name in zip(distinct, found, strict=True) if name is not None}
         missing = [row for row, name in enumerate(found) if name is None]
         if missing:
             files = files_below(Path(self.root))
@@ -64,7 +65,7 @@ class ImageFinder:
             files = {key_of(name): file for name, file in files.items()}
             keys = [key_of(with_slashes(name)) for name in distinct]
             names, rows = find_by_tail(keys, found, files, min_relative_parts=2)
-            self._moved = {distinct[row]: name for row in missing if (name := names[row]) is not None}
+            self._found |= {distinct[row]: name for row in missing if (name := names[row]) is not None}
             self.ambiguous = frozenset(distinct[row] for row in rows)
 
     def _find_as_written(self, path: str) -> str | None:

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from numpy.typing import NDArray
 
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import Finding
-from visionkit.data.mask_values import ValueTable, encode_colour, is_coloured, read_mask
+from visionkit.data.image_header import read_size
+from visionkit.data.mask_values import ValueTable, encode_colour, read_mask
 from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 from visionkit.data.sources.image_lists import ImageLists
@@ -32,6 +33,9 @@ from visionkit.files import read_text
 from visionkit.structures.class_ids import BACKGROUND, IGNORE_INDEX
 from visionkit.text import normal_form
 
+if TYPE_CHECKING:
+    from visionkit.data.sources.file_source import FileSource
+
 __all__ = ["VOC_CLASSES", "read_class_masks", "read_mask_objects"]
 
 VOC_CLASSES = (
@@ -42,13 +46,15 @@ VOC_CLASSES = (
 _CLASS_FOLDER, _OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
 _VOID_COLOUR = encode_colour(224, 224, 192)
 _NO_OBJECT = frozenset({0, IGNORE_INDEX, _VOID_COLOUR})  # background and void
-_KEYS = ("root", "images", "classes")  # the settings that this reader follows
 
 
-def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] | None) -> ParsedMasks:
+def read_class_masks(
+    source: FileSource, root: Path, *, images: str | None, classes: Sequence[str] | None
+) -> ParsedMasks:
     """Read the images that have a class mask, of the splits in ``ImageSets/Segmentation/`` if there are any.
 
     Args:
+        source: The data set, with its name, its settings and its limit of pixels.
         root: The data set's folder.
         images: The folder of the images, relative to the root; None searches for it.
         classes: The classes without the background; None takes those of ``labelmap.txt``, else VOC's 20.
@@ -71,7 +77,7 @@ def read_class_masks(root: Path, *, images: str | None, classes: Sequence[str] |
         found = dict.fromkeys(name for name in class_map.names.values() if name is not None)
         names = tuple(sorted(found, key=lambda name: name.lower() != BACKGROUND))  # the background first
     void = IGNORE_INDEX if class_map is None or not class_map.coloured else _VOID_COLOUR
-    parsed = read_pairs(root, pairs, findings, classes=names, class_map=class_map, ignore=(void,), keys=_KEYS)
+    parsed = read_pairs(source, root, pairs, findings, classes=names, class_map=class_map, ignore=(void,))
     return replace(parsed, names_splits=lists is not None)
 
 
@@ -180,12 +186,13 @@ def _read_split(
 def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTable) -> _ImageObjects:
     try:
         classes = table.translate(read_mask(root / class_mask, coloured=table.coloured))
-        objects = read_mask(root / object_mask, coloured=bool(is_coloured(root / object_mask)))
+        size = read_size(root / object_mask)
+        if size != classes.shape:  # which is known not to exceed the limit of pixels
+            sizes = " and ".join(f"{width}x{height}" for height, width in (size, classes.shape))
+            return _ImageObjects(problem=f"{object_mask} ({sizes} of classes, width x height)")
+        objects = read_mask(root / object_mask, coloured=None)
     except UserError as error:
         return _ImageObjects(problem=f"{object_mask} ({error})")
-    if objects.shape != classes.shape:
-        sizes = " and ".join(f"{mask.shape[1]}x{mask.shape[0]}" for mask in (objects, classes))
-        return _ImageObjects(problem=f"{object_mask} ({sizes} of classes, width x height)")
     labels, boxes, runs, unclassed = [], [], [], []
     for value in sorted(set(numpy.unique(objects).tolist()) - _NO_OBJECT):
         object_pixels = objects == value
@@ -198,7 +205,6 @@ def _read_objects(root: Path, class_mask: str, object_mask: str, table: ValueTab
         y, x = (numpy.flatnonzero(object_pixels.any(axis=axis)) for axis in (1, 0))
         boxes.append((float(x[0]), float(y[0]), float(x[-1] + 1), float(y[-1] + 1)))
         runs.append(run_lengths(object_pixels))
-    size = (classes.shape[0], classes.shape[1])
     return _ImageObjects(size, tuple(labels), tuple(boxes), tuple(runs), tuple(unclassed))
 
 

@@ -50,7 +50,7 @@ class VocMasks(MaskSource):
         from visionkit.data.sources.voc.masks import read_class_masks
 
         root = existing_root(self.root, name=self.name, expected=self.expected)
-        return read_class_masks(root, images=self.images, classes=self.classes)
+        return read_class_masks(self, root, images=self.images, classes=self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Voc(DetectionSource):
 
         if self.target == "instances":
             root = existing_root(self.root, name=self.name, expected=VocMasks.expected)
-            return read_mask_objects(read_class_masks(root, images=self.images, classes=self.classes))
+            return read_mask_objects(read_class_masks(self, root, images=self.images, classes=self.classes))
         root = existing_root(self.root, name=self.name, expected=self.expected)
         folders = xml_folders(root, self.annotations)
         lists = None
