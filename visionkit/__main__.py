@@ -7,6 +7,20 @@ from visionkit.cli.signals import handle_signals, report_signal
 from visionkit.cli.temporary import remove_temporary_folder, use_temporary_folder
 
 
+def open_closed_streams() -> None:
+    """Open the null device where a standard stream is closed, as by ``2>&-``.
+
+    A file that is opened later would else take its number, and what is printed be written into it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the process
+
+
 def main() -> int:
     """Run the command line; signals are handled before anything heavy is imported.
 
@@ -15,6 +29,7 @@ def main() -> int:
     """
     with handle_signals():
         try:
+            open_closed_streams()
             use_temporary_folder()
             from visionkit.cli.main import main as run_command
 

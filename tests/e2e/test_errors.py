@@ -1,12 +1,15 @@
 """What a person may type wrong: one clear message, exit code 2, no traceback, nothing written, no torch imported."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from tests.helpers.paths import REPOSITORY
 
 NET = "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
 
@@ -86,6 +89,8 @@ MISTAKES = [
     (["pretrained=true"], "Type weights=imagenet for a model"),
     (["task=classification"], "no task is called 'classification'. Did you mean 'classify'? Type task=classify"),
     (["task=Detect"], "no task is called 'Detect'. Did you mean 'detect'?"),
+    (["task=null"], "no task is called 'null'. Known: classify, detect"),
+    (["recipe..lr=3"], "a dot of the key has no word beside it. Type recipe.lr=3"),
     (["backbone=ResNet18"], "no backbone is called 'ResNet18'. Did you mean 'resnet18'?"),
     (["source=x"], "'source' is a key of predict alone. Try: python -m visionkit predict ... source=x"),
     (["run_dir='a b"], "the quote is not closed. Try: run_dir=a b"),
@@ -252,6 +257,17 @@ def test_a_signal_is_one_line_and_its_exit_code_even_where_a_library_makes_anoth
     code, out, err = cli("list")
     assert (code, out, err) == (128 + number, "", f"visionkit: {word}\n")
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "code"),
+    [(">&- 2>&- <&-", "inspect backbone=lenet format=json", 0), ("2>&-", "recipe.lrr=1", 2)],
+)
+def test_closed_streams_are_no_fault(tmp_path, closed, words, code):
+    command = f"exec {sys.executable} -m visionkit {words} {closed}"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment).returncode == code
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.4])

@@ -52,6 +52,7 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     """
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
+    groups = {group: choice for group, choice in groups.items() if (group, choice) != ("experiment", "null")}
     from_plugins = {g: c for g, c in groups.items() if g in COMPLETED_GROUPS and c not in group_names(g, config_dirs)}
     for group, choice in from_plugins.items():
         if "experiment" in groups and group != "logger":
@@ -114,7 +115,7 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     choices = group_choices(config_dirs)[group]
     if group == "backbone":
         load_backbone_file(backbone_file(choice, config_dirs))
-    elif choice not in choices and choice != "null":
+    elif choice not in choices and (group, choice) != ("experiment", "null"):
         meant = known_choice(group, choice)
         if meant is not None:
             raise UserError(f"no {group} is called '{choice}'. Did you mean '{meant}'? Type {group}={meant}")

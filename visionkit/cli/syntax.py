@@ -52,7 +52,7 @@ def check_arguments(arguments: Sequence[str], *, multirun: bool = False) -> None
         multirun: Whether it is a sweep, for the error message.
 
     Raises:
-        UserError: If there are spaces around ``=``, a value is missing, or a key is given twice.
+        UserError: If there are spaces around ``=``, a value or a part of a key is missing, or a key is given twice.
     """
     for number, argument in enumerate(arguments):
         _check_spaces(argument, arguments[number + 1 :])
@@ -61,6 +61,9 @@ def check_arguments(arguments: Sequence[str], *, multirun: bool = False) -> None
         override = Override.parse(argument)
         if override is None:
             continue
+        if "" in override.key.split("."):
+            parts = ".".join(part for part in override.key.split(".") if part)
+            raise UserError(f"'{argument}': a dot of the key has no word beside it. Type {parts}={override.text}")
         key = override.key.removesuffix(".type")  # head.type=fcos chooses as head=fcos does
         if key in first:
             earlier = Override.parse(first[key])
