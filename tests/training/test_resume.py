@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -14,7 +15,7 @@ from visionkit.data.sources import read_source
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint_file import check_state, read_checkpoint
 from visionkit.training.callbacks.interrupt import Interrupted
-from visionkit.training.resume import explain_restoring
+from visionkit.training.resume import check_resumable, explain_restoring
 from visionkit.training.trainer import quiet
 
 BATCHES = 4  # of 300 images; 57 of the 1,257 wait for another epoch
@@ -236,3 +237,48 @@ def _go_on(fitted, file):
     check_state(read_checkpoint(file, where="resume"), fitted.task.model.state_dict())
     with explain_restoring(file), quiet(), fitted.interrupt:
         fitted.trainer.fit(fitted.task, train_dataloaders=fitted.train, val_dataloaders=fitted.val, ckpt_path=str(file))
+
+
+def test_a_finished_run_that_trains_on_is_unfinished_until_it_is_done(tmp_path):
+    Fitted(tmp_path, epochs=1).fit()
+    folder = Fitted(tmp_path, epochs=1, resume=True).folder
+    folder.metrics_file.write_text("{}")
+    folder.weights_file.write_bytes(b"of epoch 1")
+    Fitted(tmp_path, epochs=1, resume=True).fit()
+    assert (folder.metrics_file.exists(), folder.weights_file.exists()) == (True, True)
+    Fitted(tmp_path, epochs=2, resume=True).fit()
+    assert (folder.metrics_file.exists(), folder.weights_file.exists()) == (False, False)
+
+
+@pytest.mark.parametrize("content", [None, "epoch,step\n1,6\n"])
+def test_epochs_without_a_row_are_refused(tmp_path, content):
+    folder = Fitted(tmp_path, epochs=2).fit().folder
+    if content is None:
+        folder.history_file.unlink()
+    else:
+        folder.history_file.write_text(content)
+    rows = 0 if content is None else 1
+    with pytest.raises(UserError, match=rf"metrics.csv' has rows of {rows} epochs, and the checkpoint has 2 behind"):
+        Fitted(tmp_path, epochs=3, resume=True).fit()
+
+
+def test_without_its_best_checkpoint_a_run_looks_for_the_best_of_the_epochs_to_come(tmp_path):
+    first = Fitted(tmp_path, epochs=2).fit()
+    first.folder.best_checkpoint.unlink()
+    again = Fitted(tmp_path, epochs=3, resume=True).fit()
+    assert again.recorder.best_epoch == 3
+    assert torch.load(again.folder.best_checkpoint, weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.parametrize("state", [{"best_score": "a", "best_epoch": 1}, {"best_score": float("nan"), "best_epoch": 1}])
+def test_a_best_score_that_is_none_is_refused(tmp_path, state):
+    recorder = Fitted(tmp_path, epochs=1).recorder
+    with pytest.raises(ValueError, match="best_score"):
+        recorder.load_state_dict(state)
+
+
+def test_a_damaged_best_checkpoint_is_told_before_the_first_step(tmp_path):
+    fitted = Fitted(tmp_path, epochs=1).fit()
+    fitted.folder.best_checkpoint.write_bytes(fitted.folder.best_checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"best.ckpt' is damaged.*or remove it"):
+        check_resumable(SimpleNamespace(recipe=fitted.recipe), fitted.folder)

@@ -26,9 +26,14 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
     """Check, without torch, that a run can be resumed.
 
     Raises:
-        UserError: If it has no intact checkpoint, or was trained for more epochs than requested.
+        UserError: If a checkpoint is damaged or none is left, or it was trained for more epochs than requested.
     """
     resume_checkpoint(folder)
+    if folder.best_checkpoint.exists() and not _is_whole(folder.best_checkpoint):
+        raise UserError(
+            f"resume: '{folder.best_checkpoint}' is damaged and cannot be read. Expected the file that the run wrote. "
+            "Put it back; or remove it, and the best epoch is the best of those to come."
+        )
     epochs = config.recipe.epochs
     trained = max((int(row["epoch"]) for row in folder.read_history()), default=0)
     if trained > epochs:

@@ -1,5 +1,6 @@
 """Writes metrics, the newest and the best checkpoint after each epoch."""
 
+import math
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from visionkit.distributed.comm import broadcast_object, rank
+from visionkit.errors import UserError
 from visionkit.runs.folder import RunFolder
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
@@ -41,8 +43,24 @@ class Recorder(Checkpoint):
         self._last_drawn = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Remove the row of an epoch that is repeated because its checkpoint was not written."""
+        """Remove the row of an epoch that is repeated because its checkpoint was not written.
+
+        Raises:
+            UserError: If epochs that the checkpoint has behind it have no row.
+        """
         self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
+        if len(self.history) < trainer.current_epoch:
+            raise UserError(
+                f"resume: '{self.folder.history_file}' has rows of {len(self.history)} epochs, and the checkpoint has "
+                f"{trainer.current_epoch} behind it. Expected the file that the run wrote. Put it back, or begin a new "
+                f"run: python -m visionkit train run={self.folder.path}"
+            )
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Remove the results of a finished run that trains on: they would be taken for those of its new epochs."""
+        if rank() == 0:
+            for file in (self.folder.metrics_file, self.folder.weights_file):
+                file.unlink(missing_ok=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Record the epoch, which has been validated, and save checkpoints.
@@ -91,8 +109,16 @@ class Recorder(Checkpoint):
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state."""
-        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+        """Restore the state; without the best checkpoint, the best is the best of the epochs to come.
+
+        Raises:
+            ValueError: If the state is none that `state_dict` has given.
+        """
+        score, epoch = state_dict["best_score"], state_dict["best_epoch"]
+        if not (score is None or (isinstance(score, float) and math.isfinite(score))) or type(epoch) is not int:
+            raise ValueError(f"best_score {score!r} and best_epoch {epoch!r}")
+        if self.folder.best_checkpoint.exists():
+            self.best_score, self.best_epoch = score, epoch
 
     def _write_history(self) -> None:
         columns = list(dict.fromkeys(name for row in self.history for name in row))
