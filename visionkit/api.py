@@ -84,5 +84,11 @@ def _open_run(run: Any) -> RunFolder:
         )
     file = Path(path).expanduser()
     if file.suffix == ".safetensors" and file.is_file():
-        return RunFolder.open(str(file.parent))
+        folder = RunFolder.open(str(file.parent))
+        if file.name != folder.weights_file.name:
+            raise UserError(
+                f"load: '{file}' is not the {folder.weights_file.name} of its run, which alone would be loaded. "
+                f"Expected a run. Try: visionkit.load({str(folder.path)!r})"
+            )
+        return folder
     return RunFolder.open(os.fspath(path))

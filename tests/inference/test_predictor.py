@@ -1,6 +1,7 @@
 """The model of a run on a person's images, in every form they come in; numbers are those of the run's own test."""
 
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -270,3 +271,11 @@ def test_half_precision_is_near_to_full(shared_runs, predictors, samples):
     image = samples("classify").image(0)
     half = vk.load(shared_runs.of("classify"), precision="bf16", device="cpu").predict(image)
     np.testing.assert_allclose(half.probabilities, predictors("classify").predict(image).probabilities, atol=0.03)
+
+
+def test_the_weights_of_a_run_stand_for_it_and_others_beside_them_are_refused(shared_runs, tmp_path):
+    run = shutil.copytree(shared_runs.of("classify"), tmp_path / "run")
+    assert vk.load(run / "model.safetensors").path == run
+    shutil.copy(run / "model.safetensors", run / "other.safetensors")
+    with pytest.raises(UserError, match=r"other.safetensors' is not the model.safetensors of its run"):
+        vk.load(run / "other.safetensors")

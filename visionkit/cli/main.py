@@ -217,7 +217,6 @@ _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspe
 
 def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
     """The run folder that a verb reads, and its configuration with the overrides applied."""
-
     if "run" not in parsed.options:
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
     allow_only(

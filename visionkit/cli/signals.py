@@ -37,7 +37,8 @@ def handle_signals() -> Iterator[None]:
             return
         _received.append(number)
         if _starting:
-            os._exit(report_signal(KeyboardInterrupt()) or 0)
+            report_signal(KeyboardInterrupt())
+            os._exit(ExitCode.of_signal(number))
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     global _starting
