@@ -377,9 +377,11 @@ def test_a_lengthened_schedule_and_a_batch_larger_than_the_data_are_said_and_log
     assert next(csv.DictReader((tmp_path / "one" / "metrics.csv").open()))["step"] == "1"
 
 
-def test_a_debug_run_says_that_its_figures_say_nothing(cli, in_empty_folder):
-    _, out, _ = cli("debug=fast", "hardware=cpu")
-    assert "debug    2 batches of 4 from each split: the figures say nothing of the model" in out
+def test_a_debug_run_says_what_it_cuts_and_that_its_figures_say_nothing(cli, in_empty_folder):
+    _, out, _ = cli("debug=fast", "hardware=cpu", "recipe.epochs=3")
+    said = " ".join(out.split())
+    assert "debug 2 batches of 4 from each split, 1 epoch(s) whatever recipe.epochs says: the figures say" in said
+    assert "epoch 1/1" in said
 
 
 def test_early_stopping_is_switched_on_by_its_patience(cli, in_empty_folder):

@@ -16,7 +16,7 @@ def _header(num_val, *, task="classify", limit_batches=None):
         task=TASKS[task],
         hardware=SimpleNamespace(precision="32"),
         recipe=SimpleNamespace(batch_size=8),
-        debug=SimpleNamespace(limit_batches=limit_batches),
+        debug=SimpleNamespace(limit_batches=limit_batches, epochs=None),
     )
     run = SimpleNamespace(
         config=config,

@@ -32,9 +32,10 @@ def print_header(run: RunSetup) -> None:
         f"folder   {run.folder.path}",
     ]
     if config.debug.limit_batches is not None:
+        epochs = "" if config.debug.epochs is None else f", {config.debug.epochs} epoch(s) whatever recipe.epochs says"
         lines.append(
-            f"debug    {config.debug.limit_batches} batches of {config.recipe.batch_size} from each split: the figures "
-            "say nothing of the model"
+            f"debug    {config.debug.limit_batches} batches of {config.recipe.batch_size} from each split{epochs}: the "
+            "figures say nothing of the model. For a real run: debug=none"
         )
     run.printer.print(*lines)
 
