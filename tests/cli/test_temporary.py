@@ -45,6 +45,27 @@ def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_command_has_left_goes_at_the_end_of_the_next_if_its_workers_have_outlived_it(tmp_path):
+    fork = "if os.fork(): os.kill(os.getpid(), signal.SIGKILL)\nos.close(1); os.close(2); os.read(0, 1)"
+    worker_end, write_end = os.pipe()
+    killed = subprocess.Popen(
+        [sys.executable, "-c", USE + fork], stdin=worker_end, stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    left = Path(killed.communicate(timeout=60)[0].decode().strip())
+    os.close(worker_end)
+    next_one = subprocess.Popen(
+        [sys.executable, "-c", USE + "sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    own = Path(next_one.stdout.readline().strip())
+    assert sorted(tmp_path.iterdir()) == sorted([left, own])
+    os.close(write_end)
+    time.sleep(0.5)
+    next_one.communicate("", timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_person_has_called_visionkit_stays(tmp_path):
     (tmp_path / "visionkit-file").touch()
     (tmp_path / "visionkit-run1").mkdir()

@@ -24,8 +24,8 @@ def use_temporary_folder() -> None:
     """Give this process and those it starts a temporary folder of their own, which goes when it exits.
 
     Workers of data loaders are ended too early to remove their sockets, and a killed command removes nothing: the next
-    one removes the folder, which nobody has locked any more. Where there are no locks or no folder can be made, the
-    system's own is used.
+    one removes the folder, which nobody has locked any more, when it starts or, since workers outlive a killed command
+    by some seconds, when it ends. Where there are no locks or no folder can be made, the system's own is used.
     """
     _keep_compiled_code_elsewhere()
     folder = _make_folder()
@@ -36,10 +36,11 @@ def use_temporary_folder() -> None:
 
 
 def remove_temporary_folder() -> None:
-    """Remove the folder of this process, if it has one; for a process that exits without `atexit`."""
+    """Remove the folder of this process, if it has one, and abandoned ones; for a process that exits without `atexit`."""
     folder = _folders.pop(os.getpid(), None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_abandoned(folder.parent)
 
 
 def _make_folder() -> Path | None:
