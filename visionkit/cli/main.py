@@ -108,11 +108,11 @@ def _run(request: Request) -> int:
     if searching:
         from visionkit.cli.search import run_search
 
-        return run_search(request.arguments, request.config_dirs)
+        return run_search(request.arguments, request.config_dirs)[0]
     if request.multirun:
         from visionkit.cli.sweep import run_sweep
 
-        return run_sweep(request.arguments, request.config_dirs)
+        return run_sweep(request.arguments, request.config_dirs)[0]
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     if request.cfg or request.info or request.verb == "config":
         return _show(parsed, request)
@@ -141,14 +141,14 @@ def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
 
     plain, resume_from = compose_training(parsed, config_dirs)
-    return train(plain, resume_from=resume_from)
+    return train(plain, resume_from=resume_from).code
 
 
 def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.evaluate import evaluate
 
     plain, folder = compose_stored_run(parsed, config_dirs, verb="evaluate")
-    return evaluate(plain, folder, split=parsed.options.get("split"))
+    return evaluate(plain, folder, split=parsed.options.get("split"))[0]
 
 
 def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
