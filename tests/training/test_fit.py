@@ -133,7 +133,7 @@ def test_evaluation_repeats_the_numbers_of_the_run_and_writes_nothing(run, capsy
     config, folder = run
     before = sorted(folder.path.rglob("*"))
     as_json = RunConfig.from_plain({**config.plain, "format": "json"})
-    assert _evaluate(as_json, folder).split == "val"
+    assert _evaluate(as_json, folder).split == "test"
     document = json.loads(capsys.readouterr().out)
     kept = json.loads(folder.metrics_file.read_text())
     assert document["split"] == "test"
