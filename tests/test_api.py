@@ -239,3 +239,10 @@ def test_a_mistake_is_raised_and_not_printed(keywords, message, capsys, tmp_path
     assert message in str(error.value)
     assert capsys.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_public_face_is_what_was_decided():
+    from tools.write_api import FILE, public_face
+
+    changed = "a change of the public face is a decision: python tools/write_api.py"
+    assert public_face() == json.loads(FILE.read_text()), changed
