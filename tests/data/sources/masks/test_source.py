@@ -142,6 +142,9 @@ def test_255_beside_small_ids_is_a_class_unless_declared_and_this_is_said(make_s
 def test_three_greys_are_three_classes(make_source, make_masks):
     source = make_source(make_masks(among=(0, 127, 255)))
     assert source.info().class_names == ("0", "127", "255")
+    assert source.splits(seed=0).notes[0] == (
+        "masks hold 0, 127, 255: each value is a class, called by its number. Names: dataset.class_map={0: NAME, ...}"
+    )
     assert source.splits(seed=0, strict=True).notes == []
     assert numpy.array_equal(masks(source)[0], values(0, (0, 127, 255)) // 127)
 
