@@ -72,7 +72,18 @@ def save_weights(state_dict: Mapping[str, Tensor], path: Path, *, metadata: Mapp
     tensors = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
     }
-    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt", **(metadata or {})}), flush=True)
+    content = save_safetensors(tensors, metadata={"format": "pt", **(metadata or {})})
+    write_atomic(path, _with_sorted_metadata(content), flush=True)
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library writes them in another one each time."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors lie at multiples of 8 bytes
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[start:]])
 
 
 def export_best(folder: RunFolder) -> bool:
@@ -85,7 +96,7 @@ def export_best(folder: RunFolder) -> bool:
         return False
     best = read_checkpoint(folder.best_checkpoint)
     recorded = {_DATA: best.data, _NETWORK: network_config(best.config)}
-    metadata = {key: json.dumps(value) for key, value in recorded.items() if value is not None}
+    metadata = {key: json.dumps(value, sort_keys=True) for key, value in recorded.items() if value is not None}
     save_weights(best.weights, folder.weights_file, metadata=metadata)
     return True
 
