@@ -202,6 +202,15 @@ def test_a_run_is_continued_in_its_own_folder(tmp_path):
     assert [row["epoch"] for row in folder.read_history()] == [1, 2, 3]
 
 
+def test_a_checkpoint_is_read_once_when_a_run_goes_on(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "x")
+    train(_config(folder.path))
+    read, load = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **options: (read.append(str(path)), load(path, **options))[1])
+    train(_config(folder.path, debug__epochs=2), resume_from=folder)
+    assert read.count(str(folder.last_checkpoint)) == 1
+
+
 def test_a_run_without_a_checkpoint_cannot_be_continued(tmp_path):
     folder = RunFolder.create("a-b-c", str(tmp_path / "x"), {})
     with pytest.raises(UserError, match=r"resume: .* has no checkpoints/last.ckpt"):

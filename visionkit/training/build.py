@@ -62,5 +62,6 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
         schedule_fn=make_schedule(recipe),
         hyper_parameters=config.plain,
+        data=data,
         seed=config.seed,
     )

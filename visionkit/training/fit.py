@@ -12,11 +12,11 @@ from visionkit.errors import ExitCode, UserError
 from visionkit.training.build import make_task
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.pictures import draw_results, draw_training
-from visionkit.training.resume import explain_restoring, resume_checkpoint
+from visionkit.training.resume import explain_restoring
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback, Trainer
 
     from visionkit.console import Printer
     from visionkit.data.shared_cache import SharedCache
@@ -160,7 +160,8 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
         )
         start = time.perf_counter()
-        checkpoint = None if resume_from is None else _resume_path(run)
+        has_plugins = bool(callbacks or config.callbacks or config.plugins)
+        checkpoint = None if resume_from is None else _read_resumed(run, trainer, has_plugins=has_plugins)
         with explain_restoring(checkpoint):
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
@@ -175,22 +176,23 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     return recorder, task
 
 
-def _resume_path(run: RunSetup) -> Path:
-    """The checkpoint to go on from; says so if it is not the last one.
+def _read_resumed(run: RunSetup, trainer: Trainer, *, has_plugins: bool) -> Path:
+    """The checkpoint to go on from, read, checked and handed to the trainer; says so if it is not the last one.
 
     Raises:
-        UserError: If there is none, its weights are not finite, or it is not a checkpoint of this run.
+        UserError: As `visionkit.training.resume.read_resumed`.
     """
-    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
-    from visionkit.training.finite import check_checkpoint
+    from visionkit.training.checkpoint_io import SafeCheckpointIO
+    from visionkit.training.resume import read_resumed
 
-    file = resume_checkpoint(run.folder)
+    checkpoint = read_resumed(run.config, run.folder, run.data, run.model.state_dict(), has_plugins=has_plugins)
+    file = checkpoint.file
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
-    checkpoint = read_checkpoint(file, where="resume")
-    check_state(checkpoint, run.model.state_dict())
-    check_checkpoint(checkpoint, best=run.folder.best_checkpoint)
+    checkpoint_io = trainer.strategy.checkpoint_io
+    if isinstance(checkpoint_io, SafeCheckpointIO) and run.config.hardware.strategy != "fsdp":  # which reads it itself
+        checkpoint_io.provide(file, checkpoint.content)
     return file
 
 
@@ -202,7 +204,7 @@ def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
 
     best_epoch = 0
     if rank() == 0:
-        best_epoch = load_best(task.model, run.folder)
+        best_epoch = load_best(task.model, run.folder, initial=task.initial)
         export_best(run.folder)
     broadcast_state(task.model)
     evaluation = evaluate_split(

@@ -127,6 +127,6 @@ class Interrupt(pl.Callback):
         return all_reduce_sum([int(self.requested)]) != [0]
 
     def _stop(self, trainer: pl.Trainer, task: Any) -> None:
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
         trainer.save_checkpoint(self.checkpoint)
         raise Interrupted(saved=True, signal=self.signal)
