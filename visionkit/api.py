@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from visionkit.errors import UserError
+from visionkit.text import printable
 
 if TYPE_CHECKING:
+    from visionkit.data.findings import Finding
     from visionkit.inference.predictor import Predictor
     from visionkit.runs.folder import RunFolder
 
@@ -26,12 +29,14 @@ def load(
     overlap: float | None = None,
     min_score: float | None = None,
     max_pixels: int | None = None,
+    max_detections: int | None = None,
+    value_range: Sequence[float] | None = None,
 ) -> Predictor:
     """Load what a run has trained, for predictions.
 
     Args:
-        run: A run folder, its ``model.safetensors`` with ``config.yaml`` and ``data.json`` beside it, or ``"latest"``
-            for the newest run below ``runs/``.
+        run: A run folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside it, or
+            ``"latest"`` for the newest run below ``runs/``.
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
         precision: ``"bf16"`` or ``"16"`` for half precision; None for the run's own.
@@ -41,6 +46,9 @@ def load(
         min_score: Objects with a lower score are not drawn; of task=multilabel, the probability from which an image
             has a class.
         max_pixels: Larger images are not read whole; None for the limit of the run's data set.
+        max_detections: The most objects of one image, whole or by windows; None for the number of the run's head.
+        value_range: The values that are black and white in images of more than 8 bits or of floats; None for those
+            that the run was trained on.
 
     Returns:
         A `visionkit.inference.predictor.Predictor`; its ``predict`` takes images.
@@ -55,7 +63,14 @@ def load(
     from visionkit.runs.config import RunConfig
     from visionkit.settings import Hardware
 
-    given_options = {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels}
+    given_options = {
+        "window": window,
+        "overlap": overlap,
+        "min_score": min_score,
+        "max_pixels": max_pixels,
+        "max_detections": max_detections,
+        "value_range": value_range,
+    }
     options = PredictOptions.read({key: value for key, value in given_options.items() if value is not None})
     folder = _open_run(run)
     load_plugins(plugins)
@@ -70,7 +85,12 @@ def load(
     changes = {"accelerator": device, "precision": precision}
     given = {key: value for key, value in changes.items() if value is not None}
     hardware = Hardware.from_config({**plain["hardware"], **given})
-    return load_predictor(config, folder, options=options, hardware=hardware)
+    return load_predictor(config, folder, options=options, hardware=hardware, on_note=_say)
+
+
+def _say(finding: Finding) -> None:
+    """Log the first finding of a kind: what images in memory are called says little, and later ones are counted."""
+    logging.getLogger("visionkit").warning(printable(f"{finding.note}. {finding.remedy}"))
 
 
 def _open_run(run: Any) -> RunFolder:
@@ -85,10 +105,6 @@ def _open_run(run: Any) -> RunFolder:
     file = Path(path).expanduser()
     if file.suffix == ".safetensors" and file.is_file():
         folder = RunFolder.open(str(file.parent))
-        if file.name != folder.weights_file.name:
-            raise UserError(
-                f"load: '{file}' is not the {folder.weights_file.name} of its run, which alone would be loaded. "
-                f"Expected a run. Try: visionkit.load({str(folder.path)!r})"
-            )
+        folder.weights_name = file.name
         return folder
     return RunFolder.open(os.fspath(path))

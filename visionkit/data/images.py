@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.data.image_error import DATASET_ADVICE, ImageAdvice, ImageError
 from visionkit.data.image_header import Header, header_of, lift_limit, open_image
-from visionkit.data.image_modes import has_alpha, is_deep, num_bands
+from visionkit.data.image_modes import ImageKind, has_alpha, is_deep, kind_of, num_bands
 from visionkit.data.memory import check_memory
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ class ImageReader:
             then, those of 8 bits too. None makes all uint8.
         max_pixels: Larger images are an error before they are decoded; None for any size that fits into memory.
         advice: What errors say.
+        on_kind: Called with the kind of each image before it is decoded; it may raise an error.
     """
 
     in_channels: int
     value_range: tuple[float, float] | None = None
     max_pixels: int | None = None
     advice: ImageAdvice = DATASET_ADVICE
+    on_kind: Callable[[ImageKind], None] | None = field(default=None, compare=False)
 
     @property
     def unlimited(self) -> ImageReader:
@@ -171,6 +173,8 @@ class ImageReader:
         """
         from visionkit.data import pixels
 
+        if self.on_kind is not None:
+            self.on_kind(kind_of(image))
         lift_limit(image)
         values = self._raw_values(image, path, target)
         if self.value_range is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from visionkit.inference.predictor import Predictor
 from visionkit.registry import load
 
 if TYPE_CHECKING:
+    from visionkit.data.findings import Finding
     from visionkit.data.images import ImageReader
     from visionkit.inference.base import Inference
     from visionkit.runs.config import RunConfig
@@ -21,7 +22,12 @@ __all__ = ["load_predictor"]
 
 
 def load_predictor(
-    config: RunConfig, folder: RunFolder, *, options: PredictOptions | None = None, hardware: Hardware | None = None
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    options: PredictOptions | None = None,
+    hardware: Hardware | None = None,
+    on_note: Callable[[Finding], None] | None = None,
 ) -> Predictor:
     """The best model of a run on its device, with the run's way of reading and resizing images.
 
@@ -30,6 +36,7 @@ def load_predictor(
         folder: Its folder.
         options: The user's options.
         hardware: Device and precision; None for those of the configuration.
+        on_note: Called with the first finding of each kind about the images.
 
     Raises:
         UserError: If the folder lacks a file, its files do not fit each other, or the task does not have an option.
@@ -43,18 +50,29 @@ def load_predictor(
     data = read_data_info(folder)
     device = torch_device(choose_accelerator(hardware))
     model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
+    own_limit = getattr(model.head, "max_detections", None)
+    if options is not None and options.max_detections is not None and own_limit is not None:
+        model.head.max_detections = max(own_limit, options.max_detections)
     inference = load(config.task.inference)(
         model, config.source.input_transform(), data, precision=hardware.precision, options=options
     )
     reader = _image_reader(config, data, inference)
-    return Predictor(inference, reader, task=config.task.name, batch_size=config.recipe.batch_size, path=folder.path)
+    return Predictor(
+        inference,
+        reader,
+        task=config.task.name,
+        batch_size=config.recipe.batch_size,
+        path=folder.path,
+        on_note=on_note,
+    )
 
 
 def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
     """How the images are read: in the channels and the range of values of those that the run was trained on."""
     from visionkit.data.image_error import ImageAdvice
 
-    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
+    stored = data.get("value_range")
+    value_range = inference.options.value_range or (None if stored is None else (stored[0], stored[1]))
     reader = config.source.image_reader(data["in_channels"], value_range=value_range)
     by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
     advice = ImageAdvice(
