@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,24 +63,14 @@ def load(
     from visionkit.runs.config import RunConfig
     from visionkit.settings import Hardware
 
-    given_options = {
-        "window": window,
-        "overlap": overlap,
-        "min_score": min_score,
-        "max_pixels": max_pixels,
-        "max_detections": max_detections,
-        "value_range": value_range,
-    }
-    options = PredictOptions.read({key: value for key, value in given_options.items() if value is not None})
+    options = PredictOptions.read(
+        {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
+         "max_detections": max_detections, "value_range": value_range}
+    )  # fmt: skip
     folder = _open_run(run)
-    load_plugins(plugins)
     plain = folder.read_config()
-    stored = plain.get("plugins") or []
-    if stored and not plugins:
-        raise UserError(
-            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
-            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
-        )
+    _check_plugins(folder, plain, plugins)
+    load_plugins(plugins)
     config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
     changes = {"accelerator": device, "precision": precision}
     given = {key: value for key, value in changes.items() if value is not None}
@@ -91,6 +81,15 @@ def load(
 def _say(finding: Finding) -> None:
     """Log the first finding of a kind: what images in memory are called says little, and later ones are counted."""
     logging.getLogger("visionkit").warning(printable(f"{finding.note}. {finding.remedy}"))
+
+
+def _check_plugins(folder: RunFolder, plain: Mapping[str, Any], plugins: Sequence[str]) -> None:
+    stored = plain.get("plugins") or []
+    if stored and not plugins:
+        raise UserError(
+            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
+            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
+        )
 
 
 def _open_run(run: Any) -> RunFolder:

@@ -92,7 +92,7 @@ class FasterRcnnHead(Head):
         max_detections: int,
     ) -> None:
         super().__init__()
-        self.levels = dict(levels)
+        self.levels, self.max_detections = dict(levels), max_detections
         self.num_anchors = len(anchor_shapes[0])
         num_proposals = {"training": training_proposals, "testing": proposals}
         self.rpn = RegionProposalNetwork(
@@ -121,16 +121,6 @@ class FasterRcnnHead(Head):
         )
         self._samplers = [ImageSampler(part.fg_bg_sampler) for part in (self.rpn, self.roi_heads)]
         self.rpn.fg_bg_sampler, self.roi_heads.fg_bg_sampler = self._samplers
-
-    @property
-    def max_detections(self) -> int:
-        """The largest number of boxes predicted per image."""
-        number: int = self.roi_heads.detections_per_img
-        return number
-
-    @max_detections.setter
-    def max_detections(self, number: int) -> None:
-        self.roi_heads.detections_per_img = number
 
     def forward(self, features: Mapping[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
         """The outputs of the first stage; A counts all anchors of all levels.
@@ -209,6 +199,7 @@ class FasterRcnnHead(Head):
         sizes = _sizes(outputs, image_sizes)
         proposals = self._proposals(outputs, sizes)
         refined = self._second_stage(outputs, proposals, sizes)
+        self.roi_heads.detections_per_img = self.max_detections
         boxes, scores, labels = self.roi_heads.postprocess_detections(*refined, proposals, sizes)
         extra = self.extra_predictions(outputs, boxes, labels, sizes)
         predictions = {"boxes": self._pad(boxes), "scores": self._pad(scores), "labels": self._pad(labels) - 1}
