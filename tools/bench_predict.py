@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="what is compared (all)")
     parser.add_argument("--rounds", type=int, default=7, help="the fewest rounds of each comparison (7)")
     parser.add_argument("--seconds", type=float, default=10, help="go on with rounds for so long (10)")
-    parser.add_argument("--images", type=int, default=64, help="files of each case (64)")
+    parser.add_argument("--images", type=int, default=32, help="files of each case (32)")
     parser.add_argument("--batch", type=int, default=16, help="images per batch (16)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")

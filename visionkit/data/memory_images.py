@@ -67,7 +67,7 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
 def _check_deep(reader: ImageReader, image: Image.Image, name: str) -> None:
     """Refuse a picture of which Pillow, other than this package of its file, would keep 8 of 16 bits."""
     if reader.on_kind is not None:
-        reader.on_kind(kind_of(image))
+        reader.on_kind(kind_of(image), name)
     if reader.value_range is not None:
         raise ImageError(f"{name} has 16 bits for each colour, of which Pillow keeps 8. Expected the path of its file.")
 
@@ -81,7 +81,7 @@ def _convert_values(reader: ImageReader, values: Any, name: str, target: TargetS
             f"Expected an image of {reader.in_channels} channels."
         )
     if reader.on_kind is not None:
-        reader.on_kind(ImageKind(str(values.dtype), channels, False, values.dtype != np.uint8))
+        reader.on_kind(ImageKind(str(values.dtype), channels, False, values.dtype != np.uint8), name)
     if values.dtype != np.uint8 and reader.value_range is None:
         raise ImageError(f"{name} has values of type {values.dtype}. Expected uint8, 0 to 255.")
     tensor = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
-from visionkit.inference.image_kinds import check_kind
+from visionkit.inference.image_kinds import KindCheck
 from visionkit.inference.inputs import ImageInput, iterate_inputs, single_input
 from visionkit.inference.notes import Notes
 
 if TYPE_CHECKING:
     from visionkit.data.findings import Finding
-    from visionkit.data.image_modes import ImageKind
     from visionkit.data.images import ImageReader
     from visionkit.inference.base import Inference
     from visionkit.inference.predictions import Prediction
@@ -58,6 +57,14 @@ class Predictor:
     ) -> None:
         self.inference, self.reader, self.task, self.path = inference, reader, task, path
         self._notes = Notes(on_note)
+        trained = inference.data.get("value_range")
+        check = KindCheck(
+            self._notes,
+            in_channels=reader.in_channels,
+            value_range=reader.value_range,
+            trained_range=None if trained is None else (trained[0], trained[1]),
+        )
+        self._checking_reader = replace(reader, on_kind=check)
         self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
 
     @property
@@ -161,14 +168,15 @@ class Predictor:
         outputs = [found for _, _, found in done]
         if self.inference.window is None and done:
             outputs = self.inference.predict(outputs)
+        class_names, category_ids = self.class_names, self.category_ids
         for (image, size, _), found in zip(done, outputs, strict=True):
             self._note_cut(image, found)
             yield self.inference.prediction_class(
                 outputs=found,
-                class_names=self.class_names,
+                class_names=class_names,
                 size=size,
                 path=image.path,
-                category_ids=self.category_ids,
+                category_ids=category_ids,
                 min_score=self.inference.options.min_score,
                 read_image=partial(_read_picture, image, self.reader, self.inference.window is not None),
             )
@@ -177,32 +185,12 @@ class Predictor:
 
     def _look(self, image: ImageInput, on_windows: OnWindows | None) -> tuple[tuple[int, int], Any]:
         """Height and width of an image, and what the model takes for it; by windows, what it says."""
-        reader = replace(self.reader, on_kind=self._kind_check(image.name))
         if self.inference.window is None:
-            loaded = image.load(self.inference, reader)
+            loaded = image.load(self.inference, self._checking_reader)
             return loaded.size, self.inference.prepare(loaded)
-        rows = image.rows(reader)
+        rows = image.rows(self._checking_reader)
         on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
         return rows.size, self.inference.predict_windows(rows, **on_progress)
-
-    def _kind_check(self, name: str) -> Callable[[ImageKind], None]:
-        """What a reader calls for one image, for each of its parts if it is read part by part."""
-        seen: set[ImageKind] = set()
-        trained = self.data.get("value_range")
-
-        def check(kind: ImageKind) -> None:
-            if kind not in seen:
-                seen.add(kind)
-                check_kind(
-                    kind,
-                    self._notes,
-                    name=name,
-                    in_channels=self.reader.in_channels,
-                    value_range=self.reader.value_range,
-                    trained_range=None if trained is None else (trained[0], trained[1]),
-                )
-
-        return check
 
     def _note_cut(self, image: ImageInput, outputs: Mapping[str, Any]) -> None:
         """Say that an image may have more objects than are kept."""
