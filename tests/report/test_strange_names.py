@@ -71,7 +71,7 @@ def test_the_table_of_predictions_quotes_names_and_keeps_numbers(tmp_path):
 
 
 def test_file_names_that_are_no_utf_8_are_written_escaped(tmp_path):
-    writer = ClassifyWriter(tmp_path, DATA, [], draw=False)
+    writer = ClassifyWriter(tmp_path, DATA, [Path("a\udcff.jpg")], draw=False)
     writer.add(Path("a\udcff.jpg"), None, {"label": 2, "score": 0.5, "probabilities": [0.5, 0.25, 0.25]})
     writer.write()
     assert r"a\udcff.jpg,2,b" in (tmp_path / "predictions.csv").read_text()
