@@ -210,12 +210,14 @@ def load(
     overlap: float | None = None,
     min_score: float | None = None,
     max_pixels: int | None = None,
+    max_detections: int | None = None,
+    value_range: Sequence[float] | None = None,
 ) -> Predictor:
     """Load what a run has trained, for predictions.
 
     Args:
-        run: A run folder, its ``model.safetensors`` with ``config.yaml`` and ``data.json`` beside it, or ``"latest"``
-            for the newest run below ``runs/``.
+        run: A run folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside it, or
+            ``"latest"`` for the newest run below ``runs/``.
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
         precision: ``"bf16"`` or ``"16"`` for half precision; None for the run's own.
@@ -225,6 +227,9 @@ def load(
         min_score: Objects with a lower score are not drawn; of task=multilabel, the probability from which an image
             has a class.
         max_pixels: Larger images are not read whole; None for the limit of the run's data set.
+        max_detections: The most objects of one image, whole or by windows; None for the number of the run's head.
+        value_range: The values that are black and white in images of more than 8 bits or of floats; None for those
+            that the run was trained on.
 
     Returns:
         A `visionkit.inference.predictor.Predictor`; its ``predict`` takes images.
@@ -233,29 +238,16 @@ def load(
         UserError: If there is no such run, its files are damaged or do not fit each other, it needs plugins that are
             not named, or an argument is wrong.
     """
-    from visionkit.inference.load import load_predictor
+    from visionkit.inference.load import open_predictor
     from visionkit.inference.options import PredictOptions
-    from visionkit.registry import load_plugins
-    from visionkit.runs.config import RunConfig
     from visionkit.runs.opening import run_folder
-    from visionkit.settings import Hardware
 
-    given_options = {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels}
-    options = PredictOptions.read({key: value for key, value in given_options.items() if value is not None})
+    options = PredictOptions.read(
+        {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
+         "max_detections": max_detections, "value_range": value_range}
+    )  # fmt: skip
     folder = run_folder(run, verb="load")
-    load_plugins(plugins)
-    plain = folder.read_config()
-    stored = plain.get("plugins") or []
-    if stored and not plugins:
-        raise UserError(
-            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
-            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
-        )
-    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
-    changes = {"accelerator": device, "precision": precision}
-    given = {key: value for key, value in changes.items() if value is not None}
-    hardware = Hardware.from_config({**plain["hardware"], **given})
-    return load_predictor(config, folder, options=options, hardware=hardware)
+    return open_predictor(folder, plugins=plugins, options=options, accelerator=device, precision=precision)
 
 
 def _config_dirs(folder: ConfigDir | None) -> list[Path]:

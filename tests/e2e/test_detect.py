@@ -98,7 +98,8 @@ def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, im
     code, out, _ = cli("predict", f"run={run}", f"source={folder}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
     assert "24 images, boxes with a score of 0.3 or more: " in out
-    assert f"Written: {tmp_path / 'out' / 'predictions.json'} and {tmp_path / 'out' / 'images'}" in out
+    written = [str(tmp_path / "out" / name) for name in ("predictions.json", "predictions.csv", "images")]
+    assert f"Written: {' and '.join(written)}" in out
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = dataset
@@ -135,6 +136,49 @@ def test_predict_takes_images_of_any_size_and_leaves_unreadable_ones_out(cli, ru
     code, _, err = cli(*words, f"run_dir={tmp_path / 'out'}")
     assert code == 2
     assert "already holds predictions" in err
+
+
+def test_out_names_a_folder_or_one_file_and_csv_is_a_table_of_boxes(cli, run, tmp_path):
+    for folder, colour in (("a", 20), ("b", 220)):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (70, 50), colour).save(tmp_path / folder / "x.png")
+    words = ("predict", f"run={run}", f"source={tmp_path}", "min_score=0")
+    code, out, err = cli(*words, "format=csv", f"out={tmp_path / 'out'}")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert "Written: " in err
+    assert (tmp_path / "out" / "predictions.csv").read_text() == out
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert list(rows[0]) == ["image", "label", "score", "x1", "y1", "x2", "y2"]
+    assert len(rows) == len(document) > 0
+    for row, entry in zip(rows, document, strict=True):
+        left, top, width, height = entry["bbox"]
+        assert (row["image"], row["label"]) == (entry["file_name"], entry["category_name"])
+        edges = [float(row[name]) for name in ("x1", "y1", "x2", "y2")]
+        assert edges == pytest.approx([left, top, left + width, top + height], abs=2e-3)
+    assert sorted(path.parent.name for path in (tmp_path / "out" / "images").glob("*/x.png")) == ["a", "b"]
+    photo = tmp_path / "a" / "x.png"
+    single = ("predict", f"run={run}", f"source={photo}")
+    assert cli(*single, f"out={tmp_path / 'one.json'}")[0] == 0
+    assert all(entry["file_name"] == str(photo) for entry in json.loads((tmp_path / "one.json").read_text()))
+    assert cli(*single, f"out={tmp_path / 'one.jpg'}")[0] == 0
+    assert Image.open(tmp_path / "one.jpg").format == "JPEG"
+    before = photo.read_bytes()
+    code, _, err = cli(*single, f"out={photo}")
+    assert (code, photo.read_bytes()) == (2, before)
+    assert "is there already, and is not overwritten" in err
+
+
+def test_windows_are_counted_and_too_small_ones_are_refused(cli, run, tmp_path):
+    Image.new("L", (2000, 1600)).save(tmp_path / "big.png")
+    words = ("predict", f"run={run}", f"source={tmp_path / 'big.png'}")
+    code, _, err = cli(*words, "window=8")
+    assert code == 2
+    assert "Expected at least [32,32]. Try: window=auto, or window=32" in err
+    code, out, _ = cli(*words, "window=64", "overlap=0", f"out={tmp_path / 'o.csv'}", "max_detections=7")
+    assert code == 0
+    assert "800 windows were looked at" in out  # 32 columns, 25 rows
+    assert len((tmp_path / "o.csv").read_text().splitlines()) <= 8
 
 
 @pytest.mark.parametrize("value", ["2", "-0.1", "high", "true"])

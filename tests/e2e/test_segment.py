@@ -91,7 +91,7 @@ def test_predicted_masks_scored_by_scikit_learn_give_the_numbers_of_the_test(cli
     folder, truth = scene_files
     code, out, _ = cli("predict", f"run={run}", f"source={folder}", f"run_dir={tmp_path / 'out'}")
     assert code == 0
-    written = [str(tmp_path / "out" / name) for name in ("predictions.json", "masks", "images")]
+    written = [str(tmp_path / "out" / name) for name in ("predictions.json", "predictions.csv", "masks", "images")]
     assert "24 images: background " in out
     assert f"Written: {' and '.join(written)}" in out
     masks = _masks(tmp_path / "out")

@@ -44,6 +44,32 @@ def test_an_overlap_out_of_range_says_what_to_type(value):
         PredictOptions.read({"overlap": value, "window": 512})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("max_detections", 0, r"max_detections: expected a whole number of objects above 0, found '0'. Try: .*=1000"),
+        ("max_detections", 1.5, r"max_detections: expected a whole number"),
+        ("max_pixels", "many", r"max_pixels: expected a whole number of pixels above 0, found 'many'"),
+        (
+            "value_range",
+            255,
+            r"value_range: expected the values that are black and white.*Try: value_range=\[0,65535\]",
+        ),
+        ("value_range", [5, 5], r"value_range: expected the values"),
+        ("value_range", [0, float("nan")], r"value_range: expected the values"),
+        ("value_range", [0, True], r"value_range: expected the values"),
+    ],
+)
+def test_a_limit_or_a_range_that_is_none_says_what_to_type(key, value, message):
+    with pytest.raises(UserError, match=message):
+        PredictOptions.read({key: value})
+
+
+def test_limits_and_ranges_are_read():
+    options = PredictOptions.read({"max_detections": 1000, "value_range": [0, 4095]})
+    assert (options.max_detections, options.value_range) == (1000, (0.0, 4095.0))
+
+
 def test_an_overlap_without_windows_says_what_is_missing():
     message = r"overlap: found 0\.5, but there are no windows .* Try: window=512 overlap=0\.5"
     with pytest.raises(UserError, match=message):

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from visionkit.data.images import ImageReader
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.inference import predictor as predict_module
+from visionkit.inference.base import choose_window
 from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predict_files import predict_files
@@ -99,6 +102,48 @@ def test_windows_find_each_object_of_an_image_above_the_limit_once_as_without_a_
     boxes = sorted(tuple(row["bbox"]) for row in rows)
     expected = sorted((left, top, SIDE, SIDE) for top, left in SQUARES)
     assert np.allclose(boxes, expected, atol=2)  # a window of 900 x 1000 is resized to 461 x 512
+
+
+def _append(windows, *found):
+    windows.append(found)
+
+
+@pytest.mark.parametrize(("own", "typed", "kept"), [(10, None, 10), (10, 12, 12), (100, 5, 5), (100, None, 16)])
+def test_windows_keep_as_many_objects_of_an_image_as_whole_images(tmp_path, own, typed, kept):
+    picture().crop((0, 0, 1900, 1500)).save(tmp_path / "a.png")
+    model = _Detector(has_masks=False)
+    model.head = SimpleNamespace(max_detections=own)
+    data = {"class_names": CLASSES, "image_size": [512, 512]}
+    for window in ((500, 500), None):
+        options = PredictOptions(window=window, max_detections=typed)
+        transform = InputTransform((1500, 1900) if window is None else (512, 512), "letterbox")
+        inference = load(TASKS["detect"].inference)(model, transform, data, options=options)
+        predictor = Predictor(inference, ImageReader(3), task="detect", batch_size=4)
+        windows = []
+        (prediction,) = predictor.stream([tmp_path / "a.png"], on_windows=partial(_append, windows))
+        assert len(prediction) == kept
+        said = [finding.text for finding in predictor.findings]
+        cut = f"1 image(s) with {kept} objects, the most that are kept of one: others of lower scores are cut"
+        assert said == ([cut] if kept < 16 else [])
+        name = str(tmp_path / "a.png")
+        assert windows[:1] == ([(name, 0, 20)] if window else [])
+        assert windows[-1:] == ([(name, 20, 20)] if window else [])
+
+
+@pytest.mark.parametrize(("window", "size", "least"), [
+    ((8, 8), (64, 64), "[32,32]"), ((100, 31), (256, 64), "[32,32]"), ((60, 60), (512, 512), "[64,64]"),
+    ((27, 28), (28, 28), "[28,28]"), ((99, 127), (800, 1024), "[100,128]"),
+])  # fmt: skip
+def test_windows_that_show_too_little_are_refused(window, size, least):
+    with pytest.raises(UserError, match=r"^window: found .*Try: window=auto, or window=") as error:
+        choose_window(window, size)
+    assert f"Expected at least {least}." in str(error.value)
+
+
+@pytest.mark.parametrize(("window", "size"), [((32, 32), (64, 64)), ((28, 28), (28, 28)), ((64, 64), (512, 512))])
+def test_the_smallest_windows_are_taken(window, size):
+    assert choose_window(window, size) == window
+    assert choose_window("auto", size) == size
 
 
 def test_windows_segment_an_image_above_the_limit_as_without_a_limit(tmp_path):

@@ -213,7 +213,7 @@ def test_a_prediction_is_drawn_and_saved(predictors, samples, tmp_path, task):
     [
         (np.zeros((3, 40, 30), np.uint8), r"has the shape \(3, 40, 30\).*Try: image.transpose\(1, 2, 0\)"),
         (torch.zeros(40, 30, 3, dtype=torch.uint8), r"has the shape \(40, 30, 3\).*Try: image.permute\(2, 0, 1\)"),
-        (np.zeros((40, 30)), "values of type float64, and the model was trained on images of 8 bits"),
+        (np.zeros((40, 30)), "values of floats, and the run was trained on images of 8 bits"),
         (np.zeros((0, 30), np.uint8), "of at least one pixel"),
         (np.zeros((40, 30, 5), np.uint8), "has 5 channels, and the model takes 1"),
         (7, "found a int, expected a path"),
@@ -273,9 +273,108 @@ def test_half_precision_is_near_to_full(shared_runs, predictors, samples):
     np.testing.assert_allclose(half.probabilities, predictors("classify").predict(image).probabilities, atol=0.03)
 
 
-def test_the_weights_of_a_run_stand_for_it_and_others_beside_them_are_refused(shared_runs, tmp_path):
+def test_weights_of_any_name_beside_the_files_of_a_run_stand_for_it(shared_runs, predictors, samples, tmp_path):
+    image, other = samples("classify").image(0), tmp_path / "mine" / "digits v2.safetensors"
+    other.parent.mkdir()
+    for name in ("config.yaml", "data.json"):
+        shutil.copy(shared_runs.of("classify") / name, other.parent / name)
+    shutil.copy(shared_runs.of("classify") / "model.safetensors", other)
+    expected = values(predictors("classify").predict(image))
+    assert values(vk.load(other).predict(image)) == expected
+    assert values(vk.load(str(shared_runs.of("classify") / "model.safetensors")).predict(image)) == expected
+
+
+def test_weights_of_the_name_are_loaded_and_not_those_beside_them(shared_runs, samples, tmp_path):
+    from safetensors.torch import load_file, save_file
+
     run = shutil.copytree(shared_runs.of("classify"), tmp_path / "run")
-    assert vk.load(run / "model.safetensors").path == run
-    shutil.copy(run / "model.safetensors", run / "other.safetensors")
-    with pytest.raises(UserError, match=r"other.safetensors' is not the model.safetensors of its run"):
-        vk.load(run / "other.safetensors")
+    zeros = {name: torch.zeros_like(value) for name, value in load_file(run / "model.safetensors").items()}
+    save_file(zeros, run / "zeros.safetensors")
+    found = vk.load(run / "zeros.safetensors").predict(samples("classify").image(0)).probabilities
+    np.testing.assert_allclose(found, np.full(10, 0.1), atol=1e-6)
+    save_file({"head.weight": torch.zeros(1)}, run / "foreign.safetensors")
+    with pytest.raises(UserError, match=r"foreign.safetensors"):
+        vk.load(run / "foreign.safetensors")
+
+
+def test_a_picture_is_not_saved_over_its_image(predictors, samples, tmp_path):
+    Image.fromarray(samples("classify").image(0)[0].numpy()).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(UserError, match=r"a.png' is the image itself, which would be lost. Expected another file"):
+        predictors("classify").predict(tmp_path / "a.png").save(tmp_path / "." / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_prediction_is_a_table_of_pandas(predictors, samples, task):
+    pytest.importorskip("pandas")
+    prediction = predictors(task).predict(samples(task).image(1))
+    frame = prediction.to_pandas()
+    if task == "classify":
+        assert frame.sort_values("probability")["class"].iloc[-1] == prediction.label
+        assert frame["probability"].sum() == pytest.approx(1, abs=1e-5)
+    elif task == "segment":
+        assert dict(zip(frame["class"], frame["pixels"], strict=True)) == prediction.pixels
+        assert frame["share"].sum() == pytest.approx(1)
+    else:
+        assert frame[["left", "top", "right", "bottom"]].to_numpy().tolist() == prediction.boxes.tolist()
+        assert frame["class"].tolist() == prediction.names
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_prediction_is_one_of_supervision(predictors, samples, task):
+    pytest.importorskip("supervision")
+    prediction = predictors(task).predict(samples(task).image(1))
+    found = prediction.to_supervision()
+    if task == "classify":
+        assert found.get_top_k(1)[0].tolist() == [prediction.class_id]
+    elif task == "segment":
+        counts = dict(zip(found.data["class_name"].tolist(), found.mask.sum(axis=(1, 2)).tolist(), strict=True))
+        assert counts == prediction.pixels
+    else:
+        assert np.array_equal(found.xyxy, prediction.boxes)
+        assert found.data["class_name"].tolist() == prediction.names
+        assert task == "detect" or np.array_equal(found.mask, prediction.masks)
+
+
+def test_packages_that_are_not_installed_are_named(predictors, samples, monkeypatch):
+    import sys
+
+    for name in ("pandas", "supervision"):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(UserError, match=rf"needs the package '{name}', which is not installed. pip install {name}"):
+            getattr(predictors("classify").predict(samples("classify").image(0)), f"to_{name}")()
+
+
+def test_an_iterator_leaves_nothing_in_memory(predictors, samples):
+    import gc
+    import weakref
+
+    model, image, alive = predictors("classify"), samples("classify").image(0).numpy()[0], []
+
+    def images():
+        for _ in range(6 * model.batch_size):
+            pixels = image.copy()
+            alive.append(weakref.ref(pixels))
+            yield pixels
+            del pixels
+
+    most = 0
+    for _ in model.predict(images()):
+        gc.collect(0)
+        most = max(most, sum(ref() is not None for ref in alive))
+    assert most <= 2 * model.batch_size
+
+
+@pytest.mark.slow
+def test_loading_and_a_first_prediction_import_no_training(shared_runs, tmp_path):
+    import subprocess
+    import sys
+
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    code = "import sys, visionkit as vk; p = vk.load(sys.argv[1]).predict(sys.argv[2]); print(p.label); "
+    code += "print(sorted({'lightning', 'hydra', 'omegaconf', 'torchmetrics', 'matplotlib'} & {*sys.modules}))"
+    words = [sys.executable, "-c", code, str(shared_runs.of("classify")), str(tmp_path / "a.png")]
+    label, modules = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert label in list("0123456789")
+    assert modules == "[]"

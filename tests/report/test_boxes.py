@@ -76,12 +76,27 @@ def test_a_sheet_holds_images_of_any_sizes_in_rows(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
-def test_a_label_that_would_hide_an_earlier_one_is_left_out():
+def test_a_label_that_would_hide_an_earlier_one_takes_another_corner():
     boxes = [DrawnBox((10, 50, 90, 90), "first", RED), DrawnBox((12, 52, 90, 90), "second", RED)]
     boxes += [DrawnBox((10, 150, 90, 190), "third", RED), DrawnBox((10, 250, 90, 290), "", RED)]
     labels = place_labels(boxes, 2.0, (400, 600), 12)
-    assert [label.text for label in labels] == ["first", "third"]
+    assert [label.text for label in labels] == ["first", "second", "third"]
     assert labels[0].edges[:2] == (20, 100 - 15)
+    assert labels[1].edges[1::2] == (104 - 15, 104)  # above its own box too, at the right end
+    assert labels[1].edges[2] == 180
+
+
+def test_no_label_covers_another_or_leaves_the_picture_and_one_without_room_is_left_out():
+    boxes = [DrawnBox((10 + i % 3, 10, 60, 60), f"box {i}", RED) for i in range(40)]
+    labels = place_labels(boxes, 1.0, (100, 100), 11)
+    assert 4 <= len(labels) < 40
+    for number, label in enumerate(labels):
+        left, top, right, bottom = label.edges
+        assert min(left, top) >= 0
+        assert max(right, bottom) <= 100
+        for other in labels[:number]:
+            x1, y1, x2, y2 = other.edges
+            assert right <= x1 or x2 <= left or bottom <= y1 or y2 <= top
 
 
 def test_mistakes_are_dashed_and_not_marked_by_colour_alone(tmp_path):

@@ -16,7 +16,7 @@ from visionkit.report.masks import plot_masks
 from visionkit.report.plots.confusion_matrix import plot_confusion_matrix
 from visionkit.report.plots.precision_recall import plot_precision_recall
 from visionkit.report.style import shorten
-from visionkit.report.writers.base import common_folder, picture_name, relative_name
+from visionkit.report.writers.base import common_folder, picture_names
 from visionkit.report.writers.classify import ClassifyWriter
 from visionkit.runs.folder import RunFolder
 
@@ -60,7 +60,7 @@ def test_a_dollar_is_drawn_as_it_is(tmp_path):
 
 def test_the_table_of_predictions_quotes_names_and_keeps_numbers(tmp_path):
     path = tmp_path / "=a.jpg"
-    writer = ClassifyWriter(tmp_path, DATA, [path])
+    writer = ClassifyWriter(tmp_path, DATA, [path], draw=False)
     writer.add(Path("=a.jpg"), None, {"label": 0, "score": 0.5, "probabilities": [0.5, 0.25, 0.25]})
     writer.write()
     with (tmp_path / "predictions.csv").open(newline="") as file:
@@ -71,11 +71,18 @@ def test_the_table_of_predictions_quotes_names_and_keeps_numbers(tmp_path):
 
 
 def test_file_names_that_are_no_utf_8_are_written_escaped(tmp_path):
-    writer = ClassifyWriter(tmp_path, DATA, [])
+    writer = ClassifyWriter(tmp_path, DATA, [Path("a\udcff.jpg")], draw=False)
     writer.add(Path("a\udcff.jpg"), None, {"label": 2, "score": 0.5, "probabilities": [0.5, 0.25, 0.25]})
     writer.write()
     assert r"a\udcff.jpg,2,b" in (tmp_path / "predictions.csv").read_text()
     assert json.loads((tmp_path / "predictions.json").read_text())[0]["file"] == "a\udcff.jpg"
+
+
+def test_images_of_one_name_have_pictures_of_their_own(tmp_path):
+    paths = [tmp_path / name for name in ("a/x.jpg", "b/x.jpg", "a/x.bmp", "a/x.bmp.png", "a/X.jpg")]
+    names = picture_names(paths, tmp_path)
+    expected = ["a/x.jpg", "b/x.jpg", "a/x.bmp.png", "a/x.bmp_2.png", "a/X_2.jpg"]
+    assert [str(names[path]) for path in paths] == expected
 
 
 def test_tables_of_runs_quote_text_alone(tmp_path):
@@ -89,7 +96,7 @@ def test_pictures_of_predictions_stay_in_their_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "a")
     paths = [Path("b/../../x.jpg"), Path("b/y\x1b.bmp"), Path("b") / ("z" * 250 + ".png")]
     shared = common_folder(paths)
-    names = [picture_name(relative_name(path, shared)) for path in paths]
+    names = list(picture_names(paths, shared).values())
     assert shared == tmp_path
     assert names[:2] == [Path("x.jpg"), Path(r"a/b/y\x1b.bmp.png")]
     assert not any(".." in name.parts or name.is_absolute() for name in names)

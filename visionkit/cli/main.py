@@ -158,6 +158,8 @@ def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     if "source" not in parsed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
     options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    if "out" in parsed.options:
+        options["out"] = parsed.options["out"].strip("'\"")
     if not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
     return predict(plain, folder, source=parsed.options["source"].strip("'\""), options=options)

@@ -11,7 +11,7 @@ from visionkit.errors import UserError
 
 __all__ = ["PATH_KEYS", "Override", "check_arguments"]
 
-PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source"})
+PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source", "out"})
 """Keys whose values are paths: taken literally, not parsed by Hydra's grammar."""
 
 

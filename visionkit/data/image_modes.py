@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["has_alpha", "is_deep", "num_bands", "sixteen_bit_colour"]
+__all__ = ["ImageKind", "has_alpha", "is_deep", "kind_of", "num_bands", "sixteen_bit_colour"]
 
 _SAMPLES_PER_PIXEL, _EXTRA_SAMPLES, _BITS_PER_SAMPLE = 277, 338, 258  # TIFF tags
 _ALPHA = {1, 2, 999}  # of the tag of extra samples; 999 is Corel's
+
+
+class ImageKind(NamedTuple):
+    """What an image is before it is converted.
+
+    Attributes:
+        mode: As those of Pillow.
+        bands: Its channels with alpha; 3 for a palette.
+        has_alpha: Whether the last band is transparency, or colours of a palette are transparent.
+        is_deep: Whether its values have more than 8 bits, or are floats.
+    """
+
+    mode: str
+    bands: int
+    has_alpha: bool
+    is_deep: bool
+
+
+def kind_of(image: Any) -> ImageKind:
+    """The kind of an opened image."""
+    return ImageKind(image.mode, num_bands(image), has_alpha(image), is_deep(image))
 
 
 def num_bands(image: Image.Image) -> int:

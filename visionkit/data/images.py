@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.data.image_error import DATASET_ADVICE, ImageAdvice, ImageError
 from visionkit.data.image_header import Header, header_of, lift_limit, open_image
-from visionkit.data.image_modes import has_alpha, is_deep, num_bands
+from visionkit.data.image_modes import ImageKind, is_deep, kind_of, num_bands
 from visionkit.data.memory import check_memory
 
 if TYPE_CHECKING:
@@ -53,12 +53,15 @@ class ImageReader:
             then, those of 8 bits too. None makes all uint8.
         max_pixels: Larger images are an error before they are decoded; None for any size that fits into memory.
         advice: What errors say.
+        on_kind: Called with the kind of an image and its name before it, or a part of it, is decoded; it may raise an
+            error.
     """
 
     in_channels: int
     value_range: tuple[float, float] | None = None
     max_pixels: int | None = None
     advice: ImageAdvice = DATASET_ADVICE
+    on_kind: Callable[[ImageKind, str], None] | None = field(default=None, compare=False)
 
     @property
     def unlimited(self) -> ImageReader:
@@ -134,7 +137,7 @@ class ImageReader:
             if not is_deep(image):
                 return None
             lift_limit(image)
-            values = self._raw_values(image, path, None)
+            values = self._raw_values(image, path, None, kind_of(image))
             values = values[values.isfinite()]
             step = -(-values.numel() // _MAX_SAMPLED) or 1
             return ValueSample(float(values.min()), float(values.max()), values[::step]) if values.numel() else None
@@ -171,20 +174,23 @@ class ImageReader:
         """
         from visionkit.data import pixels
 
+        kind = kind_of(image)
+        if self.on_kind is not None:
+            self.on_kind(kind, str(path))
         lift_limit(image)
-        values = self._raw_values(image, path, target)
+        values = self._raw_values(image, path, target, kind)
         if self.value_range is None:
             return values if values.dtype.itemsize == 1 else pixels.to_eight_bits(values, image.mode)
         return values.float() if values.dtype.itemsize == 1 else pixels.scale_values(values, self.value_range)
 
-    def _raw_values(self, image: Any, path: str | Path, target: tuple[int, int] | None) -> Tensor:
+    def _raw_values(self, image: Any, path: str | Path, target: tuple[int, int] | None, kind: ImageKind) -> Tensor:
         """The stored pixels, (C, H, W), uint8 or float32; JPEG files nearer to the ``target`` size, or of it."""
         from visionkit.data import pixels
         from visionkit.data.bands import read_bands
 
-        bands, is_alpha = num_bands(image), has_alpha(image)
-        is_converted = self.in_channels in (1, 3) and (bands in (1, 3) or is_alpha or image.mode == "CMYK")
-        if is_converted and not is_deep(image) and image.mode != "bands":
+        bands, is_alpha = kind.bands, kind.has_alpha
+        is_converted = self.in_channels in (1, 3) and (bands in (1, 3) or is_alpha or kind.mode == "CMYK")
+        if is_converted and not kind.is_deep and kind.mode != "bands":
             return pixels.to_tensor(_scaled(image, "L" if self.in_channels == 1 else "RGB", target))
         values = read_bands(image, path, in_channels=bands if is_converted else self.in_channels, advice=self.advice)
         if is_converted:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from visionkit.data.image_error import ImageError
+from visionkit.data.image_modes import ImageKind, kind_of, sixteen_bit_colour
 from visionkit.data.images import LoadedImage
 from visionkit.data.pixels import match_channels, scale_values
 from visionkit.data.resizing import resize_image
@@ -47,6 +48,8 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
         ImageError: If shape, dtype or channels are others.
     """
     if isinstance(image, Image.Image):
+        if sixteen_bit_colour(image):
+            _check_deep(reader, image, name)
         image.load()
         return reader.convert(image.copy(), name, target=target)  # a copy has no file, of which less could be decoded
     values = image.detach().cpu() if isinstance(image, Tensor) else image
@@ -61,6 +64,14 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
     return _convert_values(reader, channels_last, name, target)
 
 
+def _check_deep(reader: ImageReader, image: Image.Image, name: str) -> None:
+    """Refuse a picture of which Pillow, other than this package of its file, would keep 8 of 16 bits."""
+    if reader.on_kind is not None:
+        reader.on_kind(kind_of(image), name)
+    if reader.value_range is not None:
+        raise ImageError(f"{name} has 16 bits for each colour, of which Pillow keeps 8. Expected the path of its file.")
+
+
 def _convert_values(reader: ImageReader, values: Any, name: str, target: TargetSize | None) -> LoadedImage:
     """Values of more than 8 bits, or of other channels than 1 to 4."""
     height, width, channels = values.shape
@@ -69,11 +80,10 @@ def _convert_values(reader: ImageReader, values: Any, name: str, target: TargetS
             f"{name} has {channels} channels, and the model takes {reader.in_channels}. "
             f"Expected an image of {reader.in_channels} channels."
         )
+    if reader.on_kind is not None:
+        reader.on_kind(ImageKind(str(values.dtype), channels, False, values.dtype != np.uint8), name)
     if values.dtype != np.uint8 and reader.value_range is None:
-        raise ImageError(
-            f"{name} has values of type {values.dtype}, and the model was trained on images of 8 bits. Expected uint8, "
-            "0 to 255. Try: (255 * image).astype('uint8') where 1 is white"
-        )
+        raise ImageError(f"{name} has values of type {values.dtype}. Expected uint8, 0 to 255.")
     tensor = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
     if values.dtype != np.uint8 and reader.value_range is not None:
         tensor = scale_values(tensor, reader.value_range)

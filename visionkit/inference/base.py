@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -14,15 +14,16 @@ from visionkit.data.image_rows import ImageRows
 from visionkit.data.images import ImageReader, LoadedImage
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
-from visionkit.inference.predictions.base import Prediction as ImagePrediction
-from visionkit.inference.sliding_window import DEFAULT_OVERLAP
+from visionkit.inference.predictions.base import Prediction
+from visionkit.inference.sliding_window import DEFAULT_OVERLAP, OnProgress
 
-__all__ = ["Example", "Inference", "Prediction", "autocast"]
+__all__ = ["Example", "Inference", "Outputs", "autocast"]
 
 _EXAMPLES_BATCH = 32
+_MIN_WINDOW, _MAX_ENLARGED = 32, 8
 
-Prediction = dict[str, Any]
-"""A model's predictions on one image, on the CPU, in pixels of the image as it was decoded."""
+Outputs = dict[str, Any]
+"""What a model says of one image, on the CPU, in pixels of the image as it was decoded."""
 
 
 class Example(TypedDict):
@@ -30,7 +31,7 @@ class Example(TypedDict):
 
     image: Tensor
     truth: Any
-    prediction: Prediction
+    prediction: Outputs
 
 
 class Inference(ABC):
@@ -56,7 +57,7 @@ class Inference(ABC):
     has_windows: ClassVar[bool] = False
     """Whether images can be looked at by windows: what a window shows is then part of what the image shows."""
 
-    prediction_class: ClassVar[type[ImagePrediction]]
+    prediction_class: ClassVar[type[Prediction]]
     """What a person gets for an image."""
 
     def __init__(
@@ -71,9 +72,13 @@ class Inference(ABC):
         self.options = options or PredictOptions()
         self.check_options()
         self.model, self.transform, self.data, self.precision = model.eval(), transform, data, precision
-        window = self.options.window
-        self.window = (data["image_size"][0], data["image_size"][1]) if window == "auto" else window
+        self.window = None if self.options.window is None else choose_window(self.options.window, data["image_size"])
         self.overlap = DEFAULT_OVERLAP if self.options.overlap is None else self.options.overlap
+
+    @property
+    def max_detections(self) -> int | None:
+        """The most objects of one image, whole or by windows; None for any number, or for a task without objects."""
+        return None
 
     def check_options(self) -> None:  # noqa: B027 - a task may support all
         """Refuse options that the task does not support.
@@ -108,16 +113,24 @@ class Inference(ABC):
         return loaded._replace(pixels=self.transform.place(loaded.pixels))
 
     @abstractmethod
-    def predict(self, prepared: Sequence[Any]) -> list[Prediction]:
+    def predict(self, prepared: Sequence[Any]) -> list[Outputs]:
         """Predict a batch of prepared images."""
 
-    def predict_windows(self, image: ImageRows) -> Prediction:
+    def predict_windows(self, image: ImageRows, *, on_progress: OnProgress = lambda done, total: None) -> Outputs:
         """Predict one image by windows of its own pixels, each of which is transformed like a whole image.
+
+        Args:
+            image: Read from the top down.
+            on_progress: Called now and then, before the first window and after the last.
 
         Raises:
             UserError: If the image cannot be decoded, or its result does not fit into memory.
         """
         raise NotImplementedError(f"{type(self).__name__} looks at images as a whole.")
+
+    def is_cut(self, outputs: Outputs) -> bool:
+        """Whether an image may have more objects of a score that is drawn than are kept of one image."""
+        return False
 
     @abstractmethod
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
@@ -144,6 +157,30 @@ class Inference(ABC):
                 yield position, dataset.fitted(position, self.transform)
             except UserError:
                 continue
+
+
+def choose_window(window: tuple[int, int] | Literal["auto"], image_size: Sequence[int]) -> tuple[int, int]:
+    """Height and width of windows in pixels.
+
+    Args:
+        window: As in `PredictOptions`.
+        image_size: Those that windows are resized to, as images in training.
+
+    Raises:
+        UserError: If a side is smaller than an eighth of the size of training, and than 32 pixels: windows would be
+            enlarged to mere blurs, in numbers that take hours.
+    """
+    if window == "auto":
+        return image_size[0], image_size[1]
+    least = tuple(min(side, max(_MIN_WINDOW, side // _MAX_ENLARGED)) for side in image_size)
+    if window[0] < least[0] or window[1] < least[1]:
+        enough = f"{least[0]}" if least[0] == least[1] else f"[{least[0]},{least[1]}]"
+        raise UserError(
+            f"window: found [{window[0]},{window[1]}], and a window would be enlarged to the {image_size[0]} x "
+            f"{image_size[1]} pixels of the training: it shows too little, and a picture has too many. Expected at "
+            f"least [{least[0]},{least[1]}]. Try: window=auto, or window={enough}"
+        )
+    return window
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from visionkit.data.images import LoadedImage
-from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.base import Example, Inference, Outputs, autocast
 from visionkit.inference.predictions.classification import Classification
 
 __all__ = ["ClassifyInference"]
@@ -29,7 +29,7 @@ class ClassifyInference(Inference):
         prepared: Tensor = self.transform.pad(image.pixels)
         return prepared
 
-    def predict(self, prepared: Sequence[Tensor]) -> list[Prediction]:
+    def predict(self, prepared: Sequence[Tensor]) -> list[Outputs]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             predictions = self.model.predict(self.model(torch.stack(list(prepared)).to(self.device)))
         labels, probabilities = predictions["labels"].tolist(), predictions["probabilities"].tolist()

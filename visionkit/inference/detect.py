@@ -9,10 +9,10 @@ import torch
 
 from visionkit.data.image_rows import ImageRows
 from visionkit.data.images import LoadedImage
-from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.base import Example, Inference, Outputs, autocast
 from visionkit.inference.merge_windows import WindowPrediction, merge_windows
 from visionkit.inference.predictions.objects import Detections, Instances
-from visionkit.inference.sliding_window import sliding_windows
+from visionkit.inference.sliding_window import OnProgress, count_windows, sliding_windows
 from visionkit.structures.boxes import rescale_boxes
 from visionkit.structures.rle import paste_masks
 
@@ -27,33 +27,54 @@ class DetectInference(Inference):
     has_windows = True
 
     def check_options(self) -> None:
-        self.options.allow("min_score", "window", "overlap", reason="this run finds objects.")
+        self.options.allow("min_score", "window", "overlap", "max_detections", reason="this run finds objects.")
+
+    @property
+    def max_detections(self) -> int | None:
+        own: int | None = getattr(getattr(self.model, "head", None), "max_detections", None)
+        return self.options.max_detections or own
 
     def prepare(self, image: LoadedImage) -> LoadedImage:
         return image
 
-    def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
-        predictions = self._detect(prepared)
+    def predict(self, prepared: Sequence[LoadedImage]) -> list[Outputs]:
+        predictions = [self._cut(prediction) for prediction in self._detect(prepared)]
         for prediction, (_, size) in zip(predictions, prepared, strict=True):
             _paste(prediction, size)
         return predictions
 
-    def predict_windows(self, image: ImageRows) -> Prediction:
+    def predict_windows(self, image: ImageRows, *, on_progress: OnProgress = lambda done, total: None) -> Outputs:
         """See the base class; what several windows show of one object is merged, see `merge_windows`."""
-        found = []
-        for corners, crops in sliding_windows(image, window=self.window or image.size, overlap=self.overlap):
+        found: list[WindowPrediction] = []
+        window = self.window or image.size
+        total = count_windows(image.size, window=window, overlap=self.overlap)
+        for corners, crops in sliding_windows(image, window=window, overlap=self.overlap):
+            on_progress(len(found), total)
             size = (crops.shape[2], crops.shape[3])
             fitted = [LoadedImage(self.transform.fit(crop), size) for crop in crops]
             found += [
                 WindowPrediction((int(left), int(top)), size, prediction)
                 for (left, top), prediction in zip(corners, self._detect(fitted), strict=True)
             ]
-        prediction = merge_windows(found, image.size)
+        on_progress(total, total)
+        prediction = self._cut(merge_windows(found, image.size))
         _paste(prediction, image.size)
         return prediction
 
+    def _cut(self, prediction: Outputs) -> Outputs:
+        """The objects of the highest scores, which come first."""
+        return {name: value[: self.max_detections] for name, value in prediction.items()}
+
+    def is_cut(self, prediction: Outputs) -> bool:
+        if self.max_detections is None or len(prediction["labels"]) < self.max_detections:
+            return False
+        from visionkit.report.drawing.detect import MIN_SCORE
+
+        least = MIN_SCORE if self.options.min_score is None else self.options.min_score
+        return float(prediction["scores"][-1]) >= least
+
     @torch.inference_mode()
-    def _detect(self, images: Sequence[LoadedImage]) -> list[Prediction]:
+    def _detect(self, images: Sequence[LoadedImage]) -> list[Outputs]:
         """As `predict`, with ``mask_logits`` (n, S, S) instead of masks."""
         fitted, sizes = zip(*images, strict=True)
         batch, image_sizes = (tensor.to(self.device) for tensor in self.transform.pad_batch(fitted))
@@ -74,7 +95,7 @@ class DetectInference(Inference):
             height, width = image.size
             annotation = dataset.annotation(position)
             single = annotation.select(~annotation.crowd)
-            truth: Prediction = {name: torch.from_numpy(getattr(single, name)) for name in ("boxes", "labels")}
+            truth: Outputs = {name: torch.from_numpy(getattr(single, name)) for name in ("boxes", "labels")}
             if "masks" in prediction:
                 truth["masks"] = single.rles(height, width)
             truth["crowd"] = torch.from_numpy(annotation.boxes[annotation.crowd])
@@ -87,7 +108,7 @@ class InstanceInference(DetectInference):
     prediction_class = Instances
 
 
-def _paste(prediction: Prediction, size: tuple[int, int]) -> None:
+def _paste(prediction: Outputs, size: tuple[int, int]) -> None:
     """Turn the ``mask_logits`` of a prediction, if there are any, into masks of the size of the image."""
     if "mask_logits" in prediction:
         prediction["masks"] = paste_masks(prediction.pop("mask_logits"), prediction["boxes"], size)

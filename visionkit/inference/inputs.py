@@ -84,8 +84,8 @@ def single_input(images: Any) -> ImageInput | None:
         text = os.fspath(images)
         if "://" in text:
             raise UserError(f"'{text}' is an address, and nothing is fetched from the network. Expected {_EXPECTED}.")
-        path = Path(text).expanduser()
-        return ImageInput(path, None, str(path)) if path.is_file() else None
+        path = images if isinstance(images, Path) and text[0] != "~" else Path(text).expanduser()
+        return ImageInput(path, None, text) if os.path.isfile(path) else None
     from visionkit.data.memory_images import is_image
 
     return ImageInput(None, images, "the image") if is_image(images) else None
@@ -108,10 +108,10 @@ def iterate_inputs(images: Any) -> Iterator[ImageInput]:
     if not isinstance(images, Iterable) or isinstance(images, bytes | dict) or not getattr(images, "shape", (1,)):
         raise UserError(f"predict: found {_describe(images)}, expected {_EXPECTED}.")
     for number, image in enumerate(images, start=1):
-        if isinstance(image, str | os.PathLike):
-            yield from iterate_inputs(image)
-            continue
         single = single_input(image)
+        if isinstance(image, str | os.PathLike):
+            yield from (single,) if single is not None else iterate_inputs(image)
+            continue
         if single is None:
             raise UserError(f"predict: image {number} is {_describe(image)}, expected {_EXPECTED}.")
         yield ImageInput(None, image, f"image {number}")

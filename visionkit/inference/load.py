@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predictor import Predictor
-from visionkit.registry import load
+from visionkit.registry import load, load_plugins
+from visionkit.text import printable
 
 if TYPE_CHECKING:
+    from visionkit.data.findings import Finding
     from visionkit.data.images import ImageReader
     from visionkit.inference.base import Inference
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
     from visionkit.settings import Hardware
 
-__all__ = ["load_predictor"]
+__all__ = ["load_predictor", "open_predictor"]
+
+
+def open_predictor(
+    folder: RunFolder,
+    *,
+    plugins: Sequence[str],
+    options: PredictOptions,
+    accelerator: str | None,
+    precision: str | None,
+) -> Predictor:
+    """The `Predictor` of a run for Python; what is odd about images goes to the logger ``visionkit``.
+
+    Args:
+        folder: The run's folder.
+        plugins: The modules that the caller names.
+        options: The user's options.
+        accelerator: None for that of the run, as ``precision``.
+        precision: ``32``, ``bf16`` or ``16``.
+
+    Raises:
+        UserError: As `load_predictor`, or if the run needs plugins that are not named.
+    """
+    from visionkit.runs.config import RunConfig
+    from visionkit.settings import Hardware
+
+    plain = folder.read_config()
+    stored = plain.get("plugins") or []
+    if stored and not plugins:
+        raise UserError(
+            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
+            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
+        )
+    load_plugins(plugins)
+    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
+    given = {key: x for key, x in (("accelerator", accelerator), ("precision", precision)) if x is not None}
+    hardware = Hardware.from_config({**plain["hardware"], **given})
+    return load_predictor(config, folder, options=options, hardware=hardware, on_note=_log)
+
+
+def _log(finding: Finding) -> None:
+    """Log the first finding of a kind: what images in memory are called says little, and later ones are counted."""
+    logging.getLogger("visionkit").warning(printable(f"{finding.note}. {finding.remedy}"))
 
 
 def load_predictor(
-    config: RunConfig, folder: RunFolder, *, options: PredictOptions | None = None, hardware: Hardware | None = None
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    options: PredictOptions | None = None,
+    hardware: Hardware | None = None,
+    on_note: Callable[[Finding], None] | None = None,
 ) -> Predictor:
     """The best model of a run on its device, with the run's way of reading and resizing images.
 
@@ -30,6 +81,7 @@ def load_predictor(
         folder: Its folder.
         options: The user's options.
         hardware: Device and precision; None for those of the configuration.
+        on_note: Called with the first finding of each kind about the images.
 
     Raises:
         UserError: If the folder lacks a file, its files do not fit each other, or the task does not have an option.
@@ -43,18 +95,29 @@ def load_predictor(
     data = read_data_info(folder)
     device = torch_device(choose_accelerator(hardware))
     model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
+    own_limit = getattr(model.head, "max_detections", None)
+    if options is not None and options.max_detections is not None and own_limit is not None:
+        model.head.max_detections = max(own_limit, options.max_detections)
     inference = load(config.task.inference)(
         model, config.source.input_transform(), data, precision=hardware.precision, options=options
     )
     reader = _image_reader(config, data, inference)
-    return Predictor(inference, reader, task=config.task.name, batch_size=config.recipe.batch_size, path=folder.path)
+    return Predictor(
+        inference,
+        reader,
+        task=config.task.name,
+        batch_size=config.recipe.batch_size,
+        path=folder.path,
+        on_note=on_note,
+    )
 
 
 def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
     """How the images are read: in the channels and the range of values of those that the run was trained on."""
     from visionkit.data.image_error import ImageAdvice
 
-    value_range = None if data.get("value_range") is None else (data["value_range"][0], data["value_range"][1])
+    stored = data.get("value_range")
+    value_range = inference.options.value_range or (None if stored is None else (stored[0], stored[1]))
     reader = config.source.image_reader(data["in_channels"], value_range=value_range)
     by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
     advice = ImageAdvice(

@@ -24,12 +24,17 @@ class PredictOptions:
             trained at; None for whole images.
         overlap: The fraction of a window shared with its neighbour, 0 to 0.9; None for the default.
         max_pixels: Images of more pixels are not read whole; None for the limit of the run's data set.
+        max_detections: The most objects of one image, whole or by windows; None for the number of the run's head.
+        value_range: The values of images of more than 8 bits or of floats that are read as 0 and 255; None for those
+            that the run was trained on.
     """
 
     min_score: float | None = None
     window: tuple[int, int] | Literal["auto"] | None = None
     overlap: float | None = None
     max_pixels: int | None = None
+    max_detections: int | None = None
+    value_range: tuple[float, float] | None = None
 
     @classmethod
     def read(cls, overrides: Mapping[str, Any]) -> PredictOptions:
@@ -42,7 +47,9 @@ class PredictOptions:
             min_score=_fraction(overrides, "min_score", maximum=1.0, example=0.5),
             window=_parse_window(overrides.get("window")),
             overlap=_fraction(overrides, "overlap", maximum=0.9, example=0.25),
-            max_pixels=_parse_pixels(overrides.get("max_pixels")),
+            max_pixels=_count(overrides, "max_pixels", things="pixels", example=400_000_000),
+            max_detections=_count(overrides, "max_detections", things="objects", example=1000),
+            value_range=_parse_range(overrides.get("value_range")),
         )
         if options.overlap is not None and options.window is None:
             raise UserError(
@@ -63,15 +70,17 @@ class PredictOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in (*names, "max_pixels"):
+            if value is not None and field.name not in (*names, "max_pixels", "value_range"):
                 shown = f"{value:g}" if isinstance(value, float) else describe(value).strip('"')
                 raise UserError(f"{field.name}: found {shown}, but {reason} {_APPLIES_TO[field.name]} Leave it out.")
 
 
+_MAX_VALUE = 1e18
 _WINDOW = Size(65_536, example=512, alternatives=" or auto")
 _APPLIES_TO = {
     "min_score": "min_score is for runs that find objects or several classes: task=detect, instance or multilabel.",
     "window": "window is for runs of task=segment, detect or instance.",
+    "max_detections": "max_detections is for runs that find objects: task=detect or instance.",
     "overlap": "overlap is for runs of task=segment, detect or instance.",
 }
 
@@ -93,11 +102,26 @@ def _parse_window(value: Any) -> tuple[int, int] | Literal["auto"] | None:
     return (size, size) if isinstance(size, int) else size
 
 
-def _parse_pixels(value: Any) -> int | None:
+def _count(overrides: Mapping[str, Any], key: str, *, things: str, example: int) -> int | None:
+    value = overrides.get(key)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
+    raise UserError(f"{key}: expected a whole number of {things} above 0, found {_quote(value)}. Try: {key}={example}")
+
+
+def _parse_range(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    numbers = list(value) if isinstance(value, list | tuple) else []
+    if (
+        len(numbers) == 2
+        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+        and -_MAX_VALUE < numbers[0] < numbers[1] < _MAX_VALUE
+    ):
+        return float(numbers[0]), float(numbers[1])
     raise UserError(
-        f"max_pixels: expected a whole number of pixels above 0, found {_quote(value)}. Try: max_pixels=400000000"
+        f"value_range: expected the values that are black and white, the lower first, found {_quote(value)}. "
+        "Try: value_range=[0,65535]"
     )
 
 

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from visionkit.data.findings import Finding, check_findings
 from visionkit.errors import UserError
 from visionkit.inference.image_files import ImageFiles
-from visionkit.inference.predictor import Predictor
+from visionkit.inference.predictor import OnWindows, Predictor
 from visionkit.report.writers.base import ResultWriter
 
-__all__ = ["predict_files"]
+__all__ = ["PredictedFiles", "predict_files"]
+
+
+@dataclass(frozen=True)
+class PredictedFiles:
+    """What became of the images.
+
+    Attributes:
+        unreadable: Path and reason of each unreadable file.
+        findings: What was left out, and what is to be said of the images.
+    """
+
+    unreadable: Mapping[str, str]
+    findings: list[Finding]
+
+    def lines(self, num_files: int) -> list[str]:
+        """What a person reads of it."""
+        count = f"{len(self.unreadable):,} of {num_files:,} files could not be read and are left out:"
+        return [
+            *([count] if self.unreadable else []),
+            *(f"  {reason}" for reason in self.unreadable.values()),
+            *(f"{finding.note}. {finding.remedy_for(())}" for finding in self.findings),
+        ]
 
 
 def predict_files(
@@ -21,22 +46,42 @@ def predict_files(
     *,
     strict: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, str]:
-    """Predict on image files and pass each prediction to a writer.
+    on_windows: OnWindows | None = None,
+) -> PredictedFiles:
+    """Predict on image files, and write the results; without any, nothing is left behind.
 
     Args:
         predictor: The model.
-        writer: Receives the predictions; calling its ``write`` at the end is up to the caller.
+        writer: Writes the predictions.
         files: The images.
-        strict: Whether an unreadable file is an error.
+        strict: Whether an unreadable file, or a doubt about one, is an error.
         on_progress: Called with the number of files done so far.
-
-    Returns:
-        Path and reason of each unreadable file.
+        on_windows: As for `Predictor.stream`.
 
     Raises:
-        UserError: If no image can be read, or with ``strict`` if any cannot.
+        UserError: If no image can be read, or with ``strict`` if any cannot or there is a doubt.
     """
+    is_new = not writer.target.exists()
+    try:
+        unreadable = _predict_each(predictor, writer, files, strict, on_progress, on_windows)
+        check_findings(predictor.findings, place="source", strict=strict)
+    except UserError:
+        if is_new and writer.file is None:
+            shutil.rmtree(writer.target, ignore_errors=True)
+        raise
+    writer.write()
+    return PredictedFiles(unreadable, [*files.findings, *predictor.findings])
+
+
+def _predict_each(
+    predictor: Predictor,
+    writer: ResultWriter,
+    files: ImageFiles,
+    strict: bool,
+    on_progress: Callable[[int], None],
+    on_windows: OnWindows | None,
+) -> dict[str, str]:
+    """Pass each prediction to the writer; path and reason of each file that cannot be read."""
     unreadable: dict[str, str] = {}
     num_read = 0
 
@@ -45,7 +90,8 @@ def predict_files(
             raise error
         unreadable[name] = str(error)
 
-    for prediction in predictor.stream(files.paths, on_error=note):
+    for prediction in predictor.stream(files.paths, on_error=note, on_windows=on_windows):
+        image: Any
         try:
             image, reduced = prediction.read_image() if writer.draws_images else (None, 1)
         except UserError as error:

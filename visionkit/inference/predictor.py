@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
+from visionkit.inference.image_kinds import KindCheck
 from visionkit.inference.inputs import ImageInput, iterate_inputs, single_input
+from visionkit.inference.notes import Notes
 
 if TYPE_CHECKING:
+    from visionkit.data.findings import Finding
     from visionkit.data.images import ImageReader
     from visionkit.inference.base import Inference
     from visionkit.inference.predictions import Prediction
@@ -23,6 +27,8 @@ _MAX_DRAWN_PIXELS = 50_000_000
 _MAX_DRAWN_SIDE = 65_000  # of JPEG files: 65,535
 
 OnError = Callable[[str, UserError], None]
+OnWindows = Callable[[str, int, int], None]
+"""Called with the name of an image, the number of its windows that are done, and that of all."""
 
 
 class Predictor:
@@ -36,13 +42,36 @@ class Predictor:
         task: Name of the task.
         batch_size: The maximum number of images in a batch.
         path: The folder of the run.
+        on_note: Called with the first finding of each kind about the images.
     """
 
     def __init__(
-        self, inference: Inference, reader: ImageReader, *, task: str, batch_size: int, path: Path | None = None
+        self,
+        inference: Inference,
+        reader: ImageReader,
+        *,
+        task: str,
+        batch_size: int,
+        path: Path | None = None,
+        on_note: Callable[[Finding], None] | None = None,
     ) -> None:
         self.inference, self.reader, self.task, self.path = inference, reader, task, path
+        self._notes = Notes(on_note)
+        trained = inference.data.get("value_range")
+        check = KindCheck(
+            self._notes,
+            in_channels=reader.in_channels,
+            value_range=reader.value_range,
+            trained_range=None if trained is None else (trained[0], trained[1]),
+        )
+        self._checking_reader = replace(reader, on_kind=check)
         self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is to be said of the images that were predicted on so far, counted: those of another kind than the
+        training's, and those of which objects were cut."""
+        return self._notes.findings
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -90,12 +119,15 @@ class Predictor:
             return prediction
         return self.stream(images) if isinstance(images, Iterator) else list(self.stream(images))
 
-    def stream(self, images: Any, *, on_error: OnError | None = None) -> Iterator[Prediction]:
+    def stream(
+        self, images: Any, *, on_error: OnError | None = None, on_windows: OnWindows | None = None
+    ) -> Iterator[Prediction]:
         """Predict on any number of images, one batch in memory at a time.
 
         Args:
             images: As for `predict`.
             on_error: Called with the name of each image that cannot be read, and the reason, instead of an end there.
+            on_windows: Called while windows slide over an image, before the first and after the last.
 
         Yields:
             The prediction of each image, in their order.
@@ -113,19 +145,21 @@ class Predictor:
                     batch.append(image)
             except Exception as error:  # of the caller's iterator too; what came before is kept
                 failure = error
-            yield from self._predict_batch(batch, on_error)
+            yield from self._predict_batch(batch, on_error, on_windows)
             if failure is not None:
                 raise failure
             if len(batch) < self.batch_size:
                 return
 
-    def _predict_batch(self, batch: list[ImageInput], on_error: OnError | None = None) -> Iterator[Prediction]:
+    def _predict_batch(
+        self, batch: list[ImageInput], on_error: OnError | None = None, on_windows: OnWindows | None = None
+    ) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
         done: list[tuple[ImageInput, tuple[int, int], Any]] = []  # image, its size, and what the model takes or says
         failure = None
         for image in batch:
             try:
-                done.append((image, *self._look(image)))
+                done.append((image, *self._look(image, on_windows)))
             except UserError as error:
                 if on_error is None:
                     failure = error
@@ -134,26 +168,35 @@ class Predictor:
         outputs = [found for _, _, found in done]
         if self.inference.window is None and done:
             outputs = self.inference.predict(outputs)
+        class_names, category_ids = self.class_names, self.category_ids
         for (image, size, _), found in zip(done, outputs, strict=True):
+            self._note_cut(image, found)
             yield self.inference.prediction_class(
                 outputs=found,
-                class_names=self.class_names,
+                class_names=class_names,
                 size=size,
                 path=image.path,
-                category_ids=self.category_ids,
+                category_ids=category_ids,
                 min_score=self.inference.options.min_score,
                 read_image=partial(_read_picture, image, self.reader, self.inference.window is not None),
             )
         if failure is not None:
             raise failure
 
-    def _look(self, image: ImageInput) -> tuple[tuple[int, int], Any]:
+    def _look(self, image: ImageInput, on_windows: OnWindows | None) -> tuple[tuple[int, int], Any]:
         """Height and width of an image, and what the model takes for it; by windows, what it says."""
-        if self.inference.window is not None:
-            rows = image.rows(self.reader)
-            return rows.size, self.inference.predict_windows(rows)
-        loaded = image.load(self.inference, self.reader)
-        return loaded.size, self.inference.prepare(loaded)
+        if self.inference.window is None:
+            loaded = image.load(self.inference, self._checking_reader)
+            return loaded.size, self.inference.prepare(loaded)
+        rows = image.rows(self._checking_reader)
+        on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
+        return rows.size, self.inference.predict_windows(rows, **on_progress)
+
+    def _note_cut(self, image: ImageInput, outputs: Mapping[str, Any]) -> None:
+        """Say that an image may have more objects than are kept."""
+        limit = self.inference.max_detections
+        if limit is not None and self.inference.is_cut(dict(outputs)):
+            self._notes.add("objects-cut", image.name, limit=f"{limit:,}", more=str(10 * limit))
 
 
 def _read_picture(image: ImageInput, reader: ImageReader, by_windows: bool) -> tuple[Any, int]:

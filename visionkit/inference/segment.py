@@ -11,9 +11,9 @@ from torch import Tensor
 from visionkit.data.image_rows import ImageRows
 from visionkit.data.images import LoadedImage
 from visionkit.errors import UserError
-from visionkit.inference.base import Example, Inference, Prediction, autocast
+from visionkit.inference.base import Example, Inference, Outputs, autocast
 from visionkit.inference.predictions.segmentation import Segmentation
-from visionkit.inference.sliding_window import sliding_window_inference
+from visionkit.inference.sliding_window import OnProgress, sliding_window_inference
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.structures.masks import restore_logits, restore_masks
 
@@ -36,7 +36,7 @@ class SegmentInference(Inference):
     def prepare(self, image: LoadedImage) -> LoadedImage:
         return image
 
-    def predict(self, prepared: Sequence[LoadedImage]) -> list[Prediction]:
+    def predict(self, prepared: Sequence[LoadedImage]) -> list[Outputs]:
         logits, image_sizes = self._logits([fitted for fitted, _ in prepared])
         sizes = [tuple(size) for _, size in prepared]
         with torch.inference_mode():
@@ -44,7 +44,7 @@ class SegmentInference(Inference):
         return [{"mask": mask[:height, :width]} for mask, (height, width) in zip(masks, sizes, strict=True)]
 
     @torch.inference_mode()
-    def predict_windows(self, image: ImageRows) -> Prediction:
+    def predict_windows(self, image: ImageRows, *, on_progress: OnProgress = lambda done, total: None) -> Outputs:
         image.check_memory(_MASK_BYTES, purpose="its mask")
 
         def probabilities(crops: Tensor) -> Tensor:
@@ -53,7 +53,10 @@ class SegmentInference(Inference):
             return torch.stack(restore_logits(logits, image_sizes, sizes)).softmax(dim=1)
 
         window = self.window or image.size
-        return {"mask": sliding_window_inference(probabilities, image, window=window, overlap=self.overlap)}
+        mask = sliding_window_inference(
+            probabilities, image, window=window, overlap=self.overlap, on_progress=on_progress
+        )
+        return {"mask": mask}
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The truth is a mask; its ignored pixels are ignored in the prediction too."""

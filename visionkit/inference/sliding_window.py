@@ -10,11 +10,21 @@ from torch import Tensor
 
 from visionkit.data.image_rows import ImageRows
 
-__all__ = ["DEFAULT_OVERLAP", "sliding_window_inference", "sliding_windows", "window_starts"]
+__all__ = [
+    "DEFAULT_OVERLAP",
+    "OnProgress",
+    "count_windows",
+    "sliding_window_inference",
+    "sliding_windows",
+    "window_starts",
+]
 
 DEFAULT_OVERLAP = 0.25
 
 _WINDOWS_PER_BATCH = 4
+
+OnProgress = Callable[[int, int], None]
+"""Called with the number of windows that are done, and that of all of an image."""
 
 
 def sliding_window_inference(
@@ -23,6 +33,7 @@ def sliding_window_inference(
     *,
     window: tuple[int, int],
     overlap: float = DEFAULT_OVERLAP,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Tensor:
     """The most likely class of each pixel, from windows that slide over an image.
 
@@ -35,6 +46,7 @@ def sliding_window_inference(
         image: Read from the top down.
         window: Height and width in pixels; a side that is longer than the image's is cut to it.
         overlap: The minimal fraction of a window's side that neighbours share, at least 0 and below 1.
+        on_progress: Called before the first row of windows and after each.
 
     Returns:
         (H, W) uint8, on the CPU.
@@ -49,7 +61,8 @@ def sliding_window_inference(
     ends = [*tops[1:], height]
     max_pending = max(top + window_height - end for top, end in zip(tops, ends, strict=True))
     num_pending = 0
-    for top, end, weights in zip(tops, ends, row_weights, strict=True):
+    for row, (top, end, weights) in enumerate(zip(tops, ends, row_weights, strict=True)):
+        on_progress(row * len(lefts), len(tops) * len(lefts))
         crops = _crops(image.rows(top, top + window_height), lefts, window_width)
         for left, blended in _blend_columns(predict_fn, crops, lefts, column_weights):  # (K, window_height, n)
             if not pending.numel():
@@ -60,6 +73,7 @@ def sliding_window_inference(
             mask[top:end, columns] = blended[:, : end - top].max(dim=0).indices.to(torch.uint8).cpu()
             pending[:, : top + window_height - end, columns] = blended[:, end - top :]
         num_pending = top + window_height - end
+    on_progress(len(tops) * len(lefts), len(tops) * len(lefts))
     return mask
 
 
@@ -85,6 +99,13 @@ def sliding_windows(
             corners = [(left, top) for left in lefts[start : start + len(crops)]]
             start += len(crops)
             yield torch.tensor(corners), crops
+
+
+def count_windows(size: tuple[int, int], *, window: tuple[int, int], overlap: float) -> int:
+    """The number of windows over an image of this height and width."""
+    return math.prod(
+        len(window_starts(side, min(length, side), overlap)) for side, length in zip(size, window, strict=True)
+    )
 
 
 def window_starts(side: int, window: int, overlap: float) -> list[int]:

@@ -1,7 +1,7 @@
 """Boxes and masks of objects drawn on images with Pillow: single files, and sheets of many images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,11 @@ def plot_boxes(
 
 
 def place_labels(boxes: Sequence[DrawnBox], scale: float, size: tuple[int, int], font_size: float) -> list[Label]:
-    """Labels above their boxes, or inside at the image's upper edge; one that would hide an earlier one is left out.
+    """Labels at the corners of their boxes, where none covers another one.
+
+    Each takes the first free place: above the box, inside at its top, below it, inside at its bottom; at its left and
+    then at its right end; at last beside it. One that has no free place is left out: its box has the colour of its
+    class, which the legend names.
 
     Args:
         boxes: The most important first, in pixels of the image.
@@ -113,12 +117,26 @@ def place_labels(boxes: Sequence[DrawnBox], scale: float, size: tuple[int, int],
         if not text:
             continue
         width, height = load_font(font_size, text).getlength(text) + 4, round(font_size * 1.25)
-        left, top = max(0.0, min(box.box[0] * scale, size[0] - width)), box.box[1] * scale
-        top = top - height if top >= height else min(top, size[1] - height)
-        edges = (left, top, left + width, top + height)
-        if not any(_overlap(edges, label.edges) for label in labels):
-            labels.append(Label(edges, text, box.colour))
+        for edges in _label_places([value * scale for value in box.box], width, height, size):
+            if not any(_overlap(edges, label.edges) for label in labels):
+                labels.append(Label(edges, text, box.colour))
+                break
     return labels
+
+
+def _label_places(
+    box: Sequence[float], width: float, height: float, size: tuple[int, int]
+) -> Iterator[tuple[float, float, float, float]]:
+    """Where the label of a box may lie within the picture, the best place first."""
+    left, top, right, bottom = box
+    corners = [(x, y) for y in (top - height, top, bottom, bottom - height) for x in (left, right - width)]
+    corners += [(x, y) for x in (right, left - width) for y in (top, bottom - height)]
+    is_inside = [0 <= x <= size[0] - width and 0 <= y <= size[1] - height for x, y in corners]
+    if not any(is_inside):
+        corners, is_inside = [(max(0.0, min(left, size[0] - width)), max(0.0, min(top, size[1] - height)))], [True]
+    for (x, y), inside in zip(corners, is_inside, strict=True):
+        if inside:
+            yield x, y, x + width, y + height
 
 
 def _overlap(first: Sequence[float], second: Sequence[float]) -> bool:

@@ -16,7 +16,7 @@ def run_folder(run: Any, *, verb: str) -> RunFolder:
     """The folder of a run.
 
     Args:
-        run: A `visionkit.runs.run.Run`, a folder, its ``model.safetensors``, or ``latest``.
+        run: A `visionkit.runs.run.Run`, a folder, a ``.safetensors`` file of its weights, or ``latest``.
         verb: What is to be done with it, for error messages.
 
     Raises:
@@ -31,9 +31,5 @@ def run_folder(run: Any, *, verb: str) -> RunFolder:
     if file.suffix != ".safetensors" or not file.is_file():
         return RunFolder.open(os.fspath(path))
     folder = RunFolder.open(str(file.parent))
-    if file.name != folder.weights_file.name:
-        raise UserError(
-            f"{verb}: '{file}' is not the {folder.weights_file.name} of its run, which alone would be loaded. "
-            f"Expected a run. Try: visionkit.{verb}({str(folder.path)!r})"
-        )
+    folder.weights_name = file.name
     return folder

@@ -10,10 +10,14 @@ class RunPaths:
 
     Args:
         path: Its folder.
+
+    Attributes:
+        weights_name: The name of the file of weights.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.weights_name = "model.safetensors"
 
     @property
     def config_file(self) -> Path:
@@ -63,7 +67,7 @@ class RunPaths:
     @property
     def weights_file(self) -> Path:
         """The weights of the best epoch, as safetensors."""
-        return self.path / "model.safetensors"
+        return self.path / self.weights_name
 
     @property
     def plots(self) -> Path:

@@ -9,7 +9,8 @@ from visionkit.data.findings.files import FILES
 from visionkit.data.findings.kind import FindingKind
 from visionkit.data.findings.masks import MASKS
 from visionkit.data.findings.objects import OBJECTS
+from visionkit.data.findings.predictions import PREDICTIONS
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES}
+CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **PREDICTIONS}

@@ -199,6 +199,7 @@ class FasterRcnnHead(Head):
         sizes = _sizes(outputs, image_sizes)
         proposals = self._proposals(outputs, sizes)
         refined = self._second_stage(outputs, proposals, sizes)
+        self.roi_heads.detections_per_img = self.max_detections
         boxes, scores, labels = self.roi_heads.postprocess_detections(*refined, proposals, sizes)
         extra = self.extra_predictions(outputs, boxes, labels, sizes)
         predictions = {"boxes": self._pad(boxes), "scores": self._pad(scores), "labels": self._pad(labels) - 1}

@@ -63,13 +63,15 @@ class Prediction(ABC):
             path: A file that ends in ``.jpg``, ``.jpeg`` or ``.png``.
 
         Raises:
-            UserError: If the ending is another, or the file cannot be written.
+            UserError: If the ending is another, it is the file of the image itself, or cannot be written.
         """
         from visionkit.report.image_grid import write_picture
 
         target = Path(path).expanduser()
         if target.suffix.lower() not in (".jpg", ".jpeg", ".png"):
             raise UserError(f"save: '{target}' ends in '{target.suffix}'. Expected .png or .jpg, such as out.jpg.")
+        if self.path is not None and target.exists() and self.path.exists() and target.samefile(self.path):
+            raise UserError(f"save: '{target}' is the image itself, which would be lost. Expected another file.")
         try:
             write_picture(self.draw(), target)
         except OSError as error:

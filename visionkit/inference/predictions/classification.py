@@ -91,9 +91,9 @@ class Classification(_Probabilities):
         )
 
     def draw(self) -> Image.Image:
-        from visionkit.report.image_grid import draw_caption
+        from visionkit.report.captions import draw_classes
 
-        return draw_caption(self.read_image()[0], f"{self.label} {self.score:.0%}")
+        return draw_classes(self.read_image()[0], self.class_names, self.outputs["probabilities"])
 
     def _summary(self) -> str:
         return f"{self.label} {self.score:.1%}"
@@ -127,10 +127,10 @@ class LabelSet(_Probabilities):
         }
 
     def draw(self) -> Image.Image:
-        from visionkit.report.image_grid import draw_caption
+        from visionkit.report.captions import draw_label_set
 
-        names = [f"{name} {score:.0%}" for name, score in zip(self.labels, self.scores, strict=True)]
-        return draw_caption(self.read_image()[0], ", ".join(names) or "none")
+        probabilities = self.outputs["probabilities"]
+        return draw_label_set(self.read_image()[0], self.class_names, probabilities, self.class_ids)
 
     def _summary(self) -> str:
         return ", ".join(f"{name} {score:.1%}" for name, score in zip(self.labels, self.scores, strict=True)) or "none"

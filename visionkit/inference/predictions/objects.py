@@ -102,11 +102,12 @@ class Detections(Prediction):
         )
 
     def draw(self) -> Image.Image:
-        from visionkit.report.drawing.detect import MIN_SCORE, draw_objects
+        from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, with_score
 
         least = MIN_SCORE if self.min_score is None else self.min_score
         image, reduced = self.read_image()
-        return draw_objects(image, self.outputs, self.class_names, kind=self.kind, min_score=least, reduced=reduced)
+        shown = with_score(self.outputs, least)
+        return draw_objects(image, shown, self.class_names, kind=self.kind, min_score=least, reduced=reduced)
 
     def _mask_entry(self, number: int) -> dict[str, Any]:
         return {}

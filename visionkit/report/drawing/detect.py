@@ -19,7 +19,7 @@ from visionkit.report.palette import class_colour
 from visionkit.report.style import TRAIN, class_legend, count_title
 from visionkit.structures.rle import encode_masks, mask_iou
 
-__all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "draw_objects", "drawn_boxes", "objects_title", "select"]
+__all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "draw_objects", "drawn_boxes", "objects_title", "with_score"]
 
 MIN_SCORE = 0.3
 """Objects with a lower score are not drawn, unless ``predict`` is given another ``min_score``."""
@@ -67,7 +67,7 @@ class DetectDrawing(Drawing):
         rows, labels, num_hidden = [], [], 0
         for example in examples:
             truth, prediction = example["truth"], example["prediction"]
-            prediction = select(prediction, prediction["scores"] >= MIN_SCORE)
+            prediction = with_score(prediction, MIN_SCORE)
             correct, detected = _matches(prediction, truth)
             shown = _first(prediction, MAX_DRAWN)
             num_hidden += len(correct) - len(shown["labels"])
@@ -102,15 +102,14 @@ def draw_objects(
 
     Args:
         image: (C, H, W) uint8, a tensor or an array.
-        objects: Of any score, the highest first.
+        objects: Those `with_score`, the highest first.
         class_names: The classes.
         kind: What they are called in the caption.
-        min_score: Objects with a lower score are not drawn.
+        min_score: The least score of the objects, for the caption.
         reduced: The pixels of the original, along a side, for each of the image.
     """
-    found = select(objects, objects["scores"] >= min_score)
-    shown = _first(found, MAX_DRAWN)
-    drawn, total = drawn_boxes(shown, class_names), len(found["labels"])
+    shown = _first(objects, MAX_DRAWN)
+    drawn, total = drawn_boxes(shown, class_names), len(objects["labels"])
     caption = objects_title(len(drawn), total, objects=kind, min_score=min_score)
     legend = class_legend(shown["labels"].tolist(), class_names)
     return draw_boxes(image, drawn, caption=caption, legend=legend, reduced=reduced)
@@ -123,8 +122,9 @@ def objects_title(num_drawn: int, total: int, *, objects: str, min_score: float)
     return f"{count} with a score of {min_score:g} or more{highest}"
 
 
-def select(objects: Objects, keep: Tensor) -> dict[str, Any]:
-    """The objects selected by a bool tensor (n,)."""
+def with_score(objects: Objects, min_score: float) -> dict[str, Any]:
+    """The predicted objects of at least this score."""
+    keep = objects["scores"] >= min_score
     return {
         name: value[keep] if isinstance(value, Tensor) else list(compress(value, keep.tolist()))
         for name, value in objects.items()

@@ -1,16 +1,17 @@
-"""Result files of classification: probabilities as CSV and JSON."""
+"""Results of classification: a table and a document of probabilities, and images with their likeliest classes."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from visionkit.files import write_atomic
+from visionkit.report.captions import draw_classes
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text, quote_cell
+from visionkit.text import json_text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["ClassifyWriter"]
 
@@ -18,10 +19,9 @@ __all__ = ["ClassifyWriter"]
 class ClassifyWriter(ResultWriter):
     """A row per image: predicted class, and the probability of each class."""
 
-    files = ("predictions.csv", "predictions.json")
-    draws_images = False
+    max_drawn = 100
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+    def note(self, path: Path, prediction: Mapping[str, Any]) -> None:
         self.rows.append(
             {
                 "file": str(path),
@@ -32,16 +32,19 @@ class ClassifyWriter(ResultWriter):
             }
         )
 
-    def write(self) -> None:
-        table = io.StringIO(newline="")
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "label", "class", "score", *map(quote_cell, self.class_names)])
+    def draw(self, image: Any, prediction: Mapping[str, Any], *, reduced: int) -> Image.Image:
+        return draw_classes(image, self.class_names, prediction["probabilities"])
+
+    def columns(self) -> Sequence[str]:
+        return ["file", "label", "class", "score", *self.class_names]
+
+    def table(self) -> Iterable[Sequence[Any]]:
         for row in self.rows:
             probabilities = (f"{value:.6f}" for value in row["probabilities"].values())
-            cells = [row["file"], row["label"], row["class"], f"{row['score']:.6f}"]
-            writer.writerow([*map(quote_cell, cells), *probabilities])
-        write_atomic(self.folder / "predictions.csv", table.getvalue())
-        write_atomic(self.folder / "predictions.json", json_text(self.rows, indent=1) + "\n")
+            yield [row["file"], row["label"], row["class"], f"{row['score']:.6f}", *probabilities]
+
+    def document(self) -> str:
+        return json_text(self.rows, indent=1) + "\n"
 
     def summary(self) -> list[str]:
         counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}

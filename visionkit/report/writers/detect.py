@@ -1,18 +1,19 @@
-"""Result files of detection: annotated images, and boxes in COCO's results format."""
+"""Results of detection: annotated images, a table of boxes, and boxes in COCO's results format."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from visionkit.files import write_atomic
-from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, select
-from visionkit.report.image_grid import write_picture
-from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
+from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, with_score
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
 from visionkit.text import json_text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["DetectWriter", "coco_results"]
 
@@ -20,32 +21,41 @@ __all__ = ["DetectWriter", "coco_results"]
 class DetectWriter(ResultWriter):
     """A row per box, and an annotated image with the boxes of the highest scores."""
 
-    files = ("predictions.json", "images")
     objects: ClassVar[str] = "boxes"
 
-    def __init__(
-        self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
-    ) -> None:
-        super().__init__(folder, data, paths, min_score=min_score)
-        self.drawn_score = MIN_SCORE if min_score is None else min_score
+    def __init__(self, target: Path, data: Mapping[str, Any], paths: Sequence[Path], **options: Any) -> None:
+        super().__init__(target, data, paths, **options)
+        self.drawn_score = MIN_SCORE if self.min_score is None else self.min_score
         self.categories = data.get("category_ids") or list(range(len(self.class_names)))
         self.image_ids = _image_ids(paths, data.get("image_ids", {}))
-        self.shared_folder = common_folder(paths)
         self.counts: dict[Path, Counter[str]] = {}
 
     def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
-        self.num_reduced += reduced > 1
         self.rows += self._rows(path, prediction)
-        shown = select(prediction, prediction["scores"] >= self.drawn_score)
+        shown = with_score(prediction, self.drawn_score)
         self.counts[path] = Counter(self.class_names[label] for label in shown["labels"].tolist())
-        picture = draw_objects(
-            image, shown, self.class_names, kind=self.objects, min_score=self.drawn_score, reduced=reduced
-        )
-        write_picture(picture, self.folder / "images" / picture_name(relative_name(path, self.shared_folder)))
+        super().add(path, image, shown, reduced=reduced)
 
-    def write(self) -> None:
+    def note(self, path: Path, prediction: Mapping[str, Any]) -> None:
+        """Nothing: the rows have objects of any score, of which pictures show some."""
+
+    def draw(self, image: Any, prediction: Mapping[str, Any], *, reduced: int) -> Image.Image:
+        return draw_objects(
+            image, prediction, self.class_names, kind=self.objects, min_score=self.drawn_score, reduced=reduced
+        )
+
+    def columns(self) -> Sequence[str]:
+        return ["image", "label", "score", "x1", "y1", "x2", "y2"]
+
+    def table(self) -> Iterable[Sequence[Any]]:
+        for row in self.rows:
+            left, top, width, height = row["bbox"]
+            edges = (left, top, left + width, top + height)
+            yield [row["file_name"], row["category_name"], f"{row['score']:.6f}", *(round(edge, 3) for edge in edges)]
+
+    def document(self) -> str:
         lines = ",\n".join(json_text(row) for row in self.rows)
-        write_atomic(self.folder / "predictions.json", f"[\n{lines}\n]\n" if lines else "[]\n")
+        return f"[\n{lines}\n]\n" if lines else "[]\n"
 
     def summary(self) -> list[str]:
         total: Counter[str] = sum(self.counts.values(), Counter())
@@ -54,7 +64,7 @@ class DetectWriter(ResultWriter):
             *self._remaining_line(len(self.counts)),
             f"{len(self.counts):,} images, {self.objects} with a score of {self.drawn_score:g} or more: "
             f"{_format_counts(total)}",
-            f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
+            f"{len(self.rows):,} {self.objects} of any score are in {self.files[0].name}",
         ]
 
     def _rows(self, path: Path, prediction: Mapping[str, Any]) -> list[dict[str, Any]]:

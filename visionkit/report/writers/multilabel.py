@@ -1,16 +1,17 @@
-"""Result files of multi-label classification: the classes of each image, and all probabilities, as CSV and JSON."""
+"""Results of multi-label classification: the classes of each image and all probabilities, and annotated images."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from visionkit.files import write_atomic
+from visionkit.report.captions import draw_label_set
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text, quote_cell
+from visionkit.text import json_text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["MultilabelWriter"]
 
@@ -18,12 +19,10 @@ __all__ = ["MultilabelWriter"]
 class MultilabelWriter(ResultWriter):
     """A row per image: its classes, the most likely first; the likeliest whether it has them or not; probabilities."""
 
-    files = ("predictions.csv", "predictions.json")
-    draws_images = False
-
+    max_drawn = 100
     num_top: ClassVar[int] = 5
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
+    def note(self, path: Path, prediction: Mapping[str, Any]) -> None:
         probabilities = dict(zip(self.class_names, prediction["probabilities"], strict=True))
         top = sorted(probabilities, key=lambda name: -probabilities[name])[: self.num_top]
         classes = [self.class_names[label] for label in prediction["labels"]]
@@ -38,15 +37,19 @@ class MultilabelWriter(ResultWriter):
             }
         )
 
-    def write(self) -> None:
-        table = io.StringIO(newline="")
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "classes", *map(quote_cell, self.class_names)])
+    def draw(self, image: Any, prediction: Mapping[str, Any], *, reduced: int) -> Image.Image:
+        return draw_label_set(image, self.class_names, prediction["probabilities"], prediction["labels"])
+
+    def columns(self) -> Sequence[str]:
+        return ["file", "classes", *self.class_names]
+
+    def table(self) -> Iterable[Sequence[Any]]:
         for row in self.rows:
             probabilities = (f"{value:.6f}" for value in row["probabilities"].values())
-            writer.writerow([quote_cell(row["file"]), quote_cell(";".join(row["classes"])), *probabilities])
-        write_atomic(self.folder / "predictions.csv", table.getvalue())
-        write_atomic(self.folder / "predictions.json", json_text(self.rows, indent=1) + "\n")
+            yield [row["file"], ";".join(row["classes"]), *probabilities]
+
+    def document(self) -> str:
+        return json_text(self.rows, indent=1) + "\n"
 
     def summary(self) -> list[str]:
         counts = {name: sum(name in row["classes"] for row in self.rows) for name in self.class_names}

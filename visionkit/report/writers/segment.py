@@ -1,20 +1,22 @@
-"""Result files of semantic segmentation: masks of ids, overlays, and a JSON file with the classes of the ids."""
+"""Results of semantic segmentation: masks of ids, overlays, a table, and a JSON file with the classes of the ids."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visionkit.files import write_atomic
-from visionkit.report.masks import mask_colours, write_mask, write_overlay
-from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
+from visionkit.report.masks import draw_overlay, mask_colours, write_mask
+from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, relative_names, result_names
 from visionkit.structures.class_ids import IGNORE_INDEX
 from visionkit.text import json_text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["SegmentWriter"]
 
@@ -22,43 +24,51 @@ __all__ = ["SegmentWriter"]
 class SegmentWriter(ResultWriter):
     """For each image a mask, an overlay, and a row with the number of pixels of each class."""
 
-    files = ("predictions.json", "masks", "images")
+    folders = ("masks", "images")
 
-    def __init__(
-        self, folder: Path, data: Mapping[str, Any], paths: Sequence[Path], *, min_score: float | None = None
-    ) -> None:
-        super().__init__(folder, data, paths, min_score=min_score)
+    def __init__(self, target: Path, data: Mapping[str, Any], paths: Sequence[Path], **options: Any) -> None:
+        super().__init__(target, data, paths, **options)
         self.ids = _mask_ids(data.get("category_ids"), len(self.class_names))
         self.colours = dict(zip(self.ids.tolist(), mask_colours(self.class_names), strict=False))
-        self.pictures, self.masks = _file_names(paths)
+        self.masks = _mask_names(paths, self.shared_folder)
 
-    def add(self, path: Path, image: Any, prediction: Mapping[str, Any], *, reduced: int = 1) -> None:
-        self.num_reduced += reduced > 1
+    def draw(self, image: Any, prediction: Mapping[str, Any], *, reduced: int) -> Image.Image:
+        return draw_overlay(image, np.asarray(prediction["mask"])[::reduced, ::reduced], self.class_names)
+
+    def note(self, path: Path, prediction: Mapping[str, Any]) -> None:
         mask = np.asarray(prediction["mask"])
-        write_mask(self.ids[mask], self.colours, self.folder / "masks" / self.masks[path])
-        write_overlay(image, mask[::reduced, ::reduced], self.class_names, self.folder / "images" / self.pictures[path])
+        if self.file is None:
+            write_mask(self.ids[mask], self.colours, self.target / "masks" / self.masks[path])
         counts = np.zeros(256, dtype=np.int64)
         for rows in np.array_split(mask, max(1, mask.size >> 24)):  # bincount makes eight bytes of each
             counts += np.bincount(rows.ravel(), minlength=256)
         self.rows.append(
             {
                 "file_name": str(path),
-                "mask": str(Path("masks", self.masks[path])),
+                **({"mask": str(Path("masks", self.masks[path]))} if self.file is None else {}),
                 "pixels": {
                     name: count for name, count in zip(self.class_names, counts.tolist(), strict=False) if count
                 },
             }
         )
 
-    def write(self) -> None:
+    def columns(self) -> Sequence[str]:
+        return ["image", "label", "pixels", "share"]
+
+    def table(self) -> Iterable[Sequence[Any]]:
+        for row in self.rows:
+            total = sum(row["pixels"].values())
+            for name, count in row["pixels"].items():
+                yield [row["file_name"], name, count, f"{count / total:.6f}"]
+
+    def document(self) -> str:
         colours = mask_colours(self.class_names)
         classes = [
             {"id": class_id, "name": name, "colour": colour}
             for class_id, name, colour in zip(self.ids.tolist(), self.class_names, colours, strict=False)
         ]
         rows = ",\n".join(json_text(row) for row in self.rows)
-        text = f'{{"classes": {json_text(classes)},\n"images": [\n{rows}\n]}}\n'
-        write_atomic(self.folder / "predictions.json", text)
+        return f'{{"classes": {json_text(classes)},\n"images": [\n{rows}\n]}}\n'
 
     def summary(self) -> list[str]:
         total: Counter[str] = Counter()
@@ -83,17 +93,16 @@ def _mask_ids(category_ids: Sequence[int | str] | None, count: int) -> NDArray[n
     return ids
 
 
-def _file_names(paths: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, Path]]:
-    """Names of overlays and masks, relative to the images' common folder; masks have the suffix ``.png``."""
-    root = common_folder(paths)
-    names = {path: relative_name(path, root) for path in paths}
+def _mask_names(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Names of masks: with the suffix ``.png``, appended where two images differ by their suffix alone."""
+    names = relative_names(paths, folder)
     stems = Counter(name.with_suffix("") for name in names.values())
-    pictures = {path: picture_name(name) for path, name in names.items()}
-    masks = {
-        path: name.with_suffix(".png") if stems[name.with_suffix("")] == 1 else name.with_name(f"{name.name}.png")
-        for path, name in names.items()
-    }
-    return pictures, masks
+    return result_names(
+        {
+            path: name.with_suffix(".png") if stems[name.with_suffix("")] == 1 else name.with_name(f"{name.name}.png")
+            for path, name in names.items()
+        }
+    )
 
 
 def _format_fractions(pixels: Mapping[str, int]) -> str:
