@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from visionkit.data.findings.annotations import ANNOTATIONS
 from visionkit.data.findings.files import FILES
+from visionkit.data.findings.items import ITEMS
 from visionkit.data.findings.kind import FindingKind
 from visionkit.data.findings.masks import MASKS
 from visionkit.data.findings.objects import OBJECTS
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES}
+CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS}
