@@ -18,6 +18,7 @@ ITEMS: Mapping[str, FindingKind] = {
         severity="warning", text="mask(s) of {split} with values outside the classes ignored there",
         remedy="Name a class for each value, or say which value is ignored: dataset.ignore=255",
         why="Such pixels are neither trained on nor counted. A whole class may hide behind a value that has no name.",
+        otherwise="Name a class for each value.",
     ),
     "item-mask-empty": FindingKind(
         severity="warning", text="object(s) without a pixel in their mask dropped",

@@ -11,26 +11,24 @@ from numpy.typing import NDArray
 
 from visionkit.data.dataset import ImageDataset
 from visionkit.data.findings import Finding, check_findings
-from visionkit.data.image_error import ImageError
 from visionkit.data.images import ImageReader
 from visionkit.data.sources.base import Splits
 from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.overlaps import label_conflicts, overlaps
-from visionkit.data.sources.python.given import WHOLE, PythonObject, stored_targets
+from visionkit.data.sources.python.given import WHOLE, PythonObject
 from visionkit.data.sources.python.items import ItemDataset
 from visionkit.data.sources.python.ranges import find_range
 from visionkit.data.sources.python.survey import Surveyed, labels_of, random_state_kept, survey_items
-from visionkit.data.sources.python.targets import ItemTargets
 from visionkit.data.splitting import check_class_sizes, hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.sources.python.source import PythonData
+    from visionkit.data.sources.python.settings import PythonSettings
 
-__all__ = ["count_classes", "read_splits"]
+__all__ = ["read_splits"]
 
 
-def read_splits(source: PythonData, *, seed: int, saved: Mapping[str, Any] | None, strict: bool) -> Splits:
+def read_splits(source: PythonSettings, *, seed: int, saved: Mapping[str, Any] | None, strict: bool) -> Splits:
     """Survey the data sets, and hold out of train what is missing.
 
     Raises:
@@ -65,33 +63,7 @@ def read_splits(source: PythonData, *, seed: int, saved: Mapping[str, Any] | Non
     )
 
 
-def count_classes(datasets: Mapping[str, PythonObject]) -> int:
-    """The number of classes of data sets without names: one more than the largest label.
-
-    Raises:
-        UserError: If a target is no label.
-    """
-    highest = 0
-    targets = ItemTargets("label", None)
-    for split, held in datasets.items():
-        known = stored_targets(held.value)
-        if known is not None:
-            highest = max(highest, int(known.max()))
-            continue
-        samples = ItemDataset(
-            held.value, numpy.arange(len(held.value)), prefix=split, targets=targets, reader=ImageReader(3)
-        )
-        with random_state_kept():
-            for index in range(len(samples)):
-                try:
-                    target = samples.item(index)[1]
-                except ImageError:
-                    continue
-                highest = max(highest, targets.label(target, samples.name(index)))
-    return highest + 1
-
-
-def _open(source: PythonData, split: str, held: PythonObject) -> ItemDataset:
+def _open(source: PythonSettings, split: str, held: PythonObject) -> ItemDataset:
     return ItemDataset(
         held.value,
         numpy.arange(len(held.value)),
@@ -118,7 +90,7 @@ def _item_ids(surveyed: Mapping[str, Surveyed]) -> dict[str, NDArray[Any]]:
 
 
 def _overlap_findings(
-    source: PythonData, samples_of: Mapping[str, ItemDataset], ids: Mapping[str, NDArray[Any]]
+    source: PythonSettings, samples_of: Mapping[str, ItemDataset], ids: Mapping[str, NDArray[Any]]
 ) -> list[Finding]:
     names = {split: [samples.name(i) for i in range(len(samples))] for split, samples in samples_of.items()}
     findings = overlaps("splits", names, ids, allowed=source.allow_overlap) if len(names) > 1 else []
@@ -130,7 +102,7 @@ def _overlap_findings(
     return findings
 
 
-def _class_findings(source: PythonData) -> list[Finding]:
+def _class_findings(source: PythonSettings) -> list[Finding]:
     names = source.names()
     findings = Finding.of("labels-from-one", [names[0]]) if source.first_label(names) else []
     if source.has_counted_names:
@@ -138,7 +110,7 @@ def _class_findings(source: PythonData) -> list[Finding]:
     return [*findings, *doubtful_classes(names)]
 
 
-def _split_findings(source: PythonData, samples_of: Mapping[str, ItemDataset]) -> list[Finding]:
+def _split_findings(source: PythonSettings, samples_of: Mapping[str, ItemDataset]) -> list[Finding]:
     """Classes without an image, object or label in a split.
 
     Raises:
@@ -168,7 +140,7 @@ def _split_findings(source: PythonData, samples_of: Mapping[str, ItemDataset]) -
 
 
 def _divide(
-    source: PythonData,
+    source: PythonSettings,
     samples: ItemDataset,
     ids: NDArray[Any],
     origin: str,
@@ -211,7 +183,7 @@ def _divide(
     return positions, notes, findings
 
 
-def _check_enough(source: PythonData, labels: NDArray[Any], num_items: int, parts: list[str], origin: str) -> None:
+def _check_enough(source: PythonSettings, labels: NDArray[Any], num_items: int, parts: list[str], origin: str) -> None:
     needed = source.folds if source.fold is not None else 1 + len(parts)
     if num_items < needed:
         raise UserError(

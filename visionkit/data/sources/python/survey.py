@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,13 +18,16 @@ from visionkit.console import PipeSafeConsole
 from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import MAX_LISTED, Finding
 from visionkit.data.image_error import ImageError
+from visionkit.data.images import ImageReader
 from visionkit.data.sample_seeds import preserved_random_state
-from visionkit.data.sources.python.given import check_dataset, locate, stored_targets
+from visionkit.data.sources.object_limits import MAX_OBJECTS
+from visionkit.data.sources.python.given import PythonObject, check_dataset, locate, stored_targets
 from visionkit.data.sources.python.items import ItemDataset
+from visionkit.data.sources.python.targets import ItemTargets
 from visionkit.distributed.processes import is_first_process
 from visionkit.errors import UserError
 
-__all__ = ["Surveyed", "labels_of", "random_state_kept", "survey_items"]
+__all__ = ["Surveyed", "count_classes", "labels_of", "random_state_kept", "survey_items"]
 
 _MIN_SHOWN = 1000
 _LOOKED_AT = 200
@@ -59,8 +62,11 @@ class _Notes:
             self.places[code].append(place)
 
     def findings(self, split: str) -> list[Finding]:
-        values = {"split": split, "limit": "2,000"}
-        return [Finding.counted(code, count, self.places[code], **values) for code, count in self.counts.items()]
+        limit = f"{MAX_OBJECTS:,}"
+        return [
+            Finding.counted(code, count, self.places[code], split=split, limit=limit)
+            for code, count in self.counts.items()
+        ]
 
 
 def survey_items(samples: ItemDataset) -> Surveyed:
@@ -198,3 +204,29 @@ def labels_of(samples: ItemDataset) -> NDArray[Any]:
     """What splits are stratified by: class ids, int64 (N,), zeros for other targets."""
     labels = samples.labels
     return labels.numpy() if labels.ndim == 1 else numpy.zeros(len(samples), dtype=numpy.int64)
+
+
+def count_classes(datasets: Mapping[str, PythonObject]) -> int:
+    """The number of classes of data sets without names: one more than the largest label.
+
+    Raises:
+        UserError: If a target is no label.
+    """
+    highest = 0
+    targets = ItemTargets("label", None)
+    for split, held in datasets.items():
+        known = stored_targets(held.value)
+        if known is not None:
+            highest = max(highest, int(known.max()))
+            continue
+        samples = ItemDataset(
+            held.value, numpy.arange(len(held.value)), prefix=split, targets=targets, reader=ImageReader(3)
+        )
+        with random_state_kept():
+            for index in range(len(samples)):
+                try:
+                    target = samples.item(index)[1]
+                except ImageError:
+                    continue
+                highest = max(highest, targets.label(target, samples.name(index)))
+    return highest + 1

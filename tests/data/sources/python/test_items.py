@@ -91,7 +91,9 @@ def test_label_sets_as_of_a_table(tmp_path):
             save(tmp_path / f"{row}.png", pixels(row))
             lines.append(f"{row}.png,{split},{int(0 in sets[row])},{int(1 in sets[row])}")
     (tmp_path / "table.csv").write_text("\n".join(lines))
-    files, _ = batches("table", "multilabel", root=str(tmp_path), file="table.csv")
+    files, _ = batches(
+        "table", "multilabel", root=str(tmp_path), file="table.csv", image_column="path", label_columns=["cat", "dog"]
+    )
     hot = [torch.tensor([0 in members, 1 in members]).float() for members in sets]
     assert_same(batches("python", "multilabel", python=given(hot))[0], files)
     assert_same(batches("python", "multilabel", python=given([set(members) for members in sets]))[0], files)
