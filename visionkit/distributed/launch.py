@@ -22,7 +22,16 @@ from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
 
-__all__ = ["LAUNCHER", "WORKER_FILES", "Launched", "launch", "is_worker", "report_error", "report_result"]
+__all__ = [
+    "LAUNCHER",
+    "PAYLOAD_FILE",
+    "WORKER_FILES",
+    "Launched",
+    "launch",
+    "is_worker",
+    "report_error",
+    "report_result",
+]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
 """Environment variable: the folder in which a worker reads its job and writes its error for the launching process."""
@@ -31,6 +40,8 @@ LAUNCHER = "VISIONKIT_LAUNCHER"
 
 WORKER_MODULE = "visionkit.training.worker"
 MAX_PORT = 2**16 - 1
+PAYLOAD_FILE = "payload.pickle"
+"""The objects of a run in the folder of `WORKER_FILES`."""
 _RESULT_FILE = "result.json"
 
 
@@ -48,7 +59,13 @@ class Launched:
 
 
 def launch(
-    verb: str, plain: Mapping[str, Any], arguments: Mapping[str, Any], *, processes: Processes, hardware: Hardware
+    verb: str,
+    plain: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    *,
+    processes: Processes,
+    hardware: Hardware,
+    payload: bytes | None = None,
 ) -> Launched:
     """Run a verb in several processes and wait until the last one has ended.
 
@@ -58,6 +75,7 @@ def launch(
         arguments: Further arguments of the verb, plain values.
         processes: How many processes and machines.
         hardware: Address and timeout of the rendezvous of several machines.
+        payload: The result of `visionkit.training.payload.pack`.
 
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
@@ -70,6 +88,10 @@ def launch(
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
         (files / "job.json").write_text(json.dumps({"verb": verb, "config": dict(plain), "arguments": dict(arguments)}))
+        if payload is not None:
+            file = os.open(files / PAYLOAD_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(file, "wb") as stream:
+                stream.write(payload)
         shown_rank = 0 if hardware.node_rank == 0 else None
         silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
         rendezvous: dict[str, Any] = {
@@ -104,8 +126,8 @@ def launch(
                 code = _raise_first_failure(error.failures, files, signum=forwarder.forwarded)
             except Exception as error:
                 raise _explain_rendezvous(error, hardware) from None
-        file = files / _RESULT_FILE
-        result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        report = files / _RESULT_FILE
+        result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
     return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
 
 

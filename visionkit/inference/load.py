@@ -42,7 +42,7 @@ def load_predictor(
     hardware = replace(hardware or config.hardware, num_nodes=1, node_rank=0)
     data = read_data_info(folder)
     device = torch_device(choose_accelerator(hardware))
-    model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
+    model = prepare_model(fold_norms(load_run_model(folder, config.objects)), hardware).to(device)
     inference = load(config.task.inference)(
         model, config.source.input_transform(), data, precision=hardware.precision, options=options
     )

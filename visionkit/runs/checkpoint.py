@@ -19,9 +19,10 @@ from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.heads import HeadSpec, parse_head
+from visionkit.heads import HeadSpec
 from visionkit.runs.checkpoint_file import read_checkpoint
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.objects import RunObjects, is_marker
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ __all__ = [
 ]
 
 
-def load_best(model: nn.Module, folder: RunFolder) -> int:
-    """Load the weights of the best checkpoint into a model.
+_LOSS_WEIGHTS = "head.loss_modules."
+"""The weights of a loss that was given in Python, in the model of a run."""
+
+
+def load_best(model: nn.Module, folder: RunFolder, *, without: str | None = None) -> int:
+    """Load the weights of the best checkpoint into a model; see `load_weights`.
 
     Returns:
         The epoch, counted from 1.
@@ -50,7 +55,7 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
         UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
     best = read_checkpoint(folder.best_checkpoint)
-    _load_strictly(model, best.weights, file=best.file)
+    _load_strictly(model, _but(best.weights, without), file=best.file)
     return best.epoch + 1
 
 
@@ -74,14 +79,19 @@ def export_best(folder: RunFolder) -> bool:
     return True
 
 
-def load_weights(model: nn.Module, folder: RunFolder) -> None:
+def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = None) -> None:
     """Load the weights of a run into a model, strictly.
+
+    Args:
+        model: The model.
+        folder: The run.
+        without: The beginning of the names that the model lacks; None where it has all.
 
     Raises:
         UserError: If there are none, the file is damaged, or they do not fit the model.
     """
     if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was killed
-        load_best(model, folder)
+        load_best(model, folder, without=without)
         return
     if not folder.weights_file.is_file():
         raise UserError(
@@ -93,7 +103,11 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
         weights = load_safetensors(folder.weights_file)
     except (SafetensorError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
-    _load_strictly(model, weights, file=folder.weights_file)
+    _load_strictly(model, _but(weights, without), file=folder.weights_file)
+
+
+def _but(weights: Mapping[str, Tensor], without: str | None) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if without is None or not name.startswith(without)}
 
 
 def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, Any]) -> VisionModel:
@@ -119,22 +133,27 @@ def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, A
     )
 
 
-def load_run_model(folder: RunFolder) -> VisionModel:
+def load_run_model(folder: RunFolder, objects: RunObjects | None = None) -> VisionModel:
     """The model of a run with the weights of its best epoch, on the CPU and in evaluation mode.
 
     The weights that the run started from are not read: the trained ones replace them.
 
     Args:
         folder: A run that has finished at least one epoch.
+        objects: The head and the loss that were given in Python; a loss may be left out for predictions.
 
     Raises:
-        UserError: If the folder lacks a file, or its files do not fit each other.
+        UserError: If the folder lacks a file, its files do not fit each other, or an object is missing or too many.
     """
     plain, data = folder.read_config(), read_data_info(folder)
     backbone = read_backbone({**plain["backbone"], "weights": None}, in_channels=data["in_channels"])
-    head = parse_head(plain["head"], task=plain["task"]["name"])
+    objects = objects or RunObjects()
+    objects.check_present(plain, predicts=True)
+    objects.check_fits_run(plain, folder=folder.path)
+    head = objects.parse_head(plain["head"], task=plain["task"]["name"])
     model = build_run_model(backbone, head, data)
-    load_weights(model, folder)
+    without_loss = objects.loss is None and is_marker(plain["head"].get("loss"))
+    load_weights(model, folder, without=_LOSS_WEIGHTS if without_loss else None)
     return model.eval()
 
 
