@@ -26,7 +26,7 @@ class PythonMetricSpec(MetricSpec):
         metric = self.metric.clone()
         for part in metric.modules():
             if hasattr(part, "sync_on_compute"):
-                part.sync_on_compute = part.dist_sync_on_step = False
+                part.sync_on_compute = part._to_sync = part.dist_sync_on_step = False
                 part.persistent(False)
         metric.requires_grad_(False)
         metric.reset()
