@@ -31,7 +31,7 @@ def test_a_marker_without_its_object_names_it_and_what_to_type():
 
 
 def test_a_run_without_a_marker_takes_no_object():
-    with pytest.raises(UserError, match="loss: found CrossEntropyLoss.*Expected none"):
+    with pytest.raises(UserError, match=r"loss: found CrossEntropyLoss.*Expected none"):
         RunObjects.of(loss=torch.nn.CrossEntropyLoss()).check_fits_run(PLAIN, folder="runs/a")
 
 

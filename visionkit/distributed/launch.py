@@ -87,21 +87,10 @@ def launch(
 
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
-        (files / "job.json").write_text(json.dumps({"verb": verb, "config": dict(plain), "arguments": dict(arguments)}))
-        if payload is not None:
-            file = os.open(files / PAYLOAD_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(file, "wb") as stream:
-                stream.write(payload)
+        _write_job(files, {"verb": verb, "config": dict(plain), "arguments": dict(arguments)}, payload)
         shown_rank = 0 if hardware.node_rank == 0 else None
         silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
-        rendezvous: dict[str, Any] = {
-            "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
-        }  # fmt: skip
-        if processes.num_nodes > 1:
-            rendezvous = {
-                "rdzv_backend": "static", "rdzv_endpoint": hardware.rendezvous, "run_id": "visionkit",
-                "rdzv_configs": {"rank": hardware.node_rank, "timeout": hardware.timeout},
-            }  # fmt: skip
+        rendezvous = _rendezvous(files, processes, hardware)
         config = LaunchConfig(
             min_nodes=processes.num_nodes,
             max_nodes=processes.num_nodes,
@@ -129,6 +118,26 @@ def launch(
         report = files / _RESULT_FILE
         result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
     return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+
+
+def _write_job(files: Path, job: Mapping[str, Any], payload: bytes | None) -> None:
+    """Write what the workers read, the payload for this user alone."""
+    (files / "job.json").write_text(json.dumps(job))
+    if payload is not None:
+        with open(os.open(files / PAYLOAD_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(payload)
+
+
+def _rendezvous(files: Path, processes: Processes, hardware: Hardware) -> dict[str, Any]:
+    """The launcher's arguments on how the machines find each other."""
+    if processes.num_nodes > 1:
+        return {
+            "rdzv_backend": "static", "rdzv_endpoint": hardware.rendezvous, "run_id": "visionkit",
+            "rdzv_configs": {"rank": hardware.node_rank, "timeout": hardware.timeout},
+        }  # fmt: skip
+    return {
+        "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
+    }  # fmt: skip
 
 
 def is_worker() -> bool:
