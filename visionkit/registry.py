@@ -11,11 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Registry", "Row", "load", "load_plugins", "plugin_failure", "plugins_loaded"]
+__all__ = ["Registry", "Row", "load", "load_plugins", "note_own_code", "plugin_failure", "plugins_loaded"]
 
 T = TypeVar("T")
 
 _plugins: set[str] = set()
+_own_modules: set[str] = set()
+_LIBRARIES = {"lightning", "pytorch_lightning", "torch", "torchmetrics", "torchvision", "visionkit"}
 
 
 @dataclass(frozen=True)
@@ -180,12 +182,22 @@ def load_plugins(modules: Iterable[str]) -> None:
 
 def plugin_failure(error: BaseException) -> str | None:
     """The message for an error that was raised within a plugin, with file and line; None for any other error."""
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in _plugins} - {None}
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in _plugins | _own_modules} - {None}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     if not lines:
         return None
     place = f"{lines[-1].filename}, line {lines[-1].lineno}"
-    return f"a plugin of yours fails: {type(error).__name__}: {error} ({place})."
+    own = {getattr(sys.modules.get(name), "__file__", None) for name in _own_modules}
+    kind = "an object" if lines[-1].filename in own else "a plugin"
+    return f"{kind} of yours fails: {type(error).__name__}: {error} ({place})."
+
+
+def note_own_code(objects: Iterable[Any]) -> None:
+    """Take the modules of a person's objects for the person's own code; see `plugin_failure`."""
+    for value in objects:
+        name = getattr(value, "__module__", None)
+        if isinstance(name, str) and name.partition(".")[0] not in _LIBRARIES:
+            _own_modules.add(name)
 
 
 def plugins_loaded() -> bool:

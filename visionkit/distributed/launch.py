@@ -22,7 +22,16 @@ from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
 
-__all__ = ["LAUNCHER", "WORKER_FILES", "Launched", "launch", "is_worker", "report_error", "report_result"]
+__all__ = [
+    "LAUNCHER",
+    "PAYLOAD_FILE",
+    "WORKER_FILES",
+    "Launched",
+    "launch",
+    "is_worker",
+    "report_error",
+    "report_result",
+]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
 """Environment variable: the folder in which a worker reads its job and writes its error for the launching process."""
@@ -31,6 +40,8 @@ LAUNCHER = "VISIONKIT_LAUNCHER"
 
 WORKER_MODULE = "visionkit.training.worker"
 MAX_PORT = 2**16 - 1
+PAYLOAD_FILE = "payload.pickle"
+"""The objects of a run in the folder of `WORKER_FILES`."""
 _RESULT_FILE = "result.json"
 
 
@@ -48,7 +59,13 @@ class Launched:
 
 
 def launch(
-    verb: str, plain: Mapping[str, Any], arguments: Mapping[str, Any], *, processes: Processes, hardware: Hardware
+    verb: str,
+    plain: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    *,
+    processes: Processes,
+    hardware: Hardware,
+    payload: bytes | None = None,
 ) -> Launched:
     """Run a verb in several processes and wait until the last one has ended.
 
@@ -58,6 +75,7 @@ def launch(
         arguments: Further arguments of the verb, plain values.
         processes: How many processes and machines.
         hardware: Address and timeout of the rendezvous of several machines.
+        payload: The result of `visionkit.training.payload.pack`.
 
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
@@ -69,17 +87,10 @@ def launch(
 
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
-        (files / "job.json").write_text(json.dumps({"verb": verb, "config": dict(plain), "arguments": dict(arguments)}))
+        _write_job(files, {"verb": verb, "config": dict(plain), "arguments": dict(arguments)}, payload)
         shown_rank = 0 if hardware.node_rank == 0 else None
         silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
-        rendezvous: dict[str, Any] = {
-            "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
-        }  # fmt: skip
-        if processes.num_nodes > 1:
-            rendezvous = {
-                "rdzv_backend": "static", "rdzv_endpoint": hardware.rendezvous, "run_id": "visionkit",
-                "rdzv_configs": {"rank": hardware.node_rank, "timeout": hardware.timeout},
-            }  # fmt: skip
+        rendezvous = _rendezvous(files, processes, hardware)
         config = LaunchConfig(
             min_nodes=processes.num_nodes,
             max_nodes=processes.num_nodes,
@@ -104,9 +115,29 @@ def launch(
                 code = _raise_first_failure(error.failures, files, signum=forwarder.forwarded)
             except Exception as error:
                 raise _explain_rendezvous(error, hardware) from None
-        file = files / _RESULT_FILE
-        result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        report = files / _RESULT_FILE
+        result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
     return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+
+
+def _write_job(files: Path, job: Mapping[str, Any], payload: bytes | None) -> None:
+    """Write what the workers read, the payload for this user alone."""
+    (files / "job.json").write_text(json.dumps(job))
+    if payload is not None:
+        with open(os.open(files / PAYLOAD_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(payload)
+
+
+def _rendezvous(files: Path, processes: Processes, hardware: Hardware) -> dict[str, Any]:
+    """The launcher's arguments on how the machines find each other."""
+    if processes.num_nodes > 1:
+        return {
+            "rdzv_backend": "static", "rdzv_endpoint": hardware.rendezvous, "run_id": "visionkit",
+            "rdzv_configs": {"rank": hardware.node_rank, "timeout": hardware.timeout},
+        }  # fmt: skip
+    return {
+        "rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": files.name, "local_addr": "127.0.0.1",
+    }  # fmt: skip
 
 
 def is_worker() -> bool:

@@ -1,11 +1,11 @@
-"""Building the module of a head from its specification, by the rows of the registry."""
+"""Building the module of a head from its specification."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from visionkit.backbones import BackboneSpec
-from visionkit.heads.spec import HEADS, HeadSpec
+from visionkit.heads.spec import HeadSpec
 
 if TYPE_CHECKING:
     from visionkit.heads.base import Head
@@ -27,6 +27,6 @@ def build_head(spec: HeadSpec, backbone: BackboneSpec, *, num_classes: int, imag
     """
     spec.check(num_classes=num_classes)
     arguments = spec.arguments(backbone, num_classes=num_classes, image_size=image_size)
-    head: Head = HEADS.module_of(type(spec))(**arguments)
+    head: Head = spec.module_class()(**arguments)
     head.spec = spec
     return head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from visionkit.backbones import BackboneSpec
@@ -45,6 +45,14 @@ class HeadSpec(ABC):
         Raises:
             UserError: As `trace`.
         """
+
+    def module_class(self) -> Callable[..., Any]:
+        """The class of its module, which `arguments` are for: by the row of `HEADS`.
+
+        Raises:
+            UserError: If it is registered without one.
+        """
+        return HEADS.module_of(type(self))
 
     def adapt_backbone(self, backbone: BackboneSpec) -> BackboneSpec:
         """The backbone with settings this head needs where its own keys leave them open, such as the output stride.

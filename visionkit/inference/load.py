@@ -94,7 +94,7 @@ def load_predictor(
     hardware = replace(hardware or config.hardware, num_nodes=1, node_rank=0)
     data = read_data_info(folder)
     device = torch_device(choose_accelerator(hardware))
-    model = prepare_model(fold_norms(load_run_model(folder)), hardware).to(device)
+    model = prepare_model(fold_norms(load_run_model(folder, config.objects)), hardware).to(device)
     own_limit = getattr(model.head, "max_detections", None)
     if options is not None and options.max_detections is not None and own_limit is not None:
         model.head.max_detections = max(own_limit, options.max_detections)

@@ -59,6 +59,14 @@ class LossSpec:
         """
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weight"}
 
+    def name(self, registry: Registry[LossSpec]) -> str:
+        """Its name in the registry."""
+        return registry.name_of(type(self))
+
+    def load_function(self, registry: Registry[LossSpec]) -> Callable[..., Any]:
+        """The function that it describes."""
+        return registry.module_of(type(self))
+
 
 LABEL_LOSSES: Registry[LossSpec] = Registry("loss of labels", base=LossSpec)
 """Of functions of logits (B, K) and labels (B,) int64."""
@@ -158,6 +166,21 @@ class LossTerm:
         loss = self.function(logits, targets, **arguments)
         return loss if self.weight == 1 else self.weight * loss
 
+    @property
+    def module(self) -> Any:
+        """The function, where it is a `torch.nn.Module` with a state of its own; None for any other."""
+        return getattr(self.function.func, "module", None)
+
+    def named(self, logits: Any, targets: Any, class_weights: Any) -> dict[str, Any]:
+        """The term by its name, or the parts that a function of a person's gives, by theirs."""
+        loss = self(logits, targets, class_weights)
+        return loss if isinstance(loss, dict) else {self.name: loss}
+
+    def named_sums(self, logits: Any, targets: Any, class_weights: Any) -> dict[str, Any]:
+        """The `visionkit.losses.sums.LossSums` of `named`."""
+        sums = self.sums(logits, targets, class_weights)
+        return sums if isinstance(sums, dict) else {self.name: sums}
+
     def sums(self, logits: Any, targets: Any, class_weights: Any) -> Any:
         """The `visionkit.losses.sums.LossSums` of the term times its factor."""
         import torch
@@ -167,7 +190,8 @@ class LossTerm:
         arguments = {"class_weights": class_weights} if self.takes_class_weights else {}
         function = sums_function(self.function.func)
         if function is not None:
-            return function(logits, targets, **self.function.keywords, **arguments).scaled(self.weight)
+            sums = function(logits, targets, **self.function.keywords, **arguments)
+            return sums if self.weight == 1 else sums.scaled(self.weight)
         pairs = zip(logits.split(1), targets.split(1), strict=True)
         losses = torch.stack([self.function(*pair, **arguments) for pair in pairs])
         return LossSums.of_mean(losses.mean(), len(losses)).scaled(self.weight)
@@ -184,8 +208,8 @@ def loss_terms(registry: Registry[LossSpec], losses: Sequence[LossSpec], head: A
     terms = []
     for loss in losses:
         if loss.weight > 0:
-            function: Callable[..., Any] = registry.module_of(type(loss))
-            name = loss.metric or registry.name_of(type(loss))
+            function = loss.load_function(registry)
+            name = loss.metric or loss.name(registry)
             terms.append(
                 LossTerm(name, loss.weight, partial(function, **loss.arguments(head)), loss.takes_class_weights)
             )
@@ -209,7 +233,7 @@ def check_shared_keys(registry: Registry[LossSpec], losses: Sequence[LossSpec], 
         ("label_smoothing", head.label_smoothing > 0, "takes_label_smoothing"),
     ):
         if is_set and not any(getattr(loss, uses) for loss in active):
-            names = ", ".join(registry.name_of(type(loss)) for loss in active)
+            names = ", ".join(loss.name(registry) for loss in active)
             able = ", ".join(name for name in registry.names() if getattr(registry.get(name), uses))
             raise UserError(
                 f"head.{key}: it is set, but {names} in head.loss does not use it. Expected one that does: {able}. "

@@ -102,11 +102,14 @@ def gather_metric(metric: Metric) -> None:
 
     torchmetrics' own synchronisation expects the same kinds of tensors from every process; one may have no samples.
     """
-    states = gather_objects(
-        {name: _to_device(state, torch.device("cpu")) for name, state in metric.metric_state.items()}
-    )
-    for state in states[1:]:
-        metric.merge_state({name: _to_device(value, metric.device) for name, value in state.items()})
+    for part in metric.modules():  # a wrapper's own states are empty, and those of what it wraps count
+        if not isinstance(part, Metric) or not part.metric_state:
+            continue
+        states = gather_objects(
+            {name: _to_device(state, torch.device("cpu")) for name, state in part.metric_state.items()}
+        )
+        for state in states[1:]:
+            part.merge_state({name: _to_device(value, part.device) for name, value in state.items()})
 
 
 def _scalars(name: str, metric: Metric) -> dict[str, Tensor]:

@@ -34,6 +34,11 @@ class MetricSpec:
         """The arguments of the metric for K classes."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def build(self, num_classes: int) -> tuple[str, Metric]:
+        """Its name and the metric for K classes, which is synchronised by `visionkit.metrics.base` alone."""
+        metric: Any = METRICS.module_of(type(self))
+        return METRICS.name_of(type(self)), metric(**self.arguments(num_classes), sync_on_compute=False)
+
 
 METRICS: Registry[MetricSpec] = Registry("metric", base=MetricSpec)
 metric = METRICS.register
@@ -108,7 +113,4 @@ def parse_metrics(values: Any, *, task: str) -> tuple[MetricSpec, ...]:
 
 def build_metrics(specs: Sequence[MetricSpec], *, num_classes: int) -> Mapping[str, Metric]:
     """The metrics by name, synchronised by `visionkit.metrics.base.gather_metric` alone."""
-    return {
-        METRICS.name_of(type(spec)): METRICS.module_of(type(spec))(**spec.arguments(num_classes), sync_on_compute=False)
-        for spec in specs
-    }
+    return dict(spec.build(num_classes) for spec in specs)

@@ -19,10 +19,11 @@ from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
-from visionkit.heads import HeadSpec, parse_head
+from visionkit.heads import HeadSpec
 from visionkit.runs.checkpoint_file import check_fit, read_checkpoint
 from visionkit.runs.consistency import check_recorded_config, check_recorded_data, network_config
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.objects import RunObjects, is_marker
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ _UNREADABLE = (
 )  # fmt: skip
 _DATA, _NETWORK = _RECORDED = ("data", "network")
 """Metadata of ``model.safetensors``, each as JSON: the content of ``data.json``, and `network_config`."""
+
+_LOSS_WEIGHTS = "head.loss_modules."
+"""The weights of a loss that was given in Python, in the model of a run."""
 
 
 def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tensor] | None = None) -> int:
@@ -101,12 +105,13 @@ def export_best(folder: RunFolder) -> bool:
     return True
 
 
-def load_weights(model: nn.Module, folder: RunFolder) -> None:
+def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = None) -> None:
     """Load the weights of a run into a model, strictly.
 
     Args:
         model: The model, freshly built.
         folder: The run.
+        without: The beginning of the names that the model lacks; None where it has all.
 
     Raises:
         UserError: If there are none, the file is damaged, they do not fit the model, or ``config.yaml`` and
@@ -115,7 +120,7 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
     if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was killed
         best = read_checkpoint(folder.best_checkpoint)
         _check_recorded(folder, best.file, {_DATA: best.data, _NETWORK: network_config(best.config)})
-        _load_strictly(model, best.weights, file=best.file)
+        _load_strictly(model, _but(best.weights, without), file=best.file)
         return
     if not folder.weights_file.is_file():
         raise UserError(
@@ -130,7 +135,11 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
     except _UNREADABLE as error:
         raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
     _check_recorded(folder, folder.weights_file, recorded)
-    _load_strictly(model, weights, file=folder.weights_file)
+    _load_strictly(model, _but(weights, without), file=folder.weights_file)
+
+
+def _but(weights: Mapping[str, Tensor], without: str | None) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if without is None or not name.startswith(without)}
 
 
 def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, Any]) -> VisionModel:
@@ -156,22 +165,27 @@ def build_run_model(backbone: BackboneSpec, head: HeadSpec, data: Mapping[str, A
     )
 
 
-def load_run_model(folder: RunFolder) -> VisionModel:
+def load_run_model(folder: RunFolder, objects: RunObjects | None = None) -> VisionModel:
     """The model of a run with the weights of its best epoch, on the CPU and in evaluation mode.
 
     The weights that the run started from are not read: the trained ones replace them.
 
     Args:
         folder: A run that has finished at least one epoch.
+        objects: The head and the loss that were given in Python; a loss may be left out for predictions.
 
     Raises:
-        UserError: If the folder lacks a file, or its files do not fit each other.
+        UserError: If the folder lacks a file, its files do not fit each other, or an object is missing or too many.
     """
     plain, data = folder.read_config(), read_data_info(folder)
     backbone = read_backbone({**plain["backbone"], "weights": None}, in_channels=data["in_channels"])
-    head = parse_head(plain["head"], task=plain["task"]["name"])
+    objects = objects or RunObjects()
+    objects.check_present(plain, predicts=True)
+    objects.check_fits_run(plain, folder=folder.path)
+    head = objects.parse_head(plain["head"], task=plain["task"]["name"])
     model = build_run_model(backbone, head, data)
-    load_weights(model, folder)
+    without_loss = objects.loss is None and is_marker(plain["head"].get("loss"))
+    load_weights(model, folder, without=_LOSS_WEIGHTS if without_loss else None)
     return model.eval()
 
 

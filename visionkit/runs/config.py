@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,11 +14,12 @@ from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UserError, did_you_mean
-from visionkit.heads import HeadSpec, parse_head
+from visionkit.heads import HeadSpec
 from visionkit.heads.published_weights import check_model_weights
 from visionkit.metrics.spec import MetricSpec, parse_metrics
 from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.objects import RunObjects, without_markers
 from visionkit.schema import Registered, describe, parse
 from visionkit.settings import CALLBACKS, CallbackSpec, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TASKS, TaskInfo
@@ -63,6 +64,7 @@ class RunConfig:
         metrics: The metrics of the user's choice.
         callbacks: The callbacks of the user's choice.
         plain: The resolved configuration as plain mappings, lists, numbers and strings: the content of ``config.yaml``.
+        objects: What a person has given in Python; ``plain`` has markers for them.
     """
 
     task: TaskInfo
@@ -82,6 +84,7 @@ class RunConfig:
     format: Literal["text", "json"]
     callbacks: tuple[CallbackSpec, ...]
     plain: Mapping[str, Any]
+    objects: RunObjects = field(default_factory=RunObjects)
 
     @property
     def name(self) -> str:
@@ -119,7 +122,12 @@ class RunConfig:
 
     @classmethod
     def from_plain(
-        cls, plain: Mapping[str, Any], *, check_data: bool = True, verb_keys: Collection[str] = ()
+        cls,
+        plain: Mapping[str, Any],
+        *,
+        check_data: bool = True,
+        verb_keys: Collection[str] = (),
+        objects: RunObjects | None = None,
     ) -> RunConfig:
         """Parse and validate a resolved configuration.
 
@@ -127,30 +135,36 @@ class RunConfig:
             plain: All sections and all keys of the whole run.
             check_data: Whether to check the files of the data set, and head and backbone against its classes and sizes.
             verb_keys: Options of the verb, which are suggested for an unknown key too.
+            objects: What a person has given in Python, in the place of what the configuration says or marks.
 
         Raises:
             UserError: For the first key that is unknown or missing, or value that is wrong or does not fit another.
         """
         try:
-            return cls._parse(plain, check_data=check_data, verb_keys=verb_keys)
+            return cls._parse(plain, check_data=check_data, verb_keys=verb_keys, objects=objects or RunObjects())
         except UserError as error:
             raise UserError(_with_place(str(error), plain)) from error.__cause__
 
     @classmethod
-    def _parse(cls, plain: Mapping[str, Any], *, check_data: bool, verb_keys: Collection[str]) -> RunConfig:
+    def _parse(
+        cls, plain: Mapping[str, Any], *, check_data: bool, verb_keys: Collection[str], objects: RunObjects
+    ) -> RunConfig:
         _check_keys(plain, verb_keys)
-        plain = _resolve_latest(plain)
+        objects.check_present(plain, predicts=not check_data)
+        plain = objects.marked(_resolve_latest(plain))
         load_plugins(parse(_Plugins, {"plugins": plain["plugins"]}, where="").plugins)
         scalars = parse(_Scalars, {k: v for k, v in plain.items() if k not in _SECTIONS}, where="")
         _check_callbacks(scalars.callbacks)
-        task, metrics = _parse_task(plain["task"])
+        task, metrics = _parse_task(without_markers(plain))
         source = parse_source(plain["dataset"])
+        if objects.datasets:
+            source = source.with_datasets(objects.datasets)  # type: ignore[attr-defined]
         check_target(source.name, task.name, task.target)
         debug = Debug.from_config(plain["debug"])
         source = source.for_target(task.target)
         source = source if debug.compare_contents else source.without_contents()
         source.check_balance(task.target)
-        head = parse_head(plain["head"], task=task.name)
+        head = objects.parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
@@ -162,9 +176,13 @@ class RunConfig:
             backbone = head.adapt_backbone(read_backbone(plain["backbone"], in_channels=info.in_channels))
             head.check(num_classes=info.num_classes)
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
+            if objects:
+                from visionkit.runs.object_checks import check_objects
+
+                check_objects(objects, task, head, backbone, info)
         return cls(
             task=task,
-            metrics=metrics,
+            metrics=objects.parse_metrics(metrics),
             backbone=backbone,
             head=head,
             source=source,
@@ -173,6 +191,7 @@ class RunConfig:
             logger=logger,
             debug=debug,
             plain=plain,
+            objects=objects,
             **vars(scalars),
         )
 

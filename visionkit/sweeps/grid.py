@@ -106,7 +106,7 @@ def check_devices(jobs: Sequence[Job], *, parallel: bool = False) -> list[Job]:
     for job in jobs:
         if job.config is not None:
             try:
-                check_processes(job.config, _plan_processes(job.config.hardware, parallel), has_callbacks=False)
+                check_processes(job.config, _plan_processes(job.config.hardware, parallel))
             except UserError as error:
                 job = replace(job, config=None, problem=str(error))
         checked.append(job)

@@ -1,4 +1,4 @@
-"""What belongs to the caller in Python: the states of random generators, which a run sets by its own seed."""
+"""What belongs to the caller in Python: random states, which a run sets by its own seed, and the flags of torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy
 import torch
 
-__all__ = ["keep_random_state"]
+__all__ = ["keep_caller_state", "keep_random_state"]
 
 _SEED_VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 """Environment variables of `lightning.seed_everything`."""
@@ -35,3 +35,23 @@ def keep_random_state() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def keep_caller_state() -> Iterator[None]:
+    """Restore at the end all that a run sets for its whole process: random states, and the flags of torch."""
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic
+    precision, dtype, threads = torch.get_float32_matmul_precision(), torch.get_default_dtype(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    with keep_random_state():
+        try:
+            yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = flags
+            torch.set_float32_matmul_precision(precision)
+            torch.set_default_dtype(dtype)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)

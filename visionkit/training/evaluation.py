@@ -18,6 +18,8 @@ from visionkit.runs.folder import RunFolder
 from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
 from visionkit.tasks.build import build_task
+from visionkit.training.caller_state import keep_caller_state
+from visionkit.training.payload import check_not_imported
 from visionkit.training.trainer import make_trainer, quiet
 
 __all__ = ["evaluate_run", "evaluate_split", "final_metrics"]
@@ -119,7 +121,8 @@ def evaluate_run(
         UserError: If the run or the split does not exist, the weights do not fit, or the data set or its splits differ
             from those of the training.
     """
-    with processes.process_group():
+    check_not_imported()
+    with keep_caller_state(), processes.process_group():
         evaluation, notes = _evaluate(config, folder, processes, split=split)
         if rank() == 0:
             printer = printer or Printer(to_stderr=config.format == "json")
@@ -138,7 +141,7 @@ def _evaluate(
     data = read_data_info(folder)
     class_names = tuple(data["class_names"])
     config = replace(config, source=config.source.with_value_range(data.get("value_range")))
-    model = load_run_model(folder)
+    model = load_run_model(folder, config.objects)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import ExitCode, UserError
 from visionkit.training.build import make_task
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
+from visionkit.training.payload import check_callbacks, check_not_imported
 from visionkit.training.pictures import draw_results, draw_training
 from visionkit.training.resume import explain_restoring
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from visionkit.console import Printer
     from visionkit.data.shared_cache import SharedCache
-    from visionkit.distributed.processes import Processes
     from visionkit.metrics.evaluation import Evaluation
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
@@ -48,6 +48,7 @@ def train(
     *,
     resume_from: RunFolder | None = None,
     callbacks: Sequence[Callback] = (),
+    logger: Any = None,
     printer: Printer | None = None,
     shared: SharedCache | None = None,
 ) -> TrainingOutcome:
@@ -57,7 +58,8 @@ def train(
         config: The validated configuration, after `RunConfig.check_initial_weights`; in a resumed run it replaces the
             run's ``config.yaml``.
         resume_from: The run to resume from its last checkpoint, in its own folder; None for a new run.
-        callbacks: Further Lightning callbacks, called after the run's own; for a run in a single process.
+        callbacks: Further Lightning callbacks, called after the run's own; several processes each have a copy.
+        logger: Lightning loggers, or False, in the place of the configuration's; None for those of the configuration.
         printer: The output, if not the default one; of several processes the first one prints.
         shared: Images cached by earlier runs in this process; for a run in a single process.
 
@@ -67,32 +69,26 @@ def train(
     """
     from visionkit.distributed.processes import Processes
 
+    check_not_imported()
     processes = Processes.plan(config.hardware)
-    check_processes(config, processes, has_callbacks=bool(callbacks))
+    check_processes(config, processes)
+    check_callbacks(callbacks, logger)
+    if resume_from is not None:
+        config.objects.check_fits_run(resume_from.read_config(), folder=resume_from.path)
     if processes.to_launch:
-        launched = launch_training(config, resume_from, processes, printer=printer)
+        launched = launch_training(config, resume_from, processes, callbacks=callbacks, logger=logger, printer=printer)
         return TrainingOutcome(launched.code, None if launched.result is None else Path(launched.result))
-    with processes.process_group():
-        return _train(config, resume_from, processes, callbacks=callbacks, printer=printer, shared=shared)
+    from visionkit.training.caller_state import keep_caller_state
+
+    with keep_caller_state(), processes.process_group():
+        run = set_up(config, resume_from, processes, printer=printer, shared=shared)
+        try:
+            return TrainingOutcome(_fit_and_test(run, resume_from, callbacks, logger), run.folder.path)
+        finally:
+            run.folder.unlock()
 
 
-def _train(
-    config: RunConfig,
-    resume_from: RunFolder | None,
-    processes: Processes,
-    *,
-    callbacks: Sequence[Callback],
-    printer: Printer | None,
-    shared: SharedCache | None,
-) -> TrainingOutcome:
-    run = set_up(config, resume_from, processes, printer=printer, shared=shared)
-    try:
-        return TrainingOutcome(_fit_and_test(run, resume_from, callbacks), run.folder.path)
-    finally:
-        run.folder.unlock()
-
-
-def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> int:
+def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any) -> int:
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
@@ -100,7 +96,7 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
     config, processes = run.config, run.processes
     print_header(run)
     try:
-        recorder, task = _fit(run, resume_from, callbacks)
+        recorder, task = _fit(run, resume_from, callbacks, logger)
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
@@ -123,7 +119,9 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
     return ExitCode.DONE
 
 
-def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback]) -> tuple[Recorder, VisionTask]:
+def _fit(
+    run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any
+) -> tuple[Recorder, VisionTask]:
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
@@ -158,6 +156,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             logger=config.logger,
             info=config.task,
             callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
+            own_logger=list(logger) if isinstance(logger, tuple) else logger,
         )
         start = time.perf_counter()
         has_plugins = bool(callbacks or config.callbacks or config.plugins)

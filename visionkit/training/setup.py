@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,27 +58,21 @@ class RunSetup:
         return " ".join(arguments)
 
 
-def check_processes(config: RunConfig, processes: Processes, *, has_callbacks: bool) -> None:
+def check_processes(config: RunConfig, processes: Processes) -> None:
     """Check that a training can run in its processes.
 
     Args:
         config: The configuration.
         processes: The processes of the run.
-        has_callbacks: Whether the caller passes callbacks, which work in a single process only.
 
     Raises:
-        UserError: If the global batch is not divisible by the processes, or there are callbacks and several processes.
+        UserError: If the global batch is not divisible by the processes.
     """
     if processes.count == 1:
         return
     from visionkit.data.sampler import check_batch_size
 
     check_batch_size(config.recipe.batch_size, processes.count)
-    if has_callbacks:
-        raise UserError(
-            f"hardware.devices: found {processes.count} processes, but what looks on while a run trains, as a "
-            "search that prunes its runs does, sees one process alone. Try: hardware.devices=1, or no pruning"
-        )
 
 
 def check_same_command(plain: Mapping[str, Any]) -> None:
@@ -111,7 +105,13 @@ def check_same_command(plain: Mapping[str, Any]) -> None:
 
 
 def launch_training(
-    config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, printer: Printer | None = None
+    config: RunConfig,
+    resume_from: RunFolder | None,
+    processes: Processes,
+    *,
+    callbacks: Sequence[Any] = (),
+    logger: Any = None,
+    printer: Printer | None = None,
 ) -> Launched:
     """Train in newly started processes.
 
@@ -119,6 +119,8 @@ def launch_training(
         config: The configuration.
         resume_from: The run to resume; None for a new one.
         processes: The processes to start.
+        callbacks: The caller's, sent to each process.
+        logger: The caller's, likewise.
         printer: Its ``brief`` and ``is_silent`` are passed on to the first process; None for full output.
 
     Returns:
@@ -129,7 +131,9 @@ def launch_training(
         ProcessError: If a process failed otherwise.
     """
     from visionkit.distributed.launch import launch
+    from visionkit.training.payload import Payload, pack
 
+    payload = pack(Payload(config.objects, tuple(callbacks), logger), num_processes=processes.count)
     if resume_from is not None:
         check_resumable(config, resume_from)
     elif config.hardware.node_rank == 0:
@@ -139,7 +143,7 @@ def launch_training(
         "brief": printer is not None and printer.brief,
         "silent": printer is not None and printer.is_silent,
     }
-    return launch("train", config.plain, arguments, processes=processes, hardware=config.hardware)
+    return launch("train", config.plain, arguments, processes=processes, hardware=config.hardware, payload=payload)
 
 
 def set_up(

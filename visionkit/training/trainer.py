@@ -76,6 +76,7 @@ def make_trainer(
     logger: Logger | None = None,
     info: TaskInfo | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    own_logger: Any = None,
 ) -> pl.Trainer:
     """Build the Trainer.
 
@@ -89,6 +90,7 @@ def make_trainer(
         logger: The logger; None for none.
         info: The metric monitored by early stopping.
         callbacks: The run's callbacks.
+        own_logger: Lightning loggers of the caller's, or False, in the place of ``logger``; None where there are none.
     """
     all_callbacks = list(callbacks)
     training: dict[str, Any] = {"max_epochs": 0}
@@ -108,7 +110,7 @@ def make_trainer(
         **_strategy_arguments(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
         precision=PRECISIONS[hardware.precision],
         callbacks=all_callbacks,
-        logger=_make_logger(logger, folder),
+        logger=_make_logger(logger, folder) if own_logger is None else own_logger,
         default_root_dir=str(folder.path) if folder is not None else None,
         enable_checkpointing=recipe is not None,
         enable_progress_bar=False,

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error, report_result
+from visionkit.distributed.launch import LAUNCHER, PAYLOAD_FILE, WORKER_FILES, report_error, report_result
 from visionkit.distributed.processes import Processes, hard_exit
 from visionkit.errors import ExitCode, UserError, os_error_message
 from visionkit.registry import plugin_failure
@@ -61,11 +61,15 @@ def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
     from visionkit.console import Printer
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
+    from visionkit.runs.objects import RunObjects
     from visionkit.training.fit import train
+    from visionkit.training.payload import Payload, unpack
 
     plain: dict[str, object] = job["config"] | {"plugins": plugins}  # type: ignore[operator]
     arguments: dict[str, Any] = job["arguments"]  # type: ignore[assignment]
-    config = RunConfig.from_plain(plain)
+    file = Path(os.environ[WORKER_FILES]) / PAYLOAD_FILE
+    payload = unpack(file.read_bytes()) if file.is_file() else Payload(RunObjects())
+    config = RunConfig.from_plain(plain, objects=payload.objects)
     printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
     printer = Printer.silent() if arguments["silent"] else printer
     if job["verb"] == "evaluate":
@@ -76,7 +80,13 @@ def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
         report_result(evaluate_run(config, folder, processes, split=arguments["split"], printer=printer).to_plain())
         return ExitCode.DONE
     resume = arguments["resume_from"]
-    outcome = train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
+    outcome = train(
+        config,
+        resume_from=None if resume is None else RunFolder(Path(resume)),
+        callbacks=payload.callbacks,
+        logger=payload.logger,
+        printer=printer,
+    )
     report_result(str(outcome.path))
     return outcome.code
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from visionkit.losses.spec import LossTerm
 from visionkit.losses.sums import LossSums
 
 __all__ = ["ClassificationHead", "MultilabelHead"]
+
+T = TypeVar("T")
 
 
 class ClassificationHead(Head):
@@ -42,6 +44,7 @@ class ClassificationHead(Head):
         self.layers = layers
         self.input_size = input_size
         self.losses = list(losses)
+        self.loss_modules = nn.ModuleList(term.module for term in losses if term.module is not None)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -68,22 +71,22 @@ class ClassificationHead(Head):
             targets: ``label`` (B,) int64 in 0..K-1.
         """
         logits, labels, weights = outputs["logits"], targets[self.target], self.class_weights
-        if len(self.losses) == 1:
-            return {"loss": self.losses[0](logits, labels, weights)}
-        return {term.name: term(logits, labels, weights) for term in self.losses}
+        return _only_loss({k: v for term in self.losses for k, v in term.named(logits, labels, weights).items()})
 
     def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
         """The sums of the losses; see `visionkit.heads.base.Head.loss_sums`."""
         logits, labels, weights = outputs["logits"], targets[self.target], self.class_weights
-        if len(self.losses) == 1:
-            return {"loss": self.losses[0].sums(logits, labels, weights)}
-        return {term.name: term.sums(logits, labels, weights) for term in self.losses}
+        return _only_loss({k: v for term in self.losses for k, v in term.named_sums(logits, labels, weights).items()})
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
         """``probabilities`` (B, K) float32 in 0..1 that sum to 1, ``labels`` (B,) int64 and their ``scores`` (B,)."""
         probabilities = outputs["logits"].float().softmax(dim=1)
         scores, labels = probabilities.max(dim=1)
         return {"labels": labels, "scores": scores, "probabilities": probabilities}
+
+
+def _only_loss(losses: dict[str, T]) -> dict[str, T]:
+    return {"loss": next(iter(losses.values()))} if len(losses) == 1 else losses
 
 
 class MultilabelHead(ClassificationHead):

@@ -49,6 +49,7 @@ class SegmentationHead(Head):
         super().__init__()
         self.parts, self.maps = dict(parts), dict(maps)
         self.losses, self.auxiliary_weight = list(losses), auxiliary_weight
+        self.loss_modules = nn.ModuleList(term.module for term in losses if term.module is not None)
         self._last_use = {source: name for name, part in parts.items() for source in part.sources}
         for name, layer in layers.items():
             self.add_module(name, layer)
@@ -91,7 +92,8 @@ class SegmentationHead(Head):
     def loss_sums(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, LossSums]:
         """The sums of the losses over pixels; see `visionkit.heads.base.Head.loss_sums`."""
         logits, mask = outputs["logits"], targets["mask"]
-        return {term.name: term.sums(logits, mask, self.class_weights) for term in self.losses}
+        weights = self.class_weights
+        return {k: v for term in self.losses for k, v in term.named_sums(logits, mask, weights).items()}
 
     @torch.no_grad()
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> Predictions:
@@ -114,7 +116,8 @@ class SegmentationHead(Head):
         return {"mask": mask, "scores": scores}
 
     def _loss_terms(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return {term.name: term(logits, mask, self.class_weights) for term in self.losses}
+        weights = self.class_weights
+        return {k: v for term in self.losses for k, v in term.named(logits, mask, weights).items()}
 
 
 def _pad_to_image(x: Tensor, info: FeatureInfo, image_size: tuple[int, int]) -> Tensor:
