@@ -32,6 +32,7 @@ ConfigDir = str | os.PathLike[str]
 def train(
     *words: str,
     callbacks: Sequence[Any] = (),
+    logger: Any = None,
     progress: bool = True,
     config_dir: ConfigDir | None = None,
     **keywords: Any,
@@ -42,9 +43,12 @@ def train(
         *words: Such as ``"task=detect"`` or ``"recipe.epochs=5"``.
         callbacks: Lightning callbacks, called after the run's own; a mapping such as ``{"type": "timer", ...}`` is one
             that the configuration knows.
+        logger: The name of a logger, a Lightning logger or several, or False.
         progress: Whether the training is shown while it goes on; ``log.txt`` has it in any case.
         config_dir: A folder of your own with groups, as of ``--config-dir``.
-        **keywords: Keys of the configuration, and ``run`` and ``resume``.
+        **keywords: Keys of the configuration, and ``run`` and ``resume``. ``head``, ``loss``, ``metrics`` and
+            ``dataset`` may be objects, see `visionkit.runs.objects.RunObjects`; a run with objects needs them again
+            when it is repeated, resumed or measured.
 
     Returns:
         The run. After Ctrl-C it has its last checkpoint, and KeyboardInterrupt is raised.
@@ -53,19 +57,24 @@ def train(
         UserError: For what the command ends with exit code 2 for.
         ProcessError: If one of several processes failed.
     """
+    from visionkit.cli.given_objects import take_objects
     from visionkit.cli.keywords import parse_call
     from visionkit.cli.verb_configs import compose_training
     from visionkit.commands.train import train as train_command
     from visionkit.runs.run import Run
-    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.caller_state import keep_caller_state
 
     configured = [callback for callback in callbacks if isinstance(callback, dict)]
-    keywords = {**keywords, **({"callbacks": configured} if configured else {})}
-    folders = _config_dirs(config_dir)
+    keywords |= {"callbacks": configured} if configured else {}
+    keywords |= {"logger": logger} if isinstance(logger, str | dict) else {}
+    objects, folders = take_objects(keywords), _config_dirs(config_dir)
     plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
-    objects = [callback for callback in callbacks if not isinstance(callback, dict)]
-    with keep_random_state():
-        outcome = train_command(plain, resume_from=resume_from, callbacks=objects, printer=_printer(progress))
+    with keep_caller_state():
+        outcome = train_command(
+            plain, resume_from=resume_from, objects=objects, printer=_printer(progress),
+            callbacks=[callback for callback in callbacks if not isinstance(callback, dict)],
+            logger=None if isinstance(logger, str | dict) else logger,
+        )  # fmt: skip
     _raise_signal(outcome.code)
     assert outcome.path is not None
     return Run(outcome.path)
@@ -85,7 +94,7 @@ def evaluate(
         *words: Of what may differ from the run, such as ``"hardware=cpu"``.
         split: None for the split of the run's own test.
         progress: Whether the table is printed too.
-        **keywords: As the words, such as ``dataset={"root": "photos2"}``.
+        **keywords: As the words, such as ``dataset={"root": "photos2"}``, and the objects that the run was made with.
 
     Returns:
         ``scalars``, such as ``test/accuracy``, and ``tables``.
@@ -94,16 +103,20 @@ def evaluate(
         UserError: For what the command ends with exit code 2 for.
         ProcessError: If one of several processes failed.
     """
+    from visionkit.cli.given_objects import take_objects
     from visionkit.cli.keywords import parse_call
     from visionkit.cli.verb_configs import compose_stored_run
     from visionkit.commands.evaluate import evaluate as evaluate_command
     from visionkit.runs.opening import run_folder
-    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.caller_state import keep_caller_state
 
+    objects = take_objects(keywords)
+    if objects.datasets:
+        keywords["dataset"].pop("type")
     keywords = {"run": run_folder(run, verb="evaluate").path, **keywords}
     plain, folder = compose_stored_run(parse_call("evaluate", words, keywords), (), verb="evaluate")
-    with keep_random_state():
-        code, evaluation = evaluate_command(plain, folder, split=split, printer=_printer(progress))
+    with keep_caller_state():
+        code, evaluation = evaluate_command(plain, folder, split=split, objects=objects, printer=_printer(progress))
     _raise_signal(code)
     assert evaluation is not None
     return evaluation
@@ -152,19 +165,20 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
     Raises:
         UserError: For what the command ``train`` ends with exit code 2 for.
     """
+    from visionkit.cli.given_objects import take_objects
     from visionkit.cli.keywords import parse_call
     from visionkit.cli.verb_configs import compose_training
     from visionkit.runs.config import RunConfig
     from visionkit.training.build import build_task_and_data
 
-    folders = _config_dirs(config_dir)
+    objects, folders = take_objects(keywords), _config_dirs(config_dir)
     plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
     if resume_from is not None:
         raise UserError(
             "resume: a run is continued in its own folder, by visionkit.train(run=..., resume=True). To go on from its "
             f"weights: visionkit.build(run=..., weights='run:{resume_from.path}')"
         )
-    config = RunConfig.from_plain(plain)
+    config = RunConfig.from_plain(plain, objects=objects)
     config.check_initial_weights()
     return build_task_and_data(config)
 
@@ -188,13 +202,13 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
     from visionkit.cli.search import run_search
     from visionkit.cli.sweep import run_sweep
     from visionkit.sweeps.result import Sweep
-    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.caller_state import keep_caller_state
 
     folders = _config_dirs(config_dir)
     arguments = call_words(words, keywords, folders, several=True)
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)
     run = run_search if searching else run_sweep
-    with keep_random_state():
+    with keep_caller_state():
         code, folder = run(arguments, folders, silent=not progress)
     _raise_signal(code)
     return Sweep(folder)
@@ -203,6 +217,7 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
 def load(
     run: Any,
     *,
+    head: Any = None,
     plugins: Sequence[str] = (),
     device: Literal["auto", "cpu", "gpu", "mps"] | None = None,
     precision: Literal["32", "bf16", "16"] | None = None,
@@ -218,6 +233,7 @@ def load(
     Args:
         run: A run folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside it, or
             ``"latest"`` for the newest run below ``runs/``.
+        head: The head object that the run was trained with, if it was one.
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
         precision: ``"bf16"`` or ``"16"`` for half precision; None for the run's own.
@@ -246,8 +262,10 @@ def load(
         {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
          "max_detections": max_detections, "value_range": value_range}
     )  # fmt: skip
-    folder = run_folder(run, verb="load")
-    return open_predictor(folder, plugins=plugins, options=options, accelerator=device, precision=precision)
+    return open_predictor(
+        run_folder(run, verb="load"), head=head, plugins=plugins, options=options, accelerator=device,
+        precision=precision,
+    )  # fmt: skip
 
 
 def _config_dirs(folder: ConfigDir | None) -> list[Path]:

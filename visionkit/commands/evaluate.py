@@ -14,6 +14,7 @@ from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
+    from visionkit.runs.objects import RunObjects
 
 __all__ = ["evaluate"]
 
@@ -21,7 +22,12 @@ SPLITS = ("train", "val", "test")
 
 
 def evaluate(
-    plain: Mapping[str, Any], folder: RunFolder, *, split: str | None = None, printer: Printer | None = None
+    plain: Mapping[str, Any],
+    folder: RunFolder,
+    *,
+    split: str | None = None,
+    objects: RunObjects | None = None,
+    printer: Printer | None = None,
 ) -> tuple[int, Evaluation | None]:
     """Evaluate the best checkpoint of a run.
 
@@ -29,6 +35,7 @@ def evaluate(
         plain: The configuration of the run, with overrides such as ``hardware`` or ``dataset.root`` applied.
         folder: The folder of the run.
         split: ``train``, ``val`` or ``test``; None takes test, or val if there is no test split.
+        objects: What a person has given in Python.
         printer: The output, if not the default one.
 
     Returns:
@@ -40,17 +47,21 @@ def evaluate(
     """
     if split not in (None, *SPLITS):
         raise UserError(f"split: expected train, val or test, found '{split}'.{did_you_mean(str(split), SPLITS)}")
-    config = RunConfig.from_plain(plain)
+    config = RunConfig.from_plain(plain, objects=objects)
     with loading():
         processes = Processes.plan(config.hardware)
         if not processes.to_launch:
             from visionkit.training.evaluation import evaluate_run
     if processes.to_launch:
         from visionkit.distributed.launch import launch
+        from visionkit.training.payload import Payload, pack
 
         silent = printer is not None and printer.is_silent
         arguments = {"folder": str(folder.path), "split": split, "brief": False, "silent": silent}
-        launched = launch("evaluate", config.plain, arguments, processes=processes, hardware=config.hardware)
+        payload = pack(Payload(config.objects), num_processes=processes.count)
+        launched = launch(
+            "evaluate", config.plain, arguments, processes=processes, hardware=config.hardware, payload=payload
+        )
         return launched.code, None if launched.result is None else Evaluation.from_plain(launched.result)
 
     return ExitCode.DONE, evaluate_run(config, folder, processes, split=split, printer=printer)

@@ -13,6 +13,7 @@ from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
+    from visionkit.runs.objects import RunObjects
     from visionkit.training.fit import TrainingOutcome
 
 __all__ = ["train"]
@@ -22,7 +23,9 @@ def train(
     plain: Mapping[str, Any],
     *,
     resume_from: RunFolder | None = None,
+    objects: RunObjects | None = None,
     callbacks: Sequence[Any] = (),
+    logger: Any = None,
     printer: Printer | None = None,
 ) -> TrainingOutcome:
     """Train a model, and write all results into the run folder.
@@ -30,7 +33,9 @@ def train(
     Args:
         plain: The resolved configuration.
         resume_from: The run to resume in its own folder; None for a new run.
+        objects: What a person has given in Python.
         callbacks: Further Lightning callbacks.
+        logger: Lightning loggers, or False; None for those of the configuration.
         printer: The output, if not the default one.
 
     Raises:
@@ -41,7 +46,7 @@ def train(
         check_writable(resume_from.path, where="run")
     elif first:
         RunFolder.check_free(plain.get("run_dir"))
-    config = RunConfig.from_plain(plain)
+    config = RunConfig.from_plain(plain, objects=objects)
     if first and resume_from is None:
         RunFolder.check_free(config.run_dir, name=config.name)
         config.check_initial_weights()
@@ -52,4 +57,4 @@ def train(
         if not Processes.plan(config.hardware).to_launch:
             import visionkit.training.trainer  # noqa: F401 - Lightning takes longer than torch
 
-    return fit.train(config, resume_from=resume_from, callbacks=callbacks, printer=printer)
+    return fit.train(config, resume_from=resume_from, callbacks=callbacks, logger=logger, printer=printer)

@@ -27,6 +27,7 @@ __all__ = ["load_predictor", "open_predictor"]
 def open_predictor(
     folder: RunFolder,
     *,
+    head: Any,
     plugins: Sequence[str],
     options: PredictOptions,
     accelerator: str | None,
@@ -36,6 +37,7 @@ def open_predictor(
 
     Args:
         folder: The run's folder.
+        head: The object that the run was trained with; None if it was none.
         plugins: The modules that the caller names.
         options: The user's options.
         accelerator: None for that of the run, as ``precision``.
@@ -45,6 +47,7 @@ def open_predictor(
         UserError: As `load_predictor`, or if the run needs plugins that are not named.
     """
     from visionkit.runs.config import RunConfig
+    from visionkit.runs.objects import RunObjects
     from visionkit.settings import Hardware
 
     plain = folder.read_config()
@@ -55,7 +58,8 @@ def open_predictor(
             f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
         )
     load_plugins(plugins)
-    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
+    objects = RunObjects.of(head=head)
+    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False, objects=objects)
     given = {key: x for key, x in (("accelerator", accelerator), ("precision", precision)) if x is not None}
     hardware = Hardware.from_config({**plain["hardware"], **given})
     return load_predictor(config, folder, options=options, hardware=hardware, on_note=_log)
