@@ -54,9 +54,12 @@ def read_splits(root: Path) -> Splits:
 
 
 def proportional_set_size() -> int:
-    """The memory of this process in bytes, where pages shared by n processes count for a part of n."""
+    """The memory of this process in bytes, where pages shared by n processes count for a part of n.
+
+    Pages of files are left out: how many other programs have torch's libraries in memory is not ours.
+    """
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
 def memory_with_workers(splits: Splits | None) -> int:
