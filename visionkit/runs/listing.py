@@ -88,6 +88,8 @@ def list_runs(root: Path, *, task: str | None = None) -> list[ListedRun]:
     unreadable: list[OSError] = []
     runs = [_read_run(path) for path in find_runs(root, unreadable)]
     for error in unreadable:
+        if isinstance(error, FileNotFoundError):  # it was removed meanwhile, or never there
+            continue
         problem = f"the folder cannot be read: {(error.strerror or str(error)).lower()}"
         runs.append(ListedRun(Path(error.filename or root), "damaged", problem=problem))
     never = datetime.min.replace(tzinfo=UTC)
