@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tests.helpers.commands import run as run_process
+
 
 @pytest.fixture
 def run(shared_runs, in_empty_folder):
@@ -57,3 +59,93 @@ def test_wrong_options_of_runs_name_the_nearest(cli, run, word, message):
     code, out, err = cli("runs", word)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.fixture
+def pair(run):
+    """Two runs that differ in seed and learning rate, and a third that is not finished."""
+    other = shutil.copytree(run, run.parent / "two")
+    text = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(text.replace("  lr: 0.05", "  lr: 0.01").replace("\nseed: 0", "\nseed: 7"))
+    unfinished = shutil.copytree(run, run.parents[1] / "unfinished")
+    (unfinished / "metrics.json").unlink()
+    return run, other, unfinished
+
+
+def test_compare_shows_metrics_with_intervals_verdict_settings_and_curves(cli, pair):
+    code, out, err = cli("compare", "run=runs/classify-lenet-digits", "out=pictures/curves.png")
+    metrics = json.loads((pair[0] / "metrics.json").read_text())
+    assert (code, err) == (0, "")
+    values = [metrics[f"test/accuracy{end}"] for end in ("", "_low", "_high")]
+    assert "{:.4f} ({:.4f} to {:.4f})".format(*values) in out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["two", "+0.0000", "1.000", "no", "(p", ">=", "0.05)"] in lines
+    assert ["recipe.lr", "0.05", "0.01"] in lines
+    assert ["seed", "0", "7"] in lines
+    assert ["parameters", "61,706", "61,706"] in lines
+    assert "unpaired" in out
+    assert "Curves: pictures/curves.png" in out
+    assert (pair[0].parents[2] / "pictures" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_compare_prints_one_json_document_and_says_which_run_is_not_finished(cli, pair):
+    words = ",".join(
+        f"runs/{name}" for name in ("classify-lenet-digits/one", "classify-lenet-digits/two", "unfinished")
+    )
+    code, out, err = cli("compare", f"run={words}", "format=json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [run["state"] for run in document["runs"]] == ["done", "done", "unfinished"]
+    assert [run["parameters"] for run in document["runs"]] == [61_706, 61_706, None]
+    (difference,) = document["differences"]
+    assert (difference["test"], difference["p_value"], difference["more_than_chance"]) == ("two proportions", 1, False)
+    assert (document["paired"], document["same_test_images"], document["curves"]) == (False, True, None)
+    assert set(document["settings"]) == {"recipe.lr", "seed"}
+    assert "unfinished is not finished: it has 6 epochs and was not tested" in document["notes"][0]
+
+
+def test_other_test_images_are_said(cli, pair):
+    text = (pair[1] / "config.yaml").read_text()
+    (pair[1] / "config.yaml").write_text(text.replace("split_seed: 0", "split_seed: 3"))
+    _, out, _ = cli("compare", "run=runs/classify-lenet-digits")
+    assert "were not tested on the same images (two and one: dataset.split_seed differs)" in out
+    assert "add out=curves.png" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "compare needs runs: run=A,B"),
+        (["run=runs/unfinished"], "found 1 run in run=runs/unfinished, expected two or more"),
+        (["run=runs/classify-lenet-digits,runs/classify-lenet-digits/one"], "is named twice"),
+        (["run=runs/unfinishd,latest"], "Did you mean 'runs/unfinished'?"),
+        (["run=runs", "out=curves.jpg"], "out: found 'curves.jpg', expected a PNG file. Try: out=curves.png"),
+        (["run=runs", "out=runs/unfinished/config.yaml/c.png"], "is a file"),
+    ],
+)
+def test_what_does_not_compare_is_answered_with_what_to_type(cli, pair, words, message):
+    code, out, err = cli("compare", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_runs_of_different_tasks_do_not_compare(cli, pair):
+    text = (pair[1] / "config.yaml").read_text()
+    (pair[1] / "config.yaml").write_text(text.replace("  name: classify", "  name: detect"))
+    code, _, err = cli("compare", "run=runs/classify-lenet-digits")
+    assert (code, "has task classify, and" in err, "runs task=classify" in err) == (2, True, True)
+
+
+def test_runs_and_compare_load_neither_torch_nor_hydra(pair):
+    words = ["runs"], ["compare", "run=runs/classify-lenet-digits", "out=c.png"]
+    code = f"""
+import sys
+from visionkit.cli.main import main
+for words in {words!r}:
+    assert main(words) == 0
+print(sorted({{"torch", "hydra", "omegaconf", "lightning", "torchvision"}} & set(sys.modules)), file=sys.stderr)
+"""
+    folder = pair[0].parents[2]
+    (folder / "both.py").write_text(code)
+    code, _, err = run_process(folder, "-m", "both")
+    assert (code, err.strip()) == (0, "[]")

@@ -54,7 +54,7 @@ def compare(options: Mapping[str, str]) -> int:
 def _draw(out: Path, labels: Sequence[str], runs: Sequence[ComparedRun]) -> bool:
     from visionkit.report.plots.compared_curves import plot_compared_curves
 
-    histories = dict(zip(labels, (run.history for run in runs), strict=True))
+    histories = [(label, run.history) for label, run in zip(labels, runs, strict=True)]
     monitor = TASKS[runs[0].task].monitor if runs[0].task in TASKS else "val/loss"
     return plot_compared_curves(histories, out, monitor=monitor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from visionkit.metric_names import metric_title
 from visionkit.report.tables import Grid
 from visionkit.runs.comparison import SIGNIFICANCE, ComparedRun, Difference
+from visionkit.runs.listing import is_being_trained
 from visionkit.schema import describe
 
 __all__ = ["comparison_document", "comparison_grids", "run_labels"]
@@ -19,7 +21,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 _MAX_KEYS = 12
 """Of a section that are shown; a section of which more differ is another network or data set as a whole."""
 
-_MAX_LABEL_KEYS = 3
+_MAX_LABEL_KEYS, _MAX_LABEL_NAME = 3, 34
 _WHOLE = ("name", "type")
 _UNPAIRED = (
     "Results of single images are not stored: the test takes them as drawn apart for each run (unpaired). On the same "
@@ -78,27 +80,23 @@ def comparison_document(
 
 
 def run_labels(runs: Sequence[ComparedRun], settings: Settings) -> list[str]:
-    """The names of runs with the few settings that differ, for a legend."""
+    """The names of runs with the first settings that differ, for a legend."""
+    from visionkit.report.style import shorten
+
     shown, _ = _shown_settings(settings)
-    keys = [key for key in shown if key.partition(".")[0] != "hardware"]
-    if len(keys) > _MAX_LABEL_KEYS:
-        keys = [key for key in keys if key.rpartition(".")[2] in _WHOLE]
+    keys = sorted((key for key in shown if not key.startswith("hardware.")), key=_label_rank)[:_MAX_LABEL_KEYS]
     texts = [
         [f"{_short(key)}={_setting(settings[key], run.name)}" for key in keys if run.name in settings[key]]
         for run in runs
     ]
-    return [" ".join([f"{run.name}{':' if text else ''}", *text]) for run, text in zip(runs, texts, strict=True)]
+    names = [shorten(run.name, _MAX_LABEL_NAME) for run in runs]
+    return [f"{name}: {' '.join(text)}" if text else name for name, text in zip(names, texts, strict=True)]
 
 
 def _notes(
     runs: Sequence[ComparedRun], differences: Sequence[Difference], settings: Settings, other_images: str
 ) -> list[str]:
-    notes = [
-        f"{run.name} is not finished: it has {len(run.history)} epochs and was not tested. Go on with it: "
-        f"python -m visionkit train run={run.path} resume=true"
-        for run in runs
-        if not run.metrics
-    ]
+    notes = [_unfinished(run) for run in runs if not run.metrics]
     if other_images:
         notes.append(f"The runs were not tested on the same images ({other_images}): the difference may be theirs.")
     elif "dataset.root" in settings and differences:
@@ -108,10 +106,23 @@ def _notes(
     if any(difference.p_value is not None for difference in differences):
         notes.append(_UNPAIRED)
     if len(differences) > 1:
-        notes.append(f"p is adjusted for {len(differences)} comparisons (Holm 1979).")
+        notes.append(
+            f"p is adjusted for {len(differences)} comparisons (Holm 1979). Who chooses one of several runs by its "
+            "test fits the test split: choose by validation."
+        )
     if not settings:
         notes.append("The settings are the same.")
     return notes
+
+
+def _unfinished(run: ComparedRun) -> str:
+    epochs = "1 epoch" if len(run.history) == 1 else f"{len(run.history)} epochs"
+    if is_being_trained(run.path):
+        return f"{run.name} is being trained now: it has {epochs} and was not tested yet."
+    return (
+        f"{run.name} is not finished: it has {epochs} and was not tested. Go on with it: "
+        f"python -m visionkit train run={shlex.quote(str(run.path))} resume=true"
+    )
 
 
 def _metric_keys(runs: Sequence[ComparedRun]) -> list[str]:
@@ -159,6 +170,12 @@ def _setting(values: Mapping[str, Any], name: str) -> str:
         return "-"
     value = values[name]
     return "null" if value is None else value if isinstance(value, str) else describe(value)
+
+
+def _label_rank(key: str) -> int:
+    """What tells a run best comes first: its network or data, and what it repeats last."""
+    word = key.rpartition(".")[2]
+    return 0 if word in _WHOLE else 2 if word in ("seed", "epochs") else 1
 
 
 def _short(key: str) -> str:

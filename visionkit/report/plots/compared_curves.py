@@ -17,32 +17,32 @@ __all__ = ["compared_curves_figure", "plot_compared_curves"]
 
 _MAX_NAMED = 10
 _MAX_MARKERS = 30
-_MAX_LENGTH = 44
+_MAX_LENGTH = 64
 
 History = Sequence[Mapping[str, float]]
 """A row per epoch: ``epoch``, ``val/loss``, ..."""
 
 
-def plot_compared_curves(histories: Mapping[str, History], path: Path, *, monitor: str) -> bool:
+def plot_compared_curves(histories: Sequence[tuple[str, History]], path: Path, *, monitor: str) -> bool:
     """Draw the curves of several runs into one picture.
 
     Args:
-        histories: The rows of each run by its name.
+        histories: Name and rows of each run.
         path: The PNG file.
         monitor: The monitored metric, such as ``val/accuracy``.
 
     Returns:
         Whether any run has an epoch; without any, nothing is drawn.
     """
-    if not any(histories.values()):
+    if not any(history for _, history in histories):
         return False
     save_figure(compared_curves_figure(histories, monitor=monitor), path)
     return True
 
 
-def compared_curves_figure(histories: Mapping[str, History], *, monitor: str) -> Figure:
+def compared_curves_figure(histories: Sequence[tuple[str, History]], *, monitor: str) -> Figure:
     """The figure that `plot_compared_curves` writes; the first ten runs have colours and names of their own."""
-    figure = Figure(figsize=(12.0, 4.4), layout="constrained")
+    figure = Figure(figsize=(13.0, 4.4), layout="constrained")
     loss_axes, metric_axes = figure.subplots(1, 2)
     _plot_lines(loss_axes, histories, "val/loss")
     _plot_lines(metric_axes, histories, monitor)
@@ -54,12 +54,12 @@ def compared_curves_figure(histories: Mapping[str, History], *, monitor: str) ->
     return figure
 
 
-def _plot_lines(axes: Axes, histories: Mapping[str, History], name: str) -> None:
+def _plot_lines(axes: Axes, histories: Sequence[tuple[str, History]], name: str) -> None:
     scale = percent(name)
     colours = line_colours(_MAX_NAMED)
     epochs: list[float] = []
     values: list[float] = []
-    for number, (run, history) in enumerate(histories.items()):
+    for number, (run, history) in enumerate(histories):
         points = [(row["epoch"], row.get(name, math.nan) * scale) for row in history]
         points = [point for point in points if math.isfinite(point[1])]
         x, y = [point[0] for point in points], [point[1] for point in points]
