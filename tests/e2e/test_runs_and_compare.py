@@ -149,3 +149,24 @@ print(sorted({{"torch", "hydra", "omegaconf", "lightning", "torchvision"}} & set
     (folder / "both.py").write_text(code)
     code, _, err = run_process(folder, "-m", "both")
     assert (code, err.strip()) == (0, "[]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classify", "detect", "segment", "instance"])
+def test_runs_of_each_task_are_listed_and_compared(cli, shared_runs, in_empty_folder, task):
+    run = shutil.copytree(shared_runs.of(task), in_empty_folder / "runs" / "a")
+    metrics = json.loads((run / "metrics.json").read_text())
+    other = shutil.copytree(run, run.parent / "b")
+    main = json.loads(cli("runs", "format=json")[1])["runs"][0]["headline"]
+    assert main["value"] == metrics[main["name"]]
+    ends = [metrics[f"{main['name']}_{end}"] for end in ("low", "high")]
+    assert [main["low"], main["high"]] == ends
+    metrics |= {main["name"]: 0.0, f"{main['name']}_low": 0.0, f"{main['name']}_high": 0.001}
+    (other / "metrics.json").write_text(json.dumps(metrics))
+    code, out, _ = cli("compare", "run=runs/a,runs/b", "format=json", "out=c.png")
+    document = json.loads(out)
+    (difference,) = document["differences"]
+    assert (code, difference["metric"], difference["difference"]) == (0, main["name"], -main["value"])
+    assert (difference["test"], document["same_test_images"]) == ("intervals", True)
+    assert difference["more_than_chance"] == (difference["p_value"] < 0.05)
+    assert (in_empty_folder / "c.png").is_file()

@@ -21,7 +21,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 _MAX_KEYS = 12
 """Of a section that are shown; a section of which more differ is another network or data set as a whole."""
 
-_MAX_LABEL_KEYS, _MAX_LABEL_NAME = 3, 34
+_MAX_LABEL_KEYS, _MAX_LABEL_NAME = 3, 60
 _WHOLE = ("name", "type")
 _UNPAIRED = (
     "Results of single images are not stored: the test takes them as drawn apart for each run (unpaired). On the same "

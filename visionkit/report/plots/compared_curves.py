@@ -17,7 +17,8 @@ __all__ = ["compared_curves_figure", "plot_compared_curves"]
 
 _MAX_NAMED = 10
 _MAX_MARKERS = 30
-_MAX_LENGTH = 64
+_LINE_HEIGHT = 0.2  # of the legend, in inches
+_MAX_LENGTH = 110
 
 History = Sequence[Mapping[str, float]]
 """A row per epoch: ``epoch``, ``val/loss``, ..."""
@@ -42,14 +43,14 @@ def plot_compared_curves(histories: Sequence[tuple[str, History]], path: Path, *
 
 def compared_curves_figure(histories: Sequence[tuple[str, History]], *, monitor: str) -> Figure:
     """The figure that `plot_compared_curves` writes; the first ten runs have colours and names of their own."""
-    figure = Figure(figsize=(13.0, 4.4), layout="constrained")
+    height = 4.0 + _LINE_HEIGHT * min(len(histories), _MAX_NAMED + 1)
+    figure = Figure(figsize=(10.0, height), layout="constrained")
     loss_axes, metric_axes = figure.subplots(1, 2)
     _plot_lines(loss_axes, histories, "val/loss")
     _plot_lines(metric_axes, histories, monitor)
     lines, labels = metric_axes.get_legend_handles_labels()
     figure.legend(
-        handles=lines, labels=labels, frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, loc="outside right upper",
-        alignment="left",
+        handles=lines, labels=labels, frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, loc="outside lower left",
     )  # fmt: skip
     return figure
 
