@@ -18,7 +18,7 @@ def test_options_lose_their_quotes_and_plugins_are_left_out():
     [
         ("runs", "rot=x", "there is no 'rot' to set. Did you mean 'root'?"),
         ("runs", "backbone=lenet", "there is no 'backbone' to set. It takes root=, task=, format= alone"),
-        ("runs", "sweeps", "'sweeps' is no key=value. Expected such as: python -m visionkit runs"),
+        ("runs", "sweeps", "'sweeps' is no key=value. Did you mean root=sweeps? Expected such as: "),
         ("runs", "~root", "there is no 'root' to set"),
         ("compare", "runs=a,b", "there is no 'runs' to set. Did you mean 'run'?"),
         ("compare", "format=yson", "format: expected text or json, found 'yson'. Did you mean 'json'?"),
@@ -28,6 +28,11 @@ def test_a_word_that_is_no_option_is_answered_with_what_to_type(verb, word, mess
     with pytest.raises(UserError) as error:
         parse_options(verb, [word])
     assert message in str(error.value)
+
+
+def test_folders_without_their_key_are_answered_with_all_of_them():
+    with pytest.raises(UserError, match=r"Did you mean run=a,b\?"):
+        parse_options("compare", ["a", "b", "out=c.png"])
 
 
 @pytest.mark.parametrize("verb", ["runs", "compare"])

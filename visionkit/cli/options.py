@@ -26,7 +26,11 @@ def parse_options(verb: str, arguments: Sequence[str]) -> dict[str, str]:
         override = Override.parse(argument)
         example = VERBS[verb].examples[0]
         if override is None:
-            raise UserError(f"{verb}: '{argument}' is no key=value. Expected such as: {example}")
+            words = ",".join(word for word in arguments if "=" not in word)
+            raise UserError(
+                f"{verb}: '{argument}' is no key=value. Did you mean {next(iter(known))}={words}? Expected such as: "
+                f"{example}"
+            )
         if override.delete or override.add or override.key not in (*known, "plugins"):
             raise UserError(
                 f"{verb}: there is no '{override.key}' to set.{did_you_mean(override.key, known)} It takes "
