@@ -35,7 +35,7 @@ def _commands(page, *, long):
         if find_spec(package) is None:
             found = [c for c in found if package not in c]
     found = [c for c in found if any(word in c.partition("visionkit ")[2] for word in LONG) == long]
-    found.sort(key=lambda c: any(verb in c for verb in ("evaluate", "predict", "train run")))
+    found.sort(key=lambda c: any(verb in c for verb in ("evaluate", "predict", "train run", "compare")))
     return [shlex.split(command)[3:] for command in found]
 
 

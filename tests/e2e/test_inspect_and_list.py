@@ -334,7 +334,7 @@ def test_a_file_of_the_users_own_with_a_shipped_name_is_refused(cli, in_empty_fo
     assert "Rename 'mine/backbone/lenet.yaml', such as my_lenet.yaml" in err
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "inspect", "list"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "inspect", "runs", "compare", "list"])
 def test_every_verb_has_help_with_its_own_keys_and_examples(cli, verb):
     from visionkit.cli.verbs import VERBS
 

@@ -95,6 +95,8 @@ def _words(verb: str, before: Sequence[str], choices: Mapping[str, Sequence[str]
         yield from VERBS
     yield from ("--help", "--version", "--config-dir", "--cfg", "--info", "-m")
     yield from (f"{key}=" for key in VERBS[verb].options)
+    if verb in ("runs", "compare"):
+        return
     if verb == "list":
         yield from choices
         return

@@ -156,7 +156,8 @@ def check_key(key: str, text: str, *, verb: str) -> None:
     if meant is not None and meant.rpartition(".")[2] in VERBS[verb].options:
         meant = meant.rpartition(".")[2]  # such as image_size of inspect
     if meant is not None:
-        owners = [name for name, other in VERBS.items() if meant in other.options]
+        in_configuration = meant in (*GROUPS, *TOP_KEYS)
+        owners = [name for name, other in VERBS.items() if meant in other.options and not in_configuration]
         command = f"python -m visionkit {owners[0]} ... " if owners and verb not in owners else ""
         raise UserError(f"unknown key '{key}'. Did you mean '{meant}'? Type {command}{_typed(meant, text)}")
 

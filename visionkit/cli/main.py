@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
 from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text, hydra_help_text
+from visionkit.cli.options import parse_options
 from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import open_run, resolve, stored_config
 from visionkit.cli.signals import begin_work, handle_signals, report_signal
@@ -99,9 +100,13 @@ def _run(request: Request) -> int:
             f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=... . Leave these out, and give "
             "each key one value."
         )
+    if (request.cfg or request.info) and request.verb in ("list", *_OPTION_COMMANDS):
+        raise UserError(
+            f"{request.verb}: it runs nothing, so there is no configuration to show. Leave --cfg and --info out."
+        )
+    if request.verb in _OPTION_COMMANDS:
+        return _OPTION_COMMANDS[request.verb](parse_options(request.verb, request.arguments))
     if request.verb == "list":
-        if request.cfg or request.info:
-            raise UserError("list: it runs nothing, so there is no configuration to show. Leave --cfg and --info out.")
         from visionkit.commands.list import list_choices
 
         return list_choices(choices, _parse_list_arguments(request.arguments), config_dirs=request.config_dirs)
@@ -172,6 +177,19 @@ def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     return inspect(configs, options, use_dataset=use_dataset)
 
 
+def _runs(options: Mapping[str, str]) -> int:
+    from visionkit.commands.runs import print_runs
+
+    return print_runs(options)
+
+
+def _compare(options: Mapping[str, str]) -> int:
+    from visionkit.commands.compare import compare
+
+    return compare(options)
+
+
+_OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
 
 

@@ -94,6 +94,30 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit config run=latest",
         ),
     ),
+    "runs": Verb(
+        "list all runs below a folder: task, backbone, data, metric with its interval, date and state",
+        {
+            "root": "the folder; runs unless given",
+            "task": "the runs of one task alone",
+            "format": "text or json",
+        },
+        (
+            "python -m visionkit runs",
+            "python -m visionkit runs root=sweeps/a task=classify format=json",
+        ),
+    ),
+    "compare": Verb(
+        "set runs side by side: metrics, whether they differ by more than chance, settings, and curves in one picture",
+        {
+            "run": "two run folders or more: run=A,B; or one folder with runs in it, such as that of a sweep",
+            "out": "a PNG file for the curves",
+            "format": "text or json",
+        },
+        (
+            "python -m visionkit compare run=runs/classify-lenet-digits out=curves.png",
+            "python -m visionkit compare run=FOLDER,latest format=json",
+        ),
+    ),
     "list": Verb(
         "show every group of choices, or one: list backbones",
         {"pattern": "only names such as 'resnet*'"},

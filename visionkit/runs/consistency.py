@@ -9,7 +9,7 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
-__all__ = ["check_recorded_config", "check_recorded_data", "network_config"]
+__all__ = ["check_recorded_config", "check_recorded_data", "leaves", "network_config"]
 
 CHANGEABLE = frozenset(
     {
@@ -61,7 +61,7 @@ def check_recorded_config(
     """
     if not recorded:
         return
-    before, now = (dict(_leaves({key: values.get(key) for key in recorded})) for values in (recorded, plain))
+    before, now = (dict(leaves({key: values.get(key) for key in recorded})) for values in (recorded, plain))
     for key in dict.fromkeys([*before, *now]):
         if before.get(key) != now.get(key) and not _is_changeable(key, CHANGEABLE):
             found, expected = _shown(now.get(key), before.get(key))
@@ -83,13 +83,13 @@ def _is_changeable(key: str, changeable: Collection[str]) -> bool:
     return any(key == prefix or key.startswith(f"{prefix}.") for prefix in changeable)
 
 
-def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The dotted keys and values of nested mappings; an empty one is a value."""
     if not isinstance(node, Mapping) or (path and not node):
         yield path, list(node) if isinstance(node, tuple) else node
         return
     for key, value in node.items():
-        yield from _leaves(value, f"{path}.{key}" if path else str(key))
+        yield from leaves(value, f"{path}.{key}" if path else str(key))
 
 
 def _shown(one: Any, other: Any) -> tuple[str, str]:

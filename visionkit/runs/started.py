@@ -22,10 +22,15 @@ _STARTED = re.compile(rf"^{STARTED_KEY}: *['\"]?([^\s'\"#]+)", re.MULTILINE)
 _NAME_LENGTH = 19
 
 
-def read_started(config_file: Path) -> datetime | None:
-    """When a run was begun, by its ``config.yaml`` or else by the name of its folder; None if neither says so."""
+def read_started(config_file: Path, *, text: str | None = None) -> datetime | None:
+    """When a run was begun, by its ``config.yaml`` or else by the name of its folder; None if neither says so.
+
+    Args:
+        config_file: The file.
+        text: Its content, where it has been read.
+    """
     with contextlib.suppress(UserError, OSError, OverflowError, ValueError):
-        found = _STARTED.search(read_text(config_file, max_bytes=MAX_YAML_BYTES))
+        found = _STARTED.search(read_text(config_file, max_bytes=MAX_YAML_BYTES) if text is None else text)
         if found is not None:
             return datetime.fromisoformat(found[1]).astimezone()
     with contextlib.suppress(ValueError):
