@@ -1,4 +1,4 @@
-"""Pairing images with mask files and reading the values of masks, without torch; problems are reported as findings."""
+"""Reading the values of masks and their classes, without torch; problems are reported as findings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from visionkit.data.image_header import read_header
 from visionkit.data.mask_contents import ValueCounts, read_contents
 from visionkit.data.mask_values import encode_colour
 from visionkit.data.sources.annotations import ParsedDataset
-from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.classes import MaskClasses, resolve_classes
 from visionkit.data.sources.masks.guessing import describe_values
+from visionkit.data.sources.masks.pairing import Pair
 from visionkit.data.sources.masks.value_checks import check_levels, palette_findings, undeclared_void, value_findings
 from visionkit.distributed.processes import is_first_process
 from visionkit.errors import UserError
@@ -30,10 +30,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from visionkit.data.sources.file_source import FileSource
 
-__all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
-
-Pair = tuple[str, str]
-"""The names of an image and of its mask, relative to the root."""
+__all__ = ["ParsedMasks", "MaskedImages", "read_pairs"]
 
 
 @dataclass(frozen=True)
@@ -68,51 +65,6 @@ class ParsedMasks(ParsedDataset[MaskedImages]):
     """
 
     classes: MaskClasses | None = None
-
-
-def pair_files(
-    lists: ImageLists,
-    images: str,
-    masks: str,
-    findings: list[Finding],
-    *,
-    mask_suffix: str = "",
-    image_suffix: str = "",
-) -> list[Pair]:
-    """Pair the images below one folder with the masks of the same name below another.
-
-    Args:
-        lists: Lists the images and masks.
-        images: The folder of the images, relative to the root.
-        masks: The folder of the masks, relative to the root.
-        findings: A list to which files without a partner are appended.
-        mask_suffix: What the names of masks append, such as ``_mask``; files without it are left out.
-        image_suffix: What the names of images append, likewise.
-
-    Raises:
-        UserError: If a folder is empty, or there is no pair.
-    """
-    root = lists.root
-    image_files, mask_files = lists.stems(images, findings), lists.stems(masks, findings)
-    for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
-        if not files:
-            details = "".join(f" {finding.note}. {finding.remedy}" for finding in lists.findings())
-            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.{details}")
-    masks_by_stem, images_by_stem = (
-        {stem.removesuffix(suffix): name for stem, name in files.items() if stem.endswith(suffix)}
-        for files, suffix in ((mask_files, mask_suffix), (image_files, image_suffix))
-    )
-    common_stems = [stem for stem in images_by_stem if stem in masks_by_stem]
-    if not common_stems:
-        raise UserError(
-            f"dataset.masks: none of the {len(image_files)} images in '{root / images}' has a mask of its own name in "
-            f"'{root / masks}': found the image '{next(iter(image_files.values()))}' and the mask "
-            f"'{next(iter(mask_files.values()))}'. Expected the same names, but for the ending; what masks have "
-            "more is said by dataset.mask_suffix=_mask"
-        )
-    findings += Finding.of("mask-missing", [name for stem, name in images_by_stem.items() if stem not in masks_by_stem])
-    findings += Finding.of("mask-orphan", [name for stem, name in masks_by_stem.items() if stem not in images_by_stem])
-    return [(images_by_stem[stem], masks_by_stem[stem]) for stem in common_stems]
 
 
 def read_pairs(

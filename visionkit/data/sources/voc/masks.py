@@ -25,7 +25,8 @@ from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
-from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
+from visionkit.data.sources.masks.pairing import Pair
+from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, read_pairs
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.names import find_stem, hold_val_out, read_list
 from visionkit.errors import UserError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from visionkit.data.image_files import is_image_name
-from visionkit.data.sources.yolo.paths import FolderListings, fold_name
+from visionkit.data.sources.yolo.paths import FolderListings
+from visionkit.text import fold_name
 
 __all__ = ["CLASS_FILES", "LabelFiles"]
 
