@@ -16,7 +16,8 @@ from visionkit.console import PipeSafeConsole
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_error import ImageError
 from visionkit.data.image_header import read_header
-from visionkit.data.mask_contents import ValueCounts, read_contents
+from visionkit.data.mask_cache import MaskCache
+from visionkit.data.mask_contents import ValueCounts
 from visionkit.data.mask_values import encode_colour
 from visionkit.data.sources.annotations import ParsedDataset
 from visionkit.data.sources.masks.class_map import ClassMap
@@ -93,7 +94,10 @@ def read_pairs(
     Raises:
         UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
     """
-    readable = {split: _read_split(source, root, split, pairs[split], findings, class_map) for split in pairs}
+    with MaskCache(root, coloured=class_map is not None and class_map.coloured) as cache:
+        readable = {
+            split: _read_split(source, root, split, pairs[split], findings, class_map, cache) for split in pairs
+        }
     contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
     palettes = {
         mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
@@ -132,13 +136,14 @@ def _read_split(
     pairs: Sequence[Pair],
     findings: list[Finding],
     class_map: ClassMap | None,
+    cache: MaskCache,
 ) -> dict[Pair, _PairContent]:
     """The contents of the masks of a split that can be used; others become findings.
 
     Raises:
         UserError: If there is none.
     """
-    contents = _read_all(root, pairs, class_map, split=split, max_pixels=source.max_pixels)
+    contents = _read_all(root, pairs, class_map, cache, split=split, max_pixels=source.max_pixels)
     problems = dict.fromkeys(content.problem for content in contents if content.problem)
     dropped = [
         finding
@@ -178,10 +183,10 @@ class _PairContent:
 
 
 def _read_all(
-    root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str, max_pixels: int
+    root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, cache: MaskCache, *, split: str, max_pixels: int
 ) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        contents = pool.map(lambda pair: _read_pair(root, pair, class_map, max_pixels), pairs)
+        contents = pool.map(lambda pair: _read_pair(root, pair, class_map, cache, max_pixels), pairs)
         return list(_showing_progress(contents, len(pairs), f"reading {len(pairs):,} masks of {split}"))
 
 
@@ -198,13 +203,13 @@ def _showing_progress(contents: Iterable[_PairContent], total: int, text: str) -
     return contents
 
 
-def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None, max_pixels: int) -> _PairContent:
+def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None, cache: MaskCache, max_pixels: int) -> _PairContent:
     image, mask = pair
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
         header = read_header(root / image)
-        contents = read_contents(root / mask, coloured=coloured, max_pixels=max_pixels)
+        contents = cache.read(mask, max_pixels=max_pixels)
         mask_size = contents.size
         if mask_size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
             height, width = header.size
