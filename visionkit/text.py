@@ -7,7 +7,7 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
+__all__ = ["fold_name", "json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -16,6 +16,11 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 def normal_form(text: str) -> str:
     """Text in Unicode's composed form (NFC), in which names that look alike are equal; Macs write é as two signs."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def fold_name(name: str) -> str:
+    """A name in small letters and Unicode's composed form, to compare names in any case and form."""
+    return name.lower() if name.isascii() else normal_form(name).lower()
 
 
 def printable(text: str, *, keep: str = "") -> str:

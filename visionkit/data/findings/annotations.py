@@ -30,7 +30,8 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         why="The image was deleted, renamed or not copied.",
     ),
     "image-found-elsewhere": FindingKind(
-        severity="warning", text="image(s) that are not where they are listed, found by the last parts of their paths",
+        severity="warning",
+        text="image(s) that are not where they are listed, found by the last parts of their paths or in another case",
         remedy="Check that they are the annotated pictures, and write the paths relative to the folder of the images.",
         why="Paths of another computer or folder. Another picture of the same name would get the objects of this one.",
     ),

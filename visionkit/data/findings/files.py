@@ -24,6 +24,11 @@ FILES: Mapping[str, FindingKind] = {
         remedy="Keep one of them.",
         why="Which of two images of one name a mask belongs to is unknown.",
     ),
+    "name-other-case": FindingKind(
+        severity="warning", text="file(s) whose annotation has their name in other small and capital letters, paired",
+        remedy="Check that they belong together, and give both one name.",
+        why="Windows takes both for one name, and cameras and programs write A.JPG and a.png.",
+    ),
     "file-no-image": FindingKind(
         severity="warning", text="file(s) of an ending that is not read left out: {endings}",
         remedy="Convert them, move them elsewhere, or install what reads them: pip install pillow-heif for HEIC.",

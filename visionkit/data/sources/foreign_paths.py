@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from visionkit.data.image_files import walk_images
 from visionkit.data.sources.split_names import split_of
-from visionkit.text import normal_form
+from visionkit.text import fold_name, normal_form
 
 __all__ = ["files_below", "find_by_name", "find_by_tail", "with_slashes"]
 
@@ -48,8 +48,9 @@ def find_by_tail(
     """Find the files of the paths that do not exist as they are written.
 
     It is the file that shares its longest tail with the path, if no other file does: ``C:\\data\\set\\cats\\1.jpg`` is
-    ``cats/1.jpg``, else the only ``1.jpg``. A file is not taken that another path names as it is, that lies in a folder
-    of another split than the path says, or that shares its name alone with a path whose folder is found elsewhere.
+    ``cats/1.jpg``, else the only ``1.jpg``; else, likewise, ``Cats/1.JPG``, in another case. A file is not taken that
+    another path names as it is, that lies in a folder of another split than the path says, or that shares its name
+    alone with a path whose folder is found elsewhere.
 
     Args:
         paths: The paths of images, as they are written.
@@ -66,18 +67,13 @@ def find_by_tail(
     if not unfound:
         return matches, []
     taken = set(found)
-    file_of: dict[str, str | None] = {}  # by tail; None where several files end so
-    for name, file in files.items():
-        if file not in taken:
-            for tail in _tails(normal_form(name)):
-                file_of[tail] = None if tail in file_of else file
+    by_tail = _FilesByTail([(name, file) for name, file in files.items() if file not in taken])
     ambiguous, by_name_alone, plain = list[int](), set[int](), [normal_form(with_slashes(path)) for path in paths]
     for row in unfound:
         min_parts = 1 if _ABSOLUTE.match(plain[row]) else min(min_relative_parts, plain[row].count("/") + 1)
-        longest = next(filter(file_of.__contains__, _tails(plain[row])), None)
-        if longest is None or longest.count("/") + 1 < min_parts:
+        longest, match = by_tail.find(plain[row], min_parts)
+        if longest is None:
             continue
-        match = file_of[longest]
         if match is None:
             ambiguous.append(row)
         elif not _differ_in_split(plain[row], match):
@@ -96,6 +92,41 @@ def files_below(root: Path) -> dict[str, str]:
     """The images below a folder for `find_by_tail`; none if it has more than a million, and is no data set's folder."""
     names = list(islice(walk_images(root), _MAX_FILES + 1))
     return {name: name for name in names} if len(names) <= _MAX_FILES else {}
+
+
+class _FilesByTail:
+    """Files by the last parts of their paths.
+
+    Args:
+        files: The path of each, and the file.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, str]]) -> None:
+        self._files = files
+        self._of: dict[Callable[[str], str], dict[str, str | None]] = {}
+
+    def find(self, path: str, min_parts: int) -> tuple[str | None, str | None]:
+        """The longest tail of a path that a file ends in, and the file; None if several do, both None if none does.
+
+        Names in another case are taken where more parts fit so, or where no other file fits alone.
+        """
+        found: list[tuple[int, bool, str, str | None]] = []
+        for form in (fold_name, normal_form):
+            file_of = self._by_tail(form)
+            tail = next(filter(file_of.__contains__, _tails(form(path))), None)
+            if tail is not None and tail.count("/") + 1 >= min_parts:
+                found.append((tail.count("/"), file_of[tail] is not None, tail, file_of[tail]))
+        unique = [each for each in found if each[1]]
+        best = max(reversed(unique or found), key=lambda each: each[0], default=None)
+        return (None, None) if best is None else (best[2], best[3])
+
+    def _by_tail(self, form: Callable[[str], str]) -> dict[str, str | None]:
+        if form not in self._of:
+            found = self._of[form] = dict[str, str | None]()
+            for name, file in self._files:
+                for tail in _tails(form(name)):
+                    found[tail] = None if tail in found else file
+        return self._of[form]
 
 
 def _drop_shared(matches: list[str | None], rows: Sequence[int], paths: Sequence[str]) -> list[int]:

@@ -45,7 +45,7 @@ _IMAGE_COLUMNS = frozenset(
 )
 _BENCHMARKS = ("ade20k", "cityscapes")  # whose files are those of a more general form too
 _SPLIT_PART = re.compile(
-    r"(images|labels|masks|imgs)[_-]?(train|val|valid|test|tr|ts)|(train|val|valid|test)[_-]?(masks?|labels?)"
+    r"(images|labels|masks|imgs)[_-]?(train|val|valid|test|tr|ts)|(train|val|valid|test)[_-]?(masks?|labels?|annots?)"
 )
 _YOLO_LINE = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*")
 _KITTI_LINE = re.compile(r"\s*[A-Za-z]\w*(\s+-?\d+(\.\d+)?){14,15}\s*")
@@ -243,15 +243,14 @@ def _masks(listing: _Listing) -> Form | None:
 
 
 def _masks_beside(listing: _Listing) -> Form | None:
-    """Folders such as ``train_images`` and ``train_masks``, or ``imagesTr`` and ``labelsTr``."""
+    """Folders such as ``train_images`` and ``train_masks``, ``imagesTr`` and ``labelsTr``, ``train`` and its masks."""
     masks = [f for f in listing.image_folders if _SPLIT_PART.fullmatch(f.lower()) and not f.lower().startswith("im")]
     train = next((folder for folder in masks if "tr" in folder.lower()), None)
     if train is None:
         return None
     is_images = (f for f in listing.image_folders if re.fullmatch(r"(im\w*[_-]?)?tr(ain)?([_-]?im\w*)?", f.lower()))
     images = next(is_images, None)
-    advice = f"dataset=masks dataset.images.train={images} dataset.masks.train={train}"
-    return None if images is None else Form("images with a mask each", "masks", train, advice)
+    return None if images is None else Form("images with a mask each", "masks", train)
 
 
 def _classes(listing: _Listing) -> Form | None:

@@ -165,3 +165,11 @@ def test_pictures_of_another_folder_are_taken_with_a_word_only_if_all_of_theirs_
     codes = [(finding.code, finding.count) for finding in splits.findings if finding.code.startswith("image")]
     assert codes == [("image-missing", 1)]
     assert sum(map(len, splits.samples.values())) == 7
+
+
+def test_an_image_in_another_case_is_found_where_it_is_the_only_one_and_it_is_said(tmp_path, save_image):
+    for name in ("a/IMG_1.JPG", "b/img_2.jpg", "b/IMG_2.jpg", "b/IMG_3.jpg", "c/img_3.jpg"):
+        save_image(tmp_path / name)
+    names = ["a/img_1.jpg", "b/Img_2.jpg", "C/IMG_3.jpg", "b/img_3.jpg"]
+    found = find_images(ImageLists(tmp_path), "", names)
+    assert found == FoundImages(["a/IMG_1.JPG", None, "c/img_3.jpg", "b/IMG_3.jpg"], [1], [0, 2, 3])

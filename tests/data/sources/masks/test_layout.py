@@ -32,10 +32,36 @@ def find(tmp_path):
         (("images_train", "labels_train"), ("images_val", "labels_val")),
         (("data/images/train", "data/masks/train"), ("data/images/val", "data/masks/val")),
         (("set/train_img", "set/train_mask"), ("set/valid_img", "set/valid_mask")),
+        (("train", "trainannot"), ("val", "valannot")),
+        (("Train", "TrainAnnot"), ("Valid", "ValidAnnot")),
+        (("train", "train_labels"), ("val", "val_labels")),
+        (("trainimages", "trainmasks"), ("valimages", "valmasks")),
+        (("CamVid/train", "CamVid/trainannot"), ("CamVid/val", "CamVid/valannot")),
+        (("imagesTr", "labelsTr"), ("imagesVal", "labelsVal")),
     ],
 )
 def test_usual_names_of_folders_are_understood(find, train, val):
     assert find(*train, *val) == ({"train": train, "val": val}, [])
+
+
+def test_nn_u_nets_test_split_is_read_and_without_masks_left_out(find, tmp_path):
+    both = {"train": ("imagesTr", "labelsTr"), "test": ("imagesTs", "labelsTs")}
+    assert find("imagesTr", "labelsTr", "imagesTs", "labelsTs") == (both, [])
+    (tmp_path / "labelsTs" / "a.png").unlink()
+    (tmp_path / "labelsTs").rmdir()
+    assert find() == ({"train": both["train"]}, [("test-no-masks", ("imagesTs",))])
+
+
+def test_camvids_three_splits_are_read(find):
+    splits = ("train", "val", "test")
+    found, findings = find(*splits, *(f"{split}annot" for split in splits))
+    assert (found, findings) == ({split: (split, f"{split}annot") for split in splits}, [])
+
+
+@pytest.mark.parametrize("folders", [("imagery", "labelstore"), ("train", "trainers"), ("strange", "maskstr2")])
+def test_a_name_that_only_begins_like_a_split_or_a_mask_is_none(find, folders):
+    with pytest.raises(UserError, match="no folder of images"):
+        find(*folders)
 
 
 @pytest.mark.parametrize("folders", [("cell_images", "cell_masks"), ("IMAGES", "ground truth"), ("a/imgs", "a/gt")])

@@ -838,3 +838,53 @@ def test_images_beside_the_folders_of_splits_are_said(make_source, make_masks, s
     save_image(root / "images" / "loose.jpg")
     (note,) = make_source(root).splits(seed=0).notes
     assert note == "1 image(s) beside the folders of splits left out: images/loose.jpg"
+
+
+def test_nn_u_nets_images_of_one_channel_are_paired(make_masks, make_source):
+    root = make_masks({"": 8}, images="imagesTr", masks="labelsTr")
+    for path in (root / "imagesTr").iterdir():
+        path.rename(path.with_stem(f"{path.stem}_0000"))
+    read = make_source(root).read().splits["train"]
+    assert list(zip(read.names, read.masks, strict=True)) == [
+        (f"imagesTr/{number}_0000.jpg", f"labelsTr/{number}.png") for number in range(8)
+    ]
+
+
+def test_nn_u_nets_images_of_several_channels_are_refused_in_words(make_masks, make_source, save_image):
+    root = make_masks({"": 4}, images="imagesTr", masks="labelsTr")
+    for path in (root / "imagesTr").iterdir():
+        path.rename(path.with_stem(f"{path.stem}_0000"))
+    save_image(root / "imagesTr" / "0_0001.jpg", size=SIZE, seed=0)
+    with pytest.raises(UserError, match=r"'imagesTr/0_0001.jpg', as nnU-Net writes them\. .*TIFF or \.npy"):
+        make_source(root).read()
+
+
+def test_frames_that_end_in_four_digits_are_no_channels(make_masks, make_source):
+    root = make_masks({"": 4})
+    for path in [*(root / "images").iterdir(), *(root / "masks").iterdir()]:
+        path.rename(path.with_stem(f"frame_000{path.stem}"))
+    assert make_source(root).read().splits["train"].names[3] == "images/frame_0003.jpg"
+
+
+def test_a_mask_in_another_case_is_paired_and_said(make_masks, make_source):
+    root = make_masks({"": 4})
+    (root / "images" / "0.jpg").rename(root / "images" / "SCENE.JPG")
+    (root / "masks" / "0.png").rename(root / "masks" / "Scene.png")
+    parsed = make_source(root).read()
+    assert ("images/SCENE.JPG", "masks/Scene.png") in set(
+        zip(parsed.splits["train"].names, parsed.splits["train"].masks, strict=True)
+    )
+    found = {finding.code: finding.places for finding in parsed.findings}
+    assert found == {"name-other-case": ("images/SCENE.JPG and masks/Scene.png",)}
+
+
+def test_masks_whose_names_are_equal_but_for_case_are_not_guessed(make_masks, make_source):
+    root = make_masks({"": 4})
+    (root / "images" / "0.jpg").rename(root / "images" / "SCENE.JPG")
+    (root / "masks" / "0.png").rename(root / "masks" / "Scene.png")
+    save(root / "masks" / "scene.png", values(9))
+    found = {finding.code: finding.places for finding in make_source(root).read().findings}
+    assert found == {
+        "mask-missing": ("images/SCENE.JPG",),
+        "mask-orphan": ("masks/Scene.png", "masks/scene.png"),
+    }

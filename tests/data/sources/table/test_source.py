@@ -198,7 +198,16 @@ def test_an_ending_in_other_letters_is_the_same_file_unless_both_exist(make_tabl
     assert everything(make_table(TWELVE.replace(".png", ".PNG"))) == everything(make_table(TWELVE))
     (tmp_path / "images/a.PNG").write_bytes((tmp_path / "images/a.png").read_bytes())
     notes = make_table(TWELVE.replace("a.png", "a.Png")).splits(seed=0).notes
-    assert notes[0] == "1 annotation(s) for a missing image dropped: 'images/a.Png' in line 2"
+    assert notes[0].startswith("1 listed image(s) whose name fits several files, or whose file fits several names")
+
+
+def test_an_image_in_another_case_than_in_the_table_is_found_and_said(make_table, tmp_path):
+    expected = everything(make_table(TWELVE))
+    found = make_table(TWELVE.replace("images/a.png", "Images/A.PNG")).splits(seed=0).findings
+    assert [(finding.code, finding.places) for finding in found] == [
+        ("name-other-case", ("images/a.png (as Images/A.PNG)",))
+    ]
+    assert everything(make_table(TWELVE.replace("a.png", "A.PNG"))) == expected
 
 
 def test_an_image_listed_twice_with_one_label_is_one_image(make_table):

@@ -87,6 +87,18 @@ def test_without_lists_the_images_with_a_mask_are_divided(make_source, make_root
     assert set(splits.saved) == {"train", "val", "test"}
 
 
+def test_a_mask_in_another_case_than_its_image_is_paired_and_said(make_source, make_root):
+    root = make_root(lists={"train": [0, 1], "val": [2]})
+    (root / "JPEGImages/000.jpg").rename(root / "JPEGImages/IMG.JPG")
+    (root / "SegmentationClass/000.png").rename(root / "SegmentationClass/img.png")
+    (root / "ImageSets/Segmentation/train.txt").write_text("IMG\n001\n")
+    splits = make_source(root).splits(seed=0)
+    row = next(row for row in range(2) if splits.samples["train"].name(row).endswith("IMG.JPG"))
+    assert numpy.array_equal(splits.samples["train"].mask(row), classes(0))
+    found = {finding.code: finding.places for finding in splits.findings}
+    assert found["name-other-case"] == ("JPEGImages/IMG.JPG and SegmentationClass/img.png",)
+
+
 def test_classes_of_ones_own_stand_behind_the_background(make_source, make_root):
     source = make_source(make_root(), classes=["cat", "dog", "cow"])
     assert source.info().class_names == ("background", "cat", "dog", "cow")

@@ -53,6 +53,72 @@ def test_folders_of_classes_below_annotations_are_read_together(make_source, mak
     assert given.saved == splits.saved
 
 
+@pytest.mark.parametrize(
+    ("xml", "images"),
+    [("{}", "{}"), ("{}/xml", "{}/images"), ("ann/{}", "images"), ("all/ann/{}", "all/images")],
+)
+def test_a_folder_of_each_class_is_read_where_no_name_is_repeated(make_source, make_voc, xml, images):
+    root = make_voc(8, annotations=xml.format("cats"), images=images.format("cats"))
+    for folder, count in ((xml, 3), (images, 3 if "{}" in images else 0)):
+        (root / folder.format("dogs")).mkdir(parents=True, exist_ok=True)
+        endings = (".xml",) if folder == xml and folder != images else (".xml", ".jpg")
+        files = [f for f in sorted((root / folder.format("cats")).iterdir()) if f.suffix in endings] if count else []
+        for file in files:
+            if int(file.stem) < count:
+                file.rename(root / folder.format("dogs") / file.name)
+    samples = make_source(root).splits(seed=0).samples
+    assert sorted(number for split in samples.values() for number in stems(split)) == list(range(8))
+
+
+def test_folders_of_classes_in_those_of_splits_are_read_as_these_splits(make_source, make_voc):
+    root = make_voc(8, annotations="train/Annotations/cats", images="train/images")
+    make_voc(4, annotations="val/Annotations/cats", images="val/images")
+    for split in ("train", "val"):
+        (root / split / "Annotations/dogs").mkdir()
+        (root / split / "Annotations/cats/001.xml").rename(root / split / "Annotations/dogs/001.xml")
+    samples = make_source(root).splits(seed=0).samples
+    assert {split: stems(found) for split, found in samples.items()} == {"train": list(range(8)), "val": [0, 1, 2, 3]}
+
+
+def test_two_annotations_of_the_same_images_are_not_read_as_one(make_source, make_voc):
+    root = make_voc(4, annotations="first", images="images")
+    make_voc(4, annotations="second", images="images")
+    message = r"first, second; of one name are first/000\.xml and second/000\.xml\. .*dataset\.annotations=FOLDER"
+    with pytest.raises(UserError, match=message):
+        make_source(root).splits(seed=0)
+
+
+def test_folders_that_a_word_for_a_split_is_in_are_not_read_as_one(make_source, make_voc):
+    root = make_voc(4, annotations="xml_train", images="images")
+    (root / "xml_val").mkdir()
+    (root / "xml_train/003.xml").rename(root / "xml_val/003.xml")
+    with pytest.raises(UserError, match=r"hold XML files: xml_train, xml_val\. "):
+        make_source(root).splits(seed=0)
+
+
+@pytest.mark.parametrize("listed", ["img_a", "IMG_A"])
+def test_an_image_in_another_case_than_its_xml_file_is_paired_and_said(make_source, make_voc, listed):
+    root = make_voc(4, lists={"train": [0, 1], "val": [2]})
+    (root / "JPEGImages/000.jpg").rename(root / "JPEGImages/IMG_A.JPG")
+    (root / "Annotations/000.xml").rename(root / "Annotations/img_a.xml")
+    (root / "ImageSets/Main/train.txt").write_text(f"{listed}\n001\n")
+    splits = make_source(root).splits(seed=0)
+    assert {Path(splits.samples["train"].name(row)).name for row in range(2)} == {"001.jpg", "IMG_A.JPG"}
+    found = {finding.code: finding.places for finding in splits.findings}
+    assert found["name-other-case"] == ("JPEGImages/IMG_A.JPG and Annotations/img_a.xml",)
+
+
+def test_an_image_is_not_paired_in_another_case_beside_its_own_xml_file(make_source, make_voc, write_xml):
+    root = make_voc(4)
+    (root / "JPEGImages/000.jpg").rename(root / "JPEGImages/A.jpg")
+    for name in ("A", "a"):
+        write_xml(root / f"Annotations/{name}.xml", [("cat", (2, 3, 20, 25))])
+    (root / "Annotations/000.xml").unlink()
+    found = {finding.code: finding.places for finding in make_source(root).splits(seed=0).findings}
+    assert found["image-missing"] == ("Annotations/a.xml",)
+    assert "name-other-case" not in found
+
+
 def test_a_test_folder_without_xml_files_is_said(make_source, make_voc, save_image):
     root = make_voc(5, annotations="train/Annotations", images="train/JPEGImages")
     save_image(root / "test/a.jpg")

@@ -16,7 +16,8 @@ from visionkit.data.image_files import walk_images
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.benchmarks import find_folders
 from visionkit.data.sources.masks.class_map import ClassMap
-from visionkit.data.sources.masks.pairs import Pair, ParsedMasks, pair_files, read_pairs
+from visionkit.data.sources.masks.pairing import Pair, pair_files
+from visionkit.data.sources.masks.pairs import ParsedMasks, read_pairs
 from visionkit.data.sources.masks.source import MaskSource
 from visionkit.structures.class_ids import IGNORE_INDEX
 

@@ -24,10 +24,12 @@ _NAMES = {
     "images": ("images", "imgs", "image", "img", "jpegimages", "pictures", "photos"),
     "masks": (
         "masks", "mask", "labels", "annotations", "segmentationclass", "label", "annotation", "segmentations", "gt",
-        "ground_truth", "groundtruth",
+        "ground_truth", "groundtruth", "annot", "annots",
     ),
 }  # fmt: skip
 """As `visionkit.data.sources.split_names.normal_name` spells them; earlier ones first."""
+
+_SHORT_SPLITS = {"tr": "train", "ts": "test"}  # nnU-Net and the Medical Segmentation Decathlon: imagesTr, labelsTs
 
 Folders = dict[str, tuple[str, str]]
 """For each split the folders of its images and of its masks, relative to the root."""
@@ -92,9 +94,13 @@ class MaskFolders:
         return self._pairs(folders, {split: names[split] for split in names})
 
     def _folders_by_name(self) -> Folders:
-        """Folders whose names say split and contents, such as ``train_images`` and ``train_masks``; empty if none."""
+        """Folders whose names say split and contents, such as ``train_images`` and ``train_masks``; empty if none.
+
+        Beside a folder of the masks of a split, such as ``trainannot``, its images may lie in a bare ``train``.
+        """
         groups: dict[str, dict[str, str]] = {}
-        for name in sub_folders(self.root):
+        names = sub_folders(self.root)
+        for name in names:
             for key in _NAMES:
                 rest = _without_word(normal_name(name), _NAMES[key])
                 if rest:
@@ -104,6 +110,9 @@ class MaskFolders:
             group = next(iter(complete.values()))
             return {"train": (group["images"], group["masks"])}
         splits = {split: group for rest, group in groups.items() if (split := split_of(rest)) is not None}
+        for name in names:
+            if (split := split_of(name)) is not None:
+                splits.setdefault(split, {}).setdefault("images", name)
         if "train" not in splits or len(splits["train"]) < len(_NAMES):
             return {}
         used = {name for group in splits.values() for name in group.values()}
@@ -189,10 +198,17 @@ def find_folder(root: Path, given: str | None, *, key: str) -> str | None:
 
 
 def _without_word(name: str, words: Collection[str]) -> str:
-    """What a name says beside a word at its beginning or end, ``train`` of ``train_images``; empty if none is there."""
+    """What a name says beside a word at its beginning or end, ``train`` of ``train_images``; empty if none is there.
+
+    A split, in its first spelling, may also stand beside it without a gap: ``trainannot``, ``imagesTr``.
+    """
     for word in words:
-        if name.endswith(f"_{word}"):
-            return name.removesuffix(f"_{word}")
-        if name.startswith(f"{word}_"):
-            return name.removeprefix(f"{word}_")
+        for rest, is_there in (
+            (name.removesuffix(word), name.endswith(word)),
+            (name.removeprefix(word), name.startswith(word)),
+        ):
+            bare = rest.strip("_")
+            split = split_of(bare) or _SHORT_SPLITS.get(bare)
+            if is_there and (split or bare != rest):
+                return split or bare
     return ""

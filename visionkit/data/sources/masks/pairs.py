@@ -1,4 +1,4 @@
-"""Pairing images with mask files and reading the values of masks, without torch; problems are reported as findings."""
+"""Reading the values of masks and their classes, without torch; problems are reported as findings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from visionkit.console import PipeSafeConsole
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.image_error import ImageError
 from visionkit.data.image_header import read_header
-from visionkit.data.mask_contents import ValueCounts, read_contents
+from visionkit.data.mask_cache import MaskCache
+from visionkit.data.mask_contents import ValueCounts
 from visionkit.data.mask_values import encode_colour
 from visionkit.data.sources.annotations import ParsedDataset
-from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.classes import MaskClasses, resolve_classes
 from visionkit.data.sources.masks.guessing import describe_values
+from visionkit.data.sources.masks.pairing import Pair
 from visionkit.data.sources.masks.value_checks import check_levels, palette_findings, undeclared_void, value_findings
 from visionkit.distributed.processes import is_first_process
 from visionkit.errors import UserError
@@ -30,10 +31,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from visionkit.data.sources.file_source import FileSource
 
-__all__ = ["ParsedMasks", "MaskedImages", "Pair", "pair_files", "read_pairs"]
-
-Pair = tuple[str, str]
-"""The names of an image and of its mask, relative to the root."""
+__all__ = ["ParsedMasks", "MaskedImages", "read_pairs"]
 
 
 @dataclass(frozen=True)
@@ -70,51 +68,6 @@ class ParsedMasks(ParsedDataset[MaskedImages]):
     classes: MaskClasses | None = None
 
 
-def pair_files(
-    lists: ImageLists,
-    images: str,
-    masks: str,
-    findings: list[Finding],
-    *,
-    mask_suffix: str = "",
-    image_suffix: str = "",
-) -> list[Pair]:
-    """Pair the images below one folder with the masks of the same name below another.
-
-    Args:
-        lists: Lists the images and masks.
-        images: The folder of the images, relative to the root.
-        masks: The folder of the masks, relative to the root.
-        findings: A list to which files without a partner are appended.
-        mask_suffix: What the names of masks append, such as ``_mask``; files without it are left out.
-        image_suffix: What the names of images append, likewise.
-
-    Raises:
-        UserError: If a folder is empty, or there is no pair.
-    """
-    root = lists.root
-    image_files, mask_files = lists.stems(images, findings), lists.stems(masks, findings)
-    for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
-        if not files:
-            details = "".join(f" {finding.note}. {finding.remedy}" for finding in lists.findings())
-            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.{details}")
-    masks_by_stem, images_by_stem = (
-        {stem.removesuffix(suffix): name for stem, name in files.items() if stem.endswith(suffix)}
-        for files, suffix in ((mask_files, mask_suffix), (image_files, image_suffix))
-    )
-    common_stems = [stem for stem in images_by_stem if stem in masks_by_stem]
-    if not common_stems:
-        raise UserError(
-            f"dataset.masks: none of the {len(image_files)} images in '{root / images}' has a mask of its own name in "
-            f"'{root / masks}': found the image '{next(iter(image_files.values()))}' and the mask "
-            f"'{next(iter(mask_files.values()))}'. Expected the same names, but for the ending; what masks have "
-            "more is said by dataset.mask_suffix=_mask"
-        )
-    findings += Finding.of("mask-missing", [name for stem, name in images_by_stem.items() if stem not in masks_by_stem])
-    findings += Finding.of("mask-orphan", [name for stem, name in masks_by_stem.items() if stem not in images_by_stem])
-    return [(images_by_stem[stem], masks_by_stem[stem]) for stem in common_stems]
-
-
 def read_pairs(
     source: FileSource,
     root: Path,
@@ -141,7 +94,10 @@ def read_pairs(
     Raises:
         UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
     """
-    readable = {split: _read_split(source, root, split, pairs[split], findings, class_map) for split in pairs}
+    with MaskCache(root, coloured=class_map is not None and class_map.coloured) as cache:
+        readable = {
+            split: _read_split(source, root, split, pairs[split], findings, class_map, cache) for split in pairs
+        }
     contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
     palettes = {
         mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
@@ -180,13 +136,14 @@ def _read_split(
     pairs: Sequence[Pair],
     findings: list[Finding],
     class_map: ClassMap | None,
+    cache: MaskCache,
 ) -> dict[Pair, _PairContent]:
     """The contents of the masks of a split that can be used; others become findings.
 
     Raises:
         UserError: If there is none.
     """
-    contents = _read_all(root, pairs, class_map, split=split, max_pixels=source.max_pixels)
+    contents = _read_all(root, pairs, class_map, cache, split=split, max_pixels=source.max_pixels)
     problems = dict.fromkeys(content.problem for content in contents if content.problem)
     dropped = [
         finding
@@ -226,10 +183,10 @@ class _PairContent:
 
 
 def _read_all(
-    root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, *, split: str, max_pixels: int
+    root: Path, pairs: Sequence[Pair], class_map: ClassMap | None, cache: MaskCache, *, split: str, max_pixels: int
 ) -> list[_PairContent]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        contents = pool.map(lambda pair: _read_pair(root, pair, class_map, max_pixels), pairs)
+        contents = pool.map(lambda pair: _read_pair(root, pair, class_map, cache, max_pixels), pairs)
         return list(_showing_progress(contents, len(pairs), f"reading {len(pairs):,} masks of {split}"))
 
 
@@ -246,13 +203,13 @@ def _showing_progress(contents: Iterable[_PairContent], total: int, text: str) -
     return contents
 
 
-def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None, max_pixels: int) -> _PairContent:
+def _read_pair(root: Path, pair: Pair, class_map: ClassMap | None, cache: MaskCache, max_pixels: int) -> _PairContent:
     image, mask = pair
     colours = class_map.names if class_map is not None and class_map.coloured else None
     coloured = colours is not None
     try:
         header = read_header(root / image)
-        contents = read_contents(root / mask, coloured=coloured, max_pixels=max_pixels)
+        contents = cache.read(mask, max_pixels=max_pixels)
         mask_size = contents.size
         if mask_size not in (header.size, header.stored):  # a photo with a mask of the stored pixels is read unturned
             height, width = header.size

@@ -6,7 +6,8 @@ Three layouts are supported; other names of ``images`` and ``masks`` can be set 
     root/{train,val,test}/images/NAME.jpg  root/{train,val,test}/masks/NAME.png   as they are
     root/images/NAME.jpg  root/masks/NAME.png                                     random splits, which are saved
 
-So are ``root/{train,val,test}_images/`` and ``_masks/``, and each of these in the only folder of the root.
+So are ``root/{train,val,test}_images/`` and ``_masks/``, CamVid's ``train`` and ``trainannot``, nnU-Net's ``imagesTr``
+and ``labelsTr``, and each of these in the only folder of the root.
 Without a val split, images are held out of train.
 """
 
@@ -24,7 +25,8 @@ from visionkit.data.findings import Finding
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.layout import MaskFolders
-from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, pair_files, read_pairs
+from visionkit.data.sources.masks.pairing import pair_files
+from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, read_pairs
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles, SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES

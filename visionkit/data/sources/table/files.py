@@ -35,6 +35,7 @@ class ImageFinder:
         self._listings: dict[str, frozenset[str]] = {}
         self._found: dict[str, str] = {}
         self._lists = ImageLists(root)
+        self._other_case: list[str] = []
         self.unread: frozenset[str] = frozenset()
         self.ambiguous: frozenset[str] = frozenset()
 
@@ -43,8 +44,8 @@ class ImageFinder:
         return self._found.get(path)
 
     def findings(self) -> list[Finding]:
-        """The files that were found and are not read."""
-        return self._lists.findings()
+        """The files that were found and are not read, and those whose names are written in another case."""
+        return [*self._lists.findings(), *Finding.of("name-other-case", self._other_case)]
 
     def search(self, paths: Iterable[str]) -> None:
         """Find all files once, those of other computers by the last parts of their paths below the root."""
@@ -67,6 +68,12 @@ class ImageFinder:
             names, rows = find_by_tail(keys, found, files, min_relative_parts=2)
             self._found |= {distinct[row]: name for row in missing if (name := names[row]) is not None}
             self.ambiguous = frozenset(distinct[row] for row in rows)
+            matched = ((keys[row], names[row], distinct[row]) for row in missing)
+            self._other_case = [
+                f"{name} (as {path})"
+                for key, name, path in matched
+                if name is not None and os.path.basename(key) != os.path.basename(key_of(name))
+            ]
 
     def _find_as_written(self, path: str) -> str | None:
         paths = [path, path.replace("\\", "/")] if "\\" in path else [path]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from visionkit.data.image_files import is_system_folder, walk_images
-from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_of, sub_folders
+from visionkit.data.image_files import is_image_name, is_system_folder, walk_images
+from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_in, split_of, sub_folders
 from visionkit.data.sources.voc.xml_folder import xml_names
 from visionkit.errors import UserError
 
@@ -46,24 +46,18 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
             f"dataset.root: no annotation at all: no XML file in '{root}' or its folders. "
             "Expected Annotations/*.xml and JPEGImages/*.jpg."
         )
-    if len(folders) == 1:
-        return {"train": folders[0]}
-    parent = os.path.commonpath(folders)
-    if (
-        os.path.basename(parent).lower() in _XML_FOLDERS
-        and parent not in folders
-        and not any(map(_names_split, folders))
-    ):
-        return {"train": parent}  # a folder of each class
-    splits = {split: folder for folder in folders if (split := _names_split(folder))}
-    splits = {split: splits[split] for split in SPLIT_NAMES if split in splits}
-    if len(splits) < len(folders) or "train" not in splits:
+    by_split: dict[str, list[str]] = {}
+    for folder in folders:
+        by_split.setdefault(_names_split(folder) or "", []).append(folder)
+    if len(by_split) == 1:
+        by_split = {"train": folders}
+    if "" in by_split or "train" not in by_split:
         raise UserError(
             f"dataset.root: several folders below '{root}' hold XML files: {', '.join(folders)}. Expected one, or "
-            f"one in each of train, valid and test, or one of each class below Annotations/. Move them together, or "
-            "say which one is the whole data set: dataset.annotations=FOLDER"
+            "one in each of train, valid and test. Move them together, or say which one is the whole data set: "
+            "dataset.annotations=FOLDER"
         )
-    return splits
+    return {split: _common_folder(root, by_split[split]) for split in SPLIT_NAMES if split in by_split}
 
 
 def unannotated_splits(root: Path, folders: Iterable[str]) -> list[str]:
@@ -165,6 +159,37 @@ def find_mask_parent(root: Path) -> str:
     return f"{inner}/" if inner else ""
 
 
+def _common_folder(root: Path, folders: Sequence[str]) -> str:
+    """The folder that holds these ones of XML files, as one of each class.
+
+    Raises:
+        UserError: If they may be several annotations of the same images, or parts that their names do not say.
+    """
+    if len(folders) == 1:
+        return folders[0]
+    parent = os.path.commonpath(folders)
+    inner = [os.path.relpath(folder, parent or ".") for folder in folders]
+    first_of: dict[str, str] = {}
+    repeated = next(
+        (
+            f"{first_of[name]}/{name} and {folder}/{name}"
+            for folder in folders
+            for name in xml_names(root / folder)
+            if first_of.setdefault(name, folder) != folder
+        ),
+        "",
+    )
+    is_apart = os.path.basename(parent).lower() in _XML_FOLDERS or all(_holds_image(root / f) for f in folders)
+    if parent in folders or any(map(split_in, inner)) or (repeated and not is_apart):
+        found = f"; of one name are {repeated}" if repeated and parent not in folders else ""
+        raise UserError(
+            f"dataset.root: several folders below '{root}' hold XML files: {', '.join(folders)}{found}. Expected one, "
+            "or one in each of train, valid and test, or one of each class, in which each file has a name of its own. "
+            "Move them together, or say which one is the whole data set: dataset.annotations=FOLDER"
+        )
+    return parent
+
+
 def _names_split(folder: str) -> str | None:
     return next(filter(None, map(split_of, folder.split("/"))), None)
 
@@ -180,3 +205,7 @@ def _folders(root: Path, inner: str, depth: int) -> Iterator[str]:
 
 def _holds_xml(folder: Path) -> bool:
     return any(name.lower().endswith(".xml") and not name.startswith(".") for name in os.listdir(folder))
+
+
+def _holds_image(folder: Path) -> bool:
+    return any(map(is_image_name, os.listdir(folder)))

@@ -25,7 +25,9 @@ from visionkit.data.polygons import Polygons, run_lengths
 from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
-from visionkit.data.sources.masks.pairs import MaskedImages, Pair, ParsedMasks, read_pairs
+from visionkit.data.sources.masks.pairing import Pair
+from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, read_pairs
+from visionkit.data.sources.same_names import match_names
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.names import find_stem, hold_val_out, read_list
 from visionkit.errors import UserError
@@ -126,6 +128,12 @@ def _pairs(
         raise UserError(
             f"dataset.root: no masks in '{root / base / _CLASS_FOLDER}'. Expected a PNG file for each image."
         )
+    partner, other_case = match_names(image_files, masks)
+    findings += Finding.of(
+        "name-other-case", [f"{image_files[stem]} and {masks[partner[stem]]}" for stem in other_case]
+    )
+    images_of = {mask: image for image, mask in partner.items()}
+    masks = {images_of.get(stem, stem): path for stem, path in masks.items()}
     listed = {"train": list(masks)} if lists is None else {}
     known = masks.keys() | image_files.keys()
     for split, file in (lists or {}).items():

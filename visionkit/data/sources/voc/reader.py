@@ -69,7 +69,10 @@ def read_voc(
         is_named = any(map(split_of, folders["train"][0].split("/")))
         return ParsedDataset(root, annotated, names, findings, names_splits=is_named)
     rows = {name: row for row, name in enumerate(annotated["train"].names)}
-    row_of = {file.stem: rows[file.image] for file in files["train"]}
+    # a list names an XML file, or its image, which may be named in another case
+    prefix = f"{folders['train'][1]}/"
+    row_of = {normal_form(os.path.splitext(name.removeprefix(prefix))[0]): row for name, row in rows.items()}
+    row_of |= {file.stem: rows[file.image] for file in files["train"]}
     splits = {}
     for split, split_stems in listed.items():
         positions = list(dict.fromkeys(row_of[stem] for stem in split_stems if stem in row_of))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_system_folder
 from visionkit.data.sources.image_lists import ImageLists
+from visionkit.data.sources.same_names import by_folded_name
 from visionkit.data.sources.voc.names import find_stem, stem_of, unique_base_names
 from visionkit.data.sources.voc.xml_files import XmlError, parse_xml
-from visionkit.text import normal_form
+from visionkit.text import fold_name, normal_form
 
 __all__ = ["XmlFile", "XmlObject", "read_xml_folder", "xml_names"]
 
@@ -87,10 +88,12 @@ def read_xml_folder(
     root, images = image_lists.root, _FolderImages(image_lists.images(image_folder))
     files: list[XmlFile] = []
     by_base: list[XmlFile] = []
-    paired, broken, missing = set[str](), list[str](), list[str]()
-    for name in xml_names(root / xml_folder):
-        stem = normal_form(os.path.splitext(name)[0])
-        if requested is not None and stem not in requested:
+    paired, broken, missing, other_case = set[str](), list[str](), list[str](), list[str]()
+    names = {name: normal_form(os.path.splitext(name)[0]) for name in xml_names(root / xml_folder)}
+    own_stems = set(names.values())
+    for name, stem in names.items():
+        other_stem = images.stem_in_other_case(stem, own_stems)
+        if requested is not None and stem not in requested and other_stem not in requested:
             continue
         location = f"{xml_folder}/{name}" if xml_folder else name
         paired.add(stem)
@@ -100,6 +103,9 @@ def read_xml_folder(
             broken.append(f"{location} ({error})")
             continue
         path, is_exact = images.find(stem, (tree.findtext("filename") or "").strip())
+        if path is None and other_stem is not None:
+            path, is_exact = images.paths[other_stem], True
+            other_case.append(f"{path} and {location}")
         if path is None:
             missing.append(location)
             continue
@@ -113,6 +119,7 @@ def read_xml_folder(
     used = {file.image for file in files}
     paired |= {images.stems[path] for path in used}
     without_xml = sorted((requested if requested is not None else set(images.paths)) - paired)
+    findings += Finding.of("name-other-case", other_case)
     findings += Finding.of("xml-broken", broken)
     findings += Finding.of("image-missing", sorted(missing))
     findings += Finding.of("image-unannotated", [images.paths.get(stem, stem) for stem in without_xml])
@@ -133,6 +140,7 @@ class _FolderImages:
         self.paths: dict[str, str] = {}
         for path, stem in self.stems.items():
             self.paths.setdefault(stem, path)
+        self._by_folded = by_folded_name(self.paths)
         self._by_base = unique_base_names(self.paths)
 
     def find(self, xml_stem: str, file_name: str) -> tuple[str | None, bool]:
@@ -144,6 +152,11 @@ class _FolderImages:
         named = self.files.get(file_name.replace("\\", "/"))  # of files that differ in their ending the one it gives
         path = named if named is not None and self.stems[named] == stem else self.paths[stem]
         return path, exact is not None
+
+    def stem_in_other_case(self, xml_stem: str, xml_stems: Collection[str]) -> str | None:
+        """The only image's stem that is that of an XML file in another case, and no other file's."""
+        stem = self._by_folded.get(fold_name(xml_stem))
+        return None if stem in xml_stems else stem
 
     def unused_twins(self, used: set[str]) -> list[str]:
         """The images that are named like a used one but for the ending."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from visionkit.data.image_files import is_image_name
-from visionkit.data.sources.yolo.paths import FolderListings, fold_name
+from visionkit.data.sources.same_names import by_folded_name
+from visionkit.data.sources.yolo.paths import FolderListings
+from visionkit.text import fold_name
 
 __all__ = ["CLASS_FILES", "LabelFiles"]
 
@@ -95,7 +97,7 @@ class LabelFiles:
         if folder not in self._stems:
             names = [n for n in self._listings.names(folder) if n.lower().endswith(".txt") and not n.startswith(".")]
             stems = {os.path.splitext(name)[0]: name for name in sorted(names)}
-            self._stems[folder] = {fold_name(stem): name for stem, name in stems.items()} | stems
+            self._stems[folder] = {folded: stems[stem] for folded, stem in by_folded_name(stems).items()} | stems
         return self._stems[folder]
 
 

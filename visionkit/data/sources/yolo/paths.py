@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from visionkit.data.image_files import is_system_folder
-from visionkit.text import normal_form
+from visionkit.text import fold_name
 
-__all__ = ["FolderListings", "PathFinder", "fold_name", "read_path"]
+__all__ = ["FolderListings", "PathFinder", "read_path"]
 
 _MAX_FOLDERS = 1_000
 _MAX_DEPTH = 3
@@ -22,11 +22,6 @@ _MAX_TAIL = 10
 def read_path(text: str) -> str:
     """A path with ``/`` between its parts, whichever system wrote it."""
     return text.strip().strip("\"'").replace("\\", "/")
-
-
-def fold_name(name: str) -> str:
-    """A name in small letters and Unicode's composed form, to compare names in any case and form."""
-    return name.lower() if name.isascii() else normal_form(name).lower()
 
 
 class FolderListings:
