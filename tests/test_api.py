@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 
@@ -259,3 +260,13 @@ def test_two_processes_are_those_of_the_command(tmp_path):
     tested = {name: value for name, value in run.metrics.items() if name.startswith("test/")}
     assert evaluation.scalars == pytest.approx(tested, rel=1e-6)
     assert set(evaluation.tables) == {"per_class", "confusion_matrix"}
+
+
+def test_weights_beside_those_of_the_run_are_loaded_and_not_taken_for_the_run(run, tmp_path):
+    folder = shutil.copytree(run.path, tmp_path / "copy")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    assert vk.load(folder / "other.safetensors").path == folder
+    with pytest.raises(
+        vk.UserError, match=r"evaluate: '.*other\.safetensors' is not the model\.safetensors of its run"
+    ):
+        vk.evaluate(folder / "other.safetensors")

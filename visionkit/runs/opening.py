@@ -31,5 +31,10 @@ def run_folder(run: Any, *, verb: str) -> RunFolder:
     if file.suffix != ".safetensors" or not file.is_file():
         return RunFolder.open(os.fspath(path))
     folder = RunFolder.open(str(file.parent))
+    if verb != "load" and file.name != folder.weights_name:
+        raise UserError(
+            f"{verb}: '{file}' is not the {folder.weights_name} of its run, which alone would be taken. Expected the "
+            f"run. Try: visionkit.{verb}({str(folder.path)!r})"
+        )
     folder.weights_name = file.name
     return folder
