@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visionkit.training.evaluation import Evaluation
+    from visionkit.metrics.evaluation import Evaluation
     from visionkit.training.setup import RunSetup
 
 __all__ = ["new_notes", "print_header", "print_interrupted", "print_results"]
