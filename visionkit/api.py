@@ -6,7 +6,6 @@ Words are those of a command, such as ``"task=detect"``; a keyword is one of its
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections.abc import Sequence
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from visionkit.errors import ExitCode, UserError
-from visionkit.text import printable
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
     from visionkit.data import VisionDataModule
-    from visionkit.data.findings import Finding
     from visionkit.inference.predictor import Predictor
     from visionkit.inspection.inspection import Inspection
     from visionkit.metrics.evaluation import Evaluation
@@ -241,31 +238,16 @@ def load(
         UserError: If there is no such run, its files are damaged or do not fit each other, it needs plugins that are
             not named, or an argument is wrong.
     """
-    from visionkit.inference.load import load_predictor
+    from visionkit.inference.load import open_predictor
     from visionkit.inference.options import PredictOptions
-    from visionkit.registry import load_plugins
-    from visionkit.runs.config import RunConfig
-    from visionkit.runs.opening import check_plugins, run_folder
-    from visionkit.settings import Hardware
+    from visionkit.runs.opening import run_folder
 
     options = PredictOptions.read(
         {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
          "max_detections": max_detections, "value_range": value_range}
     )  # fmt: skip
     folder = run_folder(run, verb="load")
-    plain = folder.read_config()
-    check_plugins(folder, plain, plugins)
-    load_plugins(plugins)
-    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
-    changes = {"accelerator": device, "precision": precision}
-    given = {key: value for key, value in changes.items() if value is not None}
-    hardware = Hardware.from_config({**plain["hardware"], **given})
-    return load_predictor(config, folder, options=options, hardware=hardware, on_note=_say)
-
-
-def _say(finding: Finding) -> None:
-    """Log the first finding of a kind: what images in memory are called says little, and later ones are counted."""
-    logging.getLogger("visionkit").warning(printable(f"{finding.note}. {finding.remedy}"))
+    return open_predictor(folder, plugins=plugins, options=options, accelerator=device, precision=precision)
 
 
 def _config_dirs(folder: ConfigDir | None) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionkit.cli.foreign_words import check_flag, check_key, check_verb
+from visionkit.cli.foreign_words import check_flag, check_key, check_verb, explain_word
 from visionkit.errors import UserError
 
 
@@ -19,6 +19,14 @@ from visionkit.errors import UserError
         ("model", "vgg11", "backbone=vgg11"),
         ("optimizer", "AdamW", "recipe.optimizer=adamw"),
         ("warmup_epochs", "3", "recipe.schedule.warmup_epochs=3"),
+        ("size", "64", "dataset.image_size=64"),
+        ("sched", "cosine", "recipe.schedule=cosine"),
+        ("warmup", "5", "recipe.schedule.warmup_epochs=5"),
+        ("early_stopping", "5", "recipe.early_stopping.patience=5"),
+        ("fliplr", "0.5", "dataset.augment.horizontal_flip.p=0.5"),
+        ("label_smoothing", "0.1", "head.label_smoothing=0.1"),
+        ("weights_path", "a.pt", "weights=a.pt"),
+        ("work_dir", "x", "run_dir=x"),
         ("conf", "0.3", "python -m visionkit predict ... min_score=0.3"),
     ],
 )
@@ -39,6 +47,11 @@ def test_inspect_has_image_and_batch_size_of_its_own():
     [
         ("model", "yolov8n.pt", "Type backbone=NAME, such as backbone=resnet18"),
         ("data", "coco128.yaml", "Type dataset=yolo dataset.root=FOLDER"),
+        ("loss", "focal", "Type 'head.loss={focal: 1.0}'"),
+        ("ckpt", "a.ckpt", "or weights=a.ckpt for weights alone"),
+        ("gpu", "0", "Type hardware=gpu"),
+        ("fp16", "true", "Type hardware.precision=16"),
+        ("classes", "3", "Leave it out: the data set says how many classes there are"),
         ("device", "0", "Type hardware=cpu or hardware=gpu"),
         ("num_classes", "3", "Leave it out: the data set says how many classes there are"),
         ("hydra.job.chdir", "true", "'hydra.job.chdir=true' does nothing here"),
@@ -92,3 +105,20 @@ def test_a_word_in_the_place_of_the_verb_is_told_what_to_type(words, message):
     with pytest.raises(UserError) as error:
         check_verb(words[0], words[1:])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+@pytest.mark.parametrize("key", ["model", "ckpt", "checkpoint", "weights_path"])
+def test_the_model_of_a_finished_run_is_named_by_run(verb, key):
+    with pytest.raises(UserError, match=r"takes the model of a run\. Type run=FOLDER, or run=latest"):
+        check_key(key, "a.ckpt", verb=verb)
+
+
+def test_a_folder_without_a_key_is_a_run_or_the_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("r3", "photos"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "r3" / "config.yaml").write_text("task: classify")
+    assert explain_word("r3", verb="evaluate").endswith("Type run=r3")
+    assert explain_word("r3", verb="predict").endswith("Type run=r3")
+    assert explain_word("photos", verb="predict").endswith("Type source=photos")

@@ -119,6 +119,11 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
         meant = known_choice(group, choice)
         if meant is not None:
             raise UserError(f"no {group} is called '{choice}'. Did you mean '{meant}'? Type {group}={meant}")
+        if group == "dataset" and Path(choice).expanduser().is_dir():
+            raise UserError(
+                f"no dataset is called '{choice}', but a folder is. Type dataset=folder dataset.root={choice} (or "
+                "coco, voc, yolo ... instead of folder, by how its annotations are written)"
+            )
         hint = " One of your own is named with plugins=[your_module]." if group in COMPLETED_GROUPS else ""
         raise UserError(
             f"no {group} is called '{choice}'.{did_you_mean(choice, choices)} Known: {', '.join(choices)}.{hint}"

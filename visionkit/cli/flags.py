@@ -128,7 +128,9 @@ def _read_valued_flag(request: Request, name: str, value: str) -> None:
     if name in _ELSEWHERE:
         raise UserError(f"{name}: {_ELSEWHERE[name]}.")
     if name == "--config-dir":
-        if not value or not Path(value).is_dir():
+        if not value:
+            raise UserError("--config-dir: no folder is named. Try: --config-dir FOLDER")
+        if not Path(value).is_dir():
             raise UserError(
                 f"--config-dir: there is no folder '{value}' (looked in {Path.cwd()}). Expected one with a folder for "
                 "each group in it, such as FOLDER/backbone/mine.yaml"
@@ -147,9 +149,9 @@ def _read_valued_flag(request: Request, name: str, value: str) -> None:
 
 def _check_word(flag: str, value: str, words: Sequence[str]) -> None:
     if value not in words:
+        found = f"found '{value}'" if value else "nothing stands behind it"
         raise UserError(
-            f"{flag}: found '{value}'.{did_you_mean(value, words)} Expected one of {', '.join(words)}. "
-            f"Try: {flag} {words[0]}"
+            f"{flag}: {found}.{did_you_mean(value, words)} Expected one of {', '.join(words)}. Try: {flag} {words[0]}"
         )
 
 

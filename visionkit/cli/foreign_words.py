@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from visionkit.cli.verbs import VERBS
 from visionkit.config_files import group_names
@@ -40,12 +41,40 @@ _KEYS: Mapping[str, str] = {
     "limit_train_batches": "debug.limit_batches", "limit_batches": "debug.limit_batches", "output": "run_dir",
     "output_dir": "run_dir", "out_dir": "run_dir", "log_dir": "run_dir", "project": "run_dir", "name": "run_dir",
     "save_dir": "run_dir", "exp_name": "run_dir", "conf": "min_score", "checkpoint": "run", "ckpt": "run",
-    "ckpt_path": "run", "random_state": "seed", "random_seed": "seed",
+    "ckpt_path": "run", "random_state": "seed", "random_seed": "seed", "size": "dataset.image_size",
+    "target_size": "dataset.image_size", "validation_split": "dataset.val_fraction", "sched": "recipe.schedule",
+    "warmup": "recipe.schedule.warmup_epochs", "lr_gamma": "recipe.schedule.gamma",
+    "es_patience": "recipe.early_stopping.patience", "early_stop": "recipe.early_stopping.patience",
+    "early_stopping": "recipe.early_stopping.patience", "fliplr": "dataset.augment.horizontal_flip.p",
+    "nesterov": "recipe.optimizer.nesterov", "label_smoothing": "head.label_smoothing",
+    "smoothing": "head.label_smoothing", "mean": "dataset.mean", "std": "dataset.std", "work_dir": "run_dir",
+    "samples_per_gpu": "recipe.batch_size", "exp": "run_dir", "sync_bn": "hardware.sync_batch_norm",
+    "load_from": "weights", "weights_path": "weights", "pretrained_weights": "weights",
 }  # fmt: skip
 _SPECIAL: Mapping[str, str] = {
     "device": "Type hardware=cpu or hardware=gpu; several: hardware.devices=2",
     "pretrained": "Type weights=imagenet for a model, backbone.weights=imagenet for a backbone",
+    "gpu": "Type hardware=gpu, or hardware=cpu; several: hardware.devices=2",
+    "cuda": "Type hardware=gpu, or hardware=cpu",
     "amp": "Type hardware.precision=bf16",
+    "fp16": "Type hardware.precision=16",
+    "half": "Type hardware.precision=16",
+    "help": "Type python -m visionkit --help",
+    "verbose": "Leave it out: log.txt in the run folder has all that is said",
+    "cos_lr": "Type recipe.schedule=cosine",
+    "resume_from": "Type python -m visionkit train run=FOLDER resume=true, or run=latest resume=true",
+    "tensorboard": "Type logger=tensorboard",
+    "cache": "Images are kept in memory as far as there is room: dataset.cache_mb=4096",
+    "train_dir": "Type dataset.root=FOLDER, the folder that holds train/ and val/",
+    "val_dir": "Type dataset.root=FOLDER, the folder that holds train/ and val/",
+    "test_dir": "Type dataset.root=FOLDER, the folder that holds train/, val/ and test/",
+    "classes": "Leave it out: the data set says how many classes there are",
+    "n_classes": "Leave it out: the data set says how many classes there are",
+    "num_class": "Leave it out: the data set says how many classes there are",
+    "max_steps": "A run is counted in epochs. Type recipe.epochs=NUMBER",
+    "steps": "A run is counted in epochs. Type recipe.epochs=NUMBER",
+    "total_iters": "A run is counted in epochs. Type recipe.epochs=NUMBER",
+    "shuffle": "Leave it out: training images are shuffled in each epoch, from seed",
     "augment": "Type 'dataset.augment={horizontal_flip: {p: 0.5}}', or dataset.augment=null for none",
     "fast_dev_run": "Type debug=fast",
     "mode": "The verb says it, and stands first: python -m visionkit train",
@@ -53,6 +82,9 @@ _SPECIAL: Mapping[str, str] = {
     "nc": "Leave it out: the data set says how many classes there are",
     "config": "Type backbone=my_net.yaml for a network; for groups of your own: --config-dir FOLDER",
 }
+_RUN_WORDS = ("model", "ckpt", "ckpt_path", "checkpoint", "weights_path", "load_from")
+"""What other tools call the model that is evaluated, or that predicts."""
+
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "task": {
         "classification": "classify", "cls": "classify", "classifier": "classify", "detection": "detect",
@@ -60,6 +92,8 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "semantic_segmentation": "segment", "seg": "segment", "instance_segmentation": "instance",
     },
     "hardware": {"cuda": "gpu", "0": "gpu", "mps": "auto"},
+    "logger": {"tb": "tensorboard", "false": "none", "null": "none"},
+    "debug": {"true": "fast", "1": "fast", "false": "none", "null": "none"},
     "dataset": {
         "imagefolder": "folder", "image_folder": "folder", "pascal_voc": "voc", "pascal": "voc", "mscoco": "coco",
     },
@@ -102,6 +136,8 @@ def check_key(key: str, text: str, *, verb: str) -> None:
             "which mean run_dir, and in a sweep (-m) hydra/launcher and hydra.launcher.n_jobs. Leave it out."
         )
     word = _normalized(key)
+    if verb in ("evaluate", "predict") and word in _RUN_WORDS:
+        raise UserError(f"'{key}={text}': {verb} takes the model of a run. Type run=FOLDER, or run=latest")
     section, _, rest = word.partition(".")
     others = [name for name, other in VERBS.items() if key in other.options]
     if key in _SPECIAL:
@@ -135,6 +171,10 @@ def _typed(key: str, text: str) -> str:
         return "backbone=NAME, such as backbone=resnet18; python -m visionkit list backbones shows all"
     if key == "dataset.root" and text.endswith((".yaml", ".yml")):
         return "dataset=yolo dataset.root=FOLDER, the folder in which that file lies"
+    if key == "head.loss" and "{" not in text:
+        return f"'head.loss={{{text}: 1.0}}', losses and their factors; python -m visionkit list losses shows all"
+    if key == "run" and text.endswith((".ckpt", ".pt", ".pth", ".safetensors")):
+        return f"run=FOLDER for a run, by the folder in which its config.yaml lies, or weights={text} for weights alone"
     return f"{key}={text.lower() if key in ('recipe.optimizer', 'recipe.schedule') else text}"
 
 
@@ -205,6 +245,9 @@ def explain_word(word: str, rest: Sequence[str] = (), *, verb: str = "") -> str:
         )
     if word in VERBS:
         return f"the verb comes first: python -m visionkit {word} ..."
+    if verb in ("evaluate", "predict") and "=" not in word and Path(word).exists():
+        is_run = (Path(word) / "config.yaml").is_file() or verb == "evaluate"
+        return f"'{word}' is not key=value. Type {'run' if is_run else 'source'}={word}"
     group = next((group for group in GROUPS if word in group_names(group)), None)
     group = "backbone" if word.endswith((".yaml", ".yml")) else group
     if group is not None:

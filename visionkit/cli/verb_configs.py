@@ -46,7 +46,8 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tu
     run = parsed.options.get("run")
     resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
     if resume and run is None:
-        raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
+        typed = next((value.text for value in parsed.values if value.key == "run_dir"), "latest")
+        raise UserError(f"resume=true continues a run: say which. Type run={typed} resume=true")
     if resume:
         allow_only(
             parsed,

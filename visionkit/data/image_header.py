@@ -20,6 +20,7 @@ from visionkit.data.image_modes import is_deep
 __all__ = [
     "TURNS",
     "Header",
+    "as_stored",
     "header_of",
     "identify_image",
     "lift_limit",
@@ -214,6 +215,17 @@ def _keep_stored(image: Any) -> None:
             del exif[_ORIENTATION]
         image.info[_TURN] = orientation
         image._size = image._tile_size
+
+
+def as_stored(image: Any) -> Any:
+    """A copy of a decoded image of Pillow's that no orientation turns; another image as it is."""
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        return image
+    copy = image.copy()
+    copy.info[_TURN] = 1
+    return copy
 
 
 def lift_limit(image: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predictor import Predictor
-from visionkit.registry import load
+from visionkit.registry import load, load_plugins
+from visionkit.text import printable
 
 if TYPE_CHECKING:
     from visionkit.data.findings import Finding
@@ -18,7 +21,49 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
     from visionkit.settings import Hardware
 
-__all__ = ["load_predictor"]
+__all__ = ["load_predictor", "open_predictor"]
+
+
+def open_predictor(
+    folder: RunFolder,
+    *,
+    plugins: Sequence[str],
+    options: PredictOptions,
+    accelerator: str | None,
+    precision: str | None,
+) -> Predictor:
+    """The `Predictor` of a run for Python; what is odd about images goes to the logger ``visionkit``.
+
+    Args:
+        folder: The run's folder.
+        plugins: The modules that the caller names.
+        options: The user's options.
+        accelerator: None for that of the run, as ``precision``.
+        precision: ``32``, ``bf16`` or ``16``.
+
+    Raises:
+        UserError: As `load_predictor`, or if the run needs plugins that are not named.
+    """
+    from visionkit.runs.config import RunConfig
+    from visionkit.settings import Hardware
+
+    plain = folder.read_config()
+    stored = plain.get("plugins") or []
+    if stored and not plugins:
+        raise UserError(
+            f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
+            f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
+        )
+    load_plugins(plugins)
+    config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False)
+    given = {key: x for key, x in (("accelerator", accelerator), ("precision", precision)) if x is not None}
+    hardware = Hardware.from_config({**plain["hardware"], **given})
+    return load_predictor(config, folder, options=options, hardware=hardware, on_note=_log)
+
+
+def _log(finding: Finding) -> None:
+    """Log the first finding of a kind: what images in memory are called says little, and later ones are counted."""
+    logging.getLogger("visionkit").warning(printable(f"{finding.note}. {finding.remedy}"))
 
 
 def load_predictor(

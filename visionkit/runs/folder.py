@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, check_writable, similar_path, write_atomic
+from visionkit.files import TEMPORARY, check_writable, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.runs.results import read_history, read_metrics
 from visionkit.runs.started import STARTED_KEY, TIME_FORMAT, read_started
+from visionkit.runs.suggestions import suggest_run
 from visionkit.schema import describe
 from visionkit.text import json_text, quote_cell
 from visionkit.yaml_files import dump_yaml, read_yaml
@@ -212,9 +213,8 @@ class RunFolder(RunPaths):
             if not _describes_run(folder.read_config()):
                 problem = "its config.yaml names no task and no backbone"
         if problem:
-            similar = "" if folder.path.is_dir() else similar_path(path)
             raise UserError(
-                f"run: '{path}' is no run folder: {problem}.{similar} Expected a folder that train has made, "
+                f"run: '{path}' is no run folder: {problem}.{suggest_run(path)} Expected a folder that train has made, "
                 "such as runs/<task>-<backbone>-<dataset>/<time>, or run=latest."
             )
         return folder

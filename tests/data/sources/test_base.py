@@ -9,11 +9,12 @@ from visionkit.errors import UserError
 
 ALL = [
     "ade20k", "cifar10", "cifar100", "cityscapes", "coco", "digits", "fashion_mnist", "folder", "imagenet", "masks",
-    "mnist", "table", "voc", "yolo",
+    "mnist", "python", "table", "voc", "yolo",
 ]  # fmt: skip
 OBJECTS = {"boxes", "instances", "mask"}
 GIVES = {"digits": {"label"} | OBJECTS, "coco": OBJECTS, "voc": OBJECTS, "yolo": OBJECTS, "masks": {"mask"}} | {
     "ade20k": {"mask"}, "cityscapes": {"mask"}, "table": {"label", "label_set"},
+    "python": {"label", "label_set"} | OBJECTS,
 }  # fmt: skip
 
 

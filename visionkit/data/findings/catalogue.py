@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from visionkit.data.findings.annotations import ANNOTATIONS
 from visionkit.data.findings.files import FILES
+from visionkit.data.findings.items import ITEMS
 from visionkit.data.findings.kind import FindingKind
 from visionkit.data.findings.masks import MASKS
 from visionkit.data.findings.objects import OBJECTS
@@ -13,4 +14,4 @@ from visionkit.data.findings.predictions import PREDICTIONS
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **PREDICTIONS}
+CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS}

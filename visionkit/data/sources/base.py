@@ -265,6 +265,7 @@ SOURCES: Registry[Source] = Registry(
         "imagenet": Row(f"{_PACKAGE}.imagenet.source:ImageNet"),
         "masks": Row(f"{_PACKAGE}.masks.source:Masks"),
         "mnist": Row(f"{_PACKAGE}.torchvision.source:Mnist"),
+        "python": Row(f"{_PACKAGE}.python.source:PythonData"),
         "table": Row(f"{_PACKAGE}.table.source:Table"),
         "voc": Row(f"{_PACKAGE}.voc.source:Voc"),
         "yolo": Row(f"{_PACKAGE}.yolo.source:Yolo"),

@@ -35,9 +35,13 @@ def existing_root(root: str | None, *, name: str, expected: str) -> Path:
             f"Try: dataset.root=path/to/{name}"
         )
     if not path.is_dir():
-        raise UserError(
-            f"dataset.root: '{root}' is a file, not a folder. Expected {expected}. An archive must be unpacked first."
+        is_archive = path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+        hint = (
+            "An archive must be unpacked first; then type dataset.root=FOLDER"
+            if is_archive
+            else f"Type a folder, such as dataset.root={path.parent.as_posix()}"
         )
+        raise UserError(f"dataset.root: '{root}' is a file, not a folder. Expected {expected}. {hint}")
     if next(path.iterdir(), None) is None:
         raise UserError(f"dataset.root: the folder '{root}' is empty. Expected {expected}.")
     return path

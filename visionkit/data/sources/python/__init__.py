@@ -1,0 +1,1 @@
+"""Data sets that a person hands over as Python objects."""
