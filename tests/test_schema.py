@@ -1,12 +1,13 @@
 """Mappings to dataclasses: strict values, and mistakes in words."""
 
+import pickle
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
 
-from visionkit.errors import UserError
+from visionkit.errors import UnknownKeyError, UserError
 from visionkit.registry import Registry, load_plugins
 from visionkit.schema import STRICT, describe, parse, parse_typed, quote
 from visionkit.settings import Hardware, Recipe
@@ -218,3 +219,10 @@ def test_a_list_of_another_length_says_how_long_it_is_to_be(values, message):
     with pytest.raises(UserError) as error:
         parse(SizeAndPair, values, where="x")
     assert str(error.value) == message
+
+
+def test_an_unknown_key_says_where_it_was_found_also_in_another_process():
+    error = UnknownKeyError("epoch", parent="recipe", known=["epochs"]).within("runs.first")
+    copy = pickle.loads(pickle.dumps(error.suggesting(" Did you mean 'all.epoch'?")))
+    assert (copy.parent, copy.key) == ("runs.first.recipe", "epoch")
+    assert str(copy) == "runs.first.recipe: unknown key 'epoch'. Did you mean 'all.epoch'? Known keys: epochs."

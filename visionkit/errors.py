@@ -1,12 +1,24 @@
 """Exceptions with messages for the user, exit codes, and suggestions for misspelt words."""
 
+from __future__ import annotations
+
 import difflib
 import errno
 import os
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final
 
-__all__ = ["ExitCode", "ProcessError", "Terminated", "UserError", "did_you_mean", "os_error_message", "plural"]
+__all__ = [
+    "ExitCode",
+    "ProcessError",
+    "Terminated",
+    "UnknownKeyError",
+    "UserError",
+    "did_you_mean",
+    "os_error_message",
+    "plural",
+]
 
 
 _LONGEST_WORD = 100
@@ -33,6 +45,48 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and ends with exit code 2.
     """
+
+
+class UnknownKeyError(UserError):
+    """A key that a mapping of the configuration does not know.
+
+    Args:
+        key: What was typed.
+        parent: The dotted place of the mapping; ``""`` for the configuration itself.
+        known: The keys that are valid there.
+        suggestion: As `did_you_mean` gives it; None for the nearest of those.
+        shown: The key as the message has it; None for the key in quotes.
+    """
+
+    def __init__(
+        self, key: str, *, parent: str, known: Sequence[str], suggestion: str | None = None, shown: str | None = None
+    ) -> None:
+        self.key, self.parent, self.known, self.shown = key, parent, known, shown or f"'{key}'"
+        self.suggestion = did_you_mean(key, known) if suggestion is None else suggestion
+        place = f"{parent}: " if parent else ""
+        super().__init__(f"{place}unknown key {self.shown}.{self.suggestion} Known keys: {', '.join(known)}.")
+
+    def within(self, place: str) -> UnknownKeyError:
+        """The same, of a mapping that lies at this place."""
+        return self._replace(parent=".".join(filter(None, (place, self.parent))))
+
+    def suggesting(self, suggestion: str) -> UnknownKeyError:
+        """The same with another suggestion."""
+        return self._replace(suggestion=suggestion)
+
+    def _replace(self, *, parent: str | None = None, suggestion: str | None = None) -> UnknownKeyError:
+        return UnknownKeyError(
+            self.key,
+            parent=self.parent if parent is None else parent,
+            known=self.known,
+            suggestion=self.suggestion if suggestion is None else suggestion,
+            shown=self.shown,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, to which exceptions are pickled by their arguments alone."""
+        values = {name: getattr(self, name) for name in ("parent", "known", "suggestion", "shown")}
+        return partial(UnknownKeyError, self.key, **values), ()
 
 
 class Terminated(KeyboardInterrupt):

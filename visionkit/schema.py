@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UnknownKeyError, UserError
 from visionkit.registry import Registry
 
 __all__ = [
@@ -55,7 +55,7 @@ def parse(cls: type[T], values: Any, *, where: str) -> T:
     try:
         instance: T = _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise UserError(_explain(cls, error, where)) from None
+        raise _explain(cls, error, where) from None
     return instance
 
 
@@ -112,7 +112,7 @@ def nested_errors() -> Iterator[None]:
     except UserError as error:
         text = str(error)
         names_key = re.match(r"[\w.]+: ", text)
-        raise ValueError(f".{text}" if names_key else text.removeprefix(": ")) from None
+        raise ValueError(f".{text}" if names_key else text.removeprefix(": ")) from error
 
 
 _MAX_DESCRIBED = 60
@@ -192,28 +192,28 @@ _PHRASES = {
 }
 
 
-def _explain(cls: type[Any], error: ValidationError, where: str) -> str:
-    """The message for the first mistake, unknown keys before others; of a union, what each member expects."""
+def _explain(cls: type[Any], error: ValidationError, where: str) -> UserError:
+    """The error of the first mistake, unknown keys before others; of a union, what each member expects."""
     found = [_of_whole_list(e, error) for e in error.errors(include_url=False)]
     errors = sorted(found, key=lambda e: e["type"] not in _UNKNOWN_KEY)
     first = errors[0]
     path = _path(first)
     parent, location = (".".join(filter(None, [where, *part])) for part in (path[:-1], path))
     if first["type"] in _UNKNOWN_KEY:
-        names = _field_names(cls, path[:-1])
-        return (
-            f"{parent}: unknown key {quote(path[-1])}.{did_you_mean(path[-1], names)} Known keys: {', '.join(names)}."
-        )
+        return UnknownKeyError(path[-1], parent=parent, known=_field_names(cls, path[:-1]), shown=quote(path[-1]))
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{location}: this key is required and is not given."
+        return UserError(f"{location}: this key is required and is not given.")
     if first["type"] == "value_error":
+        cause = first["ctx"]["error"].__cause__
+        if isinstance(cause, UnknownKeyError):
+            return cause.within(location)
         message = first["msg"].removeprefix("Value error, ")
-        return f"{location}{message}" if message.startswith(".") else f"{location}: {message}"
+        return UserError(f"{location}{message}" if message.startswith(".") else f"{location}: {message}")
     at_path = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
     is_length = any(e["type"] == "list_length" for e in at_path)
     specific = [e for e in at_path if is_length or not e["type"].endswith("_type")] or at_path
     messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
-    return f"{location}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}."
+    return UserError(f"{location}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}.")
 
 
 def _of_whole_list(error: Any, all_errors: ValidationError) -> Any:

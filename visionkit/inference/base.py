@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -109,8 +111,8 @@ class Inference(ABC):
         Raises:
             UserError: If the file cannot be read.
         """
-        loaded = reader.read(path, target=self.transform.content_size)
-        return loaded._replace(pixels=self.transform.place(loaded.pixels))
+        pixels, size = reader.read(path, target=self.transform.content_size)
+        return LoadedImage(self.transform.place(pixels), size)
 
     @abstractmethod
     def predict(self, prepared: Sequence[Any]) -> list[Outputs]:
@@ -143,7 +145,7 @@ class Inference(ABC):
             for truth, image, prediction in zip(truths[part], images[part], self.predict(images[part]), strict=True):
                 yield {"image": image, "truth": truth, "prediction": prediction}
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """The device of the model."""
         device: torch.device = next(self.model.parameters()).device
@@ -183,7 +185,9 @@ def choose_window(window: tuple[int, int] | Literal["auto"], image_size: Sequenc
     return window
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context for a forward pass in the precision of the run."""
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The context for a forward pass in the precision of the run, whatever that of the caller is."""
     dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision)
+    if dtype is None and not torch.is_autocast_enabled(device.type):
+        return nullcontext()  # a context of torch takes a share of a small network's time
     return torch.autocast(device.type, dtype, enabled=dtype is not None)

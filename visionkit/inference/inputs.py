@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.errors import UserError
 from visionkit.inference.image_files import ImageFiles
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageInput", "iterate_inputs", "single_input"]
 
+_PATH_TYPES = (str, Path, os.PathLike)  # in this order: the check of a protocol is slow
 _EXPECTED = (
     "a path, a folder, a pattern such as 'photos/*.jpg', a Pillow image, a NumPy array (H, W[, C]), a tensor "
     "(C, H, W), or several of these"
 )
 
 
-@dataclass(frozen=True)
-class ImageInput:
+class ImageInput(NamedTuple):
     """One image: a file, or one in memory.
 
     Attributes:
@@ -80,12 +79,12 @@ def single_input(images: Any) -> ImageInput | None:
     Raises:
         UserError: If there is no such file, or it is no image.
     """
-    if isinstance(images, str | os.PathLike):
+    if isinstance(images, _PATH_TYPES):
         text = os.fspath(images)
         if "://" in text:
             raise UserError(f"'{text}' is an address, and nothing is fetched from the network. Expected {_EXPECTED}.")
         path = images if isinstance(images, Path) and text[0] != "~" else Path(text).expanduser()
-        return ImageInput(path, None, text) if os.path.isfile(path) else None
+        return ImageInput(path, None, text) if os.path.isfile(text if path is images else path) else None
     from visionkit.data.memory_images import is_image
 
     return ImageInput(None, images, "the image") if is_image(images) else None
@@ -101,7 +100,7 @@ def iterate_inputs(images: Any) -> Iterator[ImageInput]:
     if single is not None:
         yield single
         return
-    if isinstance(images, str | os.PathLike):
+    if isinstance(images, _PATH_TYPES):
         for path in ImageFiles(os.fspath(images)):
             yield ImageInput(path, None, str(path))
         return
@@ -109,8 +108,11 @@ def iterate_inputs(images: Any) -> Iterator[ImageInput]:
         raise UserError(f"predict: found {_describe(images)}, expected {_EXPECTED}.")
     for number, image in enumerate(images, start=1):
         single = single_input(image)
-        if isinstance(image, str | os.PathLike):
-            yield from (single,) if single is not None else iterate_inputs(image)
+        if single is not None and single.path is not None:
+            yield single
+            continue
+        if isinstance(image, _PATH_TYPES):
+            yield from iterate_inputs(image)
             continue
         if single is None:
             raise UserError(f"predict: image {number} is {_describe(image)}, expected {_EXPECTED}.")

@@ -155,48 +155,48 @@ class Predictor:
         self, batch: list[ImageInput], on_error: OnError | None = None, on_windows: OnWindows | None = None
     ) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
-        done: list[tuple[ImageInput, tuple[int, int], Any]] = []  # image, its size, and what the model takes or says
-        failure = None
-        for image in batch:
-            try:
-                done.append((image, *self._look(image, on_windows)))
-            except UserError as error:
-                if on_error is None:
-                    failure = error
-                    break
-                on_error(image.name, error)
+        done, failure = self._read_batch(batch, on_error, on_windows)
+        by_windows = self.inference.window is not None
         outputs = [found for _, _, found in done]
-        if self.inference.window is None and done:
+        if done and not by_windows:
             outputs = self.inference.predict(outputs)
+        make, min_score = self.inference.prediction_class, self.inference.options.min_score
         class_names, category_ids = self.class_names, self.category_ids
+        limit = self.inference.max_detections
         for (image, size, _), found in zip(done, outputs, strict=True):
-            self._note_cut(image, found)
-            yield self.inference.prediction_class(
-                outputs=found,
-                class_names=class_names,
-                size=size,
-                path=image.path,
-                category_ids=category_ids,
-                min_score=self.inference.options.min_score,
-                read_image=partial(_read_picture, image, self.reader, self.inference.window is not None),
-            )
+            if limit is not None and self.inference.is_cut(found):
+                self._notes.add("objects-cut", image.name, limit=f"{limit:,}", more=str(10 * limit))
+            read_image = partial(_read_picture, image, self.reader, by_windows)
+            yield make(found, class_names, size, image.path, category_ids, min_score, read_image)
         if failure is not None:
             raise failure
 
-    def _look(self, image: ImageInput, on_windows: OnWindows | None) -> tuple[tuple[int, int], Any]:
-        """Height and width of an image, and what the model takes for it; by windows, what it says."""
-        if self.inference.window is None:
-            loaded = image.load(self.inference, self._checking_reader)
-            return loaded.size, self.inference.prepare(loaded)
-        rows = image.rows(self._checking_reader)
-        on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
-        return rows.size, self.inference.predict_windows(rows, **on_progress)
+    def _read_batch(
+        self, batch: list[ImageInput], on_error: OnError | None, on_windows: OnWindows | None
+    ) -> tuple[list[tuple[ImageInput, tuple[int, int], Any]], UserError | None]:
+        """Each image that can be read, its height and width, and what the model takes for it; and the first error.
 
-    def _note_cut(self, image: ImageInput, outputs: Mapping[str, Any]) -> None:
-        """Say that an image may have more objects than are kept."""
-        limit = self.inference.max_detections
-        if limit is not None and self.inference.is_cut(dict(outputs)):
-            self._notes.add("objects-cut", image.name, limit=f"{limit:,}", more=str(10 * limit))
+        By windows, what the model says of the image stands for what it takes.
+        """
+        from torch import inference_mode
+
+        done: list[tuple[ImageInput, tuple[int, int], Any]] = []
+        inference, reader, by_windows = self.inference, self._checking_reader, self.inference.window is not None
+        with inference_mode():  # of small images, what autograd keeps of a tensor is a share of reading them
+            for image in batch:
+                try:
+                    if not by_windows:
+                        loaded = image.load(inference, reader)
+                        done.append((image, loaded.size, inference.prepare(loaded)))
+                        continue
+                    rows = image.rows(reader)
+                    on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
+                    done.append((image, rows.size, inference.predict_windows(rows, **on_progress)))
+                except UserError as error:
+                    if on_error is None:
+                        return done, error
+                    on_error(image.name, error)
+        return done, None
 
 
 def _read_picture(image: ImageInput, reader: ImageReader, by_windows: bool) -> tuple[Any, int]:

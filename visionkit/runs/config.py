@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import Field
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
 from visionkit.data.sources import Source, check_target, parse_source
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UnknownKeyError, UserError, did_you_mean
 from visionkit.heads import HeadSpec
 from visionkit.heads.published_weights import check_model_weights
 from visionkit.metrics.spec import MetricSpec, parse_metrics
@@ -142,8 +141,8 @@ class RunConfig:
         """
         try:
             return cls._parse(plain, check_data=check_data, verb_keys=verb_keys, objects=objects or RunObjects())
-        except UserError as error:
-            raise UserError(_with_place(str(error), plain)) from error.__cause__
+        except UnknownKeyError as error:
+            raise _with_place(error, plain) from error.__cause__
 
     @classmethod
     def _parse(
@@ -216,26 +215,21 @@ def _check_keys(plain: Mapping[str, Any], verb_keys: Collection[str]) -> None:
                 if key in BACKBONE_KEYS
                 else did_you_mean(key, [*valid_keys, *verb_keys])
             )
-            raise UserError(f"unknown key '{key}'.{hint} Known keys: {', '.join(valid_keys)}.")
+            raise UnknownKeyError(str(key), parent="", known=valid_keys, suggestion=hint)
     for key in valid_keys:
         if key not in plain:
             raise UserError(f"the configuration has no '{key}'. Expected the keys {', '.join(valid_keys)}.")
 
 
-def _with_place(message: str, plain: Mapping[str, Any]) -> str:
-    """The message about an unknown key, with the place where a key of that name is known."""
-    unknown = re.match(r"(?:(?P<parent>[\w.]+): )?unknown key '(?P<key>[\w-]+)'\.(?: Did you mean '[^']*'\?)?", message)
-    if unknown is None:
-        return message
-    places = [
-        place for place in _places(unknown["key"].lower(), plain) if place.count(".") == 1 or "stages" not in place
-    ]
-    places = [place for place in places if place != f"{unknown['parent']}.{unknown['key']}"]
+def _with_place(error: UnknownKeyError, plain: Mapping[str, Any]) -> UnknownKeyError:
+    """The error with the place where a key of that name is known, if there are one or two."""
+    found = _places(error.key.lower(), plain)
+    places = [place for place in found if place.count(".") == 1 or "stages" not in place]
+    places = [place for place in places if place != f"{error.parent}.{error.key}"]
     if not 1 <= len(places) <= 2:
-        return message
+        return error
     meant = " or ".join(f"'{place}'" for place in places)
-    found = unknown.group().partition(" Did you mean")[0]
-    return f"{found} Did you mean {meant}?{message[unknown.end() :]}"
+    return error.suggesting(f" Did you mean {meant}?")
 
 
 def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
