@@ -1,6 +1,10 @@
+import json
+
 import pytest
 
+from visionkit.data.sources import parse_source
 from visionkit.data.sources.split_names import (
+    FILL_VAL,
     SPLIT_NAMES,
     comes_divided,
     find_split_folders,
@@ -107,3 +111,35 @@ def test_a_set_came_divided_if_all_files_lie_in_a_folder_of_a_split(names, expec
 def test_a_set_came_divided_if_it_says_so_or_has_two_splits():
     assert comes_divided({"train": ["a.jpg"]}, is_named=True)
     assert comes_divided({"train": ["a.jpg"], "test": ["b.jpg"]}, is_named=False)
+
+
+@pytest.fixture
+def empty_val(request, tmp_path, save_image):
+    """The root of a set of some form whose val has no image."""
+    root, form = tmp_path / "set", request.param
+    images = {"folder": "train/a", "masks": "images/train", "yolo": "images/train", "coco": "train"}[form]
+    for number in range(3):
+        save_image(root / images / f"{number}.png", seed=number)
+        save_image(root / "masks/train" / f"{number}.png", mode="L") if form == "masks" else None
+    for folder in {"folder": ["val"], "masks": ["images/val", "masks/val"], "yolo": ["images/val"]}.get(form, []):
+        (root / folder).mkdir(parents=True)
+    if form == "yolo":
+        (root / "data.yaml").write_text("names: [a]\ntrain: images/train\nval: images/val\n")
+        (root / "labels/train").mkdir(parents=True)
+        (root / "labels/train/0.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    if form == "coco":
+        (root / "val").mkdir()
+        for split, count in (("train", 3), ("val", 0)):
+            images = [{"id": n, "file_name": f"{n}.png", "width": 8, "height": 8} for n in range(count)]
+            boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 4, 4]} for n in range(count)]
+            content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]}
+            (root / split / "_annotations.coco.json").write_text(json.dumps(content))
+    return form, root
+
+
+@pytest.mark.parametrize("empty_val", ["folder", "masks", "yolo", "coco"], indirect=True)
+def test_an_empty_val_says_to_fill_or_to_remove_it(empty_val, settings):
+    form, root = empty_val
+    with pytest.raises(UserError) as raised:
+        parse_source(settings(form, root=str(root), image_size=8)).splits(seed=0)
+    assert str(raised.value).endswith(FILL_VAL)

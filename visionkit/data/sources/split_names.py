@@ -11,6 +11,7 @@ from visionkit.data.image_files import is_image_name, is_system_folder, leads_up
 from visionkit.errors import UserError
 
 __all__ = [
+    "FILL_VAL",
     "SPLIT_NAMES",
     "comes_divided",
     "find_split_folders",
@@ -28,6 +29,9 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "val": ("val", "valid", "validation", "dev", "val_set", "validation_set", "valset", "seg_val"),
     "test": ("test", "testing", "test_set", "testing_set", "testset", "seg_test"),
 }
+
+FILL_VAL = "Fill it, or remove val and let visionkit hold images out of train."
+"""What to do about a split val without images."""
 
 _FILLERS = frozenset(
     {

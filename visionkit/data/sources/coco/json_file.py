@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from visionkit.data.sources.split_names import FILL_VAL, split_in
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
@@ -62,7 +63,8 @@ def parse_coco(file: Path, *, with_outlines: bool) -> Mapping[str, Any]:
             error = UnannotatedError if key == "annotations" and key not in content else UserError
             raise error(f"dataset.root: '{file}' has no list '{key}'; found the keys {found}. {_EXPECTED}")
     if not content["images"]:
-        raise UserError(f"dataset.root: '{file}' lists no images. {_EXPECTED}")
+        advice = f" {FILL_VAL}" if "val" in map(split_in, (file.stem, file.parent.name)) else ""
+        raise UserError(f"dataset.root: '{file}' lists no images. {_EXPECTED}{advice}")
     return content
 
 

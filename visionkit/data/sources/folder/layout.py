@@ -12,6 +12,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_image_name, is_system_folder, scan_images
 from visionkit.data.sources.recognize import is_structure_name
 from visionkit.data.sources.split_names import (
+    FILL_VAL,
     find_split_folders,
     folder_split,
     is_folder,
@@ -122,10 +123,11 @@ def class_folders(folder: Path) -> dict[str, list[str]]:
     names = sub_folders(folder)
     if not names:
         num_loose = _num_loose(folder)
+        advice = f" {FILL_VAL}" if not num_loose and split_of(folder.name) == "val" else ""
         found = f"{num_loose} images that lie in no sub-folder" if num_loose else "no sub-folders"
         raise UserError(
             f"dataset.root: '{folder}' should hold one sub-folder of images per class; found {found}. "
-            f"Expected '{folder}/CLASS/image.jpg'."
+            f"Expected '{folder}/CLASS/image.jpg'.{advice}"
         )
     classes: dict[str, list[str]] = {}
     for name in names:

@@ -9,6 +9,7 @@ from pathlib import Path
 from visionkit.data.findings import Finding
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.same_names import match_names
+from visionkit.data.sources.split_names import FILL_VAL, split_of
 from visionkit.errors import UserError
 
 __all__ = ["Pair", "pair_files"]
@@ -47,7 +48,10 @@ def pair_files(
     for folder, files, kind in ((images, image_files, "images"), (masks, mask_files, "masks")):
         if not files:
             details = "".join(f" {finding.note}. {finding.remedy}" for finding in lists.findings())
-            raise UserError(f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.{details}")
+            advice = f" {FILL_VAL}" if "val" in map(split_of, folder.split("/")) else ""
+            raise UserError(
+                f"dataset.{kind}: no {kind} in '{root / folder}'. Expected image files there.{details}{advice}"
+            )
     masks_by_stem, images_by_stem = (
         {stem.removesuffix(suffix): name for stem, name in files.items() if stem.endswith(suffix)}
         for files, suffix in ((mask_files, mask_suffix), (image_files, image_suffix))

@@ -9,6 +9,7 @@ from visionkit.data.findings import Finding
 from visionkit.data.image_files import is_image_name
 from visionkit.data.sources.foreign_paths import files_below, find_by_tail
 from visionkit.data.sources.image_lists import ImageLists
+from visionkit.data.sources.split_names import FILL_VAL
 from visionkit.data.sources.yolo.definition import Definition
 from visionkit.errors import UserError
 from visionkit.files import read_text
@@ -55,9 +56,10 @@ class SplitImages:
             findings += Finding.of("split-left-out", [f"test: no images in {entries[0]}"])
         elif not images:
             details = "".join(f" {finding.note}. {finding.remedy}" for finding in self.findings())
+            advice = f" {FILL_VAL}" if split == "val" else ""
             raise UserError(
                 f"dataset.root: no images in '{entries[0]}', where the images of {split} should be.{details} "
-                "Expected a folder of images, or a text file with one image path per line."
+                f"Expected a folder of images, or a text file with one image path per line.{advice}"
             )
         return sorted(images)
 
