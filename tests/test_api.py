@@ -246,3 +246,16 @@ def test_the_public_face_is_what_was_decided():
 
     changed = "a change of the public face is a decision: python tools/write_api.py"
     assert public_face() == json.loads(FILE.read_text()), changed
+
+
+@pytest.mark.slow
+def test_two_processes_are_those_of_the_command(tmp_path):
+    hardware = {"accelerator": "cpu", "devices": 2}
+    words = ["backbone=lenet", "debug=fast", "hardware.accelerator=cpu", "hardware.devices=2"]
+    assert main([*words, f"run_dir={tmp_path / 'typed'}"]) == 0
+    run = vk.train(backbone="lenet", debug="fast", hardware=hardware, run_dir=tmp_path / "called", progress=False)
+    _same(tmp_path / "typed", run.path)
+    evaluation = vk.evaluate(run)
+    tested = {name: value for name, value in run.metrics.items() if name.startswith("test/")}
+    assert evaluation.scalars == pytest.approx(tested, rel=1e-6)
+    assert set(evaluation.tables) == {"per_class", "confusion_matrix"}
