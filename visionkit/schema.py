@@ -252,7 +252,8 @@ def _bounds(cls: Any, path: list[str], error: Any) -> str:
         return ""
     hint: Any = cls
     for key in path:
-        kind = next((kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)), None)
+        parts = [hint, *get_args(hint), *(inner for part in get_args(hint) for inner in get_args(part))]
+        kind = next((part for part in parts if isinstance(part, type) and dataclasses.is_dataclass(part)), None)
         hint = hint if kind is None else get_type_hints(kind, include_extras=True).get(key)
     marks = [mark for field in _field_marks(hint) for mark in field.metadata]
     found = [[m for m in marks if isinstance(m, kinds)] for kinds in ((Gt, Ge), (Lt, Le))]
