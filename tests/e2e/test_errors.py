@@ -291,6 +291,14 @@ def test_sigterm_while_the_command_starts_is_one_line_and_143(tmp_path, delay):
         (OSError(errno.ENOSPC, "x"), "no space left on device. Make room, or write elsewhere: run_dir=FOLDER"),
         (PermissionError(errno.EACCES, "x", "a/b"), "'a/b': permission denied. Expected a place that this user may"),
         (OSError(errno.ENAMETOOLONG, "x", "a" * 9), "'aaaaaaaaa': file name too long. Expected a shorter name"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory could not be had: "),
+        (OSError(errno.ENAMETOOLONG, "x", "a/" * 900), f"'{'a/' * 50}...{'a/' * 50}': file name too long."),
+        (MemoryError(), "memory could not be had"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory could not be had"),
+        (
+            FileNotFoundError(errno.ENOENT, "x", "runs/moved/checkpoints/.last.ckpt.31.tmp"),
+            "'runs': no such file or directory. It is not there, or is there no more.",
+        ),
         (FileNotFoundError(errno.ENOENT, "x", "gone.png"), "'gone.png': no such file or directory. It is not there"),
     ],
 )
