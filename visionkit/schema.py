@@ -259,7 +259,8 @@ def _bounds(cls: Any, path: list[str], error: Any) -> str:
     found = [[m for m in marks if isinstance(m, kinds)] for kinds in ((Gt, Ge), (Lt, Le))]
     if any(len(set(of_side)) != 1 for of_side in found):
         return ""
-    low, high = found[0][0], found[1][0]
+    low: Any = found[0][0]
+    high: Any = found[1][0]
     end = f"less than {high.lt}" if isinstance(high, Lt) else f"at most {high.le}"
     if isinstance(low, Gt):
         return f"a number greater than {low.gt} and {end}"
