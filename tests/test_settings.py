@@ -56,14 +56,22 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
     [
         ("epochz", 3, "recipe: unknown key 'epochz'. Did you mean 'epochs'?"),
         ("epochs", "many", "recipe.epochs: expected a"),
-        ("epochs", 0, "recipe.epochs: expected a number greater than 0, found 0"),
-        ("batch_size", 0, "recipe.batch_size: expected a number greater than 0, found 0"),
-        ("batch_size", 10**9, "recipe.batch_size: expected a number less than or equal to 1048576, found 1000000000"),
-        ("lr", -1.0, "recipe.lr: expected a number greater than 0, found -1.0"),
+        ("epochs", 0, "recipe.epochs: expected a number greater than 0 and at most 1000000, found 0"),
+        ("batch_size", 0, "recipe.batch_size: expected a number greater than 0 and at most 1048576, found 0"),
+        (
+            "batch_size",
+            10**9,
+            "recipe.batch_size: expected a number greater than 0 and at most 1048576, found 1000000000",
+        ),
+        ("lr", -1.0, "recipe.lr: expected a number greater than 0 and at most 1000000, found -1.0"),
         ("schedule.type", "cosin", "recipe.schedule: no schedule is called 'cosin'. Did you mean 'cosine'?"),
-        ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number less than or equal to 1"),
+        ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number from 0 to 1"),
         ("optimizer.type", "sdg", "Did you mean 'sgd'?"),
-        ("optimizer.momentum", 1.5, "recipe.optimizer.momentum: expected a number less than 1, found 1.5"),
+        (
+            "optimizer.momentum",
+            1.5,
+            "recipe.optimizer.momentum: expected a number of at least 0 and less than 1, found 1.5",
+        ),
         ("optimizer.type", "adam", "The whole set of adam: recipe=adam"),
         ("optimizer.momentum", 0, "recipe.optimizer.nesterov: found true with momentum 0"),
         ("early_stopping", {"patience": 0}, "patience: expected a number greater than 0"),
@@ -97,7 +105,9 @@ def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 
 def test_a_negative_limit_is_refused():
-    with pytest.raises(UserError, match=r"debug\.limit_batches: expected a number greater than 0, found -1"):
+    with pytest.raises(
+        UserError, match=r"debug\.limit_batches: expected a number greater than 0 and at most 1000000, found -1"
+    ):
         Debug.from_config({"limit_batches": -1, "batch_size": None, "epochs": None, "compare_contents": True})
 
 

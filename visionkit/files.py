@@ -51,7 +51,7 @@ def similar_path(path: str | Path) -> str:
         names = sorted(entry.name for entry in islice(os.scandir(missing.parent), _MOST_NAMES))
     except OSError:
         return ""
-    similar = did_you_mean(missing.name, (name for name in names if not name.startswith(".")))
+    similar = did_you_mean(missing.name, (name for name in names if not name.startswith(".") and name != missing.name))
     name = similar.removeprefix(" Did you mean '").removesuffix("'?")
     return f" Did you mean '{missing.parent / name}'?" if similar else ""
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from visionkit.errors import UnknownKeyError, UserError
@@ -212,7 +214,7 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> UserError:
     at_path = [e for e in errors if _path(e) == path or _path(e)[: len(path)] == path]
     is_length = any(e["type"] == "list_length" for e in at_path)
     specific = [e for e in at_path if is_length or not e["type"].endswith("_type")] or at_path
-    messages = dict.fromkeys(_phrase(e["msg"]) for e in specific)
+    messages = dict.fromkeys(_bounds(cls, path, e) or _phrase(e["msg"]) for e in specific)
     return UserError(f"{location}: expected {' or '.join(messages)}, found {describe(specific[0]['input'])}.")
 
 
@@ -242,6 +244,37 @@ def _phrase(message: str) -> str:
     if message.startswith(("greater", "less")):
         return f"a number {message}"
     return _PHRASES.get(message, message)
+
+
+def _bounds(cls: Any, path: list[str], error: Any) -> str:
+    """Both bounds of a number that is beyond one of them; empty if it has one alone, or is not beyond it."""
+    if not error["type"].startswith(("greater_than", "less_than")):
+        return ""
+    hint: Any = cls
+    for key in path:
+        parts = [hint, *get_args(hint), *(inner for part in get_args(hint) for inner in get_args(part))]
+        kind = next((part for part in parts if isinstance(part, type) and dataclasses.is_dataclass(part)), None)
+        hint = hint if kind is None else get_type_hints(kind, include_extras=True).get(key)
+    marks = [mark for field in _field_marks(hint) for mark in field.metadata]
+    found = [[m for m in marks if isinstance(m, kinds)] for kinds in ((Gt, Ge), (Lt, Le))]
+    if any(len(set(of_side)) != 1 for of_side in found):
+        return ""
+    low: Any = found[0][0]
+    high: Any = found[1][0]
+    end = f"less than {high.lt}" if isinstance(high, Lt) else f"at most {high.le}"
+    if isinstance(low, Gt):
+        return f"a number greater than {low.gt} and {end}"
+    return (
+        f"a number from {low.ge} to {high.le}" if isinstance(high, Le) else f"a number of at least {low.ge} and {end}"
+    )
+
+
+def _field_marks(hint: Any) -> Iterator[FieldInfo]:
+    for part in get_args(hint):
+        if isinstance(part, FieldInfo):
+            yield part
+        else:
+            yield from _field_marks(part)
 
 
 def _is_union_branch(part: Any) -> bool:

@@ -152,7 +152,7 @@ def test_reserved_names_are_those_that_torch_modules_use():
         ({"stages": {"a": {"pool": {"type": "adaptive_pool", "size": 1}}}}, "belong to 'classifier'"),
         ({"stages": {"a": {"conv": {**CONV, "kernel_size": 2, "padding": "same"}}}}, "odd kernel"),
         ({"stages": {"a": {"conv": {**CONV, "groups": 2}}}}, "groups=2 does not divide"),
-        ({"in_channels": 0}, "in_channels: expected a number greater than 0, found 0"),
+        ({"in_channels": 0}, "in_channels: expected a number greater than 0 and at most 4096, found 0"),
         ({"in_channels": "three"}, "in_channels: expected a whole number"),
         ({"image_size": -4}, "image_size: expected a number of pixels up to 65,536 or [height, width], found -4"),
         ({"stem": "small"}, "no stem is called 'small'"),

@@ -239,7 +239,7 @@ CONV = {"type": "conv", "out_channels": 4, "kernel_size": 3}
         ({**CONV, "activation": "rleu"}, "no activation is called 'rleu'. Did you mean 'relu'?"),
         ({**CONV, "init": {"type": "xavier_normal", "std": 1}}, "init 'xavier_normal' takes no 'std'"),
         ({"type": "basic", "out_channels": 4, "repeat": 0}, "repeat: expected a whole number from 1"),
-        ({"type": "dropout", "p": 1.5}, "p: expected a number less than 1, found 1.5"),
+        ({"type": "dropout", "p": 1.5}, "p: expected a number of at least 0 and less than 1, found 1.5"),
         ("conv", "out_channels: this key is required"),
         (3, "expected a mapping whose 'type' is one of"),
     ],

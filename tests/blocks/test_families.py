@@ -150,9 +150,12 @@ def test_a_part_with_a_name_of_torchs_is_refused():
         ),
         ({"type": "inception", "branches": {"a": {"C 1": {"type": "norm_act"}}}}, "'C 1' is no valid name"),
         ({"type": "layer_scale", "init_value": -5}, "init_value: expected a number greater than 0"),
-        ({"type": "inverted_residual", "out_channels": 8, "expansion": 0.5}, "expansion: expected a number greater"),
+        (
+            {"type": "inverted_residual", "out_channels": 8, "expansion": 0.5},
+            "expansion: expected a number from 1 to 64",
+        ),
         ({"type": "basic", "out_channels": 8, "se": {"rato": 1}}, "se: unknown key 'rato'. Did you mean 'ratio'?"),
-        ({"type": "convnext", "layer_scale": -1}, "layer_scale: expected a number greater than or equal to 0"),
+        ({"type": "convnext", "layer_scale": -1}, "layer_scale: expected a number from 0 to 1"),
     ],
 )
 def test_what_is_no_block_is_refused_by_name_and_place(values, message):

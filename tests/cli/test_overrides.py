@@ -107,13 +107,13 @@ def test_what_a_later_override_would_swallow_is_refused(later):
 
 
 def test_a_key_is_taken_away_if_it_has_the_typed_value_alone():
-    config = {"recipe": {"lr": 0.1, "gamma": 2}}
-    apply_overrides(config, [Override("recipe.gamma", "2", delete=True)])
-    assert config == {"recipe": {"lr": 0.1}}
+    config = {"backbone": {"width": 0.1, "gamma": 2}}
+    apply_overrides(config, [Override("backbone.gamma", "2", delete=True)])
+    assert config == {"backbone": {"width": 0.1}}
     with pytest.raises(
-        UserError, match=r"'~recipe.lr=0.2' takes that value away alone, and it is 0.1. Type ~recipe.lr"
+        UserError, match=r"'~backbone.width=0.2' takes that value away alone, and it is 0.1. Type ~backbone.width"
     ):
-        apply_overrides(config, [Override("recipe.lr", "0.2", delete=True)])
+        apply_overrides(config, [Override("backbone.width", "0.2", delete=True)])
 
 
 def test_a_key_the_file_does_not_write_is_added():
@@ -154,3 +154,12 @@ def test_the_maps_of_colours_that_findings_suggest_can_be_typed():
     (word,) = re.findall(r"'(dataset.class_map=.*?})'", CATALOGUE["mask-coloured"].remedy.format())
     (override,) = typed(word).values
     assert read_value(override) == {"0,0,0": "background", "128,0,0": "thing"}
+
+
+@pytest.mark.parametrize(("key", "instead"), [("recipe.lr", "VALUE"), ("recipe.clip_norm", "null")])
+def test_a_key_that_a_group_always_has_is_not_taken_away(key, instead):
+    plain = {"recipe": {"lr": 0.1, "clip_norm": 1.0}}
+    with pytest.raises(
+        UserError, match=rf"'{key.split('.')[1]}' is always there.*Type {key}={instead}, or leave it out"
+    ):
+        apply_overrides(plain, [Override(key, delete=True)])

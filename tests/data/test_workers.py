@@ -184,8 +184,8 @@ def test_none_are_planned_for_images_in_memory(files):
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (-1, "dataset.num_workers: expected a number greater than or equal to 0, found -1"),
-        (10**9, "dataset.num_workers: expected a number less than or equal to 1024, found 1000000000"),
+        (-1, "dataset.num_workers: expected a number from 0 to 1024, found -1"),
+        (10**9, "dataset.num_workers: expected a number from 0 to 1024, found 1000000000"),
     ],
 )
 def test_a_number_of_workers_has_bounds(number, words):

@@ -34,8 +34,8 @@ MISTAKES = [
     (["backbone.stages.c1.conv.type=cnv"], "no block is called 'cnv'. Did you mean 'conv'?"),
     (["~backbone.stages.c1.pol"], "there is nothing to take away. Did you mean 'pool'?"),
     (["recipe.epochs=three"], 'recipe.epochs: expected a whole number, found "three"'),
-    (["recipe.epochs=0"], "recipe.epochs: expected a number greater than 0, found 0"),
-    (["recipe.lr=-1"], "recipe.lr: expected a number greater than 0, found -1"),
+    (["recipe.epochs=0"], "recipe.epochs: expected a number greater than 0 and at most 1000000, found 0"),
+    (["recipe.lr=-1"], "recipe.lr: expected a number greater than 0 and at most 1000000, found -1"),
     (["recipe.optimizer.type=sdg"], "no optimizer is called 'sdg'. Did you mean 'sgd'?"),
     (["seed=x"], 'seed: expected a whole number, found "x"'),
     (["strict=maybe"], "strict: expected true or false"),
@@ -68,7 +68,7 @@ MISTAKES = [
     (["inspect", "batchsize=3"], "unknown key 'batchsize'. Did you mean 'batch_size'?"),
     (["inspect", "depth=deep"], 'inspect.depth: expected a whole number, found "deep"'),
     (["inspect", "backbone=alexnet", "image_size=16"], "The smallest image that works is 63x63"),
-    (["inspect", "batch_size=0"], "inspect.batch_size: expected a number greater than 0, found 0"),
+    (["inspect", "batch_size=0"], "inspect.batch_size: expected a number greater than 0 and at most 65536, found 0"),
     (["inspect", "by=layers"], "inspect.by: expected 'layer' or 'stage', found \"layers\""),
     (["inspect", "explain=maybe"], 'inspect.explain: expected true or false, found "maybe"'),
     (["inspect", "format=xml"], "inspect.format: expected 'text', 'json', 'csv' or 'markdown', found \"xml\""),
@@ -125,7 +125,7 @@ MISTAKES = [
     (["backbone=twice.yaml"], "the key 'name' is given twice"),
     (["backbone=list.yaml"], "expected a mapping"),
     (["backbone=huge.yaml"], "at most 256 KiB"),
-    (["backbone=zero.yaml"], "expected a number greater than 0, found 0"),
+    (["backbone=zero.yaml"], "expected a number greater than 0 and at most 1000000, found 0"),
     (["backbone=negative.yaml"], "expected a number of cells up to 1,000 or [height, width], found -3. Try 3 or [3,3]"),
 ]
 
@@ -291,6 +291,14 @@ def test_sigterm_while_the_command_starts_is_one_line_and_143(tmp_path, delay):
         (OSError(errno.ENOSPC, "x"), "no space left on device. Make room, or write elsewhere: run_dir=FOLDER"),
         (PermissionError(errno.EACCES, "x", "a/b"), "'a/b': permission denied. Expected a place that this user may"),
         (OSError(errno.ENAMETOOLONG, "x", "a" * 9), "'aaaaaaaaa': file name too long. Expected a shorter name"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory could not be had: "),
+        (OSError(errno.ENAMETOOLONG, "x", "a/" * 900), f"'{'a/' * 50}...{'a/' * 50}': file name too long."),
+        (MemoryError(), "memory could not be had"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory could not be had"),
+        (
+            FileNotFoundError(errno.ENOENT, "x", "runs/moved/checkpoints/.last.ckpt.31.tmp"),
+            "'runs': no such file or directory. It is not there, or is there no more.",
+        ),
         (FileNotFoundError(errno.ENOENT, "x", "gone.png"), "'gone.png': no such file or directory. It is not there"),
     ],
 )

@@ -162,7 +162,7 @@ def test_inspect_says_how_often_a_layer_is_done(cli):
     [
         ("task=segment num_classes=300", "head: found 300 classes, but a mask holds at most 255"),
         ("task=segment num_classes=3 head.class_weights=[1,2]", "expected one number for each of the 3 classes"),
-        ("task=segment head=fcos", "head 'fcos' serves task 'detect', not 'segment'"),
+        ("task=segment head=fcos", "With this head: task=detect head=fcos"),
         ("task=instance head=unet", "head 'unet' serves task 'segment', not 'instance'"),
         ("task=segment num_classes=3 image_size=8 backbone=lenet", "image_size="),
         ("task=instance num_classes=3 head.mask_conv=4", "mask_convs"),

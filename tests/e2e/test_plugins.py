@@ -270,7 +270,7 @@ class DarkerSpec(AugmentSpec):
         ),
         (("head.loss={hinge: 1.0}",), "head.loss: no loss of labels is called 'hinge'"),
         (("task=detect", "head.neck.type=fpm"), "head.neck: no neck is called 'fpm'. Did you mean 'fpn'?"),
-        (("task=detect", "head.neck.num_levels=9"), "head.neck.num_levels: expected a number less than or equal to 8"),
+        (("task=detect", "head.neck.num_levels=9"), "head.neck.num_levels: expected a number from 1 to 8"),
         (("task=detect", "head=retinanet", "head.box_loss=iou"), "head.box_loss: no loss of boxes is called 'iou'"),
     ],
 )

@@ -44,7 +44,7 @@ def test_cross_entropy_weighs_classes_and_smooths_labels_as_torch_does():
             "head.loss: expected a mapping of losses to their factors, such as {cross_entropy: 1.0}; found",
         ),
         ({}, "head.loss: all factors are 0, so there is nothing to minimise"),
-        ({"dice": -1.0}, "head.loss.dice: expected a number greater than or equal to 0, found -1.0"),
+        ({"dice": -1.0}, "head.loss.dice: expected a number from 0 to 1000000, found -1.0"),
         ({"dice": {"weight": 1.0, "smooth": 1}}, "head.loss.dice: unknown key 'smooth'"),
         ({"dice": "much"}, 'head.loss.dice: expected a number, found "much"'),
     ],

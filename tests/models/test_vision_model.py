@@ -38,7 +38,10 @@ def test_weights_of_a_whole_model_come_back_from_safetensors_and_checkpoints(tmp
         ({"head": "liner"}, "no head is called 'liner'. Did you mean 'linear'?"),
         ({"head": {"type": "mlp", "hiden": [3]}}, "unknown key 'hiden'. Did you mean 'hidden'?"),
         ({"head": {"type": "auto", "class_weights": [1.0]}}, "expected one number for each of the 10 classes, found 1"),
-        ({"head": {"type": "auto", "label_smoothing": 1.0}}, "label_smoothing: expected a number less than 1"),
+        (
+            {"head": {"type": "auto", "label_smoothing": 1.0}},
+            "label_smoothing: expected a number of at least 0 and less than 1",
+        ),
         ({"num_classes": 0}, "num_classes must be at least 1"),
         ({"mean": (0.1, 0.2, 0.3)}, "one number for each of the 1 channels"),
         ({"image_size": 8}, "The smallest image that works is 16x16"),

@@ -17,6 +17,11 @@ __all__ = ["ParsedOverrides", "allow_only", "apply_overrides", "read_value", "pa
 _UNCHOSEN = ("experiment", "sweep")
 """Groups without a choice unless one is typed."""
 
+_COMPLETE_GROUPS = ("recipe", "hardware", "debug", "dataset", "head")
+"""Groups that have all their keys."""
+
+_NULLABLE = ("recipe.early_stopping", "recipe.clip_norm", "dataset.augment", "dataset.root", "dataset.image_size")
+
 _SWEEP_FUNCTIONS = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
 
 
@@ -51,6 +56,7 @@ def parse_overrides(
     """
     check_arguments(arguments)
     parsed = ParsedOverrides()
+    task = next((argument[5:] for argument in arguments if argument.startswith("task=")), "")
     for number, argument in enumerate(arguments):
         override = Override.parse(argument)
         if override is None:
@@ -67,7 +73,7 @@ def parse_overrides(
             parsed.groups[key] = text.strip().strip("'\"")
         else:
             if key not in groups:
-                check_key(key, text, verb=verb)
+                check_key(key, text, verb=verb, task=task)
             parsed.values.append(override)
     return parsed
 
@@ -139,6 +145,13 @@ def _delete(node: dict[str, Any], key: str, override: Override) -> None:
         raise UserError(
             f"'~{override.key}={override.text}' takes that value away alone, and it is {describe(node[key])}. "
             f"Type ~{override.key}"
+        )
+    section = override.key.partition(".")[0]
+    if section in _COMPLETE_GROUPS and override.key.count(".") == 1:
+        instead = "null" if override.key in _NULLABLE else "VALUE"
+        raise UserError(
+            f"'~{override.key}': '{key}' is always there, and nothing takes it away. Type {override.key}={instead}, "
+            f"or leave it out for what {section} has ({describe(node[key])})"
         )
     del node[key]
 

@@ -45,6 +45,14 @@ _GROUPS_OF_PLUGINS = {
 """The registries of groups whose choices may have no file."""
 
 
+_FOREIGN = {
+    **dict.fromkeys(("model", "models", "net", "nets", "network", "networks", "architectures"), "backbones"),
+    **dict.fromkeys(("transforms", "augment", "augments"), "augmentations"), "data": "datasets",
+    "lr_schedulers": "schedules", "schedulers": "schedules", "layers": "blocks",
+}  # fmt: skip
+"""What other tools list, and what that is here."""
+
+
 def list_choices(
     choices: Mapping[str, Sequence[str]], arguments: Mapping[str, str], *, config_dirs: Sequence[Path]
 ) -> int:
@@ -70,6 +78,10 @@ def list_choices(
         entries_of_group = {registry: _registered(registry)}
     elif what is not None:
         group = next((g for g in entries_of_group if what in (g, f"{g}s", f"{g}es")), None)
+        if group is None and what.lower() in _FOREIGN:
+            raise UserError(
+                f"list: there is no '{what}' to list. Type: python -m visionkit list {_FOREIGN[what.lower()]}"
+            )
         if group is None:
             raise UserError(
                 f"list: there is no '{what}' to list.{did_you_mean(what, [*entries_of_group, *_REGISTRIES])} "

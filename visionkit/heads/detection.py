@@ -35,7 +35,7 @@ __all__ = [
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=65_536)]
 
 TORCHVISION_PYRAMID = FPNSpec(
     out_channels=256, finest_stride=8, num_levels=5, norm=None, extra="conv", extra_from="level"

@@ -148,9 +148,10 @@ def parse_head(values: Mapping[str, Any], *, task: str) -> HeadSpec:
         fitting = ", ".join(name for name in head_names() if _task_of(name) == task)
         if not fitting:
             _check_task(task)
+        name = HEADS.name_of(type(spec))
         raise UserError(
-            f"head '{HEADS.name_of(type(spec))}' serves task '{spec.task}', not '{task}'. "
-            f"Heads for '{task}': {fitting or 'none yet'}."
+            f"head '{name}' serves task '{spec.task}', not '{task}'. "
+            f"Heads for '{task}': {fitting or 'none yet'}. With this head: task={spec.task} head={name}"
         )
     return spec
 

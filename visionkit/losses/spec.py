@@ -40,7 +40,7 @@ class LossSpec:
         weight: The factor of the term; 0 leaves it out.
     """
 
-    weight: Annotated[float, Field(ge=0)]
+    weight: Annotated[float, Field(ge=0, le=1_000_000)]
 
     takes_class_weights: ClassVar[bool] = False
     """Whether the function has an argument ``class_weights``: (K,) factors of the classes, or None."""

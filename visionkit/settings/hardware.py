@@ -34,7 +34,7 @@ class Hardware:
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: PositiveInt | Literal["auto"]
     num_nodes: PositiveInt
-    node_rank: Annotated[int, Field(ge=0)]
+    node_rank: Annotated[int, Field(ge=0, lt=1_000_000)]
     rendezvous: str | None
     timeout: PositiveInt
     strategy: Literal["ddp", "fsdp"]

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from visionkit.config_files import group_names
 from visionkit.errors import UserError
-from visionkit.schema import STRICT, Registered, parse
+from visionkit.schema import STRICT, Registered, describe, parse
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.schedules import SCHEDULES, Schedule
@@ -24,6 +24,16 @@ class EarlyStopping:
     __pydantic_config__ = STRICT
 
     patience: PositiveInt
+
+
+def _check_early_stopping(value: Any) -> Any:
+    if value is None or isinstance(value, Mapping):
+        return value
+    patience = value if type(value) is int and value > 0 else 5
+    raise ValueError(
+        f"expected null or {{patience: EPOCHS}}, found {describe(value)}. "
+        f"Try: 'recipe.early_stopping={{patience: {patience}}}'"
+    )
 
 
 def _check_momentum(optimizer: Optimizer) -> Optimizer:
@@ -56,7 +66,7 @@ class Recipe:
     schedule: Annotated[Schedule, Registered(SCHEDULES)]
     clip_norm: PositiveFloat | None
     accumulate: PositiveInt
-    early_stopping: EarlyStopping | None
+    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Recipe":

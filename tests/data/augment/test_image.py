@@ -100,7 +100,7 @@ def test_a_missing_argument_is_named():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("horizontal_flip", {"p": 2}, r"horizontal_flip.p: expected a number less than or equal to 1, found 2"),
+        ("horizontal_flip", {"p": 2}, r"horizontal_flip.p: expected a number from 0 to 1, found 2"),
         ("random_crop", {"padding": "4"}, r"random_crop.padding: expected a whole number, found \"4\""),
         ("random_crop", {"padding": 4, "padding_mode": "zero"}, r"padding_mode: expected 'constant', 'edge'"),
         ("random_resized_crop", {"scale": 0.5}, r"scale: expected two numbers, such as \[0.1, 0.2\], .*found 0.5"),

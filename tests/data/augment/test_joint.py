@@ -158,7 +158,7 @@ def test_visible_agrees_with_torchvisions_sanitizing():
     [
         ("zoom_out", {"side_range": [0.5, 2]}, r"zoom_out.side_range: expected two numbers from 1 on"),
         ("scale_jitter", {"scale_range": [2, 1]}, r"scale_jitter.scale_range: expected two numbers.*smaller one first"),
-        ("iou_crop", {"min_scale": 3}, r"iou_crop.min_scale: expected a number less than or equal to 1, found 3"),
+        ("iou_crop", {"min_scale": 3}, r"iou_crop.min_scale: expected a number from 0 to 1, found 3"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected(name, arguments, message):

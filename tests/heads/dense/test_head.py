@@ -228,7 +228,10 @@ def test_half_precision_moves_no_place_and_no_anchor(head):
         ({"type": "retinanet", "foreground_iou": 0.3}, "background_iou must be at most foreground_iou=0.3, found 0.4"),
         ({"type": "retinanet", "aspect_ratios": []}, "head.aspect_ratios: expected"),
         ({"type": "fcos", "quality": "centre"}, "head.quality: expected 'centerness' or 'iou', found \"centre\""),
-        ({"type": "fcos", "center_radius": 0}, "head.center_radius: expected a number greater than 0, found 0"),
+        (
+            {"type": "fcos", "center_radius": 0},
+            "head.center_radius: expected a number greater than 0 and at most 16, found 0",
+        ),
     ],
 )
 def test_wrong_options_are_refused_in_words(options, message):

@@ -249,7 +249,7 @@ def test_what_lies_outside_an_image_changes_nothing_inside():
             {"loss": {"cross_entropy": 0.0}},
             "head.loss: all factors are 0, so there is nothing to minimise. Expected one above 0",
         ),
-        ({"focal_gamma": 0.5}, "head.focal_gamma: expected a number greater than or equal to 1"),
+        ({"focal_gamma": 0.5}, "head.focal_gamma: expected a number from 1 to 100"),
         ({"class_weights": [1.0]}, "head.class_weights: expected one number for each of the 3 classes, found 1"),
         ({"class_weights": [0.0, 0.0, 0.0]}, "head.class_weights: all are 0, so no pixel would count"),
         ({"class_weights": "balanced"}, "class_weights=balanced needs a data set to count in"),

@@ -66,7 +66,7 @@ _ABOVE_0 = math.ulp(0.0)
 Pair = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fill = Annotated[float, Field(ge=0, le=255)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=4096)]
 Angles = Annotated[float | Pair, _checked(_are_angles, _ONE_OR_TWO)]
 Shears = Annotated[float | Pair | tuple[float, float, float, float] | None, _checked(_are_shears, _ONE_OR_TWO)]
 Shares = Annotated[Pair | None, _checked(_are_shares, "two shares of the size from 0 to 1, such as [0.1, 0.1]")]

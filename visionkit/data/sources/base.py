@@ -110,9 +110,9 @@ class Source(ABC):
     image_size: ImageSize | None
     augment: Augments
     num_workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] | None
-    cache_mb: Annotated[int, Field(ge=0)]
-    mean: tuple[float, ...] | None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None
+    cache_mb: Annotated[int, Field(ge=0, le=2**30)]
+    mean: tuple[Annotated[float, Field(ge=-1_000_000, le=1_000_000)], ...] | None
+    std: tuple[Annotated[float, Field(gt=0, le=1_000_000)], ...] | None
     balance: bool
 
     targets: ClassVar[frozenset[str]] = frozenset({"label"})

@@ -54,13 +54,13 @@ class FileSource(Source):
     in_channels: Annotated[int, Field(ge=1, le=16)]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0)] | None
-    fold: Annotated[int, Field(ge=0)] | None
-    folds: Annotated[int, Field(ge=2)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None
+    fold: Annotated[int, Field(ge=0, lt=1_000_000)] | None
+    folds: Annotated[int, Field(ge=2, le=1_000_000)]
     group_by: str | None
     allow_overlap: bool
     compare_contents: bool
-    max_pixels: Annotated[int, Field(gt=0)]
+    max_pixels: Annotated[int, Field(gt=0, le=2**40)]
     value_range: tuple[float, float] | None
 
     def __post_init__(self) -> None:

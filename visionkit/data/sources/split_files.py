@@ -46,7 +46,7 @@ class SplitFiles(FileSource):
     """
 
     fit: Literal["letterbox", "resize_pad", "resize"]
-    max_size: Annotated[int, Field(gt=0)] | None
+    max_size: Annotated[int, Field(gt=0, le=65_536)] | None
 
     @abstractmethod
     def read(self) -> ParsedDataset[Any]:

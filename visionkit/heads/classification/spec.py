@@ -66,7 +66,7 @@ class ClassificationSpec(HeadSpec):
 
     loss: LabelLosses
     label_smoothing: Fraction
-    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | Literal["balanced"] | None
+    class_weights: tuple[Annotated[float, Field(gt=0, le=1_000_000)], ...] | Literal["balanced"] | None
 
     @abstractmethod
     def parts(self, backbone: BackboneSpec, *, num_classes: int) -> Node:

@@ -67,7 +67,7 @@ class DenseSpec(DetectionSpec):
     norm: NormField
     centers: Literal["receptive_field", "corner"]
     alpha: Probability
-    gamma: Annotated[float, Field(ge=0)]
+    gamma: Annotated[float, Field(ge=0, le=100)]
     score_threshold: Probability
     nms_threshold: Probability
     candidates: Count

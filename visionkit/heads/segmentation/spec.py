@@ -33,7 +33,7 @@ from visionkit.structures.class_ids import IGNORE_INDEX, MAX_CLASSES
 
 __all__ = ["HIDDEN_INIT", "Auxiliary", "OutputStride", "SegmentationSpec", "output_layer", "with_dropout"]
 
-Factor = Annotated[float, Field(ge=0)]
+Factor = Annotated[float, Field(ge=0, le=1_000_000)]
 OutputStride = Literal[8, 16, 32]
 
 HIDDEN_INIT = Init("kaiming_uniform", mode="fan_in", nonlinearity="relu")
@@ -50,7 +50,7 @@ class Auxiliary:
 
     __pydantic_config__ = STRICT
 
-    weight: Annotated[float, Field(gt=0)]
+    weight: Annotated[float, Field(gt=0, le=1_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class SegmentationSpec(HeadSpec):
     output_stride: OutputStride | None
     auxiliary: Auxiliary | None
     loss: PixelLosses
-    focal_gamma: Annotated[float, Field(ge=1)]
+    focal_gamma: Annotated[float, Field(ge=1, le=100)]
     label_smoothing: Fraction
     class_weights: tuple[Factor, ...] | Literal["balanced"] | None
 

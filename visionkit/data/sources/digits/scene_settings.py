@@ -37,17 +37,17 @@ class Scenes:
         std: The standard deviation, likewise.
     """
 
-    train: Annotated[int, Field(gt=0)]
-    val: Annotated[int, Field(gt=0)]
-    test: Annotated[int, Field(gt=0)]
+    train: Annotated[int, Field(gt=0, le=10_000_000)]
+    val: Annotated[int, Field(gt=0, le=10_000_000)]
+    test: Annotated[int, Field(gt=0, le=10_000_000)]
     digit_size: tuple[Share, Share]
-    count: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0, le=250)]]
+    count: tuple[Annotated[int, Field(gt=0, le=250)], Annotated[int, Field(gt=0, le=250)]]
     overlap: Annotated[float, Field(ge=0, le=1)]
-    clutter: Annotated[int, Field(ge=0)]
+    clutter: Annotated[int, Field(ge=0, le=1000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     augment: Augments
-    mean: tuple[float, ...] | None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None
+    mean: tuple[Annotated[float, Field(ge=-1_000_000, le=1_000_000)], ...] | None
+    std: tuple[Annotated[float, Field(gt=0, le=1_000_000)], ...] | None
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

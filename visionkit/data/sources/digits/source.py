@@ -39,7 +39,7 @@ class SplitDigits(Source):
         scenes: The settings of the scenes, for boxes and masks.
     """
 
-    split_seed: Annotated[int, Field(ge=0)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     scenes: Scenes

@@ -50,8 +50,8 @@ class TorchvisionSource(Source):
 
     root: str | None
     download: bool
-    val_size: Annotated[int, Field(gt=0)]
-    split_seed: Annotated[int, Field(ge=0)]
+    val_size: Annotated[int, Field(gt=0, le=10_000_000)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
     fit: Literal["pad", "resize"]
 
     torchvision_class: ClassVar[str]
