@@ -7,7 +7,7 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
+__all__ = ["count_of", "json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -16,6 +16,15 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 def normal_form(text: str) -> str:
     """Text in Unicode's composed form (NFC), in which names that look alike are equal; Macs write é as two signs."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def count_of(count: int, word: str) -> str:
+    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``."""
+    if count == 1:
+        return f"1 {word}"
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return f"{count:,} {word[:-1]}ies"
+    return f"{count:,} {word}{'es' if word.endswith(('s', 'sh', 'ch', 'x')) else 's'}"
 
 
 def printable(text: str, *, keep: str = "") -> str:

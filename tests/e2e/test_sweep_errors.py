@@ -1,5 +1,6 @@
 """Sweeps that are wrong: one message before the first run, and nothing written."""
 
+import shutil
 import subprocess
 import sys
 
@@ -35,6 +36,12 @@ import torch
         (["backbone="], "'backbone=': no value stands behind the =. Type backbone=VALUE"),
         (["seed=0,1", "sweep"], "'sweep' is neither a verb nor key=value"),
         (["seed=0,1", "~sweep"], "'~sweep': there is no sweep unless one is typed"),
+        (
+            ["backbone.stages.c1.conv.kernel_size=3,99", "seed=0,1"],
+            "2 of the 4 runs of this sweep cannot be made, so none was begun. Run 2 (backbone.stages.c1.conv."
+            "kernel_size=99 seed=0): ",
+        ),
+        (["seed=0,1,x"], "Run 2 (seed=x): seed: expected"),
         (["recipe.batch_size=62,63", "hardware=cpu", "hardware.devices=4"], "no run of this sweep can be made. Run 0:"),
         (
             ["seed=0,1", "recipe.batch_size=63", "hardware=cpu", "hardware.devices=2"],
@@ -50,6 +57,16 @@ def test_a_sweep_that_is_wrong_stops_before_the_first_run(cli, in_empty_folder, 
     assert message in err
     assert out == ""
     assert sorted(path.name for path in in_empty_folder.rglob("*")) == ["file", "full"]
+
+
+def test_a_fold_that_there_is_not_is_told_before_the_first_fold_is_trained(cli, in_empty_folder, photos):
+    root = shutil.copytree(photos / "train", in_empty_folder / "photos")
+    words = ("dataset=folder", f"dataset.root={root}", "dataset.image_size=32", "dataset.fold=0,7")
+    code, out, err = cli("-m", *words, "run_dir=a")
+    assert (code, out) == (2, "")
+    assert err.startswith("visionkit: 1 of the 2 runs of this sweep cannot be made, so none was begun. Run 1 (dataset.")
+    assert "fold=7): dataset.fold: found 7, but there are 5 folds. Expected 0 to 4." in err
+    assert list(in_empty_folder.iterdir()) == [root]
 
 
 @pytest.mark.parametrize("words", [["-m", "seed=0,1"], ["sweep=optuna"]])

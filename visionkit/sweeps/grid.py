@@ -17,6 +17,7 @@ from visionkit.sweeps.job import Job, RunRow, run_job
 from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
+from visionkit.text import count_of
 from visionkit.training.setup import check_processes
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from visionkit.tasks.info import TaskInfo
 
 __all__ = ["SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
+
+_NAMED = 3
+"""At most so many runs that cannot be made are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +66,13 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
         UserError: If no run can start, before anything is written.
     """
     jobs = check_devices(jobs, parallel=options.launcher == "joblib")
+    _check_points(jobs)
     printer = Printer(to_stderr=options.as_json)
     folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     folder.say = printer.announce
     pending = [job for job in jobs if not (options.resume and folder.finished(job))]
     folder.start()
+    printer.log_to(folder.log_file)
     try:
         if len(pending) < len(jobs):
             printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
@@ -111,6 +117,24 @@ def check_devices(jobs: Sequence[Job], *, parallel: bool = False) -> list[Job]:
     return checked
 
 
+def _check_points(jobs: Sequence[Job]) -> None:
+    """Check that every run of the grid can be made, before the first one takes its minutes.
+
+    Raises:
+        UserError: If one cannot, naming its values; of several with the same problem, the first.
+    """
+    wrong = {job.problem: job for job in reversed(jobs) if job.config is None}
+    if not wrong:
+        return
+    count = sum(job.config is None for job in jobs)
+    points = [f"Run {job.number} ({_values(job)}): {job.problem}" for job in list(reversed(wrong.values()))[:_NAMED]]
+    more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
+    raise UserError(
+        f"{count} of the {count_of(len(jobs), 'run')} of this sweep cannot be made, so none was begun. "
+        f"{' '.join(points)}{more} Take these values out, or make a sweep of its own for those that go together."
+    )
+
+
 def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
     from visionkit.distributed.devices import choose_accelerator
     from visionkit.distributed.processes import Processes
@@ -127,9 +151,13 @@ def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
 
 def _heading(job: Job, jobs: Sequence[Job]) -> str:
     """The line that announces a run."""
-    values = " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
     position = [listed.number for listed in jobs].index(job.number) + 1
-    return f"run {job.number}  ({position} of {len(jobs)})  {values}"
+    return f"run {job.number}  ({position} of {len(jobs)})  {_values(job)}"
+
+
+def _values(job: Job) -> str:
+    """The swept keys and the values of a run."""
+    return " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
 
 
 def status_line(row: RunRow, info: TaskInfo | None) -> str:
