@@ -240,6 +240,12 @@ def test_a_folder_with_a_sweep_is_not_written_over(cli, swept):
     assert "resume=true" in err
 
 
+def test_evaluate_of_a_sweeps_folder_names_a_run_of_it(cli, swept):
+    code, _, err = cli("evaluate", f"run={swept}")
+    assert code == 2
+    assert f"it holds a sweep, with a run in each of its folders, such as run={swept}/0" in err
+
+
 def test_a_run_can_be_repeated_with_other_seeds(cli, swept, in_empty_folder):
     assert cli("-m", f"run={swept / '0'}", "seed=1,2", "run_dir=b")[0] == 0
     assert metrics(in_empty_folder / "b" / "0") == metrics(swept / "1")

@@ -1,5 +1,7 @@
 """What a training says of a validation split by which nothing can be chosen."""
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,10 +29,12 @@ def _header(num_val, *, task="classify", limit_batches=None):
         weight_notes=(),
         notes=(),
         processes=SimpleNamespace(count=1, accelerator="cpu"),
-        folder=SimpleNamespace(path="runs/x"),
+        folder=SimpleNamespace(path="runs/x", notes_file=None),
         printer=SimpleNamespace(print=lambda *texts: lines.extend(texts)),
     )
-    print_header(run)
+    with tempfile.TemporaryDirectory() as folder:
+        run.folder.notes_file = Path(folder) / "notes.json"
+        print_header(run)
     return lines
 
 
