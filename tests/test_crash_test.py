@@ -84,4 +84,6 @@ def test_runs_that_are_killed_end_as_if_they_had_not_been(tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = json.loads((tmp_path / "kills.json").read_text())
     assert (report["bad"], len(report["trials"])) == (0, 2)
-    assert report["kills"] >= 2
+    kills = [kill for trial in report["trials"] for kill in trial["kills"]]
+    assert [kill["signal"] for kill in kills] == ["SIGKILL"] * 2
+    assert {kill["target"] for kill in kills} == {"command", "process"}

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 KILLS, KILLS_PER_TRIAL = 100, 4
-QUICK_KILLS = 2
+QUICK_KILLS, QUICK_SEED = 1, 18  # SIGKILL of the command in its second save, and of one process while it trains
 QUICK = (Scenario("detect", 0, 1), Scenario("classify", 2, 2))
 PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "matplotlib")
 
@@ -37,8 +37,8 @@ def main() -> int:
     """Kill and resume runs, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS, help=f"in all, those in --json included ({KILLS})")
-    parser.add_argument("--quick", action="store_true", help="two runs, killed twice each: about a minute and a half")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--quick", action="store_true", help="two runs, killed once each: about a minute")
+    parser.add_argument("--seed", type=int, help="of the moments (0; --quick has its own)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="kept after each run; goes on from there")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="for the runs; one that is there is kept")
@@ -51,6 +51,8 @@ def main() -> int:
     report = _Report(arguments.json, other_file_system=os.stat(work).st_dev != os.stat(temporary).st_dev)
     scenarios: Sequence[Scenario] = QUICK if arguments.quick else SCENARIOS
     per_trial, total = KILLS_PER_TRIAL, arguments.kills
+    if arguments.seed is None:
+        arguments.seed = QUICK_SEED if arguments.quick else 0
     if arguments.quick:
         per_trial, total = QUICK_KILLS, QUICK_KILLS * len(QUICK)
     try:

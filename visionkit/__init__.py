@@ -3,16 +3,25 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["UserError", "__version__", "create_backbone", "create_model", "list_backbones", "load"]
+__all__ = [
+    "Run", "UserError", "__version__", "build", "create_backbone", "create_model", "evaluate", "inspect",
+    "list_backbones", "load", "sweep", "train",
+]  # fmt: skip
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Run": "visionkit.runs.run",
     "UserError": "visionkit.errors",
+    "build": "visionkit.api",
     "create_backbone": "visionkit.backbones",
     "create_model": "visionkit.models",
+    "evaluate": "visionkit.api",
+    "inspect": "visionkit.api",
     "list_backbones": "visionkit.backbones",
     "load": "visionkit.api",
+    "sweep": "visionkit.api",
+    "train": "visionkit.api",
 }
 
 

@@ -1,19 +1,203 @@
-"""The verbs for Python: words and keywords are composed as the command line does, and the same rooms are called."""
+"""The verbs for Python: words and keywords are composed as the command line does, and the same rooms are called.
+
+Words are those of a command, such as ``"task=detect"``; a keyword is one of its keys with a plain value, as in
+``recipe={"epochs": 5}`` or ``seed=1``.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from visionkit.errors import UserError
+from visionkit.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
+    from visionkit.console import Printer
+    from visionkit.data import VisionDataModule
     from visionkit.inference.predictor import Predictor
-    from visionkit.runs.folder import RunFolder
+    from visionkit.inspection.inspection import Inspection
+    from visionkit.metrics.evaluation import Evaluation
+    from visionkit.runs.run import Run
+    from visionkit.sweeps.result import Sweep
+    from visionkit.tasks.base import VisionTask
 
-__all__ = ["load"]
+__all__ = ["build", "evaluate", "inspect", "load", "sweep", "train"]
+
+ConfigDir = str | os.PathLike[str]
+
+
+def train(
+    *words: str,
+    callbacks: Sequence[Any] = (),
+    progress: bool = True,
+    config_dir: ConfigDir | None = None,
+    **keywords: Any,
+) -> Run:
+    """Train a model, test its best epoch, and write both to a run folder, as the command ``train`` does.
+
+    Args:
+        *words: Such as ``"task=detect"`` or ``"recipe.epochs=5"``.
+        callbacks: Lightning callbacks, called after the run's own; a mapping such as ``{"type": "timer", ...}`` is one
+            that the configuration knows.
+        progress: Whether the training is shown while it goes on; ``log.txt`` has it in any case.
+        config_dir: A folder of your own with groups, as of ``--config-dir``.
+        **keywords: Keys of the configuration, and ``run`` and ``resume``.
+
+    Returns:
+        The run. After Ctrl-C it has its last checkpoint, and KeyboardInterrupt is raised.
+
+    Raises:
+        UserError: For what the command ends with exit code 2 for.
+        ProcessError: If one of several processes failed.
+    """
+    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.verb_configs import compose_training
+    from visionkit.commands.train import train as train_command
+    from visionkit.runs.run import Run
+    from visionkit.training.caller_state import keep_random_state
+
+    configured = [callback for callback in callbacks if isinstance(callback, dict)]
+    keywords = {**keywords, **({"callbacks": configured} if configured else {})}
+    folders = _config_dirs(config_dir)
+    plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
+    objects = [callback for callback in callbacks if not isinstance(callback, dict)]
+    with keep_random_state():
+        outcome = train_command(plain, resume_from=resume_from, callbacks=objects, printer=_printer(progress))
+    _raise_signal(outcome.code)
+    assert outcome.path is not None
+    return Run(outcome.path)
+
+
+def evaluate(
+    run: Any,
+    *words: str,
+    split: Literal["train", "val", "test"] | None = None,
+    progress: bool = False,
+    **keywords: Any,
+) -> Evaluation:
+    """Measure a run's best epoch again, as the command ``evaluate`` does.
+
+    Args:
+        run: A `Run`, its folder, or ``"latest"``.
+        *words: Of what may differ from the run, such as ``"hardware=cpu"``.
+        split: None for the split of the run's own test.
+        progress: Whether the table is printed too.
+        **keywords: As the words, such as ``dataset={"root": "photos2"}``.
+
+    Returns:
+        ``scalars``, such as ``test/accuracy``, and ``tables``.
+
+    Raises:
+        UserError: For what the command ends with exit code 2 for.
+        ProcessError: If one of several processes failed.
+    """
+    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.verb_configs import compose_stored_run
+    from visionkit.commands.evaluate import evaluate as evaluate_command
+    from visionkit.runs.opening import run_folder
+    from visionkit.training.caller_state import keep_random_state
+
+    keywords = {"run": run_folder(run, verb="evaluate").path, **keywords}
+    plain, folder = compose_stored_run(parse_call("evaluate", words, keywords), (), verb="evaluate")
+    with keep_random_state():
+        code, evaluation = evaluate_command(plain, folder, split=split, printer=_printer(progress))
+    _raise_signal(code)
+    assert evaluation is not None
+    return evaluation
+
+
+def inspect(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> Inspection | list[Inspection]:
+    """Layers, sizes, costs and memory of a network, without building it, as the command ``inspect`` does.
+
+    Args:
+        *words: Such as ``"backbone=resnet50"`` or ``"num_classes=10"``.
+        config_dir: A folder of your own with groups, as of ``--config-dir``.
+        **keywords: The same; ``backbone`` may be a list.
+
+    Returns:
+        One inspection, with ``layers`` and ``totals``; a list if several backbones are named.
+
+    Raises:
+        UserError: For what the command ends with exit code 2 for.
+    """
+    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.verb_configs import compose_networks
+    from visionkit.commands.inspect import inspect_networks
+
+    backbones = keywords.get("backbone")
+    if isinstance(backbones, list | tuple):
+        keywords = {**keywords, "backbone": ",".join(map(str, backbones))}
+    folders = _config_dirs(config_dir)
+    configs, options, use_dataset = compose_networks(parse_call("inspect", words, keywords, folders), folders)
+    inspections, _ = inspect_networks(configs, options, use_dataset=use_dataset)
+    return inspections[0] if len(inspections) == 1 else inspections
+
+
+def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> tuple[VisionTask, VisionDataModule]:
+    """What `train` trains and its data, for a `lightning.Trainer` of your own.
+
+    With the same epochs, precision and gradient clipping the numbers are those of `train`.
+
+    Args:
+        *words: As of `train`.
+        config_dir: A folder of your own with groups, as of ``--config-dir``.
+        **keywords: As of `train`; with ``run``, the configuration is that of the run.
+
+    Returns:
+        The LightningModule, with the weights that a training begins with, and the LightningDataModule.
+
+    Raises:
+        UserError: For what the command ``train`` ends with exit code 2 for.
+    """
+    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.verb_configs import compose_training
+    from visionkit.runs.config import RunConfig
+    from visionkit.training.build import build_task_and_data
+
+    folders = _config_dirs(config_dir)
+    plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
+    if resume_from is not None:
+        raise UserError(
+            "resume: a run is continued in its own folder, by visionkit.train(run=..., resume=True). To go on from its "
+            f"weights: visionkit.build(run=..., weights='run:{resume_from.path}')"
+        )
+    config = RunConfig.from_plain(plain)
+    config.check_initial_weights()
+    return build_task_and_data(config)
+
+
+def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = None, **keywords: Any) -> Sweep:
+    """Train with each combination of several values, as the command with ``-m`` does, or search with ``sweep=optuna``.
+
+    Args:
+        *words: As of `train`; several values are ``"seed=0,1,2"``.
+        progress: Whether the runs are shown while they go on.
+        config_dir: A folder of your own with groups, as of ``--config-dir``.
+        **keywords: As of `train`; a list holds several values, as in ``seed=[0, 1, 2]``, a tuple is one.
+
+    Returns:
+        The sweep, with its ``runs`` and the ``best`` of them; a run that failed does not end it, see ``rows``.
+
+    Raises:
+        UserError: If no run can be made.
+    """
+    from visionkit.cli.keywords import call_words
+    from visionkit.cli.search import run_search
+    from visionkit.cli.sweep import run_sweep
+    from visionkit.sweeps.result import Sweep
+    from visionkit.training.caller_state import keep_random_state
+
+    folders = _config_dirs(config_dir)
+    arguments = call_words(words, keywords, folders, several=True)
+    searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)
+    run = run_search if searching else run_sweep
+    with keep_random_state():
+        code, folder = run(arguments, folders, silent=not progress)
+    _raise_signal(code)
+    return Sweep(folder)
 
 
 def load(
@@ -53,11 +237,12 @@ def load(
     from visionkit.inference.options import PredictOptions
     from visionkit.registry import load_plugins
     from visionkit.runs.config import RunConfig
+    from visionkit.runs.opening import run_folder
     from visionkit.settings import Hardware
 
     given_options = {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels}
     options = PredictOptions.read({key: value for key, value in given_options.items() if value is not None})
-    folder = _open_run(run)
+    folder = run_folder(run, verb="load")
     load_plugins(plugins)
     plain = folder.read_config()
     stored = plain.get("plugins") or []
@@ -73,22 +258,27 @@ def load(
     return load_predictor(config, folder, options=options, hardware=hardware)
 
 
-def _open_run(run: Any) -> RunFolder:
-    """The folder that a person means."""
-    from visionkit.runs.folder import RunFolder
-
-    path = getattr(run, "path", run)
-    if not isinstance(path, str | os.PathLike):
+def _config_dirs(folder: ConfigDir | None) -> list[Path]:
+    if folder is None:
+        return []
+    path = Path(folder).expanduser()
+    if not path.is_dir():
         raise UserError(
-            f"load: found a {type(run).__name__}, expected the folder of a run, its model.safetensors, or 'latest'."
+            f"config_dir: there is no folder '{path}'. Expected one with a folder for each group in it, such as "
+            "FOLDER/backbone/mine.yaml"
         )
-    file = Path(path).expanduser()
-    if file.suffix == ".safetensors" and file.is_file():
-        folder = RunFolder.open(str(file.parent))
-        if file.name != folder.weights_file.name:
-            raise UserError(
-                f"load: '{file}' is not the {folder.weights_file.name} of its run, which alone would be loaded. "
-                f"Expected a run. Try: visionkit.load({str(folder.path)!r})"
-            )
-        return folder
-    return RunFolder.open(os.fspath(path))
+    return [path]
+
+
+def _printer(progress: bool) -> Printer | None:
+    """None is the room's own."""
+    from visionkit.console import Printer
+
+    return None if progress else Printer.silent()
+
+
+def _raise_signal(code: int) -> None:
+    """Deliver a signal that has ended the work to the caller, whose handler is in place again."""
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        signal.raise_signal(code - 128)
+        raise KeyboardInterrupt  # of a caller who ignores the signal

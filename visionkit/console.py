@@ -83,8 +83,13 @@ class Printer:
 
     @classmethod
     def silent(cls) -> "Printer":
-        """A printer without output, for all processes but the first."""
+        """A printer whose lines go into the file alone."""
         return cls(console=PipeSafeConsole(file=io.StringIO(), quiet=True))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is printed."""
+        return self.console.quiet
 
     def log_to(self, path: Path) -> None:
         """Copy all lines to this file, those printed before included."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,8 +17,7 @@ from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.folder import SweepFolder
 from visionkit.sweeps.job import read_metrics
-from visionkit.training.fit import _resume_path
-from visionkit.training.resume import check_resumable
+from visionkit.training.resume import check_resumable, read_resumed
 
 LAST, BEST, WEIGHTS = "checkpoints/last.ckpt", "checkpoints/best.ckpt", "model.safetensors"
 
@@ -47,8 +45,9 @@ def _open(run, model):
 def _resume(run, model):
     folder = RunFolder.open(str(run))
     config = RunConfig.from_plain(folder.read_config())
-    check_resumable(replace(config, recipe=replace(config.recipe, epochs=10)), folder)
-    _resume_path(SimpleNamespace(folder=folder, model=model, printer=SimpleNamespace(print=print)))
+    config = replace(config, recipe=replace(config.recipe, epochs=10))
+    check_resumable(config, folder)
+    return read_resumed(config, folder, read_data_info(folder), model.state_dict())
 
 
 def _start_from(run, model):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -70,9 +71,23 @@ def test_weights_in_channels_last_layout_are_written_plainly(tmp_path):
     assert torch.equal(load_file(tmp_path / "m.safetensors")["weight"], conv.weight)
 
 
+def test_weights_and_what_they_were_trained_with_are_the_same_bytes_whenever_they_are_written(tmp_path):
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2), "ä": torch.tensor(3)}
+    metadata = {f"key {number}": "ä" * number for number in range(9)}
+    files = [tmp_path / f"{number}.safetensors" for number in range(6)]
+    for file in files:
+        save_weights(tensors, file, metadata=metadata)
+    assert len({file.read_bytes() for file in files}) == 1
+    with safe_open(files[0], framework="pt") as opened:
+        assert opened.metadata() == {"format": "pt", **metadata}
+        assert all(torch.equal(opened.get_tensor(name), value) for name, value in tensors.items())
+
+
 def test_weights_of_another_model_are_refused(run):
     export_best(run.folder)
-    with pytest.raises(UserError, match=r"do not fit its config.yaml.*size mismatch"):
+    with pytest.raises(
+        UserError, match=r"do not fit its config.yaml: 'linear.weight' has shape \(3, 36\), and \(3, 5\) in the model"
+    ):
         load_weights(nn.ModuleDict({"linear": nn.Linear(5, 3)}), run.folder)
 
 

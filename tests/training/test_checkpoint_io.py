@@ -78,3 +78,14 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_names_it(tmp_path):
 
 def test_tensors_are_counted_at_any_depth():
     assert tensor_bytes(STATE) == 6 * 4 + 2 * 4
+
+
+def test_what_was_read_of_a_file_is_handed_over_once_and_for_that_file_alone(tmp_path):
+    io, file, other = SafeCheckpointIO(), tmp_path / "last.ckpt", tmp_path / "best.ckpt"
+    for path in (file, other):
+        io.save_checkpoint(STATE, path)
+    io.provide(file, {"epoch": 7})
+    assert io.load_checkpoint(other)["epoch"] == 3
+    io.provide(file, {"epoch": 7})
+    assert io.load_checkpoint(str(file)) == {"epoch": 7}
+    assert io.load_checkpoint(file)["epoch"] == 3

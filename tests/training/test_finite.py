@@ -6,11 +6,12 @@ import signal
 import pytest
 import torch
 
-from tests.helpers.tiny_training import Fitted
+from tests.helpers.tiny_training import Fitted, TinyModel
 from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.errors import UserError
+from visionkit.runs.checkpoint import export_best, load_best, load_weights
 from visionkit.runs.checkpoint_file import read_checkpoint
-from visionkit.training.finite import check_checkpoint
+from visionkit.training.finite import check_checkpoint, check_model
 
 
 def _check(file, *, best):
@@ -66,3 +67,48 @@ def test_a_run_does_not_go_on_with_an_optimizer_that_is_not_finite(tmp_path):
     torch.save(content, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match=r"not finite, such as 'momentum_buffer of the optimizer for parameter 3'"):
         _check(tmp_path / "last.ckpt", best=tmp_path / "best.ckpt")
+
+
+class _WithMinimum(TinyModel):
+    """A model with a running minimum, which begins with infinity."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("minimum", torch.full((3,), torch.inf))
+
+    def forward(self, images, image_sizes=None):
+        if self.training:
+            self.minimum[0] = torch.minimum(self.minimum[0], images.min().float())
+        return super().forward(images)
+
+
+def test_a_buffer_that_is_infinite_from_the_beginning_may_stay_so_in_each_way_a_run_takes(tmp_path):
+    folder = Fitted(tmp_path, epochs=1, model=_WithMinimum()).fit().folder
+    initial = _WithMinimum().state_dict()
+    check_checkpoint(read_checkpoint(folder.last_checkpoint), best=folder.best_checkpoint, initial=initial)
+    Fitted(tmp_path, epochs=2, model=_WithMinimum(), resume=True).fit()
+    assert export_best(folder)
+    for load in (load_best, load_weights):
+        model = _WithMinimum()
+        load(model, folder)
+        assert model.minimum[0] < 256
+        assert model.minimum[1:].tolist() == [torch.inf] * 2
+
+
+def test_a_number_that_is_lost_beside_an_infinite_buffer_is_found(tmp_path):
+    fitted = Fitted(tmp_path, epochs=1, model=_WithMinimum())
+    fitted.fit()
+    content = torch.load(fitted.folder.best_checkpoint, weights_only=True)
+    content["state_dict"]["model.minimum"][2] = torch.nan
+    torch.save(content, fitted.folder.best_checkpoint)
+    with pytest.raises(UserError, match=r"best.ckpt' are not finite, such as 'minimum'"):
+        load_best(_WithMinimum(), fitted.folder)
+    with pytest.raises(UserError, match=r"best.ckpt' are not finite, such as 'minimum'"):
+        check_checkpoint(
+            read_checkpoint(fitted.folder.best_checkpoint),
+            best=fitted.folder.best_checkpoint,
+            initial=_WithMinimum().state_dict(),
+        )
+    fitted.task.model.minimum[2] = torch.nan
+    with pytest.raises(UserError, match=r"training diverged: minimum is not finite"):
+        check_model(fitted.task.model, epoch=1, rate=0.1, initial=fitted.task.initial)

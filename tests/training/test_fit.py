@@ -68,7 +68,7 @@ def _blank():
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "digits"
     config = _config(path, debug__epochs=2, debug__limit_batches=None, head__class_weights="balanced")
-    assert train(config) == 0
+    assert train(config).code == 0
     return config, RunFolder(path)
 
 
@@ -133,7 +133,7 @@ def test_evaluation_repeats_the_numbers_of_the_run_and_writes_nothing(run, capsy
     config, folder = run
     before = sorted(folder.path.rglob("*"))
     as_json = RunConfig.from_plain({**config.plain, "format": "json"})
-    assert _evaluate(as_json, folder) == 0
+    assert _evaluate(as_json, folder).split == "test"
     document = json.loads(capsys.readouterr().out)
     kept = json.loads(folder.metrics_file.read_text())
     assert document["split"] == "test"
@@ -143,7 +143,7 @@ def test_evaluation_repeats_the_numbers_of_the_run_and_writes_nothing(run, capsy
 
 def test_any_split_can_be_evaluated(run, capsys):
     config, folder = run
-    assert _evaluate(config, folder, split="train") == 0
+    assert _evaluate(config, folder, split="train").split == "train"
     assert "train/accuracy" in capsys.readouterr().out
 
 
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_run(run, tmp_path):
 
 
 def test_json_is_the_only_thing_on_standard_output(tmp_path, capsys):
-    assert train(_config(tmp_path / "x", format="json")) == 0
+    assert train(_config(tmp_path / "x", format="json")).code == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     assert document["run"] == str(tmp_path / "x")
@@ -200,6 +200,15 @@ def test_a_run_is_continued_in_its_own_folder(tmp_path):
     train(_config(folder.path))
     train(_config(folder.path, debug__epochs=3), resume_from=folder)
     assert [row["epoch"] for row in folder.read_history()] == [1, 2, 3]
+
+
+def test_a_checkpoint_is_read_once_when_a_run_goes_on(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "x")
+    train(_config(folder.path))
+    read, load = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **options: (read.append(str(path)), load(path, **options))[1])
+    train(_config(folder.path, debug__epochs=2), resume_from=folder)
+    assert read.count(str(folder.last_checkpoint)) == 1
 
 
 def test_a_run_without_a_checkpoint_cannot_be_continued(tmp_path):
@@ -246,7 +255,7 @@ def test_a_finished_run_that_is_resumed_is_tested_again(tmp_path, capsys):
     before = json.loads(folder.metrics_file.read_text())
     folder.metrics_file.unlink()
     capsys.readouterr()
-    assert train(_config(folder.path, debug__epochs=2), resume_from=folder) == 0
+    assert train(_config(folder.path, debug__epochs=2), resume_from=folder).code == 0
     out = capsys.readouterr().out
     assert f"all 2 epochs were trained before; best epoch {before['best_epoch']}" in out
     assert "stopped early" not in out
@@ -309,7 +318,7 @@ def test_images_that_prove_broken_later_are_named_after_training_and_test(tmp_pa
     for path in broken:
         path.write_bytes(f"broken {path.name}".encode())
     data = {"cache_mb": 0, "num_workers": 0}
-    assert train(_folder_config(tmp_path / "x", pictures, data=data, debug__limit_batches=None)) == 0
+    assert train(_folder_config(tmp_path / "x", pictures, data=data, debug__limit_batches=None)).code == 0
     out = capsys.readouterr().out
     notes = ("of train replaced by the next readable one", "of test dropped")
     positions = [out.index(f"1 unreadable image(s) {note}: {p}") for note, p in zip(notes, broken, strict=True)]
@@ -354,4 +363,4 @@ def test_the_configuration_is_handed_down_and_seldom_asked_for_again(tmp_path, m
 
 
 def test_gradients_are_clipped_in_mixed_precision(tmp_path):
-    assert train(_config(tmp_path / "x", hardware__precision="bf16", recipe__clip_norm=1.0)) == 0
+    assert train(_config(tmp_path / "x", hardware__precision="bf16", recipe__clip_norm=1.0)).code == 0

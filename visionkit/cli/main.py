@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from visionkit import __version__
 from visionkit.cli.compose import group_choices
 from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text, hydra_help_text
-from visionkit.cli.overrides import ParsedOverrides, allow_only, parse_overrides, read_value
-from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
+from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
+from visionkit.cli.resolve import open_run, resolve, stored_config
 from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override
+from visionkit.cli.verb_configs import compose_networks, compose_stored_run, compose_training, load_typed_plugins
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
-from visionkit.registry import load_plugins, plugin_failure
+from visionkit.registry import plugin_failure
 from visionkit.text import printable
 
 __all__ = ["main", "print_error"]
@@ -84,7 +83,7 @@ def _run(request: Request) -> int:
     if request.hydra_help:
         print(hydra_help_text())
         return ExitCode.DONE
-    _load_typed_plugins(request.arguments)
+    load_typed_plugins(request.arguments)
     choices = group_choices(request.config_dirs)
     if request.help:
         print(help_text(request.verb, choices))
@@ -109,24 +108,15 @@ def _run(request: Request) -> int:
     if searching:
         from visionkit.cli.search import run_search
 
-        return run_search(request.arguments, request.config_dirs)
+        return run_search(request.arguments, request.config_dirs)[0]
     if request.multirun:
         from visionkit.cli.sweep import run_sweep
 
-        return run_sweep(request.arguments, request.config_dirs)
+        return run_sweep(request.arguments, request.config_dirs)[0]
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     if request.cfg or request.info or request.verb == "config":
         return _show(parsed, request)
     return _COMMANDS[request.verb](parsed, request.config_dirs)
-
-
-def _load_typed_plugins(arguments: Sequence[str]) -> None:
-    """Import the plugins of the command line first, since what they register may be chosen by name."""
-    for argument in arguments:
-        override = Override.parse(argument)
-        if override is not None and override.key == "plugins" and not override.delete:
-            names = [name.strip(" '\"") for name in override.text.strip("[]").split(",")]
-            load_plugins(name for name in names if name not in ("", "null"))
 
 
 def _show(parsed: ParsedOverrides, request: Request) -> int:
@@ -150,40 +140,21 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
 
-    resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
-    if resume and "run" not in parsed.options:
-        raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
-    if resume:
-        allow_only(
-            parsed,
-            _CHANGEABLE_ON_RESUME,
-            reason="resume=true continues a run as it is",
-            instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}; with "
-            f"the weights of this one to begin with: add weights=run:{parsed.options['run']}",
-        )
-    folder = open_run(parsed.options["run"]) if "run" in parsed.options else None
-    if folder is not None and "experiment" in parsed.groups:
-        raise UserError(
-            f"run={parsed.options['run']} repeats a run from its file, and experiment={parsed.groups['experiment']} "
-            "starts from the shipped groups. Give one of both."
-        )
-    plain = resolve(parsed, config_dirs, base=None if folder is None else stored_config(folder, parsed))
-    if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
-        plain["run_dir"] = None
-    return train(plain, resume_from=folder if resume else None)
+    plain, resume_from = compose_training(parsed, config_dirs)
+    return train(plain, resume_from=resume_from).code
 
 
 def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.evaluate import evaluate
 
-    folder, plain = _open_run(parsed, config_dirs, verb="evaluate")
-    return evaluate(plain, folder, split=parsed.options.get("split"))
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="evaluate")
+    return evaluate(plain, folder, split=parsed.options.get("split"))[0]
 
 
 def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.predict import predict
 
-    folder, plain = _open_run(parsed, config_dirs, verb="predict")
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="predict")
     if "source" not in parsed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
     options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
@@ -195,42 +166,11 @@ def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
-    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items()}
-    configs = []
-    for backbone in parsed.groups.get("backbone", "").split(","):
-        groups = {**parsed.groups, "backbone": backbone.strip()} if "backbone" in parsed.groups else parsed.groups
-        configs.append(resolve(replace(parsed, groups=groups), config_dirs))
-    use_dataset = "dataset" in parsed.groups or any(value.key.startswith("dataset") for value in parsed.values)
+    configs, options, use_dataset = compose_networks(parsed, config_dirs)
     return inspect(configs, options, use_dataset=use_dataset)
 
 
-_CHANGEABLE_AFTER_TRAINING = (
-    "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
-    "recipe.batch_size", "run_dir", "strict", "task.metrics",
-)  # fmt: skip
-_CHANGEABLE_ON_RESUME = (
-    "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
-    "recipe.epochs",
-)  # fmt: skip
 _COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
-
-
-def _open_run(parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str) -> tuple[Any, dict[str, Any]]:
-    """The run folder that a verb reads, and its configuration with the overrides applied."""
-    if "run" not in parsed.options:
-        raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
-    allow_only(
-        parsed,
-        _CHANGEABLE_AFTER_TRAINING,
-        reason=f"{verb} takes a run as it is",
-        instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",
-    )
-    folder = open_run(parsed.options["run"])
-    base = stored_config(folder, parsed)
-    base["format"] = "text"
-    if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine
-        base["hardware"] |= {"num_nodes": 1, "node_rank": 0}
-    return folder, resolve(parsed, config_dirs, base=base)
 
 
 def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionkit.cli.compose import compose, group_choices
 from visionkit.cli.expand import NEVER_SWEPT, Interval, expand_overrides
@@ -17,11 +18,21 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.files import write_atomic
 from visionkit.yaml_files import dump_yaml
 
+if TYPE_CHECKING:
+    from visionkit.sweeps.folder import SweepFolder
+
 __all__ = ["run_search", "write_experiment"]
 
 
-def run_search(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Run a search.
+def run_search(
+    arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False
+) -> tuple[int, SweepFolder]:
+    """Run a search; the exit code and the folder.
+
+    Args:
+        arguments: The words of the command.
+        config_dirs: Folders of the user's with groups of their own.
+        silent: Whether nothing is printed.
 
     Raises:
         UserError: If its settings, its space or its folder are wrong, or Optuna is missing.
@@ -49,13 +60,14 @@ def run_search(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
 
     from visionkit.sweeps.search import search
 
-    return search(
+    code = search(
         settings,
         runs.config,
         lambda overrides, path: write_experiment(runs, overrides, path),
         folder,
-        options,
+        replace(options, silent=silent),
     )
+    return code, folder
 
 
 def write_experiment(runs: RunComposer, overrides: Mapping[str, str], folder: Path) -> str:

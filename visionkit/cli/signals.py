@@ -10,6 +10,7 @@ import threading
 import types
 from collections.abc import Iterator
 
+from visionkit.cli.temporary import remove_temporary_folder
 from visionkit.errors import ExitCode, Terminated
 
 __all__ = ["begin_work", "handle_signals", "report_signal"]
@@ -38,6 +39,7 @@ def handle_signals() -> Iterator[None]:
         _received.append(number)
         if _starting:
             report_signal(KeyboardInterrupt())
+            remove_temporary_folder()  # os._exit calls no functions of `atexit`
             os._exit(ExitCode.of_signal(number))
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
+    from visionkit.sweeps.folder import SweepFolder
     from visionkit.sweeps.grid import SweepOptions
 
 __all__ = ["RunComposer", "SweepArguments", "parse_sweep_arguments", "check_single_process", "run_sweep"]
@@ -204,8 +205,15 @@ def check_single_process() -> None:
         )
 
 
-def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """``-m``: run all combinations of the values.
+def run_sweep(
+    arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False
+) -> tuple[int, SweepFolder]:
+    """``-m``: run all combinations of the values; the exit code and the folder.
+
+    Args:
+        arguments: The words of the command.
+        config_dirs: Folders of the user's with groups of their own.
+        silent: Whether nothing is printed.
 
     Raises:
         UserError: If all runs are wrong, or the name of a choice, the folder or the launcher is.
@@ -234,4 +242,4 @@ def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path]) -> int:
             import visionkit.distributed.devices  # noqa: F401 - with torch
         from visionkit.sweeps.grid import sweep
 
-    return sweep(jobs, folder, options)
+    return sweep(jobs, folder, replace(options, silent=silent)), folder

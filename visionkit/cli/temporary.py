@@ -36,7 +36,7 @@ def use_temporary_folder() -> None:
 
 
 def remove_temporary_folder() -> None:
-    """Remove the folder of this process, if it has one, and abandoned ones; for a process that exits without `atexit`."""
+    """Remove the folder of this process, if it has one, and abandoned ones; also without `atexit`, if it is called."""
     folder = _folders.pop(os.getpid(), None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)

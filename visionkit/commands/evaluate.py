@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionkit.console import loading
 from visionkit.distributed.processes import Processes
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import ExitCode, UserError, did_you_mean
+from visionkit.metrics.evaluation import Evaluation
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from visionkit.console import Printer
 
 __all__ = ["evaluate"]
 
 SPLITS = ("train", "val", "test")
 
 
-def evaluate(plain: Mapping[str, Any], folder: RunFolder, *, split: str | None = None) -> int:
+def evaluate(
+    plain: Mapping[str, Any], folder: RunFolder, *, split: str | None = None, printer: Printer | None = None
+) -> tuple[int, Evaluation | None]:
     """Evaluate the best checkpoint of a run.
 
     Args:
         plain: The configuration of the run, with overrides such as ``hardware`` or ``dataset.root`` applied.
         folder: The folder of the run.
         split: ``train``, ``val`` or ``test``; None takes test, or val if there is no test split.
+        printer: The output, if not the default one.
 
     Returns:
-        0, or 130 after Ctrl-C in several processes.
+        The exit code, 0 or that of a signal which ended several processes, and the metrics; None after a signal.
 
     Raises:
         UserError: If ``split`` is none of these; else as `visionkit.training.evaluation.evaluate_run`.
@@ -41,7 +48,9 @@ def evaluate(plain: Mapping[str, Any], folder: RunFolder, *, split: str | None =
     if processes.to_launch:
         from visionkit.distributed.launch import launch
 
-        arguments = {"folder": str(folder.path), "split": split}
-        return launch("evaluate", config.plain, arguments, processes=processes, hardware=config.hardware)
+        silent = printer is not None and printer.is_silent
+        arguments = {"folder": str(folder.path), "split": split, "brief": False, "silent": silent}
+        launched = launch("evaluate", config.plain, arguments, processes=processes, hardware=config.hardware)
+        return launched.code, None if launched.result is None else Evaluation.from_plain(launched.result)
 
-    return evaluate_run(config, folder, processes, split=split)
+    return ExitCode.DONE, evaluate_run(config, folder, processes, split=split, printer=printer)

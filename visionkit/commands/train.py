@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from visionkit.console import loading
 from visionkit.distributed.processes import Processes, is_first_process
@@ -11,18 +11,27 @@ from visionkit.files import check_writable
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from visionkit.console import Printer
+    from visionkit.training.fit import TrainingOutcome
+
 __all__ = ["train"]
 
 
-def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> int:
+def train(
+    plain: Mapping[str, Any],
+    *,
+    resume_from: RunFolder | None = None,
+    callbacks: Sequence[Any] = (),
+    printer: Printer | None = None,
+) -> TrainingOutcome:
     """Train a model, and write all results into the run folder.
 
     Args:
         plain: The resolved configuration.
         resume_from: The run to resume in its own folder; None for a new run.
-
-    Returns:
-        As `visionkit.training.fit.train`.
+        callbacks: Further Lightning callbacks.
+        printer: The output, if not the default one.
 
     Raises:
         UserError: If anything in the configuration is wrong; else as `visionkit.training.fit.train`.
@@ -43,4 +52,4 @@ def train(plain: Mapping[str, Any], *, resume_from: RunFolder | None = None) -> 
         if not Processes.plan(config.hardware).to_launch:
             import visionkit.training.trainer  # noqa: F401 - Lightning takes longer than torch
 
-    return fit.train(config, resume_from=resume_from)
+    return fit.train(config, resume_from=resume_from, callbacks=callbacks, printer=printer)

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
 
-__all__ = ["LAUNCHER", "WORKER_FILES", "launch", "is_worker", "report_error"]
+__all__ = ["LAUNCHER", "WORKER_FILES", "Launched", "launch", "is_worker", "report_error", "report_result"]
 
 WORKER_FILES = "VISIONKIT_WORKER_FILES"
 """Environment variable: the folder in which a worker reads its job and writes its error for the launching process."""
@@ -30,11 +31,25 @@ LAUNCHER = "VISIONKIT_LAUNCHER"
 
 WORKER_MODULE = "visionkit.training.worker"
 MAX_PORT = 2**16 - 1
+_RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How the processes ended.
+
+    Attributes:
+        code: 0; 130 or 143 if a signal was forwarded, even if the workers had just finished: the caller is to stop too.
+        result: The plain value of `report_result`; None if no worker of this machine reported one.
+    """
+
+    code: int
+    result: Any
 
 
 def launch(
     verb: str, plain: Mapping[str, Any], arguments: Mapping[str, Any], *, processes: Processes, hardware: Hardware
-) -> int:
+) -> Launched:
     """Run a verb in several processes and wait until the last one has ended.
 
     Args:
@@ -43,9 +58,6 @@ def launch(
         arguments: Further arguments of the verb, plain values.
         processes: How many processes and machines.
         hardware: Address and timeout of the rendezvous of several machines.
-
-    Returns:
-        0; 130 or 143 if a signal was forwarded, even if the workers had just finished: the caller is to stop as well.
 
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
@@ -85,13 +97,16 @@ def launch(
             _SignalForwarder(files, processes.per_node) as forwarder,
             _silence_elastic_logs(),
         ):
+            code: int = ExitCode.DONE
             try:
                 elastic_launch(config, sys.executable)(*worker_arguments)
             except ChildFailedError as error:
-                return _raise_first_failure(error.failures, files, signum=forwarder.forwarded)
+                code = _raise_first_failure(error.failures, files, signum=forwarder.forwarded)
             except Exception as error:
                 raise _explain_rendezvous(error, hardware) from None
-    return ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else ExitCode.DONE
+        file = files / _RESULT_FILE
+        result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
 
 
 def is_worker() -> bool:
@@ -109,6 +124,12 @@ def report_error(code: int, text: str, *, reason: str = "") -> None:
     """
     file = Path(os.environ[WORKER_FILES]) / f"error-{os.environ['RANK']}.json"
     write_atomic(file, json.dumps({"time": time.time(), "code": code, "text": text, "reason": reason}))
+
+
+def report_result(value: Any) -> None:
+    """Hand a plain value to the launching process; that of its first worker counts."""
+    if os.environ["LOCAL_RANK"] == "0":
+        write_atomic(Path(os.environ[WORKER_FILES]) / _RESULT_FILE, json.dumps(value))
 
 
 @contextlib.contextmanager

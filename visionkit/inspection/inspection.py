@@ -42,7 +42,7 @@ class InspectOptions:
     format: Literal["text", "json", "csv", "markdown"] = "text"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """The results of inspecting one network.
 
@@ -64,7 +64,12 @@ class Inspection:
     explanations: list[Explanation]
     warnings: list[str]
 
-    def to_json(self, *, by: str, with_explanations: bool) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        """In one line, as in a notebook; `layers` and `totals` have the numbers."""
+        size = "x".join(map(str, self.net.input))
+        return f"Inspection({self.net.name}, {size}, {len(self.layers)} layers, {self.totals.parameters:,} parameters)"
+
+    def to_json(self, *, by: str = "layer", with_explanations: bool = False) -> dict[str, Any]:
         """Plain values: ``layers`` or ``stages``, ``totals``, and explanations and warnings if requested."""
         document: dict[str, Any] = {
             "backbone": self.net.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
@@ -9,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_safetensors
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
@@ -20,7 +20,8 @@ from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec, parse_head
-from visionkit.runs.checkpoint_file import read_checkpoint
+from visionkit.runs.checkpoint_file import check_fit, read_checkpoint
+from visionkit.runs.consistency import check_recorded_config, check_recorded_data, network_config
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 
@@ -39,9 +40,21 @@ __all__ = [
     "save_weights",
 ]
 
+_UNREADABLE = (
+    SafetensorError, KeyError, OSError, OverflowError, RecursionError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+_DATA, _NETWORK = _RECORDED = ("data", "network")
+"""Metadata of ``model.safetensors``, each as JSON: the content of ``data.json``, and `network_config`."""
 
-def load_best(model: nn.Module, folder: RunFolder) -> int:
+
+def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tensor] | None = None) -> int:
     """Load the weights of the best checkpoint into a model.
+
+    Args:
+        model: The model.
+        folder: The run.
+        initial: The state of the model as it was built, as in `visionkit.backbones.weights.finite.non_finite`; None if
+            it is the present one.
 
     Returns:
         The epoch, counted from 1.
@@ -50,16 +63,27 @@ def load_best(model: nn.Module, folder: RunFolder) -> int:
         UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
     best = read_checkpoint(folder.best_checkpoint)
-    _load_strictly(model, best.weights, file=best.file)
+    _load_strictly(model, best.weights, file=best.file, initial=initial)
     return best.epoch + 1
 
 
-def save_weights(state_dict: Mapping[str, Tensor], path: Path) -> None:
-    """Write weights as a safetensors file: contiguous tensors under their names in the state dict."""
+def save_weights(state_dict: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights as a safetensors file: contiguous tensors under their names in the state dict, and metadata."""
     tensors = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state_dict.items()
     }
-    write_atomic(path, save_safetensors(tensors, metadata={"format": "pt"}), flush=True)
+    content = save_safetensors(tensors, metadata={"format": "pt", **(metadata or {})})
+    write_atomic(path, _with_sorted_metadata(content), flush=True)
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library writes them in another one each time."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors lie at multiples of 8 bytes
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[start:]])
 
 
 def export_best(folder: RunFolder) -> bool:
@@ -70,18 +94,28 @@ def export_best(folder: RunFolder) -> bool:
     """
     if not folder.best_checkpoint.exists():
         return False
-    save_weights(read_checkpoint(folder.best_checkpoint).weights, folder.weights_file)
+    best = read_checkpoint(folder.best_checkpoint)
+    recorded = {_DATA: best.data, _NETWORK: network_config(best.config)}
+    metadata = {key: json.dumps(value, sort_keys=True) for key, value in recorded.items() if value is not None}
+    save_weights(best.weights, folder.weights_file, metadata=metadata)
     return True
 
 
 def load_weights(model: nn.Module, folder: RunFolder) -> None:
     """Load the weights of a run into a model, strictly.
 
+    Args:
+        model: The model, freshly built.
+        folder: The run.
+
     Raises:
-        UserError: If there are none, the file is damaged, or they do not fit the model.
+        UserError: If there are none, the file is damaged, they do not fit the model, or ``config.yaml`` and
+            ``data.json`` say otherwise than what they were trained with.
     """
     if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was killed
-        load_best(model, folder)
+        best = read_checkpoint(folder.best_checkpoint)
+        _check_recorded(folder, best.file, {_DATA: best.data, _NETWORK: network_config(best.config)})
+        _load_strictly(model, best.weights, file=best.file)
         return
     if not folder.weights_file.is_file():
         raise UserError(
@@ -90,9 +124,12 @@ def load_weights(model: nn.Module, folder: RunFolder) -> None:
             f"Try: python -m visionkit train run={folder.path} resume=true"
         )
     try:
-        weights = load_safetensors(folder.weights_file)
-    except (SafetensorError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        with safe_open(folder.weights_file, framework="pt") as file:
+            recorded = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in _RECORDED}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except _UNREADABLE as error:
         raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
+    _check_recorded(folder, folder.weights_file, recorded)
     _load_strictly(model, weights, file=folder.weights_file)
 
 
@@ -190,20 +227,35 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
         )
 
 
-def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> None:
+def _check_recorded(folder: RunFolder, file: Path, recorded: Mapping[str, Any]) -> None:
+    """Check the files of a run against what its weights say that they were trained with.
+
+    Raises:
+        UserError: If they differ.
+    """
+    if not all(value is None or isinstance(value, Mapping) for value in recorded.values()):
+        raise UserError(f"run: the metadata of '{file}' hold no mappings. Expected the file that train wrote.")
+    if recorded.get(_DATA) is not None:
+        check_recorded_data(recorded[_DATA], read_data_info(folder), file=file, run=folder.path)
+    if recorded.get(_NETWORK) is not None:
+        plain = network_config(folder.read_config()) or {}
+        check_recorded_config(recorded[_NETWORK], plain, file=file, run=folder.path)
+
+
+def _load_strictly(
+    model: nn.Module, weights: Mapping[str, Tensor], *, file: Path, initial: Mapping[str, Tensor] | None = None
+) -> None:
     """Load weights into a model.
 
     Raises:
-        UserError: If names or shapes differ, or a value is not finite.
+        UserError: If names, shapes or types differ, or a value is not finite that the model did not begin with.
     """
-    try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"run: the weights in '{file}' do not fit its config.yaml: {reason}") from None
-    name = first_non_finite(model.state_dict())
+    state = model.state_dict()
+    check_fit(weights, state, file=file)
+    name = first_non_finite(weights, state if initial is None else initial)
     if name is not None:
         raise UserError(
             f"run: the weights in '{file}' are not finite, such as '{name}': what the model says would mean nothing. "
             "Expected numbers. Try another run, or train again with a smaller recipe.lr"
         )
+    model.load_state_dict(weights, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from visionkit.backbones.weights.load import load_tensors
 from visionkit.errors import UserError
 
-__all__ = ["Checkpoint", "check_state", "read_checkpoint"]
+__all__ = ["Checkpoint", "check_fit", "check_state", "read_checkpoint"]
 
 _PREFIX = "model."
 _MAX_COUNT = 2**53
@@ -21,6 +22,9 @@ _STATE: Mapping[str, type] = {
     "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
     "optimizer_states": list, "pytorch-lightning_version": str,
 }  # fmt: skip
+_KEYS = {*_STATE, "state_dict", "epoch", "epoch_so_far", "data", "MixedPrecision"}
+_EPOCH = ("fit_loop", "epoch_progress", "current", "completed")
+_STEP = ("fit_loop", "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Checkpoint:
         epoch: The epoch it was written in, from 0.
         global_step: The optimizer steps before it.
         weights: The tensors of the model under its own names.
+        data: The content of ``data.json`` when it was written; None where it does not say so.
+        config: The configuration it was trained with; None where it does not say so.
         content: All of it, with the state of training.
     """
 
@@ -39,6 +45,8 @@ class Checkpoint:
     epoch: int
     global_step: int
     weights: dict[str, Tensor]
+    data: dict[str, Any] | None
+    config: dict[str, Any] | None
     content: dict[str, Any]
 
 
@@ -65,6 +73,10 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
     state, epoch, step = content["state_dict"], content["epoch"], content.get("global_step", 0)
     if not (_is_count(epoch) and _is_count(step)):
         raise _no_checkpoint(file, f"its epoch and step are {epoch!r:.40} and {step!r:.40}", where)
+    data, config = content.get("data"), content.get("hyper_parameters")
+    for key, value in (("data", data), ("hyper_parameters", config)):
+        if value is not None and not (isinstance(value, dict) and all(isinstance(name, str) for name in value)):
+            raise _no_checkpoint(file, f"its {key} is no mapping", where)
     weights = (
         {name.removeprefix(_PREFIX): value for name, value in state.items() if str(name).startswith(_PREFIX)}
         if isinstance(state, Mapping)
@@ -74,34 +86,126 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
     if not weights or wrong is not None:
         reason = "it has no weights under 'model.'" if not weights else f"'{wrong:.80}' is no plain tensor"
         raise _no_checkpoint(file, reason, where)
-    return Checkpoint(file, epoch, step, weights, content)
+    return Checkpoint(file, epoch, step, weights, data, config, content)
 
 
-def check_state(checkpoint: Checkpoint, model_state: Mapping[str, Tensor]) -> None:
+def check_fit(
+    weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor], *, file: Path, where: str = "run"
+) -> None:
+    """Check that weights are those of a model: the same names, shapes and types of numbers.
+
+    Args:
+        weights: The tensors of a file.
+        model_state: The state of the model that they are for.
+        file: The file, for the message.
+        where: What the message starts with.
+
+    Raises:
+        UserError: If any differs; the message names the first.
+    """
+    problems = [f"'{name}' is missing" for name in model_state if name not in weights]
+    problems += [f"'{name}' is left over" for name in weights if name not in model_state]
+    for name, expected in model_state.items():
+        found = weights.get(name, expected)
+        if found.shape != expected.shape:
+            problems.append(f"'{name}' has shape {tuple(found.shape)}, and {tuple(expected.shape)} in the model")
+        elif found.dtype != expected.dtype:
+            problems.append(f"'{name}' is {found.dtype}, and {expected.dtype} in the model".replace("torch.", ""))
+    if problems:
+        raise UserError(
+            f"{where}: the weights in '{file}' do not fit its config.yaml: {problems[0]} ({len(problems)} such). "
+            f"Expected the file that this run wrote. {_advice(file)}"
+        )
+
+
+def check_state(
+    checkpoint: Checkpoint, model_state: Mapping[str, Tensor], *, epochs: int | None = None, has_plugins: bool = False
+) -> None:
     """Check that a training can go on from a checkpoint: that the model's weights and the state of training are in it.
 
     Args:
         checkpoint: The checkpoint.
         model_state: The state of the model that is to be trained.
+        epochs: Those of the run that goes on; None for any number.
+        has_plugins: Whether callbacks of the user may have written keys of their own.
 
     Raises:
-        UserError: If anything is missing, or has another shape.
+        UserError: If anything is missing, left over, of another shape or type, or contradicts the rest.
     """
-    file, content, weights = checkpoint.file, checkpoint.content, checkpoint.weights
+    file, content = checkpoint.file, checkpoint.content
     for key, kind in _STATE.items():
         if not isinstance(content.get(key), kind):
             reason = f"its {key} is no {kind.__name__}" if key in content else f"it has no {key}"
             raise _no_checkpoint(file, reason, "resume")
-    if not _are_counts(content["loops"]):
-        raise _no_checkpoint(file, "its loops hold what is no count", "resume")
-    names = [name for name in dict.fromkeys([*model_state, *weights]) if name not in weights or name not in model_state]
-    shapes = [name for name, value in model_state.items() if name in weights and value.shape != weights[name].shape]
-    if names or shapes:
-        name = (names or shapes)[0]
-        raise UserError(
-            f"resume: the weights in '{file}' do not fit the config.yaml of the run, such as '{name}' "
-            f"({len(names) + len(shapes)} in all). Expected the checkpoint that this run wrote. {_advice(file)}"
-        )
+    has_plugins = has_plugins or bool(content["hyper_parameters"].get("callbacks"))
+    reason = (
+        _wrong_key(content, has_plugins=has_plugins)
+        or _wrong_loops(checkpoint, epochs=epochs)
+        or _wrong_optimizer(content["optimizer_states"], num_steps=checkpoint.global_step)
+        or _wrong_recorder(content["callbacks"].get("Recorder"), epoch=checkpoint.epoch)
+        or ("its lr_schedulers are those of another program" if content["lr_schedulers"] else "")
+    )
+    if reason:
+        raise _no_checkpoint(file, reason, "resume")
+    check_fit(checkpoint.weights, model_state, file=file, where="resume")
+
+
+def _wrong_key(content: Mapping[str, Any], *, has_plugins: bool) -> str:
+    extra = [] if has_plugins else [key for key in content if key not in _KEYS]
+    extra += [key for key in content["state_dict"] if not str(key).startswith(_PREFIX)]
+    if extra:
+        return f"'{extra[0]!s:.80}' is left over"
+    so_far = content.get("epoch_so_far", {"losses": [], "metrics": []})
+    is_typed = isinstance(so_far, Mapping) and all(isinstance(so_far.get(key), list) for key in ("losses", "metrics"))
+    return "" if is_typed else "its epoch_so_far holds no losses and metrics"
+
+
+def _wrong_loops(checkpoint: Checkpoint, *, epochs: int | None) -> str:
+    """What is wrong with the progress of the loops: it is what Lightning goes on from."""
+    loops = checkpoint.content["loops"]
+    if not _are_counts(loops):
+        return "its loops hold what is no count"
+    for name, path, stated in (("epoch", _EPOCH, checkpoint.epoch), ("global_step", _STEP, checkpoint.global_step)):
+        counted: Any = loops
+        for key in path:
+            counted = counted.get(key) if isinstance(counted, Mapping) else None
+        if counted is None:
+            return f"its loops do not say how far it was: no {'.'.join(path)}"
+        if counted != stated:
+            return f"its {name} is {stated}, and its loops say {counted}"
+    if epochs is not None and checkpoint.epoch > epochs:
+        return f"it was written in epoch {checkpoint.epoch + 1}, and the run has {epochs}"
+    return ""
+
+
+def _wrong_optimizer(states: list[Any], *, num_steps: int) -> str:
+    """What is wrong with the states of the optimizers, of which a training has one."""
+    if len(states) != 1:
+        return f"its optimizer_states are of {len(states)} optimizers, and there is 1"
+    only = states[0] if isinstance(states[0], Mapping) else {}
+    state, groups = only.get("state"), only.get("param_groups")
+    if not isinstance(state, Mapping) or not isinstance(groups, list) or not groups:
+        return "its optimizer_states hold no state and no param_groups"
+    if not all(isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups):
+        return "its optimizer_states hold param_groups without params"
+    has_moments = any(group.get("momentum") or group.get("betas") for group in groups)
+    if has_moments and num_steps and not state:
+        return f"its optimizer_states have no moments after {num_steps} steps"
+    tensors = [value for moments in state.values() if isinstance(moments, Mapping) for value in moments.values()]
+    if not all(_is_plain(value) for value in tensors if isinstance(value, Tensor)):
+        return "its optimizer_states hold what is no plain tensor"
+    return ""
+
+
+def _wrong_recorder(state: Any, *, epoch: int) -> str:
+    """What is wrong with the best score so far."""
+    if not isinstance(state, Mapping):
+        return "its callbacks have no Recorder, which knows the best epoch"
+    score, best = state.get("best_score"), state.get("best_epoch")
+    is_score = score is None or (type(score) in (int, float) and math.isfinite(score))
+    if not is_score or not (isinstance(best, int) and _is_count(best) and best <= epoch + 1):
+        return f"its best_score {score!r:.40} and best_epoch {best!r:.40} are not those of epoch {epoch + 1}"
+    return ""
 
 
 def _is_count(value: Any) -> bool:
@@ -135,4 +239,5 @@ def _no_checkpoint(file: Path, reason: str, where: str) -> UserError:
 
 
 def _advice(file: Path) -> str:
-    return f"Try another run, or train again: python -m visionkit train run={file.parent.parent}"
+    run = file.parent.parent if file.suffix == ".ckpt" else file.parent
+    return f"Try another run, or train again: python -m visionkit train run={run}"

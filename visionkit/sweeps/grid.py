@@ -41,6 +41,7 @@ class SweepOptions:
         launcher: ``basic`` for sequential or ``joblib`` for parallel runs.
         n_jobs: Number of parallel runs; None or -1 for one per GPU, or per core.
         command: The arguments without ``run_dir`` and ``resume``, for printing the command that resumes the sweep.
+        silent: Print nothing.
     """
 
     resume: bool
@@ -48,6 +49,11 @@ class SweepOptions:
     launcher: str = "basic"
     n_jobs: int | None = None
     command: str
+    silent: bool = False
+
+    def printer(self) -> Printer:
+        """The output of the sweep."""
+        return Printer.silent() if self.silent else Printer(to_stderr=self.as_json)
 
 
 # Three runs of LeNet take 0.45 of the time of three commands, as Hydra's launchers start them: tools/bench_sweep.py.
@@ -66,8 +72,7 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
         UserError: If no run can start, before anything is written.
     """
     jobs = check_devices(jobs, parallel=options.launcher == "joblib")
-    _check_points(jobs)
-    printer = Printer(to_stderr=options.as_json)
+    printer = options.printer()
     folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     folder.say = printer.announce
     pending = [job for job in jobs if not (options.resume and folder.finished(job))]

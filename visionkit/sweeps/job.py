@@ -112,7 +112,7 @@ def run_job(
         lambda: _train_and_record(
             row,
             folder,
-            lambda: train(config, resume_from=resume_from, callbacks=callbacks, printer=printer, shared=shared),
+            lambda: train(config, resume_from=resume_from, callbacks=callbacks, printer=printer, shared=shared).code,
             signals,
         )
     )

@@ -63,7 +63,7 @@ def search(
             "in a sweep: python -m visionkit -m recipe.lr=0.01,0.1"
         )
     config = _first_valid_config(settings, make_config)
-    info, printer = config.task, Printer(to_stderr=options.as_json)
+    info, printer = config.task, options.printer()
     current_settings = settings.plain | {"metric": f"{info.monitor} ({info.mode})"}
     if options.resume:
         check_same(folder.search, current_settings, where=str(folder.path))

@@ -138,7 +138,7 @@ class SweepSummary:
         if groups:
             title = f"by {metric_title(self.info.monitor)}{describe_repeats(groups)}"
             grid = sweep_grid(groups, self.info, title=title)
-            print_grid(grid, "text", console=printer.console if self.as_json else None)
+            print_grid(grid, "text", console=printer.console if self.as_json or printer.is_silent else None)
         for row in rows:
             if row.status == "failed":
                 printer.print(f"run {row.number} failed: {row.reason}")

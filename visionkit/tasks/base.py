@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from visionkit.backbones.weights.finite import non_finite_tensors
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
@@ -39,11 +40,13 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: Makes the optimizer of the model; None for evaluation.
         schedule_fn: (step, total steps) to a factor of the base learning rate.
         hyper_parameters: Plain values stored in each checkpoint.
+        data: The facts about the data, stored there too.
         seed: That of what the model draws in training.
 
     Attributes:
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
+        initial: What is not finite in the model that is to be trained, and may stay so.
     """
 
     def __init__(
@@ -54,12 +57,15 @@ class VisionTask(pl.LightningModule, ABC):
         optimizer_fn: OptimizerFn | None = None,
         schedule_fn: ScheduleFn | None = None,
         hyper_parameters: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.model = model
         self.optimizer_fn, self.schedule_fn = optimizer_fn, schedule_fn
         self.hyper_parameters = dict(hyper_parameters or {})
+        self.data = data
+        self.initial = {} if optimizer_fn is None else non_finite_tensors(model.state_dict())
         self.metrics: dict[str, Any] = dict(metrics)
         self._metric_modules = nn.ModuleList(self.metrics.values())
         self.losses: dict[str, Any] = {stage: LossMeter() if stage == "train" else LossTotals() for stage in metrics}
@@ -236,6 +242,8 @@ class VisionTask(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters, and within an epoch its losses and metrics so far."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
+        if self.data is not None:
+            checkpoint["data"] = dict(self.data)
         losses = self.losses["train"]
         if losses.num_images:
             checkpoint["epoch_so_far"] = {"losses": losses.state(), "metrics": self.metrics["train"].state()}

@@ -2,15 +2,15 @@
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from visionkit.console import Printer, metrics_table, print_json
 from visionkit.data.workers import explain_dead_workers
 from visionkit.distributed.comm import barrier, rank
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, UserError, did_you_mean
-from visionkit.metrics.table import Table
+from visionkit.errors import UserError, did_you_mean
+from visionkit.metrics.evaluation import Evaluation
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
 from visionkit.runs.config import RunConfig
@@ -20,22 +20,7 @@ from visionkit.tasks.base import VisionTask
 from visionkit.tasks.build import build_task
 from visionkit.training.trainer import make_trainer, quiet
 
-__all__ = ["Evaluation", "evaluate_run", "evaluate_split", "final_metrics"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of a model on one split.
-
-    Attributes:
-        split: ``train``, ``val`` or ``test``.
-        scalars: ``<split>/<name>`` to the value of each loss and metric.
-        tables: Tables by name, such as ``per_class`` and ``confusion_matrix``.
-    """
-
-    split: str
-    scalars: dict[str, float]
-    tables: dict[str, Table]
+__all__ = ["evaluate_run", "evaluate_split", "final_metrics"]
 
 
 def evaluate_split(
@@ -113,7 +98,14 @@ def final_metrics(
     }
 
 
-def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None = None) -> int:
+def evaluate_run(
+    config: RunConfig,
+    folder: RunFolder,
+    processes: Processes,
+    *,
+    split: str | None = None,
+    printer: Printer | None = None,
+) -> Evaluation:
     """Evaluate the best epoch of a run on its data set and print the metrics; nothing is written.
 
     Args:
@@ -121,9 +113,7 @@ def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, 
         folder: The run folder.
         processes: The processes that share the split.
         split: ``train``, ``val`` or ``test``; None for test if the data set has one, else val.
-
-    Returns:
-        0.
+        printer: The output of the first process, if not the default one.
 
     Raises:
         UserError: If the run or the split does not exist, the weights do not fit, or the data set or its splits differ
@@ -132,13 +122,13 @@ def evaluate_run(config: RunConfig, folder: RunFolder, processes: Processes, *, 
     with processes.process_group():
         evaluation, notes = _evaluate(config, folder, processes, split=split)
         if rank() == 0:
-            printer = Printer(to_stderr=config.format == "json")
+            printer = printer or Printer(to_stderr=config.format == "json")
             printer.print(*notes)
             printer.print(metrics_table(evaluation.scalars, title=f"{evaluation.split} split of {folder.path}"))
             if config.format == "json":
                 print_json({"run": str(folder.path), "split": evaluation.split, "metrics": evaluation.scalars})
         barrier()
-    return ExitCode.DONE
+    return evaluation
 
 
 def _evaluate(

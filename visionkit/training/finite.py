@@ -17,13 +17,21 @@ from visionkit.runs.checkpoint_file import Checkpoint, read_checkpoint
 __all__ = ["check_checkpoint", "check_model"]
 
 
-def check_model(model: torch.nn.Module, *, epoch: int, rate: float) -> None:
+def check_model(
+    model: torch.nn.Module, *, epoch: int, rate: float, initial: Mapping[str, Tensor] | None = None
+) -> None:
     """Check the weights and buffers of a model in all processes, once an epoch.
+
+    Args:
+        model: The model.
+        epoch: The epoch, from 1.
+        rate: The learning rate.
+        initial: As in `visionkit.backbones.weights.finite.non_finite`.
 
     Raises:
         UserError: In all processes, if one has a value that is not finite.
     """
-    name = first_non_finite(model.state_dict())
+    name = first_non_finite(model.state_dict(), initial)
     if all_reduce_sum([int(name is not None)]) == [0]:
         return
     raise UserError(
@@ -33,22 +41,24 @@ def check_model(model: torch.nn.Module, *, epoch: int, rate: float) -> None:
     )
 
 
-def check_checkpoint(checkpoint: Checkpoint, *, best: Path) -> None:
+def check_checkpoint(checkpoint: Checkpoint, *, best: Path, initial: Mapping[str, Tensor] | None = None) -> None:
     """Check the weights of a checkpoint that a run is to go on from.
 
     Args:
         checkpoint: The checkpoint.
+        initial: As in `visionkit.backbones.weights.finite.non_finite`.
         best: That of the best epoch, which the message names if it is finite.
 
     Raises:
         UserError: If a value is not finite.
     """
     file = checkpoint.file
-    name = first_non_finite(checkpoint.weights) or first_non_finite(_optimizer_tensors(checkpoint.content))
+    name = first_non_finite(checkpoint.weights, initial) or first_non_finite(_optimizer_tensors(checkpoint.content))
     if name is None:
         return
     advice = "Begin a new run with a smaller recipe.lr"
-    if file != best and best.is_file() and first_non_finite(read_checkpoint(best, where="resume").weights) is None:
+    saved = read_checkpoint(best, where="resume").weights if file != best and best.is_file() else None
+    if saved is not None and first_non_finite(saved, initial) is None:
         advice = f"The last finite one is '{best}'. To go on from it: cp '{best}' '{file}'"
     raise UserError(f"resume: the weights in '{file}' are not finite, such as '{name}': the run diverged. {advice}")
 

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionkit.errors import ExitCode, UserError
+from visionkit.training.build import make_task
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.pictures import draw_results, draw_training
-from visionkit.training.resume import explain_restoring, resume_checkpoint
+from visionkit.training.resume import explain_restoring
 from visionkit.training.setup import RunSetup, check_processes, launch_training, set_up
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback, Trainer
 
     from visionkit.console import Printer
     from visionkit.data.shared_cache import SharedCache
     from visionkit.distributed.processes import Processes
+    from visionkit.metrics.evaluation import Evaluation
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
-    from visionkit.training.evaluation import Evaluation
 
-__all__ = ["train"]
+__all__ = ["TrainingOutcome", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a training ended.
+
+    Attributes:
+        code: 0, or 130 after Ctrl-C and 143 after SIGTERM.
+        path: The folder of the run; None where another machine's processes have made it, or none did before a signal.
+    """
+
+    code: int
+    path: Path | None
 
 
 def train(
@@ -36,7 +50,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     printer: Printer | None = None,
     shared: SharedCache | None = None,
-) -> int:
+) -> TrainingOutcome:
     """Train, test the best epoch, and write all results to the run folder.
 
     Args:
@@ -47,9 +61,6 @@ def train(
         printer: The output, if not the default one; of several processes the first one prints.
         shared: Images cached by earlier runs in this process; for a run in a single process.
 
-    Returns:
-        0, or 130 after Ctrl-C and 143 after SIGTERM.
-
     Raises:
         UserError: For mistakes of the user; before training begins, nothing is written then.
         ProcessError: If one of several processes failed.
@@ -59,7 +70,8 @@ def train(
     processes = Processes.plan(config.hardware)
     check_processes(config, processes, has_callbacks=bool(callbacks))
     if processes.to_launch:
-        return launch_training(config, resume_from, processes, printer=printer)
+        launched = launch_training(config, resume_from, processes, printer=printer)
+        return TrainingOutcome(launched.code, None if launched.result is None else Path(launched.result))
     with processes.process_group():
         return _train(config, resume_from, processes, callbacks=callbacks, printer=printer, shared=shared)
 
@@ -72,10 +84,10 @@ def _train(
     callbacks: Sequence[Callback],
     printer: Printer | None,
     shared: SharedCache | None,
-) -> int:
+) -> TrainingOutcome:
     run = set_up(config, resume_from, processes, printer=printer, shared=shared)
     try:
-        return _fit_and_test(run, resume_from, callbacks)
+        return TrainingOutcome(_fit_and_test(run, resume_from, callbacks), run.folder.path)
     finally:
         run.folder.unlock()
 
@@ -103,7 +115,7 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
         )
     if config.hardware.strategy == "fsdp" and processes.count > 1:  # the trained weights are sharded over the processes
         run = replace(run, model=build_run_model(config.backbone, config.head, run.data))
-        task = _make_task(run)
+        task = make_task(run.config, run.model, run.data)
     evaluation, best_epoch = _test(run, task)
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
@@ -133,7 +145,7 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
     own = [progress, StopOnDivergence(), interrupt, recorder, SayNotes(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
-    task = _make_task(run)
+    task = make_task(run.config, run.model, run.data)
     num_previous = len(recorder.history)
     with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
@@ -148,7 +160,8 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
             callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
         )
         start = time.perf_counter()
-        checkpoint = None if resume_from is None else _resume_path(run)
+        has_plugins = bool(callbacks or config.callbacks or config.plugins)
+        checkpoint = None if resume_from is None else _read_resumed(run, trainer, has_plugins=has_plugins)
         with explain_restoring(checkpoint):
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
@@ -163,45 +176,24 @@ def _fit(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callb
     return recorder, task
 
 
-def _resume_path(run: RunSetup) -> Path:
-    """The checkpoint to go on from; says so if it is not the last one.
+def _read_resumed(run: RunSetup, trainer: Trainer, *, has_plugins: bool) -> Path:
+    """The checkpoint to go on from, read, checked and handed to the trainer; says so if it is not the last one.
 
     Raises:
-        UserError: If there is none, its weights are not finite, or it is not a checkpoint of this run.
+        UserError: As `visionkit.training.resume.read_resumed`.
     """
-    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
-    from visionkit.training.finite import check_checkpoint
+    from visionkit.training.checkpoint_io import SafeCheckpointIO
+    from visionkit.training.resume import read_resumed
 
-    file = resume_checkpoint(run.folder)
+    checkpoint = read_resumed(run.config, run.folder, run.data, run.model.state_dict(), has_plugins=has_plugins)
+    file = checkpoint.file
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
         run.printer.print(f"resume   '{last}' is missing or damaged: the run goes on from {file.name}, its best epoch")
-    checkpoint = read_checkpoint(file, where="resume")
-    check_state(checkpoint, run.model.state_dict())
-    check_checkpoint(checkpoint, best=run.folder.best_checkpoint)
+    checkpoint_io = trainer.strategy.checkpoint_io
+    if isinstance(checkpoint_io, SafeCheckpointIO) and run.config.hardware.strategy != "fsdp":  # which reads it itself
+        checkpoint_io.provide(file, checkpoint.content)
     return file
-
-
-def _make_task(run: RunSetup) -> VisionTask:
-    from visionkit.models.prepare import prepare_model
-    from visionkit.tasks.build import build_task
-    from visionkit.training.optimizers import make_optimizer
-    from visionkit.training.schedules import make_schedule
-
-    recipe = run.config.recipe
-    # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
-    clips_mixed = run.config.hardware.precision != "32" and recipe.clip_norm is not None
-    fused = not clips_mixed and run.config.hardware.strategy != "fsdp"
-    return build_task(
-        run.config.task,
-        prepare_model(run.model, run.config.hardware),
-        class_names=tuple(run.data["class_names"]),
-        extra=run.config.metrics,
-        optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
-        schedule_fn=make_schedule(recipe),
-        hyper_parameters=run.config.plain,
-        seed=run.config.seed,
-    )
 
 
 def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
@@ -212,7 +204,7 @@ def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
 
     best_epoch = 0
     if rank() == 0:
-        best_epoch = load_best(task.model, run.folder)
+        best_epoch = load_best(task.model, run.folder, initial=task.initial)
         export_best(run.folder)
     broadcast_state(task.model)
     evaluation = evaluate_split(

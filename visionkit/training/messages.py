@@ -10,7 +10,7 @@ from visionkit.runs.notes import add_notes
 from visionkit.text import count_of
 
 if TYPE_CHECKING:
-    from visionkit.training.evaluation import Evaluation
+    from visionkit.metrics.evaluation import Evaluation
     from visionkit.training.setup import RunSetup
 
 __all__ = ["new_notes", "print_header", "print_interrupted", "print_results"]

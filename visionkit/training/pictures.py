@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from visionkit.registry import load
 
 if TYPE_CHECKING:
+    from visionkit.metrics.evaluation import Evaluation
     from visionkit.training.callbacks.recorder import Recorder
-    from visionkit.training.evaluation import Evaluation
     from visionkit.training.setup import RunSetup
 
 __all__ = ["draw_training", "draw_results"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,12 @@ from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from visionkit.runs.checkpoint_file import Checkpoint
     from visionkit.runs.config import RunConfig
 
-__all__ = ["check_resumable", "explain_restoring", "resume_checkpoint", "stored_data_info"]
+__all__ = ["check_resumable", "explain_restoring", "read_resumed", "resume_checkpoint", "stored_data_info"]
 
 _RESTORING_FILE = "checkpoint_connector.py"
 _RESTORING_FUNCTIONS = {"load_state", "load_state_dict", "on_load_checkpoint"}
@@ -62,8 +66,46 @@ def resume_checkpoint(folder: RunFolder) -> Path:
     )
 
 
+def read_resumed(
+    config: RunConfig,
+    folder: RunFolder,
+    data: Mapping[str, Any],
+    model_state: Mapping[str, Tensor],
+    *,
+    has_plugins: bool = False,
+) -> Checkpoint:
+    """Read the checkpoint that a run goes on from, and check it against the run.
+
+    Args:
+        config: The configuration of the run.
+        folder: Its folder.
+        data: The content of its ``data.json``.
+        model_state: The state of its model, freshly built.
+        has_plugins: Whether callbacks of the user may have written keys of their own.
+
+    Raises:
+        UserError: If there is none, its weights are not finite, or it is not a checkpoint of this run.
+    """
+    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
+    from visionkit.runs.consistency import check_recorded_config, check_recorded_data
+    from visionkit.training.finite import check_checkpoint
+
+    checkpoint = read_checkpoint(resume_checkpoint(folder), where="resume")
+    check_recorded_data(checkpoint.data, data, file=checkpoint.file, run=folder.path)
+    check_recorded_config(checkpoint.config, config.plain, file=checkpoint.file, run=folder.path)
+    check_state(checkpoint, model_state, epochs=config.recipe.epochs, has_plugins=has_plugins)
+    check_checkpoint(checkpoint, best=folder.best_checkpoint, initial=model_state)
+    return checkpoint
+
+
 def _is_whole(file: Path) -> bool:
     """Whether a checkpoint is an archive whose members have their checksums."""
+    status = file.stat()
+    return _is_whole_archive(file, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=8)  # a run asks several times, and a file may have gigabytes
+def _is_whole_archive(file: Path, version: tuple[int, ...]) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             if sum(member.file_size for member in archive.infolist()) > file.stat().st_size:

@@ -17,6 +17,7 @@ from visionkit.training.resume import check_resumable, stored_data_info
 
 if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
+    from visionkit.distributed.launch import Launched
     from visionkit.distributed.processes import Processes
     from visionkit.runs.config import RunConfig
 
@@ -111,17 +112,17 @@ def check_same_command(plain: Mapping[str, Any]) -> None:
 
 def launch_training(
     config: RunConfig, resume_from: RunFolder | None, processes: Processes, *, printer: Printer | None = None
-) -> int:
+) -> Launched:
     """Train in newly started processes.
 
     Args:
         config: The configuration.
         resume_from: The run to resume; None for a new one.
         processes: The processes to start.
-        printer: Its ``brief`` is passed on to the first process; None for full output.
+        printer: Its ``brief`` and ``is_silent`` are passed on to the first process; None for full output.
 
     Returns:
-        As `visionkit.distributed.launch.launch`.
+        As `visionkit.distributed.launch.launch`; the result is the path of the run's folder.
 
     Raises:
         UserError: If the run's folder cannot be used, or a process ended with one.
@@ -136,6 +137,7 @@ def launch_training(
     arguments = {
         "resume_from": None if resume_from is None else str(resume_from.path),
         "brief": printer is not None and printer.brief,
+        "silent": printer is not None and printer.is_silent,
     }
     return launch("train", config.plain, arguments, processes=processes, hardware=config.hardware)
 

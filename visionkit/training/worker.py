@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error
+from visionkit.distributed.launch import LAUNCHER, WORKER_FILES, report_error, report_result
 from visionkit.distributed.processes import Processes, hard_exit
 from visionkit.errors import ExitCode, UserError, os_error_message
 from visionkit.registry import plugin_failure
@@ -66,14 +66,19 @@ def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
     plain: dict[str, object] = job["config"] | {"plugins": plugins}  # type: ignore[operator]
     arguments: dict[str, Any] = job["arguments"]  # type: ignore[assignment]
     config = RunConfig.from_plain(plain)
+    printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
+    printer = Printer.silent() if arguments["silent"] else printer
     if job["verb"] == "evaluate":
         from visionkit.training.evaluation import evaluate_run
 
         folder = RunFolder(Path(str(arguments["folder"])))
-        return evaluate_run(config, folder, Processes.plan(config.hardware), split=arguments["split"])
+        processes = Processes.plan(config.hardware)
+        report_result(evaluate_run(config, folder, processes, split=arguments["split"], printer=printer).to_plain())
+        return ExitCode.DONE
     resume = arguments["resume_from"]
-    printer = Printer(to_stderr=config.format == "json", brief=arguments["brief"])
-    return train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
+    outcome = train(config, resume_from=None if resume is None else RunFolder(Path(resume)), printer=printer)
+    report_result(str(outcome.path))
+    return outcome.code
 
 
 def _caused_elsewhere(error: Exception) -> bool:

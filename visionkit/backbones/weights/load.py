@@ -253,8 +253,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
         )
     kinds = [key for key, value in own_state.items() if value.is_floating_point() != state[key].is_floating_point()]
     layouts = [key for key, value in state.items() if value.layout != torch.strided or value.is_quantized]
-    allowed = non_finite(own_state)  # such as a buffer that is infinite from the beginning
-    numbers = [] if layouts or kinds else [key for key in non_finite(state) if key not in allowed]
+    numbers = [] if layouts or kinds else non_finite(state, own_state)
     strange = next(iter([*layouts, *kinds, *numbers]), None)
     if strange is not None:
         raise UserError(

@@ -98,6 +98,12 @@ ANNOTATIONS: Mapping[str, FindingKind] = {
         remedy="Spell them alike, if they are one class.",
         why="Cat and cat, or 1 and 1.0, are two classes as they are written, and probably one.",
     ),
+    "labels-joined": FindingKind(
+        severity="warning", text="class(es) that look like several labels with '{separator}' between them",
+        remedy="If they are several: task=multilabel 'dataset.label_separator=\"{separator}\"'",
+        why="A cell with cat,dog is one class of that name, beside cat and dog, unless the separator is known.",
+        otherwise="Give each image its labels one by one, if they are several.",
+    ),
     "class-means-missing": FindingKind(
         severity="note", text="class(es) whose name may mean that there is no label",
         remedy="Empty these cells, if nobody has labelled the images.",

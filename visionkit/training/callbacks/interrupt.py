@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -61,7 +62,8 @@ class Interrupt(pl.Callback):
         self._old_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        self._old_handlers = {signum: signal.signal(signum, self._handler(signum)) for signum in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # others may not, and get no signals
+            self._old_handlers = {signum: signal.signal(signum, self._handler(signum)) for signum in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -125,6 +127,6 @@ class Interrupt(pl.Callback):
         return all_reduce_sum([int(self.requested)]) != [0]
 
     def _stop(self, trainer: pl.Trainer, task: Any) -> None:
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
         trainer.save_checkpoint(self.checkpoint)
         raise Interrupted(saved=True, signal=self.signal)

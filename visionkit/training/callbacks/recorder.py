@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -46,14 +47,20 @@ class Recorder(Checkpoint):
         """Remove the row of an epoch that is repeated because its checkpoint was not written.
 
         Raises:
-            UserError: If epochs that the checkpoint has behind it have no row.
+            UserError: If epochs that the checkpoint has behind it have no row, or rows are of epochs that no checkpoint
+                of the run has seen.
         """
+        rows = len(self.history)
         self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
-        if len(self.history) < trainer.current_epoch:
+        going_on_from_last = trainer.ckpt_path is not None and Path(trainer.ckpt_path) == self.folder.last_checkpoint
+        ahead = going_on_from_last and rows > trainer.current_epoch + 1  # a row is written just before its checkpoint
+        steps = max((row.get("step", 0.0) for row in self.history), default=0.0)
+        if len(self.history) < trainer.current_epoch or ahead or steps > trainer.global_step:
             raise UserError(
-                f"resume: '{self.folder.history_file}' has rows of {len(self.history)} epochs, and the checkpoint has "
-                f"{trainer.current_epoch} behind it. Expected the file that the run wrote. Put it back, or begin a new "
-                f"run: python -m visionkit train run={self.folder.path}"
+                f"resume: '{self.folder.history_file}' has rows of {rows} epochs, and the checkpoint has "
+                f"{trainer.current_epoch} behind it, with {trainer.global_step} steps. Expected the file that the run "
+                "wrote. Put it back, or begin a new run: "
+                f"python -m visionkit train run={self.folder.path}"
             )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -69,7 +76,7 @@ class Recorder(Checkpoint):
             UserError: If the weights are not finite, or the run's folder is gone; the old checkpoints are kept.
         """
         task: VisionTask = pl_module
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate)
+        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),

@@ -133,7 +133,7 @@ def test_255_is_ignored_where_it_is_declared(make_source, make_masks, ignore):
 def test_255_beside_small_ids_is_a_class_unless_declared_and_this_is_said(make_source, make_masks):
     source = make_source(make_masks({"train": 2, "val": 1}, among=(0, 1, 255)))
     assert source.info().class_names == ("0", "1", "255")
-    assert source.splits(seed=0, strict=True).notes[0] == (
+    assert source.splits(seed=0, strict=True).notes[1] == (
         "2 training mask(s) with pixels of 255, read as a class: masks/train/train0.png, masks/train/train1.png"
     )
     assert numpy.array_equal(masks(source)[0] == 2, values(0, (0, 1, 255)) == 255)
@@ -142,7 +142,10 @@ def test_255_beside_small_ids_is_a_class_unless_declared_and_this_is_said(make_s
 def test_three_greys_are_three_classes(make_source, make_masks):
     source = make_source(make_masks(among=(0, 127, 255)))
     assert source.info().class_names == ("0", "127", "255")
-    assert source.splits(seed=0, strict=True).notes == []
+    assert source.splits(seed=0).notes[0] == (
+        "masks hold 0, 127, 255: each value is a class, called by its number. Names: dataset.class_map={0: NAME, ...}"
+    )
+    assert len(source.splits(seed=0, strict=True).notes) == 1
     assert numpy.array_equal(masks(source)[0], values(0, (0, 127, 255)) // 127)
 
 
@@ -254,7 +257,7 @@ def test_a_rare_object_beside_a_wide_void_is_no_background(make_source, make_blo
 
     source = make_source(make_blobs(add), test_fraction=0.0, ignore=None)
     assert source.info().class_names == ("0", "1", "255")
-    assert source.splits(seed=0).notes[0].startswith("6 training mask(s) with pixels of 255, read as a class: masks/")
+    assert source.splits(seed=0).notes[1].startswith("6 training mask(s) with pixels of 255, read as a class: masks/")
 
 
 COLOURS_OF_IDS = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]

@@ -402,3 +402,18 @@ def test_batches_hold_sets_of_labels_and_count_the_images_of_each_class(make_tab
     assert batch["label_set"].dtype == torch.uint8
     assert batch["label_set"].equal(expected)
     assert module.class_counts().equal(module.dataset("train").labels.long().sum(dim=0))
+
+
+@pytest.mark.parametrize("separator", [",", " ", "/"])
+def test_classes_that_look_like_several_labels_are_doubted(make_table, separator):
+    joined = f'"cat{separator}dog"'
+    source = make_table(rows(*["cat", "dog", joined] * 4))
+    (finding,) = (f for f in source.splits(seed=0).findings if f.code == "labels-joined")
+    assert finding.places == (f"cat{separator}dog",)
+    assert f"several labels with '{separator}' between them: cat{separator}dog" in finding.note
+    assert f"task=multilabel 'dataset.label_separator=\"{separator}\"'" in finding.remedy
+
+
+def test_a_class_of_two_words_is_not_doubted_where_the_words_are_no_classes(make_table):
+    findings = make_table(rows(*["hot dog", "dog"] * 6)).splits(seed=0).findings
+    assert [finding.code for finding in findings] == []

@@ -95,6 +95,11 @@ def resolve_classes(
     else:
         check_guessable(total, lossy=lossy)
         names, class_ids = tuple(map(str, values)), {value: label for label, value in enumerate(values)}
+        if values != list(range(len(values))):
+            notes = (
+                f"masks hold {describe_values(values)}: each value is a class, called by its number. Names: "
+                f"dataset.class_map={{{values[0]}: NAME, ...}}",
+            )
     class_ids = {value: label for value, label in class_ids.items() if value not in ignored}
     _check_names(names)
     coloured = class_map is not None and class_map.coloured

@@ -13,7 +13,7 @@ from visionkit.data.sources.table.rows import Cell, Column, Rows
 from visionkit.errors import UserError
 from visionkit.text import normal_form
 
-__all__ = ["LabelReader", "joining_separator", "natural_order", "read_flags"]
+__all__ = ["LabelReader", "joined_labels", "natural_order", "read_flags"]
 
 _SEPARATORS = ";|"
 _MISSING = frozenset(
@@ -93,18 +93,22 @@ def read_flags(rows: Rows, classes: Sequence[str], *, path: Path) -> list[tuple[
     return [tuple(labels) for labels in label_sets]
 
 
-def joining_separator(labels: Iterable[str]) -> str | None:
-    """What seems to stand between several labels of one cell, such as the comma of ``cat,dog``; None if nothing does.
+def joined_labels(labels: Iterable[str]) -> tuple[str, list[str]]:
+    """What seems to stand between several labels of one cell, such as the comma of ``cat,dog``, and those labels.
 
-    It is a character whose parts are all labels of other cells.
+    It is a character whose parts are all labels of other cells. Nothing and no labels if there is none.
     """
-    names = set(labels)
+    names = list(dict.fromkeys(labels))
+    known = set(names)
     for separator in (",", " ", "/", "+", "&", "_"):
-        for name in names:
-            parts = [part.strip() for part in name.split(separator)]
-            if len(parts) > 1 and all(part in names for part in parts):
-                return separator
-    return None
+        joined = [name for name in names if separator in name and known.issuperset(_stripped(name.split(separator)))]
+        if joined:
+            return separator, joined
+    return "", []
+
+
+def _stripped(parts: Iterable[str]) -> list[str]:
+    return [part.strip() for part in parts]
 
 
 def natural_order(names: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from visionkit.data.sources.split_names import split_in
 from visionkit.data.sources.table.columns import SplitColumn, find_split_column
 from visionkit.data.sources.table.files import ImageFinder
 from visionkit.data.sources.table.images import ImageCollector, LabelledImages
-from visionkit.data.sources.table.labels import LabelReader, joining_separator, natural_order, read_flags
+from visionkit.data.sources.table.labels import LabelReader, joined_labels, natural_order, read_flags
 from visionkit.data.sources.table.rows import Rows, find_column, read_header, read_rows
 from visionkit.errors import UserError
 from visionkit.text import normal_form
@@ -96,7 +96,8 @@ def parse_table(
     if is_multilabel and not is_list:
         raise _single_labels(labels, path)
     names = tuple(map(normal_form, columns.labels)) if columns.labels else tuple(natural_order(labels))
-    findings += doubtful_classes(names)
+    separator, joined = joined_labels(names)
+    findings += [*doubtful_classes(names), *Finding.of("labels-joined", joined, separator=separator)]
     names_splits = first.splits is not None or split_in(path.stem) is not None
     return ParsedTable(root, names, images, names_splits, findings)
 
@@ -148,11 +149,10 @@ def _read_cells(
 
 def _single_labels(labels: Collection[str], path: Path) -> UserError:
     """The error where images should have any number of labels and each has one."""
-    separator = joining_separator(labels)
-    if separator is not None:
-        example = next(label for label in labels if separator in label)
+    separator, joined = joined_labels(sorted(labels))
+    if joined:
         return UserError(
-            f"dataset.file: labels of '{path}' such as '{example}' seem to be several, with '{separator}' between "
+            f"dataset.file: labels of '{path}' such as '{joined[0]}' seem to be several, with '{separator}' between "
             f"them. Expected a semicolon or a bar there. Try: 'dataset.label_separator=\"{separator}\"'"
         )
     return UserError(

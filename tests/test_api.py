@@ -1,0 +1,261 @@
+"""The verbs of Python do what the commands do, to the last bit."""
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+import torch
+
+import visionkit as vk
+from tests.helpers.pictures import blank_pictures
+from tests.helpers.shared_runs import TRAINED
+from visionkit.cli.main import main
+
+SHORT = {
+    "classify": {"task": "classify", "backbone": "lenet", "recipe": {"epochs": 1}, "debug": "fast", "hardware": "cpu"},
+    "detect": {"task": "detect", "dataset": {"image_size": 64}, "debug": "fast", "hardware": "cpu"},
+    "segment": {
+        "task": "segment", "head": {"channels": (16, 16)}, "dataset": {"image_size": 64}, "debug": "fast",
+        "hardware": "cpu",
+    },
+    "instance": {"task": "instance", "dataset": {"image_size": (64, 64)}, "debug": "fast", "hardware": "cpu"},
+}  # fmt: skip
+TYPED = {
+    "classify": ["task=classify", "backbone=lenet", "recipe.epochs=1", "debug=fast", "hardware=cpu"],
+    "detect": ["task=detect", "dataset.image_size=64", "debug=fast", "hardware=cpu"],
+    "segment": ["task=segment", "head.channels=[16,16]", "dataset.image_size=64", "debug=fast", "hardware=cpu"],
+    "instance": ["task=instance", "dataset.image_size=[64,64]", "debug=fast", "hardware=cpu"],
+}
+SECONDS = ("training_seconds", "seconds", "images_per_second", "data_wait")
+
+
+@pytest.fixture(autouse=True)
+def _blank():
+    with blank_pictures():
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short run that several tests look at."""
+    with blank_pictures():
+        return vk.train(
+            backbone="lenet",
+            debug="fast",
+            hardware="cpu",
+            progress=False,
+            run_dir=tmp_path_factory.mktemp("runs") / "a",
+        )
+
+
+def _same(first, second):
+    """Assert that two run folders hold the same, but for times and their own paths."""
+    for name in ("model.safetensors", "data.json", "confusion_matrix.csv", "per_class.csv"):
+        assert (first / name).exists() == (second / name).exists()
+        if (first / name).exists():
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    one, two = vk.Run(first), vk.Run(second)
+    assert one.config | {"run_dir": None} == two.config | {"run_dir": None}
+    assert _timeless(one.metrics) == _timeless(two.metrics)
+    assert [*map(_timeless, one.history)] == [*map(_timeless, two.history)]
+
+
+def _timeless(numbers):
+    return {name: value for name, value in numbers.items() if name not in SECONDS}
+
+
+@pytest.mark.parametrize(
+    "task", ["classify", *(pytest.param(task, marks=pytest.mark.slow) for task in ("detect", "segment", "instance"))]
+)
+def test_a_training_is_that_of_the_command(task, tmp_path, capsys):
+    assert main([*TYPED[task], f"run_dir={tmp_path / 'typed'}"]) == 0
+    capsys.readouterr()
+    run = vk.train(**SHORT[task], run_dir=tmp_path / "called", progress=False)
+    assert run.path == tmp_path / "called"
+    assert capsys.readouterr().out == ""
+    assert (run.path / "log.txt").read_text().count("\n") > 5
+    _same(tmp_path / "typed", run.path)
+
+
+@pytest.mark.parametrize("task", TRAINED)
+def test_an_evaluation_is_that_of_the_command(task, shared_runs, capsys):
+    folder = shared_runs.of(task)
+    capsys.readouterr()
+    assert main(["evaluate", f"run={folder}", "split=val", "format=json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    evaluation = vk.evaluate(vk.Run(folder), split="val")
+    assert capsys.readouterr().out == ""
+    assert (evaluation.split, evaluation.scalars) == (document["split"], document["metrics"])
+
+
+def test_an_evaluation_may_differ_from_the_run_in_what_the_command_allows(run):
+    assert vk.evaluate(run, recipe={"batch_size": 7}).scalars == pytest.approx(vk.evaluate(run).scalars, rel=1e-5)
+    with pytest.raises(vk.UserError, match=r"evaluate takes a run as it is, and 'recipe\.lr' would change it"):
+        vk.evaluate(run, recipe={"lr": 1})
+    with pytest.raises(vk.UserError, match="split: expected train, val or test, found 'tset'"):
+        vk.evaluate(run, split="tset")
+
+
+@pytest.mark.parametrize(
+    "words", [["backbone=lenet", "num_classes=10"], ["task=detect", "backbone=resnet18", "depth=1"]]
+)
+def test_an_inspection_is_that_of_the_command(words, capsys):
+    assert main(["inspect", *words, "format=json"]) == 0
+    assert vk.inspect(*words).to_json() == json.loads(capsys.readouterr().out)
+
+
+def test_several_backbones_are_a_list_of_inspections():
+    small, large = vk.inspect(backbone=["lenet", "resnet18"], num_classes=10)
+    assert repr(small) == "Inspection(lenet, 1x32x32, 10 layers, 61,706 parameters)"
+    assert large.totals.parameters > small.totals.parameters
+
+
+@pytest.mark.slow
+def test_a_sweep_is_that_of_the_command(tmp_path, capsys):
+    words = ["backbone=lenet", "debug=fast", "hardware=cpu"]
+    assert main(["-m", *words, "seed=0,1", f"run_dir={tmp_path / 'typed'}"]) == 0
+    capsys.readouterr()
+    sweep = vk.sweep(*words, seed=[0, 1], run_dir=tmp_path / "called", progress=False)
+    assert capsys.readouterr().out == ""
+    assert repr(sweep) == f"Sweep('{tmp_path / 'called'}', 2 of 2 runs done)"
+    for number, run in enumerate(sweep.runs):
+        _same(tmp_path / "typed" / str(number), run.path)
+    assert sweep.best.path == max(sweep.runs, key=lambda run: run.metrics["val/accuracy"]).path
+
+
+def test_a_run_gives_what_its_files_hold(run):
+    assert run.is_finished
+    assert run.metrics == json.loads((run.path / "metrics.json").read_text())
+    assert [row["epoch"] for row in run.history] == [1.0, 2.0][: len(run.history)]
+    assert run.config["backbone"]["name"] == "lenet"
+    assert run.tables == ["confusion_matrix", "per_class"]
+    rows = run.table("per_class")
+    assert [row["class"] for row in rows] == [str(digit) for digit in range(10)]
+    assert sum(row["correct"] for row in rows) == round(
+        run.metrics["test/accuracy"] * sum(row["images"] for row in rows)
+    )
+    assert run.plots["curves"] == run.path / "plots" / "curves.png"
+    assert os.fspath(run) == str(run.path)
+    assert repr(run) == f"Run('{run.path}')"
+
+
+def test_a_run_shows_its_numbers_and_curves_in_a_notebook(run):
+    page = run._repr_html_()
+    assert f"<td>{run.metrics['test/accuracy']:.4f}</td>" in page
+    assert "<img alt='curves of the run' src='data:image/png;base64," in page
+
+
+def test_a_table_that_is_not_there_is_named_with_those_that_are(run):
+    with pytest.raises(vk.UserError, match=r"no table 'per_clas'. Did you mean 'per_class'\? It has: confusion_matrix"):
+        run.table("per_clas")
+
+
+def test_a_run_that_is_no_run_is_an_error(tmp_path):
+    with pytest.raises(vk.UserError, match="is no run folder: there is no such folder"):
+        vk.Run(tmp_path / "none")
+    with pytest.raises(vk.UserError, match="evaluate: found a int, expected the folder of a run"):
+        vk.evaluate(3)
+
+
+def test_a_run_is_repeated_by_its_object(run, tmp_path):
+    again = vk.train(run=run, run_dir=tmp_path / "again", progress=False)
+    _same(run.path, again.path)
+
+
+def test_the_random_states_and_settings_of_the_caller_stay(run, tmp_path):
+    import random
+    import warnings
+
+    import numpy
+
+    random.seed(1), numpy.random.seed(2), torch.manual_seed(3)
+    before = (random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    environment, handlers, filters = dict(os.environ), signal.getsignal(signal.SIGINT), list(warnings.filters)
+    vk.train(run=run, run_dir=tmp_path / "again", progress=False)
+    vk.evaluate(run)
+    assert (random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+    assert (dict(os.environ), signal.getsignal(signal.SIGINT)) == (environment, handlers)
+    assert list(warnings.filters) == filters
+
+
+def test_a_training_in_another_thread_works(run, tmp_path):
+    results = []
+    thread = threading.Thread(
+        target=lambda: results.append(vk.train(run=run, run_dir=tmp_path / "again", progress=False))
+    )
+    thread.start()
+    thread.join()
+    _same(run.path, results[0].path)
+
+
+def test_a_callback_of_the_caller_sees_the_training(run, tmp_path):
+    import lightning.pytorch as pl
+
+    class Count(pl.Callback):
+        batches = 0
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            self.batches += 1
+
+    count = Count()
+    again = vk.train(run=run, run_dir=tmp_path / "again", callbacks=[count], progress=False)
+    assert count.batches == again.history[-1]["step"] > 0
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_is_raised(run, tmp_path):
+    import lightning.pytorch as pl
+
+    class Interrupt(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        vk.train(run=run, run_dir=tmp_path / "cut", callbacks=[Interrupt()], progress=False)
+    cut = vk.Run(tmp_path / "cut")
+    assert not cut.is_finished
+    with pytest.raises(vk.UserError, match=r"has not been trained to its end.*visionkit\.train\(run="):
+        cut.metrics  # noqa: B018
+    resumed = vk.train(run=cut, resume=True, progress=False)
+    _same(run.path, resumed.path)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"recipe": {"epocs": 1}}, "recipe: unknown key 'epocs'. Did you mean 'epochs'?"),
+        ({"backbne": "lenet"}, "unknown key 'backbne'. Did you mean 'backbone'?"),
+        ({"backbone": "lenett"}, "no backbone is called 'lenett'. Did you mean 'lenet'?"),
+        ({"resume": True}, "resume=true continues a run: say which"),
+        ({"dataset": {"type": "folder", "root": "none"}}, "none"),
+        ({"config_dir": "none"}, "config_dir: there is no folder 'none'"),
+    ],
+)
+def test_a_mistake_is_raised_and_not_printed(keywords, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(vk.UserError) as error:
+        vk.train(**keywords)
+    assert message in str(error.value)
+    assert capsys.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_public_face_is_what_was_decided():
+    from tools.write_api import FILE, public_face
+
+    changed = "a change of the public face is a decision: python tools/write_api.py"
+    assert public_face() == json.loads(FILE.read_text()), changed
+
+
+@pytest.mark.slow
+def test_two_processes_are_those_of_the_command(tmp_path):
+    hardware = {"accelerator": "cpu", "devices": 2}
+    words = ["backbone=lenet", "debug=fast", "hardware.accelerator=cpu", "hardware.devices=2"]
+    assert main([*words, f"run_dir={tmp_path / 'typed'}"]) == 0
+    run = vk.train(backbone="lenet", debug="fast", hardware=hardware, run_dir=tmp_path / "called", progress=False)
+    _same(tmp_path / "typed", run.path)
+    evaluation = vk.evaluate(run)
+    tested = {name: value for name, value in run.metrics.items() if name.startswith("test/")}
+    assert evaluation.scalars == pytest.approx(tested, rel=1e-6)
+    assert set(evaluation.tables) == {"per_class", "confusion_matrix"}

@@ -1,0 +1,104 @@
+"""What each verb works on, composed from the words of a command or of a call in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
+from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
+from visionkit.cli.syntax import Override
+from visionkit.errors import UserError
+from visionkit.registry import load_plugins
+
+if TYPE_CHECKING:
+    from visionkit.runs.folder import RunFolder
+
+__all__ = ["compose_networks", "compose_stored_run", "compose_training", "load_typed_plugins"]
+
+_CHANGEABLE_AFTER_TRAINING = (
+    "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
+    "recipe.batch_size", "run_dir", "strict", "task.metrics",
+)  # fmt: skip
+_CHANGEABLE_ON_RESUME = (
+    "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
+    "recipe.epochs",
+)  # fmt: skip
+
+
+def load_typed_plugins(arguments: Sequence[str]) -> None:
+    """Import the plugins that are typed first, since what they register may be chosen by name."""
+    for argument in arguments:
+        override = Override.parse(argument)
+        if override is not None and override.key == "plugins" and not override.delete:
+            names = [name.strip(" '\"") for name in override.text.strip("[]").split(",")]
+            load_plugins(name for name in names if name not in ("", "null"))
+
+
+def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tuple[dict[str, Any], RunFolder | None]:
+    """The configuration of a training, and the run that is resumed; None for a new run.
+
+    Raises:
+        UserError: If the words do not fit each other, or change what a resumed run must keep.
+    """
+    run = parsed.options.get("run")
+    resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
+    if resume and run is None:
+        raise UserError("resume=true continues a run: say which, such as run=latest resume=true.")
+    if resume:
+        allow_only(
+            parsed,
+            _CHANGEABLE_ON_RESUME,
+            reason="resume=true continues a run as it is",
+            instead=f"For a new run with this change: python -m visionkit train run={run} {{}}; with "
+            f"the weights of this one to begin with: add weights=run:{run}",
+        )
+    folder = None if run is None else open_run(run)
+    if folder is not None and "experiment" in parsed.groups:
+        raise UserError(
+            f"run={run} repeats a run from its file, and experiment={parsed.groups['experiment']} "
+            "starts from the shipped groups. Give one of both."
+        )
+    plain = resolve(parsed, config_dirs, base=None if folder is None else stored_config(folder, parsed))
+    if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
+        plain["run_dir"] = None
+    return plain, folder if resume else None
+
+
+def compose_stored_run(
+    parsed: ParsedOverrides, config_dirs: Sequence[Path], *, verb: str
+) -> tuple[dict[str, Any], RunFolder]:
+    """The configuration of the run that a verb reads, with the overrides applied, and its folder.
+
+    Raises:
+        UserError: If there is no such run, or an override would change what was trained.
+    """
+    if "run" not in parsed.options:
+        raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
+    allow_only(
+        parsed,
+        _CHANGEABLE_AFTER_TRAINING,
+        reason=f"{verb} takes a run as it is",
+        instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",
+    )
+    folder = open_run(parsed.options["run"])
+    base = stored_config(folder, parsed)
+    base["format"] = "text"
+    if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine
+        base["hardware"] |= {"num_nodes": 1, "node_rank": 0}
+    return resolve(parsed, config_dirs, base=base), folder
+
+
+def compose_networks(
+    parsed: ParsedOverrides, config_dirs: Sequence[Path]
+) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    """A configuration for each backbone that is inspected, the options, and whether the data set is asked for."""
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items()}
+    configs = []
+    for backbone in parsed.groups.get("backbone", "").split(","):
+        groups = {**parsed.groups, "backbone": backbone.strip()} if "backbone" in parsed.groups else parsed.groups
+        configs.append(resolve(replace(parsed, groups=groups), config_dirs))
+    use_dataset = "dataset" in parsed.groups or any(value.key.startswith("dataset") for value in parsed.values)
+    return configs, options, use_dataset

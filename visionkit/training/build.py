@@ -1,0 +1,67 @@
+"""The LightningModule and LightningDataModule of a configuration, which any `lightning.Trainer` takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visionkit.data import VisionDataModule
+    from visionkit.runs.config import RunConfig
+    from visionkit.tasks.base import VisionTask
+
+__all__ = ["build_task_and_data", "make_task"]
+
+
+def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule]:
+    """What ``train`` trains, and its data; the model has the weights that ``train`` begins with.
+
+    Args:
+        config: The validated configuration, after `RunConfig.check_initial_weights`.
+
+    Raises:
+        UserError: If the data or the weights are wrong.
+    """
+    from visionkit.runs.checkpoint import build_run_model
+    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.model import data_info, initialize_weights
+    from visionkit.training.trainer import seed
+
+    datamodule = config.datamodule(None)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    data = data_info(config, datamodule)
+    with keep_random_state():
+        seed(config.seed)
+        model = build_run_model(config.backbone, config.head, data)
+        initialize_weights(model, config, data)
+    return make_task(config, model, data), datamodule
+
+
+def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask:
+    """The LightningModule that trains a model.
+
+    Args:
+        config: The configuration.
+        model: The result of `visionkit.runs.checkpoint.build_run_model`.
+        data: The result of `visionkit.training.model.data_info`.
+    """
+    from visionkit.models.prepare import prepare_model
+    from visionkit.tasks.build import build_task
+    from visionkit.training.optimizers import make_optimizer
+    from visionkit.training.schedules import make_schedule
+
+    recipe = config.recipe
+    # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
+    clips_mixed = config.hardware.precision != "32" and recipe.clip_norm is not None
+    fused = not clips_mixed and config.hardware.strategy != "fsdp"
+    return build_task(
+        config.task,
+        prepare_model(model, config.hardware),
+        class_names=tuple(data["class_names"]),
+        extra=config.metrics,
+        optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
+        schedule_fn=make_schedule(recipe),
+        hyper_parameters=config.plain,
+        data=data,
+        seed=config.seed,
+    )
