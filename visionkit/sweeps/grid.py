@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
 
 _NAMED = 3
-"""At most so many runs that cannot be made are named."""
+"""At most so many problems of runs that cannot be made are told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,14 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     printer = options.printer()
     folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     folder.say = printer.announce
-    pending = [job for job in jobs if not (options.resume and folder.finished(job))]
+    finished = {job.number for job in jobs if options.resume and folder.finished(job)}
+    pending = [job for job in jobs if job.config is not None and job.number not in finished]
     folder.start()
     printer.log_to(folder.log_file)
     try:
-        if len(pending) < len(jobs):
-            printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
+        if finished:
+            printer.print(f"{len(finished)} of {len(jobs)} runs are done already")
+        _record_impossible([job for job in jobs if job.number not in finished], folder, printer)
         with stdout_for_json(options.as_json), Signals() as signals:
             interrupted = (
                 _run_sequentially(jobs, pending, folder, printer, signals)
@@ -122,22 +124,23 @@ def check_devices(jobs: Sequence[Job], *, parallel: bool = False) -> list[Job]:
     return checked
 
 
-def _check_points(jobs: Sequence[Job]) -> None:
-    """Check that every run of the grid can be made, before the first one takes its minutes.
-
-    Raises:
-        UserError: If one cannot, naming its values; of several with the same problem, the first.
-    """
-    wrong = {job.problem: job for job in reversed(jobs) if job.config is None}
+def _record_impossible(jobs: Sequence[Job], folder: SweepFolder, printer: Printer) -> None:
+    """Give the runs that cannot be made their rows, and say why, before the first of the others takes its minutes."""
+    wrong = [job for job in jobs if job.config is None]
     if not wrong:
         return
-    count = sum(job.config is None for job in jobs)
-    points = [f"Run {job.number} ({_values(job)}): {job.problem}" for job in list(reversed(wrong.values()))[:_NAMED]]
-    more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
-    raise UserError(
-        f"{count} of the {count_of(len(jobs), 'run')} of this sweep cannot be made, so none was begun. "
-        f"{' '.join(points)}{more} Take these values out, or make a sweep of its own for those that go together."
-    )
+    for job in wrong:
+        folder.add_row(RunRow(job.number, job.overrides, "failed", reason=job.problem))
+    problems: dict[str, list[Job]] = {}
+    for job in wrong:
+        problems.setdefault(job.problem, []).append(job)
+    verb = "is" if len(wrong) == 1 else "are"
+    printer.print(f"{len(wrong)} of the {count_of(len(jobs), 'run')} of this sweep cannot be made and {verb} left out:")
+    for problem, same in list(problems.items())[:_NAMED]:
+        others = f" and {count_of(len(same) - 1, 'more run')}" if len(same) > 1 else ""
+        printer.print(f"  run {same[0].number} ({_values(same[0])}){others}: {problem}")
+    if len(problems) > _NAMED:
+        printer.print(f"  and {count_of(len(problems) - _NAMED, 'other problem')}; all stand in {folder.table_file}")
 
 
 def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
