@@ -63,7 +63,7 @@ def confusion_matrix_figure(
     axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if num_classes > 10 or has_long_names(names) else 0)
     axes.set_yticks(ticks, [names[i] for i in ticks])
     axes.tick_params(length=0, labelsize=9 if num_classes <= 20 else 5.5, colors=TEXT_COLOUR)
-    axes.set_xlabel("predicted", color=TEXT_COLOUR)
+    axes.set_xlabel("predicted" if num_classes > 20 else "predicted; darker: more of the true class", color=TEXT_COLOUR)
     axes.set_ylabel("true", color=TEXT_COLOUR)
     for spine in axes.spines.values():
         spine.set_color(GRID_COLOUR)
