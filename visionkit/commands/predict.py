@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
+_MAX_NAMED = 3
+"""So many images that cannot be read are named."""
+
 
 def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options: Mapping[str, Any]) -> int:
     """Predict for images and write the results: a table of classes, annotated images with a COCO file, or masks.
@@ -95,7 +98,12 @@ def _left_out(files: ImageFiles, unreadable: Mapping[str, str]) -> list[str]:
     count = f"{len(unreadable):,} of {len(files):,} files could not be read and are left out:"
     return [
         *([count] if unreadable else []),
-        *(f"  {reason}" for reason in unreadable.values()),
+        *(f"  {reason}" for reason in [*unreadable.values()][:_MAX_NAMED]),
+        *(
+            [f"  and {len(unreadable) - _MAX_NAMED:,} more; format=json lists all"]
+            if len(unreadable) > _MAX_NAMED
+            else []
+        ),
         *(f"{finding.note}. {finding.remedy_for(())}" for finding in files.findings),
     ]
 

@@ -96,10 +96,15 @@ def _parallelism_lines(run: RunSetup) -> list[str]:
 
 
 def new_notes(run: RunSetup) -> list[str]:
-    """Notes about the data since the last call, such as files that turned out to be unreadable; they are recorded."""
+    """Notes about the data since the last call, such as files that turned out to be unreadable; they are recorded.
+
+    The names that a note leaves out stand in the log.
+    """
     notes = [note for note in run.datamodule.notes if note not in run.data_notes]
     run.data_notes.extend(notes)
     _store_notes(run, notes)
+    if notes:
+        run.printer.log(*(found.details for found in run.datamodule.findings if found.details and found.note in notes))
     return notes
 
 

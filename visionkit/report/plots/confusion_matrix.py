@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from visionkit.metric_names import split_title
 from visionkit.report.plots.figure import has_long_names, save_figure, set_title
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
+from visionkit.text import count_of
 
 __all__ = ["confusion_matrix_figure", "plot_confusion_matrix", "read_counts"]
 
@@ -68,7 +69,8 @@ def confusion_matrix_figure(
     for spine in axes.spines.values():
         spine.set_color(GRID_COLOUR)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    set_title(axes, f"{split_title(split)}: {matrix.sum():,} {unit}, {accuracy:.2%} correct")
+    count = count_of(int(matrix.sum()), unit.removesuffix("s"))
+    set_title(axes, f"{split_title(split)}: {count}, {accuracy:.2%} correct")
     return figure
 
 

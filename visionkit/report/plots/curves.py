@@ -74,11 +74,12 @@ def curves_figure(history: Sequence[Mapping[str, float]], *, monitor: str, mode:
 
 def _label_points(axes: Axes) -> None:
     """Write beside the points of a single epoch what they are, the upper one's words above, the lower one's below."""
-    points = sorted(((line.get_ydata()[0], line) for line in axes.lines), key=lambda point: point[0], reverse=True)
-    for rank, (value, line) in enumerate(points):
+    points = [(np.asarray(line.get_xydata(), dtype=float)[0], line) for line in axes.lines]
+    for rank, (point, line) in enumerate(sorted(points, key=lambda entry: -float(entry[0][1]))):
         axes.annotate(
-            f"{line.get_label()}: {value:.4g}", (line.get_xdata()[0], value), xytext=(8, 2 if rank == 0 else -2),
-            textcoords="offset points", va="bottom" if rank == 0 else "top", color=TEXT_COLOUR, fontsize=9,
+            f"{line.get_label()}: {float(point[1]):.4g}", (float(point[0]), float(point[1])),
+            xytext=(8, 2 if rank == 0 else -2), textcoords="offset points", va="bottom" if rank == 0 else "top",
+            color=TEXT_COLOUR, fontsize=9,
         )  # fmt: skip
 
 

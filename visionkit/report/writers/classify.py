@@ -10,7 +10,7 @@ from typing import Any
 
 from visionkit.files import write_atomic
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text, quote_cell
+from visionkit.text import count_of, json_text, quote_cell
 
 __all__ = ["ClassifyWriter"]
 
@@ -48,5 +48,6 @@ class ClassifyWriter(ResultWriter):
         return [
             *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
-            f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+            f"{count_of(len(self.rows), 'image')}: "
+            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         ]

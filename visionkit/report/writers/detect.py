@@ -12,7 +12,7 @@ from visionkit.files import write_atomic
 from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, select
 from visionkit.report.image_grid import write_picture
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 __all__ = ["DetectWriter", "coco_results"]
 
@@ -52,7 +52,7 @@ class DetectWriter(ResultWriter):
         return [
             *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.counts)),
-            f"{len(self.counts):,} images, {self.objects} with a score of {self.drawn_score:g} or more: "
+            f"{count_of(len(self.counts), 'image')}, {self.objects} with a score of {self.drawn_score:g} or more: "
             f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in predictions.json",
         ]

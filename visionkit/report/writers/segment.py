@@ -14,7 +14,7 @@ from visionkit.files import write_atomic
 from visionkit.report.masks import mask_colours, write_mask, write_overlay
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, common_folder, picture_name, relative_name
 from visionkit.structures.class_ids import IGNORE_INDEX
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 __all__ = ["SegmentWriter"]
 
@@ -67,7 +67,7 @@ class SegmentWriter(ResultWriter):
         return [
             *(f"{row['file_name']}: {_format_fractions(row['pixels'])}" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
-            f"{len(self.rows):,} images: {_format_fractions(total)}",
+            f"{count_of(len(self.rows), 'image')}: {_format_fractions(total)}",
         ]
 
 
