@@ -11,7 +11,7 @@ from rich.text import Text
 
 from visionkit.cli.main import main, print_error
 from visionkit.console import PipeSafeConsole, Printer, metrics_table, print_json
-from visionkit.text import json_text, normal_form, printable, quote_cell, safe_file_name, unquote_cell
+from visionkit.text import count_of, json_text, normal_form, printable, quote_cell, safe_file_name, unquote_cell
 
 EVIL = "a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
 SHOWN = r"a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
@@ -120,3 +120,12 @@ def test_nothing_is_printed_past_the_console(monkeypatch):
 def test_the_normal_form_is_one_for_both_ways_of_writing_an_accent():
     assert normal_form("cafe\u0301") == normal_form("caf\u00e9") == "caf\u00e9"
     assert normal_form("plain \udcff") == "plain \udcff"
+
+
+@pytest.mark.parametrize(
+    ("count", "word", "text"),
+    [(1, "image", "1 image"), (0, "image", "0 images"), (1200, "image", "1,200 images"), (2, "class", "2 classes"),
+     (3, "batch", "3 batches"), (2, "box", "2 boxes"), (2, "category", "2 categories"), (1, "class", "1 class")],
+)  # fmt: skip
+def test_a_noun_stands_in_the_plural_unless_there_is_one(count, word, text):
+    assert count_of(count, word) == text

@@ -16,7 +16,16 @@ from rich.text import Text
 from visionkit.metric_names import metric_title
 from visionkit.text import json_text, printable
 
-__all__ = ["Printer", "PipeSafeConsole", "loading", "stdout_console", "metrics_table", "print_json", "print_next_steps"]
+__all__ = [
+    "UNLIMITED",
+    "Printer",
+    "PipeSafeConsole",
+    "loading",
+    "stdout_console",
+    "metrics_table",
+    "print_json",
+    "print_next_steps",
+]
 
 
 UNLIMITED = 100_000

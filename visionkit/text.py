@@ -7,7 +7,16 @@ from typing import Any
 
 from visionkit.files import replace_non_finite
 
-__all__ = ["fold_name", "json_text", "normal_form", "printable", "quote_cell", "safe_file_name", "unquote_cell"]
+__all__ = [
+    "count_of",
+    "fold_name",
+    "json_text",
+    "normal_form",
+    "printable",
+    "quote_cell",
+    "safe_file_name",
+    "unquote_cell",
+]
 
 _MAX_NAME_BYTES = 236  # file systems take 255: the rest is for a suffix and for that of a file being written
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -21,6 +30,15 @@ def normal_form(text: str) -> str:
 def fold_name(name: str) -> str:
     """A name in small letters and Unicode's composed form, to compare names in any case and form."""
     return name.lower() if name.isascii() else normal_form(name).lower()
+
+
+def count_of(count: int, word: str) -> str:
+    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``."""
+    if count == 1:
+        return f"1 {word}"
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return f"{count:,} {word[:-1]}ies"
+    return f"{count:,} {word}{'es' if word.endswith(('s', 'sh', 'ch', 'x')) else 's'}"
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -308,6 +308,16 @@ def test_list_shows_what_each_registry_has(cli, what, name, text):
     assert text in json.loads(out)[what][name]
 
 
+def test_list_in_a_pipe_is_one_whole_line_an_entry_without_spaces_at_its_end(cli, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    entries = json.loads(cli("list", "backbones", "format=json")[1])["backbone"]
+    title, *lines = cli("list", "backbones")[1].splitlines()[: len(entries) + 1]
+    assert title == "backbone"
+    found = dict([*line.split(maxsplit=1), ""][:2] for line in lines)
+    assert found == entries
+    assert all(line == line.rstrip() for line in lines)
+
+
 def test_list_of_an_unknown_word_names_groups_and_registries(cli):
     code, _, err = cli("list", "lossez")
     assert (code, "Did you mean 'losses'?" in err, "schedules" in err) == (2, True, True)

@@ -1,5 +1,7 @@
-"""Sweeps that are wrong: one message before the first run, and nothing written."""
+"""Sweeps that are wrong in whole or in part: a message before the first run."""
 
+import csv
+import shutil
 import subprocess
 import sys
 
@@ -50,6 +52,55 @@ def test_a_sweep_that_is_wrong_stops_before_the_first_run(cli, in_empty_folder, 
     assert message in err
     assert out == ""
     assert sorted(path.name for path in in_empty_folder.rglob("*")) == ["file", "full"]
+
+
+FAST = ("-m", "hardware=cpu", "debug=fast", "backbone=lenet", "run_dir=a")
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "failed"),
+    [
+        (
+            ["backbone.stages.c1.conv.kernel_size=3,98,99"],
+            "  run 1 (backbone.stages.c1.conv.kernel_size=98): ",
+            {"1": "its 98x98 kernel does not fit", "2": "its 99x99 kernel does not fit"},
+        ),
+        (["seed=x,0"], "  run 0 (seed=x): seed: expected", {"0": "seed: expected"}),
+        (
+            ["dataset=folder", "dataset.root=photos", "dataset.image_size=32", "dataset.fold=0,7"],
+            "  run 1 (dataset.fold=7): dataset.fold: found 7, but there are 5 folds. Expected 0 to 4.",
+            {"1": "dataset.fold: found 7"},
+        ),
+    ],
+)
+def test_runs_that_cannot_be_made_are_told_before_the_first_run_and_the_others_are_trained(
+    cli, in_empty_folder, photos, words, message, failed
+):
+    shutil.copytree(photos / "train", in_empty_folder / "photos")
+    code, out, _ = cli(*FAST, *words)
+    count = len(failed) + 1
+    told = (
+        f"{len(failed)} of the {count} runs of this sweep cannot be made and {'is' if count == 2 else 'are'} left out:"
+    )
+    assert code == 2
+    assert -1 < out.find(told) < out.find(message) < out.find(f" of {count})  ")
+    assert out.count(f" of {count})  ") == 1  # one heading, of the one that is trained
+    assert told in (in_empty_folder / "a" / "log.txt").read_text()
+    with (in_empty_folder / "a" / "sweep.csv").open() as file:
+        rows = {row["number"]: row for row in csv.DictReader(file)}
+    assert [rows[number]["status"] for number in sorted({*rows} - {*failed})] == ["done"]
+    assert [rows[number]["status"] for number in failed] == ["failed"] * len(failed)
+    assert all(reason in rows[number]["reason"] for number, reason in failed.items())
+
+
+def test_of_many_runs_that_cannot_be_made_three_problems_are_told(cli, in_empty_folder):
+    code, out, _ = cli(
+        *FAST, "backbone.stages.c1.conv.kernel_size=3,95,96,97,98,99", "seed=0,-1", "hydra/launcher=joblib"
+    )
+    assert code == 2
+    assert "11 of the 12 runs of this sweep cannot be made and are left out:" in out
+    assert len([line for line in out.splitlines() if line.startswith("  run ")]) == 3
+    assert "  and 3 other problems; all stand in a/sweep.csv" in out
 
 
 @pytest.mark.parametrize("words", [["-m", "seed=0,1"], ["sweep=optuna"]])

@@ -133,7 +133,7 @@ def test_masks_below_the_score_are_not_drawn_and_all_are_counted(tmp_path):
     results.take(paths, [image])
     assert results.lines() == [
         f"{paths[0]}: 1 dog",
-        "1 images, masks with a score of 0.3 or more: 1 dog",
+        "1 image, masks with a score of 0.3 or more: 1 dog",
         "2 masks of any score are in predictions.json",
     ]
     with Image.open(tmp_path / "out" / "images" / "a.png") as picture:

@@ -91,7 +91,7 @@ def test_the_json_says_what_the_ids_mean_and_counts_pixels(tmp_path):
     ]  # fmt: skip
     assert results.lines() == [
         f"{paths[0]}: background 33.3%, cat 33.3%, dog 33.3%",
-        "1 images: background 33.3%, cat 33.3%, dog 33.3%",
+        "1 image: background 33.3%, cat 33.3%, dog 33.3%",
     ]
 
 

@@ -15,6 +15,7 @@ from visionkit.sweeps.summary import SweepSummary, group_json, shorten, sweep_gr
 from visionkit.tasks.info import TASKS
 
 ACCURACY = TASKS["classify"]
+INTERVAL = ", mean ± half the 95 % interval of the mean (Student's t)"
 LOSS = replace(TASKS["classify"], monitor="val/loss", mode="min")
 
 
@@ -42,6 +43,20 @@ def test_one_seed_has_no_interval():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_has_no_interval(value):
     assert confidence([0.9, value]) is None
+
+
+def test_equal_values_have_no_interval_since_zero_would_read_as_certainty():
+    assert confidence([0.91, 0.91, 0.91]) is None
+    rows = [measured(n, 0.91, 0.9, net="a", seed=str(n)) for n in range(3)]
+    grid = sweep_grid(group_runs(rows, ACCURACY), ACCURACY, title="")
+    assert grid.rows[0][2] == "0.9100"
+    assert grid.notes[0].startswith("No ± stands where there is one run, or where all have the same value")
+
+
+def test_groups_of_different_sizes_say_of_how_many_runs_their_means_are():
+    rows = [row(n, 0.5 + n / 10, net="a", seed=str(n)) for n in range(3)]
+    rows += [row(n, 0.5 + n / 10, net="b", seed=str(n)) for n in range(3, 5)]
+    assert describe_repeats(group_runs(rows, ACCURACY)) == f"{INTERVAL} over 2 to 3 seeds"
 
 
 def test_runs_that_differ_by_their_seed_are_one_group_and_the_best_mean_comes_first():
@@ -76,9 +91,9 @@ def test_runs_that_differ_by_their_fold_are_one_group_and_the_title_says_over_wh
     assert group.overrides == {"net": "a"}
     mean, half_width = group.mean("val/accuracy")
     assert (mean, half_width) == (pytest.approx(0.6), pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4))
-    assert describe_repeats([group]) == ", mean and 95 % interval over folds"
+    assert describe_repeats([group]) == f"{INTERVAL} over 3 folds"
     both = group_runs([*rows, row(3, 0.5, **{"net": "a", "dataset.fold": "0", "seed": "1"})], ACCURACY)
-    assert describe_repeats(both) == ", mean and 95 % interval over seeds and folds"
+    assert describe_repeats(both) == f"{INTERVAL} over 4 seeds and folds"
     assert describe_repeats(group_runs(rows[:1], ACCURACY)) == ""
 
 

@@ -1,16 +1,20 @@
-"""What a training says of a validation split by which nothing can be chosen."""
+"""What a training says before it begins."""
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
+from visionkit.data.findings import Finding
 from visionkit.tasks.info import TASKS
 from visionkit.training.messages import print_header
 
 
-def _header(num_val, *, task="classify", limit_batches=None):
-    lines = []
+def _header(num_val, *, task="classify", limit_batches=None, findings=(), logged=None):
+    lines, logged = [], [] if logged is None else logged
+    sizes = {"train": 99, **({"val": num_val} if num_val else {})}
     config = SimpleNamespace(
         backbone=SimpleNamespace(name="lenet"),
         task=TASKS[task],
@@ -21,16 +25,20 @@ def _header(num_val, *, task="classify", limit_batches=None):
     run = SimpleNamespace(
         config=config,
         model=nn.Linear(2, 3),
-        datamodule=SimpleNamespace(sizes={"train": 99, **({"val": num_val} if num_val else {})}, notes=["a note"]),
+        datamodule=SimpleNamespace(
+            sizes=sizes, notes=["a note", *(found.note for found in findings)], findings=findings
+        ),
         data={"image_size": (5, 6), "name": "digits", "class_names": ("a", "b"), "in_channels": 1},
         data_notes=[],
         weight_notes=(),
         notes=(),
         processes=SimpleNamespace(count=1, accelerator="cpu"),
-        folder=SimpleNamespace(path="runs/x"),
-        printer=SimpleNamespace(print=lambda *texts: lines.extend(texts)),
+        folder=SimpleNamespace(path="runs/x", notes_file=None),
+        printer=SimpleNamespace(print=lambda *texts: lines.extend(texts), log=lambda *texts: logged.extend(texts)),
     )
-    print_header(run)
+    with tempfile.TemporaryDirectory() as folder:
+        run.folder.notes_file = Path(folder) / "notes.json"
+        print_header(run)
     return lines
 
 
@@ -45,6 +53,14 @@ def test_the_header_says_what_is_trained_on_what():
         "data     digits: train 99, val 1,000; 2 classes, 1x5x6",
         "         a note",
     ]
+
+
+def test_a_note_names_three_places_and_the_log_ten():
+    findings = Finding.of("box-empty", [f"{n}.xml" for n in range(12)])
+    logged = []
+    lines = _header(1000, findings=findings, logged=logged)
+    assert [line.partition(": ")[2] for line in lines if ".xml" in line] == ["0.xml, 1.xml, 2.xml and 9 more"]
+    assert [line.partition(": ")[2] for line in logged] == [", ".join(f"{n}.xml" for n in range(10)) + " and 2 more"]
 
 
 def test_a_validation_split_that_fixes_an_accuracy_to_more_than_five_points_is_said():

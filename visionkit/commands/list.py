@@ -12,7 +12,7 @@ from rich.table import Table
 
 from visionkit.backbones.timm.spec import timm_models
 from visionkit.config_files import conf_folder
-from visionkit.console import print_json, stdout_console
+from visionkit.console import UNLIMITED, print_json, stdout_console
 from visionkit.errors import ExitCode, UserError, did_you_mean
 from visionkit.registry import load
 
@@ -99,6 +99,12 @@ def list_choices(
         return ExitCode.DONE
     console = stdout_console()
     for group, entries in entries_of_group.items():
+        if console.width >= UNLIMITED:  # a pipe: Rich would fill each line with spaces to the longest
+            indent = max(map(len, entries), default=0) + 2
+            console.print(
+                group, *(f"  {name:<{indent}}{text}".rstrip() for name, text in entries.items()), "", sep="\n"
+            )
+            continue
         table = Table(
             title=group, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
         )

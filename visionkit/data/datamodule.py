@@ -115,9 +115,16 @@ class VisionDataModule(LightningDataModule):
     def notes(self) -> list[str]:
         """Messages for the user on what was held out, dropped or is missing."""
         splits = self._load_splits()
-        notes, findings = list(splits.notes), list[Finding]()
-        if "test" not in splits.samples:
-            notes.append("no test split: validation numbers are reported")
+        missing = [] if "test" in splits.samples else ["no test split: validation numbers are reported"]
+        return [*splits.notes, *missing, *(finding.note for finding in self._late_findings()), *self._worker_notes]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found in the files so far."""
+        return [*self._load_splits().findings, *self._late_findings()]
+
+    def _late_findings(self) -> list[Finding]:
+        splits, findings = self._load_splits(), list[Finding]()
         for split in splits.samples:
             dropped = self._dropped.get(split, [])
             for code in dict.fromkeys(code for code, _ in dropped):
@@ -127,7 +134,7 @@ class VisionDataModule(LightningDataModule):
                 code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
                 findings += Finding.of(code, names, split=split)
-        return [*notes, *(finding.note for finding in findings), *self._worker_notes]
+        return findings
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.
@@ -247,14 +254,9 @@ class VisionDataModule(LightningDataModule):
         fixed_bytes = len(samples) * samples.in_channels * prod(self.source.size) * samples.dtype.itemsize
         has_fixed_size = prepared and transform.mode != "resize_pad"
         cache = self.shared.image_cache(
-            self.source,
-            saved=self._load_splits().saved,
-            split=split,
-            prepared=prepared,
-            strict=self.strict,
-            max_bytes=min(fixed_bytes, budget) if has_fixed_size else budget,
-            decode=decode,
-        )
+            self.source, saved=self._load_splits().saved, split=split, prepared=prepared, strict=self.strict,
+            max_bytes=min(fixed_bytes, budget) if has_fixed_size else budget, decode=decode,
+        )  # fmt: skip
         self._used_bytes += cache.nbytes if cache is not None else 0
         return cache
 

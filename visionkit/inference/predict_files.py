@@ -16,6 +16,9 @@ from visionkit.report.writers.base import ResultWriter
 
 __all__ = ["PredictedFiles", "predict_files"]
 
+_MAX_NAMED = 3
+"""So many images that cannot be read are named to a person."""
+
 
 @dataclass(frozen=True)
 class PredictedFiles:
@@ -32,9 +35,11 @@ class PredictedFiles:
     def lines(self, num_files: int) -> list[str]:
         """What a person reads of it."""
         count = f"{len(self.unreadable):,} of {num_files:,} files could not be read and are left out:"
+        num_more = len(self.unreadable) - _MAX_NAMED
         return [
             *([count] if self.unreadable else []),
-            *(f"  {reason}" for reason in self.unreadable.values()),
+            *(f"  {reason}" for reason in [*self.unreadable.values()][:_MAX_NAMED]),
+            *([f"  and {num_more:,} more; format=json lists all"] if num_more > 0 else []),
             *(f"{finding.note}. {finding.remedy_for(())}" for finding in self.findings),
         ]
 

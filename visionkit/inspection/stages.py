@@ -7,6 +7,7 @@ from typing import Any
 from visionkit.inspection.network import Network
 from visionkit.inspection.tables import format_bytes, format_shape
 from visionkit.report.tables import Grid
+from visionkit.text import count_of
 
 __all__ = ["stage_bars", "stage_shares"]
 
@@ -52,7 +53,7 @@ def stage_bars(net: Network) -> Grid:
         ])  # fmt: skip
     headings = ["stage", "output\nHxWxC", "share of parameters", "parameters", "share of MACs", "MACs",
                 "share of memory kept in training", "kept in training"]  # fmt: skip
-    classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
+    classes = "" if net.num_classes is None else f", {count_of(net.num_classes, 'class')}"
     right = [False, True, False, True, False, True, False, True]
     return Grid(f"{net.name}, {format_shape(net.input)} image{classes}", headings, cells, right)
 

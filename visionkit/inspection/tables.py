@@ -9,6 +9,7 @@ from visionkit.inspection.layers import LayerRow
 from visionkit.inspection.network import Network
 from visionkit.inspection.totals import Totals
 from visionkit.report.tables import Grid
+from visionkit.text import count_of
 
 __all__ = ["format_bytes", "layer_grid", "format_shape", "total_lines"]
 
@@ -34,7 +35,7 @@ def layer_grid(
         if net.saved_memory is None
         else format_bytes(sum(net.saved_memory[name] for name in net.saved_memory if len(name) == 1)),
     }
-    classes = "" if net.num_classes is None else f", {net.num_classes:,} classes"
+    classes = "" if net.num_classes is None else f", {count_of(net.num_classes, 'class')}"
     shown = list(_LAYER_COLUMNS)[: _NUM_MAIN_COLUMNS if columns == "main" else None]
     has_formulas = columns == "all" and any(row.size_formula for row in layers)
     return Grid(

@@ -55,6 +55,11 @@ class RunPaths:
         return self.path / "log.txt"
 
     @property
+    def notes_file(self) -> Path:
+        """What the run said of its data, batch and length; there is none if that was nothing."""
+        return self.path / "notes.json"
+
+    @property
     def best_checkpoint(self) -> Path:
         """The checkpoint of the epoch with the best validation metric."""
         return self.path / "checkpoints" / "best.ckpt"

@@ -12,6 +12,7 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.files import check_writable, write_atomic
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.notes import read_notes
 from visionkit.sweeps.groups import withhold_tests
 from visionkit.sweeps.job import Job, RunRow, read_metrics
 from visionkit.sweeps.table import StoredRow, read_table, write_table
@@ -100,6 +101,19 @@ class SweepFolder:
     def run_dir(self, number: int) -> str:
         """The folder of a run."""
         return str(self.path / str(number))
+
+    @property
+    def log_file(self) -> Path:
+        """What the sweep itself has printed, without its table."""
+        return self.path / "log.txt"
+
+    def notes(self) -> dict[str, list[int]]:
+        """What the runs said of their data, batch and length: each note once, with the numbers of its runs."""
+        notes: dict[str, list[int]] = {}
+        for number in sorted(self.rows):
+            for note in read_notes(RunFolder(Path(self.run_dir(number))).notes_file):
+                notes.setdefault(note, []).append(number)
+        return notes
 
     def start(self) -> None:
         """Take the folder for this process until `release`; for a new sweep, create it and write ``sweep.yaml``.

@@ -17,6 +17,7 @@ from visionkit.sweeps.job import Job, RunRow, run_job
 from visionkit.sweeps.pictures import draw_sweep
 from visionkit.sweeps.signals import Signals
 from visionkit.sweeps.summary import SweepSummary, shorten
+from visionkit.text import count_of
 from visionkit.training.setup import check_processes
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from visionkit.tasks.info import TaskInfo
 
 __all__ = ["SweepOptions", "check_devices", "stdout_for_json", "status_line", "sweep"]
+
+_NAMED = 3
+"""At most so many problems of runs that cannot be made are told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +75,14 @@ def sweep(jobs: Sequence[Job], folder: SweepFolder, options: SweepOptions) -> in
     printer = options.printer()
     folder.info = info = next(job.config.task for job in jobs if job.config is not None)
     folder.say = printer.announce
-    pending = [job for job in jobs if not (options.resume and folder.finished(job))]
+    finished = {job.number for job in jobs if options.resume and folder.finished(job)}
+    pending = [job for job in jobs if job.config is not None and job.number not in finished]
     folder.start()
+    printer.log_to(folder.log_file)
     try:
-        if len(pending) < len(jobs):
-            printer.print(f"{len(jobs) - len(pending)} of {len(jobs)} runs are done already")
+        if finished:
+            printer.print(f"{len(finished)} of {len(jobs)} runs are done already")
+        _record_impossible([job for job in jobs if job.number not in finished], folder, printer)
         with stdout_for_json(options.as_json), Signals() as signals:
             interrupted = (
                 _run_sequentially(jobs, pending, folder, printer, signals)
@@ -117,6 +124,25 @@ def check_devices(jobs: Sequence[Job], *, parallel: bool = False) -> list[Job]:
     return checked
 
 
+def _record_impossible(jobs: Sequence[Job], folder: SweepFolder, printer: Printer) -> None:
+    """Give the runs that cannot be made their rows, and say why, before the first of the others takes its minutes."""
+    wrong = [job for job in jobs if job.config is None]
+    if not wrong:
+        return
+    for job in wrong:
+        folder.add_row(RunRow(job.number, job.overrides, "failed", reason=job.problem))
+    problems: dict[str, list[Job]] = {}
+    for job in wrong:
+        problems.setdefault(job.problem, []).append(job)
+    verb = "is" if len(wrong) == 1 else "are"
+    printer.print(f"{len(wrong)} of the {count_of(len(jobs), 'run')} of this sweep cannot be made and {verb} left out:")
+    for problem, same in list(problems.items())[:_NAMED]:
+        others = f" and {count_of(len(same) - 1, 'more run')}" if len(same) > 1 else ""
+        printer.print(f"  run {same[0].number} ({_values(same[0])}){others}: {problem}")
+    if len(problems) > _NAMED:
+        printer.print(f"  and {count_of(len(problems) - _NAMED, 'other problem')}; all stand in {folder.table_file}")
+
+
 def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
     from visionkit.distributed.devices import choose_accelerator
     from visionkit.distributed.processes import Processes
@@ -133,9 +159,13 @@ def _plan_processes(hardware: Hardware, parallel: bool) -> Processes:
 
 def _heading(job: Job, jobs: Sequence[Job]) -> str:
     """The line that announces a run."""
-    values = " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
     position = [listed.number for listed in jobs].index(job.number) + 1
-    return f"run {job.number}  ({position} of {len(jobs)})  {values}"
+    return f"run {job.number}  ({position} of {len(jobs)})  {_values(job)}"
+
+
+def _values(job: Job) -> str:
+    """The swept keys and the values of a run."""
+    return " ".join(f"{key}={shorten(value)}" for key, value in job.overrides.items())
 
 
 def status_line(row: RunRow, info: TaskInfo | None) -> str:

@@ -38,9 +38,10 @@ def confidence(values: Sequence[float]) -> float | None:
     """Half the width of the 95 % confidence interval of a mean, by Student's t distribution.
 
     Returns:
-        None for fewer than two values, or if one is not finite.
+        None for fewer than two values, if one is not finite, or if all are equal, which tells of no spread but that of
+        the rounding: 0 would read as certainty.
     """
-    if len(values) < 2 or not all(map(math.isfinite, values)):
+    if len(set(values)) < 2 or not all(map(math.isfinite, values)):
         return None
     from scipy.special import stdtrit
 
@@ -85,7 +86,11 @@ def describe_repeats(groups: Sequence[Group]) -> str:
     """What the numbers of a group are means over, for a title; empty if each group is one run."""
     rows = [row for group in groups if len(group.rows) > 1 for row in group.rows]
     words = [word for key, word in REPEATS.items() if len({row.overrides.get(key) for row in rows}) > 1]
-    return f", mean and 95 % interval over {' and '.join(words)}" if words else ""
+    if not words:
+        return ""
+    sizes = sorted({len(group.rows) for group in groups if len(group.rows) > 1})
+    count = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    return f", mean ± half the 95 % interval of the mean (Student's t) over {count} {' and '.join(words)}"
 
 
 def _sort_key(value: float, info: TaskInfo) -> tuple[bool, float]:

@@ -74,6 +74,7 @@ def search(
     from visionkit.sweeps.study import Study
 
     folder.start()
+    printer.log_to(folder.log_file)
     try:
         study = Study(folder.path / "sweep.db", settings, info)
         for number, overrides, status in study.finished_trials():
@@ -189,24 +190,41 @@ def _first_valid_config(settings: SearchSettings, make_config: MakeConfig) -> Ru
     """A valid configuration, with the first valid value of each key of the space.
 
     Raises:
-        UserError: For the first key without a valid value.
+        UserError: For the first key without a valid value, or with a bound or choice that is wrong whatever the others
+            are.
     """
     config = make_config({})
     chosen: dict[str, str] = {}
     for key, values in settings.space.items():
-        problems = []
+        problems: dict[str, UserError] = {}
+        valid: dict[str, RunConfig] = {}
         for text in values.probe_values:
             try:
-                config = make_config(chosen | {key: text})
+                valid[text] = make_config(chosen | {key: text})
             except UserError as error:
-                problems.append(error)
-            else:
-                chosen[key] = text
-                break
-        else:
+                problems[text] = error
+        if not valid:
             hint = _integer_hint(key, values, chosen, make_config)
-            raise UserError(f"sweep.space: no value of '{key}' can be used: {problems[0]}{hint}")
+            raise UserError(f"sweep.space: no value of '{key}' can be used: {next(iter(problems.values()))}{hint}")
+        for text in problems:
+            _check_alone(key, text, make_config)
+        chosen[key] = next(iter(valid))
+        config = valid[chosen[key]]
     return config
+
+
+def _check_alone(key: str, text: str, make_config: MakeConfig) -> None:
+    """Check that a value which does not go with those chosen for other keys is good in itself.
+
+    Raises:
+        UserError: If it is not.
+    """
+    try:
+        make_config({key: text})
+    except UserError as error:
+        raise UserError(
+            f"sweep.space: '{key}' may become {text}, which cannot be used: {error} Narrow what is drawn for it."
+        ) from None
 
 
 def _integer_hint(key: str, values: Choices | NumberRange, chosen: Mapping[str, str], make_config: MakeConfig) -> str:

@@ -19,6 +19,8 @@ from visionkit.tasks.info import TaskInfo
 
 __all__ = ["SweepSummary", "group_json", "shorten", "sweep_grid"]
 
+_NAMED_RUNS = 8
+
 
 def sweep_grid(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Grid:
     """The groups as a table for the console.
@@ -54,14 +56,20 @@ def sweep_grid(groups: Sequence[Group], info: TaskInfo, *, title: str) -> Grid:
             for group in groups
         ],
         [False] * (1 + len(keys)) + [True] * (len(metrics) + 2),
-        notes=[
-            f"{metric_title(test)} is that of the best by {metric_title(info.monitor)} alone: who chooses by it fits "
-            "the test split."
-        ]
-        if test in metrics
-        else [],
+        notes=_table_notes(groups, info, has_test=test in metrics, several=several),
         elsewhere="the file sweep.csv",
     )
+
+
+def _table_notes(groups: Sequence[Group], info: TaskInfo, *, has_test: bool, several: bool) -> list[str]:
+    """The lines below the table."""
+    notes = []
+    if several and any(group.mean(info.monitor)[1] is None for group in groups):
+        notes.append("No ± stands where there is one run, or where all have the same value: the spread is not known.")
+    if has_test:
+        test, monitor = metric_title(info.monitor.replace("val/", "test/")), metric_title(info.monitor)
+        notes.append(f"{test} is that of the best by {monitor} alone: who chooses by it fits the test split.")
+    return notes
 
 
 def group_json(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
@@ -90,6 +98,14 @@ def _cell(mean: float, half_width: float | None) -> str:
     if math.isnan(mean) and half_width is None:
         return ""
     return f"{mean:.4f}" if half_width is None else f"{mean:.4f} ± {half_width:.4f}"
+
+
+def _name_runs(runs: Sequence[int], total: int) -> str:
+    """How many runs these are, and which: at most eight by their numbers."""
+    if len(runs) == total:
+        return "the one run" if total == 1 else f"all {total} runs"
+    numbers = " ".join(map(str, runs[:_NAMED_RUNS])) + (" ..." if len(runs) > _NAMED_RUNS else "")
+    return f"{len(runs)} of {total} runs: {numbers}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,8 @@ class SweepSummary:
         for row in rows:
             if row.status == "failed":
                 printer.print(f"run {row.number} failed: {row.reason}")
+        notes = self.folder.notes()
+        printer.print(*(f"note ({_name_runs(runs, len(rows))}): {note}" for note, runs in notes.items()))
         printer.print(f"Everything lies in {self.folder.path}; a row for each run in {self.folder.table_file}")
         if commands:
             print_next_steps(printer, commands)
@@ -136,6 +154,7 @@ class SweepSummary:
                     "sweep": str(self.folder.path),
                     "runs": [asdict(row) for row in rows],
                     "groups": [group_json(group, names) for group in groups],
+                    "notes": [{"note": note, "runs": runs} for note, runs in notes.items()],
                     "best": None if best is None else best.number,
                     "next": commands,
                 }

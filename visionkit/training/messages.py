@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from visionkit.runs.notes import add_notes
+from visionkit.text import count_of
 
 if TYPE_CHECKING:
     from visionkit.metrics.evaluation import Evaluation
@@ -20,24 +23,41 @@ def print_header(run: RunSetup) -> None:
     config, sizes = run.config, run.datamodule.sizes
     num_parameters = sum(parameter.numel() for parameter in run.model.parameters())
     height, width = run.data["image_size"]
+    choice = _choice_notes(run)
     lines = [
         f"model    {config.backbone.name}, {num_parameters:,} parameters",
         f"data     {run.data['name']}: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}; "
-        f"{len(run.data['class_names'])} classes, {run.data['in_channels']}x{height}x{width}",
-        *(f"         {note}" for note in [*new_notes(run), *_choice_notes(run)]),
+        f"{count_of(len(run.data['class_names']), 'class')}, {run.data['in_channels']}x{height}x{width}",
+        *(f"         {note}" for note in [*new_notes(run), *choice]),
         *(f"weights  {line}" for line in run.weight_notes),
         *_parallelism_lines(run),
         *run.notes,
         f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
-    if config.debug.limit_batches is not None:
-        epochs = "" if config.debug.epochs is None else f", {config.debug.epochs} epoch(s) whatever recipe.epochs says"
-        lines.append(
-            f"debug    {config.debug.limit_batches} batches of {config.recipe.batch_size} from each split{epochs}: the "
-            "figures say nothing of the model. For a real run: debug=none"
-        )
+    lines += (cut := _debug_lines(run))
     run.printer.print(*lines)
+    _store_notes(run, [*run.data_notes, *choice, *(line.partition(" ")[2].strip() for line in [*run.notes, *cut])])
+
+
+def _debug_lines(run: RunSetup) -> list[str]:
+    """How far ``debug`` cuts the run; nothing without it."""
+    debug = run.config.debug
+    if debug.limit_batches is None:
+        return []
+    epochs = "" if debug.epochs is None else f", {count_of(debug.epochs, 'epoch')} whatever recipe.epochs says"
+    return [
+        f"debug    {count_of(debug.limit_batches, 'batch')} of {run.config.recipe.batch_size} from each split{epochs}: "
+        "the figures say nothing of the model. For a real run: debug=none"
+    ]
+
+
+def _store_notes(run: RunSetup, notes: Sequence[str]) -> None:
+    """Keep notes in the run's folder, where a sweep collects them."""
+    from visionkit.distributed.comm import rank
+
+    if rank() == 0:
+        add_notes(run.folder.notes_file, notes)
 
 
 def _choice_notes(run: RunSetup) -> list[str]:
@@ -52,7 +72,7 @@ def _choice_notes(run: RunSetup) -> list[str]:
         return []
     enough = math.ceil(count * (half / CHOICE_HALF_WIDTH) ** 2)
     return [
-        f"val has {count} image{'' if count == 1 else 's'}, so {run.config.task.monitor} is known to within "
+        f"val has {count_of(count, 'image')}, so {run.config.task.monitor} is known to within "
         f"{100 * half:.0f} points (95 %): smaller differences between epochs or runs may be chance. "
         f"Some {enough} images give {100 * CHOICE_HALF_WIDTH:.0f}; or compare runs over -m dataset.fold=0,1,2,3,4"
     ]
@@ -76,9 +96,15 @@ def _parallelism_lines(run: RunSetup) -> list[str]:
 
 
 def new_notes(run: RunSetup) -> list[str]:
-    """Notes about the data since the last call, such as files that turned out to be unreadable; they are recorded."""
+    """Notes about the data since the last call, such as files that turned out to be unreadable; they are recorded.
+
+    The names that a note leaves out stand in the log.
+    """
     notes = [note for note in run.datamodule.notes if note not in run.data_notes]
     run.data_notes.extend(notes)
+    _store_notes(run, notes)
+    if notes:
+        run.printer.log(*(found.details for found in run.datamodule.findings if found.details and found.note in notes))
     return notes
 
 

@@ -20,8 +20,11 @@ def test_a_finding_counts_and_names_the_first_places():
     (finding,) = Finding.of("image-listed-missing", [f"{n}.jpg" for n in range(12)], split="val")
     assert finding.count == 12
     assert finding.places == tuple(f"{n}.jpg" for n in range(MAX_LISTED))
-    assert finding.note.startswith("12 listed image(s) of val that do not exist dropped: 0.jpg, 1.jpg")
-    assert finding.note.endswith("9.jpg and 2 more")
+    text = "12 listed image(s) of val that do not exist dropped: "
+    assert finding.note == f"{text}0.jpg, 1.jpg, 2.jpg and 9 more"
+    assert finding.details.startswith(f"{text}0.jpg, 1.jpg")
+    assert finding.details.endswith("8.jpg, 9.jpg and 2 more")
+    assert Finding.of("image-listed-missing", ["0.jpg"] * 3, split="val")[0].details == ""
     assert Finding.of("box-empty", []) == []
 
 

@@ -77,7 +77,7 @@ def test_at_most_thirty_detections_are_drawn_the_highest_and_the_title_counts_th
     assert (len(truth), len(found)) == (45, MAX_DRAWN)
     assert found[0].text == "cat 90%"
     assert drawn["title"] == (
-        "val split: 1 images, the worst first; boxes with a score of 0.3 or more, at most 30 per image (15 left out)"
+        "val split: 1 image, the worst first; boxes with a score of 0.3 or more, at most 30 per image (15 left out)"
     )
     assert not any(box.dashed for box in truth + found)  # those left out have been found too
 

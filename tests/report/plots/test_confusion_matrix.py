@@ -30,7 +30,7 @@ def test_the_title_names_the_split_and_cells_hold_the_counts():
     (axes,) = confusion_matrix_figure([[3, 1], [0, 1234]], ["a", "b"], split="val", unit="images").axes
     assert axes.get_title(loc="left") == "val split: 1,238 images, 99.92% correct"
     assert [text.get_text() for text in axes.texts] == ["3", "1", "1,234"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted; darker: more of the true class", "true")
 
 
 def test_one_class_and_a_thousand():

@@ -114,3 +114,13 @@ def test_the_file_is_written_alone_and_no_epoch_draws_nothing(tmp_path):
     assert [file.name for file in (tmp_path / "p").iterdir()] == ["curves.png"]
     with Image.open(tmp_path / "p" / "curves.png") as image:
         assert np.asarray(image.convert("L")).std() > 0
+
+
+def test_the_points_of_one_epoch_have_their_numbers_beside_them_on_an_axis_from_zero():
+    loss, accuracy, rate = _axes(_history(1))
+    assert [text.get_text() for text in loss.texts] == ["val: 1.1", "train: 1"]
+    assert [text.get_text() for text in accuracy.texts] == ["train: 55", "val: 10"]
+    assert [text.get_text() for text in rate.texts] == ["learning rate: 0.1"]
+    assert accuracy.get_ylim() == pytest.approx((0, 110))
+    assert loss.get_ylim() == pytest.approx((0, 1.21))
+    assert [axes.get_legend() for axes in (loss, accuracy, rate)] == [None] * 3

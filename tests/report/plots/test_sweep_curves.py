@@ -49,7 +49,10 @@ def test_runs_without_a_finite_score_are_left_out_and_alone_draw_nothing(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_epoch_is_a_marker_at_a_whole_number():
-    (axes,) = _figure([SweepCurve("0: a", [(1, 0.5)])]).axes
-    assert axes.get_xlim() == (0.5, 1.5)
-    assert axes.lines[0].get_marker() == "o"
+def test_runs_of_one_epoch_are_bars_from_zero_since_equal_dots_would_hide_each_other():
+    figure = _figure([SweepCurve(f"{i}", [(1, value)]) for i, value in enumerate((0.25, 0.0, 0.25))])
+    (axes,) = figure.axes
+    assert (len(axes.lines), [bar.get_height() for bar in axes.patches]) == (0, [25.0, 25.0, 0.0])
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_title(loc="left") == "val/mAP (%) of 3 runs, the best one first"
+    assert _legend(figure) == ["0   25.00 %", "2   25.00 %", "1   0.00 %"]

@@ -13,6 +13,8 @@ from visionkit.errors import UserError
 __all__ = ["MAX_LISTED", "Finding", "check_findings"]
 
 MAX_LISTED = 10
+_MAX_NAMED = 3
+"""So many places stand in a note; those beyond, up to `MAX_LISTED`, in the log of a run."""
 
 _KEY = re.compile(r"dataset\.([a-z_]+)")
 
@@ -74,9 +76,18 @@ class Finding:
 
     @property
     def note(self) -> str:
-        """The finding as a sentence for the user."""
-        more = f" and {self.count - len(self.places):,} more" if self.count > len(self.places) else ""
-        return f"{self.text}: {', '.join(self.places)}{more}" if self.places else self.text
+        """The finding as a sentence for the user, with the first places."""
+        return self._listed(_MAX_NAMED)
+
+    @property
+    def details(self) -> str:
+        """The same with all known places; empty if `note` names them."""
+        return self._listed(MAX_LISTED) if len(self.places) > _MAX_NAMED else ""
+
+    def _listed(self, limit: int) -> str:
+        places = self.places[:limit]
+        more = f" and {self.count - len(places):,} more" if self.count > len(places) else ""
+        return f"{self.text}: {', '.join(places)}{more}" if places else self.text
 
 
 def check_findings(

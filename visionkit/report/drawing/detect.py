@@ -18,6 +18,7 @@ from visionkit.report.drawing.base import Drawing
 from visionkit.report.palette import class_colour
 from visionkit.report.style import TRAIN, class_legend, count_title
 from visionkit.structures.rle import encode_masks, mask_iou
+from visionkit.text import count_of
 
 __all__ = ["MAX_DRAWN", "MIN_SCORE", "DetectDrawing", "draw_objects", "drawn_boxes", "objects_title", "with_score"]
 
@@ -78,8 +79,8 @@ class DetectDrawing(Drawing):
             rows.append((_f1(correct, detected), [(example["image"], true_boxes), (example["image"], found)]))
         if rows:
             rows.sort(key=lambda row: row[0])
-            title = f"{split_title(split)}: {len(rows)} images, the worst first; {self.objects} with a score of "
-            title += f"{MIN_SCORE:g} or more{_hidden_title(num_hidden)}"
+            title = f"{split_title(split)}: {count_of(len(rows), 'image')}, the worst first; {self.objects} with a "
+            title += f"score of {MIN_SCORE:g} or more{_hidden_title(num_hidden)}"
             plot_boxes(
                 [panel for _, panels in rows for panel in panels],
                 path,

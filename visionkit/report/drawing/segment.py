@@ -13,6 +13,7 @@ from visionkit.metric_names import split_title
 from visionkit.report.drawing.base import Drawing
 from visionkit.report.masks import plot_masks
 from visionkit.report.style import count_title
+from visionkit.text import count_of
 
 __all__ = ["SegmentDrawing", "mean_iou"]
 
@@ -50,7 +51,7 @@ class SegmentDrawing(Drawing):
             captions += ["", "", f"mIoU {scores[index]:.1%}" if math.isfinite(scores[index]) else ""]
         if panels:
             headings = ("image", "truth", "predicted")
-            title = f"{split_title(split)}: {len(examples)} images, the worst first"
+            title = f"{split_title(split)}: {count_of(len(examples), 'image')}, the worst first"
             plot_masks(panels, class_names, path, title=title, columns=6, headings=headings, captions=captions)
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from visionkit.metric_names import split_title
 from visionkit.report.plots.figure import has_long_names, save_figure, set_title
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
+from visionkit.text import count_of
 
 __all__ = ["confusion_matrix_figure", "plot_confusion_matrix", "read_counts"]
 
@@ -63,12 +64,13 @@ def confusion_matrix_figure(
     axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if num_classes > 10 or has_long_names(names) else 0)
     axes.set_yticks(ticks, [names[i] for i in ticks])
     axes.tick_params(length=0, labelsize=9 if num_classes <= 20 else 5.5, colors=TEXT_COLOUR)
-    axes.set_xlabel("predicted", color=TEXT_COLOUR)
+    axes.set_xlabel("predicted" if num_classes > 20 else "predicted; darker: more of the true class", color=TEXT_COLOUR)
     axes.set_ylabel("true", color=TEXT_COLOUR)
     for spine in axes.spines.values():
         spine.set_color(GRID_COLOUR)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    set_title(axes, f"{split_title(split)}: {matrix.sum():,} {unit}, {accuracy:.2%} correct")
+    count = count_of(int(matrix.sum()), unit.removesuffix("s"))
+    set_title(axes, f"{split_title(split)}: {count}, {accuracy:.2%} correct")
     return figure
 
 

@@ -50,12 +50,19 @@ def curves_figure(history: Sequence[Mapping[str, float]], *, monitor: str, mode:
     _plot_splits(metric_axes, history, metric)
     scale = percent(metric)
     scored = _points(history, monitor, scale)
+    if len(history) == 1:
+        _label_points(loss_axes)
+        _label_points(metric_axes)
+        for axes in rate_axes:
+            _plot_rates(axes, rates)
+            _label_points(axes)
+        return figure
     if scored:
         epoch, value = (max if mode == "max" else min)(scored, key=lambda point: point[1])
         text = f"{value:.2f} %" if scale == 100.0 else f"{value:.4g}"
         metric_axes.plot(
             epoch, value, "o", markersize=11, markerfacecolor="none", markeredgecolor=ERROR_COLOUR, markeredgewidth=1.6,
-            linestyle="none", label=f"best: {text} in epoch {epoch:.0f}",
+            linestyle="none", clip_on=False, label=f"best: {text} in epoch {epoch:.0f}",
         )  # fmt: skip
     for axes in (loss_axes, metric_axes):
         if axes.lines:
@@ -63,6 +70,17 @@ def curves_figure(history: Sequence[Mapping[str, float]], *, monitor: str, mode:
     for axes in rate_axes:
         _plot_rates(axes, rates)
     return figure
+
+
+def _label_points(axes: Axes) -> None:
+    """Write beside the points of a single epoch what they are, the upper one's words above, the lower one's below."""
+    points = [(np.asarray(line.get_xydata(), dtype=float)[0], line) for line in axes.lines]
+    for rank, (point, line) in enumerate(sorted(points, key=lambda entry: -float(entry[0][1]))):
+        axes.annotate(
+            f"{line.get_label()}: {float(point[1]):.4g}", (float(point[0]), float(point[1])),
+            xytext=(8, 2 if rank == 0 else -2), textcoords="offset points", va="bottom" if rank == 0 else "top",
+            color=TEXT_COLOUR, fontsize=9,
+        )  # fmt: skip
 
 
 def percent(metric: str) -> float:
@@ -88,6 +106,9 @@ def _plot_splits(axes: Axes, history: Sequence[Mapping[str, float]], name: str) 
     set_title(axes, metric_title(name) + (" (%)" if scale == 100.0 else ""))
     style_epochs(axes, [row["epoch"] for row in history])
     style_values(axes, values)
+    if len(history) == 1 and values:  # two numbers have no range of their own to be shown in
+        top = max(values) if scale != 100.0 else max(100.0, *values)
+        axes.set_ylim(min(0.0, 1.1 * min(values)), 1.1 * top if top > 0 else 1.0)
     if not values:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no finite values", ha="center", color=TEXT_COLOUR, transform=axes.transAxes)
@@ -124,4 +145,4 @@ def _plot_line(axes: Axes, points: Sequence[tuple[float, float]], *, colour: str
     epochs, values = zip(*points, strict=True)
     marker = "o" if len(points) <= _MAX_MARKERS else None
     size = 3.5 if len(points) > 1 else 6
-    axes.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, markersize=size, label=label)
+    axes.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, markersize=size, label=label, clip_on=False)

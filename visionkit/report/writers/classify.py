@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.report.captions import draw_classes
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,5 +51,6 @@ class ClassifyWriter(ResultWriter):
         return [
             *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
-            f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+            f"{count_of(len(self.rows), 'image')}: "
+            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         ]

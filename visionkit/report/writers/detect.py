@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.report.drawing.detect import MIN_SCORE, draw_objects, with_score
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,7 +62,7 @@ class DetectWriter(ResultWriter):
         return [
             *(f"{path}: {_format_counts(counts)}" for path, counts in list(self.counts.items())[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.counts)),
-            f"{len(self.counts):,} images, {self.objects} with a score of {self.drawn_score:g} or more: "
+            f"{count_of(len(self.counts), 'image')}, {self.objects} with a score of {self.drawn_score:g} or more: "
             f"{_format_counts(total)}",
             f"{len(self.rows):,} {self.objects} of any score are in {self.files[0].name}",
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from visionkit.report.captions import draw_label_set
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,7 +57,8 @@ class MultilabelWriter(ResultWriter):
         return [
             *(f"{row['file']}: {_describe(row)}" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
-            f"{len(self.rows):,} images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+            f"{count_of(len(self.rows), 'image')}: "
+            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
         ]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from visionkit.report.masks import draw_overlay, mask_colours, write_mask
 from visionkit.report.writers.base import MAX_SUMMARY_ROWS, ResultWriter, relative_names, result_names
 from visionkit.structures.class_ids import IGNORE_INDEX
-from visionkit.text import json_text
+from visionkit.text import count_of, json_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +77,7 @@ class SegmentWriter(ResultWriter):
         return [
             *(f"{row['file_name']}: {_format_fractions(row['pixels'])}" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
-            f"{len(self.rows):,} images: {_format_fractions(total)}",
+            f"{count_of(len(self.rows), 'image')}: {_format_fractions(total)}",
         ]
 
 

@@ -313,9 +313,10 @@ def test_many_findings_of_a_kind_are_one_note_with_the_first_names(make_source, 
     root = make_voc(20)
     for index in range(15):
         write_xml(root / "Annotations" / f"{index:03}.xml", [("cat", (5, 5, 5, 5))])
-    (note, *_) = make_source(root).splits(seed=0).notes
-    assert note.startswith("15 box(es) of no width or height dropped: Annotations/000.xml object 1, Annotations")
-    assert note.endswith("009.xml object 1 and 5 more")
+    splits = make_source(root).splits(seed=0)
+    assert splits.notes[0].startswith("15 box(es) of no width or height dropped: Annotations/000.xml object 1, Annotat")
+    assert splits.notes[0].endswith("002.xml object 1 and 12 more")
+    assert splits.findings[0].details.endswith("009.xml object 1 and 5 more")
 
 
 def test_a_set_without_any_object_is_an_error_that_says_what_was_lost(make_source, make_voc, write_xml):
