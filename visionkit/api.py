@@ -198,12 +198,14 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
     Raises:
         UserError: If no run can be made.
     """
+    from visionkit.cli.given_objects import refuse_objects
     from visionkit.cli.keywords import call_words
     from visionkit.cli.search import run_search
     from visionkit.cli.sweep import run_sweep
     from visionkit.sweeps.result import Sweep
     from visionkit.training.caller_state import keep_caller_state
 
+    refuse_objects(keywords, verb="sweep")
     folders = _config_dirs(config_dir)
     arguments = call_words(words, keywords, folders, several=True)
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)
