@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import visionkit as vk
-from visionkit.cli.given_objects import take_objects
+from visionkit.cli.given_objects import changed_settings, take_objects
 from visionkit.errors import UserError
 
 
@@ -36,7 +36,7 @@ def test_a_list_of_pairs_alone_is_a_data_set() -> None:
 
 
 def test_an_empty_list_is_said_to_be_empty() -> None:
-    with pytest.raises(UserError, match="dataset, builtins.list, is empty"):
+    with pytest.raises(UserError, match=r"dataset, builtins\.list, is empty"):
         take_objects({"dataset": {"dataset": [], "class_names": ["a", "b"]}})
 
 
@@ -46,3 +46,9 @@ def test_a_sweep_says_that_it_takes_no_data_set_object(whole: bool, tmp_path: Pa
     with pytest.raises(UserError, match="dataset: sweep takes no Python objects"):
         vk.sweep("task=classify", dataset=dataset, seed=[0, 1], run_dir=tmp_path / "s")
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_of_a_data_set_that_a_run_has_already_are_no_change() -> None:
+    stored = {"dataset": {"type": "python", "class_names": ["a", "b"], "image_size": 64}}
+    given = {"type": "python", "class_names": ("a", "b"), "image_size": 32}
+    assert changed_settings(given, stored) == {"image_size": 32}

@@ -11,7 +11,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from visionkit.runs.objects import RunObjects
 
-__all__ = ["holds_dataset", "refuse_objects", "take_objects"]
+__all__ = ["changed_settings", "holds_dataset", "refuse_objects", "take_objects"]
 
 _PLAIN = (str, bool, int, float, Mapping, type(None))
 
@@ -51,6 +51,22 @@ def holds_dataset(value: Any) -> bool:
     if isinstance(value, Mapping) and any(_is_item_list(value.get(key)) for key in (WHOLE, *SPLIT_NAMES)):
         return True
     return _holds_objects(value)
+
+
+def changed_settings(settings: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings given with a data set that differ from a run's, so that the same mapping can be given again.
+
+    Args:
+        settings: As `take_objects` leaves them.
+        stored: The configuration of the run.
+    """
+    dataset = stored.get("dataset")
+    known = dataset if isinstance(dataset, Mapping) else {}
+    return {
+        key: value
+        for key, value in settings.items()
+        if key != "type" and (key not in known or known[key] != (list(value) if isinstance(value, tuple) else value))
+    }
 
 
 def refuse_objects(keywords: Mapping[str, Any], *, verb: str) -> None:
