@@ -103,7 +103,7 @@ def evaluate(
         UserError: For what the command ends with exit code 2 for.
         ProcessError: If one of several processes failed.
     """
-    from visionkit.cli.given_objects import take_objects
+    from visionkit.cli.given_objects import changed_settings, take_objects
     from visionkit.cli.keywords import parse_call
     from visionkit.cli.verb_configs import compose_stored_run
     from visionkit.commands.evaluate import evaluate as evaluate_command
@@ -111,9 +111,10 @@ def evaluate(
     from visionkit.training.caller_state import keep_caller_state
 
     objects = take_objects(keywords)
+    of_run = run_folder(run, verb="evaluate")
     if objects.datasets:
-        keywords["dataset"].pop("type")
-    keywords = {"run": run_folder(run, verb="evaluate").path, **keywords}
+        keywords["dataset"] = changed_settings(keywords["dataset"], of_run.read_config())
+    keywords = {"run": of_run.path, **keywords}
     plain, folder = compose_stored_run(parse_call("evaluate", words, keywords), (), verb="evaluate")
     with keep_caller_state():
         code, evaluation = evaluate_command(plain, folder, split=split, objects=objects, printer=_printer(progress))
@@ -198,12 +199,14 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
     Raises:
         UserError: If no run can be made.
     """
+    from visionkit.cli.given_objects import refuse_objects
     from visionkit.cli.keywords import call_words
     from visionkit.cli.search import run_search
     from visionkit.cli.sweep import run_sweep
     from visionkit.sweeps.result import Sweep
     from visionkit.training.caller_state import keep_caller_state
 
+    refuse_objects(keywords, verb="sweep")
     folders = _config_dirs(config_dir)
     arguments = call_words(words, keywords, folders, several=True)
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from visionkit.errors import UserError
 
 if TYPE_CHECKING:
     from visionkit.runs.objects import RunObjects
 
-__all__ = ["take_objects"]
+__all__ = ["changed_settings", "holds_dataset", "refuse_objects", "take_objects"]
 
 _PLAIN = (str, bool, int, float, Mapping, type(None))
 
@@ -31,11 +34,71 @@ def take_objects(keywords: dict[str, Any]) -> RunObjects:
             objects[name] = keywords.pop(name)
     if _holds_objects(keywords.get("metrics")):
         objects["metrics"] = keywords.pop("metrics")
-    if _holds_objects(keywords.get("dataset")):
+    if holds_dataset(keywords.get("dataset")):
         datasets, settings = separate(keywords["dataset"])
         objects["datasets"] = datasets
         keywords["dataset"] = {"type": "python", **settings}
     return RunObjects.of(**objects)
+
+
+def holds_dataset(value: Any) -> bool:
+    """Whether what is given as a data set is an object, or a mapping of one or more; a list of items is one too."""
+    from visionkit.data.sources.python.given import WHOLE
+    from visionkit.data.sources.split_names import SPLIT_NAMES
+
+    if isinstance(value, list | tuple):
+        return _is_item_list(value)
+    if isinstance(value, Mapping) and any(_is_item_list(value.get(key)) for key in (WHOLE, *SPLIT_NAMES)):
+        return True
+    return _holds_objects(value)
+
+
+def changed_settings(settings: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings given with a data set that differ from a run's, so that the same mapping can be given again.
+
+    Args:
+        settings: As `take_objects` leaves them.
+        stored: The configuration of the run.
+    """
+    dataset = stored.get("dataset")
+    known = dataset if isinstance(dataset, Mapping) else {}
+    return {
+        key: value
+        for key, value in settings.items()
+        if key != "type" and (key not in known or known[key] != (list(value) if isinstance(value, tuple) else value))
+    }
+
+
+def refuse_objects(keywords: Mapping[str, Any], *, verb: str) -> None:
+    """Check that a call that makes several runs is given no objects.
+
+    Raises:
+        UserError: If ``dataset``, ``head``, ``loss`` or ``metrics`` is or holds one.
+    """
+    given = [name for name in ("head", "loss", "metrics") if _has_object(keywords.get(name))]
+    dataset = keywords.get("dataset")
+    if _has_object(dataset) or (isinstance(dataset, Mapping) and holds_dataset(dataset)):
+        given.insert(0, "dataset")
+    if given:
+        raise UserError(
+            f"{given[0]}: {verb} takes no Python objects, for each of its runs is read from a configuration. Expected "
+            f"what a file can say. With an object, train one run after another: for seed in (0, 1): "
+            f"visionkit.train(..., {given[0]}=..., seed=seed)"
+        )
+
+
+def _has_object(value: Any) -> bool:
+    """Whether a value is or holds an object, a list of mappings or lists being plain."""
+    if isinstance(value, Mapping):
+        return any(_has_object(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_object(inner) for inner in value)
+    return not isinstance(value, (*_PLAIN, os.PathLike)) and getattr(value, "ndim", None) != 0
+
+
+def _is_item_list(value: Any) -> bool:
+    """Whether a value is a list of items rather than of names."""
+    return isinstance(value, list | tuple) and not (value and all(isinstance(each, str) for each in value))
 
 
 def _holds_objects(value: Any) -> bool:
