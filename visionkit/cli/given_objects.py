@@ -34,8 +34,16 @@ def take_objects(keywords: dict[str, Any]) -> RunObjects:
     if _holds_objects(keywords.get("dataset")):
         datasets, settings = separate(keywords["dataset"])
         objects["datasets"] = datasets
-        keywords["dataset"] = {"type": "python", **settings}
+        keywords["dataset"] = settings if _is_of_python(keywords.get("run")) else {"type": "python", **settings}
     return RunObjects.of(**objects)
+
+
+def _is_of_python(run: Any) -> bool:
+    """Whether a run that is repeated or resumed was made with a data set of Python, whose settings then stay."""
+    from visionkit.runs.objects import is_marker
+    from visionkit.runs.opening import run_folder
+
+    return run is not None and is_marker(run_folder(run, verb="train").read_config().get("dataset"))
 
 
 def _holds_objects(value: Any) -> bool:
