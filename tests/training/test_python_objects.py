@@ -186,6 +186,7 @@ def _state():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_belongs_to_the_caller_is_as_before_and_a_second_run_equal(tmp_path):
     import lightning.pytorch  # noqa: F401 - the loggers are made by the import
 
@@ -195,6 +196,36 @@ def test_what_belongs_to_the_caller_is_as_before_and_a_second_run_equal(tmp_path
     assert changed == []
     second = _train(tmp_path / "b", loss=nn.CrossEntropyLoss())
     assert second.metrics["test/loss"] == first.metrics["test/loss"]
+
+
+@pytest.mark.slow
+def test_evaluate_build_and_sweep_leave_the_state_of_the_caller(own_head_run, tmp_path, monkeypatch):
+    run, _, _ = own_head_run
+    monkeypatch.chdir(tmp_path)
+    data = {"train": Images(), "val": Images(1), "test": Images(2)}
+    before = _state()
+    with blank_pictures():
+        vk.evaluate(run, head=MeanHead, metrics=_recall(), dataset=data)
+        assert [name for name, value in _state().items() if value != before[name]] == []
+        vk.build(run=run, head=MeanHead, metrics=_recall(), dataset=data)
+        assert [name for name, value in _state().items() if value != before[name]] == []
+        vk.sweep(backbone="lenet", dataset="digits", debug="fast", hardware="cpu", seed=[0, 1], progress=False)
+    assert [name for name, value in _state().items() if value != before[name]] == []
+
+
+def test_a_marker_typed_by_hand_runs_no_code(own_head_run, tmp_path):
+    import shutil
+
+    run, _, _ = own_head_run
+    folder = tmp_path / "copy"
+    shutil.copytree(run.path, folder)
+    file = folder / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    named = text.replace("test_python_objects.MeanHead", "os.abort")
+    assert named != text
+    file.write_text(named, encoding="utf-8")
+    with pytest.raises(vk.UserError, match=r"os\.abort"):
+        vk.load(folder)
 
 
 SCRIPT = """
@@ -239,7 +270,7 @@ def test_objects_of_a_script_go_to_two_processes_or_are_an_error(tmp_path, guard
 
 
 def test_a_lambda_cannot_be_sent_to_two_processes(tmp_path):
-    with pytest.raises(vk.UserError, match="loss: .*cannot be sent to the 2 processes.*no lambda"):
+    with pytest.raises(vk.UserError, match=r"loss: .*cannot be sent to the 2 processes.*no lambda"):
         _train(
             tmp_path / "run", loss=lambda logits, targets: nn.functional.cross_entropy(logits, targets),
             hardware={"accelerator": "cpu", "devices": 2},
