@@ -64,6 +64,8 @@ def train(
     from visionkit.runs.run import Run
     from visionkit.training.caller_state import keep_caller_state
 
+    if not isinstance(callbacks, list | tuple):
+        raise UserError(f"callbacks: found a {type(callbacks).__name__}. Expected a list: callbacks=[...]")
     configured = [callback for callback in callbacks if isinstance(callback, dict)]
     keywords |= {"callbacks": configured} if configured else {}
     keywords |= {"logger": logger} if isinstance(logger, str | dict) else {}

@@ -37,7 +37,7 @@ def take_objects(keywords: dict[str, Any]) -> RunObjects:
     if holds_dataset(keywords.get("dataset")):
         datasets, settings = separate(keywords["dataset"])
         objects["datasets"] = datasets
-        keywords["dataset"] = {"type": "python", **settings}
+        keywords["dataset"] = settings if _is_of_python(keywords.get("run")) else {"type": "python", **settings}
     return RunObjects.of(**objects)
 
 
@@ -99,6 +99,14 @@ def _has_object(value: Any) -> bool:
 def _is_item_list(value: Any) -> bool:
     """Whether a value is a list of items rather than of names."""
     return isinstance(value, list | tuple) and not (value and all(isinstance(each, str) for each in value))
+
+
+def _is_of_python(run: Any) -> bool:
+    """Whether a run that is repeated or resumed was made with a data set of Python, whose settings then stay."""
+    from visionkit.runs.objects import is_marker
+    from visionkit.runs.opening import run_folder
+
+    return run is not None and is_marker(run_folder(run, verb="train").read_config().get("dataset"))
 
 
 def _holds_objects(value: Any) -> bool:

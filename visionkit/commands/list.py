@@ -97,6 +97,11 @@ def list_choices(
     if arguments.get("format") == "json":
         print_json(entries_of_group)
         return ExitCode.DONE
+    _print_groups(entries_of_group)
+    return ExitCode.DONE
+
+
+def _print_groups(entries_of_group: Mapping[str, Mapping[str, str]]) -> None:
     console = stdout_console()
     for group, entries in entries_of_group.items():
         if console.width >= UNLIMITED:  # a pipe: Rich would fill each line with spaces to the longest
@@ -115,7 +120,6 @@ def list_choices(
         console.print(table, "")
     if "backbone" in entries_of_group:
         console.print(_TIMM, style="dim", soft_wrap=True)
-    return ExitCode.DONE
 
 
 def _first_comment(group: str, name: str, config_dirs: Sequence[Path]) -> str:

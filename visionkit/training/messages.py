@@ -119,8 +119,10 @@ def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, f
     from visionkit.console import metrics_table, print_json, print_next_steps
 
     commands = [
-        f"python -m visionkit evaluate {run.arguments}",
-        f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
+        _next_step(run, "evaluate"),
+        _next_step(run, "load")
+        if run.config.objects.head is not None
+        else f"python -m visionkit predict {run.arguments} source=IMAGE_OR_FOLDER",
     ]
     run.printer.print(*new_notes(run))
     run.printer.print(
@@ -146,9 +148,22 @@ def print_interrupted(run: RunSetup, *, saved: bool) -> None:
         moment = "after the current batch" if saved else "at once; the last finished epoch is saved"
         run.printer.print(
             f"Interrupted {moment}. Checkpoint: {folder.last_checkpoint}",
-            f"Go on: python -m visionkit train {run.arguments} resume=true",
+            f"Go on: {_next_step(run, 'train')}",
         )
     else:
         run.printer.print(f"Interrupted before there was anything to save. Folder: {folder.path}")
     if folder.weights_file.exists():
-        run.printer.print(f"Look at the best epoch: python -m visionkit evaluate {run.arguments}")
+        run.printer.print(f"Look at the best epoch: {_next_step(run, 'evaluate')}")
+
+
+def _next_step(run: RunSetup, verb: str) -> str:
+    """The command for a verb; the call in Python if the run has objects, which no command can give."""
+    objects = run.config.objects
+    if not objects:
+        return f"python -m visionkit {verb} {run.arguments}{' resume=true' if verb == 'train' else ''}"
+    path = repr(str(run.folder.path))
+    names = dict.fromkeys(name.partition("[")[0] for name in objects.named)
+    again = ", ".join(f"{name}=..." for name in names if verb != "load" or name == "head")
+    if verb == "train":
+        return f"visionkit.train(run={path}, resume=True, {again})"
+    return f"visionkit.{verb}({path}, {again}){'.predict(IMAGE_OR_FOLDER)' if verb == 'load' else ''}"

@@ -65,7 +65,7 @@ def pack(payload: Payload, *, num_processes: int) -> bytes | None:
             f"{num_processes} processes of the run do not find it. Expected one of a module: move it into a .py file "
             "and import it, or try hardware.devices=1"
         )
-    return pickle.dumps({"path": [path for path in sys.path if path], "main": main, "data": data})
+    return pickle.dumps({"path": [path for path in sys.path if path], "argv": sys.argv, "main": main, "data": data})
 
 
 def unpack(data: bytes) -> Payload:
@@ -78,7 +78,7 @@ def unpack(data: bytes) -> Payload:
     sys.path += [path for path in sent["path"] if path not in sys.path]
     try:
         if sent["main"]:
-            _import_main(sent["main"])
+            _import_main(sent["main"], sent["argv"])
         payload: Payload = pickle.loads(sent["data"])
     except UserError:
         raise
@@ -130,15 +130,16 @@ def _main_source() -> dict[str, str] | None:
     return {"file": file} if file and file.endswith(".py") else None
 
 
-def _import_main(source: dict[str, str]) -> None:
+def _import_main(source: dict[str, str], argv: list[str]) -> None:
     """Import the module that was started as ``__main__``, below its guard, as `multiprocessing` does for its own."""
     _state["importing"] = source.get("file") or source["name"]
-    module = types.ModuleType("__mp_main__")
+    module, own_argv = types.ModuleType("__mp_main__"), sys.argv
+    sys.argv = list(argv)
     try:
         run: Any = runpy.run_path if "file" in source else runpy.run_module
         module.__dict__.update(run(next(iter(source.values())), run_name="__mp_main__"))
     finally:
-        _state["importing"] = None
+        _state["importing"], sys.argv = None, own_argv
     _state["modules"].append(sys.modules[_MAIN])  # this program's own functions go on in it
     sys.modules[_MAIN] = sys.modules["__mp_main__"] = module
 

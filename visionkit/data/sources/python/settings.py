@@ -53,13 +53,13 @@ class PythonSettings(Source):
     in_channels: Annotated[int, Field(ge=1, le=16)]
     value_range: tuple[float, float] | None
     fit: Literal["resize", "letterbox", "resize_pad"] | None
-    max_size: Annotated[int, Field(gt=0)] | None
+    max_size: Annotated[int, Field(gt=0, le=65_536)] | None
     ignore: Annotated[int, Field(ge=0, lt=1 << 16)] | None
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(ge=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0)] | None
-    fold: Annotated[int, Field(ge=0)] | None
-    folds: Annotated[int, Field(ge=2)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None
+    fold: Annotated[int, Field(ge=0, lt=1_000_000)] | None
+    folds: Annotated[int, Field(ge=2, le=1_000_000)]
     allow_overlap: bool
     target: str = field(default="label", init=False)
     datasets: dict[str, Any] = field(default_factory=dict, init=False)
