@@ -13,6 +13,8 @@ from visionkit.report.plots import confusion_matrix, curves, figure, precision_r
 class _Blank:
     """Stands for a figure and for all that is drawn in it: takes every call, and saves an empty picture."""
 
+    lines = ()
+
     def __getattr__(self, name):
         return self
 

@@ -199,7 +199,7 @@ def test_what_belongs_to_the_caller_is_as_before_and_a_second_run_equal(tmp_path
 
 
 @pytest.mark.slow
-def test_evaluate_and_build_leave_the_state_of_the_caller(own_head_run, tmp_path, monkeypatch):
+def test_evaluate_build_and_sweep_leave_the_state_of_the_caller(own_head_run, tmp_path, monkeypatch):
     run, _, _ = own_head_run
     monkeypatch.chdir(tmp_path)
     data = {"train": Images(), "val": Images(1), "test": Images(2)}
@@ -209,6 +209,9 @@ def test_evaluate_and_build_leave_the_state_of_the_caller(own_head_run, tmp_path
         assert [name for name, value in _state().items() if value != before[name]] == []
         vk.build(run=run, head=MeanHead, metrics=_recall(), dataset=data)
         assert [name for name, value in _state().items() if value != before[name]] == []
+        vk.sweep(
+            backbone="lenet", debug="fast", hardware="cpu", seed=[0, 1], run_dir=tmp_path / "sweep", progress=False
+        )
     assert [name for name, value in _state().items() if value != before[name]] == []
 
 

@@ -118,7 +118,7 @@ class RunObjects:
             return
         names = " and ".join(f"{name} ({_described(marker)})" for name, marker in missing)
         again = ", ".join(f"{name}=..." for name, _ in missing)
-        load = f"visionkit.load('runs/...', {again}), " if "head" in dict(missing) else ""
+        load = "visionkit.load('runs/...', head=...), " if "head" in dict(missing) else ""
         raise UserError(
             f"{missing[0][0]}: the run was made from Python with an object as its {names}, which no file can bring "
             f"back and no command can give. Expected the same again: {load}visionkit.train(run='runs/...', {again}) or "
