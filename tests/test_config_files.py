@@ -177,7 +177,7 @@ def test_keys_of_a_group_that_began_anew_can_be_changed_and_taken_away():
     assert resolved("head.dropout=0.5", "head.type=mlp")["head"] == {**read_group_file("head", "mlp"), "dropout": 0.5}
     values = resolved("dataset={type: folder, root: x}", "~dataset.augment.horizontal_flip")["dataset"]
     assert values == {**read_group_file("dataset", "folder"), "root": "x", "augment": {}}
-    with pytest.raises(UserError, match="'~head.norm': 'norm' is always there, and nothing takes it away"):
+    with pytest.raises(UserError, match=r"'~head\.norm': 'norm' is always there, and nothing takes it away"):
         resolved("head={type: fcos}", "~head.norm")
 
 
