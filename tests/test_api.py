@@ -270,3 +270,77 @@ def test_weights_beside_those_of_the_run_are_loaded_and_not_taken_for_the_run(ru
         vk.UserError, match=r"evaluate: '.*other\.safetensors' is not the model\.safetensors of its run"
     ):
         vk.evaluate(folder / "other.safetensors")
+
+
+def test_a_program_that_composes_with_hydra_itself_may_train(run, tmp_path):
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    with hydra.initialize(config_path=None, version_base="1.3"):
+        callers = GlobalHydra.instance().hydra
+        assert callers is not None
+        assert vk.inspect(backbone="lenet", num_classes=10).totals.parameters == 61706
+        assert GlobalHydra.instance().hydra is callers
+    assert GlobalHydra.instance().hydra is None
+
+
+def test_two_trainings_at_once_in_one_process_are_refused(run):
+    from visionkit.training.caller_state import keep_caller_state
+
+    errors = []
+
+    def evaluate():
+        try:
+            vk.evaluate(run)
+        except vk.UserError as error:
+            errors.append(str(error))
+
+    with keep_caller_state():
+        thread = threading.Thread(target=evaluate)
+        thread.start()
+        thread.join()
+    assert len(errors) == 1
+    assert errors[0].startswith("another thread of this process trains or evaluates")
+
+
+def test_an_interrupt_of_a_callback_stays_one(run, tmp_path):
+    import lightning.pytorch as pl
+
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vk.train(run=run, run_dir=tmp_path / "cut", callbacks=[Stop()], progress=False)
+
+
+def test_loading_leaves_the_random_states(run):
+    state = torch.get_rng_state()
+    vk.load(run)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_notebook_shows_no_file_that_is_no_picture_and_says_what_is_damaged(run, tmp_path):
+    folder = shutil.copytree(run.path, tmp_path / "copy")
+    curves = folder / "plots" / "curves.png"
+    curves.unlink()
+    curves.symlink_to("/etc/hostname")
+    assert "<img" not in vk.Run(folder)._repr_html_()
+    curves.unlink()
+    curves.write_bytes(b"<script>")
+    assert "<img" not in vk.Run(folder)._repr_html_()
+    curves.unlink()
+    curves.mkdir()
+    assert "curves" not in vk.Run(folder).plots
+    (folder / "metrics.json").write_text("[<script>]")
+    page = vk.Run(folder)._repr_html_()
+    assert "metrics.json" in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize("content", ["\n\n", "class,class\na,b\n", "class,images\n"])
+def test_a_damaged_table_is_an_error(run, tmp_path, content):
+    folder = shutil.copytree(run.path, tmp_path / "copy")
+    (folder / "per_class.csv").write_text(content)
+    with pytest.raises(vk.UserError, match=r"per_class\.csv' is damaged"):
+        vk.Run(folder).table("per_class")

@@ -63,7 +63,7 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
             10**9,
             "recipe.batch_size: expected a number greater than 0 and at most 1048576, found 1000000000",
         ),
-        ("lr", -1.0, "recipe.lr: expected a number greater than 0 and at most 1000000, found -1.0"),
+        ("lr", -1.0, "recipe.lr: expected a number greater than 0 and at most 1e+30, found -1.0"),
         ("schedule.type", "cosin", "recipe.schedule: no schedule is called 'cosin'. Did you mean 'cosine'?"),
         ("schedule.milestones", [0.5, 2.0], "recipe.schedule.milestones.1: expected a number from 0 to 1"),
         ("optimizer.type", "sdg", "Did you mean 'sgd'?"),

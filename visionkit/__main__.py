@@ -31,6 +31,7 @@ def main() -> int:
         try:
             open_closed_streams()
             use_temporary_folder()
+            os.environ["MPLBACKEND"] = "agg"  # notebooks hand down one of theirs, which matplotlib cannot import here
             from visionkit.cli.main import main as run_command
 
             return run_command()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from visionkit.errors import ExitCode, UserError
@@ -58,7 +57,7 @@ def train(
         ProcessError: If one of several processes failed.
     """
     from visionkit.cli.given_objects import take_objects
-    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.keywords import config_folders, parse_call
     from visionkit.cli.verb_configs import compose_training
     from visionkit.commands.train import train as train_command
     from visionkit.runs.run import Run
@@ -69,7 +68,7 @@ def train(
     configured = [callback for callback in callbacks if isinstance(callback, dict)]
     keywords |= {"callbacks": configured} if configured else {}
     keywords |= {"logger": logger} if isinstance(logger, str | dict) else {}
-    objects, folders = take_objects(keywords), _config_dirs(config_dir)
+    objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
     with keep_caller_state():
         outcome = train_command(
@@ -139,14 +138,14 @@ def inspect(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -
     Raises:
         UserError: For what the command ends with exit code 2 for.
     """
-    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.keywords import config_folders, parse_call
     from visionkit.cli.verb_configs import compose_networks
     from visionkit.commands.inspect import inspect_networks
 
     backbones = keywords.get("backbone")
     if isinstance(backbones, list | tuple):
         keywords = {**keywords, "backbone": ",".join(map(str, backbones))}
-    folders = _config_dirs(config_dir)
+    folders = config_folders(config_dir)
     configs, options, use_dataset = compose_networks(parse_call("inspect", words, keywords, folders), folders)
     inspections, _ = inspect_networks(configs, options, use_dataset=use_dataset)
     return inspections[0] if len(inspections) == 1 else inspections
@@ -169,12 +168,12 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
         UserError: For what the command ``train`` ends with exit code 2 for.
     """
     from visionkit.cli.given_objects import take_objects
-    from visionkit.cli.keywords import parse_call
+    from visionkit.cli.keywords import config_folders, parse_call
     from visionkit.cli.verb_configs import compose_training
     from visionkit.runs.config import RunConfig
     from visionkit.training.build import build_task_and_data
 
-    objects, folders = take_objects(keywords), _config_dirs(config_dir)
+    objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
     if resume_from is not None:
         raise UserError(
@@ -202,14 +201,14 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
         UserError: If no run can be made.
     """
     from visionkit.cli.given_objects import refuse_objects
-    from visionkit.cli.keywords import call_words
+    from visionkit.cli.keywords import call_words, config_folders
     from visionkit.cli.search import run_search
     from visionkit.cli.sweep import run_sweep
     from visionkit.sweeps.result import Sweep
     from visionkit.training.caller_state import keep_caller_state
 
     refuse_objects(keywords, verb="sweep")
-    folders = _config_dirs(config_dir)
+    folders = config_folders(config_dir)
     arguments = call_words(words, keywords, folders, several=True)
     searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)
     run = run_search if searching else run_sweep
@@ -262,27 +261,17 @@ def load(
     from visionkit.inference.load import open_predictor
     from visionkit.inference.options import PredictOptions
     from visionkit.runs.opening import run_folder
+    from visionkit.training.caller_state import keep_random_state
 
     options = PredictOptions.read(
         {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
          "max_detections": max_detections, "value_range": value_range}
     )  # fmt: skip
-    return open_predictor(
-        run_folder(run, verb="load"), head=head, plugins=plugins, options=options, accelerator=device,
-        precision=precision,
-    )  # fmt: skip
-
-
-def _config_dirs(folder: ConfigDir | None) -> list[Path]:
-    if folder is None:
-        return []
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise UserError(
-            f"config_dir: there is no folder '{path}'. Expected one with a folder for each group in it, such as "
-            "FOLDER/backbone/mine.yaml"
-        )
-    return [path]
+    with keep_random_state():
+        return open_predictor(
+            run_folder(run, verb="load"), head=head, plugins=plugins, options=options, accelerator=device,
+            precision=precision,
+        )  # fmt: skip
 
 
 def _printer(progress: bool) -> Printer | None:

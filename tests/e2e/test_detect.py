@@ -140,9 +140,9 @@ def test_predict_takes_images_of_any_size_and_leaves_unreadable_ones_out(cli, ru
 
 def test_out_names_a_folder_or_one_file_and_csv_is_a_table_of_boxes(cli, run, tmp_path):
     for folder, colour in (("a", 20), ("b", 220)):
-        (tmp_path / folder).mkdir()
-        Image.new("L", (70, 50), colour).save(tmp_path / folder / "x.png")
-    words = ("predict", f"run={run}", f"source={tmp_path}", "min_score=0")
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        Image.new("L", (70, 50), colour).save(tmp_path / "photos" / folder / "x.png")
+    words = ("predict", f"run={run}", f"source={tmp_path / 'photos'}", "min_score=0")
     code, out, err = cli(*words, "format=csv", f"out={tmp_path / 'out'}")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
@@ -157,7 +157,7 @@ def test_out_names_a_folder_or_one_file_and_csv_is_a_table_of_boxes(cli, run, tm
         edges = [float(row[name]) for name in ("x1", "y1", "x2", "y2")]
         assert edges == pytest.approx([left, top, left + width, top + height], abs=2e-3)
     assert sorted(path.parent.name for path in (tmp_path / "out" / "images").glob("*/x.png")) == ["a", "b"]
-    photo = tmp_path / "a" / "x.png"
+    photo = tmp_path / "photos" / "a" / "x.png"
     single = ("predict", f"run={run}", f"source={photo}")
     assert cli(*single, f"out={tmp_path / 'one.json'}")[0] == 0
     assert all(entry["file_name"] == str(photo) for entry in json.loads((tmp_path / "one.json").read_text()))

@@ -380,7 +380,7 @@ def test_a_lengthened_schedule_and_a_batch_larger_than_the_data_are_said_and_log
 def test_a_debug_run_says_what_it_cuts_and_that_its_figures_say_nothing(cli, in_empty_folder):
     _, out, _ = cli("debug=fast", "hardware=cpu", "recipe.epochs=3")
     said = " ".join(out.split())
-    assert "debug 2 batches of 4 from each split, 1 epoch(s) whatever recipe.epochs says: the figures say" in said
+    assert "debug 2 batches of 4 from each split, 1 epoch whatever recipe.epochs says: the figures say" in said
     assert "epoch 1/1" in said
 
 

@@ -26,7 +26,7 @@ def _image(path: Path, number: int) -> None:
 
 def _photos(folder: Path) -> None:
     for i in range(40):
-        _image(folder / CLASSES[i % 2] / f"{i:03d}.jpg", i)
+        _image(folder / CLASSES[i % 2] / f"{i // 2 + 1:03d}.jpg", i)
 
 
 def _table(folder: Path) -> None:

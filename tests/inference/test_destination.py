@@ -1,9 +1,11 @@
 """Where predict writes: folders and files, none of which is overwritten."""
 
+from pathlib import Path
+
 import pytest
 
 from visionkit.errors import UserError
-from visionkit.inference.destination import OutputOptions, check_new, choose_target
+from visionkit.inference.destination import OutputOptions, check_apart, check_new, choose_target
 
 
 def target(tmp_path, out, *, run_dir=None, num_images=1):
@@ -67,3 +69,13 @@ def test_wrong_options_say_what_to_type(options, message):
 
 def test_options_that_are_not_typed_are_left_to_the_task():
     assert OutputOptions.read({"window": 9}) == OutputOptions(None, None, "text")
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/new", "photos/../photos/cat"])
+def test_results_never_lie_among_the_images(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UserError, match=r"lies in the folder of the images.*Try: out=photos_predictions"):
+        check_apart(Path(out), "photos")
+    check_apart(Path("photos_predictions"), "photos")
+    check_apart(Path("photos/table.csv"), "photos")

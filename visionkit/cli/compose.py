@@ -138,6 +138,7 @@ def _compose_with_hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> 
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -151,11 +152,15 @@ def _compose_with_hydra(groups: dict[str, str], config_dirs: Sequence[Path]) -> 
     if config_dirs:
         folders = ",".join(f"'file://{folder.resolve()}'" for folder in config_dirs)
         overrides.append(f"hydra.searchpath=[{folders}]")
+    state = GlobalHydra.instance()
+    callers, state.hydra = state.hydra, None  # of a program that composes with Hydra itself
     try:
         with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
             config = hydra_compose(config_name="config", overrides=overrides)
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"the configuration does not hold together: {str(error).strip()}") from None
+    finally:
+        GlobalHydra.instance().hydra = callers  # another instance than before: Hydra restores a copy
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}

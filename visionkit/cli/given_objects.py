@@ -73,9 +73,9 @@ def refuse_objects(keywords: Mapping[str, Any], *, verb: str) -> None:
     """Check that a call that makes several runs is given no objects.
 
     Raises:
-        UserError: If ``dataset``, ``head``, ``loss`` or ``metrics`` is or holds one.
+        UserError: If ``dataset``, ``head``, ``loss``, ``metrics``, ``callbacks`` or ``logger`` is or holds one.
     """
-    given = [name for name in ("head", "loss", "metrics") if _has_object(keywords.get(name))]
+    given = [name for name in ("head", "loss", "metrics", "callbacks", "logger") if _has_object(keywords.get(name))]
     dataset = keywords.get("dataset")
     if _has_object(dataset) or (isinstance(dataset, Mapping) and holds_dataset(dataset)):
         given.insert(0, "dataset")

@@ -16,7 +16,7 @@ from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
-__all__ = ["as_words", "call_words", "parse_call"]
+__all__ = ["as_words", "call_words", "config_folders", "parse_call"]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.+%@ -]+")
 
@@ -141,3 +141,20 @@ def _hydra_key(key: str, name: Any) -> str:
 
 def _describe(value: Any) -> str:
     return f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def config_folders(folder: str | os.PathLike[str] | None) -> list[Path]:
+    """The folder of ``config_dir``, as of the flag ``--config-dir``.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if folder is None:
+        return []
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise UserError(
+            f"config_dir: there is no folder '{path}'. Expected one with a folder for each group in it, such as "
+            "FOLDER/backbone/mine.yaml"
+        )
+    return [path]

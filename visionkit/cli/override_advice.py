@@ -36,7 +36,7 @@ _INTEGERS: Mapping[str, _Number] = {
     "hardware.num_nodes": _Number(2, 1, 1_000_000), "debug.limit_batches": _COUNT, "seed": _Number(1, 0, 2**32 - 1),
 }  # fmt: skip
 _FLOATS: Mapping[str, _Number] = {
-    "recipe.lr": _Number(0.01, 1e-12, 1_000_000), "recipe.optimizer.weight_decay": _Number(1e-4, 0, 1_000_000),
+    "recipe.lr": _Number(0.01, 1e-12, 1e30), "recipe.optimizer.weight_decay": _Number(1e-4, 0, 1_000_000),
     "recipe.optimizer.momentum": _Number(0.9, 0, 0.9999), "recipe.clip_norm": _Number(1.0, 1e-12, 1_000_000),
     "recipe.schedule.warmup_epochs": _Number(1, 0, 1_000_000), "recipe.schedule.gamma": _Number(0.1, 0, 1),
     "dataset.val_fraction": _Number(0.2, 1e-6, 0.499), "backbone.classifier.dropout": _Number(0.5, 0, 0.9999),
@@ -134,11 +134,19 @@ def _integer(key: str, text: str) -> tuple[str, str]:
 
 def _float(key: str, text: str) -> tuple[str, str]:
     bounds = _FLOATS[key]
+    if "." in text and _are_several(text, bounds):
+        return text, ""
     number = _as_number(text)
     if number is not None and bounds.low <= number <= bounds.high:
         return text.strip("'\"").replace(",", "."), ""
     low, high = ("above 0" if 0 < bounds.low < 1e-3 else f"from {bounds.low:g}"), f"{bounds.high:g}"
     return f"{bounds.example:g}", f", a number {low} to {high}"
+
+
+def _are_several(text: str, bounds: _Number) -> bool:
+    """Whether the text is the values of a sweep, such as ``0.1,0.2``."""
+    numbers = [_as_number(part) for part in text.split(",")]
+    return len(numbers) > 1 and all(x is not None and bounds.low <= x <= bounds.high for x in numbers)
 
 
 def _size(text: str) -> tuple[str, str]:

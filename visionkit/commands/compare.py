@@ -70,5 +70,8 @@ def _picture_file(text: str) -> Path:
         raise UserError(f"out: found '{text}', expected a PNG file. Try: out={file.with_suffix('.png')}")
     if file.is_dir():
         raise UserError(f"out: '{text}' is a folder. Expected a PNG file, such as out={file / 'curves.png'}")
+    if file.exists():
+        other = file.with_name(f"{file.stem}_2.png")
+        raise UserError(f"out: '{text}' is there already, and is not overwritten. Try: out={other}")
     check_writable(file.parent, where="out")
     return file

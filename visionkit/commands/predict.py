@@ -8,7 +8,7 @@ from typing import Any
 from visionkit.console import Printer, loading, print_json
 from visionkit.data.findings import check_findings
 from visionkit.errors import ExitCode
-from visionkit.inference.destination import OutputOptions, check_new, choose_target
+from visionkit.inference.destination import OutputOptions, check_apart, check_new, choose_target
 from visionkit.inference.image_files import ImageFiles
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.progress import PredictProgress
@@ -43,6 +43,8 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     config = RunConfig.from_plain(plain, check_data=False)
     check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
     target = choose_target(output.out, config.run_dir, folder.path, num_images=len(files))
+    if target != folder.path and folder.path not in target.parents:
+        check_apart(target, source)
     with loading():
         from visionkit.inference.load import load_predictor
         from visionkit.inference.predict_files import predict_files

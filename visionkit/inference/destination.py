@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from visionkit.errors import UserError
 from visionkit.files import check_writable
 from visionkit.schema import describe
 
-__all__ = ["OutputOptions", "check_new", "choose_target"]
+__all__ = ["OutputOptions", "check_apart", "check_new", "choose_target"]
 
 _FORMATS = ("text", "json", "csv")
 _PICTURES, _TABLES = (".jpg", ".jpeg", ".png"), (".csv", ".json")
@@ -50,6 +51,22 @@ class OutputOptions:
         if draw is False and out is not None and Path(out).suffix.lower() in _PICTURES:
             raise UserError(f"draw=false writes no picture, and out={out} is one. Leave one of both out.")
         return cls(out, draw, cast(Literal["text", "json", "csv"], form))
+
+
+def check_apart(target: Path, source: str) -> None:
+    """Check that results do not lie among the images, which the next call would take for images too.
+
+    Raises:
+        UserError: If they do.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir() and target.suffix.lower() not in (*_PICTURES, *_TABLES):
+        inside, outside = Path(os.path.realpath(target)), Path(os.path.realpath(folder))
+        if inside == outside or outside in inside.parents:
+            raise UserError(
+                f"out: '{target}' lies in the folder of the images, which would hold pictures of results then. "
+                f"Expected another folder. Try: out={outside.name}_predictions"
+            )
 
 
 def choose_target(out: str | None, run_dir: str | None, run: Path, *, num_images: int) -> Path:

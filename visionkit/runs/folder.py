@@ -209,7 +209,9 @@ class RunFolder(RunPaths):
         problem = ""
         if not folder.config_file.is_file():
             problem = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"
-            if (folder.path / "sweep.yaml").is_file():
+            if folder.config_file.exists():
+                problem = "its config.yaml is no file"
+            elif (folder.path / "sweep.yaml").is_file():
                 problem = f"it holds a sweep, with a run in each of its folders, such as run={folder.path}/0"
         else:
             if not _describes_run(folder.read_config()):

@@ -13,12 +13,12 @@ from typing import Any
 from visionkit.errors import UserError, did_you_mean
 from visionkit.files import read_text
 from visionkit.metric_names import metric_title
-from visionkit.runs.folder import RunFolder
-from visionkit.text import unquote_cell
+from visionkit.runs.opening import run_folder
+from visionkit.text import printable, unquote_cell
 
 __all__ = ["Run"]
 
-_CURVES = "curves"
+_CURVES, _PNG = "curves", b"\x89PNG\r\n"
 _NAME_COLUMNS = ("class", "true \\ predicted")
 """Columns of text, though a class may be called 7."""
 
@@ -34,7 +34,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = RunFolder.open(os.fspath(path))
+        self._folder = run_folder(path, verb="Run")
 
     @property
     def path(self) -> Path:
@@ -102,6 +102,8 @@ class Run:
         try:
             rows = list(csv.reader(io.StringIO(read_text(file), newline=""), strict=True))
             columns = [unquote_cell(name) for name in rows[0]]
+            if not columns or len(set(columns)) < len(columns) or len(rows) < 2:
+                raise ValueError("it has no rows under a header of distinct names")
             return [{c: _cell(c, text) for c, text in zip(columns, row, strict=True)} for row in rows[1:]]
         except (OSError, ValueError, IndexError, csv.Error) as error:
             raise UserError(f"'{file}' is damaged: {error}. Expected the table as visionkit wrote it.") from None
@@ -109,7 +111,7 @@ class Run:
     @property
     def plots(self) -> dict[str, Path]:
         """The pictures by name, such as ``curves``."""
-        return {file.stem: file for file in sorted(self._folder.plots.glob("*.png"))}
+        return {file.stem: file for file in sorted(self._folder.plots.glob("*.png")) if file.is_file()}
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -119,15 +121,20 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The metrics and the curves, for notebooks."""
-        title = f"<p><b>{html.escape(str(self.path))}</b>{'' if self.is_finished else ' (not finished)'}</p>"
-        metrics = self.metrics if self.is_finished else {}
+        title = f"<p><b>{html.escape(printable(str(self.path)))}</b>{'' if self.is_finished else ' (not finished)'}</p>"
+        try:
+            metrics = self.metrics if self.is_finished else {}
+        except UserError as error:
+            return f"{title}<p>{html.escape(printable(str(error)))}</p>"
         rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(metric_title(name))}</td><td>{_shown(value)}</td></tr>"
+            f"<tr><td style='text-align:left'>{html.escape(printable(metric_title(name)))}</td>"
+            f"<td>{_shown(value)}</td></tr>"
             for name, value in metrics.items()
         )
         table = f"<table>{rows}</table>" if rows else ""
         picture = self.plots.get(_CURVES)
-        data = "" if picture is None else base64.b64encode(picture.read_bytes()).decode()
+        content = b"" if picture is None or picture.is_symlink() else picture.read_bytes()
+        data = base64.b64encode(content).decode() if content.startswith(_PNG) else ""
         curves = f"<img alt='curves of the run' src='data:image/png;base64,{data}'>" if data else ""
         return title + table + curves
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from visionkit.config_files import group_names
 from visionkit.errors import UserError
@@ -61,7 +61,7 @@ class Recipe:
 
     epochs: PositiveInt
     batch_size: BatchSize
-    lr: PositiveFloat
+    lr: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
     optimizer: Annotated[Optimizer, Registered(OPTIMIZERS), AfterValidator(_check_momentum)]
     schedule: Annotated[Schedule, Registered(SCHEDULES)]
     clip_norm: PositiveFloat | None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import threading
 from collections.abc import Iterator
 
 import numpy
 import torch
 
+from visionkit.errors import UserError
+
 __all__ = ["keep_caller_state", "keep_random_state"]
+
+_lock = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -34,7 +39,25 @@ def keep_random_state() -> Iterator[None]:
 
 @contextlib.contextmanager
 def keep_caller_state() -> Iterator[None]:
-    """Restore at the end all that a run sets for its whole process: random states, and the flags of torch."""
+    """Restore at the end all that a run sets for its whole process: random states, and the flags of torch.
+
+    Raises:
+        UserError: If another thread of this process is in such a context.
+    """
+    if not _lock.acquire(blocking=False):
+        raise UserError(
+            "another thread of this process trains or evaluates, and both set its random states. Expected one after "
+            'the other. For runs side by side start processes, or: visionkit.sweep(..., "hydra/launcher=joblib")'
+        )
+    try:
+        with _kept():
+            yield
+    finally:
+        _lock.release()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
     cudnn = torch.backends.cudnn
     flags = cudnn.benchmark, cudnn.deterministic
     precision, dtype, threads = torch.get_float32_matmul_precision(), torch.get_default_dtype(), torch.get_num_threads()

@@ -20,7 +20,7 @@ from visionkit.tasks.base import VisionTask
 from visionkit.tasks.build import build_task
 from visionkit.training.caller_state import keep_caller_state
 from visionkit.training.payload import check_not_imported
-from visionkit.training.trainer import make_trainer, quiet
+from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
 __all__ = ["evaluate_run", "evaluate_split", "final_metrics"]
 
@@ -69,11 +69,10 @@ def _test(trainer: Any, task: VisionTask, loader: Any) -> None:
     """As ``trainer.test``, but Ctrl-C stays a KeyboardInterrupt, which Lightning turns into SystemExit."""
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.test(task, dataloaders=loader, verbose=False)
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, handler)
-            raise error.__context__ from None
+        with raising_interrupts():
+            trainer.test(task, dataloaders=loader, verbose=False)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, handler)
         raise
 
 

@@ -133,7 +133,7 @@ def _fit(
     from visionkit.training.callbacks.notes import SayNotes
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
-    from visionkit.training.trainer import make_trainer, quiet
+    from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     config, folder = run.config, run.folder
     if rank() == 0:
@@ -161,7 +161,7 @@ def _fit(
         start = time.perf_counter()
         has_plugins = bool(callbacks or config.callbacks or config.plugins)
         checkpoint = None if resume_from is None else _read_resumed(run, trainer, has_plugins=has_plugins)
-        with explain_restoring(checkpoint):
+        with raising_interrupts(), explain_restoring(checkpoint):
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
     if num_trained <= num_previous:

@@ -60,6 +60,17 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def raising_interrupts() -> Iterator[None]:
+    """A context in which KeyboardInterrupt stays what it is; Lightning turns it into SystemExit."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+
+
 def seed(value: int) -> None:
     """Seed Python, NumPy and torch, in this process and in the workers of data loaders."""
     pl.seed_everything(value, workers=True, verbose=False)

@@ -13,7 +13,7 @@ from visionkit.data.sources.base import SOURCES as SOURCES_OF_DATA
 from visionkit.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [file.read_text(encoding="utf-8") for file in (ROOT / "visionkit" / "data").rglob("*.py")]
+SOURCES = [file.read_text(encoding="utf-8") for file in (ROOT / "visionkit").rglob("*.py")]
 
 
 def test_a_finding_counts_and_names_the_first_places():

@@ -52,7 +52,8 @@ def check_target(source_name: str, task_name: str, target: str) -> None:
     targets = SOURCES.get(source_name).targets
     if target in targets:
         return
-    matching = [name for name in SOURCES.names() if target in SOURCES.get(name).targets]
+    names = (name for name in SOURCES.names() if name != "python")  # which is given in Python alone
+    matching = [name for name in names if target in SOURCES.get(name).targets]
     matching.sort(key=lambda name: name != "digits")  # first the one that needs no files
     given = " and ".join(map(plural, sorted(targets)))
     needed = plural(target)
