@@ -43,7 +43,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     config = RunConfig.from_plain(plain, check_data=False)
     check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
     target = choose_target(output.out, config.run_dir, folder.path, num_images=len(files))
-    if target != folder.path and folder.path not in target.parents:
+    if output.out is not None:
         check_apart(target, source)
     with loading():
         from visionkit.inference.load import load_predictor
