@@ -15,8 +15,8 @@ __all__ = ["differences"]
 TIMES = {"seconds", "images_per_second", "data_wait", "training_seconds"}
 """Columns and values that say how fast a run was."""
 
-_NOT_COMPARED = {"config.yaml", "environment.json", "log.txt", ".lock"}
-"""Files that name the folder, the machine or the time."""
+_NOT_COMPARED = {"config.yaml", "environment.json", "log.txt", "notes.json", ".lock"}
+"""Files that name the folder, the machine or the time, or tell of the workers and of a resume."""
 
 
 def differences(found: Path, expected: Path) -> list[str]:
