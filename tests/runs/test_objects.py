@@ -56,3 +56,13 @@ def test_a_loss_in_evaluation_is_the_mean_over_images():
     sums = spec.load_function(None).sums(logits, labels)
     expected = torch.nn.functional.cross_entropy(logits, labels)
     assert sums.value().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("task", ["detect", "instance"])
+def test_a_loss_for_a_head_of_several_losses_is_refused_with_the_tasks_that_take_one(task):
+    import visionkit as vk
+
+    with pytest.raises(
+        vk.UserError, match=rf"a head of task '{task}' has several losses.*classify, multilabel, segment"
+    ):
+        vk.build(task=task, loss=len)

@@ -146,6 +146,11 @@ class RunObjects:
         Raises:
             UserError: If the head is for another task, or does not take a loss.
         """
+        if self.loss is not None and task not in LOSS_TARGETS:
+            raise UserError(
+                f"loss: found {describe_object(self.loss)}, but a head of task '{task}' has several losses, each of "
+                f"another part of its outputs. Tasks with one: {', '.join(LOSS_TARGETS)}. Try an own head: head=..."
+            )
         marked_loss = is_marker(_mapping(values).get("loss"))
         if isinstance(self.head, HeadSpec):
             spec = self.head
@@ -167,11 +172,6 @@ class RunObjects:
         return (*chosen, *own)
 
     def _with_loss(self, spec: HeadSpec, *, task: str) -> HeadSpec:
-        if task not in LOSS_TARGETS:
-            raise UserError(
-                f"loss: found {describe_object(self.loss)}, but a head of task '{task}' has several losses, each of "
-                f"another part of its outputs. Tasks with one: {', '.join(LOSS_TARGETS)}. Try an own head: head=..."
-            )
         if not hasattr(spec, "loss"):
             raise UserError(
                 f"loss: found {describe_object(self.loss)}, and a head of your own, which says by its method loss what "
