@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.helpers import commands
 from tests.helpers.paths import REPOSITORY
 
 NET = "name: net\nstages: {a: {conv: {type: conv, out_channels: 4, kernel_size: 3}}}\n"
@@ -236,6 +237,13 @@ def test_ctrl_c_outside_training_ends_with_130(cli, monkeypatch):
 
     monkeypatch.setattr(module, "_run", interrupt)
     assert cli("list")[0] == 130
+
+
+def test_ctrl_c_in_code_given_as_text_ends_with_130_too(tmp_path):
+    """Of such an interrupt Python itself, started with ``-m``, would remember to end by SIGINT."""
+    (tmp_path / "interrupting.py").write_text("exec('raise KeyboardInterrupt')")
+    words = ("inspect", "backbone=lenet", "plugins=[interrupting]")
+    assert commands.run(tmp_path, *words) == (130, "", "visionkit: interrupted\n")
 
 
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])

@@ -329,6 +329,19 @@ def test_a_run_folder_takes_no_second_run_while_it_is_trained(cli, tmp_path):
     assert "run' was moved or removed while the run was trained" in err.replace("\n", " ")
 
 
+def test_a_file_missing_from_a_run_folder_that_was_moved_is_told_as_the_move(cli, monkeypatch, tmp_path):
+    from visionkit.training import fit
+
+    def move(run, task):
+        (tmp_path / "run").rename(tmp_path / "moved")
+        (tmp_path / "run" / "metrics.csv").read_text()
+
+    monkeypatch.setattr(fit, "_test", move)
+    code, _, err = cli("debug=fast", "hardware=cpu", f"run_dir={tmp_path / 'run'}")
+    assert code == 2
+    assert f"'{tmp_path / 'run'}' was moved or removed while the run was trained" in err
+
+
 def test_a_damaged_checkpoint_cannot_be_resumed_and_says_so(cli, run, tmp_path):
     shutil.copytree(run, tmp_path / "damaged")
     last = tmp_path / "damaged" / "checkpoints" / "last.ckpt"

@@ -82,6 +82,7 @@ def report_signal(error: BaseException) -> int | None:
     """
     if not isinstance(error, KeyboardInterrupt) and not _received:
         return None
+    eval("0")  # else Python, if the signal came in code given as text, would end itself by SIGINT after all
     is_terminated = isinstance(error, Terminated) or (bool(_received) and _received[0] == signal.SIGTERM)
     print(f"visionkit: {'terminated' if is_terminated else 'interrupted'}", file=sys.stderr)
     return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED

@@ -84,6 +84,9 @@ def train(
         run = set_up(config, resume_from, processes, printer=printer, shared=shared)
         try:
             return TrainingOutcome(_fit_and_test(run, resume_from, callbacks, logger), run.folder.path)
+        except (OSError, UserError):
+            run.folder.check_present()  # its files are missing when the folder was moved between two checks
+            raise
         finally:
             run.folder.unlock()
 
