@@ -1,5 +1,6 @@
 """The verbs of Python do what the commands do, to the last bit."""
 
+import errno
 import json
 import os
 import shutil
@@ -158,6 +159,39 @@ def test_a_run_that_is_no_run_is_an_error(tmp_path):
         vk.Run(tmp_path / "none")
     with pytest.raises(vk.UserError, match="evaluate: found a int, expected the folder of a run"):
         vk.evaluate(3)
+    with pytest.raises(vk.UserError, match=r"a{90}.*file name too long. Expected a shorter name or path"):
+        vk.Run("a" * 5000)
+
+
+@pytest.mark.parametrize("verb", ["train", "build", "sweep"])
+def test_an_error_of_the_system_is_a_user_error(tmp_path, monkeypatch, verb):
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "", str(tmp_path / "file"))
+
+    monkeypatch.setattr("visionkit.cli.keywords.call_words", full)
+    with pytest.raises(vk.UserError, match=r"file': no space left on device. Make room") as caught:
+        getattr(vk, verb)("backbone=lenet")
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda run: vk.load(run, plugins="nope"), r"plugins: found \"nope\". Expected the names of modules"),
+        (lambda run: vk.load(run, plugins=[3]), r"plugins: found \[3\]. Expected the names"),
+        (lambda run: vk.load(run).predict(_image()).top("a"), 'top: found "a", expected a number of classes'),
+        (lambda run: vk.load(run).predict(_image()).save(None), "save: found nothing.*Expected a file"),
+    ],
+)
+def test_an_argument_of_another_kind_is_a_user_error(run, wrong, message):
+    with pytest.raises(vk.UserError, match=message):
+        wrong(run)
+
+
+def _image():
+    import numpy
+
+    return numpy.zeros((28, 28), numpy.uint8)
 
 
 def test_a_run_is_repeated_by_its_object(run, tmp_path):
@@ -338,7 +372,7 @@ def test_a_notebook_shows_no_file_that_is_no_picture_and_says_what_is_damaged(ru
     assert "<script>" not in page
 
 
-@pytest.mark.parametrize("content", ["\n\n", "class,class\na,b\n", "class,images\n"])
+@pytest.mark.parametrize("content", ["\n\n", "class,class\na,b\n", "class,images\n", "class,images\ncat,1"])
 def test_a_damaged_table_is_an_error(run, tmp_path, content):
     folder = shutil.copytree(run.path, tmp_path / "copy")
     (folder / "per_class.csv").write_text(content)

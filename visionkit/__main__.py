@@ -3,7 +3,7 @@
 import os
 import sys
 
-from visionkit.cli.signals import handle_signals, report_signal
+from visionkit.cli.signals import handle_signals, handle_signals_at_exit, report_signal
 from visionkit.cli.temporary import remove_temporary_folder, use_temporary_folder
 
 
@@ -31,6 +31,7 @@ def main() -> int:
         try:
             open_closed_streams()
             use_temporary_folder()
+            handle_signals_at_exit()
             os.environ["MPLBACKEND"] = "agg"  # notebooks hand down one of theirs, which matplotlib cannot import here
             from visionkit.cli.main import main as run_command
 

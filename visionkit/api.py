@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from visionkit.errors import ExitCode, UserError
+from visionkit.errors import ExitCode, UserError, explain_os_errors
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
@@ -28,6 +28,7 @@ __all__ = ["build", "evaluate", "inspect", "load", "sweep", "train"]
 ConfigDir = str | os.PathLike[str]
 
 
+@explain_os_errors()
 def train(
     *words: str,
     callbacks: Sequence[Any] = (),
@@ -81,6 +82,7 @@ def train(
     return Run(outcome.path)
 
 
+@explain_os_errors()
 def evaluate(
     run: Any,
     *words: str,
@@ -124,6 +126,7 @@ def evaluate(
     return evaluation
 
 
+@explain_os_errors()
 def inspect(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> Inspection | list[Inspection]:
     """Layers, sizes, costs and memory of a network, without building it, as the command ``inspect`` does.
 
@@ -151,6 +154,7 @@ def inspect(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -
     return inspections[0] if len(inspections) == 1 else inspections
 
 
+@explain_os_errors()
 def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> tuple[VisionTask, VisionDataModule]:
     """What `train` trains and its data, for a `lightning.Trainer` of your own.
 
@@ -185,6 +189,7 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
     return build_task_and_data(config)
 
 
+@explain_os_errors()
 def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = None, **keywords: Any) -> Sweep:
     """Train with each combination of several values, as the command with ``-m`` does, or search with ``sweep=optuna``.
 
@@ -218,6 +223,7 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
     return Sweep(folder)
 
 
+@explain_os_errors()
 def load(
     run: Any,
     *,

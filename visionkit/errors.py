@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ __all__ = [
     "UnknownKeyError",
     "UserError",
     "did_you_mean",
+    "explain_os_errors",
+    "nearest_word",
     "os_error_message",
     "plural",
 ]
@@ -121,6 +124,18 @@ def os_error_message(error: BaseException) -> str | None:
     return f"{place}{os.strerror(error.errno).lower()}. {advice}"
 
 
+@contextlib.contextmanager
+def explain_os_errors() -> Iterator[None]:
+    """A context, or a decorator, in which an error of the system that its user can mend becomes a `UserError`."""
+    try:
+        yield
+    except Exception as error:
+        message = os_error_message(error)
+        if message is None or isinstance(error, UserError):
+            raise
+        raise UserError(message) from error
+
+
 def _memory_message(error: BaseException) -> str | None:
     """A sentence about memory that could not be had; None for any other error."""
     text = str(error)
@@ -177,10 +192,10 @@ def _missing_folder(path: str) -> str:
 
 
 _OS_ERRORS = {
-    errno.ENOSPC: "Make room, or write elsewhere: run_dir=FOLDER",
-    errno.EDQUOT: "Make room, or write elsewhere: run_dir=FOLDER",
-    errno.EFBIG: "Expected a disk that takes files of this size. Try: run_dir=FOLDER",
-    errno.EROFS: "Expected a place that can be written. Try: run_dir=FOLDER",
+    errno.ENOSPC: "Make room, or write elsewhere: run_dir=FOLDER, or out=FOLDER of predict",
+    errno.EDQUOT: "Make room, or write elsewhere: run_dir=FOLDER, or out=FOLDER of predict",
+    errno.EFBIG: "Expected a disk that takes files of this size. Try: run_dir=FOLDER, or out=FOLDER of predict",
+    errno.EROFS: "Expected a place that can be written. Try: run_dir=FOLDER, or out=FOLDER of predict",
     errno.EACCES: "Expected a place that this user may read and write. Try another one, or change its owner.",
     errno.EPERM: "Expected a place that this user may read and write. Try another one, or change its owner.",
     errno.ENOENT: "It is not there, or is there no more. Expected it to stay until the command is done.",
@@ -224,11 +239,17 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'lenet'?"`` with its leading space, or ``""`` if no choice is similar.
     """
+    nearest = nearest_word(word, choices)
+    return "" if nearest is None else f" Did you mean '{nearest}'?"
+
+
+def nearest_word(word: str, choices: Iterable[str]) -> str | None:
+    """The choice nearest to a mistyped word; None if none is similar."""
     names = {str(choice).lower(): str(choice) for choice in choices if len(str(choice)) <= _LONGEST_WORD}
     word = str(word)[:_LONGEST_WORD].lower()
     longer = sorted((name for name in names if len(word) > 3 and name.startswith(word)), key=lambda n: (len(n), n))
     matches = longer[:1] or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f" Did you mean '{names[matches[0]]}'?" if matches else ""
+    return names[matches[0]] if matches else None
 
 
 def plural(word: str) -> str:

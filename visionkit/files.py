@@ -232,7 +232,8 @@ def _check_room(path: Path, num_bytes: int) -> None:
     if num_bytes and free < num_bytes + _SPARE:
         raise UserError(
             f"no room for '{path}': it takes {num_bytes / 2**20:,.1f} MiB, and {free / 2**20:,.1f} MiB are free there. "
-            "What was written before is whole. Make room, or write elsewhere: run_dir=FOLDER"
+            "What was written before is whole. Make room, or write elsewhere: "
+            "run_dir=FOLDER, or out=FOLDER of predict"
         )
 
 

@@ -246,6 +246,37 @@ def test_ctrl_c_in_code_given_as_text_ends_with_130_too(tmp_path):
     assert commands.run(tmp_path, *words) == (130, "", "visionkit: interrupted\n")
 
 
+EXITING = """import atexit, os, time
+
+def wait(touch=lambda name: os.close(os.open(name, os.O_CREAT)), sleep=time.sleep):
+    touch("exiting")
+    sleep({seconds})
+
+class Last:
+    def __del__(self, wait=wait):
+        wait()
+
+{last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "seconds", "expected"),
+    [("atexit.register(wait)", 60, (143, "visionkit: terminated\n")), ("last = Last()", 2, (0, ""))],
+)
+def test_a_signal_to_a_command_that_is_done_is_a_line_or_nothing(tmp_path, last, seconds, expected):
+    """While functions of `atexit` run, and while Python clears its modules away."""
+    (tmp_path / "exiting_late.py").write_text(EXITING.format(last=last, seconds=seconds))
+    process = commands.start(tmp_path, "inspect", "backbone=lenet", "plugins=[exiting_late]")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "exiting").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == expected
+    assert "lenet" in out
+
+
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
 def test_a_signal_is_one_line_and_its_exit_code_even_where_a_library_makes_another_error_of_it(
     cli, monkeypatch, number, word

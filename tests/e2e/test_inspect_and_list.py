@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -364,3 +365,19 @@ def test_a_pattern_that_nothing_matches_is_said(cli):
     code, _, err = cli("list", "backbones", "pattern=zzz*")
     assert code == 2
     assert "no backbones matches 'zzz*'" in err
+
+
+@pytest.mark.parametrize("columns", ["80", "100", "120", "160"])
+def test_tables_of_runs_and_metrics_lose_no_word_at_any_width(cli, shared_runs, tmp_path, monkeypatch, columns):
+    run = shared_runs.of("classify")
+    other = shutil.copytree(run, tmp_path / "b" / "other")
+    monkeypatch.setenv("COLUMNS", columns)
+    accuracy = f"{json.loads((run / 'metrics.json').read_text())['test/accuracy']:.4f}"
+    for words in (("evaluate", f"run={run}", "hardware=cpu"), ("runs", f"root={run.parent}"),
+                  ("compare", f"run={run},{other}")):  # fmt: skip
+        code, out, err = cli(*words)
+        assert code == 0, err
+        assert accuracy in out
+        assert "…" not in out
+        table = [line for line in out.splitlines() if line.startswith(("│", "┃", "┏", "└", " ")) and "/" not in line]
+        assert max(map(len, table)) <= int(columns), words[0]

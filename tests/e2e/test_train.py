@@ -332,7 +332,7 @@ def test_a_run_folder_takes_no_second_run_while_it_is_trained(cli, tmp_path):
 def test_a_file_missing_from_a_run_folder_that_was_moved_is_told_as_the_move(cli, monkeypatch, tmp_path):
     from visionkit.training import fit
 
-    def move(run, task):
+    def move(run, task, callbacks):
         (tmp_path / "run").rename(tmp_path / "moved")
         (tmp_path / "run" / "metrics.csv").read_text()
 
@@ -395,6 +395,26 @@ def test_a_debug_run_says_what_it_cuts_and_that_its_figures_say_nothing(cli, in_
     said = " ".join(out.split())
     assert "debug 2 batches of 4 from each split, 1 epoch whatever recipe.epochs says: the figures say" in said
     assert "epoch 1/1" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classify", "detect", "segment", "instance"])
+def test_a_debug_run_of_each_task_computes_two_batches_of_four_in_each_split(cli, in_empty_folder, monkeypatch, task):
+    """So it takes seconds, whatever the data set and the recipe."""
+    from visionkit.tasks.base import VisionTask
+
+    seen = []
+    step, evaluate = VisionTask.training_step, VisionTask._evaluate
+    monkeypatch.setattr(
+        VisionTask, "training_step",
+        lambda self, batch, index: (seen.append(("train", len(batch["images"]))), step(self, batch, index))[1],
+    )  # fmt: skip
+    monkeypatch.setattr(
+        VisionTask, "_evaluate",
+        lambda self, batch, stage: (seen.append((stage, len(batch["images"]))), evaluate(self, batch, stage))[1],
+    )  # fmt: skip
+    assert cli(f"task={task}", "debug=fast", "hardware=cpu", "run_dir=run")[0] == 0
+    assert seen == [(stage, 4) for stage in ("train", "val", "test") for _ in range(2)]
 
 
 def test_early_stopping_is_switched_on_by_its_patience(cli, in_empty_folder):

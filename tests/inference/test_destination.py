@@ -75,7 +75,8 @@ def test_options_that_are_not_typed_are_left_to_the_task():
 def test_results_never_lie_among_the_images(tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    with pytest.raises(UserError, match=r"lies in the folder of the images.*Try: out=photos_predictions"):
-        check_apart(Path(out), "photos")
-    check_apart(Path("photos_predictions"), "photos")
-    check_apart(Path("photos/table.csv"), "photos")
+    for where in ("out", "run_dir"):
+        with pytest.raises(UserError, match=rf"lies in the folder of the images.*Try: {where}=photos_predictions"):
+            check_apart(Path(out), "photos", where=where)
+    check_apart(Path("photos_predictions"), "photos", where="out")
+    check_apart(Path("photos/table.csv"), "photos", where="out")

@@ -202,7 +202,9 @@ def test_history_comes_back_as_it_was_written():
     assert folder.read_history() == [{"epoch": 1.0, "val/loss": 0.5}, {"epoch": 2.0, "val/loss": 0.25, "lr": 0.1}]
 
 
-@pytest.mark.parametrize("text", ["epoch,val/loss\n1,oops\n", "loss\n1\n", "epoch\n1,2,3\n"])
+@pytest.mark.parametrize(
+    "text", ["epoch,val/loss\n1,oops\n", "loss\n1\n", "epoch\n1,2,3\n", "", "epoch,val/loss\n1,0.12"]
+)
 def test_a_damaged_history_is_named(text):
     folder = RunFolder.create("a-b-c", "x", {})
     folder.history_file.write_text(text)

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torchmetrics.classification import MulticlassRecall
+from torchmetrics.detection import MeanAveragePrecision
 
 import visionkit as vk
 from tests.helpers.paths import REPOSITORY
@@ -56,10 +57,13 @@ class MeanHead(Head):
 
 class CountEpochs(Callback):
     def __init__(self):
-        self.epochs = 0
+        self.epochs = self.tested = 0
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.epochs += 1
+
+    def on_test_epoch_end(self, trainer, pl_module):
+        self.tested += 1
 
 
 def _train(path, **keywords):
@@ -99,7 +103,7 @@ def test_a_metric_of_a_person_is_that_of_an_independent_computation(own_head_run
 
 def test_callbacks_and_loggers_are_used(own_head_run):
     run, callback, logger = own_head_run
-    assert callback.epochs == len(run.history) == 1
+    assert callback.epochs == len(run.history) == callback.tested == 1
     assert os.path.isfile(os.path.join(logger.log_dir, "metrics.csv"))
 
 
@@ -125,6 +129,67 @@ def test_a_run_with_objects_is_repeated_and_resumed(own_head_run, tmp_path):
     assert resumed.path == again.path
 
 
+class CornerHead(Head):
+    """One box an image, of the class and at the place that the mean of the last map says."""
+
+    def __init__(self, feature_info, num_classes):
+        super().__init__()
+        self.name, info = list(feature_info.items())[-1]
+        self.boxes, self.classes = nn.Linear(info.channels, 4), nn.Linear(info.channels, num_classes)
+
+    def forward(self, features, image_size):
+        mean = features[self.name].mean((2, 3))
+        return {"boxes": self.boxes(mean), "logits": self.classes(mean)}
+
+    def loss(self, outputs, targets):
+        classes = nn.functional.cross_entropy(outputs["logits"], targets["labels"][:, 0], ignore_index=-1)
+        return {"box": nn.functional.l1_loss(outputs["boxes"], targets["boxes"][:, 0]), "class": classes}
+
+    def predict(self, outputs, image_sizes=None):
+        scores, labels = outputs["logits"].softmax(1).max(1, keepdim=True)
+        return {"boxes": outputs["boxes"][:, None], "scores": scores, "labels": labels}
+
+
+def _detect(path, **given):
+    with blank_pictures():
+        return vk.train(
+            "task=detect", "backbone=lenet", "debug=fast", "hardware=cpu", run_dir=str(path), progress=False, **given
+        )
+
+
+def test_a_head_and_a_metric_of_a_person_train_a_detector(tmp_path):
+    """The metric is torchmetrics', which computes what the task's own does, and values of each class beside it."""
+    given = {"head": CornerHead, "metrics": {"theirs": MeanAveragePrecision(backend="faster_coco_eval")}}
+    run = _detect(tmp_path / "run", **given)
+    assert run.metrics["test/theirs_map"] == pytest.approx(run.metrics["test/map"], abs=1e-6)
+    assert {"test/box", "test/class", "test/loss"} <= set(run.metrics)
+    assert len(vk.load(run, head=CornerHead, min_score=0.0).predict(numpy.zeros((64, 64, 3), numpy.uint8)).boxes) == 1
+
+
+class BoxlessHead(CornerHead):
+    def predict(self, outputs, image_sizes=None):
+        return {"labels": outputs["logits"].argmax(1, keepdim=True)}
+
+
+class WithoutLoss(CornerHead):
+    def loss(self, outputs, targets):
+        return {"box": outputs["boxes"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"head": BoxlessHead}, r"head: predict gave \['labels'\]. Expected boxes, scores too"),
+        ({"head": WithoutLoss}, "head: loss gave no dict of scalar tensors"),
+        ({"metrics": MulticlassRecall(3)}, "metrics.*fails on a tiny batch.*MeanAveragePrecision takes"),
+    ],
+)
+def test_an_object_that_does_not_fit_detection_is_named_before_anything_is_written(tmp_path, given, message):
+    with pytest.raises(vk.UserError, match=message):
+        _detect(tmp_path / "run", **given)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("callbacks", [CountEpochs(), [CountEpochs], "rich", 3])
 def test_callbacks_of_a_wrong_type_are_an_error(tmp_path, callbacks):
     with pytest.raises(vk.UserError, match=r"callbacks.*: found"):
@@ -135,6 +200,17 @@ def test_callbacks_of_a_wrong_type_are_an_error(tmp_path, callbacks):
 def test_a_logger_of_a_wrong_type_is_an_error(tmp_path, logger):
     with pytest.raises(vk.UserError, match=r"logger\[0\]: found"):
         _train(tmp_path / "run", logger=logger)
+
+
+class Exhausted(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        next(iter(()))
+
+
+def test_an_epoch_that_a_stop_iteration_cuts_short_is_an_error(tmp_path):
+    with pytest.raises(vk.UserError, match="epoch 1 ended after 0 of 2 batches: a callback, head, loss or metric"):
+        _train(tmp_path / "run", callbacks=[Exhausted()])
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
 class FailingHead(MeanHead):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 from visionkit.cli.temporary import remove_temporary_folder
 from visionkit.errors import ExitCode, Terminated
 
-__all__ = ["begin_work", "handle_signals", "report_signal"]
+__all__ = ["begin_work", "handle_signals", "handle_signals_at_exit", "report_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
-_starting = False
+_until_exit = False
+_ends_at_once = False
+"""Whether a signal ends the process instead of being raised: before the work begins, and after it is done."""
 
 
 @contextlib.contextmanager
@@ -37,15 +40,16 @@ def handle_signals() -> Iterator[None]:
             os.kill(os.getpid(), number)
             return
         _received.append(number)
-        if _starting:
-            report_signal(KeyboardInterrupt())
+        if _ends_at_once:
+            if len(_received) == 1:
+                report_signal(KeyboardInterrupt())
             remove_temporary_folder()  # os._exit calls no functions of `atexit`
-            os._exit(ExitCode.of_signal(number))
+            os._exit(ExitCode.of_signal(_received[0]))
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    global _starting
+    global _ends_at_once
     _received.clear()
-    _starting = True
+    _ends_at_once = True
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     defaults = (signal.SIG_DFL, signal.default_int_handler)
     for number in _SIGNALS:
@@ -54,10 +58,25 @@ def handle_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        _starting = False
-        for number in _SIGNALS:
+        _ends_at_once = _until_exit
+        for number in _SIGNALS if not _until_exit else ():
             if previous[number] in defaults:
                 signal.signal(number, previous[number])
+
+
+def handle_signals_at_exit() -> None:
+    """Let the handlers stay until this process exits; while Python clears itself away, signals are ignored.
+
+    It is called once the functions of `atexit` that come last are registered.
+    """
+    global _until_exit
+    _until_exit = True
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def begin_work() -> None:
@@ -65,10 +84,10 @@ def begin_work() -> None:
 
     An exception within an import of compiled code would be a panic of its own with a traceback.
     """
-    global _starting
+    global _ends_at_once
     import pydantic  # noqa: F401 - its core is such code
 
-    _starting = False
+    _ends_at_once = False
 
 
 def report_signal(error: BaseException) -> int | None:

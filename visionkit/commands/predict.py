@@ -43,8 +43,9 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
     config = RunConfig.from_plain(plain, check_data=False)
     check_findings(files.findings, place=f"source '{source}'", strict=config.strict)
     target = choose_target(output.out, config.run_dir, folder.path, num_images=len(files))
-    if output.out is not None:
-        check_apart(target, source)
+    where = "run_dir" if output.out is None else "out"
+    if output.out is not None or config.run_dir is not None:
+        check_apart(target, source, where=where)
     with loading():
         from visionkit.inference.load import load_predictor
         from visionkit.inference.predict_files import predict_files
@@ -53,7 +54,7 @@ def predict(plain: Mapping[str, Any], folder: RunFolder, *, source: str, options
         writer_class = load(config.task.writer)
     data = {**predictor.data, "image_ids": config.source.image_ids(files.paths)}
     writer = writer_class(target, data, files.paths, min_score=predict_options.min_score, draw=output.draw)
-    check_new(writer.files, where="run_dir" if output.out is None else "out", target=target)
+    check_new(writer.files, where=where, target=target)
 
     printer = Printer(to_stderr=output.format != "text")
     progress = PredictProgress(printer, len(files))

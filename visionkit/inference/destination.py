@@ -53,8 +53,13 @@ class OutputOptions:
         return cls(out, draw, cast(Literal["text", "json", "csv"], form))
 
 
-def check_apart(target: Path, source: str) -> None:
+def check_apart(target: Path, source: str, *, where: str) -> None:
     """Check that results do not lie among the images, which the next call would take for images too.
+
+    Args:
+        target: Of the results.
+        source: Of the images.
+        where: The key that names the target.
 
     Raises:
         UserError: If they do.
@@ -64,8 +69,8 @@ def check_apart(target: Path, source: str) -> None:
         inside, outside = Path(os.path.realpath(target)), Path(os.path.realpath(folder))
         if inside == outside or outside in inside.parents:
             raise UserError(
-                f"out: '{target}' lies in the folder of the images, which would hold pictures of results then. "
-                f"Expected another folder. Try: out={outside.name}_predictions"
+                f"{where}: '{target}' lies in the folder of the images, which would hold pictures of results then. "
+                f"Expected another folder. Try: {where}={outside.name}_predictions"
             )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageInput", "iterate_inputs", "single_input"]
 
+_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PATH_TYPES = (str, Path, os.PathLike)  # in this order: the check of a protocol is slow
 _EXPECTED = (
     "a path, a folder, a pattern such as 'photos/*.jpg', a Pillow image, a NumPy array (H, W[, C]), a tensor "
@@ -44,7 +45,12 @@ class ImageInput(NamedTuple):
             UserError: If it cannot be read.
         """
         if self.path is not None:
-            return inference.read(self.path, reader)
+            try:
+                return inference.read(self.path, reader)
+            except UserError:
+                if not self.path.exists():
+                    ImageFiles(str(self.path))  # says what may be meant
+                raise
         from visionkit.data.memory_images import read_memory
 
         loaded = read_memory(reader, self.image, name=self.name, target=inference.transform.content_size)
@@ -90,6 +96,15 @@ def single_input(images: Any) -> ImageInput | None:
     return ImageInput(None, images, "the image") if is_image(images) else None
 
 
+def _named_as_file(image: Any) -> ImageInput | None:
+    """The image of a path that ends as a file does; opening it proves that, and asking before takes a share of it."""
+    if not isinstance(image, Path):
+        return None
+    text = str(image)
+    is_plain = text.endswith(_SUFFIXES) and text[0] != "~" and not any(mark in text for mark in "*?[:")
+    return ImageInput(image, None, text) if is_plain else None
+
+
 def iterate_inputs(images: Any) -> Iterator[ImageInput]:
     """Each image of what a person hands over, one after the other; a generator is asked for no more than is needed.
 
@@ -107,7 +122,7 @@ def iterate_inputs(images: Any) -> Iterator[ImageInput]:
     if not isinstance(images, Iterable) or isinstance(images, bytes | dict) or not getattr(images, "shape", (1,)):
         raise UserError(f"predict: found {_describe(images)}, expected {_EXPECTED}.")
     for number, image in enumerate(images, start=1):
-        single = single_input(image)
+        single = _named_as_file(image) or single_input(image)
         if single is not None and single.path is not None:
             yield single
             continue

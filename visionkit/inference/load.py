@@ -11,6 +11,7 @@ from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
 from visionkit.inference.predictor import Predictor
 from visionkit.registry import load, load_plugins
+from visionkit.schema import describe
 from visionkit.text import printable
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def open_predictor(
             f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
             f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
         )
+    if isinstance(plugins, str) or not all(isinstance(name, str) for name in plugins):
+        raise UserError(f"plugins: found {describe(plugins)}. Expected the names of modules: plugins=['my_module']")
     load_plugins(plugins)
     objects = RunObjects.of(head=head)
     config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False, objects=objects)

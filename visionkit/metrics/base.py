@@ -12,7 +12,7 @@ from visionkit.errors import UserError
 from visionkit.metrics.intervals import ImageValues
 from visionkit.metrics.table import Table
 
-__all__ = ["TaskMetrics", "gather_metric"]
+__all__ = ["TaskMetrics", "gather_metric", "metric_scalars"]
 
 
 class TaskMetrics(nn.Module):
@@ -73,9 +73,10 @@ class TaskMetrics(nn.Module):
         """The metrics of all batches since the last `reset`, scalar tensors.
 
         Raises:
-            UserError: If a metric of the user's choice computes anything but a scalar or a dict of scalars.
+            UserError: As `metric_scalars`.
         """
-        return {name: value for metric in self.extra for name, value in _scalars(metric, self.extra[metric]).items()}
+        results = (metric_scalars(name, metric, place="task.metrics") for name, metric in self.extra.items())
+        return {name: value for scalars in results for name, value in scalars.items()}
 
     def intervals(self) -> dict[str, Tensor]:
         """The 95 % interval of the task's main metric, as ``NAME_low`` and ``NAME_high``, scalar tensors.
@@ -112,14 +113,26 @@ def gather_metric(metric: Metric) -> None:
             part.merge_state({name: _to_device(value, part.device) for name, value in state.items()})
 
 
-def _scalars(name: str, metric: Metric) -> dict[str, Tensor]:
+def metric_scalars(name: str, metric: Metric, *, place: str) -> dict[str, Tensor]:
+    """What a metric of the user's choice computes, as scalar tensors.
+
+    Args:
+        name: The name of a scalar. Of a dict the scalars count, as ``<name>_<key>``, and not its values per class.
+        metric: The metric, after an update.
+        place: What an error message begins with.
+
+    Raises:
+        UserError: If it computes no scalar and no dict with one.
+    """
     value = metric.compute()
     values = {f"{name}_{key}": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
-    for key, item in values.items():
-        if not isinstance(item, Tensor) or item.ndim:
-            found = f"shape {tuple(item.shape)}" if isinstance(item, Tensor) else type(item).__name__
-            raise UserError(f"task.metrics: '{key}' is no scalar: found {found}. Expected a scalar tensor.")
-    return values
+    scalars = {key: item for key, item in values.items() if isinstance(item, Tensor) and not item.ndim}
+    if not scalars:
+        found = [f"shape {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__ for v in values.values()]
+        raise UserError(
+            f"{place}: '{name}' is no scalar: found {', '.join(found) or 'an empty dict'}. Expected a scalar tensor."
+        )
+    return scalars
 
 
 def _to_device(state: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:

@@ -13,6 +13,9 @@ from visionkit.data.sample_seeds import preserved_random_state
 from visionkit.errors import UserError
 from visionkit.heads.build import build_head
 from visionkit.losses.python_loss import LOSS_TARGETS, PythonLossSpec
+from visionkit.metrics.base import metric_scalars
+from visionkit.metrics.detection import DetectionMetrics
+from visionkit.metrics.instance import InstanceMetrics
 from visionkit.metrics.python_metric import PythonMetricSpec
 from visionkit.registry import load
 from visionkit.runs.objects import RunObjects, describe_object
@@ -80,30 +83,45 @@ def _check_head(objects: RunObjects, task: TaskInfo, spec: HeadSpec, backbone: B
     }
     with _explained("head", objects.head, "forward(features, image_size) to a dict of tensors."):
         outputs = head.eval()(features, (height, width))
-    wanted = {"classify": (_NUM_IMAGES, info.num_classes), "segment": (_NUM_IMAGES, info.num_classes, height, width)}
-    wanted["multilabel"] = wanted["classify"]
     if not isinstance(outputs, dict):
         raise UserError(f"head: forward gave a {type(outputs).__name__}. Expected a dict of tensors.")
-    if task.name not in wanted:
-        return
-    logits = outputs.get("logits")
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted[task.name]:
-        found = f"'logits' of shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"{sorted(outputs)}"
-        raise UserError(
-            f"head: for {_NUM_IMAGES} images forward gave {found}. Expected {{'logits': ...}} of shape "
-            f"{wanted[task.name]}, which task={task.name} is measured by."
-        )
-    targets = _targets(task.name, info.num_classes, (height, width))
+    _check_logits(outputs, task.name, info.num_classes, (height, width))
+    targets = {
+        **_targets(task.name, info.num_classes, (height, width)),
+        "images": torch.zeros(_NUM_IMAGES, info.in_channels, height, width),
+        "image_sizes": torch.tensor([[height, width]] * _NUM_IMAGES),
+        "index": torch.arange(_NUM_IMAGES),
+    }
     with _explained("head", objects.head, "loss(outputs, targets) to a dict of scalar tensors."):
-        losses = head.loss(outputs, {**targets, "images": torch.zeros(_NUM_IMAGES, info.in_channels, height, width)})
+        losses = head.loss(outputs, targets)
     if not isinstance(losses, dict) or any(not isinstance(v, torch.Tensor) or v.ndim for v in losses.values()):
         raise UserError("head: loss gave no dict of scalar tensors. Expected one such as {'loss': ...}.")
     with _explained("head", objects.head, "predict(outputs, image_sizes) to a dict of tensors."):
-        predictions = head.predict(outputs)
-    keys = {"classify": {"labels", "scores", "probabilities"}, "multilabel": {"probabilities"}, "segment": {"mask"}}
-    missing = sorted(keys[task.name] - set(predictions))
+        predictions = head.predict(outputs, targets["image_sizes"])
+    missing = [key for key in _PREDICTIONS[task.name] if key not in predictions]
     if missing:
         raise UserError(f"head: predict gave {sorted(predictions)}. Expected {', '.join(missing)} too.")
+
+
+_PREDICTIONS = {
+    "classify": ("labels", "scores", "probabilities"), "multilabel": ("probabilities",), "segment": ("mask",),
+    "detect": DetectionMetrics.prediction_keys, "instance": InstanceMetrics.prediction_keys,
+}  # fmt: skip
+"""What `Head.predict` gives for each task."""
+
+
+def _check_logits(outputs: dict[str, Any], task: str, num_classes: int, size: tuple[int, int]) -> None:
+    """Check the raw outputs by which classes are measured; those of detectors are their own affair."""
+    if task not in LOSS_TARGETS:
+        return
+    wanted = (_NUM_IMAGES, num_classes, *(size if task == "segment" else ()))
+    logits = outputs.get("logits")
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
+        found = f"'logits' of shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"{sorted(outputs)}"
+        raise UserError(
+            f"head: for {_NUM_IMAGES} images forward gave {found}. Expected {{'logits': ...}} of shape "
+            f"{wanted}, which task={task} is measured by."
+        )
 
 
 def _targets(task: str, num_classes: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -111,7 +129,13 @@ def _targets(task: str, num_classes: int, size: tuple[int, int]) -> dict[str, An
     mask = torch.zeros(_NUM_IMAGES, *size, dtype=torch.uint8)
     mask[:, :1] = IGNORE_INDEX
     label_set = torch.zeros(_NUM_IMAGES, num_classes, dtype=torch.uint8)
-    return {LOSS_TARGETS[task]: {"label": labels, "mask": mask, "label_set": label_set}[LOSS_TARGETS[task]]}
+    box = torch.tensor([0.0, 0.0, size[1] / 2, size[0] / 2]).expand(_NUM_IMAGES, 1, 4)
+    objects = {"boxes": box, "labels": labels[:, None]}
+    return {
+        "classify": {"label": labels}, "multilabel": {"label_set": label_set}, "segment": {"mask": mask},
+        "detect": objects,
+        "instance": {**objects, "masks": torch.ones(_NUM_IMAGES, 1, *size, dtype=torch.bool)},
+    }[task]  # fmt: skip
 
 
 def _check_loss(function: Any, task: str, num_classes: int) -> None:
@@ -133,19 +157,10 @@ def _check_metrics(objects: RunObjects, task: TaskInfo, info: Any) -> None:
     names = info.class_names
     extra = dict(PythonMetricSpec(name=name, metric=each).build(len(names)) for name, each in objects.metrics.items())
     load(task.metrics)(names, extra)  # refuses names of the task's own
-    example = _EXAMPLES.get(task.name)
     for name, metric in extra.items():
-        with _explained(
-            f"metrics['{name}']", objects.metrics[name], _EXPECTED_METRIC.get(task.name, "a torchmetrics.Metric.")
-        ):
-            if example is None:
-                continue
-            metric.update(*example(len(names)))
-            value = metric.compute()
-        for key, item in value.items() if isinstance(value, dict) else ((name, value),):
-            if not isinstance(item, torch.Tensor) or item.ndim:
-                found = f"shape {tuple(item.shape)}" if isinstance(item, torch.Tensor) else type(item).__name__
-                raise UserError(f"metrics['{name}']: '{key}' is no scalar: found {found}. Expected a scalar tensor.")
+        with _explained(f"metrics['{name}']", objects.metrics[name], _EXPECTED_METRIC[task.name]):
+            metric.update(*_EXAMPLES[task.name](len(names)))
+            metric_scalars(name, metric, place=f"metrics['{name}']")
 
 
 def _of_labels(num_classes: int) -> tuple[Any, Any]:
@@ -162,12 +177,30 @@ def _of_masks(num_classes: int) -> tuple[Any, Any]:
     return masks, masks.masked_fill(torch.arange(64).view(1, 8, 8) < 8, IGNORE_INDEX)
 
 
+def _of_objects(num_classes: int) -> tuple[Any, Any]:
+    """A found and a missed object on an image each, as `visionkit.metrics.detection` gives them."""
+    boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 8.0]], dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    found = {"boxes": boxes, "labels": labels, "scores": torch.ones(1)}
+    truth = {"boxes": boxes, "labels": labels, "iscrowd": labels, "area": torch.full((1,), 64.0), "image_id": labels[0]}
+    return [found, {name: value[:0] for name, value in found.items()}], [truth, {**truth, "image_id": labels[0] + 1}]
+
+
+def _of_instances(num_classes: int) -> tuple[Any, Any]:
+    found, truth = _of_objects(num_classes)
+    masks = torch.ones(1, 8, 8, dtype=torch.bool)
+    with_masks = [{**item, "masks": masks[: len(item["boxes"])]} for item in found]
+    return with_masks, [{**item, "masks": masks, "size": torch.tensor([8, 8])} for item in truth]
+
+
 _EXAMPLES: dict[str, Callable[[int], tuple[Any, Any]]] = {
-    "classify": _of_labels, "multilabel": _of_label_sets, "segment": _of_masks,
+    "classify": _of_labels, "multilabel": _of_label_sets, "segment": _of_masks, "detect": _of_objects,
+    "instance": _of_instances,
 }  # fmt: skip
 _EXPECTED_METRIC = {
     "classify": "an update with probabilities (B, K) and labels (B,) int64.",
     "multilabel": "an update with probabilities (B, K) and label sets (B, K) int64.",
     "segment": f"an update with masks and true masks (B, H, W) uint8, {IGNORE_INDEX} for ignored pixels, as "
     f"torchmetrics' ignore_index={IGNORE_INDEX} takes.",
+    "detect": "an update with lists of dicts, as torchmetrics.detection.MeanAveragePrecision takes.",
+    "instance": "an update with lists of dicts, as torchmetrics.detection.MeanAveragePrecision(iou_type='segm') takes.",
 }

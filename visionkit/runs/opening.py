@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from visionkit.errors import UserError
+from visionkit.errors import UserError, explain_os_errors
 from visionkit.runs.folder import RunFolder
 
 __all__ = ["run_folder"]
 
 
+@explain_os_errors()
 def run_folder(run: Any, *, verb: str) -> RunFolder:
     """The folder of a run.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from visionkit.errors import UserError
 from visionkit.files import read_json, read_text
 
-__all__ = ["read_history", "read_metrics"]
+__all__ = ["read_history", "read_metrics", "read_rows"]
 
 
 def read_history(file: Path) -> list[dict[str, float]]:
@@ -22,10 +22,9 @@ def read_history(file: Path) -> list[dict[str, float]]:
     if not file.exists():
         return []
     try:
-        table = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
-        header = next(table, [])
+        header, *table = read_rows(file)
         if "epoch" not in header:
-            raise ValueError("it has no column 'epoch'" if header else "it is empty")
+            raise ValueError("it has no column 'epoch'")
         if len(set(header)) < len(header):
             raise ValueError("it has two columns of one name")
         rows = [_parse_row(header, cells, number) for number, cells in enumerate(table, 1)]
@@ -36,6 +35,21 @@ def read_history(file: Path) -> list[dict[str, float]]:
             f"python -m visionkit train run={file.parent}"
         ) from None
     return rows
+
+
+def read_rows(file: Path) -> list[list[str]]:
+    """The header and the rows of a table that the run wrote.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is empty, or cut off within a row.
+        csv.Error: If it is no CSV.
+        UserError: If it is too large.
+    """
+    text = read_text(file)
+    if not text.endswith("\n"):
+        raise ValueError("its last row is cut off" if text else "it is empty")
+    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
 def read_metrics(file: Path, *, advice: str) -> dict[str, float]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import csv
 import html
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError, did_you_mean
-from visionkit.files import read_text
 from visionkit.metric_names import metric_title
 from visionkit.runs.opening import run_folder
+from visionkit.runs.results import read_rows
 from visionkit.text import printable, unquote_cell
 
 __all__ = ["Run"]
@@ -100,7 +99,7 @@ class Run:
                 f"the run '{self.path}' has no table '{name}'.{did_you_mean(name, self.tables)} It has: {known}"
             )
         try:
-            rows = list(csv.reader(io.StringIO(read_text(file), newline=""), strict=True))
+            rows = read_rows(file)
             columns = [unquote_cell(name) for name in rows[0]]
             if not columns or len(set(columns)) < len(columns) or len(rows) < 2:
                 raise ValueError("it has no rows under a header of distinct names")

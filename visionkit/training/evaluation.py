@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lightning.pytorch import Callback
+
 from visionkit.console import Printer, metrics_table, print_json
 from visionkit.data.workers import explain_dead_workers
 from visionkit.distributed.comm import barrier, rank
@@ -34,6 +36,7 @@ def evaluate_split(
     accelerator: str,
     debug: Debug,
     processes: Processes | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -45,6 +48,7 @@ def evaluate_split(
         accelerator: ``cuda``, ``mps`` or ``cpu``.
         debug: The limit of batches is used.
         processes: The processes that share the split; None for a single one.
+        callbacks: Lightning callbacks, of which those of a test are called.
 
     Raises:
         UserError: If the data set has no such split.
@@ -56,7 +60,9 @@ def evaluate_split(
             f"Expected one of: {', '.join(splits)}.{did_you_mean(split, splits)} Try: split=val"
         )
     with quiet(), explain_dead_workers():
-        trainer = make_trainer(hardware=hardware, accelerator=accelerator, debug=debug, processes=processes)
+        trainer = make_trainer(
+            hardware=hardware, accelerator=accelerator, debug=debug, processes=processes, callbacks=callbacks
+        )
         datamodule.trainer = trainer
         _test(trainer, task, datamodule.loader(split))
     scalars = {

@@ -115,7 +115,7 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
     if config.hardware.strategy == "fsdp" and processes.count > 1:  # the trained weights are sharded over the processes
         run = replace(run, model=build_run_model(config.backbone, config.head, run.data))
         task = make_task(run.config, run.model, run.data)
-    evaluation, best_epoch = _test(run, task)
+    evaluation, best_epoch = _test(run, task, callbacks)
     if rank() == 0:
         _finish(run, recorder, evaluation, best_epoch)
     barrier()  # the launcher ends a run when one of its processes has ended
@@ -198,8 +198,10 @@ def _read_resumed(run: RunSetup, trainer: Trainer, *, has_plugins: bool) -> Path
     return file
 
 
-def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
+def _test(run: RunSetup, task: VisionTask, callbacks: Sequence[Callback]) -> tuple[Evaluation, int]:
     """Load the best epoch and evaluate it on the test split, or on the validation split where there is none."""
+    from lightning.pytorch.callbacks import Checkpoint
+
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.runs.checkpoint import export_best, load_best
     from visionkit.training.evaluation import evaluate_split
@@ -217,6 +219,7 @@ def _test(run: RunSetup, task: VisionTask) -> tuple[Evaluation, int]:
         accelerator=run.processes.accelerator,
         debug=run.config.debug,
         processes=run.processes,
+        callbacks=[callback for callback in callbacks if not isinstance(callback, Checkpoint)],
     )
     return evaluation, best_epoch
 

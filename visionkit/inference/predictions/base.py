@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
+from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,6 +69,8 @@ class Prediction(ABC):
         """
         from visionkit.report.image_grid import write_picture
 
+        if not isinstance(path, str | os.PathLike):
+            raise UserError(f"save: found {describe(path)}. Expected a file, such as out.jpg.")
         target = Path(path).expanduser()
         if target.suffix.lower() not in (".jpg", ".jpeg", ".png"):
             raise UserError(f"save: '{target}' ends in '{target.suffix}'. Expected .png or .jpg, such as out.jpg.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from visionkit.errors import UserError
 from visionkit.inference.predictions.base import Prediction, optional_package
+from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +31,8 @@ class _Probabilities(Prediction):
         Raises:
             UserError: If ``count`` is less than 1.
         """
-        if count < 1:
-            raise UserError(f"top: found {count}, expected a number of classes, such as top(5).")
+        if not isinstance(count, int) or count < 1:
+            raise UserError(f"top: found {describe(count)}, expected a number of classes, such as top(5).")
         order = np.argsort(-self.probabilities, kind="stable")[:count].tolist()
         return [(self.class_names[class_id], float(self.probabilities[class_id])) for class_id in order]
 

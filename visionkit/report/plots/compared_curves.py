@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from visionkit.metric_names import metric_title
 from visionkit.report.palette import line_colours
 from visionkit.report.plots.curves import percent
-from visionkit.report.plots.figure import save_figure, set_title, style_axes, style_epochs, style_values
+from visionkit.report.plots.figure import (
+    in_default_style,
+    save_figure,
+    set_title,
+    style_axes,
+    style_epochs,
+    style_values,
+)
 from visionkit.report.style import OTHERS, TEXT_COLOUR, shorten
 
 __all__ = ["compared_curves_figure", "plot_compared_curves"]
@@ -24,6 +31,7 @@ History = Sequence[Mapping[str, float]]
 """A row per epoch: ``epoch``, ``val/loss``, ..."""
 
 
+@in_default_style
 def plot_compared_curves(histories: Sequence[tuple[str, History]], path: Path, *, monitor: str) -> bool:
     """Draw the curves of several runs into one picture.
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from visionkit.metric_names import split_title
-from visionkit.report.plots.figure import has_long_names, save_figure, set_title
+from visionkit.report.plots.figure import has_long_names, in_default_style, save_figure, set_title
 from visionkit.report.style import ERROR_COLOUR, GRID_COLOUR, TEXT_COLOUR, shorten
 from visionkit.text import count_of
 
@@ -21,6 +21,7 @@ __all__ = ["confusion_matrix_figure", "plot_confusion_matrix", "read_counts"]
 BLUES = LinearSegmentedColormap.from_list("visionkit", ["#ffffff", "#cfe0f7", "#6fa3e0", "#1f5fbf", "#0c2f66"])
 
 
+@in_default_style
 def plot_confusion_matrix(
     counts: Sequence[Sequence[int]], class_names: Sequence[str], path: Path, *, split: str, unit: str = "images"
 ) -> None:

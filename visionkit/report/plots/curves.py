@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from visionkit.metric_names import metric_title
 from visionkit.report.plots.figure import (
     format_tick,
+    in_default_style,
     save_figure,
     set_title,
     style_axes,
@@ -26,6 +27,7 @@ _PERCENT_WORDS = {"accuracy", "f1", "map", "mar", "iou", "dice"}
 _MAX_MARKERS = 30
 
 
+@in_default_style
 def plot_curves(history: Sequence[Mapping[str, float]], path: Path, *, monitor: str, mode: str = "max") -> None:
     """Draw loss, monitored metric and learning rate over the epochs, with the best epoch marked.
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,8 +19,13 @@ from visionkit.report.fonts import font_files
 from visionkit.report.style import GRID_COLOUR, TEXT_COLOUR
 
 __all__ = [
-    "format_tick", "has_long_names", "limits", "save_figure", "set_title", "style_axes", "style_epochs", "style_values",
+    "format_tick", "has_long_names", "in_default_style", "limits", "save_figure", "set_title", "style_axes",
+    "style_epochs", "style_values",
 ]  # fmt: skip
+
+
+in_default_style = style.context("default")
+"""Decorator of functions that plot: no ``matplotlibrc`` and no style of a notebook changes a picture."""
 
 
 def style_axes(axes: Axes) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visionkit.report.palette import line_colours
-from visionkit.report.plots.figure import save_figure, set_title, style_axes
+from visionkit.report.plots.figure import in_default_style, save_figure, set_title, style_axes
 from visionkit.report.style import OTHERS, TEXT_COLOUR, shorten
 
 __all__ = ["plot_precision_recall", "precision_recall_figure"]
@@ -15,6 +15,7 @@ __all__ = ["plot_precision_recall", "precision_recall_figure"]
 _MAX_NAMED = 10
 
 
+@in_default_style
 def plot_precision_recall(
     recall: Sequence[float],
     mean: Sequence[float | None],

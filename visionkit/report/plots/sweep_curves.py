@@ -13,7 +13,14 @@ from matplotlib.lines import Line2D
 from visionkit.metric_names import metric_title
 from visionkit.report.palette import line_colours
 from visionkit.report.plots.curves import percent
-from visionkit.report.plots.figure import save_figure, set_title, style_axes, style_epochs, style_values
+from visionkit.report.plots.figure import (
+    in_default_style,
+    save_figure,
+    set_title,
+    style_axes,
+    style_epochs,
+    style_values,
+)
 from visionkit.report.style import OTHERS, TEXT_COLOUR, shorten
 from visionkit.text import count_of
 
@@ -42,6 +49,7 @@ class SweepCurve:
         return (max if mode == "max" else min)(scores, default=worst)
 
 
+@in_default_style
 def plot_sweep(curves: Sequence[SweepCurve], path: Path, *, monitor: str, mode: str) -> None:
     """Draw the scores of all runs over the epochs, the best run thick; without any finite score, draw nothing.
 

@@ -73,8 +73,10 @@ class Recorder(Checkpoint):
         """Record the epoch, which has been validated, and save checkpoints.
 
         Raises:
-            UserError: If the weights are not finite, or the run's folder is gone; the old checkpoints are kept.
+            UserError: If the weights are not finite, the epoch is cut short, or the run's folder is gone; the old
+                checkpoints are kept.
         """
+        _check_whole(trainer)
         task: VisionTask = pl_module
         check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
         row = {
@@ -131,6 +133,16 @@ class Recorder(Checkpoint):
         columns = list(dict.fromkeys(name for row in self.history for name in row))
         rows = [[_cell(row.get(name)) for name in columns] for row in self.history]
         self.folder.write_csv(self.folder.history_file, columns, rows)
+
+
+def _check_whole(trainer: pl.Trainer) -> None:
+    """Check that an epoch has had all its batches, unless a callback stops the training."""
+    num_batches, planned = trainer.fit_loop.epoch_loop.batch_progress.current.completed, trainer.num_training_batches
+    if num_batches < planned and not trainer.should_stop:
+        raise UserError(
+            f"epoch {trainer.current_epoch + 1} ended after {num_batches} of {planned} batches: a callback, head, loss "
+            "or metric has raised StopIteration, which Lightning takes for the end of the data. Expected another error."
+        )
 
 
 def _rounded(value: float) -> float:

@@ -49,3 +49,9 @@ def test_a_column_called_train_words_of_labels_is_not_taken(make_table):
     source = make_table(table("other", ["1"] * 12).replace(",x,", ",train,").replace(",y,", ",test,"))
     assert source.info().class_names == ("test", "train")
     assert sizes(source) == {"train": 8, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(("header", "proposed"), [("image,labels", "labels"), ("image,diagnosis", "diagnosis")])
+def test_a_missing_column_of_labels_proposes_one_that_may_be_meant(make_table, header, proposed):
+    with pytest.raises(UserError, match=f"Name the column that is meant: dataset.label_column={proposed}$"):
+        make_table(f"{header}\n0.png,cat\n1.png,dog\n").splits(seed=0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from visionkit.data.image_files import is_image_name
 from visionkit.data.sources.table.csv_rows import read_csv_header, read_csv_rows
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import UserError, did_you_mean, nearest_word
 from visionkit.files import check_file_size
 from visionkit.text import normal_form
 
@@ -91,7 +91,7 @@ def find_column(header: Sequence[str], name: str, *, key: str, path: Path) -> st
             f"{key}: '{path}' has no column '{name}': its first line is {shown} alone. Expected names of columns, "
             "divided by a comma, a semicolon, a tab or a bar, such as image,label. Save it so."
         )
-    example = next((column for column in header if column.lower() == name.lower()), header[0])
+    example = nearest_word(name, header) or header[0 if "image" in key else -1]
     raise UserError(
         f"{key}: '{path}' has no column '{name}'.{did_you_mean(name, header)} Its first line should name the columns; "
         f"it has {shown}. Name the column that is meant: {key}={example}"
