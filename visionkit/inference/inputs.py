@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageInput", "iterate_inputs", "single_input"]
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+_SUFFIXES, _MARKS = (".jpg", ".jpeg", ".png"), frozenset("*?[:")
 _PATH_TYPES = (str, Path, os.PathLike)  # in this order: the check of a protocol is slow
 _EXPECTED = (
     "a path, a folder, a pattern such as 'photos/*.jpg', a Pillow image, a NumPy array (H, W[, C]), a tensor "
@@ -101,7 +101,7 @@ def _named_as_file(image: Any) -> ImageInput | None:
     if not isinstance(image, Path):
         return None
     text = str(image)
-    is_plain = text.endswith(_SUFFIXES) and text[0] != "~" and not any(mark in text for mark in "*?[:")
+    is_plain = text.endswith(_SUFFIXES) and text[0] != "~" and _MARKS.isdisjoint(text)
     return ImageInput(image, None, text) if is_plain else None
 
 

@@ -141,8 +141,7 @@ class Predictor:
             batch: list[ImageInput] = []
             failure: Exception | None = None
             try:
-                for image in islice(inputs, self.batch_size):
-                    batch.append(image)
+                batch.extend(islice(inputs, self.batch_size))
             except Exception as error:  # of the caller's iterator too; what came before is kept
                 failure = error
             yield from self._predict_batch(batch, on_error, on_windows)
