@@ -170,6 +170,16 @@ def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     return predict(plain, folder, source=parsed.options["source"].strip("'\""), options=options)
 
 
+def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.export import export
+
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="export")
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    if "out" in parsed.options:
+        options["out"] = parsed.options["out"].strip("'\"")
+    return export(plain, folder, options=options)
+
+
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
@@ -190,7 +200,7 @@ def _compare(options: Mapping[str, str]) -> int:
 
 
 _OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
-_COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "inspect": _inspect}
+_COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "inspect": _inspect}
 
 
 def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:

@@ -65,6 +65,20 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit predict run=latest source=aerial.tif window=512 overlap=0.25",
         ),
     ),
+    "export": Verb(
+        "write a run's model as a file for other programs, compared image by image with the run",
+        {
+            "run": "the run folder, or `latest`",
+            "to": "onnx or torch_export",
+            "decode": "false: the raw outputs of the head alone; probabilities, boxes or masks unless given",
+            "out": "a folder for the files; exports/onnx or the like in the run folder unless given",
+            "format": "text or json",
+        },
+        (
+            "python -m visionkit export run=latest to=onnx",
+            "python -m visionkit export run=latest to=torch_export out=shipped",
+        ),
+    ),
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",
         {

@@ -30,4 +30,4 @@ def anchor_points(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *,
 
 def flatten_predictions(x: Tensor, channels: int) -> Tensor:
     """A map (B, n * channels, H, W) of n anchors per cell as a row per anchor: (B, H * W * n, channels)."""
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, channels)
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, channels)

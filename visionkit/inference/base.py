@@ -151,7 +151,7 @@ class Inference(ABC):
         device: torch.device = next(self.model.parameters()).device
         return device
 
-    def _images(self, dataset: Any, count: int) -> Iterator[tuple[int, LoadedImage]]:
+    def images(self, dataset: Any, count: int) -> Iterator[tuple[int, LoadedImage]]:
         """Evenly spaced positions of a split and their images for `prepare`."""
         positions = torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().long().tolist()
         for position in positions:

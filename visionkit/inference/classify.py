@@ -40,6 +40,6 @@ class ClassifyInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The image is the model's input, the truth a class id."""
-        found = [(position, self.prepare(image)) for position, image in self._images(dataset, count)]
+        found = [(position, self.prepare(image)) for position, image in self.images(dataset, count)]
         truths = [int(dataset.labels[position]) for position, _ in found]
         return self._predict_examples(truths, [image for _, image in found])

@@ -90,7 +90,7 @@ class DetectInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The truth is like a prediction without scores, with ``crowd`` (m, 4), the boxes of crowds."""
-        for position, image in self._images(dataset, count):
+        for position, image in self.images(dataset, count):
             (prediction,) = self.predict([self.prepare(image)])
             height, width = image.size
             annotation = dataset.annotation(position)

@@ -46,6 +46,6 @@ class MultilabelInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The image is the model's input, the truth a list of class ids."""
-        found = [(position, self.prepare(image)) for position, image in self._images(dataset, count)]
+        found = [(position, self.prepare(image)) for position, image in self.images(dataset, count)]
         truths = [dataset.labels[position].nonzero()[:, 0].tolist() for position, _ in found]
         return self._predict_examples(truths, [image for _, image in found])

@@ -60,7 +60,7 @@ class SegmentInference(Inference):
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
         """The truth is a mask; its ignored pixels are ignored in the prediction too."""
-        for position, image in self._images(dataset, count):
+        for position, image in self.images(dataset, count):
             try:
                 truth = dataset.mask(position)
             except UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,9 @@ class DenseHead(Head):
         nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
         candidates: The largest number of boxes per level before suppression.
         max_detections: The largest number of boxes predicted per image.
+
+    Attributes:
+        suppress: `visionkit.structures.boxes.batched_nms`, or another function of its arguments.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class DenseHead(Head):
         self.corner, self.num_anchors, self.alpha, self.gamma = corner, num_anchors, alpha, gamma
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         self.candidates, self.max_detections = candidates, max_detections
+        self.suppress: Callable[..., Tensor] = batched_nms
         for name, layer in layers.items():
             self.add_module(name, layer)
 
@@ -126,7 +130,7 @@ class DenseHead(Head):
         if image_sizes is not None:
             boxes = clip_boxes(boxes, image_sizes)
         labels = torch.where(scores > self.score_threshold, labels, -1)
-        keep = batched_nms(boxes, scores, labels, iou_threshold=self.nms_threshold)
+        keep = self.suppress(boxes, scores, labels, iou_threshold=self.nms_threshold)
         scores, best = scores.masked_fill(~keep, 0).topk(min(self.max_detections, scores.shape[1]))
         present = keep.gather(1, best)
         boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * present[..., None]

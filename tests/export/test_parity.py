@@ -1,0 +1,175 @@
+"""The comparison of a file with its model: what is planted is found, and what is equal passes."""
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from visionkit.export.graph import ExportGraph
+from visionkit.export.parity import Parity, check_parity
+from visionkit.models import create_model
+
+CLASSES, SIDE = 4, 64
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Networks whose outputs depend on every channel, place and class."""
+    torch.manual_seed(0)
+    options = {"num_classes": CLASSES, "in_channels": 3, "image_size": SIDE}
+    found = {
+        "classify": create_model("classify", "lenet", **options),
+        "segment": create_model("segment", "lenet", head="unet_small", **options),
+        "detect": create_model("detect", "lenet", head="fcos_small", **options),
+    }
+    for model in found.values():
+        model.eval()
+        model.normalize = type(model.normalize)([0.5, 0.3, 0.4], [0.2, 0.3, 0.25])
+    with torch.no_grad():
+        found["detect"].head.logits.bias.fill_(-1.0)
+        found["detect"].head.logits.weight.mul_(20)
+    found["detect"].head.candidates = 60  # of a level, as many as a trained one has in all
+    return found
+
+
+def batches(*, sizes, number=2):
+    generator = torch.Generator().manual_seed(3)
+    for size in (1, 3):
+        for _ in range(number):
+            images = torch.randint(0, 256, (size, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+            images[..., SIDE - 16 :, :] = 0
+            yield (
+                f"batch of {size}",
+                {"images": images} | ({"image_sizes": torch.tensor([[SIDE - 16, SIDE]] * size)} if sizes else {}),
+            )
+
+
+def compare(models, task, change=lambda graph: None, before=lambda inputs: inputs, after=lambda outputs: outputs):
+    """The parity of a graph that was changed, or whose inputs or outputs are."""
+    graph = ExportGraph(models[task], task=task, decode=True, takes_sizes=task != "classify")
+    change(graph)
+
+    def run(inputs):
+        with torch.no_grad():
+            return {key: value.numpy() for key, value in after(graph(**before(dict(inputs)))).items()}
+
+    parity = Parity(images=8)
+    check_parity(run, models[task], batches(sizes=task != "classify"), parity=parity, noise=False)
+    return parity
+
+
+@pytest.mark.parametrize("task", ["classify", "segment", "detect"])
+def test_a_graph_is_equal_to_its_model(models, task):
+    parity = compare(models, task)
+    assert (parity.passed, parity.problems, parity.borderline) == (True, [], 0)
+    assert max(parity.largest_difference.values()) < 1e-6
+    if task == "detect":
+        assert parity.detections > 100
+
+
+def swap_normalisation(graph):
+    graph.model.normalize = type(graph.model.normalize)([0.2, 0.3, 0.25], [0.5, 0.3, 0.4])
+
+
+def round_weights(graph):
+    for parameter in graph.parameters():
+        parameter.data = (parameter.data * 64).round() / 64
+
+
+def bake_batch(graph):
+    forward = graph.forward
+    graph.forward = lambda images, image_sizes=None: {
+        key: value[:1] for key, value in forward(images, image_sizes).items()
+    }
+
+
+def shift_padding(graph):
+    for module in graph.model.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_pre_hook(lambda module, inputs: (torch.roll(inputs[0], 1, dims=3),))
+            return
+
+
+def low_threshold(graph):
+    graph.model.head.nms_threshold = 0.3
+
+
+def as_bgr(inputs):
+    return inputs | {"images": inputs["images"].flip(1)}
+
+
+def blurred(inputs):
+    """As an image is that was resized without antialiasing, by another filter."""
+    half = nn.functional.interpolate(inputs["images"].float(), scale_factor=0.5, mode="nearest")
+    return inputs | {"images": nn.functional.interpolate(half, scale_factor=2, mode="nearest").to(torch.uint8)}
+
+
+def without_sizes(inputs):
+    return inputs | ({"image_sizes": torch.full_like(inputs["image_sizes"], SIDE)} if "image_sizes" in inputs else {})
+
+
+def scaled(inputs):
+    return inputs | {"images": inputs["images"] // 255}
+
+
+def turned_classes(outputs):
+    order = torch.arange(CLASSES).roll(1)
+    changed = {key: outputs[key][:, order] for key in ("probabilities",) if key in outputs}
+    if "probabilities" not in outputs:
+        changed = {"labels": torch.where(outputs["labels"] >= 0, (outputs["labels"] + 1) % CLASSES, -1)}
+    return outputs | changed
+
+
+def swapped_corners(outputs):
+    return outputs | {"boxes": outputs["boxes"][..., [1, 0, 3, 2]]}
+
+
+def not_a_number(outputs):
+    return outputs | {"logits": outputs["logits"] * numpy.nan}
+
+
+@pytest.mark.parametrize(
+    ("task", "fault"),
+    [
+        ("classify", {"change": swap_normalisation}),
+        ("classify", {"change": round_weights}),
+        ("detect", {"change": bake_batch}),
+        ("segment", {"change": shift_padding}),
+        ("detect", {"change": low_threshold}),
+        ("classify", {"before": as_bgr}),
+        ("segment", {"before": blurred}),
+        ("segment", {"before": without_sizes}),
+        ("detect", {"before": scaled}),
+        ("classify", {"after": turned_classes}),
+        ("detect", {"after": turned_classes}),
+        ("detect", {"after": swapped_corners}),
+        ("classify", {"after": not_a_number}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value.values())).__name__,
+)
+def test_a_planted_fault_is_found(models, task, fault):
+    parity = compare(models, task, **fault)
+    assert not parity.passed
+    assert parity.problems
+
+
+def test_a_class_without_a_clear_margin_is_borderline_and_a_clear_one_is_a_difference():
+    class Model:
+        def __init__(self, logits):
+            self.logits = logits
+
+        def __call__(self, images, sizes):
+            return {"logits": self.logits}
+
+        def predict(self, outputs, sizes):
+            probabilities = outputs["logits"].softmax(dim=1)
+            return {"probabilities": probabilities, "labels": probabilities.argmax(dim=1)}
+
+    near, clear = torch.tensor([[1.00001, 1.0]]), torch.tensor([[1.1, 1.0]])
+    inputs = [("one", {"images": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)})]
+    for logits, passed, borderline in ((near, True, 1), (clear, False, 0)):
+        probabilities = logits.softmax(dim=1)
+        outputs = {"logits": logits, "probabilities": probabilities, "labels": torch.tensor([1])}
+        parity = Parity(images=1)
+        check_parity(lambda _, outputs=outputs: outputs, Model(logits), inputs, parity=parity, noise=False)
+        assert (parity.passed, parity.borderline) == (passed, borderline)

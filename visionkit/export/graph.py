@@ -1,0 +1,86 @@
+"""What an exported file computes: from images of the run's own dtype to raw outputs and predictions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visionkit.errors import UserError
+from visionkit.heads.dense.head import DenseHead
+from visionkit.models.vision_model import VisionModel
+from visionkit.structures.static_nms import StaticNms
+
+__all__ = ["CONVERGED", "ExportGraph", "example_inputs"]
+
+CONVERGED = "converged"
+"""The output that says of which images suppression was exact, see `StaticNms`."""
+
+_NO_OUTPUTS = ("centers_",)
+"""What begins so depends on the size of the images alone."""
+
+
+class ExportGraph(nn.Module):
+    """A model without loops over data, whose shapes depend on those of its inputs alone.
+
+    Args:
+        model: The trained model, which is copied.
+        task: Its task.
+        decode: Whether predictions are among the outputs.
+        takes_sizes: Whether images are padded, so that their own sizes are an input.
+
+    Raises:
+        UserError: If the head has no such form.
+    """
+
+    def __init__(self, model: VisionModel, *, task: str, decode: bool, takes_sizes: bool) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decode, self.takes_sizes = decode, takes_sizes
+        self.nms: StaticNms | None = None
+        head = self.model.head
+        if isinstance(head, DenseHead):
+            self.nms = head.suppress = StaticNms()
+        elif task in ("detect", "instance"):
+            raise UserError(
+                f"export: the head {type(head).__name__} finds as many regions as an image has, which no exported form "
+                "is made of yet. Expected a head of one stage. Train one: head=fcos_small, or head=retinanet_small"
+            )
+
+    def forward(self, images: Tensor, image_sizes: Tensor | None = None) -> dict[str, Tensor]:
+        """Raw outputs and predictions of a batch.
+
+        Args:
+            images: (B, C, H, W) uint8, or float32 in 0..255, as they are resized and padded for the run.
+            image_sizes: (B, 2) int64 height and width without padding, if they are an input.
+
+        Returns:
+            The raw outputs of the head, those of `visionkit.heads.base.Head.predict` by their names, and of detectors
+            ``converged`` (B,) bool.
+        """
+        raw = self.model(images, image_sizes)
+        outputs = {name: value for name, value in raw.items() if not name.startswith(_NO_OUTPUTS)}
+        if not self.decode:
+            return outputs
+        outputs |= self.model.predict(raw, image_sizes)
+        if self.nms is not None:
+            outputs[CONVERGED] = self.nms.converged
+        return outputs
+
+
+def example_inputs(data: Mapping[str, Any], *, takes_sizes: bool) -> dict[str, Tensor]:
+    """Two images by which a graph is traced.
+
+    Args:
+        data: The content of the run's ``data.json``.
+        takes_sizes: As of `ExportGraph`.
+    """
+    height, width = data["image_size"]
+    dtype = torch.uint8 if data.get("value_range") is None else torch.float32
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, data["in_channels"], height, width), generator=generator).to(dtype)
+    sizes = torch.tensor([[height, width], [max(1, height // 2), width]])
+    return {"images": images} | ({"image_sizes": sizes} if takes_sizes else {})

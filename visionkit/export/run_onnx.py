@@ -1,0 +1,97 @@
+"""Predict with model.onnx: python run_onnx.py photo.jpg another.png. Needs onnxruntime, numpy and Pillow."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).parent
+
+
+def read(path, info):
+    """The pixels of an image in the model's channels; what is transparent lies over white."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if info["in_channels"] == 1 else "RGB")
+
+
+def content_size(height, width, resize):
+    """Height and width after resizing."""
+    (rows, columns), mode = resize["image_size"], resize["mode"]
+    if mode == "letterbox":
+        scale = min(rows / height, columns / width)
+        return max(1, min(rows, round(height * scale))), max(1, min(columns, round(width * scale)))
+    if mode == "resize_crop":
+        ratio = resize["crop_ratio"]
+        scale = max(round(rows / ratio) / height, round(columns / ratio) / width)
+        return max(rows, int(height * scale + 1e-6)), max(columns, int(width * scale + 1e-6))
+    if mode == "pad":
+        base = resize["native"] or (height, width)
+        factor = min(rows // base[0], columns // base[1])
+        factor = factor if factor >= 1 else min(rows / base[0], columns / base[1])
+        frame = min(rows, round(base[0] * factor)), min(columns, round(base[1] * factor))
+        scale = min(frame[0] / height, frame[1] / width)
+        return max(1, min(rows, round(height * scale))), max(1, min(columns, round(width * scale)))
+    return rows, columns
+
+
+def prepare(image, info):
+    """The image as the model takes it, (1, C, H, W) uint8, and its height and width without padding."""
+    resize, (rows, columns) = info["resize"], info["resize"]["image_size"]
+    height, width = content_size(image.height, image.width, resize)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, -1)
+    if resize["mode"] == "resize_crop":
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        pixels = pixels[top : top + rows, left : left + columns]
+    batch = np.zeros((rows, columns, pixels.shape[2]), np.uint8)
+    top, left = ((rows - height) // 2, (columns - width) // 2) if resize["mode"] == "pad" else (0, 0)
+    batch[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
+    return batch.transpose(2, 0, 1)[None], (min(height, rows), min(width, columns))
+
+
+def predict(path, session, info):
+    """What the model says of an image: class and probabilities, objects, or the class of each pixel."""
+    image = read(path, info)
+    images, (height, width) = prepare(image, info)
+    inputs = {"images": images, "image_sizes": np.array([[height, width]])}
+    taken = {value.name for value in session.get_inputs()}
+    names = [value.name for value in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {k: v for k, v in inputs.items() if k in taken}), strict=True))
+    if "boxes" in found:
+        present = found["labels"][0] >= 0
+        scale = np.array([image.width / width, image.height / height] * 2, np.float32)
+        return {"boxes": found["boxes"][0][present] * scale, "scores": found["scores"][0][present],
+                "labels": found["labels"][0][present]}  # fmt: skip
+    if "mask" in found:
+        logits = found["logits"][0, :, :height, :width]
+        resized = [np.asarray(Image.fromarray(c).resize(image.size, Image.Resampling.BILINEAR)) for c in logits]
+        return {"mask": np.argmax(resized, axis=0).astype(np.uint8)}
+    return {"probabilities": found["probabilities"][0]}
+
+
+def main():
+    """Print the predictions of the images that are named."""
+    info = json.loads((HERE / "classes.json").read_text(encoding="utf-8"))
+    session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+    names = info["class_names"]
+    for path in sys.argv[1:]:
+        result = predict(path, session, info)
+        if "probabilities" in result:
+            best = np.argsort(-result["probabilities"])[:5]
+            print(path, ", ".join(f"{names[k]} {result['probabilities'][k]:.1%}" for k in best))
+        elif "boxes" in result:
+            for box, score, label in zip(result["boxes"], result["scores"], result["labels"], strict=True):
+                if score >= 0.3:
+                    print(path, names[label], f"{score:.1%}", *np.round(box, 1))
+        else:
+            counts = np.bincount(result["mask"].ravel(), minlength=len(names))
+            print(path, ", ".join(f"{n} {c / counts.sum():.1%}" for n, c in zip(names, counts, strict=True) if c))
+
+
+if __name__ == "__main__":
+    main()
