@@ -28,7 +28,7 @@ INPUTS: Mapping[str, Sequence[str]] = {
         "fit",
         "val",
         "help",
-        "export",
+        "convert",
         "check",
         "resnet18",
         "seed=1 inspect",

@@ -93,7 +93,7 @@ def test_a_flag_of_other_tools_is_told_as_a_setting(flag, following, hint):
     [
         (["fit"], "Type: python -m visionkit train"),
         (["Train"], "Did you mean 'train'?"),
-        (["export"], "there is no verb 'export' yet."),
+        (["convert"], "Type: python -m visionkit export run=latest to=onnx"),
         (["check"], "there is no verb 'check' yet."),
         (["resnet50"], "Type backbone=resnet50"),
         (["nets/mine.yaml"], "Type backbone=nets/mine.yaml"),

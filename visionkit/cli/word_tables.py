@@ -141,11 +141,9 @@ FOREIGN_VERBS: Mapping[str, str] = {
     "tune": "sweep=optuna recipe.lr='tag(log,interval(0.001,0.1))'",
     "search": "sweep=optuna recipe.lr='tag(log,interval(0.001,0.1))'", "resume": "train run=latest resume=true",
     "finetune": "train weights=imagenet", "download": "dataset=cifar10 dataset.root=data dataset.download=true",
-    "show": "config", "print": "config",
+    "show": "config", "print": "config", "convert": "export run=latest to=onnx", "onnx": "export run=latest to=onnx",
 }  # fmt: skip
 TO_COME: Mapping[str, str] = {
-    "export": "A run's weights lie in its folder as model.safetensors, which any program with torch can read. Where "
-    "the folder is: python -m visionkit evaluate run=latest",
     "check": "A data set is checked before it is trained on; with strict=true whatever is wrong with it ends the run. "
     "Type: python -m visionkit train dataset=folder dataset.root=FOLDER strict=true debug=fast",
 }

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionkit.console import Printer, loading, print_json
 from visionkit.errors import ExitCode, UserError, did_you_mean
 from visionkit.files import check_writable
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
+from visionkit.schema import describe
+
+if TYPE_CHECKING:
+    from visionkit.export.export_run import ExportResult
 
 __all__ = ["export"]
 
@@ -24,7 +28,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     Args:
         plain: The configuration of the run.
         folder: The folder of the run.
-        options: ``to``, ``decode`` and ``out``, where they were typed.
+        options: ``to``, ``decode``, ``out`` and ``format``, where they were typed.
 
     Returns:
         0; 1 if the file differs from the model, and is named ``*.rejected`` for it.
@@ -34,18 +38,27 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     """
     to, decode = options.get("to", "onnx"), options.get("decode", True)
     if to not in _FORMATS:
-        raise UserError(f"to: found '{to}'.{did_you_mean(str(to), _FORMATS)} Expected one of: {', '.join(_FORMATS)}.")
+        raise UserError(
+            f"to: found {describe(to)}.{did_you_mean(str(to), _FORMATS)} Expected one of: {', '.join(_FORMATS)}."
+        )
     if not isinstance(decode, bool):
-        raise UserError(f"decode: expected true or false, found {decode!r}. Try: decode=true")
+        raise UserError(f"decode: expected true or false, found {describe(decode)}. Try: decode=true")
+    form = options.get("format", "text")
+    if form not in ("text", "json"):
+        raise UserError(
+            f"format: expected text or json, found {describe(form)}. The form of the file is to=onnx or to=torch_export"
+        )
     target = Path(options.get("out") or folder.path / "exports" / to).expanduser()
     check_writable(target, where="out")
     config = RunConfig.from_plain(plain)
     with loading():
         from visionkit.export.export_run import export_predictor
+        from visionkit.export.files import check_installed
         from visionkit.inference.load import load_predictor
         from visionkit.runs.checkpoint import check_data, check_splits
 
-    printer = Printer(to_stderr=plain.get("format") == "json")
+    check_installed(to)
+    printer = Printer(to_stderr=form == "json")
     hardware = replace(config.hardware, accelerator="cpu", precision="32", devices=1)
     predictor = load_predictor(config, folder, hardware=hardware)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
@@ -55,6 +68,13 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     result = export_predictor(
         predictor, datamodule.dataset("val"), target, to=to, decode=decode, on_progress=printer.print
     )
+    _print_result(result, printer)
+    if form == "json":
+        print_json({"files": [str(file) for file in result.files], "parity": result.parity.document()})
+    return ExitCode.DONE if result.parity.passed else ExitCode.INTERNAL_ERROR
+
+
+def _print_result(result: ExportResult, printer: Printer) -> None:
     parity = result.parity
     for name, value in parity.largest_difference.items():
         printer.print(f"{name:12} differs by at most {value:.2g} of its largest value")
@@ -67,6 +87,3 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         printer.print(f"{parity.not_converged} images had too many overlapping boxes for an exact suppression")
     printer.print(*(f"differs: {problem}" for problem in parity.problems))
     printer.print(f"{'equal' if parity.passed else 'REJECTED'}: {', '.join(map(str, result.files))}")
-    if plain.get("format") == "json":
-        print_json({"files": [str(file) for file in result.files], "parity": parity.document()})
-    return ExitCode.DONE if parity.passed else ExitCode.INTERNAL_ERROR

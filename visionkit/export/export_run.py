@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from visionkit.errors import UserError
-from visionkit.export.files import FORMATS
-from visionkit.export.graph import ExportGraph, example_inputs
+from visionkit.export.files import FORMATS, Runner
+from visionkit.export.graph import MAX_CANDIDATES, ExportGraph, example_inputs
 from visionkit.export.parity import Parity, check_parity
 from visionkit.files import write_atomic
 from visionkit.text import json_text
@@ -76,7 +76,8 @@ def export_predictor(
         )
     name, write, make_runner = FORMATS[to]
     takes_sizes = predictor.task not in ("classify", "multilabel")
-    graph = ExportGraph(inference.model, task=predictor.task, decode=decode, takes_sizes=takes_sizes)
+    images = [loaded.pixels for _, loaded in inference.images(dataset, MAX_IMAGES)]
+    graph = _choose_graph(predictor, images, decode=decode, takes_sizes=takes_sizes)
     info = _describe(predictor, decode=decode)
     folder.mkdir(parents=True, exist_ok=True)
     target, draft = folder / name, folder / f"{name}.unchecked"
@@ -84,13 +85,7 @@ def export_predictor(
     write(graph, example_inputs(data, takes_sizes=takes_sizes), draft, {"visionkit": info})
     try:
         on_progress("comparing it with the run's model")
-        runner, parity = make_runner(draft), Parity()
-        images = [loaded.pixels for _, loaded in inference.images(dataset, MAX_IMAGES)]
-        noise = _noise(data, _NUM_NOISE)
-        parity.images, parity.noise = len(images), len(noise)
-        for group, is_noise in ((images, False), (noise, True)):
-            batches = _batches(group, transform, takes_sizes=takes_sizes)
-            check_parity(runner, inference.model, batches, parity=parity, noise=is_noise)
+        parity = _compare(make_runner(draft), predictor, images, takes_sizes=takes_sizes)
         for old in (target, folder / f"{name}.rejected"):
             old.unlink(missing_ok=True)
         kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
@@ -103,6 +98,34 @@ def export_predictor(
         files.append(folder / _SCRIPT.name)
         write_atomic(files[-1], _SCRIPT.read_bytes())
     return ExportResult(folder, tuple(files), parity)
+
+
+def _choose_graph(predictor: Predictor, images: list[Tensor], *, decode: bool, takes_sizes: bool) -> ExportGraph:
+    """The graph with the fewest candidates of suppression that give what the model gives, of detectors."""
+    inference = predictor.inference
+    for max_candidates in MAX_CANDIDATES:
+        graph = ExportGraph(
+            inference.model, task=predictor.task, decode=decode, takes_sizes=takes_sizes, max_candidates=max_candidates
+        )
+        if graph.nms is None or not decode:
+            break
+        parity = Parity(images=len(images))
+        batches = _batches(images, inference.transform, takes_sizes=takes_sizes)
+        check_parity(graph.run, inference.model, batches, parity=parity, noise=False)
+        if parity.passed:
+            break
+    return graph
+
+
+def _compare(runner: Runner, predictor: Predictor, images: list[Tensor], *, takes_sizes: bool) -> Parity:
+    """The comparison of a file with the model, on images and on noise."""
+    inference = predictor.inference
+    noise = _noise(inference.data, _NUM_NOISE)
+    parity = Parity(images=len(images), noise=len(noise))
+    for group, is_noise in ((images, False), (noise, True)):
+        batches = _batches(group, inference.transform, takes_sizes=takes_sizes)
+        check_parity(runner, inference.model, batches, parity=parity, noise=is_noise)
+    return parity
 
 
 def _describe(predictor: Predictor, *, decode: bool) -> dict[str, Any]:

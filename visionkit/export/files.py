@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import warnings
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "Runner", "onnx_runner", "torch_export_runner", "write_onnx", "write_torch_export"]
+__all__ = [
+    "FORMATS", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx", "write_torch_export",
+]  # fmt: skip
 
 Arrays = dict[str, Any]
 Runner = Callable[[Mapping[str, Tensor]], dict[str, "NDArray[Any]"]]
@@ -43,9 +46,8 @@ def write_onnx(graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, met
         metadata: Values that are kept in the file as JSON, by name.
 
     Raises:
-        UserError: If onnx is not installed, or the graph has something that ONNX does not know.
+        UserError: If the graph has something that ONNX does not know.
     """
-    _need("onnx", "onnxscript")
     with torch.no_grad(), _explained("ONNX"):
         names = list(graph(**inputs))
         program = torch.onnx.export(
@@ -73,9 +75,8 @@ def onnx_runner(path: Path) -> Runner:
     """The file in onnxruntime on the CPU.
 
     Raises:
-        UserError: If onnxruntime is not installed, or the file is none of ONNX.
+        UserError: If the file is none of ONNX.
     """
-    _need("onnxruntime")
     import onnxruntime
 
     try:
@@ -90,7 +91,9 @@ def onnx_runner(path: Path) -> Runner:
 
 def torch_export_runner(path: Path) -> Runner:
     """The file of `torch.export` on the CPU."""
-    module = torch.export.load(path).module()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.export.load(path).module()
 
     def run(inputs: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
         with torch.no_grad():
@@ -111,14 +114,16 @@ def _dynamic_batch(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     return {name: {0: batch} for name in inputs}
 
 
-def _need(*packages: str) -> None:
-    from importlib.util import find_spec
+def check_installed(to: str) -> None:
+    """Check that the packages are there that write and run a format.
 
-    missing = [name for name in packages if find_spec(name) is None]
+    Raises:
+        UserError: If one is not.
+    """
+    packages = ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ()
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"export: {' and '.join(missing)} is not installed, which writes and runs ONNX files. Try: {_INSTALL}"
-        )
+        raise UserError(f"to=onnx needs {' and '.join(missing)}, which is not installed. Try: {_INSTALL}")
 
 
 @contextmanager

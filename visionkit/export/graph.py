@@ -14,10 +14,13 @@ from visionkit.heads.dense.head import DenseHead
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
-__all__ = ["CONVERGED", "ExportGraph", "example_inputs"]
+__all__ = ["CONVERGED", "MAX_CANDIDATES", "ExportGraph", "example_inputs"]
 
 CONVERGED = "converged"
 """The output that says of which images suppression was exact, see `StaticNms`."""
+
+MAX_CANDIDATES = (300, 1000, 3000)
+"""What is tried: a well trained detector has few boxes with a score, one that has learnt little has thousands."""
 
 _NO_OUTPUTS = ("centers_",)
 """What begins so depends on the size of the images alone."""
@@ -31,19 +34,22 @@ class ExportGraph(nn.Module):
         task: Its task.
         decode: Whether predictions are among the outputs.
         takes_sizes: Whether images are padded, so that their own sizes are an input.
+        max_candidates: Of a detector, the boxes of an image, by score, of which overlapping ones are suppressed.
 
     Raises:
         UserError: If the head has no such form.
     """
 
-    def __init__(self, model: VisionModel, *, task: str, decode: bool, takes_sizes: bool) -> None:
+    def __init__(
+        self, model: VisionModel, *, task: str, decode: bool, takes_sizes: bool, max_candidates: int = MAX_CANDIDATES[0]
+    ) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decode, self.takes_sizes = decode, takes_sizes
         self.nms: StaticNms | None = None
         head = self.model.head
         if isinstance(head, DenseHead):
-            self.nms = head.suppress = StaticNms()
+            self.nms = head.suppress = StaticNms(limit=max_candidates)
         elif task in ("detect", "instance"):
             raise UserError(
                 f"export: the head {type(head).__name__} finds as many regions as an image has, which no exported form "
@@ -69,6 +75,11 @@ class ExportGraph(nn.Module):
         if self.nms is not None:
             outputs[CONVERGED] = self.nms.converged
         return outputs
+
+    @torch.no_grad()
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The outputs as arrays, as an exported file gives them."""
+        return {name: value.numpy() for name, value in self(**inputs).items()}
 
 
 def example_inputs(data: Mapping[str, Any], *, takes_sizes: bool) -> dict[str, Tensor]:

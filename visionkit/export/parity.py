@@ -134,7 +134,9 @@ def _compare_predictions(
         differs = expected["labels"] != found["labels"]
         parity.borderline += int((differs & close).sum())
         for i in (differs & ~close).nonzero()[:, 0].tolist():
-            parity.add(f"{name}, image {i + 1}: class {int(found['labels'][i])} instead of {int(expected['labels'][i])}")
+            parity.add(
+                f"{name}, image {i + 1}: class {int(found['labels'][i])} instead of {int(expected['labels'][i])}"
+            )
 
 
 def _compare_masks(name: str, expected: Tensor, found: Tensor, sizes: Tensor, parity: Parity) -> None:

@@ -51,7 +51,8 @@ def prepare(image, info):
     batch = np.zeros((rows, columns, pixels.shape[2]), np.uint8)
     top, left = ((rows - height) // 2, (columns - width) // 2) if resize["mode"] == "pad" else (0, 0)
     batch[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
-    return batch.transpose(2, 0, 1)[None], (min(height, rows), min(width, columns))
+    size = pixels.shape[:2] if resize["mode"] == "letterbox" else (rows, columns)
+    return batch.transpose(2, 0, 1)[None], size
 
 
 def predict(path, session, info):

@@ -1,0 +1,113 @@
+"""The script beside an exported file: it resizes as visionkit does, and needs no torch."""
+
+import json
+import random
+import subprocess
+import sys
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from visionkit.data.images import ImageReader
+from visionkit.data.transforms import InputTransform
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
+
+from visionkit.export import run_onnx  # noqa: E402
+from visionkit.export.files import torch_export_runner  # noqa: E402
+
+TRANSFORMS = [
+    InputTransform((32, 48), "resize"),
+    InputTransform((32, 48), "letterbox"),
+    InputTransform((32, 32), "resize_crop"),
+    InputTransform((32, 32), "pad"),
+    InputTransform((32, 32), "pad", native=(8, 8)),
+    InputTransform((33, 47), "pad", native=(28, 28)),
+]
+
+
+def info(transform, in_channels=3):
+    from dataclasses import asdict
+
+    return {"in_channels": in_channels, "resize": asdict(transform)}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: f"{t.mode}-{t.native}")
+def test_sizes_are_those_of_training(transform):
+    generator = random.Random(0)
+    for _ in range(500):
+        height, width = generator.randint(1, 900), generator.randint(1, 900)
+        assert run_onnx.content_size(height, width, info(transform)["resize"]) == transform.content_size(height, width)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: f"{t.mode}-{t.native}")
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_pixels_are_those_of_visionkit(tmp_path, transform, mode):
+    pixels = numpy.random.RandomState(0).randint(0, 256, (12, 17, 4), dtype=numpy.uint8)
+    image = Image.fromarray(pixels, "RGBA").resize((170, 120), Image.Resampling.BICUBIC)
+    image.convert(mode).save(tmp_path / "a.png")
+    channels = 1 if mode == "L" else 3
+    batch, size = run_onnx.prepare(
+        run_onnx.read(tmp_path / "a.png", info(transform, channels)), info(transform, channels)
+    )
+    loaded = ImageReader(channels).read(tmp_path / "a.png", target=transform.content_size)
+    expected, sizes = transform.pad_batch([transform.place(loaded.pixels)])
+    assert batch.shape == tuple(expected.shape)
+    assert numpy.abs(batch.astype(int) - expected.numpy().astype(int)).max() <= 1
+    assert list(size) == sizes[0].tolist()
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+for name in ("torch", "torchvision", "visionkit", "lightning"):
+    sys.modules[name] = None
+sys.argv = ["run_onnx.py", *sys.argv[2:]]
+runpy.run_path({script!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classify", "detect", "segment"])
+def test_the_script_says_what_predict_says_without_torch(cli, shared_runs, tmp_path, task):
+    """The export of a trained run, on images of its kind."""
+    import visionkit as vk
+
+    run = shared_runs.of(task)
+    code, out, err = cli("export", f"run={run}", f"out={tmp_path / 'out'}")
+    assert code == 0, out + err
+    assert "equal: " in out.replace("\n", " ")
+    parity = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert parity["passed"]
+    assert parity["images"] > 10
+    assert max(parity["largest_difference"].values()) < 1e-4
+    pixels = numpy.random.RandomState(1).randint(0, 256, (40, 40, 3), dtype=numpy.uint8)
+    Image.fromarray(pixels).resize((90, 70)).convert("L" if task == "classify" else "RGB").save(tmp_path / "a.png")
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    values = json.loads((tmp_path / "out" / "classes.json").read_text())
+    found = run_onnx.predict(tmp_path / "a.png", session, values)
+    expected = vk.load(run, device="cpu").predict(tmp_path / "a.png")
+    if task == "classify":
+        assert numpy.abs(found["probabilities"] - expected.probabilities).max() < 0.02  # pixels differ by 1 of 255
+    elif task == "segment":
+        assert (found["mask"] == expected.mask).mean() > 0.99
+    else:
+        assert abs(len(found["boxes"]) - len(expected.boxes)) <= 2
+        assert numpy.abs(found["boxes"][:3] - expected.boxes[:3]).max() < 1
+    script = WITHOUT_TORCH.format(script=str(tmp_path / "out" / "run_onnx.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", script, "-", str(tmp_path / "a.png")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert task != "classify" or expected.label in done.stdout
+
+
+@pytest.mark.slow
+def test_another_batch_is_taken(cli, shared_runs, tmp_path):
+    run = shared_runs.of("classify")
+    assert cli("export", f"run={run}", "to=torch_export", f"out={tmp_path / 'out'}")[0] == 0
+    run_file = torch_export_runner(tmp_path / "out" / "model.pt2")
+    values = json.loads((tmp_path / "out" / "classes.json").read_text())
+    images = torch.zeros(7, values["in_channels"], *values["resize"]["image_size"], dtype=torch.uint8)
+    assert run_file({"images": images})["probabilities"].shape == (7, len(values["class_names"]))
