@@ -21,6 +21,10 @@ from visionkit.errors import UserError
         ("warmup_epochs", "3", "recipe.schedule.warmup_epochs=3"),
         ("size", "64", "dataset.image_size=64"),
         ("sched", "cosine", "recipe.schedule=cosine"),
+        ("recipe.learning_rate", "0.1", "recipe.lr=0.1"),
+        ("recipe.warmup", "3", "recipe.schedule.warmup_epochs=3"),
+        ("hardware.gpus", "2", "hardware.devices=2"),
+        ("data", '"photos"', "dataset.root=photos"),
         ("warmup", "5", "recipe.schedule.warmup_epochs=5"),
         ("early_stopping", "5", "'recipe.early_stopping={patience: 5}'"),
         ("fliplr", "0.5", "dataset.augment.horizontal_flip.p=0.5"),
@@ -34,6 +38,11 @@ def test_a_key_of_other_tools_has_its_value_carried_over(key, value, typed):
     with pytest.raises(UserError) as error:
         check_key(key, value, verb="train")
     assert str(error.value).endswith(f"Type {typed}")
+
+
+def test_keys_of_the_sections_themselves_and_names_of_augmentations_are_left_alone():
+    for key in ("recipe.epochs", "recipe.early_stopping", "recipe.accumulate", "dataset.augment.RandomCrop"):
+        check_key(key, "5", verb="train")
 
 
 def test_inspect_has_image_and_batch_size_of_its_own():

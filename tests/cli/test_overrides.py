@@ -163,3 +163,8 @@ def test_a_key_that_a_group_always_has_is_not_taken_away(key, instead):
         UserError, match=rf"'{key.split('.')[1]}' is always there.*Type {key}={instead}, or leave it out"
     ):
         apply_overrides(plain, [Override(key, delete=True)])
+
+
+def test_a_list_in_round_brackets_is_told_with_square_ones():
+    with pytest.raises(UserError, match=r"Type 'dataset\.image_size=\[64,64\]'"):
+        read_value(Override("dataset.image_size", "(64,64)"))

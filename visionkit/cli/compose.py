@@ -108,9 +108,15 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
     if group == "sweep":
         raise UserError(f"'sweep={choice}' searches with training runs. Try: python -m visionkit sweep={choice} ...")
     if "," in choice:
+        names = [name.strip("[]\"' ") for name in choice.split(",")]
         raise UserError(
             f"'{group}={choice}' names several choices, and this is a single run. Give one, such as "
-            f"{group}={choice.split(',')[0]}, or let it be a sweep: python -m visionkit -m {group}={choice}"
+            f"{group}={names[0]}, or let it be a sweep: python -m visionkit -m {group}={','.join(names)}"
+        )
+    if "*" in choice:
+        raise UserError(
+            f"'{group}={choice}' is a pattern. Give one choice, or let it be a sweep of all that fit: "
+            f"python -m visionkit -m '{group}=glob({choice})'"
         )
     choices = group_choices(config_dirs)[group]
     if group == "backbone":

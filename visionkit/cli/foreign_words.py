@@ -42,6 +42,8 @@ def check_key(key: str, text: str, *, verb: str, task: str = "") -> None:
     Raises:
         UserError: With what to type instead.
     """
+    if re.fullmatch(r'"[\w./-]+"', text):
+        text = text[1:-1]  # a word given in Python, which needs no quotes where it is typed
     _check_value(key, text)
     if key in TOP_KEYS:
         return
@@ -68,7 +70,13 @@ def check_key(key: str, text: str, *, verb: str, task: str = "") -> None:
     meant = FOREIGN_KEYS.get(word)
     if meant is None and rest and section not in GROUPS:
         meant = FOREIGN_KEYS.get(rest.rpartition(".")[2])
-    if meant is None and word != key and section in (*GROUPS, *TOP_KEYS):
+    if meant is None and section in ("recipe", "hardware"):
+        of_section = FOREIGN_KEYS.get(rest, "")
+        meant = (
+            of_section if of_section.startswith(f"{section}.") and not f"{of_section}.".startswith(f"{word}.") else None
+        )
+    is_augmentation = key.startswith("dataset.augment.")  # the registry has them, and knows the nearest
+    if meant is None and word != key and section in (*GROUPS, *TOP_KEYS) and not is_augmentation:
         meant = word
     if meant is not None and meant.rpartition(".")[2] in VERBS[verb].options:
         meant = meant.rpartition(".")[2]  # such as image_size of inspect

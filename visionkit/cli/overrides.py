@@ -188,6 +188,10 @@ def read_value(override: Override) -> Any:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
+    if text[:1] == "(" and text[-1:] == ")":
+        raise UserError(
+            f"'{override.key}={text}': a list stands in square brackets. Type '{override.key}=[{text[1:-1]}]'"
+        )
     try:
         parsed = OverridesParser.create().parse_override(f"key={text}")
         if parsed.is_sweep_override():

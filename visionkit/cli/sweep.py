@@ -226,6 +226,11 @@ def run_sweep(
     parsed = parse_sweep_arguments(arguments, choices)
     options = parsed.options(config_dirs)
     all_overrides = combinations(parsed.runs, choices)
+    if not all_overrides:
+        raise UserError(
+            f"a sweep of no runs: one of {', '.join(parsed.runs)} stands for no value. Expected one at least, such as "
+            "'seed=range(0,3)' for 0, 1 and 2"
+        )
     for key, text in dict.fromkeys((key, text) for run in all_overrides for key, text in run.items() if key in choices):
         check_choice(key, text.strip("'\""), config_dirs)
     folder = (SweepFolder.open if parsed.resume else SweepFolder.plan)(parsed.run_dir, parsed.defining)

@@ -44,7 +44,10 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tu
         UserError: If the words do not fit each other, or change what a resumed run must keep.
     """
     run = parsed.options.get("run")
-    resume = parse_boolean(parsed.options.get("resume", "false"), key="resume")
+    text = parsed.options.get("resume", "false")
+    if run is None and Path(text).is_dir():
+        raise UserError(f"resume: expected true or false, found the folder '{text}'. Type run={text} resume=true")
+    resume = parse_boolean(text, key="resume")
     if resume and run is None:
         typed = next((value.text for value in parsed.values if value.key == "run_dir"), "latest")
         raise UserError(f"resume=true continues a run: say which. Type run={typed} resume=true")

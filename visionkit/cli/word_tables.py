@@ -125,7 +125,7 @@ FOREIGN_CHOICES: Mapping[str, Mapping[str, str]] = {
         "object_detection": "detect", "det": "detect", "segmentation": "segment", "semantic": "segment",
         "semantic_segmentation": "segment", "seg": "segment", "instance_segmentation": "instance",
     },
-    "hardware": {"cuda": "gpu", "0": "gpu", "mps": "auto"},
+    "hardware": {"cuda": "gpu", "cuda:0": "gpu", "0": "gpu", "mps": "auto"},
     "logger": {"tb": "tensorboard", "false": "none", "null": "none"},
     "debug": {"true": "fast", "1": "fast", "false": "none", "null": "none"},
     "dataset": {

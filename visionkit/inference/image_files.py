@@ -63,6 +63,11 @@ class ImageFiles:
                 f"source: '{source}' is a link to nothing, a pipe or a device. Expected an image, a folder or a "
                 "pattern. Try: source=photo.jpg"
             )
+        elif "://" in source:
+            raise UserError(
+                f"source: '{source}' is an address, and nothing is fetched from the network. Expected an image, a "
+                "folder or a pattern of files that are here. Try: source=photo.jpg"
+            )
         else:
             raise UserError(
                 f"source: there is no file or folder '{source}' (looked in {Path.cwd()}).{similar_path(source)} "

@@ -247,7 +247,11 @@ def _parse_losses(registry: Registry[LossSpec], values: Any) -> tuple[LossSpec, 
             raise UserError(
                 f": expected a mapping of losses to their factors, such as {{cross_entropy: 1.0}}; "
                 f"found {describe(values)}."
-                + (f" Try: 'head.loss={{{values}: 1.0}}'" if isinstance(values, str) else "")
+                + (
+                    f" Try: 'head.loss={{{values}: 1.0}}'"
+                    if values in registry.names()
+                    else f" Known: {', '.join(registry.names())}."
+                )
             )
         # In the order of their names, so that the sum's last digit does not depend on who is named first.
         losses = tuple(_parse_loss(registry, name, value) for name, value in sorted(values.items()))

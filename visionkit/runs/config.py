@@ -225,7 +225,8 @@ def _with_place(error: UnknownKeyError, plain: Mapping[str, Any]) -> UnknownKeyE
     """The error with the place where a key of that name is known, if there are one or two."""
     found = _places(error.key.lower(), plain)
     places = [place for place in found if place.count(".") == 1 or "stages" not in place]
-    places = [place for place in places if place != f"{error.parent}.{error.key}"]
+    section = error.parent.partition(" ")[0]  # a backbone's parent has its name too: "backbone lenet"
+    places = [place for place in places if place != f"{section}.{error.key}"]
     if not 1 <= len(places) <= 2:
         return error
     meant = " or ".join(f"'{place}'" for place in places)
