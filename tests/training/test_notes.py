@@ -4,7 +4,7 @@ import pytest
 
 from visionkit.config_files import read_group_file
 from visionkit.settings import Recipe
-from visionkit.training.notes import batch_note, rate_note
+from visionkit.training.notes import batch_note, rate_note, steps_note
 from visionkit.training.schedules import make_schedule
 
 NUM_IMAGES, STEPS = 256, 4  # of 64 images each
@@ -62,3 +62,11 @@ def test_a_batch_larger_than_the_data_is_one_batch_of_all_of_it():
     assert "recipe.batch_size=64 is more than the 25 training images: an epoch is one batch of 24, one step" in said
     assert said.endswith("recipe.batch_size=6")
     assert batch_note(64, 64, 1) is None
+
+
+def test_a_run_of_few_steps_says_how_many_they_are():
+    recipe = Recipe.from_config(plain("cosine", 2) | {"batch_size": 64})
+    said = steps_note(recipe, 126)
+    assert "2 epochs of 1 batch are 2 steps of the optimizer in all" in said
+    assert "recipe.epochs=100," in said
+    assert steps_note(recipe, 64 * 10) is None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from visionkit.settings import Debug, Recipe
+from visionkit.text import count_of
 from visionkit.training.schedules import make_schedule
 
-__all__ = ["batch_note", "rate_note"]
+__all__ = ["batch_note", "rate_note", "steps_note"]
 
+_FEW_STEPS, _MORE_STEPS = 20, 100
 _EQUAL_RATES = 0.02
 """The share by which two learning rates differ that are called equal."""
 
@@ -29,6 +32,25 @@ def batch_note(batch_size: int, num_images: int, num_processes: int) -> str | No
     return (
         f"recipe.batch_size={batch_size} is more than the {num_images} training images: an epoch is one batch of "
         f"{in_batch}, one step. For more steps: recipe.batch_size={max(num_processes, in_batch // 4)}"
+    )
+
+
+def steps_note(recipe: Recipe, num_images: int) -> str | None:
+    """What a training of few optimizer steps is worth; None for one of more.
+
+    Args:
+        recipe: The recipe.
+        num_images: Those of the training split.
+    """
+    batches = max(1, num_images // recipe.batch_size)
+    steps = recipe.epochs * max(1, batches // recipe.accumulate)
+    if steps >= _FEW_STEPS:
+        return None
+    epochs = math.ceil(_MORE_STEPS * recipe.epochs / steps)
+    return (
+        f"{count_of(recipe.epochs, 'epoch')} of {count_of(batches, 'batch')} are {count_of(steps, 'step')} of the "
+        f"optimizer in all: a network learns little in so few. For more: recipe.epochs={epochs}, or a smaller "
+        f"recipe.batch_size than {recipe.batch_size}"
     )
 
 

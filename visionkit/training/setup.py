@@ -227,18 +227,20 @@ def _check_batches(
     Raises:
         UserError: If batch norm cannot work with such a batch; with ``strict``, if it is larger than the split.
     """
-    from visionkit.training.notes import batch_note, rate_note
+    from visionkit.training.notes import batch_note, rate_note, steps_note
 
     recipe, count = config.recipe, processes.count
     check_batch_norm(config, batch_size=min(recipe.batch_size, num_images), num_processes=count)
     of_batch = batch_note(recipe.batch_size, num_images, count)
     if of_batch is not None and config.strict:
         raise UserError(of_batch)
+    is_cut = config.debug.limit_batches is not None or config.debug.epochs is not None
+    of_steps = None if is_cut or of_batch is not None else steps_note(recipe, num_images)
     of_rate = None
     if resume_from is not None:
         previous, num_epochs = resume_from.read_config(), len(resume_from.read_history())
         of_rate = rate_note(recipe, previous, num_epochs=num_epochs, num_images=num_images)
-    lines = (("batch", of_batch), ("rate", of_rate))
+    lines = (("batch", of_batch), ("steps", of_steps), ("rate", of_rate))
     return [f"{name:<8} {note}" for name, note in lines if note is not None]
 
 
