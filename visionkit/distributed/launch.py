@@ -12,12 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, ProcessError, Terminated, UserError
+from visionkit.errors import ExitCode, Outcome, ProcessError, Terminated, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
@@ -26,7 +25,6 @@ __all__ = [
     "LAUNCHER",
     "PAYLOAD_FILE",
     "WORKER_FILES",
-    "Launched",
     "launch",
     "is_worker",
     "report_error",
@@ -45,19 +43,6 @@ PAYLOAD_FILE = "payload.pickle"
 _RESULT_FILE = "result.json"
 
 
-@dataclass(frozen=True)
-class Launched:
-    """How the processes ended.
-
-    Attributes:
-        code: 0; 130 or 143 if a signal was forwarded, even if the workers had just finished: the caller is to stop too.
-        result: The plain value of `report_result`; None if no worker of this machine reported one.
-    """
-
-    code: int
-    result: Any
-
-
 def launch(
     verb: str,
     plain: Mapping[str, Any],
@@ -66,7 +51,7 @@ def launch(
     processes: Processes,
     hardware: Hardware,
     payload: bytes | None = None,
-) -> Launched:
+) -> Outcome[Any]:
     """Run a verb in several processes and wait until the last one has ended.
 
     Args:
@@ -76,6 +61,10 @@ def launch(
         processes: How many processes and machines.
         hardware: Address and timeout of the rendezvous of several machines.
         payload: The result of `visionkit.training.payload.pack`.
+
+    Returns:
+        0, or the code of a signal that was forwarded, even if the workers had just finished: the caller is to stop too;
+        and the plain value of `report_result`, None if no worker of this machine reported one.
 
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
@@ -117,7 +106,7 @@ def launch(
                 raise _explain_rendezvous(error, hardware) from None
         report = files / _RESULT_FILE
         result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
-    return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+    return Outcome(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
 
 
 def _write_job(files: Path, job: Mapping[str, Any], payload: bytes | None) -> None:

@@ -104,8 +104,9 @@ class Predictor:
 
         Args:
             images: A path, a Pillow image, a NumPy array (H, W) or (H, W, C), or a tensor (C, H, W) is one image;
-                arrays and tensors are uint8, 0..255. A folder, a pattern such as ``"photos/*.jpg"``, a list, or an
-                array or tensor with an axis more are several. Of an iterator, one batch is in memory at a time.
+                arrays and tensors are uint8, 0..255, or of the values that ``value_range`` or the training's images
+                have. A folder, a pattern such as ``"photos/*.jpg"``, a list, or an array or tensor with an axis more
+                are several. Of an iterator, one batch is in memory at a time.
 
         Returns:
             A `Prediction` for one image, a list of them for several, and an iterator over them for an iterator.
@@ -120,7 +121,7 @@ class Predictor:
         return self.stream(images) if isinstance(images, Iterator) else list(self.stream(images))
 
     def stream(
-        self, images: Any, *, on_error: OnError | None = None, on_windows: OnWindows | None = None
+        self, images: Any, *, on_error: OnError | None = None, on_windows: OnWindows = lambda name, done, total: None
     ) -> Iterator[Prediction]:
         """Predict on any number of images, one batch in memory at a time.
 
@@ -151,7 +152,10 @@ class Predictor:
                 return
 
     def _predict_batch(
-        self, batch: list[ImageInput], on_error: OnError | None = None, on_windows: OnWindows | None = None
+        self,
+        batch: list[ImageInput],
+        on_error: OnError | None = None,
+        on_windows: OnWindows = lambda name, done, total: None,
     ) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
         done, failure = self._read_batch(batch, on_error, on_windows)
@@ -171,7 +175,7 @@ class Predictor:
             raise failure
 
     def _read_batch(
-        self, batch: list[ImageInput], on_error: OnError | None, on_windows: OnWindows | None
+        self, batch: list[ImageInput], on_error: OnError | None, on_windows: OnWindows
     ) -> tuple[list[tuple[ImageInput, tuple[int, int], Any]], UserError | None]:
         """Each image that can be read, its height and width, and what the model takes for it; and the first error.
 
@@ -189,8 +193,8 @@ class Predictor:
                         done.append((image, loaded.size, inference.prepare(loaded)))
                         continue
                     rows = image.rows(reader)
-                    on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
-                    done.append((image, rows.size, inference.predict_windows(rows, **on_progress)))
+                    found = inference.predict_windows(rows, on_progress=partial(on_windows, image.name))
+                    done.append((image, rows.size, found))
                 except UserError as error:
                     if on_error is None:
                         return done, error

@@ -18,7 +18,8 @@ from visionkit.metrics.detection import DetectionMetrics
 from visionkit.metrics.instance import InstanceMetrics
 from visionkit.metrics.python_metric import PythonMetricSpec
 from visionkit.registry import load
-from visionkit.runs.objects import RunObjects, describe_object
+from visionkit.runs.descriptions import describe_object
+from visionkit.runs.objects import RunObjects
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 if TYPE_CHECKING:
