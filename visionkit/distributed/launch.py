@@ -70,26 +70,13 @@ def launch(
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
         ProcessError: If a worker failed otherwise; of several, the one that failed first.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
         _write_job(files, {"verb": verb, "config": dict(plain), "arguments": dict(arguments)}, payload)
-        shown_rank = 0 if hardware.node_rank == 0 else None
-        silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
-        rendezvous = _rendezvous(files, processes, hardware)
-        config = LaunchConfig(
-            min_nodes=processes.num_nodes,
-            max_nodes=processes.num_nodes,
-            nproc_per_node=processes.per_node,
-            logs_specs=DefaultLogsSpecs(log_dir=str(files / "logs"), redirects=silent),
-            max_restarts=0,
-            monitor_interval=0.1,
-            signals_to_handle="",
-            **rendezvous,
-        )
+        config = _launch_config(files, processes, hardware)
         # Plugins come from the user's command line alone and stay on it: no file may make a process run code.
         worker_arguments = ("-m", WORKER_MODULE, *plain.get("plugins", ()))
         with (
@@ -107,6 +94,25 @@ def launch(
         report = files / _RESULT_FILE
         result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
     return Outcome(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+
+
+def _launch_config(files: Path, processes: Processes, hardware: Hardware) -> Any:
+    """The settings of torch's launcher: no restarts, and nothing printed but by the first process of all."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+    from torch.distributed.launcher.api import LaunchConfig
+
+    shown_rank = 0 if hardware.node_rank == 0 else None
+    silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
+    return LaunchConfig(
+        min_nodes=processes.num_nodes,
+        max_nodes=processes.num_nodes,
+        nproc_per_node=processes.per_node,
+        logs_specs=DefaultLogsSpecs(log_dir=str(files / "logs"), redirects=silent),
+        max_restarts=0,
+        monitor_interval=0.1,
+        signals_to_handle="",
+        **_rendezvous(files, processes, hardware),
+    )
 
 
 def _write_job(files: Path, job: Mapping[str, Any], payload: bytes | None) -> None:

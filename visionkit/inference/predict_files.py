@@ -51,7 +51,7 @@ def predict_files(
     *,
     strict: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
-    on_windows: OnWindows = lambda name, done, total: None,
+    on_windows: OnWindows | None = None,
 ) -> PredictedFiles:
     """Predict on image files, and write the results; without any, nothing is left behind.
 
@@ -84,7 +84,7 @@ def _predict_each(
     files: ImageFiles,
     strict: bool,
     on_progress: Callable[[int], None],
-    on_windows: OnWindows,
+    on_windows: OnWindows | None,
 ) -> dict[str, str]:
     """Pass each prediction to the writer; path and reason of each file that cannot be read."""
     unreadable: dict[str, str] = {}

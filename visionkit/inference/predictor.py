@@ -121,7 +121,7 @@ class Predictor:
         return self.stream(images) if isinstance(images, Iterator) else list(self.stream(images))
 
     def stream(
-        self, images: Any, *, on_error: OnError | None = None, on_windows: OnWindows = lambda name, done, total: None
+        self, images: Any, *, on_error: OnError | None = None, on_windows: OnWindows | None = None
     ) -> Iterator[Prediction]:
         """Predict on any number of images, one batch in memory at a time.
 
@@ -155,7 +155,7 @@ class Predictor:
         self,
         batch: list[ImageInput],
         on_error: OnError | None = None,
-        on_windows: OnWindows = lambda name, done, total: None,
+        on_windows: OnWindows | None = None,
     ) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
         done, failure = self._read_batch(batch, on_error, on_windows)
@@ -175,7 +175,7 @@ class Predictor:
             raise failure
 
     def _read_batch(
-        self, batch: list[ImageInput], on_error: OnError | None, on_windows: OnWindows
+        self, batch: list[ImageInput], on_error: OnError | None, on_windows: OnWindows | None
     ) -> tuple[list[tuple[ImageInput, tuple[int, int], Any]], UserError | None]:
         """Each image that can be read, its height and width, and what the model takes for it; and the first error.
 
@@ -185,6 +185,7 @@ class Predictor:
 
         done: list[tuple[ImageInput, tuple[int, int], Any]] = []
         inference, reader, by_windows = self.inference, self._checking_reader, self.inference.window is not None
+        report = on_windows or (lambda name, done, total: None)
         with inference_mode():  # of small images, what autograd keeps of a tensor is a share of reading them
             for image in batch:
                 try:
@@ -193,7 +194,7 @@ class Predictor:
                         done.append((image, loaded.size, inference.prepare(loaded)))
                         continue
                     rows = image.rows(reader)
-                    found = inference.predict_windows(rows, on_progress=partial(on_windows, image.name))
+                    found = inference.predict_windows(rows, on_progress=partial(report, image.name))
                     done.append((image, rows.size, found))
                 except UserError as error:
                     if on_error is None:
