@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
@@ -125,11 +126,11 @@ class RunObjects:
             f"visionkit.evaluate('runs/...', {again})"
         )
 
-    def check_fits_run(self, stored: Mapping[str, Any], *, folder: Any) -> None:
+    def check_fits_run(self, stored: Mapping[str, Any], *, folder: Path) -> None:
         """Check that a run which is loaded or resumed was made with a head and a loss of Python, where one is given.
 
         Raises:
-            UserError: If one is given, and the run has none; or it lacks one, see `check_present`.
+            UserError: If one is given, and the run has none.
         """
         head = _mapping(stored.get("head"))
         pairs = (("head", self.head, head), ("loss", self.loss, head.get("loss")))

@@ -124,7 +124,7 @@ def _fit(
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
-    from visionkit.training.callbacks.notes import SayNotes
+    from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
@@ -135,7 +135,7 @@ def _fit(
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
-    own = [progress, StopOnDivergence(), interrupt, recorder, SayNotes(lambda: run.printer.print(*new_notes(run)))]
+    own = [progress, StopOnDivergence(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)
     num_previous = len(recorder.history)
