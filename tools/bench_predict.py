@@ -103,8 +103,12 @@ def write_images(folder: Path, count: int, size: tuple[int, int], *, channels: i
 
 def read(transform: InputTransform, reader: ImageReader, paths: Sequence[Path]) -> tuple[list[Tensor], list[Any]]:
     """The images of files resized as in training, and their sizes."""
-    loaded = [reader.read(path, target=transform.content_size) for path in paths]
-    return [transform.place(image.pixels) for image in loaded], [image.size for image in loaded]
+    images, sizes = [], []
+    for path in paths:
+        image = reader.read(path, target=transform.content_size)
+        images.append(transform.place(image.pixels))
+        sizes.append(image.size)
+    return images, sizes
 
 
 @torch.inference_mode()

@@ -1,5 +1,7 @@
-"""How fast the command line answers where no torch is needed: help, lists, inspect and configuration errors.
+"""How fast the command line answers where no torch is needed, and how fast Python has a trained model at hand.
 
+Commands are help, lists, inspect and configuration errors; with --load, the import of the package, and `visionkit.load`
+with a first prediction of a LeNet run, which is trained before.
 Each command runs as a process of its own, in turns; medians of wall and processor time, and the peak memory, are
 printed. Processor time says what the wall time would be on a machine that does nothing else.
 """
@@ -34,11 +36,19 @@ COMMANDS = {
     "dataset=mnist": 2,
 }
 
+LOADS = {
+    "pass": 0,
+    "import visionkit": 0,
+    "import numpy, visionkit; visionkit.load('latest').predict(numpy.zeros((28, 28), 'uint8'))": 0,
+}
+"""Programs of Python; the first is the interpreter alone."""
+
 
 def seconds(command: str, expected: int, folder: str) -> tuple[float, float]:
     """The wall and processor time of one process; its exit code must be the expected one."""
     start, cpu_start = time.perf_counter(), processor_seconds()
-    result = subprocess.run([sys.executable, "-m", "visionkit", *command.split()], capture_output=True, cwd=folder)
+    words = ["-c", command] if command in LOADS else ["-m", "visionkit", *command.split()]
+    result = subprocess.run([sys.executable, *words], capture_output=True, cwd=folder)
     elapsed = time.perf_counter() - start
     if result.returncode != expected:
         sys.exit(f"'{command}' ended with {result.returncode}, expected {expected}: {result.stderr.decode()}")
@@ -56,11 +66,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="rounds over all commands after one warm-up")
     parser.add_argument("--backbones", action="store_true", help="inspect every named backbone instead")
+    parser.add_argument("--load", action="store_true", help="import the package and load a run instead")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
     commands = {f"inspect backbone={name}": 0 for name in list_backbones()} if arguments.backbones else COMMANDS
+    commands = LOADS if arguments.load else commands
     costs: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.load:
+            seconds("backbone=lenet hardware=cpu debug=fast", 0, folder)
         for round_index in range(arguments.rounds + 1):
             for command, expected in commands.items():
                 elapsed = seconds(command, expected, folder)
@@ -80,9 +94,9 @@ def main() -> None:
     if arguments.format == "json":
         print(json.dumps({**machine, "rounds": arguments.rounds, "commands": rows}, indent=2))
         return
-    table = Table(title=f"Answers without torch, Python {machine['python']}, peak memory {peak:.0f} MiB")
-    for heading in ("python -m visionkit ...", "median", "slowest", "processor"):
-        table.add_column(heading, justify="left" if "visionkit" in heading else "right")
+    table = Table(title=f"Python {machine['python']}, peak memory {peak:.0f} MiB")
+    for heading in ("python -c ..." if arguments.load else "python -m visionkit ...", "median", "slowest", "processor"):
+        table.add_column(heading, justify="left" if "python" in heading else "right")
     for row in rows:
         table.add_row(
             row["command"], f"{row['median_s']:.2f} s", f"{row['slowest_s']:.2f} s", f"{row['processor_s']:.2f} s"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from visionkit.errors import ExitCode, UserError, explain_os_errors
+from visionkit.errors import ExitCode, Outcome, UserError, explain_os_errors
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "evaluate", "inspect", "load", "sweep", "train"]
 
 ConfigDir = str | os.PathLike[str]
+ResultT = TypeVar("ResultT")
 
 
 @explain_os_errors()
@@ -77,9 +78,7 @@ def train(
             callbacks=[callback for callback in callbacks if not isinstance(callback, dict)],
             logger=None if isinstance(logger, str | dict) else logger,
         )  # fmt: skip
-    _raise_signal(outcome.code)
-    assert outcome.path is not None
-    return Run(outcome.path)
+    return Run(_result_of(outcome))
 
 
 @explain_os_errors()
@@ -120,10 +119,8 @@ def evaluate(
     keywords = {"run": of_run.path, **keywords}
     plain, folder = compose_stored_run(parse_call("evaluate", words, keywords), (), verb="evaluate")
     with keep_caller_state():
-        code, evaluation = evaluate_command(plain, folder, split=split, objects=objects, printer=_printer(progress))
-    _raise_signal(code)
-    assert evaluation is not None
-    return evaluation
+        outcome = evaluate_command(plain, folder, split=split, objects=objects, printer=_printer(progress))
+    return _result_of(outcome)
 
 
 @explain_os_errors()
@@ -209,18 +206,17 @@ def sweep(*words: str, progress: bool = True, config_dir: ConfigDir | None = Non
     from visionkit.cli.keywords import call_words, config_folders
     from visionkit.cli.search import run_search
     from visionkit.cli.sweep import run_sweep
+    from visionkit.cli.syntax import is_search
     from visionkit.sweeps.result import Sweep
     from visionkit.training.caller_state import keep_caller_state
 
     refuse_objects(keywords, verb="sweep")
     folders = config_folders(config_dir)
     arguments = call_words(words, keywords, folders, several=True)
-    searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)
-    run = run_search if searching else run_sweep
+    run = run_search if is_search(arguments) else run_sweep
     with keep_caller_state():
-        code, folder = run(arguments, folders, silent=not progress)
-    _raise_signal(code)
-    return Sweep(folder)
+        outcome = run(arguments, folders, silent=not progress)
+    return Sweep(_result_of(outcome))
 
 
 @explain_os_errors()
@@ -241,8 +237,8 @@ def load(
     """Load what a run has trained, for predictions.
 
     Args:
-        run: A run folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside it, or
-            ``"latest"`` for the newest run below ``runs/``.
+        run: A `Run`, its folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside
+            it, or ``"latest"`` for the newest run below ``runs/``.
         head: The head object that the run was trained with, if it was one.
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
@@ -287,8 +283,10 @@ def _printer(progress: bool) -> Printer | None:
     return None if progress else Printer.silent()
 
 
-def _raise_signal(code: int) -> None:
-    """Deliver a signal that has ended the work to the caller, whose handler is in place again."""
-    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        signal.raise_signal(code - 128)
+def _result_of(outcome: Outcome[ResultT | None]) -> ResultT:
+    """The result; a signal that has ended the work is delivered to the caller, whose handler is in place again."""
+    if outcome.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        signal.raise_signal(outcome.code - 128)
         raise KeyboardInterrupt  # of a caller who ignores the signal
+    assert outcome.result is not None
+    return outcome.result

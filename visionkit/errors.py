@@ -9,11 +9,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 __all__ = [
     "ExitCode",
+    "MissingKeyError",
+    "Outcome",
     "ProcessError",
     "Terminated",
     "UnknownKeyError",
@@ -47,6 +50,22 @@ class ExitCode:
     def of_signal(number: int) -> int:
         """The exit code of a command that a signal ended."""
         return 128 + number
+
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[ResultT_co]):
+    """How the work of a verb ended.
+
+    Attributes:
+        code: An `ExitCode`.
+        result: What the verb gives; None where a signal ended it before, or processes of another machine have it.
+    """
+
+    code: int
+    result: ResultT_co
 
 
 class UserError(Exception):
@@ -96,6 +115,27 @@ class UnknownKeyError(UserError):
         """For another process, to which exceptions are pickled by their arguments alone."""
         values = {name: getattr(self, name) for name in ("parent", "known", "suggestion", "shown")}
         return partial(UnknownKeyError, self.key, **values), ()
+
+
+class MissingKeyError(UserError):
+    """A key that a mapping of the configuration must have, and lacks.
+
+    Args:
+        key: The key.
+        parent: The dotted place of the mapping; ``""`` for the configuration itself.
+    """
+
+    def __init__(self, key: str, *, parent: str) -> None:
+        self.key, self.parent = key, parent
+        super().__init__(f"{parent}{'.' if parent else ''}{key}: this key is required and is not given.")
+
+    def within(self, place: str) -> MissingKeyError:
+        """The same, of a mapping that lies at this place."""
+        return MissingKeyError(self.key, parent=".".join(filter(None, (place, self.parent))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As of `UnknownKeyError`."""
+        return partial(MissingKeyError, self.key, parent=self.parent), ()
 
 
 class Terminated(KeyboardInterrupt):

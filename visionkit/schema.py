@@ -18,7 +18,7 @@ from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationEr
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from visionkit.errors import UnknownKeyError, UserError
+from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.registry import Registry
 
 __all__ = [
@@ -204,10 +204,10 @@ def _explain(cls: type[Any], error: ValidationError, where: str) -> UserError:
     if first["type"] in _UNKNOWN_KEY:
         return UnknownKeyError(path[-1], parent=parent, known=_field_names(cls, path[:-1]), shown=quote(path[-1]))
     if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return UserError(f"{location}: this key is required and is not given.")
+        return MissingKeyError(path[-1], parent=parent)
     if first["type"] == "value_error":
         cause = first["ctx"]["error"].__cause__
-        if isinstance(cause, UnknownKeyError):
+        if isinstance(cause, MissingKeyError | UnknownKeyError):
             return cause.within(location)
         message = first["msg"].removeprefix("Value error, ")
         return UserError(f"{location}{message}" if message.startswith(".") else f"{location}: {message}")

@@ -33,12 +33,12 @@ def fold_name(name: str) -> str:
 
 
 def count_of(count: int, word: str) -> str:
-    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``."""
+    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``, ``2 epochs``."""
     if count == 1:
         return f"1 {word}"
     if word.endswith("y") and word[-2] not in "aeiou":
         return f"{count:,} {word[:-1]}ies"
-    return f"{count:,} {word}{'es' if word.endswith(('s', 'sh', 'ch', 'x')) else 's'}"
+    return f"{count:,} {word}{'es' if word.endswith(('s', 'sh', 'tch', 'nch', 'x')) else 's'}"
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -105,13 +105,16 @@ def test_predictions_scored_by_pycocotools_give_the_map_of_the_test(cli, run, im
 
 
 def test_images_of_any_size_have_masks_of_theirs(cli, run, tmp_path):
-    Image.new("RGB", (500, 120), "white").save(tmp_path / "wide.jpg")
-    Image.new("L", (9, 300), 40).save(tmp_path / "tall.png")
-    words = ("predict", f"run={run}", f"source={tmp_path}", f"run_dir={tmp_path / 'out'}", "format=json")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (500, 120), "white").save(photos / "wide.jpg")
+    Image.new("L", (9, 300), 40).save(photos / "tall.png")
+    words = ("predict", f"run={run}", f"source={photos}", f"run_dir={tmp_path / 'out'}", "format=json")
     code, out, _ = cli(*words)
     assert code == 0
     rows = json.loads(out)["predictions"]
     sizes = {"wide.jpg": [120, 500], "tall.png": [300, 9]}
+    assert rows
     assert all(row["segmentation"]["size"] == sizes[os.path.basename(row["file_name"])] for row in rows)
     assert sorted(path.name for path in (tmp_path / "out" / "images").iterdir()) == ["tall.png", "wide.jpg"]
 

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+import visionkit as vk
 from visionkit.training.callbacks.score import ScoreCallback
 
 pytest.importorskip("optuna")
@@ -45,6 +46,14 @@ def test_each_trial_is_a_run_with_values_of_the_space(searched):
     assert len({row["recipe.lr"] for row in rows}) == 3
     assert {row["head"] for row in rows} <= {"auto", "linear"}
     assert {path.name for path in searched.iterdir()} >= {"0", "1", "2", "sweep.csv", "sweep.yaml", "sweep.db"}
+
+
+@pytest.mark.slow
+def test_a_search_in_python_is_that_of_the_command(searched, tmp_path):
+    words = [word for word in SEARCH if not word.startswith("sweep.trials")]
+    found = vk.sweep(*words, **{"sweep.trials": 1}, run_dir=tmp_path / "called", progress=False)
+    assert drawn(found.path) == drawn(searched)[:1]
+    assert found.best.metrics["val/accuracy"] == float(table(searched)[0]["val/accuracy"])
 
 
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(cli, searched, tmp_path):

@@ -106,12 +106,15 @@ def test_predict_agrees_with_evaluation_on_every_sample(cli, run, tmp_path):
     data.prepare_data()
     data.setup("test")
     samples = data.dataset("test")
+    (tmp_path / "images").mkdir()
     for i in range(len(samples)):
-        Image.fromarray(samples.image(i)[0].numpy()).save(tmp_path / f"{i:04d}.png")
+        Image.fromarray(samples.image(i)[0].numpy()).save(tmp_path / "images" / f"{i:04d}.png")
     model = load_run_model(folder)
     with torch.no_grad():
         expected = torch.cat([model.predict(model(b["images"]))["probabilities"] for b in data.test_dataloader()])
-    code, out, _ = cli("predict", f"run={run}", f"source={tmp_path}", "format=json", f"run_dir={tmp_path / 'out'}")
+    code, out, _ = cli(
+        "predict", f"run={run}", f"source={tmp_path / 'images'}", "format=json", f"run_dir={tmp_path / 'out'}"
+    )
     rows = json.loads(out)["predictions"]
     found = torch.tensor([list(row["probabilities"].values()) for row in rows])
     assert code == 0

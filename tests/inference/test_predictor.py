@@ -373,7 +373,8 @@ def test_loading_and_a_first_prediction_import_no_training(shared_runs, tmp_path
 
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code = "import sys, visionkit as vk; p = vk.load(sys.argv[1]).predict(sys.argv[2]); print(p.label); "
-    code += "print(sorted({'lightning', 'hydra', 'omegaconf', 'torchmetrics', 'matplotlib'} & {*sys.modules}))"
+    heavy = {"lightning", "hydra", "omegaconf", "torchmetrics", "torchvision", "matplotlib"}
+    code += f"print(sorted({heavy} & {{*sys.modules}}))"
     words = [sys.executable, "-c", code, str(shared_runs.of("classify")), str(tmp_path / "a.png")]
     label, modules = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     assert label in list("0123456789")

@@ -7,7 +7,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from visionkit.errors import UserError
 from visionkit.losses.python_loss import PythonLossSpec
-from visionkit.runs.objects import RunObjects, describe_object
+from visionkit.runs.objects import RunObjects
 
 PLAIN = {
     "task": {"name": "classify", "metrics": ["auroc"]},
@@ -44,10 +44,6 @@ def test_metrics_of_a_collection_keep_their_names():
 def test_an_object_of_another_type_is_an_error(given):
     with pytest.raises(UserError, match=f"{next(iter(given))}: found"):
         RunObjects.of(**given)
-
-
-def test_addresses_are_left_out_of_the_description():
-    assert "0x" not in describe_object(object())
 
 
 def test_a_loss_in_evaluation_is_the_mean_over_images():

@@ -274,6 +274,18 @@ def test_what_belongs_to_the_caller_is_as_before_and_a_second_run_equal(tmp_path
     assert second.metrics["test/loss"] == first.metrics["test/loss"]
 
 
+class DrawingHead(MeanHead):
+    def __init__(self, feature_info, num_classes):
+        super().__init__(feature_info, num_classes)
+        random.random(), numpy.random.rand(), torch.rand(1)
+
+
+def test_an_object_that_draws_leaves_the_random_states_of_the_caller():
+    before = _state()
+    vk.build(backbone="lenet", head=DrawingHead, dataset={"train": Images(), "val": Images(1), "image_size": 32})
+    assert [name for name, value in _state().items() if value != before[name]] == []
+
+
 @pytest.mark.slow
 def test_evaluate_build_and_sweep_leave_the_state_of_the_caller(own_head_run, tmp_path, monkeypatch):
     run, _, _ = own_head_run

@@ -15,7 +15,7 @@ from visionkit.cli.options import parse_options
 from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import open_run, resolve, stored_config
 from visionkit.cli.signals import begin_work, handle_signals, report_signal
-from visionkit.cli.syntax import PATH_KEYS, Override
+from visionkit.cli.syntax import PATH_KEYS, Override, is_search
 from visionkit.cli.verb_configs import compose_networks, compose_stored_run, compose_training, load_typed_plugins
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
@@ -94,7 +94,7 @@ def _run(request: Request) -> int:
 
         return complete(request.completion, choices)
     begin_work()
-    searching = any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in request.arguments)
+    searching = is_search(request.arguments)
     if (request.multirun or searching) and request.verb != "train":
         raise UserError(
             f"sweeps are of training runs: {request.verb} takes neither -m nor sweep=... . Leave these out, and give "
@@ -113,11 +113,11 @@ def _run(request: Request) -> int:
     if searching:
         from visionkit.cli.search import run_search
 
-        return run_search(request.arguments, request.config_dirs)[0]
+        return run_search(request.arguments, request.config_dirs).code
     if request.multirun:
         from visionkit.cli.sweep import run_sweep
 
-        return run_sweep(request.arguments, request.config_dirs)[0]
+        return run_sweep(request.arguments, request.config_dirs).code
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     if request.cfg or request.info or request.verb == "config":
         return _show(parsed, request)
@@ -153,7 +153,7 @@ def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.evaluate import evaluate
 
     plain, folder = compose_stored_run(parsed, config_dirs, verb="evaluate")
-    return evaluate(plain, folder, split=parsed.options.get("split"))[0]
+    return evaluate(plain, folder, split=parsed.options.get("split")).code
 
 
 def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

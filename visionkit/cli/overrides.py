@@ -10,6 +10,7 @@ from visionkit.backbones.stem import resolve_stem
 from visionkit.cli.foreign_words import TOP_KEYS, check_key, explain_word
 from visionkit.cli.syntax import PATH_KEYS, Override, check_arguments
 from visionkit.errors import UserError, did_you_mean
+from visionkit.runs.consistency import is_below
 from visionkit.schema import describe
 
 __all__ = ["ParsedOverrides", "allow_only", "apply_overrides", "read_value", "parse_overrides"]
@@ -92,7 +93,7 @@ def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str
     """
     typed = [*parsed.groups.items(), *((value.key, value.text) for value in parsed.values)]
     for key, text in typed:
-        if not any(key == name or key.startswith(f"{name}.") for name in allowed):
+        if not is_below(key, allowed):
             raise UserError(
                 f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}. "
                 + instead.format(f"{key}={text}")

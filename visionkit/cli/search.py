@@ -14,7 +14,7 @@ from visionkit.cli.overrides import apply_overrides
 from visionkit.cli.sweep import RunComposer, check_single_process, parse_sweep_arguments
 from visionkit.cli.syntax import Override
 from visionkit.config_files import conf_folder
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import Outcome, UserError, did_you_mean
 from visionkit.files import write_atomic
 from visionkit.yaml_files import dump_yaml
 
@@ -24,15 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["run_search", "write_experiment"]
 
 
-def run_search(
-    arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False
-) -> tuple[int, SweepFolder]:
-    """Run a search; the exit code and the folder.
-
-    Args:
-        arguments: The words of the command.
-        config_dirs: Folders of the user's with groups of their own.
-        silent: Whether nothing is printed.
+def run_search(arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False) -> Outcome[SweepFolder]:
+    """Run a search; arguments and result as of `visionkit.cli.sweep.run_sweep`.
 
     Raises:
         UserError: If its settings, its space or its folder are wrong, or Optuna is missing.
@@ -67,7 +60,7 @@ def run_search(
         folder,
         replace(options, silent=silent),
     )
-    return code, folder
+    return Outcome(code, folder)
 
 
 def write_experiment(runs: RunComposer, overrides: Mapping[str, str], folder: Path) -> str:

@@ -18,7 +18,8 @@ from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.syntax import Override
 from visionkit.console import loading
-from visionkit.errors import UserError, did_you_mean
+from visionkit.errors import Outcome, UserError, did_you_mean
+from visionkit.runs.consistency import is_below
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def parse_sweep_arguments(arguments: Sequence[str], choices: Mapping[str, Sequen
             raise UserError(
                 f"'{argument}' does nothing here. Of Hydra's keys, a sweep knows {_SWEEP_KEYS[3]} and {_SWEEP_KEYS[4]}."
             )
-        may_change = any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE_ON_RESUME)
+        may_change = is_below(key, _CHANGEABLE_ON_RESUME)
         if not may_change or sweep_values(argument, choices) is not None:
             parsed.defining.append(argument)
         for_search = key.startswith("sweep.") or (key == "sweep" and override is not None and not override.delete)
@@ -205,15 +206,16 @@ def check_single_process() -> None:
         )
 
 
-def run_sweep(
-    arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False
-) -> tuple[int, SweepFolder]:
-    """``-m``: run all combinations of the values; the exit code and the folder.
+def run_sweep(arguments: Sequence[str], config_dirs: Sequence[Path], *, silent: bool = False) -> Outcome[SweepFolder]:
+    """``-m``: run all combinations of the values.
 
     Args:
         arguments: The words of the command.
         config_dirs: Folders of the user's with groups of their own.
         silent: Whether nothing is printed.
+
+    Returns:
+        The code of `visionkit.sweeps.grid.sweep`, and the folder of the sweep.
 
     Raises:
         UserError: If all runs are wrong, or the name of a choice, the folder or the launcher is.
@@ -247,4 +249,4 @@ def run_sweep(
             import visionkit.distributed.devices  # noqa: F401 - with torch
         from visionkit.sweeps.grid import sweep
 
-    return sweep(jobs, folder, replace(options, silent=silent)), folder
+    return Outcome(sweep(jobs, folder, replace(options, silent=silent)), folder)

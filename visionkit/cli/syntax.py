@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from visionkit.cli.foreign_words import explain_word
 from visionkit.errors import UserError
 
-__all__ = ["PATH_KEYS", "Override", "check_arguments"]
+__all__ = ["PATH_KEYS", "Override", "check_arguments", "is_search"]
 
 PATH_KEYS = frozenset({"dataset.root", "run", "run_dir", "weights", "backbone.weights", "source", "out"})
 """Keys whose values are paths: taken literally, not parsed by Hydra's grammar."""
@@ -134,3 +134,8 @@ def _unclosed(text: str) -> str:
         elif inside and sign == _BRACKETS[inside]:
             open_signs.pop()
     return open_signs[0] if open_signs else ""
+
+
+def is_search(arguments: Sequence[str]) -> bool:
+    """Whether an argument chooses the group ``sweep``, or changes one of its keys."""
+    return any(argument.lstrip("+~").startswith(("sweep=", "sweep.")) for argument in arguments)

@@ -12,6 +12,7 @@ from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_confi
 from visionkit.cli.syntax import Override
 from visionkit.errors import UserError
 from visionkit.registry import load_plugins
+from visionkit.runs.consistency import CHANGEABLE_ON_RESUME
 
 if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
@@ -21,10 +22,6 @@ __all__ = ["compose_networks", "compose_stored_run", "compose_training", "load_t
 _CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
     "recipe.batch_size", "run_dir", "strict", "task.metrics",
-)  # fmt: skip
-_CHANGEABLE_ON_RESUME = (
-    "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
-    "recipe.epochs",
 )  # fmt: skip
 
 
@@ -54,7 +51,7 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tu
     if resume:
         allow_only(
             parsed,
-            _CHANGEABLE_ON_RESUME,
+            CHANGEABLE_ON_RESUME,
             reason="resume=true continues a run as it is",
             instead=f"For a new run with this change: python -m visionkit train run={run} {{}}; with "
             f"the weights of this one to begin with: add weights=run:{run}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.console import loading
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, UserError, did_you_mean
+from visionkit.errors import ExitCode, Outcome, UserError, did_you_mean
 from visionkit.metrics.evaluation import Evaluation
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
@@ -28,7 +28,7 @@ def evaluate(
     split: str | None = None,
     objects: RunObjects | None = None,
     printer: Printer | None = None,
-) -> tuple[int, Evaluation | None]:
+) -> Outcome[Evaluation | None]:
     """Evaluate the best checkpoint of a run.
 
     Args:
@@ -39,7 +39,7 @@ def evaluate(
         printer: The output, if not the default one.
 
     Returns:
-        The exit code, 0 or that of a signal which ended several processes, and the metrics; None after a signal.
+        0, or the code of a signal which ended several processes; and the metrics, None after a signal.
 
     Raises:
         UserError: If ``split`` is none of these; else as `visionkit.training.evaluation.evaluate_run`.
@@ -62,6 +62,6 @@ def evaluate(
         launched = launch(
             "evaluate", config.plain, arguments, processes=processes, hardware=config.hardware, payload=payload
         )
-        return launched.code, None if launched.result is None else Evaluation.from_plain(launched.result)
+        return Outcome(launched.code, None if launched.result is None else Evaluation.from_plain(launched.result))
 
-    return ExitCode.DONE, evaluate_run(config, folder, processes, split=split, printer=printer)
+    return Outcome(ExitCode.DONE, evaluate_run(config, folder, processes, split=split, printer=printer))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.console import loading
 from visionkit.distributed.processes import Processes, is_first_process
+from visionkit.errors import Outcome
 from visionkit.files import check_writable
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
@@ -14,7 +16,6 @@ from visionkit.runs.folder import RunFolder
 if TYPE_CHECKING:
     from visionkit.console import Printer
     from visionkit.runs.objects import RunObjects
-    from visionkit.training.fit import TrainingOutcome
 
 __all__ = ["train"]
 
@@ -27,7 +28,7 @@ def train(
     callbacks: Sequence[Any] = (),
     logger: Any = None,
     printer: Printer | None = None,
-) -> TrainingOutcome:
+) -> Outcome[Path | None]:
     """Train a model, and write all results into the run folder.
 
     Args:
@@ -37,6 +38,9 @@ def train(
         callbacks: Further Lightning callbacks.
         logger: Lightning loggers, or False; None for those of the configuration.
         printer: The output, if not the default one.
+
+    Returns:
+        As `visionkit.training.fit.train`.
 
     Raises:
         UserError: If anything in the configuration is wrong; else as `visionkit.training.fit.train`.

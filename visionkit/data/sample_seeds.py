@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Draws", "Seeds", "manual_seed", "mix_seed", "preserved_random_state", "sample_seeds"]
+__all__ = [
+    "Draws",
+    "Seeds",
+    "manual_seed",
+    "mix_seed",
+    "preserved_generators",
+    "preserved_random_state",
+    "sample_seeds",
+]
 
 Seeds = NDArray[np.uint64]
 """The seed of each sample of a batch, uint64 (B,)."""
@@ -78,6 +87,18 @@ def preserved_random_state() -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(state)
+
+
+@contextmanager
+def preserved_generators() -> Iterator[None]:
+    """Restore the random states of Python, NumPy and torch after the context, from which a person's code may draw."""
+    python, legacy = random.getstate(), np.random.get_state()
+    try:
+        with preserved_random_state():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
 
 
 def manual_seed(seed: Any) -> None:

@@ -12,12 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, ProcessError, Terminated, UserError
+from visionkit.errors import ExitCode, Outcome, ProcessError, Terminated, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
@@ -26,7 +25,6 @@ __all__ = [
     "LAUNCHER",
     "PAYLOAD_FILE",
     "WORKER_FILES",
-    "Launched",
     "launch",
     "is_worker",
     "report_error",
@@ -45,19 +43,6 @@ PAYLOAD_FILE = "payload.pickle"
 _RESULT_FILE = "result.json"
 
 
-@dataclass(frozen=True)
-class Launched:
-    """How the processes ended.
-
-    Attributes:
-        code: 0; 130 or 143 if a signal was forwarded, even if the workers had just finished: the caller is to stop too.
-        result: The plain value of `report_result`; None if no worker of this machine reported one.
-    """
-
-    code: int
-    result: Any
-
-
 def launch(
     verb: str,
     plain: Mapping[str, Any],
@@ -66,7 +51,7 @@ def launch(
     processes: Processes,
     hardware: Hardware,
     payload: bytes | None = None,
-) -> Launched:
+) -> Outcome[Any]:
     """Run a verb in several processes and wait until the last one has ended.
 
     Args:
@@ -77,30 +62,21 @@ def launch(
         hardware: Address and timeout of the rendezvous of several machines.
         payload: The result of `visionkit.training.payload.pack`.
 
+    Returns:
+        0, or the code of a signal that was forwarded, even if the workers had just finished: the caller is to stop too;
+        and the plain value of `report_result`, None if no worker of this machine reported one.
+
     Raises:
         UserError: If a worker ended with one, or the rendezvous of the machines failed.
         ProcessError: If a worker failed otherwise; of several, the one that failed first.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     with tempfile.TemporaryDirectory(prefix="visionkit-") as name:
         files = Path(name)
         _write_job(files, {"verb": verb, "config": dict(plain), "arguments": dict(arguments)}, payload)
-        shown_rank = 0 if hardware.node_rank == 0 else None
-        silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
-        rendezvous = _rendezvous(files, processes, hardware)
-        config = LaunchConfig(
-            min_nodes=processes.num_nodes,
-            max_nodes=processes.num_nodes,
-            nproc_per_node=processes.per_node,
-            logs_specs=DefaultLogsSpecs(log_dir=str(files / "logs"), redirects=silent),
-            max_restarts=0,
-            monitor_interval=0.1,
-            signals_to_handle="",
-            **rendezvous,
-        )
+        config = _launch_config(files, processes, hardware)
         # Plugins come from the user's command line alone and stay on it: no file may make a process run code.
         worker_arguments = ("-m", WORKER_MODULE, *plain.get("plugins", ()))
         with (
@@ -117,7 +93,26 @@ def launch(
                 raise _explain_rendezvous(error, hardware) from None
         report = files / _RESULT_FILE
         result = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
-    return Launched(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+    return Outcome(ExitCode.of_signal(forwarder.forwarded) if forwarder.forwarded else code, result)
+
+
+def _launch_config(files: Path, processes: Processes, hardware: Hardware) -> Any:
+    """The settings of torch's launcher: no restarts, and nothing printed but by the first process of all."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+    from torch.distributed.launcher.api import LaunchConfig
+
+    shown_rank = 0 if hardware.node_rank == 0 else None
+    silent = {rank: Std.ALL for rank in range(processes.per_node) if rank != shown_rank}
+    return LaunchConfig(
+        min_nodes=processes.num_nodes,
+        max_nodes=processes.num_nodes,
+        nproc_per_node=processes.per_node,
+        logs_specs=DefaultLogsSpecs(log_dir=str(files / "logs"), redirects=silent),
+        max_restarts=0,
+        monitor_interval=0.1,
+        signals_to_handle="",
+        **_rendezvous(files, processes, hardware),
+    )
 
 
 def _write_job(files: Path, job: Mapping[str, Any], payload: bytes | None) -> None:

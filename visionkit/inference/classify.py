@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from visionkit.data.images import LoadedImage
 from visionkit.inference.base import Example, Inference, Outputs, autocast
+from visionkit.inference.predictions.base import Prediction
 from visionkit.inference.predictions.classification import Classification
 
 __all__ = ["ClassifyInference"]
@@ -18,7 +19,7 @@ __all__ = ["ClassifyInference"]
 class ClassifyInference(Inference):
     """Predictions are ``label``, ``score`` and ``probabilities``, a list with one value per class."""
 
-    prediction_class = Classification
+    prediction_class: ClassVar[type[Prediction]] = Classification
 
     def check_options(self) -> None:
         self.options.allow(
@@ -30,8 +31,7 @@ class ClassifyInference(Inference):
         return prepared
 
     def predict(self, prepared: Sequence[Tensor]) -> list[Outputs]:
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            predictions = self.model.predict(self.model(torch.stack(list(prepared)).to(self.device)))
+        predictions = self._run(prepared)
         labels, probabilities = predictions["labels"].tolist(), predictions["probabilities"].tolist()
         return [
             {"label": label, "score": row[label], "probabilities": row}
@@ -39,7 +39,17 @@ class ClassifyInference(Inference):
         ]
 
     def examples(self, dataset: Any, count: int) -> Iterator[Example]:
-        """The image is the model's input, the truth a class id."""
+        """The image is the model's input, the truth a class id, or in multi-label classification a list of them."""
         found = [(position, self.prepare(image)) for position, image in self.images(dataset, count)]
-        truths = [int(dataset.labels[position]) for position, _ in found]
+        truths = [self._truth(dataset, position) for position, _ in found]
         return self._predict_examples(truths, [image for _, image in found])
+
+    def _run(self, prepared: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What the model predicts of a batch, such as ``probabilities`` (B, K)."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            predictions: dict[str, Tensor] = self.model.predict(self.model(torch.stack(list(prepared)).to(self.device)))
+        return predictions
+
+    def _truth(self, dataset: Any, position: int) -> Any:
+        """The class id of an image."""
+        return int(dataset.labels[position])

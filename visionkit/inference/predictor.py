@@ -104,8 +104,9 @@ class Predictor:
 
         Args:
             images: A path, a Pillow image, a NumPy array (H, W) or (H, W, C), or a tensor (C, H, W) is one image;
-                arrays and tensors are uint8, 0..255. A folder, a pattern such as ``"photos/*.jpg"``, a list, or an
-                array or tensor with an axis more are several. Of an iterator, one batch is in memory at a time.
+                arrays and tensors are uint8, 0..255, or of the values that ``value_range`` or the training's images
+                have. A folder, a pattern such as ``"photos/*.jpg"``, a list, or an array or tensor with an axis more
+                are several. Of an iterator, one batch is in memory at a time.
 
         Returns:
             A `Prediction` for one image, a list of them for several, and an iterator over them for an iterator.
@@ -151,7 +152,10 @@ class Predictor:
                 return
 
     def _predict_batch(
-        self, batch: list[ImageInput], on_error: OnError | None = None, on_windows: OnWindows | None = None
+        self,
+        batch: list[ImageInput],
+        on_error: OnError | None = None,
+        on_windows: OnWindows | None = None,
     ) -> Iterator[Prediction]:
         """The predictions of the images that can be read; the first that cannot is an error after those before it."""
         done, failure = self._read_batch(batch, on_error, on_windows)
@@ -181,6 +185,7 @@ class Predictor:
 
         done: list[tuple[ImageInput, tuple[int, int], Any]] = []
         inference, reader, by_windows = self.inference, self._checking_reader, self.inference.window is not None
+        report = on_windows or (lambda name, done, total: None)
         with inference_mode():  # of small images, what autograd keeps of a tensor is a share of reading them
             for image in batch:
                 try:
@@ -189,8 +194,8 @@ class Predictor:
                         done.append((image, loaded.size, inference.prepare(loaded)))
                         continue
                     rows = image.rows(reader)
-                    on_progress = {} if on_windows is None else {"on_progress": partial(on_windows, image.name)}
-                    done.append((image, rows.size, inference.predict_windows(rows, **on_progress)))
+                    found = inference.predict_windows(rows, on_progress=partial(report, image.name))
+                    done.append((image, rows.size, found))
                 except UserError as error:
                     if on_error is None:
                         return done, error

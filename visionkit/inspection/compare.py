@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from visionkit.inspection.network import Network
 from visionkit.inspection.tables import format_bytes, format_shape
 from visionkit.inspection.totals import Totals
 from visionkit.report.tables import Grid
+from visionkit.runs.consistency import leaves
 from visionkit.schema import describe
 
 __all__ = ["comparison", "difference_grid", "differences", "ratios"]
@@ -49,7 +50,7 @@ def differences(files: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
     What names a file, and what of it plays no part in the network, is left out.
     """
-    flat = [dict(_flatten(file)) for file in files]
+    flat = [dict(leaves(file)) for file in files]
     keys = dict.fromkeys(key for values in flat for key in values if key.split(".")[0] not in _NO_PART)
     found = {key: [values.get(key) for values in flat] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
@@ -75,14 +76,6 @@ def difference_grid(names: Sequence[str], files: Sequence[Mapping[str, Any]]) ->
 
 _MAX_DIFFERENCES = 8
 _NO_PART = ("name", "stem", "stems", "torchvision", "image_size")
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def ratios(pairs: Sequence[Pair]) -> dict[str, list[float | None]]:

@@ -10,13 +10,12 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.losses.spec import LossSpec
 from visionkit.registry import Registry
+from visionkit.structures.class_ids import IGNORE_INDEX
 
 __all__ = ["LOSS_TARGETS", "PythonLossSpec"]
 
 LOSS_TARGETS = {"classify": "label", "multilabel": "label_set", "segment": "mask"}
 """The tasks whose heads have one clear loss, of logits and targets, and the key of these targets."""
-
-_IGNORED = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ class _PythonLoss:
         if own_sums is not None:
             return own_sums(logits, targets)
         if self.task == "segment":
-            counted = (targets != _IGNORED).flatten(1).any(dim=1)
+            counted = (targets != IGNORE_INDEX).flatten(1).any(dim=1)
             logits, targets = logits[counted], targets[counted]
         if not len(logits):
             zeros: Any = self(logits.new_zeros(1, *logits.shape[1:]), targets.new_zeros(1, *targets.shape[1:]))

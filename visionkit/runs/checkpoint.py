@@ -20,7 +20,7 @@ from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec
-from visionkit.runs.checkpoint_file import check_fit, read_checkpoint
+from visionkit.runs.checkpoint_file import Checkpoint, check_fit, read_checkpoint
 from visionkit.runs.consistency import check_recorded_config, check_recorded_data, network_config
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.objects import RunObjects, is_marker
@@ -51,7 +51,7 @@ _LOSS_WEIGHTS = "head.loss_modules."
 """The weights of a loss that was given in Python, in the model of a run."""
 
 
-def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tensor] | None = None) -> int:
+def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tensor] | None = None) -> Checkpoint:
     """Load the weights of the best checkpoint into a model.
 
     Args:
@@ -61,14 +61,14 @@ def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tens
             it is the present one.
 
     Returns:
-        The epoch, counted from 1.
+        The checkpoint, as it was read.
 
     Raises:
         UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
     best = read_checkpoint(folder.best_checkpoint)
     _load_strictly(model, best.weights, file=best.file, initial=initial)
-    return best.epoch + 1
+    return best
 
 
 def save_weights(state_dict: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -90,19 +90,23 @@ def _with_sorted_metadata(content: bytes) -> bytes:
     return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[start:]])
 
 
-def export_best(folder: RunFolder) -> bool:
-    """Write the weights of the best checkpoint to ``model.safetensors``; return whether there is a best checkpoint.
+def export_best(folder: RunFolder, best: Checkpoint | None = None) -> None:
+    """Write the weights of the best checkpoint to ``model.safetensors``, if there is one.
+
+    Args:
+        folder: The run.
+        best: The checkpoint, where it has been read.
 
     Raises:
         UserError: If the checkpoint is damaged.
     """
-    if not folder.best_checkpoint.exists():
-        return False
-    best = read_checkpoint(folder.best_checkpoint)
+    if best is None:
+        if not folder.best_checkpoint.exists():
+            return
+        best = read_checkpoint(folder.best_checkpoint)
     recorded = {_DATA: best.data, _NETWORK: network_config(best.config)}
     metadata = {key: json.dumps(value, sort_keys=True) for key, value in recorded.items() if value is not None}
     save_weights(best.weights, folder.weights_file, metadata=metadata)
-    return True
 
 
 def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = None) -> None:

@@ -9,15 +9,27 @@ from typing import Any
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
-__all__ = ["check_recorded_config", "check_recorded_data", "leaves", "network_config"]
+__all__ = [
+    "CHANGEABLE_ON_RESUME",
+    "check_recorded_config",
+    "check_recorded_data",
+    "is_below",
+    "leaves",
+    "network_config",
+]
 
-CHANGEABLE = frozenset(
+CHANGEABLE_ON_RESUME = frozenset(
     {
-        "backbone.weights", "callbacks", "dataset.cache_mb", "dataset.file", "dataset.num_workers", "dataset.root",
-        "debug.epochs", "format", "hardware", "plugins", "recipe.early_stopping", "recipe.epochs", "run_dir", "weights",
+        "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
+        "recipe.epochs",
     }
 )  # fmt: skip
-"""Keys and sections that may differ from those that a checkpoint was trained with."""
+"""Keys and sections that a person may change when a run is resumed."""
+
+_UNRECORDED = CHANGEABLE_ON_RESUME | {
+    "backbone.weights", "dataset.cache_mb", "dataset.file", "debug.epochs", "run_dir", "weights",
+}  # fmt: skip
+"""Those that may differ from what a checkpoint was trained with."""
 
 
 def check_recorded_data(recorded: Mapping[str, Any] | None, data: Mapping[str, Any], *, file: Path, run: Path) -> None:
@@ -57,13 +69,13 @@ def check_recorded_config(
         run: The folder of the run.
 
     Raises:
-        UserError: For the first difference in a key that is not `CHANGEABLE`.
+        UserError: For the first difference in a key that must not differ.
     """
     if not recorded:
         return
     before, now = (dict(leaves({key: values.get(key) for key in recorded})) for values in (recorded, plain))
     for key in dict.fromkeys([*before, *now]):
-        if before.get(key) != now.get(key) and not _is_changeable(key, CHANGEABLE):
+        if before.get(key) != now.get(key) and not is_below(key, _UNRECORDED):
             found, expected = _shown(now.get(key), before.get(key))
             raise UserError(
                 f"{key}: found {found} in '{run / 'config.yaml'}', but the weights in '{file}' were trained with "
@@ -79,8 +91,9 @@ def network_config(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"task": {"name": plain["task"].get("name")}, "backbone": plain["backbone"], "head": plain["head"]}
 
 
-def _is_changeable(key: str, changeable: Collection[str]) -> bool:
-    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in changeable)
+def is_below(key: str, sections: Collection[str]) -> bool:
+    """Whether a dotted key is one of these, or lies below one."""
+    return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

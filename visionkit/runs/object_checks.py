@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from visionkit.data.sample_seeds import preserved_random_state
+from visionkit.data.sample_seeds import preserved_generators
 from visionkit.errors import UserError
 from visionkit.heads.build import build_head
 from visionkit.losses.python_loss import LOSS_TARGETS, PythonLossSpec
@@ -18,7 +18,8 @@ from visionkit.metrics.detection import DetectionMetrics
 from visionkit.metrics.instance import InstanceMetrics
 from visionkit.metrics.python_metric import PythonMetricSpec
 from visionkit.registry import load
-from visionkit.runs.objects import RunObjects, describe_object
+from visionkit.runs.descriptions import describe_object
+from visionkit.runs.objects import RunObjects
 from visionkit.structures.class_ids import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_objects(objects: RunObjects, task: TaskInfo, head: HeadSpec, backbone:
     Raises:
         UserError: If one fails or gives something else; names it, what was found and what was expected.
     """
-    with preserved_random_state(), warnings.catch_warnings(), torch.no_grad():
+    with preserved_generators(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         if objects.head is not None:
             _check_head(objects, task, head, backbone, info)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
@@ -13,13 +14,13 @@ from visionkit.heads.python_head import PythonHeadSpec
 from visionkit.losses.python_loss import LOSS_TARGETS, PythonLossSpec
 from visionkit.metrics.python_metric import PythonMetricSpec
 from visionkit.metrics.spec import MetricSpec
+from visionkit.runs.descriptions import describe_object, describe_type
 
-__all__ = ["MARKER", "RunObjects", "describe_object", "is_marker", "without_markers"]
+__all__ = ["MARKER", "RunObjects", "is_marker", "without_markers"]
 
 MARKER = "python"
 """The ``type`` of what stands in a configuration for an object; no configuration makes one of it."""
 
-_LONGEST_REPR = 200
 _DEFAULT_LOSSES = {"classify": "cross_entropy", "multilabel": "binary_cross_entropy", "segment": "cross_entropy"}
 
 
@@ -56,8 +57,8 @@ class RunObjects:
         _check_head(head)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
             raise UserError(
-                f"loss: found {_found(loss)}. Expected a callable of logits and targets that gives a scalar tensor, "
-                "such as torch.nn.CrossEntropyLoss(label_smoothing=0.1)."
+                f"loss: found {describe_type(loss)}. Expected a callable of logits and targets that gives a scalar "
+                "tensor, such as torch.nn.CrossEntropyLoss(label_smoothing=0.1)."
             )
         if datasets is None:
             datasets = {}
@@ -125,11 +126,11 @@ class RunObjects:
             f"visionkit.evaluate('runs/...', {again})"
         )
 
-    def check_fits_run(self, stored: Mapping[str, Any], *, folder: Any) -> None:
+    def check_fits_run(self, stored: Mapping[str, Any], *, folder: Path) -> None:
         """Check that a run which is loaded or resumed was made with a head and a loss of Python, where one is given.
 
         Raises:
-            UserError: If one is given, and the run has none; or it lacks one, see `check_present`.
+            UserError: If one is given, and the run has none.
         """
         head = _mapping(stored.get("head"))
         pairs = (("head", self.head, head), ("loss", self.loss, head.get("loss")))
@@ -195,17 +196,6 @@ def without_markers(plain: Mapping[str, Any]) -> Any:
     return {**task, "metrics": [value for value in metrics if not is_marker(value)]}
 
 
-def describe_object(value: Any) -> str:
-    """One line for an object, equal in each process: its repr without addresses, or the name of a function or class."""
-    try:
-        text = f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
-    except Exception:  # of the person's own method
-        text = f"a {type(value).__name__}"
-    text = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}..."
-
-
 def _check_head(head: Any) -> None:
     if head is None or isinstance(head, HeadSpec):
         if head is not None and type(head).__name__ not in _registered():
@@ -228,7 +218,7 @@ def _check_head(head: Any) -> None:
             raise UserError(f"head: {head.__name__} lacks {', '.join(abstract)}. Expected forward, loss and predict.")
         return
     raise UserError(
-        f"head: found {_found(head)}. Expected a callable of (feature_info, num_classes) that gives a "
+        f"head: found {describe_type(head)}. Expected a callable of (feature_info, num_classes) that gives a "
         "visionkit.heads.base.Head, with its methods forward, loss and predict; or a visionkit.heads.HeadSpec."
     )
 
@@ -254,8 +244,8 @@ def _named_metrics(metrics: Any) -> dict[str, Any]:
             pairs.append((str(key or _snake_case(type(metric).__name__)), metric))
         else:
             raise UserError(
-                f"metrics: found {_found(metric)}. Expected a torchmetrics.Metric, a MetricCollection, a list of them, "
-                "or a mapping such as {'recall': MulticlassRecall(num_classes=10)}."
+                f"metrics: found {describe_type(metric)}. Expected a torchmetrics.Metric, a MetricCollection, a list "
+                "of them, or a mapping such as {'recall': MulticlassRecall(num_classes=10)}."
             )
     names = [name for name, _ in pairs]
     for name in names:
@@ -270,10 +260,6 @@ def _named_metrics(metrics: Any) -> dict[str, Any]:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def _found(value: Any) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _marker(value: Any) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """How a model is trained: the group ``recipe``."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from visionkit.config_files import group_names
-from visionkit.errors import UserError
+from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.schema import STRICT, Registered, describe, parse
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
@@ -78,10 +77,9 @@ class Recipe:
         """
         try:
             return parse(cls, values, where="recipe")
-        except UserError as error:
-            optimizer = values.get("optimizer") if isinstance(values, Mapping) else None
+        except (MissingKeyError, UnknownKeyError) as error:
+            optimizer = values.get("optimizer")
             name = optimizer.get("type") if isinstance(optimizer, Mapping) else optimizer
-            keys_differ = re.match(r"recipe\.optimizer(: unknown key|\.\w+: this key is required)", str(error))
-            if not keys_differ or name not in group_names("recipe"):
+            if error.parent != "recipe.optimizer" or name not in group_names("recipe"):
                 raise
             raise UserError(f"{error} The whole set of {name}: recipe={name}") from None

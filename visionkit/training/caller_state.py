@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import threading
 from collections.abc import Iterator
 
-import numpy
 import torch
 
+from visionkit.data.sample_seeds import preserved_generators
 from visionkit.errors import UserError
 
 __all__ = ["keep_caller_state", "keep_random_state"]
@@ -21,15 +20,12 @@ _lock = threading.RLock()
 @contextlib.contextmanager
 def keep_random_state() -> Iterator[None]:
     """Restore the states of Python's, NumPy's and torch's generators, and the environment, at the end."""
-    python, legacy, cpu = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     environment = dict(os.environ)
     try:
-        yield
+        with preserved_generators():
+            yield
     finally:
-        random.setstate(python)
-        numpy.random.set_state(legacy)
-        torch.set_rng_state(cpu)
         if devices is not None:
             torch.cuda.set_rng_state_all(devices)
         for name in os.environ.keys() - environment.keys():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import ExitCode, UserError
+from visionkit.errors import ExitCode, Outcome, UserError
 from visionkit.training.build import make_task
 from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
 from visionkit.training.payload import check_callbacks, check_not_imported
@@ -27,20 +27,7 @@ if TYPE_CHECKING:
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
 
-__all__ = ["TrainingOutcome", "train"]
-
-
-@dataclass(frozen=True)
-class TrainingOutcome:
-    """How a training ended.
-
-    Attributes:
-        code: 0, or 130 after Ctrl-C and 143 after SIGTERM.
-        path: The folder of the run; None where another machine's processes have made it, or none did before a signal.
-    """
-
-    code: int
-    path: Path | None
+__all__ = ["train"]
 
 
 def train(
@@ -51,7 +38,7 @@ def train(
     logger: Any = None,
     printer: Printer | None = None,
     shared: SharedCache | None = None,
-) -> TrainingOutcome:
+) -> Outcome[Path | None]:
     """Train, test the best epoch, and write all results to the run folder.
 
     Args:
@@ -62,6 +49,10 @@ def train(
         logger: Lightning loggers, or False, in the place of the configuration's; None for those of the configuration.
         printer: The output, if not the default one; of several processes the first one prints.
         shared: Images cached by earlier runs in this process; for a run in a single process.
+
+    Returns:
+        0, or 130 after Ctrl-C and 143 after SIGTERM; and the folder of the run, None where another machine's processes
+        have made it, or none did before a signal.
 
     Raises:
         UserError: For mistakes of the user; before training begins, nothing is written then.
@@ -77,13 +68,13 @@ def train(
         config.objects.check_fits_run(resume_from.read_config(), folder=resume_from.path)
     if processes.to_launch:
         launched = launch_training(config, resume_from, processes, callbacks=callbacks, logger=logger, printer=printer)
-        return TrainingOutcome(launched.code, None if launched.result is None else Path(launched.result))
+        return Outcome(launched.code, None if launched.result is None else Path(launched.result))
     from visionkit.training.caller_state import keep_caller_state
 
     with keep_caller_state(), processes.process_group():
         run = set_up(config, resume_from, processes, printer=printer, shared=shared)
         try:
-            return TrainingOutcome(_fit_and_test(run, resume_from, callbacks, logger), run.folder.path)
+            return Outcome(_fit_and_test(run, resume_from, callbacks, logger), run.folder.path)
         except (OSError, UserError):
             run.folder.check_present()  # its files are missing when the folder was moved between two checks
             raise
@@ -133,7 +124,7 @@ def _fit(
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
-    from visionkit.training.callbacks.notes import SayNotes
+    from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
@@ -144,7 +135,7 @@ def _fit(
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
-    own = [progress, StopOnDivergence(), interrupt, recorder, SayNotes(lambda: run.printer.print(*new_notes(run)))]
+    own = [progress, StopOnDivergence(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)
     num_previous = len(recorder.history)
@@ -208,8 +199,9 @@ def _test(run: RunSetup, task: VisionTask, callbacks: Sequence[Callback]) -> tup
 
     best_epoch = 0
     if rank() == 0:
-        best_epoch = load_best(task.model, run.folder, initial=task.initial)
-        export_best(run.folder)
+        best = load_best(task.model, run.folder, initial=task.initial)
+        export_best(run.folder, best)
+        best_epoch = best.epoch + 1
     broadcast_state(task.model)
     evaluation = evaluate_split(
         task,

@@ -12,7 +12,8 @@ from typing import Any
 
 from visionkit.errors import UserError
 from visionkit.registry import note_own_code
-from visionkit.runs.objects import RunObjects, describe_object
+from visionkit.runs.descriptions import describe_object, describe_type
+from visionkit.runs.objects import RunObjects
 
 __all__ = ["Payload", "check_callbacks", "check_not_imported", "pack", "unpack"]
 
@@ -158,7 +159,8 @@ def check_callbacks(callbacks: Sequence[Any], logger: Any) -> None:
     for index, callback in enumerate(callbacks):
         if not isinstance(callback, Callback):
             raise UserError(
-                f"callbacks[{index}]: found {_found(callback)}. Expected an instance of lightning.pytorch.Callback."
+                f"callbacks[{index}]: found {describe_type(callback)}. Expected an instance of "
+                "lightning.pytorch.Callback."
             )
     keys = [callback.state_key for callback in callbacks if _has_state(callback)]
     twice = next((key for key in keys if keys.count(key) > 1), None)
@@ -168,8 +170,8 @@ def check_callbacks(callbacks: Sequence[Any], logger: Any) -> None:
     for index, each in enumerate(loggers):
         if not isinstance(each, Logger):
             raise UserError(
-                f"logger[{index}]: found {_found(each)}. Expected an instance of a class of lightning.pytorch.loggers, "
-                "a list of them, or False for none."
+                f"logger[{index}]: found {describe_type(each)}. Expected an instance of a class of "
+                "lightning.pytorch.loggers, a list of them, or False for none."
             )
 
 
@@ -177,7 +179,3 @@ def _has_state(callback: Any) -> bool:
     from lightning.pytorch import Callback
 
     return type(callback).state_dict is not Callback.state_dict
-
-
-def _found(value: Any) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"

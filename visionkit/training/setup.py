@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from visionkit.console import Printer
-from visionkit.errors import UserError
+from visionkit.errors import Outcome, UserError
+from visionkit.runs.consistency import leaves
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 from visionkit.training.batch_norm import check_batch_norm
@@ -17,7 +18,6 @@ from visionkit.training.resume import check_resumable, stored_data_info
 
 if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
-    from visionkit.distributed.launch import Launched
     from visionkit.distributed.processes import Processes
     from visionkit.runs.config import RunConfig
 
@@ -88,7 +88,7 @@ def check_same_command(plain: Mapping[str, Any]) -> None:
     """
     from visionkit.distributed.comm import all_reduce_sum, broadcast_object
 
-    own, first = dict(_flatten(plain)), dict(_flatten(broadcast_object(plain)))
+    own, first = dict(leaves(plain)), dict(leaves(broadcast_object(plain)))
     differ = [key for key in first | own if own.get(key) != first.get(key) and key not in _PER_MACHINE_KEYS]
     if all_reduce_sum([len(differ)]) == [0]:
         return
@@ -112,7 +112,7 @@ def launch_training(
     callbacks: Sequence[Any] = (),
     logger: Any = None,
     printer: Printer | None = None,
-) -> Launched:
+) -> Outcome[Any]:
     """Train in newly started processes.
 
     Args:
@@ -271,12 +271,3 @@ def _set_up_other(
         )
     model = build_run_model(config.backbone, config.head, data)
     return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, model)
-
-
-def _flatten(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted keys and values of a nested mapping."""
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

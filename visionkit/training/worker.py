@@ -87,7 +87,7 @@ def _run_job(job: dict[str, object], *, plugins: list[str]) -> int:
         logger=payload.logger,
         printer=printer,
     )
-    report_result(str(outcome.path))
+    report_result(str(outcome.result))
     return outcome.code
 
 

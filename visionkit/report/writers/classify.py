@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,10 @@ class ClassifyWriter(ResultWriter):
         return json_text(self.rows, indent=1) + "\n"
 
     def summary(self) -> list[str]:
-        counts = {name: sum(row["class"] == name for row in self.rows) for name in self.class_names}
+        counts = Counter(row["class"] for row in self.rows)
         return [
             *(f"{row['file']}: {row['class']} ({row['score']:.1%})" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
             f"{count_of(len(self.rows), 'image')}: "
-            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+            + ", ".join(f"{name} {counts[name]:,}" for name in self.class_names if counts[name]),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,13 +53,12 @@ class MultilabelWriter(ResultWriter):
         return json_text(self.rows, indent=1) + "\n"
 
     def summary(self) -> list[str]:
-        counts = {name: sum(name in row["classes"] for row in self.rows) for name in self.class_names}
-        counts["none"] = sum(not row["classes"] for row in self.rows)
+        counts = Counter(name for row in self.rows for name in row["classes"] or ["none"])
         return [
             *(f"{row['file']}: {_describe(row)}" for row in self.rows[:MAX_SUMMARY_ROWS]),
             *self._remaining_line(len(self.rows)),
             f"{count_of(len(self.rows), 'image')}: "
-            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+            + ", ".join(f"{name} {counts[name]:,}" for name in [*self.class_names, "none"] if counts[name]),
         ]
 
 

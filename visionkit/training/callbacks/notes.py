@@ -1,14 +1,14 @@
-"""Says what became known of the data when the loaders were made."""
+"""Prints what became known of the data when the loaders were made."""
 
 from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 
-__all__ = ["SayNotes"]
+__all__ = ["NotesCallback"]
 
 
-class SayNotes(pl.Callback):
+class NotesCallback(pl.Callback):
     """Calls a function when training starts, and its loader is there.
 
     Args:

@@ -340,7 +340,6 @@ def test_without_its_object_the_source_says_how_to_give_it_again():
 def test_objects_stay_through_every_copy_of_the_source():
     source = source_of(labelled(4)).for_target("mask").with_value_range([0, 9]).without_contents()
     assert (source.target, source.value_range, list(source.datasets)) == ("mask", (0, 9), ["dataset"])
-    assert source.objects == {"dataset": f"{Pairs.__module__}.Pairs"}
     assert "objects" not in source.keys
 
 

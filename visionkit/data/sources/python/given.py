@@ -13,7 +13,6 @@ __all__ = [
     "WHOLE",
     "PythonObject",
     "check_dataset",
-    "describe_objects",
     "find_classes",
     "locate",
     "separate",
@@ -106,11 +105,6 @@ def check_dataset(split: str, dataset: Any) -> None:
         ) from error
     if not length:
         raise UserError(f"dataset: {split}, {name}, is empty. Expected at least one item.")
-
-
-def describe_objects(objects: Mapping[str, Any]) -> dict[str, str]:
-    """A text for each object, for ``config.yaml``."""
-    return {split: f"{type(value).__module__}.{type(value).__qualname__}" for split, value in objects.items()}
 
 
 def find_classes(datasets: Iterable[Any]) -> tuple[str, ...] | None:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from visionkit.data.dataset import ImageDataset
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.images import ImageReader
+from visionkit.data.sample_seeds import preserved_generators
 from visionkit.data.sources.base import Splits
 from visionkit.data.sources.class_names import doubtful_classes
 from visionkit.data.sources.overlaps import label_conflicts, overlaps
 from visionkit.data.sources.python.given import WHOLE, PythonObject
 from visionkit.data.sources.python.items import ItemDataset
 from visionkit.data.sources.python.ranges import find_range
-from visionkit.data.sources.python.survey import Surveyed, labels_of, random_state_kept, survey_items
+from visionkit.data.sources.python.survey import Surveyed, labels_of, survey_items
 from visionkit.data.splitting import check_class_sizes, hold_out, make_fold, restore_splits
 from visionkit.errors import UserError
 
@@ -35,7 +36,7 @@ def read_splits(source: PythonSettings, *, seed: int, saved: Mapping[str, Any] |
         UserError: As `visionkit.data.sources.base.Source.splits`.
     """
     unread = {split: _open(source, split, held) for split, held in source.datasets.items()}
-    with random_state_kept():
+    with preserved_generators():
         value_range, findings = find_range(unread, source.value_range)
     for samples in unread.values():
         samples.reader = ImageReader(source.in_channels, value_range)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from visionkit.data.augment.spec import check_targets
 from visionkit.data.sources.base import DataInfo, Source
-from visionkit.data.sources.python.given import WHOLE, PythonObject, describe_objects, find_classes, separate
+from visionkit.data.sources.python.given import WHOLE, PythonObject, find_classes, separate
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class PythonSettings(Source):
         """
         objects, _ = separate(datasets)
         held = {split: PythonObject(value) for split, value in objects.items()}
-        return self._copy(objects=describe_objects(objects), datasets=held)
+        return self._copy(datasets=held)
 
     def for_target(self, target: str) -> Source:
         if target == self.target or target not in self.targets:

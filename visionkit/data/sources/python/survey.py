@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +17,7 @@ from visionkit.data.annotations import Annotations, Objects
 from visionkit.data.findings import MAX_LISTED, Finding
 from visionkit.data.image_error import ImageError
 from visionkit.data.images import ImageReader
-from visionkit.data.sample_seeds import preserved_random_state
+from visionkit.data.sample_seeds import preserved_generators
 from visionkit.data.sources.object_limits import MAX_OBJECTS
 from visionkit.data.sources.python.given import PythonObject, check_dataset, locate, stored_targets
 from visionkit.data.sources.python.items import ItemDataset
@@ -27,7 +25,7 @@ from visionkit.data.sources.python.targets import ItemTargets
 from visionkit.distributed.processes import is_first_process
 from visionkit.errors import UserError
 
-__all__ = ["Surveyed", "count_classes", "labels_of", "random_state_kept", "survey_items"]
+__all__ = ["Surveyed", "count_classes", "labels_of", "survey_items"]
 
 _MIN_SHOWN = 1000
 _LOOKED_AT = 200
@@ -79,7 +77,7 @@ def survey_items(samples: ItemDataset) -> Surveyed:
         UserError: If the target of an item is of another kind, no item can be read, or the length has changed.
     """
     length = len(samples)
-    with random_state_kept():
+    with preserved_generators():
         found = _survey_known(samples) or _survey_all(samples)
     check_dataset(samples.prefix, samples.data)
     if len(samples.data) != length:
@@ -188,18 +186,6 @@ def _showing_progress(indices: Sequence[int], text: str) -> Any:
     return indices
 
 
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Restore the random states that a data set's own augmentations draw from."""
-    python, legacy = random.getstate(), numpy.random.get_state()
-    try:
-        with preserved_random_state():
-            yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(legacy)
-
-
 def labels_of(samples: ItemDataset) -> NDArray[Any]:
     """What splits are stratified by: class ids, int64 (N,), zeros for other targets."""
     labels = samples.labels
@@ -222,7 +208,7 @@ def count_classes(datasets: Mapping[str, PythonObject]) -> int:
         samples = ItemDataset(
             held.value, numpy.arange(len(held.value)), prefix=split, targets=targets, reader=ImageReader(3)
         )
-        with random_state_kept():
+        with preserved_generators():
             for index in range(len(samples)):
                 try:
                     target = samples.item(index)[1]
