@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -178,6 +179,15 @@ def test_a_run_shows_its_numbers_and_curves_in_a_notebook(run):
 def test_a_table_that_is_not_there_is_named_with_those_that_are(run):
     with pytest.raises(vk.UserError, match=r"no table 'per_clas'. Did you mean 'per_class'\? It has: confusion_matrix"):
         run.table("per_clas")
+
+
+def test_a_metric_and_a_picture_that_are_not_there_are_named_with_those_that_are(run):
+    with pytest.raises(vk.UserError, match=r"no metric 'test/Accuracy'. Did you mean 'test/accuracy'\? It has:"):
+        run.metrics["test/Accuracy"]
+    with pytest.raises(vk.UserError, match=r"no picture 'loss'.* It has: confusion_matrix, curves"):
+        run.plots["loss"]
+    assert run.metrics.get("test/Accuracy") is None
+    assert pickle.loads(pickle.dumps(run.metrics)) == dict(run.metrics)
 
 
 def test_a_run_that_is_no_run_is_an_error(tmp_path):

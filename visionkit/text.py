@@ -33,7 +33,7 @@ def fold_name(name: str) -> str:
 
 
 def count_of(count: int, word: str) -> str:
-    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``, ``2 epochs``."""
+    """A number with its noun, in the plural unless it is 1: ``1 image``, ``1,200 images``, ``2 batches``."""
     if count == 1:
         return f"1 {word}"
     if word.endswith("y") and word[-2] not in "aeiou":

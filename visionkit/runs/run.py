@@ -6,8 +6,9 @@ import base64
 import csv
 import html
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 from visionkit.metric_names import metric_title
@@ -16,6 +17,8 @@ from visionkit.runs.results import read_rows
 from visionkit.text import printable, unquote_cell
 
 __all__ = ["Run"]
+
+Value = TypeVar("Value")
 
 _CURVES, _PNG = "curves", b"\x89PNG\r\n"
 _NAME_COLUMNS = ("class", "true \\ predicted")
@@ -67,7 +70,7 @@ class Run:
                 f"its epochs. Go on: visionkit.train(run={str(self.path)!r}, resume=True)"
             )
         again = f"Train it again: visionkit.train(run={str(self.path)!r})"
-        return self._folder.read_metrics(advice=again)
+        return _Named("metric", self._folder.read_metrics(advice=again))
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -110,7 +113,8 @@ class Run:
     @property
     def plots(self) -> dict[str, Path]:
         """The pictures by name, such as ``curves``."""
-        return {file.stem: file for file in sorted(self._folder.plots.glob("*.png")) if file.is_file()}
+        files = sorted(self._folder.plots.glob("*.png"))
+        return _Named("picture", {file.stem: file for file in files if file.is_file()})
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -136,6 +140,21 @@ class Run:
         data = base64.b64encode(content).decode() if content.startswith(_PNG) else ""
         curves = f"<img alt='curves of the run' src='data:image/png;base64,{data}'>" if data else ""
         return title + table + curves
+
+
+class _Named(dict[str, Value]):
+    """A dict that names its keys if one is missing."""
+
+    def __init__(self, kind: str, values: Mapping[str, Value]) -> None:
+        super().__init__(values)
+        self._kind = kind
+
+    def __missing__(self, key: object) -> Value:
+        suggestion = did_you_mean(str(key), self)
+        raise UserError(f"the run has no {self._kind} {key!r}.{suggestion} It has: {', '.join(self) or 'none'}")
+
+    def __reduce__(self) -> Any:
+        return _Named, (self._kind, dict(self))
 
 
 def _cell(column: str, text: str) -> str | int | float | None:
