@@ -36,6 +36,8 @@ class ItemDataset(ImageDataset):
         annotations: The objects of each image as they were found before training, for counts.
     """
 
+    late_codes = ("item-replaced", "item-failed")
+
     def __init__(
         self,
         data: Any,
