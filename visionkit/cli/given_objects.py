@@ -29,6 +29,8 @@ def take_objects(keywords: dict[str, Any]) -> RunObjects:
     from visionkit.runs.objects import RunObjects
 
     objects: dict[str, Any] = {}
+    if isinstance(keywords.get("dataset"), Mapping) and not keywords["dataset"]:
+        raise UserError("dataset: found an empty mapping, which names no data set. Expected {'type': ...}, or none.")
     for name in ("head", "loss"):
         if not isinstance(keywords.get(name), _PLAIN):
             objects[name] = keywords.pop(name)

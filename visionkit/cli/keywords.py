@@ -89,10 +89,6 @@ def as_words(
     for key, value in keywords.items():
         if key == "run" and value is None:
             continue
-        if key == "dataset" and isinstance(value, Mapping) and not value:
-            raise UserError(
-                "dataset: found an empty mapping, which names no data set. Expected {'type': ...}, or none."
-            )
         if key not in groups or not isinstance(value, Mapping) or {"type", "stages"} & value.keys():
             arguments.append(f"{key}={_text_of(key, value, is_group=key in groups, several=several)}")
         else:
