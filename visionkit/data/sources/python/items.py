@@ -36,7 +36,7 @@ class ItemDataset(ImageDataset):
         annotations: The objects of each image as they were found before training, for counts.
     """
 
-    late_codes = ("item-replaced", "item-failed")
+    of_items = True
 
     def __init__(
         self,
