@@ -215,6 +215,9 @@ def test_an_error_of_the_system_is_a_user_error(tmp_path, monkeypatch, verb):
     [
         (lambda run: vk.load(run, plugins="nope"), r"plugins: found \"nope\". Expected the names of modules"),
         (lambda run: vk.load(run, plugins=[3]), r"plugins: found \[3\]. Expected the names"),
+        (lambda run: vk.load(run, plugins=None), r"plugins: found nothing \(null\). Expected the names"),
+        (lambda run: vk.load(run, device="cuda:0"), r"^device: expected .*found \"cuda:0\". Try: device='gpu'"),
+        (lambda run: vk.load(run, precision=torch.half), r"^precision: expected '32'.*found \"torch.float16\""),
         (lambda run: vk.load(run).predict(_image()).top("a"), 'top: found "a", expected a number of classes'),
         (lambda run: vk.load(run).predict(_image()).save(None), "save: found nothing.*Expected a file"),
     ],

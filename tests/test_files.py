@@ -10,6 +10,7 @@ from visionkit.errors import UserError
 from visionkit.files import (
     check_file_size,
     check_writable,
+    expand_user,
     read_text,
     replace_non_finite,
     similar_path,
@@ -93,3 +94,16 @@ def test_what_lies_beside_a_missing_file_is_named(tmp_path):
     assert similar_path(tmp_path / "photo") == f" Did you mean '{tmp_path / 'photos'}'?"
     assert similar_path(tmp_path / "zzzz") == ""
     assert similar_path(tmp_path / "nowhere" / "photos") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("~nobody_of_this_name/a.png", r"'~nobody_of_this_name' stands for the home.*Expected a path such as ~/a.png"),
+        ("a\0.png", r'the path "a\\u0000.png" has a character of the code 0'),
+    ],
+)
+def test_a_path_that_no_system_has_is_a_user_error(path, message):
+    with pytest.raises(UserError, match=message):
+        expand_user(path)
+    assert expand_user("~/a") == Path.home() / "a"

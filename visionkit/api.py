@@ -173,6 +173,7 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
     from visionkit.cli.verb_configs import compose_training
     from visionkit.runs.config import RunConfig
     from visionkit.training.build import build_task_and_data
+    from visionkit.training.caller_state import plain_torch
 
     objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
@@ -181,9 +182,10 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
             "resume: a run is continued in its own folder, by visionkit.train(run=..., resume=True). To go on from its "
             f"weights: visionkit.build(run=..., weights='run:{resume_from.path}')"
         )
-    config = RunConfig.from_plain(plain, objects=objects)
-    config.check_initial_weights()
-    return build_task_and_data(config)
+    with plain_torch():
+        config = RunConfig.from_plain(plain, objects=objects)
+        config.check_initial_weights()
+        return build_task_and_data(config)
 
 
 @explain_os_errors()
@@ -263,13 +265,13 @@ def load(
     from visionkit.inference.load import open_predictor
     from visionkit.inference.options import PredictOptions
     from visionkit.runs.opening import run_folder
-    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.caller_state import keep_random_state, plain_torch
 
     options = PredictOptions.read(
         {"window": window, "overlap": overlap, "min_score": min_score, "max_pixels": max_pixels,
          "max_detections": max_detections, "value_range": value_range}
     )  # fmt: skip
-    with keep_random_state():
+    with keep_random_state(), plain_torch():
         return open_predictor(
             run_folder(run, verb="load"), head=head, plugins=plugins, options=options, accelerator=device,
             precision=precision,

@@ -150,6 +150,8 @@ def os_error_message(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno not in _OS_ERRORS:
         return None
     path, advice = error.filename, _OS_ERRORS[error.errno]
+    if path is None and error.errno == errno.ENOENT and not _has_current_folder():
+        return "the current folder is there no more. Expected one that stays. Try: cd FOLDER"
     if path is None and error.errno == errno.ENOSPC and _stdout_is_full():
         return "standard output: no space left on device. Make room, or send it elsewhere."
     if path is None and error.errno not in _WITHOUT_PATH:
@@ -222,6 +224,13 @@ def _stdout_is_full() -> bool:
 
 _DEV_FULL = (1 << 8) | 7
 """The number of ``/dev/full`` on Linux."""
+
+
+def _has_current_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def _missing_folder(path: str) -> str:

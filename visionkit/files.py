@@ -20,6 +20,7 @@ __all__ = [
     "TEMPORARY",
     "check_file_size",
     "check_writable",
+    "expand_user",
     "open_atomic",
     "open_text",
     "read_json",
@@ -44,9 +45,28 @@ _MOST_NAMES = 1000
 """In a folder in which a similar name is looked for."""
 
 
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """A path that a person has given, with ``~`` as the home folder.
+
+    Raises:
+        UserError: If it names the home of nobody, or has a character that no path has.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise UserError(f"the path {json.dumps(text)} has a character of the code 0, which no path has.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        name = text.split("/")[0]
+        raise UserError(
+            f"'{text}': '{name}' stands for the home folder of a user, and there is none of that name. Expected a path "
+            f"such as ~/{text.partition('/')[2] or 'photos'}; for a folder that is called so: ./{text}"
+        ) from None
+
+
 def similar_path(path: str | Path) -> str:
     """A sentence about what lies where a path leads to nothing: ``" Did you mean 'photos'?"``, or ``""``."""
-    missing = Path(path).expanduser()
+    missing = expand_user(path)
     try:
         names = sorted(entry.name for entry in islice(os.scandir(missing.parent), _MOST_NAMES))
     except OSError:

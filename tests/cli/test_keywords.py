@@ -8,8 +8,10 @@ import numpy
 import pytest
 
 from visionkit.cli.compose import group_choices
-from visionkit.cli.keywords import as_words, parse_call
+from visionkit.cli.given_objects import take_objects
+from visionkit.cli.keywords import as_words, config_folders, parse_call
 from visionkit.cli.overrides import parse_overrides, read_value
+from visionkit.cli.resolve import resolve
 from visionkit.errors import UserError
 
 GROUPS = group_choices([])
@@ -120,3 +122,49 @@ def test_an_empty_list_of_a_sweep_is_an_error():
 def test_options_of_a_verb_are_keywords_too(tmp_path):
     parsed = parse_call("train", (), {"run": tmp_path / "a b", "resume": True})
     assert parsed.options == {"run": f'"{tmp_path / "a b"}"', "resume": "true"}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"run_dir": ""}, r'run_dir: found "", expected a path'),
+        ({"run_dir": ["a"]}, r'run_dir: found \["a"\], expected a path'),
+    ],
+)
+def test_a_value_that_would_be_taken_for_something_else_is_refused(keywords, message):
+    with pytest.raises(UserError, match=message):
+        _words(**keywords)
+
+
+def test_none_is_no_path_and_no_run():
+    assert _words(run_dir=None, weights=None, run=None) == ["run_dir=null", "weights=null"]
+
+
+def test_a_list_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+    with pytest.raises(UserError, match="holds itself"):
+        parse_call("train", (), {"dataset": {"type": "folder", "class_names": endless}})
+
+
+@pytest.mark.parametrize("folder", [5, "", ["conf"]])
+def test_a_config_dir_that_is_no_path_is_refused(folder):
+    with pytest.raises(UserError, match=r"config_dir: found .*expected the path of a folder"):
+        config_folders(folder)
+
+
+def test_a_folder_without_a_word_on_its_kind_of_data_set_is_refused():
+    for keywords in ({"dataset.root": "photos"}, {"dataset": {"root": "photos"}}):
+        with pytest.raises(UserError, match=r"^dataset.root=photos: which kind .*dataset=folder dataset.root=photos"):
+            resolve(parse_call("train", (), keywords), ())
+    for words in (("dataset=voc",), ("dataset.type=voc",)):
+        assert resolve(parse_call("train", words, {"dataset.root": "a"}), ())["dataset"]["root"] == "a"
+
+
+def test_a_folder_given_as_a_path_is_no_object():
+    keywords = {"dataset": Path("photos")}
+    assert not take_objects(keywords)
+    with pytest.raises(UserError, match="dataset: found an empty mapping, which names no data set"):
+        take_objects({"dataset": {}})
+    with pytest.raises(UserError, match=r"dataset: train is builtins.int, which has no items by number"):
+        take_objects({"dataset": {"train": 5}})

@@ -99,3 +99,11 @@ def test_a_value_that_the_shell_has_split_is_put_together():
 )
 def test_what_is_closed_and_paths_are_accepted(word):
     check_arguments([word])
+
+
+def test_what_no_configuration_can_hold_is_refused_but_images_may_lie_at_any_path():
+    with pytest.raises(UserError, match=r"no text in UTF-8, which config.yaml cannot hold.*ln -s OLD NEW"):
+        check_arguments(["run_dir=a\udcff"])
+    with pytest.raises(UserError, match="character of the code 0"):
+        check_arguments(["seed=1", "run_dir=a\0b"])
+    check_arguments(["source=a\udcff", "out=b\udcff", "run=c\udcff", "run_dir=\U0001f600"])

@@ -1,6 +1,8 @@
 """What may be typed behind ``predict``, and what is said of the rest."""
 
+import numpy
 import pytest
+import torch
 
 from visionkit.errors import UserError
 from visionkit.inference.options import PredictOptions
@@ -89,3 +91,10 @@ def test_an_option_of_another_task_is_refused(options, said):
         PredictOptions(**options).allow("overlap", reason="this run sleeps.")
     assert str(error.value).startswith(said)
     PredictOptions(**options).allow(*options, reason="this run sleeps.")
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    options = PredictOptions.read(
+        {"max_pixels": numpy.int64(5), "value_range": numpy.array([0, 9.0]), "min_score": torch.tensor(0.5)}
+    )
+    assert (options.max_pixels, options.value_range, options.min_score) == (5, (0.0, 9.0), 0.5)

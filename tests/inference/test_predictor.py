@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -379,3 +380,32 @@ def test_loading_and_a_first_prediction_import_no_training(shared_runs, tmp_path
     label, modules = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     assert label in list("0123456789")
     assert modules == "[]"
+
+
+def _closed():
+    image = Image.new("L", (4, 4))
+    image.close()
+    return image
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(1, 8, 8, dtype=torch.uint8, device="meta"), "device meta, which has no values"),
+        (Image.new("RGB", (0, 4)), "the size 0x4. Expected at least one pixel"),
+        (_closed(), "the image cannot be read: .*Expected an open and whole image"),
+        ("x" * 5000, "there is no file or folder"),
+        ([Path(f"{'x' * 300}.png")], "there is no file or folder"),
+        ("~nobody_of_this_name/a.png", "stands for the home folder of a user"),
+        ("a\0.png", "has a character of the code 0"),
+    ],
+)
+def test_what_holds_no_image_is_a_user_error(images, message, predictors):
+    with pytest.raises(UserError, match=message):
+        predictors("classify").predict(images)
+
+
+def test_a_sparse_image_is_that_of_its_values(predictors, samples):
+    image = samples("classify").image(0)
+    model = predictors("classify")
+    assert model.predict(image.to_sparse()).score == model.predict(image).score

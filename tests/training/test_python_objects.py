@@ -218,6 +218,11 @@ class FailingHead(MeanHead):
         raise KeyError("nope")
 
 
+class DetachedHead(MeanHead):
+    def loss(self, outputs, targets):
+        return {"loss": super().loss(outputs, targets)["loss"].detach()}
+
+
 def _own_loss(logits, targets):
     return nn.functional.cross_entropy(logits, targets)
 
@@ -227,6 +232,8 @@ def _own_loss(logits, targets):
     [
         ({"head": FailingHead}, "head: .*FailingHead fails on a tiny batch: KeyError: 'nope'"),
         ({"loss": lambda logits, targets: logits}, r"loss: it gave a tensor of shape \(2, 3\). Expected a scalar"),
+        ({"loss": lambda logits, targets: logits.sum().detach()}, "loss: the loss has no gradient"),
+        ({"head": DetachedHead}, "head: the loss has no gradient, and nothing would be learned"),
         ({"metrics": MulticlassRecall(2)}, "metrics.*fails on a tiny batch: ValueError"),
         ({"metrics": MulticlassRecall(3, average=None)}, "is no scalar: found shape"),
         ({"head": MeanHead, "loss": _own_loss}, "loss: found .*a head of your own"),

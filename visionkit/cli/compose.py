@@ -10,6 +10,7 @@ from visionkit.backbones.files import backbone_file, load_backbone_file
 from visionkit.cli.foreign_words import known_choice
 from visionkit.config_files import complete, conf_folder, group_names, nested_settings, read_group_file
 from visionkit.errors import UserError, did_you_mean
+from visionkit.files import expand_user
 from visionkit.registry import Registry, plugins_loaded
 
 __all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group"]
@@ -125,7 +126,7 @@ def check_choice(group: str, choice: str, config_dirs: Sequence[Path]) -> None:
         meant = known_choice(group, choice)
         if meant is not None:
             raise UserError(f"no {group} is called '{choice}'. Did you mean '{meant}'? Type {group}={meant}")
-        if group == "dataset" and Path(choice).expanduser().is_dir():
+        if group == "dataset" and expand_user(choice).is_dir():
             raise UserError(
                 f"no dataset is called '{choice}', but a folder is. Type dataset=folder dataset.root={choice} (or "
                 "coco, voc, yolo ... instead of folder, by how its annotations are written)"

@@ -29,6 +29,8 @@ def take_objects(keywords: dict[str, Any]) -> RunObjects:
     from visionkit.runs.objects import RunObjects
 
     objects: dict[str, Any] = {}
+    if isinstance(keywords.get("dataset"), Mapping) and not keywords["dataset"]:
+        raise UserError("dataset: found an empty mapping, which names no data set. Expected {'type': ...}, or none.")
     for name in ("head", "loss"):
         if not isinstance(keywords.get(name), _PLAIN):
             objects[name] = keywords.pop(name)
@@ -46,10 +48,14 @@ def holds_dataset(value: Any) -> bool:
     from visionkit.data.sources.python.given import WHOLE
     from visionkit.data.sources.split_names import SPLIT_NAMES
 
+    if isinstance(value, os.PathLike):
+        return False
     if isinstance(value, list | tuple):
         return _is_item_list(value)
-    if isinstance(value, Mapping) and any(_is_item_list(value.get(key)) for key in (WHOLE, *SPLIT_NAMES)):
-        return True
+    if isinstance(value, Mapping):
+        given = [value[key] for key in (WHOLE, *SPLIT_NAMES) if key in value]
+        if any(_is_item_list(each) or (each is not None and not isinstance(each, str | Mapping)) for each in given):
+            return True
     return _holds_objects(value)
 
 

@@ -14,6 +14,7 @@ from visionkit.cli.syntax import PATH_KEYS, check_arguments
 from visionkit.cli.verb_configs import load_typed_plugins
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 from visionkit.schema import describe
 
 __all__ = ["as_words", "call_words", "config_folders", "parse_call"]
@@ -49,7 +50,10 @@ def call_words(
     """
     plugins = [f"plugins={_text_of('plugins', keywords['plugins'])}"] if "plugins" in keywords else []
     load_typed_plugins([*(word for word in words if isinstance(word, str)), *plugins])
-    arguments = as_words(words, keywords, groups=group_choices(config_dirs), several=several)
+    try:
+        arguments = as_words(words, keywords, groups=group_choices(config_dirs), several=several)
+    except RecursionError:
+        raise UserError("found a list or mapping that holds itself, or is nested too deeply. Expected none.") from None
     if any(argument.lstrip("+~").startswith("format=") for argument in arguments):
         raise UserError("format: it says what a command prints, and a call in Python returns an object. Leave it out.")
     return arguments
@@ -83,6 +87,8 @@ def as_words(
             raise UserError(f"'{word}' is a flag of the command line. Expected key=value, such as 'recipe.epochs=5'.")
         arguments.append(word)
     for key, value in keywords.items():
+        if key == "run" and value is None:
+            continue
         if key not in groups or not isinstance(value, Mapping) or {"type", "stages"} & value.keys():
             arguments.append(f"{key}={_text_of(key, value, is_group=key in groups, several=several)}")
         else:
@@ -100,6 +106,8 @@ def _text_of(key: str, value: Any, *, is_group: bool = False, several: bool = Fa
         return f"choice({','.join(texts)})" if key in PATH_KEYS else ",".join(texts)
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
+    if key in PATH_KEYS and (not value or not isinstance(value, str)) and value is not None:
+        raise UserError(f"{key}: found {describe(value)}, expected a path, as text or a pathlib.Path.")
     if isinstance(value, str) and key in PATH_KEYS:
         return f'"{value}"'  # taken literally, but for the quotes
     if isinstance(value, str) and is_group:
@@ -151,7 +159,9 @@ def config_folders(folder: str | os.PathLike[str] | None) -> list[Path]:
     """
     if folder is None:
         return []
-    path = Path(folder).expanduser()
+    if not folder or not isinstance(folder, str | os.PathLike):
+        raise UserError(f"config_dir: found {describe(folder)}, expected the path of a folder.")
+    path = expand_user(folder)
     if not path.is_dir():
         raise UserError(
             f"config_dir: there is no folder '{path}'. Expected one with a folder for each group in it, such as "

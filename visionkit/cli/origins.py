@@ -10,6 +10,7 @@ from typing import Any
 from visionkit.backbones.files import load_backbone_file
 from visionkit.cli.overrides import ParsedOverrides
 from visionkit.config_files import conf_folder, group_file, group_files
+from visionkit.files import expand_user
 from visionkit.yaml_files import read_yaml
 
 __all__ = ["ConfigFile", "chosen_groups", "find_origins", "merged_files"]
@@ -89,7 +90,7 @@ def merged_files(choices: Mapping[str, str], config_dirs: Sequence[Path]) -> lis
 def _files_of(group: str, choice: str, config_dirs: Sequence[Path]) -> Iterator[ConfigFile]:
     """The files of a choice, those it inherits from first; none of a plugin's choice, or ``null``."""
     if group == "backbone" and choice.endswith((".yaml", ".yml")):
-        yield ConfigFile(choice, group, load_backbone_file(Path(choice).expanduser()))
+        yield ConfigFile(choice, group, load_backbone_file(expand_user(choice)))
     elif group_file(group, choice, config_dirs) is not None:
         for file, values in group_files(group, choice, config_dirs, choices=group in ("task", "experiment")):
             shipped = file.is_relative_to(conf_folder())

@@ -45,9 +45,26 @@ def resolve(
         if key not in composed:
             composed[key] = compose(parsed.groups, config_dirs=config_dirs)
         chosen = deepcopy(composed[key])
+        if base is None and "dataset" not in parsed.groups:
+            _check_kind_of_data(parsed, chosen["dataset"])
         plain |= chosen if base is None else {group: chosen[group] for group in parsed.groups if group in chosen}
     apply_overrides(plain, _begin_groups(plain, parsed.values, config_dirs))
     return plain
+
+
+def _check_kind_of_data(parsed: ParsedOverrides, dataset: Mapping[str, Any]) -> None:
+    """Check that no folder is named without a word on what kind of data set lies in it.
+
+    Raises:
+        UserError: If one is, and the data set that is there without a word has no folder.
+    """
+    typed = {value.key: value for value in parsed.values if not value.delete}
+    if "dataset.root" in typed and "root" not in dataset and not {"dataset", "dataset.type"} & typed.keys():
+        root = typed["dataset.root"].text.strip("'\"")
+        raise UserError(
+            f"dataset.root={root}: which kind of data set lies there is not said. Type dataset=folder "
+            f"dataset.root={root} (or coco, voc, yolo ... instead of folder, by how its annotations are written)"
+        )
 
 
 def _begin_groups(plain: dict[str, Any], values: Sequence[Override], config_dirs: Sequence[Path]) -> list[Override]:

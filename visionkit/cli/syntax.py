@@ -52,10 +52,12 @@ def check_arguments(arguments: Sequence[str], *, multirun: bool = False) -> None
         multirun: Whether it is a sweep, for the error message.
 
     Raises:
-        UserError: If there are spaces around ``=``, a value or a part of a key is missing, or a key is given twice.
+        UserError: If there are spaces around ``=``, a value or a part of a key is missing, a key is given twice, or
+            something is no text in UTF-8.
     """
     for number, argument in enumerate(arguments):
         _check_spaces(argument, arguments[number + 1 :])
+        _check_text(argument)
     first: dict[str, str] = {}
     for argument in arguments:
         override = Override.parse(argument)
@@ -75,6 +77,18 @@ def check_arguments(arguments: Sequence[str], *, multirun: bool = False) -> None
                 f"give it once.{hint}"
             )
         first[key] = argument
+
+
+def _check_text(argument: str) -> None:
+    """Check that a value can be written into a file of configuration; paths that are only read may be any bytes."""
+    key = argument.partition("=")[0]
+    if any("\ud800" <= sign <= "\udfff" for sign in argument) and key not in ("run", "source", "out"):
+        raise UserError(
+            f"'{argument}' has bytes that are no text in UTF-8, which config.yaml cannot hold. Rename the file or "
+            "folder, or make a link to it with a name in UTF-8: ln -s OLD NEW"
+        )
+    if "\0" in argument:
+        raise UserError(f"'{argument}' has a character of the code 0, which no file can hold. Leave it out.")
 
 
 def _check_spaces(argument: str, rest: Sequence[str]) -> None:

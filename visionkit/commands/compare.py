@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionkit.console import print_json, stdout_console
 from visionkit.errors import ExitCode, UserError
-from visionkit.files import check_writable
+from visionkit.files import check_writable, expand_user
 from visionkit.report.comparison import comparison_document, comparison_grids, run_labels
 from visionkit.report.tables import print_grid
 from visionkit.runs.comparison import ComparedRun, compare_metrics, config_differences, open_runs, read_runs
@@ -65,7 +65,7 @@ def _picture_file(text: str) -> Path:
     Raises:
         UserError: If it is not.
     """
-    file = Path(text).expanduser()
+    file = expand_user(text)
     if file.suffix.lower() != ".png":
         raise UserError(f"out: found '{text}', expected a PNG file. Try: out={file.with_suffix('.png')}")
     if file.is_dir():

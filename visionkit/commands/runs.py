@@ -9,7 +9,7 @@ from typing import Any
 
 from visionkit.console import print_json
 from visionkit.errors import ExitCode, UserError, did_you_mean
-from visionkit.files import similar_path
+from visionkit.files import expand_user, similar_path
 from visionkit.metric_names import metric_title
 from visionkit.report.tables import Grid, print_grid
 from visionkit.runs.folder import RUNS
@@ -29,7 +29,7 @@ def print_runs(options: Mapping[str, str]) -> int:
     Raises:
         UserError: If there is no such folder or task.
     """
-    root, task = Path(options.get("root", RUNS)).expanduser(), options.get("task")
+    root, task = expand_user(options.get("root", RUNS)), options.get("task")
     if task is not None and task not in TASKS:
         raise UserError(f"task: found '{task}'.{did_you_mean(task, TASKS)} Expected one of {', '.join(TASKS)}.")
     if "root" in options and not root.is_dir():

@@ -131,7 +131,8 @@ class VisionDataModule(LightningDataModule):
                 findings += Finding.of(code, [name for other, name in dropped if other == code], split=split)
             reader = self._readers.get(split)
             if reader is not None:
-                code = "image-replaced" if split == "train" and self._is_training else "image-unreadable"
+                late = ("item-failed", "item-replaced"), ("image-unreadable", "image-replaced")
+                code = late[not reader.samples.of_items][split == "train" and self._is_training]
                 names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
                 findings += Finding.of(code, names, split=split)
         return findings

@@ -36,6 +36,8 @@ class ImageDataset(ABC):
     annotations: Annotations | None = None
     masks: ClassMasks | None = None
     in_channels: int
+    of_items = False
+    """Whether the samples are items of a person's data set, and no files."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -48,11 +48,16 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
         ImageError: If shape, dtype or channels are others.
     """
     if isinstance(image, Image.Image):
+        if not image.width or not image.height:
+            raise ImageError(f"{name} has the size {image.width}x{image.height}. Expected at least one pixel.")
         if sixteen_bit_colour(image):
             _check_deep(reader, image, name)
-        image.load()
+        try:
+            image.load()
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ImageError(f"{name} cannot be read: {error}. Expected an open and whole image.") from error
         return reader.convert(image.copy(), name, target=target)  # a copy has no file, of which less could be decoded
-    values = image.detach().cpu() if isinstance(image, Tensor) else image
+    values = _values_of(image, name) if isinstance(image, Tensor) else image
     if isinstance(values, Tensor) and values.is_floating_point():
         values = values.float()  # NumPy has no bfloat16
     _check_shape(values, name)
@@ -62,6 +67,15 @@ def read_memory(reader: ImageReader, image: Any, *, name: str, target: TargetSiz
         squeezed = channels_last[..., 0] if channels_last.shape[2] == 1 else channels_last
         return reader.convert(Image.fromarray(np.ascontiguousarray(squeezed)), name, target=target)
     return _convert_values(reader, channels_last, name, target)
+
+
+def _values_of(image: Tensor, name: str) -> Tensor:
+    """A tensor's values on the CPU, without gradients."""
+    if image.is_meta:
+        raise ImageError(f"{name} is a tensor on the device meta, which has no values. Expected one with values.")
+    if image.layout != torch.strided:
+        image = image.to_dense()
+    return image.detach().cpu()
 
 
 def _check_deep(reader: ImageReader, image: Image.Image, name: str) -> None:

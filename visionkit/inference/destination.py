@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from visionkit.data.image_files import readable_suffixes
 from visionkit.errors import UserError
-from visionkit.files import check_writable
+from visionkit.files import check_writable, expand_user
 from visionkit.schema import describe
 
 __all__ = ["OutputOptions", "check_apart", "check_new", "choose_target"]
@@ -64,7 +64,7 @@ def check_apart(target: Path, source: str, *, where: str) -> None:
     Raises:
         UserError: If they do.
     """
-    folder = Path(source).expanduser()
+    folder = expand_user(source)
     if folder.is_dir() and target.suffix.lower() not in (*_PICTURES, *_TABLES):
         inside, outside = Path(os.path.realpath(target)), Path(os.path.realpath(folder))
         if inside == outside or outside in inside.parents:
@@ -90,10 +90,10 @@ def choose_target(out: str | None, run_dir: str | None, run: Path, *, num_images
         raise UserError(f"out={out} and run_dir={run_dir} both say where the results go. Give one of them.")
     if out is None:
         target = run / "predictions" / time.strftime("%Y-%m-%d_%H-%M-%S") if run_dir is None else Path(run_dir)
-        target = target.expanduser()
+        target = expand_user(target)
         check_writable(target, where="run_dir")
         return target
-    target, suffix = Path(out).expanduser(), Path(out).suffix.lower()
+    target, suffix = expand_user(out), Path(out).suffix.lower()
     if suffix not in (*_PICTURES, *_TABLES) or target.is_dir():
         if suffix in _NO_FOLDERS | set(readable_suffixes()) - set(_PICTURES) and not target.is_dir():
             raise UserError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from visionkit.data.findings import Finding
 from visionkit.data.image_files import LeftOut, is_image_file, is_system_folder, readable_suffixes, walk_images
 from visionkit.errors import UserError
-from visionkit.files import similar_path
+from visionkit.files import expand_user, similar_path
 
 __all__ = ["ImageFiles"]
 
@@ -48,11 +48,11 @@ class ImageFiles:
         return self.paths[index]
 
     def _find(self, source: str) -> list[Path]:
-        path = Path(source).expanduser()
-        if path.is_file():
+        path = expand_user(source)
+        if os.path.isfile(path):  # which is False for a name that is too long
             return [path]
         left_out = LeftOut()
-        if path.is_dir():
+        if os.path.isdir(path):
             place = f"no images in the folder '{source}'"
             paths = [path / name for name in sorted(walk_images(path, left_out))]
         elif glob.has_magic(source):
@@ -89,7 +89,7 @@ def _parts(source: str) -> list[str]:
         UserError: If there is none.
     """
     text = source.strip()
-    is_list = text.startswith("[") and text.endswith("]") and not os.path.lexists(Path(text).expanduser())
+    is_list = text.startswith("[") and text.endswith("]") and not os.path.lexists(expand_user(text))
     parts = [part.strip().strip("'\"") for part in text[1:-1].split(",")] if is_list else [source]
     parts = [part for part in parts if part]
     if not parts:

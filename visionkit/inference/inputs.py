@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 from visionkit.inference.image_files import ImageFiles
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ImageInput(NamedTuple):
             try:
                 return inference.read(self.path, reader)
             except UserError:
-                if not self.path.exists():
+                if not os.path.exists(self.path):
                     ImageFiles(str(self.path))  # says what may be meant
                 raise
         from visionkit.data.memory_images import read_memory
@@ -89,7 +90,7 @@ def single_input(images: Any) -> ImageInput | None:
         text = os.fspath(images)
         if "://" in text:
             raise UserError(f"'{text}' is an address, and nothing is fetched from the network. Expected {_EXPECTED}.")
-        path = images if isinstance(images, Path) and text[0] != "~" else Path(text).expanduser()
+        path = images if isinstance(images, Path) and text[0] != "~" else expand_user(text)
         return ImageInput(path, None, text) if os.path.isfile(text if path is images else path) else None
     from visionkit.data.memory_images import is_image
 

@@ -58,14 +58,25 @@ def open_predictor(
             f"the run '{folder.path}' was made with plugins {stored}, and a run folder's code is never run unasked. "
             f"If you trust it: visionkit.load({str(folder.path)!r}, plugins={stored!r})"
         )
-    if isinstance(plugins, str) or not all(isinstance(name, str) for name in plugins):
+    if not isinstance(plugins, list | tuple) or not all(isinstance(name, str) for name in plugins):
         raise UserError(f"plugins: found {describe(plugins)}. Expected the names of modules: plugins=['my_module']")
     load_plugins(plugins)
     objects = RunObjects.of(head=head)
     config = RunConfig.from_plain({**plain, "plugins": list(plugins)}, check_data=False, objects=objects)
-    given = {key: x for key, x in (("accelerator", accelerator), ("precision", precision)) if x is not None}
-    hardware = Hardware.from_config({**plain["hardware"], **given})
+    given: dict[str, Any] = {
+        key: str(x) for key, x in (("accelerator", accelerator), ("precision", precision)) if x is not None
+    }
+    try:
+        hardware = Hardware.from_config({**plain["hardware"], **given})
+    except UserError as error:
+        raise UserError(_by_keyword(str(error), accelerator)) from None
     return load_predictor(config, folder, options=options, hardware=hardware, on_note=_log)
+
+
+def _by_keyword(message: str, device: Any) -> str:
+    """A message about the hardware in the words of `visionkit.load`."""
+    advice = " Try: device='gpu'" if str(device).startswith("cuda") else ""
+    return message.replace("hardware.accelerator:", "device:").replace("hardware.", "") + advice
 
 
 def _log(finding: Finding) -> None:

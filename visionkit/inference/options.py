@@ -43,6 +43,7 @@ class PredictOptions:
         Raises:
             UserError: If a value is invalid.
         """
+        overrides = {key: _plain(value) for key, value in overrides.items()}
         options = cls(
             min_score=_fraction(overrides, "min_score", maximum=1.0, example=0.5),
             window=_parse_window(overrides.get("window")),
@@ -83,6 +84,13 @@ _APPLIES_TO = {
     "max_detections": "max_detections is for runs that find objects: task=detect or instance.",
     "overlap": "overlap is for runs of task=segment, detect or instance.",
 }
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy and torch as Python's own."""
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _fraction(overrides: Mapping[str, Any], key: str, *, maximum: float, example: float) -> float | None:

@@ -20,7 +20,7 @@ from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec
-from visionkit.runs.checkpoint_file import Checkpoint, check_fit, read_checkpoint
+from visionkit.runs.checkpoint_file import Checkpoint, advice, check_fit, read_checkpoint
 from visionkit.runs.consistency import check_recorded_config, check_recorded_data, network_config
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.objects import RunObjects, is_marker
@@ -137,7 +137,9 @@ def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = N
             recorded = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in _RECORDED}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except _UNREADABLE as error:
-        raise UserError(f"run: '{folder.weights_file}' is no readable safetensors file: {error}") from None
+        raise UserError(
+            f"run: '{folder.weights_file}' is no readable safetensors file: {error}. {advice(folder.weights_file)}"
+        ) from None
     _check_recorded(folder, folder.weights_file, recorded)
     _load_strictly(model, _but(weights, without), file=folder.weights_file)
 

@@ -63,8 +63,7 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
     try:
         content = load_tensors(file)
     except Exception as error:  # of a damaged file, torch raises whatever its bytes lead to
-        reason = "it is a folder" if file.is_dir() else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise _no_checkpoint(file, reason, where) from None
+        raise _no_checkpoint(file, _reason(file, error), where) from None
     if not isinstance(content, dict):
         raise _no_checkpoint(file, f"it holds a {type(content).__name__}", where)
     missing = [key for key in ("state_dict", "epoch") if key not in content]
@@ -87,6 +86,15 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
         reason = "it has no weights under 'model.'" if not weights else f"'{wrong:.80}' is no plain tensor"
         raise _no_checkpoint(file, reason, where)
     return Checkpoint(file, epoch, step, weights, data, config, content)
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """Why a file cannot be read; torch's own words for one that holds code advise to run it."""
+    if file.is_dir():
+        return "it is a folder"
+    if "weights_only" in str(error):
+        return "it is damaged, or holds other objects, which may be code"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def check_fit(
@@ -114,7 +122,7 @@ def check_fit(
     if problems:
         raise UserError(
             f"{where}: the weights in '{file}' do not fit its config.yaml: {problems[0]} ({len(problems)} such). "
-            f"Expected the file that this run wrote. {_advice(file)}"
+            f"Expected the file that this run wrote. {advice(file)}"
         )
 
 
@@ -234,10 +242,10 @@ def _is_plain(value: Any) -> bool:
 def _no_checkpoint(file: Path, reason: str, where: str) -> UserError:
     return UserError(
         f"{where}: '{file}' is no checkpoint that train wrote ({reason}). Expected a file of tensors and numbers; "
-        f"nothing else is ever loaded. {_advice(file)}"
+        f"nothing else is ever loaded. {advice(file)}"
     )
 
 
-def _advice(file: Path) -> str:
+def advice(file: Path) -> str:
     run = file.parent.parent if file.suffix == ".ckpt" else file.parent
     return f"Try another run, or train again: python -m visionkit train run={run}"

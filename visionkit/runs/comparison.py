@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 from visionkit.metrics.differences import holm_adjusted, interval_test, proportion_test
 from visionkit.runs.consistency import leaves
 from visionkit.runs.folder import RunFolder
@@ -84,10 +85,10 @@ def open_runs(text: str) -> list[Path]:
         UserError: If one is none of these, a run is named twice, or there are fewer than two or very many.
     """
     whole = text.strip().removeprefix("[").removesuffix("]")
-    parts = [whole] if Path(whole).expanduser().is_dir() else [part.strip(" '\"") for part in whole.split(",")]
+    parts = [whole] if expand_user(whole).is_dir() else [part.strip(" '\"") for part in whole.split(",")]
     paths: list[Path] = []
     for part in filter(None, parts):
-        folder = Path(part).expanduser()
+        folder = expand_user(part)
         inner = [] if (folder / "config.yaml").exists() else sorted(find_runs(folder), key=_natural)
         paths += inner or [RunFolder.open(part).path]
     real = [path.resolve() for path in paths]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import TEMPORARY, check_writable, write_atomic
+from visionkit.files import TEMPORARY, check_writable, expand_user, write_atomic
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.runs.results import read_history, read_metrics
@@ -64,7 +64,7 @@ class RunFolder(RunPaths):
         """
         cls.check_free(run_dir, name=name)
         if run_dir is not None:
-            return cls(Path(run_dir).expanduser())
+            return cls(expand_user(run_dir))
         return cls(_free_folder(RUNS / name), named_by_time=True)
 
     def reserve(self) -> None:
@@ -167,7 +167,7 @@ class RunFolder(RunPaths):
         Raises:
             UserError: If it is a file, or a folder that is not empty, or cannot be read or written.
         """
-        path = RUNS / name if run_dir is None else Path(run_dir).expanduser()
+        path = RUNS / name if run_dir is None else expand_user(run_dir)
         check_writable(path, where="run_dir")
         if run_dir is None:
             return
@@ -205,7 +205,7 @@ class RunFolder(RunPaths):
                     f"run=latest: there is no run below '{RUNS}' yet. Train one first: python -m visionkit train"
                 )
             return latest
-        folder = cls(Path(path).expanduser())
+        folder = cls(expand_user(path))
         problem = ""
         if not folder.config_file.is_file():
             problem = "it has no config.yaml" if folder.path.is_dir() else "there is no such folder"

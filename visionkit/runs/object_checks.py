@@ -93,10 +93,12 @@ def _check_head(objects: RunObjects, task: TaskInfo, spec: HeadSpec, backbone: B
         "image_sizes": torch.tensor([[height, width]] * _NUM_IMAGES),
         "index": torch.arange(_NUM_IMAGES),
     }
-    with _explained("head", objects.head, "loss(outputs, targets) to a dict of scalar tensors."):
-        losses = head.loss(outputs, targets)
+    with _explained("head", objects.head, "loss(outputs, targets) to a dict of scalar tensors."), torch.enable_grad():
+        losses = head.loss({name: _with_gradient(value) for name, value in outputs.items()}, targets)
     if not isinstance(losses, dict) or any(not isinstance(v, torch.Tensor) or v.ndim for v in losses.values()):
         raise UserError("head: loss gave no dict of scalar tensors. Expected one such as {'loss': ...}.")
+    if task.name in LOSS_TARGETS:  # a detector's may have no object to learn from here
+        _check_gradient("head", losses)
     with _explained("head", objects.head, "predict(outputs, image_sizes) to a dict of tensors."):
         predictions = head.predict(outputs, targets["image_sizes"])
     missing = [key for key in _PREDICTIONS[task.name] if key not in predictions]
@@ -109,6 +111,22 @@ _PREDICTIONS = {
     "detect": DetectionMetrics.prediction_keys, "instance": InstanceMetrics.prediction_keys,
 }  # fmt: skip
 """What `Head.predict` gives for each task."""
+
+
+def _with_gradient(value: Any) -> Any:
+    """An output of a head as it is in training, which may be changed in place; other values stay as they are."""
+    is_float = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.detach().requires_grad_().clone() if is_float else value
+
+
+def _check_gradient(name: str, loss: Any) -> None:
+    """Check that a loss can be learned from."""
+    values = loss.values() if isinstance(loss, dict) else [loss]
+    if not any(isinstance(value, torch.Tensor) and value.requires_grad for value in values):
+        raise UserError(
+            f"{name}: the loss has no gradient, and nothing would be learned from it. Expected a tensor that is "
+            "computed from the logits, without detach(), item() or a new torch.tensor(...)."
+        )
 
 
 def _check_logits(outputs: dict[str, Any], task: str, num_classes: int, size: tuple[int, int]) -> None:
@@ -150,8 +168,9 @@ def _check_loss(function: Any, task: str, num_classes: int) -> None:
         "segment": f"a scalar of logits (B, K, H, W) and masks (B, H, W) int64 with {IGNORE_INDEX} for ignored pixels, "
         f"as torch.nn.CrossEntropyLoss(ignore_index={IGNORE_INDEX}) gives.",
     }
-    with _explained("loss", function, expected[task]):
-        loss(logits, targets)
+    with _explained("loss", function, expected[task]), torch.enable_grad():
+        value = loss(_with_gradient(logits), targets)
+    _check_gradient("loss", value)
 
 
 def _check_metrics(objects: RunObjects, task: TaskInfo, info: Any) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError, explain_os_errors
+from visionkit.files import expand_user
 from visionkit.runs.folder import RunFolder
 
 __all__ = ["run_folder"]
@@ -28,7 +28,7 @@ def run_folder(run: Any, *, verb: str) -> RunFolder:
         raise UserError(
             f"{verb}: found a {type(run).__name__}, expected the folder of a run, its model.safetensors, or 'latest'."
         )
-    file = Path(path).expanduser()
+    file = expand_user(path)
     if file.suffix != ".safetensors" or not file.is_file():
         return RunFolder.open(os.fspath(path))
     folder = RunFolder.open(str(file.parent))

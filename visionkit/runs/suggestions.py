@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from visionkit.errors import did_you_mean
-from visionkit.files import similar_path
+from visionkit.files import expand_user, similar_path
 
 __all__ = ["suggest_run"]
 
@@ -16,7 +14,7 @@ def suggest_run(path: str) -> str:
     Returns:
         Sentences that begin with a space; empty if nothing is like it.
     """
-    folder = Path(path).expanduser()
+    folder = expand_user(path)
     if folder.is_file():
         owner = next((parent for parent in folder.parents if (parent / "config.yaml").is_file()), None)
         return "" if owner is None else f" It is a file in a run folder. Type run={owner.as_posix()}."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
-from visionkit.files import check_writable, write_atomic
+from visionkit.files import check_writable, expand_user, write_atomic
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.notes import read_notes
 from visionkit.sweeps.groups import withhold_tests
@@ -56,7 +56,7 @@ class SweepFolder:
             UserError: If ``run_dir`` is neither new nor empty.
         """
         if run_dir is not None:
-            path = Path(run_dir).expanduser()
+            path = expand_user(run_dir)
             check_writable(path, where="run_dir")
             if (path / SWEEP_FILE).exists():
                 raise _sweep_exists_error(path)
@@ -71,7 +71,7 @@ class SweepFolder:
         """
         if run_dir is None:
             raise UserError("resume=true goes on with a sweep: say which, such as run_dir=sweeps/a resume=true.")
-        folder = cls(RunFolder(Path(run_dir).expanduser()), overrides)
+        folder = cls(RunFolder(expand_user(run_dir)), overrides)
         if not folder.sweep_file.exists():
             raise UserError(
                 f"resume: '{folder.path}' holds no sweep to go on with. Leave resume=true out to start one."

@@ -10,10 +10,10 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
+from visionkit.files import expand_user
 from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals
@@ -105,7 +105,7 @@ def run_job(
         return RunRow(job.number, job.overrides, "failed", reason=job.problem)
     assert job.config.run_dir is not None
     config, row = job.config, RunRow(job.number, job.overrides, "interrupted")
-    folder = RunFolder(Path(job.config.run_dir).expanduser())
+    folder = RunFolder(expand_user(job.config.run_dir))
     resume_from = None if elapsed is None else folder
     start = time.perf_counter()
     signals.interruptible(

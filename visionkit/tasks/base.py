@@ -156,8 +156,9 @@ class VisionTask(pl.LightningModule, ABC):
         if scalars:
             self.scalars |= scalars
             self.log_dict(scalars, batch_size=1)
-        losses.reset()
-        metrics.reset()
+        with torch.inference_mode(False):  # what is made in a validation alone could not be changed by a training
+            losses.reset()
+            metrics.reset()
 
     def _sync_unreadable(self, stage: str) -> None:
         """Merge what processes could not read of a stage's images, if its loader reads files."""
@@ -190,13 +191,32 @@ class VisionTask(pl.LightningModule, ABC):
         """Shard the parameters again."""
         self._hold_parameters(whole=False)
 
+    def _check_whole(self, split: str) -> None:
+        """Check that an evaluation has had all its batches.
+
+        Raises:
+            UserError: If it has not, and its numbers would be those of some images.
+        """
+        trainer = self.trainer
+        is_own = trainer.state.fn == "validate"
+        val_loop = trainer.validate_loop if is_own else trainer.fit_loop.epoch_loop.val_loop
+        loop = trainer.test_loop if split == "test" else val_loop
+        num_batches, planned = loop.batch_progress.current.completed, sum(loop.max_batches)
+        if num_batches < planned:
+            raise UserError(
+                f"{split} ended after {num_batches} of {planned} batches: a callback, head, loss or metric has raised "
+                "StopIteration, which Lightning takes for the end of the data. Expected another error."
+            )
+
     def on_validation_epoch_end(self) -> None:
         """Finish the training epoch as well: it ends with its validation."""
+        self._check_whole("val")
         self.finish("train")
         self.finish("val")
 
     def on_test_epoch_end(self) -> None:
         """Finish the test split."""
+        self._check_whole("test")
         self.finish("test")
 
     def configure_optimizers(self) -> Any:

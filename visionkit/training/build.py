@@ -22,19 +22,19 @@ def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule
         UserError: If the data or the weights are wrong.
     """
     from visionkit.runs.checkpoint import build_run_model
-    from visionkit.training.caller_state import keep_random_state
+    from visionkit.training.caller_state import keep_random_state, plain_torch
     from visionkit.training.model import data_info, initialize_weights
     from visionkit.training.trainer import seed
 
-    datamodule = config.datamodule(None)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    data = data_info(config, datamodule)
-    with keep_random_state():
+    with keep_random_state(), plain_torch():
+        datamodule = config.datamodule(None)
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        data = data_info(config, datamodule)
         seed(config.seed)
         model = build_run_model(config.backbone, config.head, data)
         initialize_weights(model, config, data)
-    return make_task(config, model, data), datamodule
+        return make_task(config, model, data), datamodule
 
 
 def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask:

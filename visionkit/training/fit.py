@@ -126,7 +126,7 @@ def _fit(
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
-    from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     config, folder = run.config, run.folder
@@ -157,6 +157,7 @@ def _fit(
         checkpoint = None if resume_from is None else _read_resumed(run, trainer, has_plugins=has_plugins)
         with raising_interrupts(), explain_restoring(checkpoint):
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
+        check_all_epochs(trainer)
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
     if num_trained <= num_previous:
         summary = f"all {num_trained} epochs were trained before"

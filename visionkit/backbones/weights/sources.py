@@ -9,7 +9,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 from visionkit.backbones.spec import BackboneSpec
 from visionkit.data_file import read_data_file
 from visionkit.errors import UserError, did_you_mean
-from visionkit.files import similar_path
+from visionkit.files import expand_user, similar_path
 from visionkit.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
@@ -156,7 +156,7 @@ def check_one_source(weights: str | Path | None, backbone_weights: str | Path | 
 
 
 def _run_weights(source: str, key: str) -> WeightSource:
-    folder = Path(source.removeprefix(_RUN)).expanduser()
+    folder = expand_user(source.removeprefix(_RUN))
     file = next((folder / name for name in _RUN_FILES if (folder / name).is_file()), None)
     if file is None:
         problem = "there is no such folder" if not folder.is_dir() else f"it has neither {' nor '.join(_RUN_FILES)}"

@@ -124,10 +124,16 @@ class BatchReader:
         return {"images": batch, self.target: self.samples.labels[indices], "index": indices}
 
     def nothing_readable(self, split: str = "train") -> UserError:
-        """The error where no image of the split can be read."""
+        """The error where no image of the split can be read; the first is read again for the reason."""
+        start = f"none of the {len(self.samples)} images of the {split} split can be read, the first of them "
+        try:
+            self.samples.image(0)
+        except UserError as error:
+            failure = UserError(f"{start.removesuffix(' ')}: {error}")
+            failure.__cause__ = error.__cause__
+            return failure
         return UserError(
-            f"none of the {len(self.samples)} images of the {split} split can be read, the first of them "
-            f"'{self.samples.name(0)}'. Expected JPEG, PNG, BMP, GIF, TIFF or WebP files."
+            f"{start}'{self.samples.name(0)}'. Expected images that can be read, with their targets, at any time."
         )
 
     @property

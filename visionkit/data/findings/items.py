@@ -14,6 +14,11 @@ ITEMS: Mapping[str, FindingKind] = {
         remedy="Mend the data set, or leave these items out of it: torch.utils.data.Subset(dataset, indices).",
         why="The data set raised an error for the item, or gave an image that is none.",
     ),
+    "item-replaced": FindingKind(
+        severity="warning", text="item(s) of {split} that could be read no more replaced by the next readable one",
+        remedy="Mend the data set, so that an item can be read whenever it is asked for.",
+        why="The data set gave the item before training and raised an error for it later; batches stay full.",
+    ),
     "item-mask-values": FindingKind(
         severity="warning", text="mask(s) of {split} with values outside the classes ignored there",
         remedy="Name a class for each value, or say which value is ignored: dataset.ignore=255",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, is_system_folder
 from visionkit.data.sources.split_names import folder_split, is_folder, split_in
+from visionkit.files import expand_user
 
 __all__ = ["Form", "is_structure_name", "names_split", "other_form", "recognize"]
 
@@ -107,7 +108,7 @@ def other_form(root: str | None, dataset: str) -> Form | None:
         root: The value of ``dataset.root``.
         dataset: The data set's name.
     """
-    forms = recognize(Path(root).expanduser()) if root else []
+    forms = recognize(expand_user(root)) if root else []
     likeliest = next(iter(forms), None)
     if likeliest is not None and likeliest.dataset in _BENCHMARKS:
         return likeliest if likeliest.dataset != dataset else None

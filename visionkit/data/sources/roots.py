@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visionkit.errors import UserError
-from visionkit.files import similar_path
+from visionkit.files import expand_user, similar_path
 
 __all__ = ["existing_root"]
 
@@ -26,7 +26,7 @@ def existing_root(root: str | None, *, name: str, expected: str) -> Path:
             f"dataset '{name}' needs the folder of its images, and dataset.root is not given. "
             f"Expected {expected}. Try: dataset.root=path/to/{name}"
         )
-    path = Path(root).expanduser()
+    path = expand_user(root)
     if not path.exists():
         parent = path.absolute().parent
         hint = similar_path(root) if parent.is_dir() else f" Its parent '{parent}' does not exist either."

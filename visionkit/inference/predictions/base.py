@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Prediction(ABC):
 
         if not isinstance(path, str | os.PathLike):
             raise UserError(f"save: found {describe(path)}. Expected a file, such as out.jpg.")
-        target = Path(path).expanduser()
+        target = expand_user(path)
         if target.suffix.lower() not in (".jpg", ".jpeg", ".png"):
             raise UserError(f"save: '{target}' ends in '{target.suffix}'. Expected .png or .jpg, such as out.jpg.")
         if self.path is not None and target.exists() and self.path.exists() and target.samefile(self.path):

@@ -17,7 +17,7 @@ from visionkit.training.callbacks.display import epoch_line
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.finite import check_model
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "check_all_epochs"]
 
 CURVES_SECONDS = 30.0
 
@@ -76,8 +76,8 @@ class Recorder(Checkpoint):
             UserError: If the weights are not finite, the epoch is cut short, or the run's folder is gone; the old
                 checkpoints are kept.
         """
-        _check_whole(trainer)
         task: VisionTask = pl_module
+        _check_whole(trainer, task)
         check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
         row = {
             "epoch": float(trainer.current_epoch + 1),
@@ -135,13 +135,34 @@ class Recorder(Checkpoint):
         self.folder.write_csv(self.folder.history_file, columns, rows)
 
 
-def _check_whole(trainer: pl.Trainer) -> None:
-    """Check that an epoch has had all its batches, unless a callback stops the training."""
+def _check_whole(trainer: pl.Trainer, task: VisionTask) -> None:
+    """Check that an epoch has had all its batches, unless a callback stops the training, and its whole validation."""
     num_batches, planned = trainer.fit_loop.epoch_loop.batch_progress.current.completed, trainer.num_training_batches
     if num_batches < planned and not trainer.should_stop:
         raise UserError(
             f"epoch {trainer.current_epoch + 1} ended after {num_batches} of {planned} batches: a callback, head, loss "
-            "or metric has raised StopIteration, which Lightning takes for the end of the data. Expected another error."
+            "or metric has raised StopIteration, which Lightning takes for the end of the data, or returned -1. "
+            "Expected another error."
+        )
+    if task.losses["train"].num_images:  # they are counted until the validation has ended
+        raise UserError(
+            f"the validation of epoch {trainer.current_epoch + 1} was cut short: a callback has raised StopIteration, "
+            "which Lightning takes for the end of the data. Expected another error."
+        )
+
+
+def check_all_epochs(trainer: pl.Trainer) -> None:
+    """Check that a training has had all its epochs, unless a callback or an early stop ended it.
+
+    Raises:
+        UserError: If one of its epochs was cut short without a word; what it has saved is kept.
+    """
+    num_epochs, planned = trainer.current_epoch, trainer.max_epochs or 0
+    if num_epochs < planned and not trainer.should_stop:
+        raise UserError(
+            f"the training ended after {num_epochs} of {planned} epochs: a callback has raised StopIteration, which "
+            "Lightning takes for the end of the data. Expected another error; to end it early, a callback sets "
+            "trainer.should_stop = True."
         )
 
 

@@ -366,3 +366,37 @@ def test_the_samples_are_pickled_without_the_item_that_they_keep():
     samples = module_of({"train": labelled(4), "val": labelled(2, first=50)}).dataset("train")
     samples.item(0)
     assert pickle.loads(pickle.dumps(samples.__getstate__()["_last"])) is None
+
+
+class Breaking(Pairs):
+    """Its items, or the first of them, fail once it is broken."""
+
+    broken = range(0)
+
+    def __getitem__(self, index):
+        if index in self.broken:
+            raise KeyError("no such row")
+        return super().__getitem__(index)
+
+
+def test_items_that_fail_in_training_are_named_as_those_of_the_data_set():
+    data, val = (Breaking(labelled(8, first=first).items, ["a", "b"]) for first in (0, 50))
+    module = module_of({"train": data, "val": val})
+    module.setup("fit")
+    data.broken = val.broken = range(1)
+    assert len(list(module.train_dataloader())) == 4
+    list(module.val_dataloader())
+    notes = {finding.code: finding.note for finding in module.findings}
+    assert "train[0]" in notes["item-replaced"]
+    assert "val[0]" in notes["item-failed"]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_where_all_items_fail_in_training_the_error_of_the_data_set_is_told(split):
+    data, val = (Breaking(labelled(8, first=first).items, ["a", "b"]) for first in (0, 50))
+    module = module_of({"train": data, "val": val})
+    module.setup("fit")
+    loader = {"train": module.train_dataloader, "val": module.val_dataloader}[split]()
+    data.broken = val.broken = range(8)
+    with pytest.raises(UserError, match=rf"none of the 8 images of the {split} .*{split}\[0\] raises KeyError: 'no su"):
+        list(loader)

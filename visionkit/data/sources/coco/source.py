@@ -14,6 +14,7 @@ from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_in, sub_folders
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import AnnotatedImages, ParsedDataset
@@ -41,7 +42,7 @@ class Coco(DetectionSource):
     expected: ClassVar[str] = "annotations/instances_train2017.json and train2017/, or train/_annotations.coco.json"
 
     def image_ids(self, paths: Sequence[Path]) -> Mapping[Path, int | str]:
-        root = Path(self.root or "").expanduser().resolve()
+        root = expand_user(self.root or "").resolve()
         targets = {path.resolve(): path for path in paths}
         if not any(target.is_relative_to(root) for target in targets):
             return {}

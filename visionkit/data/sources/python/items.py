@@ -36,6 +36,8 @@ class ItemDataset(ImageDataset):
         annotations: The objects of each image as they were found before training, for counts.
     """
 
+    of_items = True
+
     def __init__(
         self,
         data: Any,

@@ -9,6 +9,7 @@ from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_in
 from visionkit.data.sources.table.rows import TABLE_SUFFIXES
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 
 __all__ = ["find_tables"]
 
@@ -29,7 +30,7 @@ def find_tables(file: str | None, root: str | None, *, name: str) -> tuple[dict[
     Raises:
         UserError: If there is none, or several without a choice.
     """
-    if file is None and root and Path(root).expanduser().is_file():
+    if file is None and root and expand_user(root).is_file():
         raise UserError(
             f"dataset.root: '{root}' is a file, and root is the folder that its paths are relative to. "
             f"Try: dataset.file={root}"
@@ -39,8 +40,8 @@ def find_tables(file: str | None, root: str | None, *, name: str) -> tuple[dict[
             raise UserError(f"dataset '{name}' needs a table, and dataset.file is not given. {_EXPECTED}")
         folder = existing_root(root, name=name, expected="a table, or images with dataset.file beside it")
         return _in_folder(folder, "it is not given, and")
-    given = Path(file).expanduser()
-    paths = [given, *([Path(root).expanduser() / given] if root else [])]
+    given = expand_user(file)
+    paths = [given, *([expand_user(root) / given] if root else [])]
     found = next((path for path in paths if path.is_file()), None)
     if found is not None:
         others = _tables(found.parent) if split_in(found.stem) == "train" else []

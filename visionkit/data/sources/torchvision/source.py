@@ -20,6 +20,7 @@ from pydantic import Field
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.splitting import hold_out
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +128,7 @@ class TorchvisionSource(Source):
                 f"dataset '{self.name}' needs a folder for its files, and dataset.root is not given. "
                 "Try: dataset.root=data"
             )
-        return Path(self.root).expanduser()
+        return expand_user(self.root)
 
     @property
     def _folder_path(self) -> Path:

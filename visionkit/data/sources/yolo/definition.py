@@ -13,7 +13,7 @@ from visionkit.data.sources.split_names import SPLIT_NAMES, split_of
 from visionkit.data.sources.yolo.folders import split_entries_of_folders
 from visionkit.data.sources.yolo.paths import FolderListings, PathFinder
 from visionkit.errors import UserError
-from visionkit.files import read_text
+from visionkit.files import expand_user, read_text
 from visionkit.schema import describe, quote
 from visionkit.text import normal_form
 from visionkit.yaml_files import MAX_YAML_BYTES, load_yaml
@@ -153,7 +153,7 @@ def _dataset_root(values: Mapping[str, Any], file: Path, listings: FolderListing
     path = values.get("path")
     if isinstance(path, str):
         finder = PathFinder([file.parent], listings)
-        found = finder.find(str(Path(path).expanduser()) if path.startswith("~") else path)
+        found = finder.find(str(expand_user(path)) if path.startswith("~") else path)
         if found is not None and Path(found).is_dir():
             return Path(found)
     keys = _split_keys(values).get("train", [])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.errors import UserError
+from visionkit.files import expand_user
 
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import ParsedDataset
@@ -90,7 +91,7 @@ class Yolo(DetectionSource):
 
     def _root_and_file(self) -> tuple[Path, Path | None]:
         """The absolute folder of the data set, and the file that is given to describe it."""
-        given = Path(os.path.abspath(Path(self.root).expanduser())) if self.root else None
+        given = Path(os.path.abspath(expand_user(self.root))) if self.root else None
         if given is not None and given.is_file() and given.suffix.lower() in (*_YAML_SUFFIXES, ".data"):
             return given.parent, given
         root = Path(os.path.abspath(existing_root(self.root, name=self.name, expected=self.expected)))
