@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from visionkit.errors import UserError, did_you_mean, explain_os_errors
+from visionkit.errors import UserError, did_you_mean
+from visionkit.os_errors import explain_os_errors
 
 NETS = ["resnet101", "resnet18", "resnet20", "lenet", "vgg11"]
 

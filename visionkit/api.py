@@ -11,7 +11,8 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from visionkit.errors import ExitCode, Outcome, UserError, explain_os_errors
+from visionkit.errors import ExitCode, Outcome, UserError
+from visionkit.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
     from visionkit.console import Printer

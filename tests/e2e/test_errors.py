@@ -27,7 +27,7 @@ MISTAKES = [
     (["weights=."], "weights: '.' is a folder. Expected a file; for a run's weights: weights=run:."),
     (["backbone.stem=small"], "no stem is called 'small'. Known: paper. This network has no other"),
     (["backbon=lenet"], "unknown key 'backbon'. Did you mean 'backbone'?"),
-    (["recipe.epoch=3"], "recipe: unknown key 'epoch'. Did you mean 'epochs'?"),
+    (["recipe.epoch=3"], "unknown key 'recipe.epoch'. Did you mean 'recipe.epochs'? Type recipe.epochs=3"),
     (["recpie.epochs=3"], "unknown key 'recpie.epochs'. Did you mean 'recipe.epochs'? Type recipe.epochs=3"),
     (["dataset.image_sise=32"], "unknown key 'image_sise'. Did you mean 'image_size'?"),
     (["hardware.device=2"], "unknown key 'device'. Did you mean 'devices'?"),

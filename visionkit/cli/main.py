@@ -18,7 +18,8 @@ from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override, is_search
 from visionkit.cli.verb_configs import compose_networks, compose_stored_run, compose_training, load_typed_plugins
 from visionkit.cli.verbs import VERBS
-from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
+from visionkit.errors import ExitCode, ProcessError, UserError
+from visionkit.os_errors import os_error_message
 from visionkit.registry import plugin_failure
 from visionkit.text import printable
 

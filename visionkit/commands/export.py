@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.console import Printer, loading, print_json
 from visionkit.errors import ExitCode, UserError, did_you_mean
-from visionkit.files import check_writable
+from visionkit.files import check_writable, expand_user
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
@@ -48,7 +47,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         raise UserError(
             f"format: expected text or json, found {describe(form)}. The form of the file is to=onnx or to=torch_export"
         )
-    target = Path(options.get("out") or folder.path / "exports" / to).expanduser()
+    target = expand_user(options.get("out") or folder.path / "exports" / to)
     check_writable(target, where="out")
     config = RunConfig.from_plain(plain)
     with loading():

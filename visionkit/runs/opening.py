@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from visionkit.errors import UserError, explain_os_errors
+from visionkit.errors import UserError
 from visionkit.files import expand_user
+from visionkit.os_errors import explain_os_errors
 from visionkit.runs.folder import RunFolder
 
 __all__ = ["run_folder"]

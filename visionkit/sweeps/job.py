@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from visionkit.errors import ExitCode, ProcessError, UserError, os_error_message
+from visionkit.errors import ExitCode, ProcessError, UserError
 from visionkit.files import expand_user
+from visionkit.os_errors import os_error_message
 from visionkit.registry import plugin_failure
 from visionkit.runs.folder import RunFolder
 from visionkit.sweeps.signals import Signals

@@ -14,7 +14,8 @@ from typing import Any
 
 from visionkit.distributed.launch import LAUNCHER, PAYLOAD_FILE, WORKER_FILES, report_error, report_result
 from visionkit.distributed.processes import Processes, hard_exit
-from visionkit.errors import ExitCode, UserError, os_error_message
+from visionkit.errors import ExitCode, UserError
+from visionkit.os_errors import os_error_message
 from visionkit.registry import plugin_failure
 
 __all__ = ["main"]
