@@ -132,9 +132,12 @@ def test_what_is_odd_in_the_data_is_a_note_of_the_sweep_or_with_strict_an_error_
         assert "0.png" in rows[0]["reason"]
     else:
         assert (code, [rows[number]["status"] for number in (0, 1)]) == (0, ["done", "done"])
-        lines = [line for line in out.splitlines() if "0.png" in line]
-        assert len(lines) == 1
-        assert lines[0].startswith("note (all 2 runs): ")
+        note = "1 unreadable image(s) of train dropped: "
+        for text in (out, (in_empty_folder / "a" / "log.txt").read_text()):
+            lines = [line for line in text.splitlines() if "0.png" in line]
+            assert len(lines) == 1
+            assert lines[0].startswith(f"note (all 2 runs): {note}")
+        assert all(note in (in_empty_folder / "a" / run / "log.txt").read_text() for run in "01")
 
 
 def test_json_is_all_there_is_on_standard_output(cli, in_empty_folder):
