@@ -102,12 +102,7 @@ def read_pairs(
             split: _read_split(source, root, split, pairs[split], findings, class_map, cache) for split in pairs
         }
     contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
-    palettes = {
-        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
-    }
-    doubts = palette_findings(palettes, is_sure=ids_are_sure)
-    check_findings(doubts, dataset=source.name, keys=source.keys, strict=False)
-    findings += doubts
+    findings += _palette_doubts(source, contents, is_sure=ids_are_sure)
     masks = {split: {mask: content.counts for (_, mask), content in readable[split].items()} for split in readable}
     lossy = [mask for mask, content in contents.items() if content.is_lossy]
     if label_file is not None:
@@ -165,6 +160,20 @@ def _read_split(
             f"{''.join(f' {finding.note}. {finding.remedy_for(source.keys)}' for finding in dropped)}"
         )
     return readable
+
+
+def _palette_doubts(source: FileSource, contents: Mapping[str, _PairContent], *, is_sure: bool) -> list[Finding]:
+    """Findings on palettes that draw an id in several colours.
+
+    Raises:
+        UserError: If ids have no one meaning then.
+    """
+    palettes = {
+        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
+    }
+    doubts = palette_findings(palettes, is_sure=is_sure)
+    check_findings(doubts, dataset=source.name, keys=source.keys, strict=False)
+    return doubts
 
 
 _UNREADABLE = "mask-unreadable"
