@@ -12,6 +12,8 @@ from visionkit.data.image_files import LeftOut, walk_images
 from visionkit.data.image_header import read_size
 from visionkit.data.image_rows import MemoryRows, open_rows
 from visionkit.data.images import ImageReader, load_image
+from visionkit.data.sources import parse_source
+from visionkit.errors import UserError
 
 COLOURS = numpy.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(numpy.uint8)
 
@@ -116,3 +118,12 @@ def test_arrays_are_found_in_folders_but_not_beside_an_image_whose_cache_they_ar
     left_out = LeftOut()
     assert sorted(walk_images(tmp_path, left_out)) == ["a.jpg", "b.npy", "deep/a.npy"]
     assert [(finding.code, finding.places) for finding in left_out.findings()] == [("array-beside-image", ("a.npy",))]
+
+
+def test_sixteen_bands_are_channels_and_seventeen_are_more_than_a_data_set_may_have(tmp_path, settings):
+    bands = numpy.random.default_rng(0).integers(0, 256, (30, 40, 16)).astype(numpy.uint8)
+    numpy.save(tmp_path / "a.npy", bands)
+    assert numpy.array_equal(load_image(tmp_path / "a.npy", 16), bands.transpose(2, 0, 1))
+    assert parse_source(settings("folder", root=str(tmp_path), image_size=8, in_channels=16)).in_channels == 16
+    with pytest.raises(UserError, match=r"dataset.in_channels: .* 16, found 17"):
+        parse_source(settings("folder", root=str(tmp_path), image_size=8, in_channels=17))

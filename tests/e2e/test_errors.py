@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -379,3 +380,14 @@ def test_a_folder_that_cannot_be_written_is_found_before_torch_is_loaded(in_empt
     assert len(errors) == 12
     assert all("cannot be written" in line for line in errors[:8])
     assert sorted(path.name for path in in_empty_folder.iterdir()) == ["file"]
+
+
+def test_an_error_in_the_data_ends_a_run_before_its_first_epoch_and_leaves_no_folder(cli, photos, tmp_path):
+    root = shutil.copytree(photos, tmp_path / "photos")
+    shutil.copy(root / "train/cat/0.png", root / "test/cat/copy.png")
+    words = ("dataset=folder", f"dataset.root={root}", "dataset.image_size=32", "backbone=lenet", "hardware=cpu")
+    code, out, err = cli(*words, f"run_dir={tmp_path / 'run'}")
+    assert code == 2
+    assert "1 file(s) of test that are in train too: test/cat/copy.png and train/cat/0.png. Remove" in err
+    assert "epoch" not in out
+    assert not (tmp_path / "run").exists()

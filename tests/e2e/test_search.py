@@ -56,6 +56,20 @@ def test_a_search_in_python_is_that_of_the_command(searched, tmp_path):
     assert found.best.metrics["val/accuracy"] == float(table(searched)[0]["val/accuracy"])
 
 
+@pytest.mark.slow
+def test_what_is_odd_in_the_data_is_said_once_by_a_search_and_in_its_log(cli, photos, tmp_path):
+    root = shutil.copytree(photos, tmp_path / "photos")
+    for number in range(5):
+        (root / "train" / "cat" / f"{number}.heic").write_bytes(b"")
+    words = [word for word in SEARCH if not word.startswith(("sweep.trials", "~dataset"))]
+    words += ["sweep.trials=2", "dataset=folder", f"dataset.root={root}", "dataset.image_size=32"]
+    code, out, _ = cli(*words, f"run_dir={tmp_path / 'a'}")
+    assert code == 0
+    note = "note (all 2 runs): 5 file(s) of an ending that is not read left out: 5 .heic"
+    assert out.count(note) == 1
+    assert (tmp_path / "a" / "log.txt").read_text().count(note) == 1
+
+
 def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(cli, searched, tmp_path):
     words = [word for word in SEARCH if not word.startswith("sweep.trials")]
     assert cli(*words, "sweep.trials=1", f"run_dir={tmp_path / 'cut'}")[0] == 0

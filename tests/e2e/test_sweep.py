@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import warnings
@@ -132,9 +133,32 @@ def test_what_is_odd_in_the_data_is_a_note_of_the_sweep_or_with_strict_an_error_
         assert "0.png" in rows[0]["reason"]
     else:
         assert (code, [rows[number]["status"] for number in (0, 1)]) == (0, ["done", "done"])
-        lines = [line for line in out.splitlines() if "0.png" in line]
-        assert len(lines) == 1
-        assert lines[0].startswith("note (all 2 runs): ")
+        note = "1 unreadable image(s) of train dropped: "
+        for text in (out, (in_empty_folder / "a" / "log.txt").read_text()):
+            lines = [line for line in text.splitlines() if "0.png" in line]
+            assert len(lines) == 1
+            assert lines[0].startswith(f"note (all 2 runs): {note}")
+        assert all(note in (in_empty_folder / "a" / run / "log.txt").read_text() for run in "01")
+
+
+@pytest.mark.slow
+def test_folds_end_in_their_mean_and_its_interval_and_each_image_is_validated_in_one(cli, in_empty_folder, photos):
+    root = in_empty_folder / "photos"
+    for name, other in (("cat", "dog"), ("dog", "cat")):  # half of each class are the other's, which nothing can learn
+        shutil.copytree(photos / "train" / name, root / name)
+        for number in range(6):
+            shutil.copy(photos / "train" / other / f"{number}.png", root / name / f"{number}.png")
+    words = (*FAST, "dataset=folder", f"dataset.root={root}", "dataset.image_size=32", "dataset.test_fraction=0")
+    code, out, _ = cli("-m", *words, "dataset.folds=3", "dataset.fold=0,1,2", "run_dir=a")
+    assert code == 0
+    assert "mean ± half the 95 % interval of the mean (Student's t) over 3 folds" in out
+    scores = [metrics(in_empty_folder / "a" / str(fold))["val/accuracy"] for fold in range(3)]
+    half = 4.302653 * statistics.stdev(scores) / 3**0.5  # the quantile of t with two degrees of freedom
+    assert half > 0
+    assert f"{statistics.mean(scores):.4f} ± {half:.4f}" in out
+    saved = [json.loads((in_empty_folder / "a" / str(fold) / "splits.json").read_text()) for fold in range(3)]
+    validated = [name for fold in saved for name in fold["val"]]
+    assert len(validated) == len(set(validated)) == 24
 
 
 def test_json_is_all_there_is_on_standard_output(cli, in_empty_folder):

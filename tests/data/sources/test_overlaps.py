@@ -167,3 +167,18 @@ def test_that_contents_are_not_compared_is_said_once_where_val_is_held_out(make_
     monkeypatch.setattr(overlaps, "MAX_COMPARED", 5)
     notes = make_folder(make_tree({"train/a": 6, "train/b": 6, "test/a": 2, "test/b": 2})).splits(seed=0).notes
     assert [note.split(",")[0] for note in notes if "too many to compare" in note] == ["16 files"]
+
+
+def test_contents_are_read_once_for_the_runs_of_a_sweep(make_folder, divided, monkeypatch):
+    shutil.copy(divided / "train/a/003.png", divided / "test/a/other.png")
+    opened, read = [], open
+
+    def counted(path, mode):
+        opened.append(path)
+        return read(path, mode)
+
+    monkeypatch.setattr(overlaps, "open", counted, raising=False)
+    for seed in range(2):
+        make_folder(divided, allow_overlap=True).splits(seed=seed)
+    assert opened
+    assert len(opened) == len(set(opened))

@@ -72,6 +72,12 @@ FILES: Mapping[str, FindingKind] = {
         why="The val that was given would be lost, and another be drawn from train.",
         otherwise="Move their files there.",
     ),
+    "split-unnamed": FindingKind(
+        severity="warning", text="image(s) in folders named after splits that the data set's file does not name left "
+        "out",
+        remedy="Name the folder in the file, such as val: images/val, or remove it.",
+        why="The val that was given would be lost, and another be drawn from train.",
+    ),
     "split-empty": FindingKind(
         severity="warning", text="folder(s) of {split} without an image left out, so that there is no such split",
         remedy="Fill or remove it.",

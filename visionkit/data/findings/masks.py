@@ -109,6 +109,19 @@ MASKS: Mapping[str, FindingKind] = {
         remedy="Put it beside the folder of the images.",
         why="Names come with the original archive; copies often lack the file.",
     ),
+    "class-names-found": FindingKind(
+        severity="note", text="class(es) named as in {file}",
+        remedy="Nothing. For other names: dataset.classes=[background, ...]",
+        why="nnU-Net writes the names of its labels into a file beside the images.",
+        otherwise="Nothing.",
+    ),
+    "class-names-unfit": FindingKind(
+        severity="warning", text="file(s) with names of classes, {file}, not used: {reason}",
+        remedy="Correct it, or give the names: dataset.classes=[background, ...]",
+        why="A name for another id would call one class by the name of another; regions of several labels in one are "
+        "no classes that exclude each other.",
+        otherwise="Correct it.",
+    ),
     "class-absent": FindingKind(
         severity="note", text="class(es) without a pixel in any training mask",
         remedy="Leave them out, or add images that show them.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.sources.base import DataInfo, Splits
 from visionkit.data.sources.file_source import FileSource
-from visionkit.data.sources.split_names import comes_divided
+from visionkit.data.sources.split_names import FILL_VAL, comes_divided
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 
@@ -165,11 +165,27 @@ class SplitFiles(FileSource):
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
         with self.naming_other_form():
-            parsed = self.limit(self.read())
+            parsed = self._without_empty_test(self.limit(self.read()))
             self.check_annotations(parsed)
         if "val" in parsed.splits:
             self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")
         return parsed
+
+    def _without_empty_test(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        """The data set without a test split of which no image is left, which is said.
+
+        Raises:
+            UserError: If none is left of val.
+        """
+        empty = [split for split in ("val", "test") if split in parsed.splits and not len(parsed.splits[split])]
+        if "val" in empty:
+            details = "".join(f" {finding.note}." for finding in parsed.findings)
+            raise UserError(f"dataset.root: no image is left of val in '{self.root}'.{details} {FILL_VAL}")
+        if not empty:
+            return parsed
+        findings = Finding.of("split-left-out", ["test: none of its images is left"])
+        splits = {split: images for split, images in parsed.splits.items() if split != "test"}
+        return replace(parsed, splits=splits, findings=[*parsed.findings, *findings])
 
     @cached_property
     def _findings(self) -> list[Finding]:

@@ -426,3 +426,10 @@ def test_classes_that_look_like_several_labels_are_doubted(make_table, separator
 def test_a_class_of_two_words_is_not_doubted_where_the_words_are_no_classes(make_table):
     findings = make_table(rows(*["hot dog", "dog"] * 6)).splits(seed=0).findings
     assert [finding.code for finding in findings] == []
+
+
+def test_rows_of_val_without_an_image_are_not_replaced_by_others_of_train(make_table):
+    labels = [f"{label},train" for label in ["cat", "dog"] * 4] + ["cat,val", "dog,val"]
+    text = rows(*labels, header="image,label,split").replace("i.png", "zz.png").replace("j.png", "yy.png")
+    with pytest.raises(UserError, match=r"no image of val .* 2 annotation.* missing image.*zz.png.*Fill it, or remove"):
+        make_table(text).check()

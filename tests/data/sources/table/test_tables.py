@@ -1,8 +1,11 @@
 """One table for each split."""
 
+import re
+
 import pytest
 
 from visionkit.data.sources import parse_source
+from visionkit.data.sources.split_names import FILL_VAL
 from visionkit.errors import UserError
 
 PARTS = {"train": "abcdef", "val": "ghi", "test": "jkl"}
@@ -66,3 +69,28 @@ def test_a_fault_names_the_table_that_has_it(make_source):
     assert source.splits(seed=0).notes == [
         "1 annotation(s) for a missing image dropped: 'images/z.png' in line 4 of val.csv"
     ]
+
+
+NO_IMAGES = ["image,label\n", "image,label\nimages/zz.png,cat\n"]
+
+
+@pytest.mark.parametrize("val", NO_IMAGES)
+def test_a_table_of_val_without_an_image_is_an_error_that_says_what_to_do(make_source, val):
+    source = make_source({"train.csv": text(PARTS["train"]), "val.csv": val})
+    with pytest.raises(UserError, match=rf"no image of val in '.*' can be used. .*\. {re.escape(FILL_VAL)}"):
+        source.check()
+
+
+@pytest.mark.parametrize("test", NO_IMAGES)
+def test_a_table_of_test_without_an_image_is_said(make_source, test):
+    tables = {f"{split}.csv": text(PARTS[split]) for split in ("train", "val")}
+    splits = make_source(tables | {"test.csv": test}).splits(seed=0)
+    assert set(splits.samples) == {"train", "val"}
+    left_out = [finding.places for finding in splits.findings if finding.code == "split-left-out"]
+    assert left_out == [("test: none of its images can be used",)]
+
+
+def test_a_table_of_train_without_rows_is_named(make_source):
+    source = make_source({"train.csv": NO_IMAGES[0], "val.csv": text(PARTS["val"])})
+    with pytest.raises(UserError, match=r"no image of train in '.*' can be used. It has no rows."):
+        source.check()

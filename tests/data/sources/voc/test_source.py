@@ -235,12 +235,13 @@ def test_a_listed_image_that_does_not_exist_is_said(make_source, make_voc):
     assert splits.notes == [
         "1 listed image(s) of train that do not exist dropped: 008",
         "1 listed image(s) of test that do not exist dropped: 009",
+        "1 split(s) without images or annotations left out: test: none of its images is left",
     ]
 
 
 def test_a_list_of_which_nothing_is_left_is_an_error(make_source, make_voc):
     root = make_voc(4, lists={"train": [0, 1], "val": [7]})
-    with pytest.raises(UserError, match=r"nothing is left for val in '.*voc', which has a list. 1 listed image.*: 007"):
+    with pytest.raises(UserError, match=r"no image is left of val in '.*voc'. 1 listed image.*: 007"):
         make_source(root).check()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_in, sub_folders
+from visionkit.data.sources.unread_splits import find_unread_splits
 from visionkit.errors import UserError
 from visionkit.files import expand_user
 
@@ -67,8 +69,17 @@ class Coco(DetectionSource):
             with_masks=self.target != "boxes",
             max_pixels=self.max_pixels,
         )
+        unread = []
+        if not any(getattr(self.annotations, split) for split in SPLIT_NAMES):
+            names = (name for images in parsed.splits.values() for name in images.names)
+            unread = find_unread_splits(
+                parsed,
+                {os.path.dirname(name) for name in names},
+                code="image-unannotated",
+                expected="images there, and their JSON file",
+            )
         unnamed = Finding.of("file-no-split", [str(file.relative_to(root)) for file in left_out])
-        return replace(parsed, findings=[*parsed.findings, *unnamed], names_splits=names_splits)
+        return replace(parsed, findings=[*parsed.findings, *unnamed, *unread], names_splits=names_splits)
 
     def _files(self, root: Path) -> tuple[dict[str, Path], list[Path], bool]:
         """The JSON file of each split; those that are left out because their names say no split; whether any does."""

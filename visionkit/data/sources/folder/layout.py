@@ -141,7 +141,8 @@ def check_class_names(classes: Sequence[str], train_classes: Sequence[str], *, f
     Raises:
         UserError: If it has; the message names the classes and the nearest training class.
     """
-    unknown = [name for name in classes if name not in set(train_classes)]
+    known = set(train_classes)
+    unknown = [name for name in classes if name not in known]
     if unknown:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise UserError(

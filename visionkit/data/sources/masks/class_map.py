@@ -10,9 +10,11 @@ from visionkit.data.mask_values import encode_colour
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
-__all__ = ["ClassMap"]
+__all__ = ["MAX_ID", "ClassMap"]
 
-_MAX_ID = (1 << 16) - 1
+MAX_ID = (1 << 16) - 1
+"""The largest value of a mask of ids."""
+
 _RANGE = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
 
 
@@ -64,7 +66,7 @@ def _ids(key: str) -> range:
         return range(0)
     first = int(match[1])
     last = int(match[2] or match[1])
-    return range(first, last + 1) if last <= _MAX_ID else range(0)
+    return range(first, last + 1) if last <= MAX_ID else range(0)
 
 
 def _colour(key: str) -> int | None:

@@ -23,6 +23,7 @@ from visionkit.data.sources.annotations import ParsedDataset
 from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.classes import MaskClasses, resolve_classes
 from visionkit.data.sources.masks.guessing import describe_values
+from visionkit.data.sources.masks.label_file import LabelFile
 from visionkit.data.sources.masks.pairing import Pair
 from visionkit.data.sources.masks.value_checks import check_levels, palette_findings, undeclared_void, value_findings
 from visionkit.distributed.processes import is_first_process
@@ -78,6 +79,7 @@ def read_pairs(
     class_map: ClassMap | None,
     ignore: Collection[int] = (),
     ids_are_sure: bool = True,
+    label_file: LabelFile | None = None,
 ) -> ParsedMasks:
     """Read the values of all masks and determine the classes.
 
@@ -90,6 +92,7 @@ def read_pairs(
         class_map: As there; None if values are no colours.
         ignore: As there.
         ids_are_sure: Whether ids have one meaning whatever colours the palettes of the masks give them.
+        label_file: Names of ids, used if they fit; None for none.
 
     Raises:
         UserError: If a split has no valid pair, its values are not those of train, or as `resolve_classes`.
@@ -99,14 +102,13 @@ def read_pairs(
             split: _read_split(source, root, split, pairs[split], findings, class_map, cache) for split in pairs
         }
     contents = {mask: content for split in readable.values() for (_, mask), content in split.items()}
-    palettes = {
-        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
-    }
-    doubts = palette_findings(palettes, is_sure=ids_are_sure)
-    check_findings(doubts, dataset=source.name, keys=source.keys, strict=False)
-    findings += doubts
+    findings += _palette_doubts(source, contents, is_sure=ids_are_sure)
     masks = {split: {mask: content.counts for (_, mask), content in readable[split].items()} for split in readable}
     lossy = [mask for mask, content in contents.items() if content.is_lossy]
+    if label_file is not None:
+        values = ValueCounts.merge(list(masks["train"].values())).values.tolist()
+        class_map, name_findings = label_file.class_map(values, ignore)
+        findings += name_findings
     resolved = resolve_classes(
         list(masks["train"].values()), classes=classes, class_map=class_map, ignore=ignore, lossy=bool(lossy)
     )
@@ -158,6 +160,20 @@ def _read_split(
             f"{''.join(f' {finding.note}. {finding.remedy_for(source.keys)}' for finding in dropped)}"
         )
     return readable
+
+
+def _palette_doubts(source: FileSource, contents: Mapping[str, _PairContent], *, is_sure: bool) -> list[Finding]:
+    """Findings on palettes that draw an id in several colours.
+
+    Raises:
+        UserError: If ids have no one meaning then.
+    """
+    palettes = {
+        mask: (found.counts.values, found.palette) for mask, found in contents.items() if found.palette is not None
+    }
+    doubts = palette_findings(palettes, is_sure=is_sure)
+    check_findings(doubts, dataset=source.name, keys=source.keys, strict=False)
+    return doubts
 
 
 _UNREADABLE = "mask-unreadable"

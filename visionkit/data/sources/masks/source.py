@@ -24,6 +24,7 @@ from pydantic import Field
 from visionkit.data.findings import Finding
 from visionkit.data.sources.image_lists import ImageLists
 from visionkit.data.sources.masks.class_map import ClassMap
+from visionkit.data.sources.masks.label_file import LabelFile
 from visionkit.data.sources.masks.layout import MaskFolders
 from visionkit.data.sources.masks.pairing import pair_files
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, read_pairs
@@ -119,9 +120,10 @@ class Masks(MaskSource):
     def read(self) -> ParsedMasks:
         root = existing_root(self.root, name=self.name, expected=self.expected)
         findings, lists = list[Finding](), ImageLists(root)
+        folders = self._folders(root, findings)
         pairs = {
             split: pair_files(lists, images, masks, findings, mask_suffix=self.mask_suffix)
-            for split, (images, masks) in self._folders(root, findings).items()
+            for split, (images, masks) in folders.items()
         }
         findings += lists.findings()
         class_map = self._parsed_class_map
@@ -134,6 +136,7 @@ class Masks(MaskSource):
             class_map=class_map,
             ignore=self._ignored,
             ids_are_sure=class_map is not None,
+            label_file=None if self.classes or class_map else LabelFile.read((root / folders["train"][0]).parent),
         )
         return replace(parsed, names_splits=isinstance(self.images, SplitPaths) or isinstance(self.masks, SplitPaths))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visionkit.data.findings import Finding
 from visionkit.data.sources.class_names import doubtful_classes
-from visionkit.data.sources.split_names import split_in
+from visionkit.data.sources.split_names import FILL_VAL, split_in, split_of
 from visionkit.data.sources.table.columns import SplitColumn, find_split_column
 from visionkit.data.sources.table.files import ImageFinder
 from visionkit.data.sources.table.images import ImageCollector, LabelledImages
@@ -62,6 +62,7 @@ class _Cells:
     groups: list[str] | None
     lines: Sequence[int]
     is_list: bool
+    named_splits: frozenset[str]
 
 
 def parse_table(
@@ -90,7 +91,8 @@ def parse_table(
             name = table.name if len(tables) > 1 else ""
             collector.add(cells.paths, cells.labels, cells.splits, cells.lines, cells.groups, table=name)
     images, findings = collector.images, [*findings, *collector.findings()]
-    _check_images(images, findings, path=path, root=root)
+    named = {split_of(word) for cells in read.values() if cells is not None for word in cells.named_splits}
+    findings += _check_images(images, findings, named, path=path, root=root)
     is_list = collector.is_united or any(cells.is_list for cells in read.values() if cells is not None)
     labels = {label for split in images.values() for label_set in set(split.labels) for label in label_set}
     if is_multilabel and not is_list:
@@ -144,6 +146,7 @@ def _read_cells(
         None if columns.group is None else [str(cell) for cell in rows.columns[names[columns.group]]],
         rows.lines,
         bool(columns.labels) or reader.found_list,
+        frozenset(splits or ()) if split is None else frozenset({split}),
     )
 
 
@@ -172,15 +175,43 @@ def _check_one_label_each(labels: Sequence[tuple[str, ...]], rows: Rows, path: P
         )
 
 
-def _check_images(images: Mapping[str, LabelledImages], findings: Sequence[Finding], *, path: Path, root: Path) -> None:
+def _check_images(
+    images: Mapping[str, LabelledImages],
+    findings: Sequence[Finding],
+    named: Collection[str | None],
+    *,
+    path: Path,
+    root: Path,
+) -> list[Finding]:
+    """Check that train and val have images, if a table or its rows name them.
+
+    Args:
+        images: The images of each split.
+        findings: What was found, for the message.
+        named: The splits that tables or their rows name.
+        path: The first table.
+        root: The folder that paths are relative to.
+
+    Returns:
+        A finding if test is named and has none.
+
+    Raises:
+        UserError: If there are none.
+    """
+    details = " ".join(f"{finding.note}." for finding in findings) or "It has no rows."
     if not images:
-        details = " ".join(f"{finding.note}." for finding in findings) or "It has no rows."
         raise UserError(
             f"dataset.file: no image of '{path}' can be used. {details} Expected paths relative to '{root}' or to the "
             "table. Try: dataset.root=path/to/images, or dataset.image_suffix=.jpg where it is left out"
         )
+    lost = next((split for split in ("train", "val") if split in named and split not in images), None)
+    if lost is not None:
+        advice = f" {FILL_VAL}" if lost == "val" else ""
+        raise UserError(f"dataset.file: no image of {lost} in '{path.parent}' can be used. {details}{advice}")
     if "train" not in images:
         raise UserError(
             f"dataset.file: '{path}' has images of {' and '.join(images)}, but none of train. Expected the words "
             "train, val and test in its column of splits."
         )
+    is_lost = "test" in named and "test" not in images
+    return Finding.of("split-left-out", ["test: none of its images can be used"] if is_lost else [])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from visionkit.data.image_files import is_image_name, is_system_folder, walk_images
-from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_in, split_of, sub_folders
+from visionkit.data.sources.split_names import SPLIT_NAMES, normal_name, split_in, split_of
 from visionkit.data.sources.voc.xml_folder import xml_names
 from visionkit.errors import UserError
 
-__all__ = ["find_mask_parent", "image_folder", "split_lists", "unannotated_splits", "xml_folders"]
+__all__ = ["find_mask_parent", "image_folder", "split_lists", "xml_folders"]
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "jpg")
 _XML_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
@@ -58,28 +58,6 @@ def xml_folders(root: Path, annotations: str | None) -> dict[str, str]:
             "dataset.annotations=FOLDER"
         )
     return {split: _common_folder(root, by_split[split]) for split in SPLIT_NAMES if split in by_split}
-
-
-def unannotated_splits(root: Path, folders: Iterable[str]) -> list[str]:
-    """The images in folders that are called as splits are and have no XML file, beside the folders that have.
-
-    Args:
-        root: The data set's folder.
-        folders: The folders that are read, of XML files and of images, relative to the root.
-    """
-    folders, parents = list(folders), {""}
-    for folder in folders:
-        parts = folder.split("/")
-        parents |= {"/".join(parts[:i]) for i, part in enumerate(parts) if split_of(part)}
-    inner = [
-        f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in sub_folders(root / parent)
-    ]
-    unread = [
-        name
-        for name in inner
-        if split_of(os.path.basename(name)) and not any(f"{f}/".startswith(f"{name}/") for f in folders)
-    ]
-    return [f"{folder}/{image}" for folder in unread for image in sorted(walk_images(root / folder))]
 
 
 def image_folder(root: Path, annotation_folder: str, images: str | None) -> str:

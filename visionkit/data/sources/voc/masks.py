@@ -28,6 +28,7 @@ from visionkit.data.sources.masks.class_map import ClassMap
 from visionkit.data.sources.masks.pairing import Pair
 from visionkit.data.sources.masks.pairs import MaskedImages, ParsedMasks, read_pairs
 from visionkit.data.sources.same_names import match_names
+from visionkit.data.sources.split_names import FILL_VAL
 from visionkit.data.sources.voc.layout import find_mask_parent, image_folder, split_lists
 from visionkit.data.sources.voc.names import find_stem, hold_val_out, read_list
 from visionkit.errors import UserError
@@ -154,7 +155,8 @@ def _pairs(
     empty = next((split for split, split_pairs in pairs.items() if not split_pairs), None)
     if empty is not None:
         details = "".join(f" {finding.note}." for finding in findings)
-        raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{details}")
+        advice = f" {FILL_VAL}" if empty == "val" else ""
+        raise UserError(f"dataset.root: nothing is left for {empty} in '{root}'.{details}{advice}")
     return pairs
 
 

@@ -77,11 +77,9 @@ def read_voc(
     for split, split_stems in listed.items():
         positions = list(dict.fromkeys(row_of[stem] for stem in split_stems if stem in row_of))
         splits[split] = annotated["train"].select(numpy.array(positions, dtype=numpy.int64))
-    empty = next((split for split in ("train", "val") if split in splits and not len(splits[split])), None)
-    if empty is not None:
+    if not len(splits["train"]):
         details = "".join(f" {finding.note}." for finding in findings)
-        raise UserError(f"dataset.root: nothing is left for {empty} in '{root}', which has a list.{details}")
-    splits = {split: images for split, images in splits.items() if len(images)}
+        raise UserError(f"dataset.root: nothing is left for train in '{root}', which has a list.{details}")
     return ParsedDataset(root, splits, names, findings, names_splits=True)
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.masks.source import MaskSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitFiles
-from visionkit.data.sources.voc.layout import image_folder, split_lists, unannotated_splits, xml_folders
+from visionkit.data.sources.unread_splits import find_unread_splits
+from visionkit.data.sources.voc.layout import image_folder, split_lists, xml_folders
 
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import ParsedDataset
@@ -102,5 +102,10 @@ class Voc(DetectionSource):
             ignore_difficult=self.difficult == "ignore",
             first_pixel=self.first_pixel,
         )
-        unread = Finding.of("image-unannotated", unannotated_splits(root, chain(*paired.values())))
+        unread = find_unread_splits(
+            parsed,
+            chain(*paired.values()),
+            code="image-unannotated",
+            expected="images with an XML file each",
+        )
         return replace(parsed, findings=[*parsed.findings, *unread])

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
+from visionkit.data.sources.unread_splits import find_unread_splits
 from visionkit.errors import UserError
 from visionkit.files import expand_user
 
@@ -55,7 +56,15 @@ class Yolo(DetectionSource):
 
         listings = FolderListings()
         definition = self._definition(listings)
-        return read_yolo(definition, listings, columns=self.columns, with_masks=self.target != "boxes")
+        parsed = read_yolo(definition, listings, columns=self.columns, with_masks=self.target != "boxes")
+        names = (name for images in parsed.splits.values() for name in images.names)
+        unnamed = find_unread_splits(
+            parsed,
+            {os.path.dirname(name) for name in names},
+            code="split-unnamed",
+            expected="images there, and val: in the YAML file",
+        )
+        return replace(parsed, findings=[*parsed.findings, *unnamed])
 
     def _definition(self, listings: FolderListings) -> Definition:
         from visionkit.data.sources.yolo.darknet import find_darknet_files, read_darknet_definition
