@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import sys
 import threading
 
 import pytest
@@ -225,6 +226,22 @@ def test_an_error_of_the_system_is_a_user_error(tmp_path, monkeypatch, verb):
 def test_an_argument_of_another_kind_is_a_user_error(run, wrong, message):
     with pytest.raises(vk.UserError, match=message):
         wrong(run)
+
+
+def test_a_plugin_that_is_named_is_imported_and_an_unnamed_one_of_the_run_is_not(run, tmp_path, monkeypatch):
+    from tests.helpers.plugins import plugins_forgotten
+
+    (tmp_path / "named_plugin.py").write_text("LOADED = True")
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace("plugins: []", "plugins: [named_plugin]"))
+    monkeypatch.chdir(tmp_path)
+    with plugins_forgotten(tmp_path):
+        with pytest.raises(vk.UserError, match=r"was made with plugins \['named_plugin'\]"):
+            vk.load(copy)
+        assert "named_plugin" not in sys.modules
+        assert vk.load(copy, plugins=["named_plugin"]).predict(_image()).label
+        assert "named_plugin" in sys.modules
 
 
 def _image():
