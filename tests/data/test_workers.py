@@ -122,6 +122,31 @@ def test_workers_of_new_processes_have_a_minute_to_start_and_no_more(monkeypatch
         list(watch_workers(_Loader(blocks=True), _reader(progress), "val", starts_afresh=afresh))
 
 
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("reset"), FileNotFoundError("socket")])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_has_words_and_other_errors_stay(monkeypatch, error):
+    """Torch raises what the broken connection does, and not that the worker is gone."""
+
+    def batches():
+        yield {"index": 1}
+        raise error
+
+    monkeypatch.setattr(module, "_SECONDS_TO_END", 0.1)
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    try:
+        loader = _Loader(batches())
+        loader._iterator = SimpleNamespace(_workers=[process])
+        with pytest.raises(type(error)):
+            list(watch_workers(loader, _reader(1), "val", starts_afresh=False))
+        process.kill()
+        monkeypatch.setattr(module, "_SECONDS_TO_END", 20.0)
+        loader.batches = batches()
+        with pytest.raises(UserError, match=r"reads the val split ended unexpectedly \(Killed\)"):
+            list(watch_workers(loader, _reader(1), "val", starts_afresh=False))
+    finally:
+        process.kill()
+
+
 @pytest.mark.slow
 def test_slow_images_are_waited_for_while_they_come(files, monkeypatch):
     """A batch takes three times as long as workers may read nothing."""

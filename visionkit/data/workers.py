@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -27,6 +29,7 @@ _STALL_POLLS = 5
 _START_POLLS = 12  # until the first worker is up, which imports what this process has imported before
 _PREFETCHED = 3  # batches of each worker: two that it reads ahead, and one in use
 _PROBED_IMAGES = 4
+_SECONDS_TO_END = 2.0
 _ADVICE = "Try: dataset.num_workers=0"
 
 
@@ -120,9 +123,12 @@ def watch_workers(workers: DataLoader[Any], reader: BatchReader, split: str, *, 
                 if batch is None:
                     return
                 yield batch
-        except (RuntimeError, OSError, EOFError):
+        except (RuntimeError, OSError, EOFError) as error:
             if watchdog.has_killed:
                 raise _blocked(split, watchdog.polls) from None
+            code = None if isinstance(error, RuntimeError) else _exit_code(workers)
+            if code is not None:  # it died while it handed a batch over, which torch does not notice
+                raise _ended(split, (signal.strsignal(-code) if code < 0 else None) or "") from error
             raise
         finally:
             watchdog.done.set()
@@ -181,13 +187,26 @@ def explain_dead_workers(split: str = "") -> Iterator[None]:
         )
         if found is None:
             raise
-        reads = f" that reads the {split} split" if split else " that reads images"
-        how = f" ({found[2].strip()})" if found[2] else ""
-        raise UserError(
-            f"a worker process{reads} ended unexpectedly{how}: the system ends one where memory runs out, and a "
-            f"damaged image may crash the library that reads it. Expected it to last as long as the run. {_ADVICE}, "
-            "or a smaller recipe.batch_size"
-        ) from error
+        raise _ended(split, (found[2] or "").strip()) from error
+
+
+def _ended(split: str, how: str) -> UserError:
+    reads = f" that reads the {split} split" if split else " that reads images"
+    return UserError(
+        f"a worker process{reads} ended unexpectedly{f' ({how})' if how else ''}: the system ends one where memory "
+        "runs out, and a damaged image may crash the library that reads it. Expected it to last as long as the run. "
+        f"{_ADVICE}, or a smaller recipe.batch_size"
+    )
+
+
+def _exit_code(workers: DataLoader[Any]) -> int | None:
+    """That of a worker that has ended, or does so within seconds; None if all go on."""
+    processes = getattr(workers._iterator, "_workers", [])
+    ended = wait([process.sentinel for process in processes], timeout=_SECONDS_TO_END)
+    for process in processes:
+        if process.sentinel in ended:
+            process.join(_SECONDS_TO_END)  # its files are closed a moment before it has an exit code
+    return next((process.exitcode for process in processes if process.exitcode is not None), None)
 
 
 def _blocked(split: str, polls: int) -> UserError:
