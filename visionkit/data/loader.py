@@ -62,6 +62,7 @@ class BatchLoader:
         self._workers: DataLoader[Any] | None = None
         self._state = {"epoch": 0, "batches": 0}
         self._resumed: dict[str, int] | None = None
+        self.num_yielded = 0
 
     def __len__(self) -> int:
         # Of a process without a sample Lightning would skip the evaluation, in which processes exchange their counts.
@@ -79,13 +80,14 @@ class BatchLoader:
         resumed, self._resumed = self._resumed, None
         epoch = self.sampler.epoch
         start = resumed["batches"] if resumed is not None and resumed["epoch"] == epoch else 0
-        self._state = {"epoch": epoch, "batches": start}
+        self._state, self.num_yielded = {"epoch": epoch, "batches": start}, 0
         self.sampler.start_at(start)
         any_read = start > 0
         for batch in self._iterate_workers() if self.num_workers else self._iterate_in_process():
             self._state["batches"] += 1
             if len(batch["index"]):  # in evaluation, what cannot be read is left out
                 any_read = True
+                self.num_yielded += 1
                 yield batch
         if not any_read and self.sampler.world_size == 1:
             raise self.reader.nothing_readable(self.split)

@@ -162,11 +162,14 @@ class VisionTask(pl.LightningModule, ABC):
 
     def _sync_unreadable(self, stage: str) -> None:
         """Merge what processes could not read of a stage's images, if its loader reads files."""
-        trainer = self.trainer
-        loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}
-        loader = loaders[stage]
+        loader = self._loader(stage)
         if isinstance(loader, BatchLoader):
             loader.sync_unreadable()
+
+    def _loader(self, stage: str) -> Any:
+        trainer = self.trainer
+        loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}
+        return loaders[stage]
 
     def _hold_parameters(self, *, whole: bool) -> None:
         """Under FSDP gather the parameters for a validation, whose processes may have different numbers of batches."""
@@ -202,6 +205,9 @@ class VisionTask(pl.LightningModule, ABC):
         val_loop = trainer.validate_loop if is_own else trainer.fit_loop.epoch_loop.val_loop
         loop = trainer.test_loop if split == "test" else val_loop
         num_batches, planned = loop.batch_progress.current.completed, sum(loop.max_batches)
+        loader = self._loader(split)
+        if isinstance(loader, BatchLoader):  # of several processes one may have fewer batches, or none
+            planned = min(planned, loader.num_yielded)
         if num_batches < planned:
             raise UserError(
                 f"{split} ended after {num_batches} of {planned} batches: a callback, head, loss or metric has raised "
