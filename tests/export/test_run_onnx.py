@@ -16,6 +16,7 @@ from visionkit.data.transforms import InputTransform
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
 
 from visionkit.export import run_onnx  # noqa: E402
+from visionkit.export.export_run import has_script  # noqa: E402
 from visionkit.export.files import torch_export_runner  # noqa: E402
 
 TRANSFORMS = [
@@ -57,6 +58,14 @@ def test_pixels_are_those_of_visionkit(tmp_path, transform, mode):
     assert batch.shape == tuple(expected.shape)
     assert numpy.abs(batch.astype(int) - expected.numpy().astype(int)).max() <= 1
     assert list(size) == sizes[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [({}, True), ({"decode": False}, False), ({"value_range": [0, 4095]}, False), ({"in_channels": 4}, False)],
+)
+def test_there_is_a_script_for_what_it_can_read_alone(changed, expected):
+    assert has_script({"decode": True, "value_range": None, "in_channels": 3} | changed) is expected
 
 
 WITHOUT_TORCH = """

@@ -85,4 +85,5 @@ def _print_result(result: ExportResult, printer: Printer) -> None:
     if parity.not_converged:
         printer.print(f"{parity.not_converged} images had too many overlapping boxes for an exact suppression")
     printer.print(*(f"differs: {problem}" for problem in parity.problems))
-    printer.print(f"{'equal' if parity.passed else 'REJECTED'}: {', '.join(map(str, result.files))}")
+    file, *others = result.files
+    printer.print(f"{'equal' if parity.passed else 'REJECTED'}: {file}, with {', '.join(one.name for one in others)}")

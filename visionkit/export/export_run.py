@@ -20,7 +20,7 @@ from visionkit.text import json_text
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
 
-__all__ = ["ExportResult", "export_predictor"]
+__all__ = ["ExportResult", "export_predictor", "has_script"]
 
 MAX_IMAGES = 200
 _NUM_NOISE = 4
@@ -94,10 +94,21 @@ def export_predictor(
     files = [kept, folder / "classes.json", folder / "parity.json"]
     write_atomic(files[1], json_text(info, indent=2) + "\n")
     write_atomic(files[2], json_text(parity.document(), indent=2) + "\n")
-    if to == "onnx" and decode:
-        files.append(folder / _SCRIPT.name)
-        write_atomic(files[-1], _SCRIPT.read_bytes())
+    script = folder / _SCRIPT.name
+    script.unlink(missing_ok=True)
+    if to == "onnx" and has_script(info):
+        files.append(script)
+        write_atomic(script, _SCRIPT.read_bytes())
     return ExportResult(folder, tuple(files), parity)
+
+
+def has_script(info: Mapping[str, Any]) -> bool:
+    """Whether the script reads what the file takes: Pillow's pictures of 8 bits, for predictions.
+
+    Args:
+        info: The content of ``classes.json``.
+    """
+    return bool(info["decode"] and info["value_range"] is None and info["in_channels"] in (1, 3))
 
 
 def _choose_graph(predictor: Predictor, images: list[Tensor], *, decode: bool, takes_sizes: bool) -> ExportGraph:
