@@ -15,7 +15,12 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from visionkit.data.sources.annotations import ParsedDataset
 
-__all__ = ["find_unread_splits"]
+__all__ = ["find_unread_splits", "image_folders"]
+
+
+def image_folders(parsed: ParsedDataset[Any]) -> set[str]:
+    """The folders of the images that are read, relative to the root."""
+    return {os.path.dirname(name) for images in parsed.splits.values() for name in images.names}
 
 
 def find_unread_splits(
@@ -33,7 +38,7 @@ def find_unread_splits(
         UserError: If val has a folder without an image, and none that is read.
     """
     root, images, empty = parsed.root, list[str](), list[str]()
-    said = {
+    left_out = {
         folder_split(place.partition(":")[0])
         for finding in parsed.findings
         if finding.code == "split-left-out"
@@ -41,7 +46,7 @@ def find_unread_splits(
     }
     for folder in _unread(root, {folder for folder in folders if not folder.startswith(("/", ".."))}):
         split = folder_split(os.path.basename(folder))
-        if split in said:
+        if split in left_out:
             continue
         inside = sorted(walk_images(root / folder))
         images += (f"{folder}/{image}" for image in inside)

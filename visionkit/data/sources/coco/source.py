@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_files import SplitPaths
 from visionkit.data.sources.split_names import SPLIT_NAMES, split_in, sub_folders
-from visionkit.data.sources.unread_splits import find_unread_splits
+from visionkit.data.sources.unread_splits import find_unread_splits, image_folders
 from visionkit.errors import UserError
 from visionkit.files import expand_user
 
@@ -71,10 +70,9 @@ class Coco(DetectionSource):
         )
         unread = []
         if not any(getattr(self.annotations, split) for split in SPLIT_NAMES):
-            names = (name for images in parsed.splits.values() for name in images.names)
             unread = find_unread_splits(
                 parsed,
-                {os.path.dirname(name) for name in names},
+                image_folders(parsed),
                 code="image-unannotated",
                 expected="images there, and their JSON file",
             )

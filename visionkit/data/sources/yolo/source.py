@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from visionkit.data.sources.detection_source import DetectionSource
 from visionkit.data.sources.roots import existing_root
-from visionkit.data.sources.unread_splits import find_unread_splits
+from visionkit.data.sources.unread_splits import find_unread_splits, image_folders
 from visionkit.errors import UserError
 from visionkit.files import expand_user
 
@@ -57,10 +57,9 @@ class Yolo(DetectionSource):
         listings = FolderListings()
         definition = self._definition(listings)
         parsed = read_yolo(definition, listings, columns=self.columns, with_masks=self.target != "boxes")
-        names = (name for images in parsed.splits.values() for name in images.names)
         unnamed = find_unread_splits(
             parsed,
-            {os.path.dirname(name) for name in names},
+            image_folders(parsed),
             code="split-unnamed",
             expected="images there, and val: in the YAML file",
         )
