@@ -15,6 +15,7 @@ from visionkit.export.files import FORMATS, Runner
 from visionkit.export.graph import MAX_CANDIDATES, ExportGraph, example_inputs
 from visionkit.export.parity import Parity, check_parity
 from visionkit.files import write_atomic
+from visionkit.models.onnx_model import METADATA_KEY
 from visionkit.text import json_text
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def export_predictor(
     folder.mkdir(parents=True, exist_ok=True)
     target, draft = folder / name, folder / f"{name}.unchecked"
     on_progress(f"writing {target}")
-    write(graph, example_inputs(data, takes_sizes=takes_sizes), draft, {"visionkit": info})
+    write(graph, example_inputs(data, takes_sizes=takes_sizes), draft, {METADATA_KEY: info})
     try:
         on_progress("comparing it with the run's model")
         parity = _compare(make_runner(draft), predictor, images, takes_sizes=takes_sizes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from torch import Tensor
 from visionkit.errors import UserError
 from visionkit.export.graph import ExportGraph
 from visionkit.files import open_atomic
+from visionkit.models.onnx_model import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,12 +77,7 @@ def onnx_runner(path: Path) -> Runner:
     Raises:
         UserError: If the file is none of ONNX.
     """
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own classes, one per kind of mistake
-        raise UserError(f"'{path}' is no ONNX file that onnxruntime reads: {' '.join(str(error).split())}") from None
+    session = open_session(path)
     names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(
         zip(names, session.run(names, {name: value.numpy() for name, value in inputs.items()}), strict=True)

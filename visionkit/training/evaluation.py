@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -13,6 +14,7 @@ from visionkit.distributed.comm import barrier, rank
 from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError, did_you_mean
 from visionkit.metrics.evaluation import Evaluation
+from visionkit.models.onnx_model import OnnxModel
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
 from visionkit.runs.config import RunConfig
@@ -111,6 +113,7 @@ def evaluate_run(
     processes: Processes,
     *,
     split: str | None = None,
+    onnx_file: Path | None = None,
     printer: Printer | None = None,
 ) -> Evaluation:
     """Evaluate the best epoch of a run on its data set and print the metrics; nothing is written.
@@ -120,6 +123,7 @@ def evaluate_run(
         folder: The run folder.
         processes: The processes that share the split.
         split: ``train``, ``val`` or ``test``; None for test if the data set has one, else val.
+        onnx_file: An exported file of the run that is evaluated in the place of its checkpoint.
         printer: The output of the first process, if not the default one.
 
     Raises:
@@ -128,7 +132,7 @@ def evaluate_run(
     """
     check_not_imported()
     with keep_caller_state(), processes.process_group():
-        evaluation, notes = _evaluate(config, folder, processes, split=split)
+        evaluation, notes = _evaluate(config, folder, processes, split=split, onnx_file=onnx_file)
         if rank() == 0:
             printer = printer or Printer(to_stderr=config.format == "json")
             printer.print(*notes)
@@ -140,19 +144,20 @@ def evaluate_run(
 
 
 def _evaluate(
-    config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None
+    config: RunConfig, folder: RunFolder, processes: Processes, *, split: str | None, onnx_file: Path | None
 ) -> tuple[Evaluation, list[str]]:
     """The evaluation, and notes about the data for the user."""
     data = read_data_info(folder)
     class_names = tuple(data["class_names"])
     config = replace(config, source=config.source.with_value_range(data.get("value_range")))
-    model = load_run_model(folder, config.objects)
+    model = load_run_model(folder, config.objects) if onnx_file is None else OnnxModel(onnx_file)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)
     check_splits(folder, datamodule)
     datamodule.setup("test")
-    model = prepare_model(model, config.hardware)
+    if onnx_file is None:
+        model = prepare_model(model, config.hardware)
     task = build_task(config.task, model, class_names=class_names, extra=config.metrics)
     evaluation = evaluate_split(
         task,
