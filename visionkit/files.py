@@ -21,6 +21,7 @@ __all__ = [
     "check_file_size",
     "check_writable",
     "expand_user",
+    "made_folder",
     "open_atomic",
     "open_text",
     "read_json",
@@ -224,6 +225,23 @@ def open_atomic(path: Path, *, num_bytes: int = 0, flush: bool = False) -> Itera
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """A context in which a folder exists; if it fails, the folder and the parents that were made for it are removed.
+
+    A folder with files in it stays.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def write_atomic(path: Path, content: str | bytes, *, flush: bool = False) -> None:

@@ -2,15 +2,27 @@
 
 import json
 
+import numpy
 import pytest
+import torch
+
+from visionkit.export.files import torch_export_runner
 
 
 @pytest.mark.parametrize(
     ("task", "words", "message"),
     [
-        ("classify", ["to=tflite"], 'to: found "tflite". Expected one of: onnx, torch_export.'),
+        ("classify", ["to=tflite"], 'to: found "tflite". Expected one of: onnx, torch_export, safetensors.'),
         ("classify", ["to=onx"], "Did you mean 'onnx'?"),
         ("classify", ["decode=maybe"], 'decode: expected true or false, found "maybe". Try: decode=true'),
+        ("classify", ["size=big"], 'size: found "big". Expected height and width in pixels'),
+        ("classify", ["size=dynamc"], "Did you mean 'dynamic'? Try: size=480,640"),
+        ("classify", ["size=64,64,64"], "Try: size=480,640"),
+        ("classify", ["size=0,64"], 'size: found "0,64"'),
+        ("classify", ["size=64,64"], "this head flattens a 5x5 map, but images of 64x64 pixels give 13x13. Resize"),
+        ("classify", ["size=dynamic"], "the network does not take images of any size"),
+        ("classify", ["to=safetensors", "size=64"], "size: to=safetensors writes the weights"),
+        ("classify", ["to=safetensors", "decode=false"], "decode: to=safetensors writes the weights"),
         ("classify", ["format=onnx"], "The form of the file is to=onnx"),
         ("classify", ["recipe.lr=1"], "export takes a run as it is"),
         ("instance", [], "the head MaskRcnnHead finds as many regions as an image has"),
@@ -20,6 +32,38 @@ def test_what_cannot_be_exported_is_told_before_anything_is_written(cli, shared_
     code, _, err = cli("export", f"run={shared_runs.of(task)}", f"out={tmp_path / 'out'}", *words)
     assert (code, message in err) == (2, True), err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("task", ["classify", "instance"])
+def test_weights_are_a_model_of_their_own_that_loads(cli, shared_runs, tmp_path, task):
+    """Without the run: the folder of the weights is moved away."""
+    import visionkit as vk
+
+    run = shared_runs.of(task)
+    code, out, err = cli("export", f"run={run}", "to=safetensors", f"out={tmp_path / 'out'}", "format=json")
+    assert code == 0, err
+    assert json.loads(out)["parity"]["passed"]
+    moved = (tmp_path / "out").rename(tmp_path / "shipped")
+    names = ["classes.json", "config.yaml", "data.json", "model.safetensors", "parity.json"]
+    assert sorted(file.name for file in moved.iterdir()) == names
+    image = numpy.random.RandomState(0).randint(0, 256, (50, 60, 3), dtype=numpy.uint8)
+    expected, found = (vk.load(path, device="cpu").predict(image) for path in (run, moved / "model.safetensors"))
+    assert found.to_dict() == expected.to_dict()
+
+
+@pytest.mark.slow
+def test_a_file_of_any_size_takes_other_sizes_and_says_which(cli, shared_runs, tmp_path):
+    words = ("export", f"run={shared_runs.of('segment')}", "to=torch_export", "size=dynamic", f"out={tmp_path / 'out'}")
+    code, out, err = cli(*words, "format=json")
+    assert code == 0, err
+    parity = json.loads(out)["parity"]
+    assert len(parity["sizes"]) == 3
+    run_file = torch_export_runner(tmp_path / "out" / "model.pt2")
+    side = 2 * parity["size_multiple"] + 64
+    channels = json.loads((tmp_path / "out" / "classes.json").read_text())["in_channels"]
+    images = torch.zeros(2, channels, side, side + 32, dtype=torch.uint8)
+    found = run_file({"images": images, "image_sizes": torch.tensor([[side, side]] * 2)})
+    assert found["mask"].shape == (2, side, side + 32)
 
 
 def test_export_without_a_run_says_which_is_meant(cli, in_empty_folder):

@@ -26,6 +26,8 @@ TRANSFORMS = [
     InputTransform((32, 32), "pad"),
     InputTransform((32, 32), "pad", native=(8, 8)),
     InputTransform((33, 47), "pad", native=(28, 28)),
+    InputTransform((40, 40), "resize_pad", max_size=66),
+    InputTransform((40, 40), "resize_pad"),
 ]
 
 

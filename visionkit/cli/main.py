@@ -175,9 +175,9 @@ def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.export import export
 
     plain, folder = compose_stored_run(parsed, config_dirs, verb="export")
-    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
-    if "out" in parsed.options:
-        options["out"] = parsed.options["out"].strip("'\"")
+    literal = ("size", *PATH_KEYS)
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in literal}
+    options |= {key: parsed.options[key].strip("'\"") for key in ("out", "size") if key in parsed.options}
     return export(plain, folder, options=options)
 
 

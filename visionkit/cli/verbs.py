@@ -69,13 +69,15 @@ VERBS: Mapping[str, Verb] = {
         "write a run's model as a file for other programs, compared image by image with the run",
         {
             "run": "the run folder, or `latest`",
-            "to": "onnx or torch_export",
+            "to": "onnx, torch_export or safetensors",
+            "size": "height and width of the images that the file takes: 480,640; or dynamic; the run's unless given",
             "decode": "false: the raw outputs of the head alone; probabilities, boxes or masks unless given",
             "out": "a folder for the files; exports/onnx or the like in the run folder unless given",
             "format": "text or json",
         },
         (
             "python -m visionkit export run=latest to=onnx",
+            "python -m visionkit export run=latest to=onnx size=dynamic",
             "python -m visionkit export run=latest to=torch_export out=shipped",
         ),
     ),

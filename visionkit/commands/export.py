@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from visionkit.console import Printer, loading, print_json
-from visionkit.errors import ExitCode, UserError, did_you_mean
+from visionkit.errors import ExitCode, UserError
+from visionkit.export.options import ExportOptions
 from visionkit.files import check_writable, expand_user
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-_FORMATS = ("onnx", "torch_export")
-
 
 def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str, Any]) -> int:
     """Write the best epoch of a run as a file, compare it with the run's model, and print what was found.
@@ -27,7 +26,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     Args:
         plain: The configuration of the run.
         folder: The folder of the run.
-        options: ``to``, ``decode``, ``out`` and ``format``, where they were typed.
+        options: Those of `visionkit.export.options.ExportOptions`, ``out`` and ``format``, where they were typed.
 
     Returns:
         0; 1 if the file differs from the model, and is named ``*.rejected`` for it.
@@ -35,13 +34,8 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     Raises:
         UserError: If an option is wrong, or the model or the data of the run are not there.
     """
-    to, decode = options.get("to", "onnx"), options.get("decode", True)
-    if to not in _FORMATS:
-        raise UserError(
-            f"to: found {describe(to)}.{did_you_mean(str(to), _FORMATS)} Expected one of: {', '.join(_FORMATS)}."
-        )
-    if not isinstance(decode, bool):
-        raise UserError(f"decode: expected true or false, found {describe(decode)}. Try: decode=true")
+    export_options = ExportOptions.read(options)
+    to = export_options.to
     form = options.get("format", "text")
     if form not in ("text", "json"):
         raise UserError(
@@ -65,7 +59,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     check_data(folder, datamodule.info)
     check_splits(folder, datamodule)
     result = export_predictor(
-        predictor, datamodule.dataset("val"), target, to=to, decode=decode, on_progress=printer.print
+        predictor, datamodule.dataset("val"), target, options=export_options, on_progress=printer.print
     )
     _print_result(result, printer)
     if form == "json":
@@ -80,6 +74,10 @@ def _print_result(result: ExportResult, printer: Printer) -> None:
     counts = [f"{parity.images} images of the validation split", f"{parity.noise} of noise, alone and by threes"]
     found = f"; {parity.detections:,} objects found by both" if parity.detections else ""
     printer.print(f"compared on {' and '.join(counts)}{found}")
+    if parity.sizes:
+        sizes = ", ".join(f"{height}x{width}" for height, width in parity.sizes)
+        multiple = f"; sides must be multiples of {parity.size_multiple}" if parity.size_multiple > 1 else ""
+        printer.print(f"also at {sizes} pixels{multiple}")
     if parity.borderline:
         printer.print(f"{parity.borderline} differ where the model itself has no clear choice")
     if parity.not_converged:

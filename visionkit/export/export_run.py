@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from visionkit.errors import UserError
-from visionkit.export.files import FORMATS, Runner
-from visionkit.export.graph import MAX_CANDIDATES, ExportGraph, example_inputs
+from visionkit.export.files import GRAPH_FORMATS, Runner
+from visionkit.export.graph import MAX_CANDIDATES, ExportGraph
+from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
+from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity, check_parity
-from visionkit.files import write_atomic
+from visionkit.export.weights import run_weights, write_weights
+from visionkit.files import made_folder, write_atomic
 from visionkit.models.onnx_model import METADATA_KEY
+from visionkit.runs.folder import RunFolder
 from visionkit.text import json_text
 
 if TYPE_CHECKING:
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["ExportResult", "export_predictor", "has_script"]
 
 MAX_IMAGES = 200
-_NUM_NOISE = 4
+_NUM_NOISE, _NUM_OF_OTHER_SIZE = 4, 6
+_MULTIPLES = (1, 32, 128)
+"""What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
 _SCRIPT = Path(__file__).with_name("run_onnx.py")
+_FILE_NAMES = {**{to: name for to, (name, _, _) in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,7 @@ def export_predictor(
     dataset: Any,
     folder: Path,
     *,
-    to: str,
-    decode: bool = True,
+    options: ExportOptions,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> ExportResult:
     """Write a run's model as a file, and compare it with the model on images of the run and on noise.
@@ -58,49 +63,38 @@ def export_predictor(
         predictor: The run's, on the CPU in full precision.
         dataset: The validation split of the run.
         folder: Where the files go; those of an earlier export are replaced.
-        to: One of `FORMATS`.
-        decode: Whether the file gives predictions, and not the raw outputs of the head alone.
+        options: What is exported.
         on_progress: Called with what is done next.
 
     Returns:
         The result; a file that differs is named ``*.rejected``.
 
     Raises:
-        UserError: If the model has no such form, or a package is missing.
+        UserError: If the model has no such form, or does not take images of the size.
     """
-    inference = predictor.inference
-    transform, data = inference.transform, inference.data
-    if transform.mode == "resize_pad":
-        raise UserError(
-            "export: dataset.fit=resize_pad gives images of many sizes, and an exported file takes one. Expected a run "
-            "with images of one size. Train one: dataset.fit=letterbox"
-        )
-    name, write, make_runner = FORMATS[to]
-    takes_sizes = predictor.task not in ("classify", "multilabel")
-    images = [loaded.pixels for _, loaded in inference.images(dataset, MAX_IMAGES)]
-    graph = _choose_graph(predictor, images, decode=decode, takes_sizes=takes_sizes)
-    info = _describe(predictor, decode=decode)
-    folder.mkdir(parents=True, exist_ok=True)
-    target, draft = folder / name, folder / f"{name}.unchecked"
+    _check_size(predictor, options)
+    if isinstance(options.size, tuple):
+        predictor = at_size(predictor, options.size)
+    images = read_images(predictor, dataset, MAX_IMAGES)
+    info, name = _describe(predictor, options), _FILE_NAMES[options.to]
+    target = folder / name
+    draft = target.with_stem("model.unchecked")
     on_progress(f"writing {target}")
-    write(graph, example_inputs(data, takes_sizes=takes_sizes), draft, {METADATA_KEY: info})
-    try:
-        on_progress("comparing it with the run's model")
-        parity = _compare(make_runner(draft), predictor, images, takes_sizes=takes_sizes)
-        for old in (target, folder / f"{name}.rejected"):
-            old.unlink(missing_ok=True)
-        kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
-    finally:
-        draft.unlink(missing_ok=True)
-    files = [kept, folder / "classes.json", folder / "parity.json"]
-    write_atomic(files[1], json_text(info, indent=2) + "\n")
-    write_atomic(files[2], json_text(parity.document(), indent=2) + "\n")
-    script = folder / _SCRIPT.name
-    script.unlink(missing_ok=True)
-    if to == "onnx" and has_script(info):
-        files.append(script)
-        write_atomic(script, _SCRIPT.read_bytes())
-    return ExportResult(folder, tuple(files), parity)
+    with made_folder(folder):
+        try:
+            run = _write(predictor, images, draft, options=options, info=info)
+            on_progress("comparing it with the run's model")
+            parity = Parity()
+            _compare(run, predictor, images, parity)
+            if options.size == "dynamic":
+                on_progress("comparing it at other sizes")
+                _compare_other_sizes(run, predictor, dataset, parity)
+            for old in (target, folder / f"{name}.rejected"):
+                old.unlink(missing_ok=True)
+            kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
+        finally:
+            draft.unlink(missing_ok=True)
+    return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
 
 
 def has_script(info: Mapping[str, Any]) -> bool:
@@ -112,35 +106,106 @@ def has_script(info: Mapping[str, Any]) -> bool:
     return bool(info["decode"] and info["value_range"] is None and info["in_channels"] in (1, 3))
 
 
-def _choose_graph(predictor: Predictor, images: list[Tensor], *, decode: bool, takes_sizes: bool) -> ExportGraph:
-    """The graph with the fewest candidates of suppression that give what the model gives, of detectors."""
-    inference = predictor.inference
-    for max_candidates in MAX_CANDIDATES:
-        graph = ExportGraph(
-            inference.model, task=predictor.task, decode=decode, takes_sizes=takes_sizes, max_candidates=max_candidates
+def _check_size(predictor: Predictor, options: ExportOptions) -> None:
+    """Check that the model takes images of the size that is exported.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if options.to == "safetensors":
+        return
+    if predictor.inference.transform.mode == "resize_pad" and options.size != "dynamic":
+        raise UserError(
+            "export: dataset.fit=resize_pad gives images of many sizes, and this file would take one. Try: size=dynamic"
         )
-        if graph.nms is None or not decode:
+    if options.size is None:
+        return
+    own, dynamic = predictor.image_size, options.size == "dynamic"
+    size = options.size if isinstance(options.size, tuple) else other_sizes(own, multiple=_MULTIPLES[-1])[1]
+    resized = at_size(predictor, size)
+    try:
+        _graph(resized, options).run(example_inputs(resized))
+    except Exception as error:  # whatever its layers raise
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        typed, pixels = ("dynamic", "") if dynamic else (f"{size[0]},{size[1]}", f" of {size[0]}x{size[1]} pixels")
+        other = "" if dynamic else f", or train it for this size: dataset.image_size=[{size[0]},{size[1]}]"
+        raise UserError(
+            f"size: found {typed}, but the network does not take images{pixels or ' of any size'}: {reason}. Expected "
+            f"those that it was trained on, {own[0]}x{own[1]} pixels. Leave size= out{other}"
+        ) from None
+
+
+def _write(
+    predictor: Predictor, images: list[Tensor], path: Path, *, options: ExportOptions, info: Mapping[str, Any]
+) -> Runner:
+    """Write a file, and return what runs it."""
+    if options.to == "safetensors":
+        assert predictor.path is not None
+        write_weights(RunFolder(predictor.path), path)
+        return run_weights(path)
+    _, write, make_runner = GRAPH_FORMATS[options.to]
+    graph = _choose_graph(predictor, images, options)
+    write(graph, example_inputs(predictor), path, {METADATA_KEY: info}, dynamic_size=options.size == "dynamic")
+    return make_runner(path)
+
+
+def _graph(predictor: Predictor, options: ExportOptions, max_candidates: int = MAX_CANDIDATES[-1]) -> ExportGraph:
+    task = predictor.task
+    return ExportGraph(
+        predictor.inference.model, task=task, decode=options.decode, takes_sizes=takes_sizes(task),
+        max_candidates=max_candidates,
+    )  # fmt: skip
+
+
+def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOptions) -> ExportGraph:
+    """The graph with the fewest candidates of suppression that give what the model gives, of detectors."""
+    for max_candidates in MAX_CANDIDATES:
+        graph = _graph(predictor, options, max_candidates)
+        if graph.nms is None or not options.decode:
             break
         parity = Parity(images=len(images))
-        batches = _batches(images, inference.transform, takes_sizes=takes_sizes)
-        check_parity(graph.run, inference.model, batches, parity=parity, noise=False)
+        check_parity(graph.run, predictor.inference.model, batches(images, predictor), parity=parity, noise=False)
         if parity.passed:
             break
     return graph
 
 
-def _compare(runner: Runner, predictor: Predictor, images: list[Tensor], *, takes_sizes: bool) -> Parity:
-    """The comparison of a file with the model, on images and on noise."""
-    inference = predictor.inference
-    noise = _noise(inference.data, _NUM_NOISE)
-    parity = Parity(images=len(images), noise=len(noise))
-    for group, is_noise in ((images, False), (noise, True)):
-        batches = _batches(group, inference.transform, takes_sizes=takes_sizes)
-        check_parity(runner, inference.model, batches, parity=parity, noise=is_noise)
-    return parity
+def _compare(run: Runner, predictor: Predictor, images: list[Tensor], parity: Parity) -> None:
+    """Compare a file with the model, on images and on noise."""
+    random = noise(predictor, _NUM_NOISE)
+    parity.images += len(images)
+    parity.noise += len(random)
+    for group, is_noise in ((images, False), (random, True)):
+        check_parity(run, predictor.inference.model, batches(group, predictor), parity=parity, noise=is_noise)
 
 
-def _describe(predictor: Predictor, *, decode: bool) -> dict[str, Any]:
+def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity: Parity) -> None:
+    """Compare a file that takes images of any size at other sizes, of the least multiple at which it is equal."""
+    for multiple in _MULTIPLES:
+        found = Parity(size_multiple=multiple)
+        for size in other_sizes(predictor.image_size, multiple=multiple):
+            resized = at_size(predictor, size)
+            found.sizes.append(size)
+            _compare(run, resized, read_images(resized, dataset, _NUM_OF_OTHER_SIZE), found)
+        if found.passed:
+            break
+    parity.merge(found)
+
+
+def _write_companions(folder: Path, info: Mapping[str, Any], parity: Parity, *, to: str) -> list[Path]:
+    """Write what goes with a file: classes, comparison, and a script if it can run the file."""
+    files = [folder / "classes.json", folder / "parity.json"]
+    write_atomic(files[0], json_text(info, indent=2) + "\n")
+    write_atomic(files[1], json_text(parity.document(), indent=2) + "\n")
+    script = folder / _SCRIPT.name
+    script.unlink(missing_ok=True)
+    if to == "onnx" and has_script(info):
+        files.append(script)
+        write_atomic(script, _SCRIPT.read_bytes())
+    return files
+
+
+def _describe(predictor: Predictor, options: ExportOptions) -> dict[str, Any]:
     """What a program must know of the file: classes, and how images are read and resized for it."""
     data, transform = predictor.data, predictor.inference.transform
     return {
@@ -150,21 +215,6 @@ def _describe(predictor: Predictor, *, decode: bool) -> dict[str, Any]:
         "in_channels": data["in_channels"],
         "value_range": data.get("value_range"),
         "resize": asdict(transform),
-        "decode": decode,
+        "dynamic_size": options.size == "dynamic",
+        "decode": options.decode,
     }
-
-
-def _batches(images: list[Tensor], transform: Any, *, takes_sizes: bool) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
-    """Each image alone, and in batches of three."""
-    for size in (1, 3):
-        for start in range(0, len(images), size):
-            batch, sizes = transform.pad_batch(images[start : start + size])
-            name = f"image {start + 1}" if size == 1 else f"images {start + 1} to {start + len(batch)}"
-            yield name, {"images": batch} | ({"image_sizes": sizes} if takes_sizes else {})
-
-
-def _noise(data: Mapping[str, Any], count: int) -> list[Tensor]:
-    height, width = data["image_size"]
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (count, data["in_channels"], height, width), generator=generator)
-    return list(images.to(torch.uint8 if data.get("value_range") is None else torch.float32))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +14,27 @@ from torch import Tensor
 
 from visionkit.errors import UserError
 from visionkit.export.graph import ExportGraph
+from visionkit.export.tracing import explained, layer_of_node, quiet_export, trace
 from visionkit.files import open_atomic
 from visionkit.models.onnx_model import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx", "write_torch_export",
+    "GRAPH_FORMATS", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx",
+    "write_torch_export",
 ]  # fmt: skip
 
-Arrays = dict[str, Any]
 Runner = Callable[[Mapping[str, Tensor]], dict[str, "NDArray[Any]"]]
 """Runs an exported file: inputs by name to outputs by name."""
 
-_MAX_BATCH = 4096
 _INSTALL = 'pip install "visionkit[onnx]"'
 
 
-def write_onnx(graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any]) -> None:
+def write_onnx(
+    graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any], *, dynamic_size: bool
+) -> None:
     """Write a graph as ONNX, with a dynamic batch.
 
     Args:
@@ -44,15 +42,16 @@ def write_onnx(graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, met
         inputs: An example of each input, by name.
         path: The file, which is written atomically.
         metadata: Values that are kept in the file as JSON, by name.
+        dynamic_size: Whether images of any size are taken.
 
     Raises:
-        UserError: If the graph has something that ONNX does not know.
+        UserError: If the graph has something that ONNX does not know; the layer is named.
     """
-    with torch.no_grad(), _explained("ONNX"):
-        names = list(graph(**inputs))
+    traced = trace(graph, inputs, dynamic_size=dynamic_size)
+    names = list(graph.run(inputs))
+    with torch.no_grad(), quiet_export(), explained("ONNX", lambda error: layer_of_node(traced, error)):
         program = torch.onnx.export(
-            graph, (), kwargs=dict(inputs), dynamo=True, dynamic_shapes=_dynamic_batch(inputs), verbose=False,
-            input_names=list(inputs), output_names=names,
+            traced, dynamo=True, verbose=False, input_names=list(inputs), output_names=names
         )  # fmt: skip
         assert program is not None
     program.model.metadata_props.update({name: json.dumps(value) for name, value in metadata.items()})
@@ -61,13 +60,12 @@ def write_onnx(graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, met
 
 
 def write_torch_export(
-    graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any]
+    graph: ExportGraph, inputs: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any], *, dynamic_size: bool
 ) -> None:
     """As `write_onnx`, as a file of `torch.export`."""
-    with torch.no_grad(), _explained("torch.export"):
-        program = torch.export.export(graph, (), dict(inputs), dynamic_shapes=_dynamic_batch(inputs))
+    program = trace(graph, inputs, dynamic_size=dynamic_size)
     extra = {name: json.dumps(value) for name, value in metadata.items()}
-    with open_atomic(path) as file:
+    with open_atomic(path) as file, quiet_export():
         torch.export.save(program, file, extra_files=extra)
 
 
@@ -86,8 +84,7 @@ def onnx_runner(path: Path) -> Runner:
 
 def torch_export_runner(path: Path) -> Runner:
     """The file of `torch.export` on the CPU."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_export():
         module = torch.export.load(path).module()
 
     def run(inputs: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -97,16 +94,11 @@ def torch_export_runner(path: Path) -> Runner:
     return run
 
 
-FORMATS: Mapping[str, tuple[str, Callable[..., None], Callable[[Path], Runner]]] = {
+GRAPH_FORMATS: Mapping[str, tuple[str, Callable[..., None], Callable[[Path], Runner]]] = {
     "onnx": ("model.onnx", write_onnx, onnx_runner),
     "torch_export": ("model.pt2", write_torch_export, torch_export_runner),
 }
-"""The name of the file, what writes it and what runs it, by the word of ``to=``."""
-
-
-def _dynamic_batch(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
-    return {name: {0: batch} for name in inputs}
+"""The name of the file, what writes it and what runs it, by the word of ``to=``, of what is traced."""
 
 
 def check_installed(to: str) -> None:
@@ -119,20 +111,3 @@ def check_installed(to: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"to=onnx needs {' and '.join(missing)}, which is not installed. Try: {_INSTALL}")
-
-
-@contextmanager
-def _explained(form: str) -> Iterator[None]:
-    """A context in which what cannot be exported is an error that names it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:400]
-        raise UserError(
-            f"export: this network has a part that {form} does not take: {type(error).__name__}: {reason}. Expected "
-            "layers with another form. Try to=torch_export, or another backbone or head."
-        ) from error

@@ -14,7 +14,7 @@ from visionkit.heads.dense.head import DenseHead
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
-__all__ = ["CONVERGED", "MAX_CANDIDATES", "ExportGraph", "example_inputs"]
+__all__ = ["CONVERGED", "MAX_CANDIDATES", "NOT_PER_IMAGE", "ExportGraph"]
 
 CONVERGED = "converged"
 """The output that says of which images suppression was exact, see `StaticNms`."""
@@ -22,7 +22,7 @@ CONVERGED = "converged"
 MAX_CANDIDATES = (300, 1000, 3000)
 """What is tried: a well trained detector has few boxes with a score, one that has learnt little has thousands."""
 
-_NO_OUTPUTS = ("centers_",)
+NOT_PER_IMAGE = ("centers_", "anchors", "image_size")
 """What begins so depends on the size of the images alone."""
 
 
@@ -68,7 +68,7 @@ class ExportGraph(nn.Module):
             ``converged`` (B,) bool.
         """
         raw = self.model(images, image_sizes)
-        outputs = {name: value for name, value in raw.items() if not name.startswith(_NO_OUTPUTS)}
+        outputs = {name: value for name, value in raw.items() if not name.startswith(NOT_PER_IMAGE)}
         if not self.decode:
             return outputs
         outputs |= self.model.predict(raw, image_sizes)
@@ -80,18 +80,3 @@ class ExportGraph(nn.Module):
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         """The outputs as arrays, as an exported file gives them."""
         return {name: value.numpy() for name, value in self(**inputs).items()}
-
-
-def example_inputs(data: Mapping[str, Any], *, takes_sizes: bool) -> dict[str, Tensor]:
-    """Two images by which a graph is traced.
-
-    Args:
-        data: The content of the run's ``data.json``.
-        takes_sizes: As of `ExportGraph`.
-    """
-    height, width = data["image_size"]
-    dtype = torch.uint8 if data.get("value_range") is None else torch.float32
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2, data["in_channels"], height, width), generator=generator).to(dtype)
-    sizes = torch.tensor([[height, width], [max(1, height // 2), width]])
-    return {"images": images} | ({"image_sizes": sizes} if takes_sizes else {})

@@ -37,6 +37,8 @@ class Parity:
         detections: The objects that both found.
         borderline: Labels and objects that differ where the model's own margin is below the tolerance.
         not_converged: The images whose suppression has not come to its end.
+        sizes: Of a file that takes images of any size, other heights and widths at which it was compared.
+        size_multiple: What heights and widths must be multiples of.
         problems: The differences, each in words; the first of them.
         num_problems: All of them.
     """
@@ -47,6 +49,8 @@ class Parity:
     detections: int = 0
     borderline: int = 0
     not_converged: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    size_multiple: int = 1
     problems: list[str] = field(default_factory=list)
     num_problems: int = 0
 
@@ -60,6 +64,16 @@ class Parity:
         self.num_problems += 1
         if self.num_problems <= _SHOWN_PROBLEMS:
             self.problems.append(problem)
+
+    def merge(self, other: Parity) -> None:
+        """Add what a comparison at other sizes has found."""
+        for name in ("detections", "borderline", "not_converged"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, value in other.largest_difference.items():
+            self.largest_difference[name] = max(value, self.largest_difference.get(name, 0.0))
+        self.sizes, self.size_multiple = self.sizes + other.sizes, max(self.size_multiple, other.size_multiple)
+        self.problems = (self.problems + other.problems)[:_SHOWN_PROBLEMS]
+        self.num_problems += other.num_problems
 
     def document(self) -> dict[str, Any]:
         """As plain values."""
@@ -83,7 +97,11 @@ def check_parity(
     for name, inputs in batches:
         sizes = inputs.get("image_sizes")
         raw = model(inputs["images"], sizes)
-        found = {key: torch.from_numpy(np.asarray(value)) for key, value in runner(inputs).items()}
+        try:
+            found = {key: torch.from_numpy(np.asarray(value)) for key, value in runner(inputs).items()}
+        except Exception as error:  # of the file's own runtime
+            parity.add(f"{name}: the file does not run: {' '.join(str(error).split())[:300]}")
+            continue
         num_images = len(inputs["images"])
         wrong = [key for key, value in found.items() if value.shape[:1] != (num_images,)]
         if wrong:

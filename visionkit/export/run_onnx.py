@@ -26,6 +26,11 @@ def content_size(height, width, resize):
     if mode == "letterbox":
         scale = min(rows / height, columns / width)
         return max(1, min(rows, round(height * scale))), max(1, min(columns, round(width * scale)))
+    if mode == "resize_pad":
+        scale, longest = min(rows, columns) / min(height, width), resize["max_size"]
+        scale = scale if longest is None else min(scale, longest / max(height, width))
+        limit = longest or round(max(height, width) * scale)
+        return max(1, min(limit, round(height * scale))), max(1, min(limit, round(width * scale)))
     if mode == "resize_crop":
         ratio = resize["crop_ratio"]
         scale = max(round(rows / ratio) / height, round(columns / ratio) / width)
@@ -44,6 +49,8 @@ def prepare(image, info):
     """The image as the model takes it, (1, C, H, W) uint8, and its height and width without padding."""
     resize, (rows, columns) = info["resize"], info["resize"]["image_size"]
     height, width = content_size(image.height, image.width, resize)
+    if resize["mode"] == "resize_pad":
+        rows, columns = -(-height // 32) * 32, -(-width // 32) * 32
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, -1)
     if resize["mode"] == "resize_crop":
         top, left = round((height - rows) / 2), round((width - columns) / 2)
@@ -51,7 +58,7 @@ def prepare(image, info):
     batch = np.zeros((rows, columns, pixels.shape[2]), np.uint8)
     top, left = ((rows - height) // 2, (columns - width) // 2) if resize["mode"] == "pad" else (0, 0)
     batch[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
-    size = pixels.shape[:2] if resize["mode"] == "letterbox" else (rows, columns)
+    size = pixels.shape[:2] if resize["mode"] in ("letterbox", "resize_pad") else (rows, columns)
     return batch.transpose(2, 0, 1)[None], size
 
 

@@ -24,8 +24,10 @@ def anchor_points(level: FeatureInfo, x: Tensor, image_size: tuple[int, int], *,
     for cells, pixels in zip(x.shape[-2:], image_size, strict=True):
         index = torch.arange(cells, dtype=torch.float32, device=x.device)
         axes.append(index * (pixels // cells) if corner else index * level.stride + (level.offset + 0.5))
-    rows, columns = axes
-    return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], dim=-1)
+    columns, rows = torch.meshgrid(
+        axes[1], axes[0], indexing="xy"
+    )  # without len, which would fix the size of an export
+    return torch.stack([columns, rows], dim=-1)
 
 
 def flatten_predictions(x: Tensor, channels: int) -> Tensor:

@@ -110,7 +110,7 @@ def open_session(path: Path, *, num_threads: int | None = None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone: its warnings are about its own optimiser
+    options.log_severity_level = 4  # errors are exceptions, and its warnings are about its own optimiser
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
     try:

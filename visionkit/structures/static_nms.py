@@ -32,7 +32,7 @@ class StaticNms:
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
         """The boxes to keep, (B, N) bool; the arguments are those of `visionkit.structures.boxes.batched_nms`."""
         scores = torch.where(labels >= 0, scores, -1.0)
-        _, order = scores.topk(min(self.limit, scores.shape[1]))  # (B, L), the best first
+        _, order = scores.topk(torch.sym_min(self.limit, scores.shape[1]))  # (B, L), the best first
         boxes = boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
         labels = labels.gather(1, order)
         suppresses = _overlaps(boxes, iou_threshold) & (labels[:, :, None] == labels[:, None, :])  # (B, L, L)

@@ -131,7 +131,7 @@ class DenseHead(Head):
             boxes = clip_boxes(boxes, image_sizes)
         labels = torch.where(scores > self.score_threshold, labels, -1)
         keep = self.suppress(boxes, scores, labels, iou_threshold=self.nms_threshold)
-        scores, best = scores.masked_fill(~keep, 0).topk(min(self.max_detections, scores.shape[1]))
+        scores, best = scores.masked_fill(~keep, 0).topk(torch.sym_min(self.max_detections, scores.shape[1]))
         present = keep.gather(1, best)
         boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * present[..., None]
         labels = torch.where(present, labels.gather(1, best), -1)
@@ -148,9 +148,11 @@ class DenseHead(Head):
         start = 0
         sizes = [points.shape[0] * points.shape[1] * self.num_anchors for points in centers]
         for level in torch.split(scores, sizes, dim=1):  # type: ignore[no-untyped-call]
-            best = level.amax(dim=2).topk(min(self.candidates, level.shape[1]), sorted=False).indices  # (B, P)
+            best = (
+                level.amax(dim=2).topk(torch.sym_min(self.candidates, level.shape[1]), sorted=False).indices
+            )  # (B, P)
             pairs = level.gather(1, best[..., None].expand(-1, -1, level.shape[2])).flatten(1)  # (B, P * K)
-            top, pair_indices = pairs.topk(min(self.candidates, pairs.shape[1]))
+            top, pair_indices = pairs.topk(torch.sym_min(self.candidates, pairs.shape[1]))
             indices = best.gather(1, pair_indices // level.shape[2])
             candidates.append((top, start + indices, pair_indices % level.shape[2]))
             start += level.shape[1]

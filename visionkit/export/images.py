@@ -1,0 +1,79 @@
+"""The images by which a graph is traced and a file is compared with its model: those of a run, and noise."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from visionkit.inference.predictor import Predictor
+
+__all__ = ["Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "read_images", "takes_sizes"]
+
+Batches = Iterable[tuple[str, Mapping[str, Tensor]]]
+"""A name for messages, and the inputs of a file by name."""
+
+
+def at_size(predictor: Predictor, size: tuple[int, int]) -> Predictor:
+    """A predictor that resizes images to another height and width; the given one stays as it is."""
+    resized, inference = copy.copy(predictor), copy.copy(predictor.inference)
+    inference.transform = replace(inference.transform, image_size=size)
+    inference.data = {**inference.data, "image_size": list(size)}
+    resized.inference = inference
+    return resized
+
+
+def takes_sizes(task: str) -> bool:
+    """Whether images of a task are padded, so that their own sizes are an input of the file."""
+    return task not in ("classify", "multilabel")
+
+
+def example_inputs(predictor: Predictor) -> dict[str, Tensor]:
+    """Two images of different sizes without padding, by which a graph is traced."""
+    height, width = predictor.inference.transform.padded_size(*predictor.image_size)
+    images = torch.stack(noise(predictor, 2, size=(height, width), seed=0))
+    sizes = torch.tensor([[height, width], [max(1, height // 2), width]])
+    return {"images": images} | ({"image_sizes": sizes} if takes_sizes(predictor.task) else {})
+
+
+def batches(images: Sequence[Tensor], predictor: Predictor) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+    """Each image alone, and in batches of three, padded as in evaluation."""
+    for size in (1, 3):
+        for start in range(0, len(images), size):
+            batch, sizes = predictor.inference.transform.pad_batch(images[start : start + size])
+            name = f"image {start + 1}" if size == 1 else f"images {start + 1} to {start + len(batch)}"
+            yield name, {"images": batch} | ({"image_sizes": sizes} if takes_sizes(predictor.task) else {})
+
+
+def noise(predictor: Predictor, count: int, *, size: tuple[int, int] | None = None, seed: int = 1) -> list[Tensor]:
+    """Images (C, H, W) of the run's dtype whose values are drawn from 0..255 alike."""
+    data = predictor.data
+    shape = (count, data["in_channels"], *(size or predictor.image_size))
+    images = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed))
+    return list(images.to(torch.uint8 if data.get("value_range") is None else torch.float32))
+
+
+def read_images(predictor: Predictor, dataset: Any, count: int) -> list[Tensor]:
+    """Evenly spaced images of a split, (C, h, w) of the run's dtype, resized but not padded."""
+    return [loaded.pixels for _, loaded in predictor.inference.images(dataset, count)]
+
+
+def other_sizes(size: tuple[int, int], *, multiple: int) -> list[tuple[int, int]]:
+    """A smaller and a larger height and width than those of a run, and one of another shape, for files of any size.
+
+    Args:
+        size: Of the run.
+        multiple: What all sides are multiples of; with 1 they are odd.
+    """
+    found = []
+    for factors in ((0.8, 0.9), (1.3, 1.6), (2.1, 1.0)):
+        scaled = [math.ceil(side * factor / multiple) * multiple for side, factor in zip(size, factors, strict=True)]
+        height, width = (side | 1 if multiple == 1 else side for side in scaled)
+        found.append((height, width))
+    return found
