@@ -86,7 +86,7 @@ def export_predictor(
             on_progress("comparing it with the run's model")
             parity = Parity()
             _compare(run, predictor, images, parity)
-            if options.size == "dynamic":
+            if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
                 on_progress("comparing it at other sizes")
                 _compare_other_sizes(run, predictor, dataset, parity)
             for old in (target, folder / f"{name}.rejected"):
