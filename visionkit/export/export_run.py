@@ -15,7 +15,10 @@ from visionkit.export.files import FORMATS, Runner
 from visionkit.export.graph import MAX_CANDIDATES, ExportGraph, example_inputs
 from visionkit.export.parity import Parity, check_parity
 from visionkit.files import write_atomic
+from visionkit.models.export_info import EXPORT_FORMAT
 from visionkit.models.onnx_model import METADATA_KEY
+from visionkit.runs.exports import weights_digest
+from visionkit.runs.paths import RunPaths
 from visionkit.text import json_text
 
 if TYPE_CHECKING:
@@ -142,15 +145,20 @@ def _compare(runner: Runner, predictor: Predictor, images: list[Tensor], *, take
 
 def _describe(predictor: Predictor, *, decode: bool) -> dict[str, Any]:
     """What a program must know of the file: classes, and how images are read and resized for it."""
-    data, transform = predictor.data, predictor.inference.transform
+    data, inference = predictor.data, predictor.inference
     return {
+        "format": EXPORT_FORMAT,
         "task": predictor.task,
         "class_names": list(predictor.class_names),
         "category_ids": list(predictor.category_ids),
         "in_channels": data["in_channels"],
         "value_range": data.get("value_range"),
-        "resize": asdict(transform),
+        "max_pixels": predictor.reader.max_pixels,
+        "resize": asdict(inference.transform),
+        "batch_size": predictor.batch_size,
+        "max_detections": inference.max_detections,
         "decode": decode,
+        "weights": None if predictor.path is None else weights_digest(RunPaths(predictor.path)),
     }
 
 
