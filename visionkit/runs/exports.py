@@ -48,8 +48,8 @@ def export_file(run: RunPaths, engine: Any) -> Path | None:
     command = f"python -m visionkit export run={run.path} {_WORDS[engine]}"
     if file.with_name(f"{file.name}{_REJECTED}").is_file():
         raise UserError(
-            f"engine={engine}: '{file}.rejected' differs from the run's model, which {file.parent / 'parity.json'} "
-            f"says more of, and a file that differs is not measured. Try another export: {command}"
+            f"engine={engine}: '{file}{_REJECTED}' differs from the run's model, as the parity.json beside it says. "
+            f"Expected a file that is equal. Export it again: {command}"
         )
     raise UserError(f"engine={engine}: there is no '{file}'. Export it first: {command}")
 
