@@ -110,7 +110,8 @@ def test_metadata_that_are_none_are_told(tmp_path, text, message):
         ({"resize": {"image_size": [4]}}, "resize.image_size: expected a list of 2 values"),
         ({"resize": {"mode": "resize_pad"}}, "resize.mode"),
         ({"resize": {"crop_ratio": float("nan")}}, "resize.crop_ratio"),
-        ({"resize": {"crop_ratio": 1e-9, "mode": "resize_crop"}}, "crop_ratio is 1e-09, of which images would have"),
+        ({"resize": {"crop_ratio": 1e-9, "mode": "resize_crop"}}, "images would be resized to 1.6e+19 pixels"),
+        ({"resize": {"image_size": [60_000, 60_000]}}, "images would be resized to 3.6e+09 pixels"),
         ({"resize": {"native": [0, 4]}}, "resize.native.0"),
     ],
 )

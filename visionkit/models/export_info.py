@@ -22,7 +22,7 @@ EXPORT_FORMAT = 1
 """Incremented when metadata of an earlier number would be misread."""
 
 _LENIENT = ConfigDict(extra="ignore", strict=True)
-_MAX_TEXT = 2**24
+_MAX_TEXT, _MAX_PIXELS = 2**24, 2**28
 
 Side = Annotated[int, Field(ge=1, le=65_536)]
 Number = Annotated[float, Field(gt=-1e18, lt=1e18)]
@@ -120,9 +120,9 @@ class ExportInfo:
             raise UserError(
                 f"the metadata of '{file}' are not what export writes: {str(error).removeprefix(': ')} {advice}"
             ) from None
-        problem = _contradiction(info)
+        problem = _inconsistency(info)
         if problem:
-            raise UserError(f"the metadata of '{file}' contradict themselves: {problem}. {advice}")
+            raise UserError(f"the metadata of '{file}' do not fit each other: {problem}. {advice}")
         return info
 
 
@@ -140,14 +140,15 @@ def _check_format(found: Any, *, file: str, advice: str) -> None:
         )
 
 
-def _contradiction(info: ExportInfo) -> str:
+def _inconsistency(info: ExportInfo) -> str:
     """What of the metadata does not fit the rest; empty if all does."""
     names, ids = len(info.class_names), len(info.category_ids)
     if names != ids:
         return f"there are {names} class_names, but {ids} category_ids"
     if info.value_range is not None and not info.value_range[0] < info.value_range[1]:
         return f"value_range is {list(info.value_range)}, and black is below white"
-    smallest = info.resize.crop_ratio * math.sqrt(2**40 / math.prod(info.resize.image_size))
-    if info.resize.mode == "resize_crop" and smallest < 1:
-        return f"crop_ratio is {info.resize.crop_ratio}, of which images would have too many pixels"
+    kept = info.resize.crop_ratio**2 if info.resize.mode == "resize_crop" else 1.0
+    num_pixels = math.prod(info.resize.image_size) / max(kept, 1e-300)
+    if num_pixels > _MAX_PIXELS:
+        return f"images would be resized to {num_pixels:.3g} pixels, and at most {_MAX_PIXELS:,} are"
     return ""
