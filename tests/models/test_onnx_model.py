@@ -70,7 +70,22 @@ def test_a_file_whose_weights_lie_in_another_one_that_is_gone_says_so(tmp_path):
 def test_a_file_of_somebody_else_says_what_it_lacks_and_what_it_gives(tmp_path):
     message = refused(write_onnx(tmp_path / "a.onnx", text=""))
     assert "but none of visionkit: its metadata lack 'visionkit'" in message
-    assert "It gives: probabilities, labels. Expected the model.onnx of a run." in message
+    assert "It gives: 'probabilities', 'labels'. Expected the model.onnx of a run." in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"cat"', b'"c\xff\xfe"', "has metadata or names that are no text"),
+        (b"probabilities", b"probabilitie\xff", "has metadata or names that are no text"),
+        (b"Flatten", b"Flatte\xff", "is no ONNX file that onnxruntime reads: "),
+    ],
+)
+def test_metadata_and_names_that_are_no_text_are_told(tmp_path, capfd, old, new, message):
+    file = write_onnx(tmp_path / "a.onnx")
+    file.write_bytes(file.read_bytes().replace(old, new))
+    assert message in refused(file)
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

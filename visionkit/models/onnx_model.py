@@ -37,6 +37,13 @@ class _Output(NamedTuple):
     by_class: bool = False
 
 
+class _Input(NamedTuple):
+    """What an input is: the name of its type in onnxruntime, and its sides, numbers or names."""
+
+    kind: str
+    shape: tuple[int | str | None, ...]
+
+
 _OBJECTS = {"boxes": _Output("float", 3), "scores": _Output("float", 2), "labels": _Output("int64", 2)}
 _OUTPUTS: Mapping[str, Mapping[str, _Output]] = {
     "classify": {"probabilities": _Output("float", 2, by_class=True), "labels": _Output("int64", 1)},
@@ -82,19 +89,17 @@ class OnnxModel(nn.Module):
         super().__init__()
         self.path = path
         self.session = open_session(path, num_threads=num_threads)
-        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text, self._inputs, self._kinds = _read_signature(self.session, path)
+        self.input_names, self.output_names = list(self._inputs), list(self._kinds)
         if text is None:
-            outputs = ", ".join(quote(output.name)[1:-1] for output in self.session.get_outputs())
             raise UserError(
                 f"'{path}' is an ONNX file, but none of visionkit: its metadata lack '{METADATA_KEY}', with the task, "
-                f"the classes and how images are resized. It gives: {outputs}. Expected the model.onnx of a run. Try: "
-                "python -m visionkit export run=FOLDER to=onnx"
+                f"the classes and how images are resized. It gives: {_list(self._kinds)}. Expected the model.onnx of a "
+                "run. Try: python -m visionkit export run=FOLDER to=onnx"
             )
         self.export_info = ExportInfo.read(text, file=str(path))
         self.info: Mapping[str, Any] = json.loads(text)
         self.max_detections = self.export_info.max_detections
-        self.input_names = [value.name for value in self.session.get_inputs()]
-        self.output_names = [value.name for value in self.session.get_outputs()]
         self._outputs = _OUTPUTS[self.export_info.task] if self.export_info.decode else {}
         problem = self._input_problem() or self._output_problem()
         if problem:
@@ -153,27 +158,27 @@ class OnnxModel(nn.Module):
         expected = ["images", *(["image_sizes"] if info.takes_sizes else [])]
         if sorted(self.input_names) != sorted(expected):
             return f"takes {_list(self.input_names)}, and a file of task={info.task} takes {_list(expected)}"
-        images = next(value for value in self.session.get_inputs() if value.name == "images")
+        images = self._inputs["images"]
         kind = "uint8" if info.value_range is None else "float"
-        if images.type != f"tensor({kind})":
-            return f"takes images of {images.type}, and by its metadata they are tensor({kind})"
+        if images.kind != f"tensor({kind})":
+            return f"takes images of {images.kind}, and by its metadata they are tensor({kind})"
         sides = (info.in_channels, *info.resize.image_size)
         if len(images.shape) != 4 or any(
             isinstance(found, int) and found != side for found, side in zip(images.shape[1:], sides, strict=True)
         ):
             return f"takes images of shape {_shape(images.shape)}, and by its metadata they are {_shape(('B', *sides))}"
-        if any(isinstance(value.shape[0], int) for value in self.session.get_inputs()):
+        if any(isinstance(value.shape[0], int) for value in self._inputs.values() if value.shape):
             return f"takes {images.shape[0]} images at a time, and no other number"
         return ""
 
     def _output_problem(self) -> str:
         """What of the outputs is not what predictions of the task are made of."""
-        kinds = {value.name: value.type for value in self.session.get_outputs()}
         for name, output in self._outputs.items():
-            if name not in kinds:
-                return f"gives {_list(kinds)}, and a file of task={self.export_info.task} gives '{name}'"
-            if kinds[name] != f"tensor({output.kind})":
-                return f"gives {name} as {kinds[name]}, and it is tensor({output.kind})"
+            found = self._kinds.get(name)
+            if found is None:
+                return f"gives {_list(self._kinds)}, and a file of task={self.export_info.task} gives '{name}'"
+            if found != f"tensor({output.kind})":
+                return f"gives {name} as {found}, and it is tensor({output.kind})"
         return ""
 
     def _check(self, outputs: Mapping[str, Tensor], *, batch: int) -> None:
@@ -209,12 +214,27 @@ def open_session(path: Path, *, num_threads: int | None = None) -> Any:
     options.log_severity_level = 3  # errors alone: its warnings are about its own optimiser
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
-    try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+    providers = ["CPUExecutionProvider"]
+    try:  # without its second try after a failure, which it prints
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # its own classes, one per kind of mistake
         reason = "it is empty" if not path.stat().st_size else _reason(error)
         advice = " Its weights lie in another file: copy that one beside it." if "external" in reason.lower() else ""
         raise UserError(f"'{path}' is no ONNX file that onnxruntime reads: {reason}.{advice}") from None
+
+
+def _read_signature(session: Any, path: Path) -> tuple[str | None, dict[str, _Input], dict[str, str]]:
+    """What a file says of itself, its inputs by name, and the type of each output by name.
+
+    Raises:
+        UserError: If one of these is no text.
+    """
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        inputs = {value.name: _Input(value.type, tuple(value.shape)) for value in session.get_inputs()}
+        return text, inputs, {value.name: value.type for value in session.get_outputs()}
+    except UnicodeDecodeError:
+        raise UserError(f"'{path}' has metadata or names that are no text. Expected a file that is whole.") from None
 
 
 def _reason(error: Exception) -> str:
