@@ -95,7 +95,7 @@ def test_the_command_says_what_was_measured_and_refuses_an_export_that_is_older_
     assert document["metrics"]["val/accuracy"] == vk.evaluate(run, "split=val").scalars["val/accuracy"]
     assert "computed by onnxruntime on the CPU; an exported file has no losses" in err
     shutil.copytree(run, tmp_path / "run")
-    shutil.copy(shared_runs.of("detect") / "model.safetensors", tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"weights of a longer training")
     code, _, err = cli("evaluate", f"run={tmp_path / 'run'}", "engine=onnx")
     assert (code, "it was exported before the run was trained further, or is of another run" in err) == (2, True), err
 

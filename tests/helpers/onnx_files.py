@@ -40,18 +40,25 @@ GRAPHS = {
             labels = Expand(label, of_labels)
         }""",
 }
+GRAPHS["instance"] = (
+    GRAPHS["detect"]
+    .replace("[batch,3] labels)", "[batch,3] labels, float[batch,3,2,2] mask_logits)")
+    .replace("int64[1] zero", "float[1,3,1,1] logit = {9, 9, 9}, int64[2] two = {2, 2}, int64[1] zero")
+    .replace("boxes = Expand", "of_masks = Concat<axis: int = 0>(number, one, two)\nboxes = Expand")
+    .replace("labels = Expand", "mask_logits = Expand(logit, of_masks)\nlabels = Expand")
+)
 """By task: two classes, of images of 4 x 4 grey pixels; a pixel over 127 is of class 1 in segmentation."""
 
 
 def metadata(task, **changes):
     """What a file of a task says of itself; a key whose value is ``...`` is left out."""
     resize = {"image_size": [SIDE, SIDE], "mode": "resize", "native": None, "crop_ratio": 0.875, "max_size": None}
-    if task != "classify":
+    if task not in ("classify", "multilabel"):
         resize["mode"] = "letterbox"
     values = {
         "format": 1, "task": task, "class_names": ["cat", "dog"], "category_ids": [3, 7], "in_channels": 1,
         "value_range": None, "max_pixels": 10_000, "resize": resize, "batch_size": 2,
-        "max_detections": 3 if task == "detect" else None, "decode": True, "weights": None,
+        "max_detections": 3 if task in ("detect", "instance") else None, "decode": True, "weights": None,
     }  # fmt: skip
     resize |= changes.pop("resize", {})
     return {key: value for key, value in (values | changes).items() if value is not ...}

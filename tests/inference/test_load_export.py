@@ -48,6 +48,21 @@ def test_boxes_are_in_pixels_of_the_image_and_objects_beyond_the_limit_are_cut(t
     assert [finding.code for finding in model.findings] == ["objects-cut"]
 
 
+def test_instances_have_masks_in_pixels_of_the_image(tmp_path):
+    prediction = vk.load(write_onnx(tmp_path / "a.onnx", "instance")).predict(grey(8, 16))
+    boxes = numpy.zeros((2, 8, 16), dtype=bool)
+    boxes[0, 0:8, 4:12] = boxes[1, 0:4, 0:4] = True
+    masks = numpy.asarray(prediction.masks)
+    assert not (masks & ~boxes).any()
+    assert masks.sum(axis=(1, 2)).tolist() == [64 - 4, 16]  # a small mask fades in the corners of its box
+
+
+def test_an_image_has_the_labels_of_at_least_the_least_score(tmp_path):
+    file, image = write_onnx(tmp_path / "a.onnx", task="multilabel"), numpy.full((4, 4), 100, dtype=numpy.uint8)
+    assert vk.load(file).predict(image).labels == ["cat"]  # 0.83 and 0.17
+    assert vk.load(file, min_score=0.1).predict(image).labels == ["cat", "dog"]
+
+
 def test_masks_are_those_of_the_pixels_whole_and_by_windows(tmp_path):
     file, image = write_onnx(tmp_path / "a.onnx", "segment"), grey(9, 13)
     assert (vk.load(file).predict(image[:4, :4]).mask == (image[:4, :4] > 127)).all()

@@ -160,16 +160,19 @@ def test_a_graph_that_is_not_what_the_metadata_say_is_refused(tmp_path, task, re
 
 
 @pytest.mark.parametrize(
-    ("changes", "replace", "message"),
+    ("task", "changes", "replace", "message"),
     [
-        ({"class_names": ["a"], "category_ids": [0]}, (), "of shape (1, 2) for 1 images of 1 classes"),
-        ({}, [("Flatten", "Flatten<axis: int = 0>")], "fails on a batch of 1 x 1 x 4 x 4: "),
+        ("classify", {"class_names": ["a"], "category_ids": [0]}, [],
+         "gives probabilities of shape (1, 2) for images of shape (1, 1, 4, 4) and 1 classes. Expected (1, 1)."),
+        ("classify", {}, [("Flatten", "Flatten<axis: int = 0>"), (r"float\[16,2\]", "float[8,4]")],
+         "fails on a batch of 1 x 1 x 4 x 4: "),
+        ("detect", {}, [(r"1,3\] score = {0.9,", "1,2] score = {"), (r"float\[batch,3\]", "float[batch,n]")],
+         "gives scores of shape (1, 2) for images of shape (1, 1, 4, 4) and 2 classes. Expected (1, 3)."),
     ],
-    ids=["fewer names than classes", "an operator that fails"],
+    ids=["fewer names than classes", "an operator that fails", "fewer scores than boxes"],
 )  # fmt: skip
-def test_outputs_that_do_not_fit_the_classes_are_refused(tmp_path, changes, replace, message):
-    replace = [*replace, (r"float\[16,2\]", "float[8,4]")] if replace else ()
-    model = OnnxModel(write_onnx(tmp_path / "a.onnx", replace=replace, **changes))
+def test_outputs_that_do_not_fit_the_images_and_classes_are_refused(tmp_path, task, changes, replace, message):
+    model = OnnxModel(write_onnx(tmp_path / "a.onnx", task, replace=replace, **changes))
     with pytest.raises(UserError) as caught:
         model(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
     assert message in str(caught.value)

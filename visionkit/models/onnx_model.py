@@ -30,11 +30,13 @@ _MAX_REASON = 300
 
 
 class _Output(NamedTuple):
-    """What an output must be: the name of its type in onnxruntime, its axes, and whether axis 1 is the classes."""
+    """What an output must be: the name of its type in onnxruntime, and its axes.
+
+    Axes are B images, C classes, H and W of the images, N objects and S, a side of a small mask.
+    """
 
     kind: str
-    num_axes: int
-    by_class: bool = False
+    axes: str
 
 
 class _Input(NamedTuple):
@@ -44,13 +46,13 @@ class _Input(NamedTuple):
     shape: tuple[int | str | None, ...]
 
 
-_OBJECTS = {"boxes": _Output("float", 3), "scores": _Output("float", 2), "labels": _Output("int64", 2)}
+_OBJECTS = {"boxes": _Output("float", "BN4"), "scores": _Output("float", "BN"), "labels": _Output("int64", "BN")}
 _OUTPUTS: Mapping[str, Mapping[str, _Output]] = {
-    "classify": {"probabilities": _Output("float", 2, by_class=True), "labels": _Output("int64", 1)},
-    "multilabel": {"probabilities": _Output("float", 2, by_class=True)},
-    "segment": {"logits": _Output("float", 4, by_class=True), "mask": _Output("uint8", 3)},
+    "classify": {"probabilities": _Output("float", "BC"), "labels": _Output("int64", "B")},
+    "multilabel": {"probabilities": _Output("float", "BC")},
+    "segment": {"logits": _Output("float", "BCHW"), "mask": _Output("uint8", "BHW")},
     "detect": _OBJECTS,
-    "instance": {**_OBJECTS, "mask_logits": _Output("float", 4)},
+    "instance": {**_OBJECTS, "mask_logits": _Output("float", "BNSS")},
 }
 """The outputs that predictions of a task are made of."""
 
@@ -131,7 +133,7 @@ class OnnxModel(nn.Module):
             shape = " x ".join(map(str, images.shape))
             raise UserError(f"'{self.path}' fails on a batch of {shape}: {_reason(error)}") from None
         outputs = {name: torch.from_numpy(value) for name, value in zip(self.output_names, values, strict=True)}
-        self._check(outputs, batch=len(images))
+        self._check(outputs, images)
         return outputs
 
     def predict(self, outputs: Mapping[str, Tensor], image_sizes: Tensor | None = None) -> dict[str, Tensor]:
@@ -181,20 +183,24 @@ class OnnxModel(nn.Module):
                 return f"gives {name} as {found}, and it is tensor({output.kind})"
         return ""
 
-    def _check(self, outputs: Mapping[str, Tensor], *, batch: int) -> None:
-        """Check outputs against the number of images and classes, without which a wrong file would be believed."""
+    def _check(self, outputs: Mapping[str, Tensor], images: Tensor) -> None:
+        """Check outputs against the images, the classes and each other: a wrong file would be believed otherwise."""
         num_classes = len(self.export_info.class_names)
+        sides = {"C": num_classes, "B": len(images), "H": images.shape[2], "W": images.shape[3], "4": 4}
         for name, output in self._outputs.items():
             value = outputs[name]
-            shape = tuple(value.shape)
-            fits = len(shape) == output.num_axes and shape[0] == batch
-            if not fits or (output.by_class and shape[1] != num_classes):
+            fits = len(output.axes) == value.ndim and all(
+                sides.setdefault(axis, side) == side for axis, side in zip(output.axes, value.shape, strict=True)
+            )
+            if not fits:
+                expected = [sides.get(axis, axis) for axis in output.axes]
                 raise UserError(
-                    f"'{self.path}' gives {name} of shape {_shape(shape)} for {batch} images of {num_classes} classes."
+                    f"'{self.path}' gives {name} of shape {_shape(value.shape)} for images of shape "
+                    f"{_shape(images.shape)} and {num_classes} classes. Expected {_shape(expected)}."
                 )
             if name == "labels" and value.numel():
                 least, most = (int(number) for number in value.aminmax())
-                if most >= num_classes or least < (-1 if output.num_axes == 2 else 0):
+                if most >= num_classes or least < (-1 if len(output.axes) == 2 else 0):
                     raise UserError(f"'{self.path}' gives labels {least} to {most}, and has {num_classes} classes.")
 
 
