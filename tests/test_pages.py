@@ -18,7 +18,7 @@ from tools.page_commands import PAGES, README, fenced, named_command, visionkit_
 
 LONG = (
     "-m ", "sweep=", "n_jobs=", "hardware.devices=3", "task=detect", "task=segment", "task=instance",
-    "weights=imagenet", "backbone=timm", "export run",
+    "weights=imagenet", "backbone=timm", "export run", "engine=onnx",
 )  # fmt: skip
 """What takes many runs or processes, or a large network; the quick tests in e2e have smaller commands for each."""
 

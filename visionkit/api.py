@@ -87,6 +87,7 @@ def evaluate(
     run: Any,
     *words: str,
     split: Literal["train", "val", "test"] | None = None,
+    engine: Literal["eager", "onnx", "onnx-int8"] | None = None,
     progress: bool = False,
     **keywords: Any,
 ) -> Evaluation:
@@ -96,6 +97,7 @@ def evaluate(
         run: A `Run`, its folder, or ``"latest"``.
         *words: Of what may differ from the run, such as ``"hardware=cpu"``.
         split: None for the split of the run's own test.
+        engine: ``"onnx"`` or ``"onnx-int8"`` for the run's exported file, on the CPU and without losses.
         progress: Whether the table is printed too.
         **keywords: As the words, such as ``dataset={"root": "photos2"}``, and the objects that the run was made with.
 
@@ -108,7 +110,7 @@ def evaluate(
     """
     from visionkit.cli.given_objects import changed_settings, take_objects
     from visionkit.cli.keywords import parse_call
-    from visionkit.cli.verb_configs import compose_stored_run
+    from visionkit.cli.verb_configs import compose_stored_run, evaluate_options
     from visionkit.commands.evaluate import evaluate as evaluate_command
     from visionkit.runs.opening import run_folder
     from visionkit.training.caller_state import keep_caller_state
@@ -117,10 +119,12 @@ def evaluate(
     of_run = run_folder(run, verb="evaluate")
     if objects.datasets:
         keywords["dataset"] = changed_settings(keywords["dataset"], of_run.read_config())
-    keywords = {"run": of_run.path, **keywords}
-    plain, folder = compose_stored_run(parse_call("evaluate", words, keywords), (), verb="evaluate")
+    options = {key: value for key, value in (("split", split), ("engine", engine)) if value is not None}
+    parsed = parse_call("evaluate", words, {"run": of_run.path, **options, **keywords})
+    plain, folder = compose_stored_run(parsed, (), verb="evaluate")
+    chosen = evaluate_options(parsed)
     with keep_caller_state():
-        outcome = evaluate_command(plain, folder, split=split, objects=objects, printer=_printer(progress))
+        outcome = evaluate_command(plain, folder, **chosen, objects=objects, printer=_printer(progress))
     return _result_of(outcome)
 
 
@@ -241,7 +245,8 @@ def load(
 
     Args:
         run: A `Run`, its folder, a ``.safetensors`` file of its weights with ``config.yaml`` and ``data.json`` beside
-            it, or ``"latest"`` for the newest run below ``runs/``.
+            it, ``"latest"`` for the newest run below ``runs/``, or the ``model.onnx`` of an export, which needs nothing
+            beside it and runs on the CPU.
         head: The head object that the run was trained with, if it was one.
         plugins: The modules that the run needs; those that its folder names are never imported unasked.
         device: Where the model runs; None for the run's own ``hardware``.
@@ -265,7 +270,6 @@ def load(
     """
     from visionkit.inference.load import open_predictor
     from visionkit.inference.options import PredictOptions
-    from visionkit.runs.opening import run_folder
     from visionkit.training.caller_state import keep_random_state, plain_torch
 
     options = PredictOptions.read(
@@ -273,10 +277,7 @@ def load(
          "max_detections": max_detections, "value_range": value_range}
     )  # fmt: skip
     with keep_random_state(), plain_torch():
-        return open_predictor(
-            run_folder(run, verb="load"), head=head, plugins=plugins, options=options, accelerator=device,
-            precision=precision,
-        )  # fmt: skip
+        return open_predictor(run, head=head, plugins=plugins, options=options, accelerator=device, precision=precision)
 
 
 def _printer(progress: bool) -> Printer | None:

@@ -16,7 +16,7 @@ from visionkit.data.transforms import InputTransform
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
 
 from visionkit.export import run_onnx  # noqa: E402
-from visionkit.export.export_run import has_script  # noqa: E402
+from visionkit.export.description import has_script  # noqa: E402
 from visionkit.export.files import torch_export_runner  # noqa: E402
 
 TRANSFORMS = [
@@ -81,22 +81,20 @@ runpy.run_path({script!r}, run_name="__main__")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["classify", "detect", "segment"])
-def test_the_script_says_what_predict_says_without_torch(cli, shared_runs, tmp_path, task):
+def test_the_script_says_what_predict_says_without_torch(shared_runs, tmp_path, task):
     """The export of a trained run, on images of its kind."""
     import visionkit as vk
 
-    run = shared_runs.of(task)
-    code, out, err = cli("export", f"run={run}", f"out={tmp_path / 'out'}")
-    assert code == 0, out + err
-    assert "equal: " in out.replace("\n", " ")
-    parity = json.loads((tmp_path / "out" / "parity.json").read_text())
+    run = shared_runs.exported(task)
+    files = run / "exports" / "onnx"
+    parity = json.loads((files / "parity.json").read_text())
     assert parity["passed"]
     assert parity["images"] > 10
     assert max(parity["largest_difference"].values()) < 1e-4
     pixels = numpy.random.RandomState(1).randint(0, 256, (40, 40, 3), dtype=numpy.uint8)
     Image.fromarray(pixels).resize((90, 70)).convert("L" if task == "classify" else "RGB").save(tmp_path / "a.png")
-    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
-    values = json.loads((tmp_path / "out" / "classes.json").read_text())
+    session = onnxruntime.InferenceSession(str(files / "model.onnx"))
+    values = json.loads((files / "classes.json").read_text())
     found = run_onnx.predict(tmp_path / "a.png", session, values)
     expected = vk.load(run, device="cpu").predict(tmp_path / "a.png")
     if task == "classify":
@@ -106,7 +104,7 @@ def test_the_script_says_what_predict_says_without_torch(cli, shared_runs, tmp_p
     else:
         assert abs(len(found["boxes"]) - len(expected.boxes)) <= 2
         assert numpy.abs(found["boxes"][:3] - expected.boxes[:3]).max() < 1
-    script = WITHOUT_TORCH.format(script=str(tmp_path / "out" / "run_onnx.py"))
+    script = WITHOUT_TORCH.format(script=str(files / "run_onnx.py"))
     done = subprocess.run(
         [sys.executable, "-c", script, "-", str(tmp_path / "a.png")], capture_output=True, text=True, check=False
     )
@@ -117,7 +115,8 @@ def test_the_script_says_what_predict_says_without_torch(cli, shared_runs, tmp_p
 @pytest.mark.slow
 def test_another_batch_is_taken(cli, shared_runs, tmp_path):
     run = shared_runs.of("classify")
-    assert cli("export", f"run={run}", "to=torch_export", f"out={tmp_path / 'out'}")[0] == 0
+    code, out, err = cli("export", f"run={run}", "to=torch_export", f"out={tmp_path / 'out'}")
+    assert (code, "equal: " in out.replace("\n", " ")) == (0, True), out + err
     run_file = torch_export_runner(tmp_path / "out" / "model.pt2")
     values = json.loads((tmp_path / "out" / "classes.json").read_text())
     images = torch.zeros(7, values["in_channels"], *values["resize"]["image_size"], dtype=torch.uint8)

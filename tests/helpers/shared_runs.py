@@ -64,6 +64,17 @@ class SharedRuns:
         """The folder of the run of a task in `TRAINED`."""
         return self.train(task, *TRAINED[task])
 
+    def exported(self, task):
+        """The folder of a copy of the run of a task, with an ONNX file in ``exports/onnx``."""
+
+        def create(folder):
+            from visionkit.cli.main import main
+
+            shutil.copytree(self.of(task), folder)
+            assert main(["export", f"run={folder}", "to=onnx"]) == 0
+
+        return self.make(f"{task}-exported", create)
+
     def train(self, name, *overrides, code=0):
         """The folder of a finished run, sweep or search with these overrides, for which a name always stands.
 

@@ -16,11 +16,19 @@ from visionkit.cli.overrides import ParsedOverrides, parse_overrides, read_value
 from visionkit.cli.resolve import open_run, resolve, stored_config
 from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override, is_search
-from visionkit.cli.verb_configs import compose_networks, compose_stored_run, compose_training, load_typed_plugins
+from visionkit.cli.verb_configs import (
+    compose_networks,
+    compose_stored_run,
+    compose_training,
+    evaluate_options,
+    load_typed_plugins,
+    settings_with_file,
+)
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import ExitCode, ProcessError, UserError
 from visionkit.os_errors import os_error_message
 from visionkit.registry import plugin_failure
+from visionkit.runs.exports import find_export
 from visionkit.text import printable
 
 __all__ = ["main", "print_error"]
@@ -154,21 +162,26 @@ def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.evaluate import evaluate
 
     plain, folder = compose_stored_run(parsed, config_dirs, verb="evaluate")
-    return evaluate(plain, folder, split=parsed.options.get("split")).code
+    return evaluate(plain, folder, **evaluate_options(parsed)).code
 
 
 def _predict(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
-    from visionkit.commands.predict import predict
+    from visionkit.commands.predict import predict, predict_with_file
 
-    plain, folder = compose_stored_run(parsed, config_dirs, verb="predict")
+    file = find_export(parsed.options.get("run", "latest").strip("'\""))
+    if file is None:
+        plain, folder = compose_stored_run(parsed, config_dirs, verb="predict")
     if "source" not in parsed.options:
         raise UserError("predict needs images: source=IMAGE, source=FOLDER or source='photos/*.jpg'.")
     options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
     if "out" in parsed.options:
         options["out"] = parsed.options["out"].strip("'\"")
+    source = parsed.options["source"].strip("'\"")
+    if file is not None:
+        return predict_with_file(file, source=source, options=options, **settings_with_file(parsed))
     if not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
-    return predict(plain, folder, source=parsed.options["source"].strip("'\""), options=options)
+    return predict(plain, folder, source=source, options=options)
 
 
 def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

@@ -12,17 +12,27 @@ from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_confi
 from visionkit.cli.syntax import Override
 from visionkit.errors import UserError
 from visionkit.registry import load_plugins
-from visionkit.runs.consistency import CHANGEABLE_ON_RESUME
+from visionkit.runs.consistency import CHANGEABLE_ON_RESUME, is_below
+from visionkit.runs.exports import EAGER
 
 if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
-__all__ = ["compose_networks", "compose_stored_run", "compose_training", "load_typed_plugins"]
+__all__ = [
+    "compose_networks", "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins",
+    "settings_with_file",
+]  # fmt: skip
 
 _CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
     "recipe.batch_size", "run_dir", "strict", "task.metrics",
 )  # fmt: skip
+
+
+_HARDWARE_OF_FILES = {
+    "hardware": ("cpu", "auto"), "hardware.accelerator": ("cpu", "auto"), "hardware.devices": ("1", "auto"),
+    "hardware.precision": ("32",),
+}  # fmt: skip
 
 
 def load_typed_plugins(arguments: Sequence[str]) -> None:
@@ -90,6 +100,39 @@ def compose_stored_run(
     if isinstance(base.get("hardware"), dict):  # evaluation and prediction run on one machine
         base["hardware"] |= {"num_nodes": 1, "node_rank": 0}
     return resolve(parsed, config_dirs, base=base), folder
+
+
+def evaluate_options(parsed: ParsedOverrides) -> dict[str, Any]:
+    """The options of ``evaluate`` that were typed: ``split`` and ``engine``.
+
+    Raises:
+        UserError: If the hardware that was typed is none that runs an exported file.
+    """
+    options = {key: text.strip("'\"") for key, text in parsed.options.items() if key in ("split", "engine")}
+    engine = options.get("engine", EAGER)
+    typed = [*parsed.groups.items(), *((value.key, value.text.strip("'\"")) for value in parsed.values)]
+    for key, text in typed if engine != EAGER else ():
+        if is_below(key, ("hardware",)) and text not in _HARDWARE_OF_FILES.get(key, ()):
+            raise UserError(
+                f"engine={engine} is computed by onnxruntime on the CPU, in one process and in the precision of the "
+                f"file, and {key}={text} says otherwise. Leave it out, or: engine=eager {key}={text}"
+            )
+    return options
+
+
+def settings_with_file(parsed: ParsedOverrides) -> dict[str, Any]:
+    """What may be said beside the options of ``predict`` with an exported file: ``strict`` and ``run_dir``.
+
+    Raises:
+        UserError: If something else was typed.
+    """
+    allow_only(
+        parsed, ("run_dir", "strict"), reason="predict takes an exported file as it is",
+        instead="Leave it out, or predict with the run itself: run=FOLDER {}",
+    )  # fmt: skip
+    texts = {value.key: value.text.strip("'\"") for value in parsed.values}
+    strict = parse_boolean(texts.get("strict", "false"), key="strict")
+    return {"strict": strict, "run_dir": texts.get("run_dir")}
 
 
 def compose_networks(

@@ -40,13 +40,20 @@ VERBS: Mapping[str, Verb] = {
     ),
     "evaluate": Verb(
         "measure a run's best checkpoint again",
-        {"run": "the run folder, or `latest`", "split": "train, val or test; the run's own test split unless given"},
-        ("python -m visionkit evaluate run=latest split=val",),
+        {
+            "run": "the run folder, or `latest`",
+            "split": "train, val or test; the run's own test split unless given",
+            "engine": "eager unless given; onnx, onnx-int8: the run's exported file, in onnxruntime on the CPU",
+        },
+        (
+            "python -m visionkit evaluate run=latest split=val",
+            "python -m visionkit evaluate run=latest engine=onnx",
+        ),
     ),
     "predict": Verb(
         "look at images of your own with a run's best checkpoint; writes classes, boxes or masks, and annotated images",
         {
-            "run": "the run folder, or `latest`",
+            "run": "the run folder, `latest`, or the model.onnx of an export alone",
             "source": "an image, a folder, or a pattern such as 'photos/*.jpg'",
             "min_score": "objects with a lower score are not drawn (0.3 unless given); the JSON has all",
             "max_detections": "the most objects of one image; the run's head.max_detections unless given",

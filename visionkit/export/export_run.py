@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from visionkit.errors import UserError
+from visionkit.export.description import describe_export, has_script
 from visionkit.export.files import GRAPH_FORMATS, Runner
 from visionkit.export.graph import MAX_CANDIDATES, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
@@ -24,7 +25,7 @@ from visionkit.text import json_text
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
 
-__all__ = ["ExportResult", "export_predictor", "has_script"]
+__all__ = ["ExportResult", "export_predictor"]
 
 MAX_IMAGES = 200
 _NUM_NOISE, _NUM_OF_OTHER_SIZE = 4, 6
@@ -76,7 +77,7 @@ def export_predictor(
     if isinstance(options.size, tuple):
         predictor = at_size(predictor, options.size)
     images = read_images(predictor, dataset, MAX_IMAGES)
-    info, name = _describe(predictor, options), _FILE_NAMES[options.to]
+    info, name = describe_export(predictor, options), _FILE_NAMES[options.to]
     target = folder / name
     draft = target.with_stem("model.unchecked")
     on_progress(f"writing {target}")
@@ -95,15 +96,6 @@ def export_predictor(
         finally:
             draft.unlink(missing_ok=True)
     return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
-
-
-def has_script(info: Mapping[str, Any]) -> bool:
-    """Whether the script reads what the file takes: Pillow's pictures of 8 bits, for predictions.
-
-    Args:
-        info: The content of ``classes.json``.
-    """
-    return bool(info["decode"] and info["value_range"] is None and info["in_channels"] in (1, 3))
 
 
 def _check_size(predictor: Predictor, options: ExportOptions) -> None:
@@ -203,18 +195,3 @@ def _write_companions(folder: Path, info: Mapping[str, Any], parity: Parity, *, 
         files.append(script)
         write_atomic(script, _SCRIPT.read_bytes())
     return files
-
-
-def _describe(predictor: Predictor, options: ExportOptions) -> dict[str, Any]:
-    """What a program must know of the file: classes, and how images are read and resized for it."""
-    data, transform = predictor.data, predictor.inference.transform
-    return {
-        "task": predictor.task,
-        "class_names": list(predictor.class_names),
-        "category_ids": list(predictor.category_ids),
-        "in_channels": data["in_channels"],
-        "value_range": data.get("value_range"),
-        "resize": asdict(transform),
-        "dynamic_size": options.size == "dynamic",
-        "decode": options.decode,
-    }

@@ -82,6 +82,12 @@ class Inference(ABC):
         """The most objects of one image, whole or by windows; None for any number, or for a task without objects."""
         return None
 
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The values that are read as 0 and 255: those of the user, else of the training; None for images of 8 bits."""
+        stored = self.data.get("value_range")
+        return self.options.value_range or (None if stored is None else (stored[0], stored[1]))
+
     def check_options(self) -> None:  # noqa: B027 - a task may support all
         """Refuse options that the task does not support.
 
@@ -147,9 +153,9 @@ class Inference(ABC):
 
     @cached_property
     def device(self) -> torch.device:
-        """The device of the model."""
-        device: torch.device = next(self.model.parameters()).device
-        return device
+        """The device of the model; the CPU for one without parameters, which another runtime computes."""
+        parameter = next(self.model.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
 
     def images(self, dataset: Any, count: int) -> Iterator[tuple[int, LoadedImage]]:
         """Evenly spaced positions of a split and their images for `prepare`."""

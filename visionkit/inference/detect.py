@@ -31,7 +31,7 @@ class DetectInference(Inference):
 
     @property
     def max_detections(self) -> int | None:
-        own: int | None = getattr(getattr(self.model, "head", None), "max_detections", None)
+        own: int | None = getattr(getattr(self.model, "head", self.model), "max_detections", None)
         return self.options.max_detections or own
 
     def prepare(self, image: LoadedImage) -> LoadedImage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,6 @@ from visionkit.text import printable
 
 if TYPE_CHECKING:
     from visionkit.data.findings import Finding
-    from visionkit.data.images import ImageReader
-    from visionkit.inference.base import Inference
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
     from visionkit.settings import Hardware
@@ -26,7 +24,7 @@ __all__ = ["load_predictor", "open_predictor"]
 
 
 def open_predictor(
-    folder: RunFolder,
+    run: Any,
     *,
     head: Any,
     plugins: Sequence[str],
@@ -34,10 +32,10 @@ def open_predictor(
     accelerator: str | None,
     precision: str | None,
 ) -> Predictor:
-    """The `Predictor` of a run for Python; what is odd about images goes to the logger ``visionkit``.
+    """The `Predictor` for Python; what is odd about images goes to the logger ``visionkit``.
 
     Args:
-        folder: The run's folder.
+        run: As of `visionkit.load`: a run or an exported file.
         head: The object that the run was trained with; None if it was none.
         plugins: The modules that the caller names.
         options: The user's options.
@@ -47,10 +45,19 @@ def open_predictor(
     Raises:
         UserError: As `load_predictor`, or if the run needs plugins that are not named.
     """
+    from visionkit.inference.load_export import load_export
     from visionkit.runs.config import RunConfig
+    from visionkit.runs.exports import find_export
     from visionkit.runs.objects import RunObjects
+    from visionkit.runs.opening import run_folder
     from visionkit.settings import Hardware
 
+    file = find_export(run)
+    if file is not None:
+        return load_export(
+            file, head=head, plugins=plugins, options=options, device=accelerator, precision=precision, on_note=_log
+        )
+    folder = run_folder(run, verb="load")
     plain = folder.read_config()
     stored = plain.get("plugins") or []
     if stored and not plugins:
@@ -105,6 +112,7 @@ def load_predictor(
         UserError: If the folder lacks a file, its files do not fit each other, or the task does not have an option.
     """
     from visionkit.distributed.devices import choose_accelerator, torch_device
+    from visionkit.inference.reader import adapt_reader
     from visionkit.models.folding import fold_norms
     from visionkit.models.prepare import prepare_model
     from visionkit.runs.checkpoint import load_run_model, read_data_info
@@ -119,29 +127,12 @@ def load_predictor(
     inference = load(config.task.inference)(
         model, config.source.input_transform(), data, precision=hardware.precision, options=options
     )
-    reader = _image_reader(config, data, inference)
+    reader = config.source.image_reader(data["in_channels"], value_range=inference.value_range)
     return Predictor(
         inference,
-        reader,
+        adapt_reader(reader, inference),
         task=config.task.name,
         batch_size=config.recipe.batch_size,
         path=folder.path,
         on_note=on_note,
     )
-
-
-def _image_reader(config: RunConfig, data: Mapping[str, Any], inference: Inference) -> ImageReader:
-    """How the images are read: in the channels and the range of values of those that the run was trained on."""
-    from visionkit.data.image_error import ImageAdvice
-
-    stored = data.get("value_range")
-    value_range = inference.options.value_range or (None if stored is None else (stored[0], stored[1]))
-    reader = config.source.image_reader(data["in_channels"], value_range=value_range)
-    by_windows = "Look at it by windows: window=auto. " if inference.has_windows else ""
-    advice = ImageAdvice(
-        limit="max_pixels={limit}",
-        too_large=f"{by_windows}Make it smaller, or read it whole: max_pixels={{pixels}}",
-        channels="the model was trained on images of {channels}",
-        other_bands="Expected images like those of the training. Convert it, or train on images of {bands}.",
-    )
-    return replace(reader, max_pixels=inference.options.max_pixels or reader.max_pixels, advice=advice)

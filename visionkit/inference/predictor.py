@@ -41,7 +41,7 @@ class Predictor:
         reader: How images are read, as in training.
         task: Name of the task.
         batch_size: The maximum number of images in a batch.
-        path: The folder of the run.
+        path: The folder of the run, or the exported file.
         on_note: Called with the first finding of each kind about the images.
     """
 

@@ -17,7 +17,10 @@ def suggest_run(path: str) -> str:
     folder = expand_user(path)
     if folder.is_file():
         owner = next((parent for parent in folder.parents if (parent / "config.yaml").is_file()), None)
-        return "" if owner is None else f" It is a file in a run folder. Type run={owner.as_posix()}."
+        if owner is not None:
+            return f" It is a file in a run folder. Type run={owner.as_posix()}."
+        is_export = folder.suffix.lower() == ".onnx"
+        return " It is an exported file, which predict alone takes: predict run=FILE source=..." if is_export else ""
     if folder.is_dir():
         names = sorted((file.parent.name for file in folder.glob("*/config.yaml")), key=lambda name: (len(name), name))
         if not names:

@@ -18,6 +18,7 @@ from visionkit.models.onnx_model import OnnxModel
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
 from visionkit.runs.config import RunConfig
+from visionkit.runs.exports import check_export
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import Debug, Hardware
 from visionkit.tasks.base import VisionTask
@@ -128,7 +129,7 @@ def evaluate_run(
 
     Raises:
         UserError: If the run or the split does not exist, the weights do not fit, or the data set or its splits differ
-            from those of the training.
+            from those of the training; or if the exported file is of another run or older than its weights.
     """
     check_not_imported()
     with keep_caller_state(), processes.process_group():
@@ -136,9 +137,12 @@ def evaluate_run(
         if rank() == 0:
             printer = printer or Printer(to_stderr=config.format == "json")
             printer.print(*notes)
-            printer.print(metrics_table(evaluation.scalars, title=f"{evaluation.split} split of {folder.path}"))
+            measured = onnx_file or folder.path
+            printer.print(metrics_table(evaluation.scalars, title=f"{evaluation.split} split of {measured}"))
             if config.format == "json":
-                print_json({"run": str(folder.path), "split": evaluation.split, "metrics": evaluation.scalars})
+                file = {} if onnx_file is None else {"file": str(onnx_file)}
+                document = {"run": str(folder.path), **file, "split": evaluation.split, "metrics": evaluation.scalars}
+                print_json(document)
         barrier()
     return evaluation
 
@@ -150,7 +154,7 @@ def _evaluate(
     data = read_data_info(folder)
     class_names = tuple(data["class_names"])
     config = replace(config, source=config.source.with_value_range(data.get("value_range")))
-    model = load_run_model(folder, config.objects) if onnx_file is None else OnnxModel(onnx_file)
+    model = load_run_model(folder, config.objects) if onnx_file is None else _open_export(onnx_file, config, folder)
     datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
     datamodule.prepare_data()
     check_data(folder, datamodule.info)
@@ -168,4 +172,11 @@ def _evaluate(
         debug=config.debug,
         processes=processes,
     )
-    return evaluation, datamodule.notes
+    notes = [] if onnx_file is None else ["computed by onnxruntime on the CPU; an exported file has no losses"]
+    return evaluation, [*datamodule.notes, *notes]
+
+
+def _open_export(file: Path, config: RunConfig, folder: RunFolder) -> OnnxModel:
+    model = OnnxModel(file)
+    check_export(model.export_info, folder, task=config.task.name, file=file)
+    return model
