@@ -15,6 +15,8 @@ from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from visionkit.export.export_run import ExportResult
+    from visionkit.export.int8 import Int8Result
+    from visionkit.export.parity import Parity
 
 __all__ = ["export"]
 
@@ -27,10 +29,10 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     Args:
         plain: The configuration of the run.
         folder: The folder of the run.
-        options: ``to``, ``decode``, ``out`` and ``format``, where they were typed.
+        options: ``to``, ``decode``, ``int8``, ``out`` and ``format``, where they were typed.
 
     Returns:
-        0; 1 if the file differs from the model, and is named ``*.rejected`` for it.
+        0; 1 if the file differs from the model or is of no use, and is named ``*.rejected`` for it.
 
     Raises:
         UserError: If an option is wrong, or the model or the data of the run are not there.
@@ -47,7 +49,8 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         raise UserError(
             f"format: expected text or json, found {describe(form)}. The form of the file is to=onnx or to=torch_export"
         )
-    target = expand_user(options.get("out") or folder.path / "exports" / to)
+    int8 = _wants_int8(options, to=str(to), decode=decode)
+    target = expand_user(options.get("out") or folder.path / "exports" / (f"{to}-int8" if int8 else to))
     check_writable(target, where="out")
     config = RunConfig.from_plain(plain)
     with loading():
@@ -57,6 +60,12 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         from visionkit.runs.checkpoint import check_data, check_splits
 
     check_installed(to)
+    if int8:
+        with loading():
+            from visionkit.export.int8 import export_int8
+            from visionkit.export.int8_parity import int8_lines
+            from visionkit.export.quantization import check_int8_supported
+        check_int8_supported()
     printer = Printer(to_stderr=form == "json")
     hardware = replace(config.hardware, accelerator="cpu", precision="32", devices=1)
     predictor = load_predictor(config, folder, hardware=hardware)
@@ -64,17 +73,42 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     datamodule.prepare_data()
     check_data(folder, datamodule.info)
     check_splits(folder, datamodule)
-    result = export_predictor(
-        predictor, datamodule.dataset("val"), target, to=to, decode=decode, on_progress=printer.print
-    )
-    _print_result(result, printer)
+    result: ExportResult | Int8Result
+    if int8:
+        config = replace(config, hardware=hardware)
+        result = export_int8(predictor, config, folder, datamodule, target, on_progress=printer.print)
+        printer.print(*int8_lines(result.parity))
+    else:
+        result = export_predictor(
+            predictor, datamodule.dataset("val"), target, to=to, decode=decode, on_progress=printer.print
+        )
+        _print_parity(result.parity, printer)
+    file, *others = result.files
+    word = ("as good" if int8 else "equal") if result.parity.passed else "REJECTED"
+    printer.print(f"{word}: {file}, with {', '.join(one.name for one in others)}")
     if form == "json":
         print_json({"files": [str(file) for file in result.files], "parity": result.parity.document()})
     return ExitCode.DONE if result.parity.passed else ExitCode.INTERNAL_ERROR
 
 
-def _print_result(result: ExportResult, printer: Printer) -> None:
-    parity = result.parity
+def _wants_int8(options: Mapping[str, Any], *, to: str, decode: bool) -> bool:
+    """Whether a file of 8 bits is asked for, which other options must allow."""
+    int8 = options.get("int8", False)
+    if not isinstance(int8, bool):
+        raise UserError(f"int8: expected true or false, found {describe(int8)}. Try: int8=true")
+    if int8 and to != "onnx":
+        raise UserError(
+            f"int8=true makes a file of onnxruntime, found to={to}. Expected to=onnx. Try: to=onnx int8=true"
+        )
+    if int8 and not decode:
+        raise UserError(
+            "int8=true is judged by the task's metric, which needs predictions, found decode=false. Leave decode=false "
+            "away: the raw outputs are in the file too"
+        )
+    return int8
+
+
+def _print_parity(parity: Parity, printer: Printer) -> None:
     for name, value in parity.largest_difference.items():
         printer.print(f"{name:12} differs by at most {value:.2g} of its largest value")
     counts = [f"{parity.images} images of the validation split", f"{parity.noise} of noise, alone and by threes"]
@@ -85,5 +119,3 @@ def _print_result(result: ExportResult, printer: Printer) -> None:
     if parity.not_converged:
         printer.print(f"{parity.not_converged} images had too many overlapping boxes for an exact suppression")
     printer.print(*(f"differs: {problem}" for problem in parity.problems))
-    file, *others = result.files
-    printer.print(f"{'equal' if parity.passed else 'REJECTED'}: {file}, with {', '.join(one.name for one in others)}")
