@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Int8Result", "export_int8", "median_milliseconds"]
 
-_CALIBRATION_IMAGES, _BATCH = 200, 10
+_CALIBRATION_IMAGES = 200
 _ROUNDS, _ROUND_SECONDS, _MIN_CALLS = 7, 0.2, 4
 
 
@@ -76,53 +76,79 @@ def export_int8(
             predictor, validation, work / "float", to="onnx", on_progress=_without_paths(on_progress), **options
         )
         source = exported.files[0]
-        info = json.loads((work / "float" / "classes.json").read_text(encoding="utf-8")) | {"int8": True}
+        info = json.loads((work / "float" / "classes.json").read_text(encoding="utf-8"))
         if not exported.parity.passed:
             problems = (f"the float file differs from the run's model: {exported.parity.problems[0]}",)
             parity = Int8Parity(exported.parity, config.task.monitor, np.nan, (), None, 0, 0, 0, problems)
             return Int8Result(_hand_over(work, source, target, info, parity), parity)
-        batches = list(_batches(predictor, datamodule.dataset("train"), inputs={*OnnxModel(source).input_names}))
-        num_images = sum(len(batch["images"]) for batch in batches)
-        files, layers = {FLOAT: source}, 0
-        simplify(source, work / "simplified.onnx")
-        for scheme in SCHEMES:
-            on_progress(
-                f"quantising {scheme.replace('_', ' ')}, calibrated on {count_of(num_images, 'training image')}"
-            )
-            files[scheme] = work / f"{scheme}.onnx"
-            metadata = {METADATA_KEY: json.dumps(info | {"quantization": scheme})}
-            layers = quantize(work / "simplified.onnx", files[scheme], batches, scheme=scheme, metadata=metadata)
-            if layers == 0:
-                raise UserError(
-                    "int8=true: this network has no layer that can have 8 bits: convolutions and linear layers other "
-                    "than the last ones. Leave int8=true away"
-                )
-        run_metric, measured = _measure(files, config, folder, batches[0], on_progress=on_progress)
+        images = _inputs(predictor, datamodule.dataset("train"), OnnxModel(source).input_names)
+        files, layers = _quantize(source, work, images, info, on_progress=on_progress)
+        run_metric, measured = _measure(files, config, folder, images[0], on_progress=on_progress)
         chosen = choose(measured[1:], measured[0])
         parity = Int8Parity(
-            exported.parity, config.task.monitor, run_metric, measured, chosen.scheme, layers, num_images,
+            exported.parity, config.task.monitor, run_metric, measured, chosen.scheme, layers, len(images),
             len(validation), tuple(refusals(chosen, measured[0])),
         )  # fmt: skip
-        info |= {"quantization": chosen.scheme}
+        info |= _marks(chosen.scheme)
         return Int8Result(_hand_over(work, files[chosen.scheme], target, info, parity), parity)
 
 
-def _batches(predictor: Predictor, dataset: Any, *, inputs: set[str]) -> Iterator[dict[str, Any]]:
-    """Training images as they are prepared in evaluation, some at a time, as a file takes them."""
-    transform = predictor.inference.transform
-    images = [loaded.pixels for _, loaded in predictor.inference.images(dataset, _CALIBRATION_IMAGES)]
-    if not images:
+def _inputs(predictor: Predictor, dataset: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Training images as they are prepared in evaluation, each as a batch of its own, as a file takes them.
+
+    Args:
+        predictor: The run's.
+        dataset: The training split, before augmentation.
+        names: Of the inputs of the file.
+
+    Raises:
+        UserError: If none of them can be read.
+    """
+    inference = predictor.inference
+    found = []
+    for _, loaded in inference.images(dataset, _CALIBRATION_IMAGES):
+        batch, sizes = inference.transform.pad_batch([loaded.pixels])
+        inputs = {"images": batch, "image_sizes": sizes}
+        found.append({name: value.numpy() for name, value in inputs.items() if name in names})
+    if not found:
         raise UserError("int8=true: no image of the training split can be read, and 8 bits are calibrated on some")
-    for start in range(0, len(images), _BATCH):
-        batch, sizes = transform.pad_batch(images[start : start + _BATCH])
-        yield {name: value.numpy() for name, value in (("images", batch), ("image_sizes", sizes)) if name in inputs}
+    return found
+
+
+def _quantize(
+    source: Path,
+    work: Path,
+    images: Sequence[Mapping[str, Any]],
+    info: Mapping[str, Any],
+    *,
+    on_progress: Callable[[str], None],
+) -> tuple[dict[str, Path], int]:
+    """The float file and one of each scheme, and the number of layers of 8 bits."""
+    files, layers = {FLOAT: source}, 0
+    simplify(source, work / "simplified.onnx")
+    for scheme in SCHEMES:
+        on_progress(f"quantising {scheme.replace('_', ' ')}, calibrated on {count_of(len(images), 'training image')}")
+        files[scheme] = work / f"{scheme}.onnx"
+        metadata = {METADATA_KEY: json.dumps({**info, **_marks(scheme)})}
+        layers = quantize(work / "simplified.onnx", files[scheme], images, scheme=scheme, metadata=metadata)
+        if layers == 0:
+            raise UserError(
+                "int8=true: this network has no layer that can have 8 bits: convolutions and linear layers other than "
+                "the last ones. Leave int8=true away"
+            )
+    return files, layers
+
+
+def _marks(scheme: str) -> dict[str, Any]:
+    """What ``classes.json`` says of an 8-bit file more than of a float one."""
+    return {"int8": True, "quantization": scheme}
 
 
 def _measure(
     files: Mapping[str, Path],
     config: RunConfig,
     folder: RunFolder,
-    batch: Mapping[str, Any],
+    image: Mapping[str, Any],
     *,
     on_progress: Callable[[str], None],
 ) -> tuple[float, tuple[MeasuredFile, ...]]:
@@ -135,7 +161,7 @@ def _measure(
         evaluation = evaluate_run(config, folder, processes, split="val", onnx_file=file, printer=silent)
         metrics.append(float(evaluation.scalars[config.task.monitor]))
     on_progress("timing")
-    milliseconds = median_milliseconds(files, {name: value[:1] for name, value in batch.items()})
+    milliseconds = median_milliseconds(files, image)
     run_metric, *of_files = metrics
     measured = (
         MeasuredFile(

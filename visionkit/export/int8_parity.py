@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -108,7 +109,9 @@ def refusals(file: MeasuredFile, float_file: MeasuredFile) -> list[str]:
         float_file: Of the same run.
     """
     found = []
-    if not file.points_lost <= MAX_POINTS_LOST:  # NaN too
+    if math.isnan(file.points_lost):
+        found.append("the metric is not a number on the validation split, so that nothing is known of its loss")
+    elif file.points_lost > MAX_POINTS_LOST:
         found.append(f"it loses {file.points_lost:.2f} points of the metric, and may lose {MAX_POINTS_LOST:g}")
     if file.milliseconds >= float_file.milliseconds:
         found.append(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ __all__ = ["SCHEMES", "check_int8_supported", "find_quantizable", "quantize", "s
 SCHEMES = ("per_channel", "per_tensor")
 """One scale for each output channel of a weight, or one for the whole weight."""
 
+_VNNI = ("avx512_vnni", "avx_vnni")
 _LAYERS = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 """The position of the weight among the inputs."""
 _FOLLOWERS = {
@@ -34,7 +34,7 @@ def check_int8_supported() -> None:
     Raises:
         UserError: If it has neither AVX-512 nor VNNI.
     """
-    if not (_has("avx512_vnni", "avx_vnni") or _has("avx512_f")):
+    if not _has("avx512_f", *_VNNI):
         raise UserError(
             f"int8=true: this CPU ({torch.backends.cpu.get_cpu_capability()}) has neither AVX-512 nor VNNI, without "
             "which 8-bit files are slower than float ones and lose accuracy to saturated sums. Expected a CPU with "
@@ -84,8 +84,8 @@ def simplify(source: Path, target: Path) -> None:
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with _silent():
-        quant_pre_process(source, target, auto_merge=True)
+    with _explained():
+        quant_pre_process(source, target, skip_symbolic_shape=True)  # which fails at Resize, and torch wrote shapes
     model = onnx.load(target)
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
@@ -93,14 +93,14 @@ def simplify(source: Path, target: Path) -> None:
 
 
 def quantize(
-    source: Path, target: Path, batches: Sequence[Mapping[str, Any]], *, scheme: str, metadata: Mapping[str, str]
+    source: Path, target: Path, images: Iterable[Mapping[str, Any]], *, scheme: str, metadata: Mapping[str, str]
 ) -> int:
     """Write a file with 8-bit weights and feature maps (QDQ: float nodes between conversions, which are fused).
 
     Args:
         source: An ONNX file after `simplify`.
         target: The file that is written.
-        batches: Inputs as numpy arrays by name, whose feature maps give the ranges of values.
+        images: Inputs as numpy arrays by name, whose feature maps give the ranges of values.
         scheme: One of `SCHEMES`.
         metadata: Of the file.
 
@@ -116,12 +116,12 @@ def quantize(
     num_layers = sum(types[name] in _LAYERS for name in names)
     if num_layers == 0:
         return 0
-    with _silent():
+    with _explained():
         quantize_static(
-            source, target, _Reader(batches), quant_format=QuantFormat.QDQ, nodes_to_quantize=names,
+            source, target, _Reader(images), quant_format=QuantFormat.QDQ, nodes_to_quantize=names,
             op_types_to_quantize=sorted({types[name] for name in names}), per_channel=scheme == "per_channel",
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-            reduce_range=not _has("avx512_vnni", "avx_vnni"),  # without VNNI sums of products saturate at 16 bits
+            reduce_range=not _has(*_VNNI),  # without VNNI sums of products saturate at 16 bits
         )  # fmt: skip
     model = onnx.load(target)
     onnx.helper.set_model_props(model, dict(metadata))
@@ -130,17 +130,19 @@ def quantize(
 
 
 class _Reader:
-    """Batches one by one, as a `CalibrationDataReader`."""
+    """Images one by one, as a `CalibrationDataReader`."""
 
-    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
-        self._batches = iter(batches)
+    def __init__(self, images: Iterable[Mapping[str, Any]]) -> None:
+        self._images = iter(images)
 
     def get_next(self) -> Mapping[str, Any] | None:
-        """The next batch; None after the last."""
-        return next(self._batches, None)
+        """The next image; None after the last."""
+        return next(self._images, None)
 
 
 def _has(*names: str) -> bool:
+    if not hasattr(torch.cpu, "get_capabilities"):  # of an older torch, which knows families alone
+        return "avx512_f" in names and torch.backends.cpu.get_cpu_capability() == "AVX512"
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in names)
 
@@ -170,15 +172,17 @@ def _last_layers(graph: Any, layers: set[str]) -> set[str]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """A context whose warnings go nowhere, and whose temporary files go away with it."""
-    logger, folder = logging.getLogger(), tempfile.tempdir
-    disabled = logger.manager.disable
+def _explained() -> Iterator[None]:
+    """A context without warnings, in which what cannot be quantised is an error that says so."""
+    disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with tempfile.TemporaryDirectory() as own:
-            tempfile.tempdir = own
-            yield
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:400]
+        raise UserError(
+            f"int8=true: onnxruntime cannot quantise this network: {type(error).__name__}: {reason}. Expected "
+            "convolutions and linear layers in forms that it knows. Leave int8=true away"
+        ) from error
     finally:
-        tempfile.tempdir = folder
         logging.disable(disabled)
