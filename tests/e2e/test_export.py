@@ -11,6 +11,7 @@ import pytest
         ("classify", ["to=tflite"], 'to: found "tflite". Expected one of: onnx, torch_export.'),
         ("classify", ["to=onx"], "Did you mean 'onnx'?"),
         ("classify", ["decode=maybe"], 'decode: expected true or false, found "maybe". Try: decode=true'),
+        ("classify", ["to=onnx-int8"], 'to: found "onnx-int8". Type: to=onnx int8=true'),
         ("classify", ["int8=maybe"], 'int8: expected true or false, found "maybe". Try: int8=true'),
         (
             "classify",

@@ -86,7 +86,8 @@ def test_the_document_has_all_figures():
     document = json.loads(json_text(parity().document()))
     assert (document["passed"], document["chosen"], document["run_metric"]) == (True, "per_channel", 0.9)
     assert document["files"][1] == {
-        "scheme": "per_channel", "metric": pytest.approx(0.8975), "points_lost": 0.25, "milliseconds": 1.0, "num_bytes": 1_000_000,
+        "scheme": "per_channel", "metric": pytest.approx(0.8975), "points_lost": 0.25, "milliseconds": 1.0,
+        "num_bytes": 1_000_000,
     }  # fmt: skip
     assert document["float_parity"]["passed"]
     assert document["limits"] == {"max_points_lost": 1.0}

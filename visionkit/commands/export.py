@@ -39,9 +39,8 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     """
     to, decode = options.get("to", "onnx"), options.get("decode", True)
     if to not in _FORMATS:
-        raise UserError(
-            f"to: found {describe(to)}.{did_you_mean(str(to), _FORMATS)} Expected one of: {', '.join(_FORMATS)}."
-        )
+        hint = " Type: to=onnx int8=true" if "int8" in str(to) else did_you_mean(str(to), _FORMATS)
+        raise UserError(f"to: found {describe(to)}.{hint} Expected one of: {', '.join(_FORMATS)}.")
     if not isinstance(decode, bool):
         raise UserError(f"decode: expected true or false, found {describe(decode)}. Try: decode=true")
     form = options.get("format", "text")

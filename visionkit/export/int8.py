@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,8 @@ def _measure(
         evaluation = evaluate_run(config, folder, processes, split="val", onnx_file=file, printer=silent)
         metrics.append(float(evaluation.scalars[config.task.monitor]))
     on_progress("timing")
-    milliseconds = median_milliseconds(files, image)
+    calls = {name: partial(open_session(path).run, None, image) for name, path in files.items()}
+    milliseconds = median_milliseconds(calls)
     run_metric, *of_files = metrics
     measured = (
         MeasuredFile(
@@ -172,26 +174,24 @@ def _measure(
     return run_metric, tuple(measured)
 
 
-def median_milliseconds(files: Mapping[str, Path], inputs: Mapping[str, Any]) -> dict[str, float]:
-    """The median time of one call of each file, with the threads that onnxruntime takes.
+def median_milliseconds(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """The median time of one call of each.
 
-    Files take turns of a fraction of a second, so that what else the machine does hits all. The first call of a turn
-    does not count: threads of the file before may still be waiting for work.
+    They take turns of a fraction of a second, so that what else the machine does hits all. The first call of a turn
+    does not count: threads of the one before may still be waiting for work.
 
     Args:
-        files: By name.
-        inputs: Arrays by name.
+        calls: By name.
     """
-    sessions = {name: open_session(path) for name, path in files.items()}
-    times: dict[str, list[float]] = {name: [] for name in files}
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(_ROUNDS):
-        for name, session in sessions.items():
-            session.run(None, inputs)
+        for name, call in calls.items():
+            call()
             begun = now = time.perf_counter()
-            calls = 0
-            while now - begun < _ROUND_SECONDS or calls < _MIN_CALLS:
-                before, calls = now, calls + 1
-                session.run(None, inputs)
+            count = 0
+            while now - begun < _ROUND_SECONDS or count < _MIN_CALLS:
+                before, count = now, count + 1
+                call()
                 now = time.perf_counter()
                 times[name].append(now - before)
     return {name: 1000 * float(np.median(values)) for name, values in times.items()}
