@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visionkit.console import Printer, loading, print_json
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from visionkit.export.export_run import ExportResult
     from visionkit.export.int8 import Int8Result
     from visionkit.export.parity import Parity
+    from visionkit.inference.predictor import Predictor
 
 __all__ = ["export"]
 
@@ -55,15 +57,12 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     with loading():
         from visionkit.export.export_run import export_predictor
         from visionkit.export.files import check_installed
+        from visionkit.export.quantization import check_int8_supported
         from visionkit.inference.load import load_predictor
         from visionkit.runs.checkpoint import check_data, check_splits
 
     check_installed(to)
     if int8:
-        with loading():
-            from visionkit.export.int8 import export_int8
-            from visionkit.export.int8_parity import int8_lines
-            from visionkit.export.quantization import check_int8_supported
         check_int8_supported()
     printer = Printer(to_stderr=form == "json")
     hardware = replace(config.hardware, accelerator="cpu", precision="32", devices=1)
@@ -74,9 +73,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     check_splits(folder, datamodule)
     result: ExportResult | Int8Result
     if int8:
-        config = replace(config, hardware=hardware)
-        result = export_int8(predictor, config, folder, datamodule, target, on_progress=printer.print)
-        printer.print(*int8_lines(result.parity))
+        result = _export_int8(predictor, replace(config, hardware=hardware), folder, datamodule, target, printer)
     else:
         result = export_predictor(
             predictor, datamodule.dataset("val"), target, to=to, decode=decode, on_progress=printer.print
@@ -105,6 +102,17 @@ def _wants_int8(options: Mapping[str, Any], *, to: str, decode: bool) -> bool:
             "away: the raw outputs are in the file too"
         )
     return int8
+
+
+def _export_int8(
+    predictor: Predictor, config: RunConfig, folder: RunFolder, datamodule: Any, target: Path, printer: Printer
+) -> Int8Result:
+    from visionkit.export.int8 import export_int8
+    from visionkit.export.int8_parity import int8_lines
+
+    result = export_int8(predictor, config, folder, datamodule, target, on_progress=printer.print)
+    printer.print(*int8_lines(result.parity))
+    return result
 
 
 def _print_parity(parity: Parity, printer: Printer) -> None:
