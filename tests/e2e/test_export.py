@@ -23,6 +23,15 @@ from visionkit.export.files import torch_export_runner
         ("classify", ["size=dynamic"], "the network does not take images of any size"),
         ("classify", ["to=safetensors", "size=64"], "size: to=safetensors writes the weights"),
         ("classify", ["to=safetensors", "decode=false"], "decode: to=safetensors writes the weights"),
+        ("classify", ["to=onnx-int8"], 'to: found "onnx-int8". Type: to=onnx int8=true'),
+        ("classify", ["int8=maybe"], 'int8: expected true or false, found "maybe". Try: int8=true'),
+        (
+            "classify",
+            ["int8=true", "to=torch_export"],
+            "found to=torch_export. Expected to=onnx. Try: to=onnx int8=true",
+        ),
+        ("classify", ["int8=true", "size=64"], "found size= too. Leave size= away"),
+        ("classify", ["int8=true", "decode=false"], "is judged by the task's metric, which needs predictions"),
         ("classify", ["format=onnx"], "The form of the file is to=onnx"),
         ("classify", ["recipe.lr=1"], "export takes a run as it is"),
         ("instance", [], "the head MaskRcnnHead finds as many regions as an image has"),
@@ -79,6 +88,16 @@ def test_without_onnx_the_line_that_installs_it_is_told(cli, shared_runs, tmp_pa
     code, _, err = cli("export", f"run={shared_runs.of('classify')}", f"out={tmp_path / 'out'}")
     assert (code, 'Try: pip install "visionkit[onnx]"' in err) == (2, True), err
     assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_a_cpu_that_8_bits_are_slow_on_is_told_before_anything_is_written(cli, shared_runs, tmp_path, monkeypatch):
+    import torch
+
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    code, _, err = cli("export", f"run={shared_runs.of('classify')}", "int8=true", f"out={tmp_path / 'out'}")
+    assert (code, "has neither AVX-512 nor VNNI" in err) == (2, True), err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_differs_is_rejected_and_an_earlier_one_is_gone(cli, shared_runs, tmp_path, monkeypatch):

@@ -27,11 +27,18 @@ class ExportOptions:
         decode: Whether the file gives predictions, and not the raw outputs of the head alone.
         size: Height and width in pixels of the images that the file takes, or ``dynamic`` for any; None for those of
             the run.
+        int8: Whether its layers compute with 8-bit numbers.
     """
 
     to: str = "onnx"
     decode: bool = True
     size: Size | None = None
+    int8: bool = False
+
+    @property
+    def folder_name(self) -> str:
+        """Of the folder of the files, among the exports of a run."""
+        return f"{self.to}-int8" if self.int8 else self.to
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> ExportOptions:
@@ -40,20 +47,45 @@ class ExportOptions:
         Raises:
             UserError: If a value is invalid, or the format has no such option.
         """
-        to, decode = options.get("to", "onnx"), options.get("decode", True)
+        to = options.get("to", "onnx")
         if to not in FORMATS:
-            raise UserError(
-                f"to: found {describe(to)}.{did_you_mean(str(to), FORMATS)} Expected one of: {', '.join(FORMATS)}."
-            )
-        if not isinstance(decode, bool):
-            raise UserError(f"decode: expected true or false, found {describe(decode)}. Try: decode=true")
-        if to == "safetensors" and ("size" in options or not decode):
-            key = "size" if "size" in options else "decode"
+            hint = " Type: to=onnx int8=true" if "int8" in str(to) else did_you_mean(str(to), FORMATS)
+            raise UserError(f"to: found {describe(to)}.{hint} Expected one of: {', '.join(FORMATS)}.")
+        for key in ("decode", "int8"):
+            if not isinstance(options.get(key, True), bool):
+                raise UserError(f"{key}: expected true or false, found {describe(options[key])}. Try: {key}=true")
+        size = _parse_size(options["size"]) if "size" in options else None
+        parsed = cls(to=to, decode=options.get("decode", True), size=size, int8=options.get("int8", False))
+        if to == "safetensors" and (size is not None or not parsed.decode):
+            key = "decode" if size is None else "size"
             raise UserError(
                 f"{key}: to=safetensors writes the weights, which take images of any size that the network takes and "
                 f"give what it gives. Leave {key}= out, or try to=onnx"
             )
-        return cls(to=to, decode=decode, size=_parse_size(options["size"]) if "size" in options else None)
+        if parsed.int8:
+            parsed._check_int8()
+        return parsed
+
+    def _check_int8(self) -> None:
+        """Check that the other options allow a file of 8 bits.
+
+        Raises:
+            UserError: If one does not.
+        """
+        if self.to != "onnx":
+            raise UserError(
+                f"int8=true makes a file of onnxruntime, found to={self.to}. Expected to=onnx. Try: to=onnx int8=true"
+            )
+        if not self.decode:
+            raise UserError(
+                "int8=true is judged by the task's metric, which needs predictions, found decode=false. Leave "
+                "decode=false away: the raw outputs are in the file too"
+            )
+        if self.size is not None:
+            raise UserError(
+                "int8=true is judged by the task's metric on images of the run's own size, found size= too. Leave "
+                "size= away, or train at that size: dataset.image_size=..."
+            )
 
 
 def _parse_size(value: Any) -> Size:

@@ -14,7 +14,7 @@ from visionkit.export.files import Runner
 from visionkit.export.graph import CONVERGED
 from visionkit.structures.boxes import generalized_iou
 
-__all__ = ["Parity", "check_parity"]
+__all__ = ["Parity", "check_parity", "parity_lines"]
 
 TOLERANCE = 1e-4
 """Of raw outputs, relative to the largest of an image; of scores and of a margin between classes, absolute."""
@@ -191,3 +191,23 @@ def _compare_objects(name: str, expected: Mapping[str, Tensor], found: Mapping[s
                 continue
             corners = ", ".join(f"{side:.1f}" for side in box.tolist())
             parity.add(f"{name}: the object of class {int(label)} at [{corners}], score {float(score):.4f}, {words}")
+
+
+def parity_lines(parity: Parity) -> list[str]:
+    """What a comparison has found, in words."""
+    lines = [
+        f"{name:12} differs by at most {value:.2g} of its largest value"
+        for name, value in parity.largest_difference.items()
+    ]
+    counts = [f"{parity.images} images of the validation split", f"{parity.noise} of noise, alone and by threes"]
+    found = f"; {parity.detections:,} objects found by both" if parity.detections else ""
+    lines.append(f"compared on {' and '.join(counts)}{found}")
+    if parity.sizes:
+        sizes = ", ".join(f"{height}x{width}" for height, width in parity.sizes)
+        multiple = f"; sides must be multiples of {parity.size_multiple}" if parity.size_multiple > 1 else ""
+        lines.append(f"also at {sizes} pixels{multiple}")
+    if parity.borderline:
+        lines.append(f"{parity.borderline} differ where the model itself has no clear choice")
+    if parity.not_converged:
+        lines.append(f"{parity.not_converged} images had too many overlapping boxes for an exact suppression")
+    return lines + [f"differs: {problem}" for problem in parity.problems]

@@ -1,0 +1,222 @@
+"""The export of a run as an 8-bit ONNX file, kept only where it is as good as the run and faster than floats."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visionkit.console import Printer
+from visionkit.distributed.processes import Processes
+from visionkit.errors import UserError
+from visionkit.export.export_run import export_predictor
+from visionkit.export.int8_parity import FLOAT, Int8Parity, MeasuredFile, choose, refusals
+from visionkit.export.options import ExportOptions
+from visionkit.export.quantization import SCHEMES, quantize, simplify
+from visionkit.files import write_atomic
+from visionkit.models.onnx_model import METADATA_KEY, OnnxModel, open_session
+from visionkit.text import count_of, json_text
+from visionkit.training.evaluation import evaluate_run
+
+if TYPE_CHECKING:
+    from visionkit.inference.predictor import Predictor
+    from visionkit.runs.config import RunConfig
+    from visionkit.runs.folder import RunFolder
+
+__all__ = ["Int8Result", "export_int8", "median_milliseconds"]
+
+_CALIBRATION_IMAGES = 200
+_ROUNDS, _ROUND_SECONDS, _MIN_CALLS = 7, 0.2, 4
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """What was written: the folder's files, and what was measured."""
+
+    files: tuple[Path, ...]
+    parity: Int8Parity
+
+
+def export_int8(
+    predictor: Predictor,
+    config: RunConfig,
+    folder: RunFolder,
+    datamodule: Any,
+    target: Path,
+    *,
+    on_progress: Callable[[str], None] = lambda text: None,
+) -> Int8Result:
+    """Write a run's model as an 8-bit ONNX file, and measure it beside the run and its float file.
+
+    Args:
+        predictor: The run's, on the CPU in full precision.
+        config: The run's, with a CPU as its hardware.
+        folder: The run's folder.
+        datamodule: The run's data, prepared.
+        target: Where the files go; those of an earlier export are replaced when all is done.
+        on_progress: Called with what is done next.
+
+    Returns:
+        The result; a file that is refused is named ``*.rejected``.
+
+    Raises:
+        UserError: As `export_predictor`, or if no layer can be quantised or no training image be read.
+    """
+    validation = datamodule.dataset("val")
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        exported = export_predictor(
+            predictor, validation, work / "float", options=ExportOptions(), on_progress=_without_paths(on_progress)
+        )
+        source = exported.files[0]
+        info = json.loads((work / "float" / "classes.json").read_text(encoding="utf-8"))
+        if not exported.parity.passed:
+            problems = (f"the float file differs from the run's model: {exported.parity.problems[0]}",)
+            parity = Int8Parity(exported.parity, config.task.monitor, np.nan, (), None, 0, 0, 0, problems)
+            return Int8Result(_hand_over(work, source, target, info, parity), parity)
+        images = _inputs(predictor, datamodule.dataset("train"), OnnxModel(source).input_names)
+        files, layers = _quantize(source, work, images, info, on_progress=on_progress)
+        run_metric, measured = _measure(files, config, folder, images[0], on_progress=on_progress)
+        chosen = choose(measured[1:], measured[0])
+        parity = Int8Parity(
+            exported.parity, config.task.monitor, run_metric, measured, chosen.scheme, layers, len(images),
+            len(validation), tuple(refusals(chosen, measured[0])),
+        )  # fmt: skip
+        info |= _marks(chosen.scheme)
+        return Int8Result(_hand_over(work, files[chosen.scheme], target, info, parity), parity)
+
+
+def _inputs(predictor: Predictor, dataset: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Training images as they are prepared in evaluation, each as a batch of its own, as a file takes them.
+
+    Args:
+        predictor: The run's.
+        dataset: The training split, before augmentation.
+        names: Of the inputs of the file.
+
+    Raises:
+        UserError: If none of them can be read.
+    """
+    inference = predictor.inference
+    found = []
+    for _, loaded in inference.images(dataset, _CALIBRATION_IMAGES):
+        batch, sizes = inference.transform.pad_batch([loaded.pixels])
+        inputs = {"images": batch, "image_sizes": sizes}
+        found.append({name: value.numpy() for name, value in inputs.items() if name in names})
+    if not found:
+        raise UserError("int8=true: no image of the training split can be read, and 8 bits are calibrated on some")
+    return found
+
+
+def _quantize(
+    source: Path,
+    work: Path,
+    images: Sequence[Mapping[str, Any]],
+    info: Mapping[str, Any],
+    *,
+    on_progress: Callable[[str], None],
+) -> tuple[dict[str, Path], int]:
+    """The float file and one of each scheme, and the number of layers of 8 bits."""
+    files, layers = {FLOAT: source}, 0
+    simplify(source, work / "simplified.onnx")
+    for scheme in SCHEMES:
+        on_progress(f"quantising {scheme.replace('_', ' ')}, calibrated on {count_of(len(images), 'training image')}")
+        files[scheme] = work / f"{scheme}.onnx"
+        metadata = {METADATA_KEY: json.dumps({**info, **_marks(scheme)})}
+        layers = quantize(work / "simplified.onnx", files[scheme], images, scheme=scheme, metadata=metadata)
+        if layers == 0:
+            raise UserError(
+                "int8=true: this network has no layer that can have 8 bits: convolutions and linear layers other than "
+                "the last ones. Leave int8=true away"
+            )
+    return files, layers
+
+
+def _marks(scheme: str) -> dict[str, Any]:
+    """What ``classes.json`` says of an 8-bit file more than of a float one."""
+    return {"int8": True, "quantization": scheme}
+
+
+def _measure(
+    files: Mapping[str, Path],
+    config: RunConfig,
+    folder: RunFolder,
+    image: Mapping[str, Any],
+    *,
+    on_progress: Callable[[str], None],
+) -> tuple[float, tuple[MeasuredFile, ...]]:
+    """The metric of the run, and metric, speed and size of each file."""
+    config = replace(config, debug=replace(config.debug, limit_batches=None))
+    processes, silent = Processes.plan(config.hardware), Printer.silent()
+    metrics = []
+    for scheme, file in (("the run", None), *files.items()):
+        on_progress(f"evaluating {scheme.replace('_', ' ')} on the validation split")
+        evaluation = evaluate_run(config, folder, processes, split="val", onnx_file=file, printer=silent)
+        metrics.append(float(evaluation.scalars[config.task.monitor]))
+    on_progress("timing")
+    calls = {name: partial(open_session(path).run, None, image) for name, path in files.items()}
+    milliseconds = median_milliseconds(calls)
+    run_metric, *of_files = metrics
+    measured = (
+        MeasuredFile(
+            scheme, metric, 100 * (run_metric - metric), milliseconds[scheme], files[scheme].stat().st_size
+        )
+        for scheme, metric in zip(files, of_files, strict=True)
+    )  # fmt: skip
+    return run_metric, tuple(measured)
+
+
+def median_milliseconds(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """The median time of one call of each.
+
+    They take turns of a fraction of a second, so that what else the machine does hits all. The first call of a turn
+    does not count: threads of the one before may still be waiting for work.
+
+    Args:
+        calls: By name.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(_ROUNDS):
+        for name, call in calls.items():
+            call()
+            begun = now = time.perf_counter()
+            count = 0
+            while now - begun < _ROUND_SECONDS or count < _MIN_CALLS:
+                before, count = now, count + 1
+                call()
+                now = time.perf_counter()
+                times[name].append(now - before)
+    return {name: 1000 * float(np.median(values)) for name, values in times.items()}
+
+
+def _hand_over(work: Path, model: Path, target: Path, info: Mapping[str, Any], parity: Int8Parity) -> tuple[Path, ...]:
+    """Put the files into their folder, in the place of those of an earlier export."""
+    target.mkdir(parents=True, exist_ok=True)
+    files = [target / "model.onnx", target / "classes.json", target / "parity.json", target / "run_onnx.py"]
+    rejected = target / "model.onnx.rejected"
+    if not parity.passed:
+        files[0].unlink(missing_ok=True)
+        files[0] = rejected
+    else:
+        rejected.unlink(missing_ok=True)
+    write_atomic(files[0], model.read_bytes())
+    write_atomic(files[1], json_text(info, indent=2) + "\n")
+    write_atomic(files[2], json_text(parity.document(), indent=2) + "\n")
+    script = work / "float" / files[3].name
+    if script.exists():
+        write_atomic(files[3], script.read_bytes())
+    else:
+        files.pop().unlink(missing_ok=True)
+    return tuple(files)
+
+
+def _without_paths(on_progress: Callable[[str], None]) -> Callable[[str], None]:
+    """Progress of the float file, whose folder is a temporary one."""
+    return lambda text: on_progress("writing the float file" if text.startswith("writing ") else text)
