@@ -21,6 +21,7 @@ __all__ = [
     "check_file_size",
     "check_writable",
     "expand_user",
+    "new_picture_file",
     "open_atomic",
     "open_text",
     "read_json",
@@ -190,6 +191,31 @@ def _not_writable(folder: Path, where: str, reason: str) -> UserError:
         f"{where}: the folder '{folder}' cannot be written: {reason}. Expected one that is there or can be made. "
         f"Try another one: {where}=FOLDER"
     )
+
+
+def new_picture_file(text: str, *, example: str, beside: str = "") -> Path:
+    """The file that ``out=`` names, checked to be a PNG that can be written and is not there.
+
+    Args:
+        text: As typed.
+        example: A name, for messages.
+        beside: The ending of another file of that name that is written too.
+
+    Raises:
+        UserError: If it is not, or the other file is there.
+    """
+    file = expand_user(text)
+    if file.suffix.lower() != ".png":
+        raise UserError(f"out: found '{text}', expected a PNG file. Try: out={file.with_suffix('.png')}")
+    if file.is_dir():
+        raise UserError(f"out: '{text}' is a folder. Expected a PNG file, such as out={file / example}")
+    for taken in (file, file.with_suffix(beside)) if beside else (file,):
+        if taken.exists():
+            shown = text if taken == file else taken
+            other = file.with_name(f"{file.stem}_2.png")
+            raise UserError(f"out: '{shown}' is there already, and is not overwritten. Try: out={other}")
+    check_writable(file.parent, where="out")
+    return file
 
 
 @contextlib.contextmanager
