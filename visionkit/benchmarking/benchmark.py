@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from visionkit.distributed.processes import Processes
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint import check_data, check_splits
 from visionkit.runs.folder import RunFolder
+from visionkit.text import count_of
 from visionkit.training.evaluation import evaluate_run
 
 __all__ = ["Benchmark", "Row", "run_benchmark"]
@@ -115,6 +117,7 @@ def run_benchmark(
         if options.accuracy:
             _score(contenders, metric, options, notes, printer)
         torch.set_num_threads(threads)
+        notes += _machine_notes(contenders)
         rows = _time(contenders, options, printer)
         if options.memory:
             _measure_memory(contenders, rows, threads, printer)
@@ -123,6 +126,22 @@ def run_benchmark(
     if on_gpu and any(engine.startswith("onnx") for engine in options.engines):
         notes.append(f"eager and compile run on {first.device.type}, onnxruntime on the CPU")
     return Benchmark(first.task, metric, first.device.type, first.precision, threads, rows, notes)
+
+
+def _machine_notes(contenders: Sequence[_Contender]) -> list[str]:
+    """What makes the numbers worth less: a busy machine, and data sets that differ."""
+    notes = []
+    cores = available_cores()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > cores:
+        notes.append(
+            f"The machine is busy (a load of {load:.1f} on {count_of(cores, 'core')}), which slows what has several "
+            "threads most: measure on a quiet one, or with threads=1."
+        )
+    data = [(c.network.data["class_names"], c.subject.plain["dataset"]) for c in contenders if c.has_data]
+    if any(values != data[0] for values in data[1:]):
+        notes.append("The runs have different data sets or settings of it, and their scores may not compare.")
+    return notes
 
 
 @contextmanager
@@ -194,7 +213,7 @@ def _score(
             continue
         run = RunFolder.open(str(subject.path))
         processes = Processes(contender.network.device.type)
-        files = {contender.files.get(engine) for engine in contender.engines}
+        files = dict.fromkeys(contender.files.get(engine) for engine in contender.engines)
         scores: dict[Path | None, float] = {}
         for path in files:
             printer.print(f"{subject.label}: {metric} of {'the model' if path is None else path}")

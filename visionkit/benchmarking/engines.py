@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ Engine = Callable[[Batch], dict[str, Tensor]]
 def make_torch(network: Network, *, compiled: bool) -> Engine:
     """The model itself, or what `torch.compile` makes of it."""
     model = network.model
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # the compiler looks for CUDA on any machine
     forward: Any = torch.compile(model, dynamic=False) if compiled else model
 
     @torch.inference_mode()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
+import os
+import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from visionkit.benchmarking.networks import Subject
 
-__all__ = ["MemoryTask", "measure_memory"]
+__all__ = ["MemoryTask", "main", "measure_memory"]
 
 _CALLS = 3
+_PROGRAM = f"from {__name__} import main; main()"
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -47,29 +51,30 @@ def measure_memory(task: MemoryTask) -> dict[int, float | None]:
     Raises:
         KeyboardInterrupt: After Ctrl-C, once the process is gone.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(sender, task), daemon=True)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
-    try:
-        process.start()  # it inherits the mask: Ctrl-C is for this process, which ends the other
-    finally:
-        if mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    sender.close()
+    # In a session of its own Ctrl-C does not reach it; it is ended here, with the processes of a compiler.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
     found: dict[int, float | None] = dict.fromkeys(task.batches)
     try:
-        with suppress(EOFError):
-            found |= receiver.recv()
+        output, _ = process.communicate(pickle.dumps(task))
+        if process.returncode == 0:
+            found |= {int(count): value for count, value in json.loads(output.splitlines()[-1]).items()}
         return found
     finally:
-        process.kill()
-        process.join()
-        receiver.close()
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        process.wait()
 
 
-def _measure(sender: Connection, task: MemoryTask) -> None:
-    """In the other process: send bytes by the number of images, those of the smallest batch first."""
+def main() -> None:
+    """In the other process: read a task from standard input, and print bytes by the number of images as JSON."""
+    print(json.dumps(_measure(pickle.load(sys.stdin.buffer))), flush=True)
+
+
+def _measure(task: MemoryTask) -> dict[int, float | None]:
+    """Bytes by the number of images, those of the smallest batch first."""
     import torch
     import torchvision  # noqa: F401 - heads import it when they are made
 
@@ -97,7 +102,7 @@ def _measure(sender: Connection, task: MemoryTask) -> None:
         found[count] = None if base is None or peak is None else float(peak - base)
         if on_gpu:
             found[count] = float(torch.cuda.max_memory_allocated())
-    sender.send(found)
+    return found
 
 
 def _start_peak() -> int | None:

@@ -63,7 +63,7 @@ def read_options(values: Mapping[str, Any]) -> BenchmarkOptions:
         read["engines"] = [_check_engine(word) for word in _items("engines", values["engines"])]
     if "batch" in values:
         read["batch"] = [_read_batch(word) for word in _items("batch", values["batch"])]
-    return parse(BenchmarkOptions, read, where="benchmark")
+    return parse(BenchmarkOptions, read, where="")
 
 
 def _items(key: str, text: str) -> list[str]:

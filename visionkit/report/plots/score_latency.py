@@ -151,7 +151,7 @@ def _name_points(axes: Axes, points: Sequence[ScorePoint], colours: dict[str, st
 
 def _place(label: Annotation, side: float, line: float) -> Bbox:
     """Put a label beside its point; the pixels that it takes."""
-    label.set_horizontalalignment({-1: "right", 0: "center", 1: "left"}[int(side)])
+    label.set_horizontalalignment("center" if side == 0 else "left" if side > 0 else "right")
     label.set_position((side * _MARKER_SIZE, line * _LINE))
     box: Bbox = label.get_window_extent()
     return box
