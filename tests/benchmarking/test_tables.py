@@ -13,8 +13,8 @@ TIMES = Percentiles(p50=0.0123456, p90=0.02, p99=0.25, mean=0.016, calls=77)
 def example(*, stable=True):
     run = Subject("lenet", {}, Path("runs/a"))
     rows = [
-        Row(run, "eager", 8, (32, 48), TIMES, WarmUp(20, 1.5, stable), score=0.98765, memory=12_600_000.0),
-        Row(run, "compile", 8, (32, 48), error="torch.compile failed: no compiler"),
+        Row(run, "eager", 8, (32, 48), "val", TIMES, WarmUp(20, 1.5, stable), score=0.98765, memory=12_600_000.0),
+        Row(run, "compile", 8, (32, 48), "val", error="torch.compile failed: no compiler"),
     ]
     return Benchmark("classify", "val/accuracy", "cpu", "32", 2, rows, ["a note"])
 
@@ -30,8 +30,8 @@ def test_a_row_shows_milliseconds_images_per_second_memory_and_score():
 def test_below_the_table_stand_what_was_measured_the_notes_and_each_error_once():
     benchmark = example(stable=False)
     benchmark.rows.append(benchmark.rows[1])
-    first, second, third, fourth = benchmark_grid(benchmark).notes
-    assert (first, second) == (MEASURED, "a note")
+    first, images, second, third, fourth = benchmark_grid(benchmark).notes
+    assert (first, images, second) == (MEASURED, "Images are those of the val split.", "a note")
     assert third.endswith("those of a busy machine: lenet eager at batch 8")
     assert fourth == "lenet compile: torch.compile failed: no compiler"
 

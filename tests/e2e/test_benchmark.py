@@ -70,7 +70,7 @@ def test_a_run_is_measured_by_torch_and_by_its_exported_file(cli, shared_runs, t
     ]
     for row in rows[:4]:
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
-        assert (row["error"], row["score"]) == (None, rows[0]["score"])
+        assert (row["error"], row["score"], row["images"]) == (None, rows[0]["score"], "val")
         assert 1e6 < row["memory_bytes"] < 1e9
     assert "to=onnx int8=true" in rows[4]["error"]
     history = (run / "metrics.csv").read_text().splitlines()
@@ -79,10 +79,18 @@ def test_a_run_is_measured_by_torch_and_by_its_exported_file(cli, shared_runs, t
     assert json.loads((tmp_path / "a.json").read_text()) == document
     assert (tmp_path / "a.png").exists()
 
+    quick = ("batch=1", "seconds=0.01", "memory=false", "accuracy=false", "format=json")
+    file = run / "exports" / "onnx" / "model.onnx"
+    good = file.read_bytes()
+    _scale_weights(file)
+    document = json.loads(cli("benchmark", f"run={run}", *quick)[1])
+    assert "differs from the model (" in document["rows"][1]["error"]
+    file.write_bytes(good)
+
     other = json.loads((run / "data.json").read_text())["class_names"]
-    _replace_metadata(run / "exports" / "onnx" / "model.onnx", class_names=["x", *other[1:]])
-    code, out, _ = cli("benchmark", f"run={run}", "batch=1", "seconds=0.01", "memory=false", "format=json")
-    assert "is of another run: its task or its classes are others" in json.loads(out)["rows"][1]["error"]
+    _replace_metadata(file, class_names=["x", *other[1:]])
+    document = json.loads(cli("benchmark", f"run={run}", *quick)[1])
+    assert "is of another run: its task or its classes are others" in document["rows"][1]["error"]
 
 
 def _replace_metadata(path, **changes):
@@ -91,4 +99,18 @@ def _replace_metadata(path, **changes):
     model = onnx.load(path)
     (entry,) = [entry for entry in model.metadata_props if entry.key == "visionkit"]
     entry.value = json.dumps({**json.loads(entry.value), **changes})
+    onnx.save(model, path)
+
+
+def _scale_weights(path):
+    """As if the run had been trained further since the export."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim == 2:
+            tensor.CopyFrom(numpy_helper.from_array(1.01 * values, tensor.name))
     onnx.save(model, path)

@@ -38,6 +38,7 @@ class Row:
         engine: As typed.
         batch: Images that are predicted together.
         image_size: Height and width of the batch in pixels.
+        images: The split whose images they are, or ``noise``.
         times: None where ``error`` says why.
         warm_up: What went before.
         score: The task's metric on the split; None where it was not measured.
@@ -49,6 +50,7 @@ class Row:
     engine: str
     batch: int
     image_size: tuple[int, int] = (0, 0)
+    images: str = "noise"
     times: Percentiles | None = None
     warm_up: WarmUp | None = None
     score: float | None = None
@@ -240,6 +242,7 @@ def _time(contenders: Sequence[_Contender], options: BenchmarkOptions, printer: 
             batch = contender.batches[count]
             height, width = batch[0].shape[2:]
             row.image_size, row.score = (height, width), contender.scores.get(row.engine)
+            row.images = options.split if contender.has_data else "noise"
             if row.error:
                 continue
             printer.print(f"{row.subject.label} {row.engine}: warming up at batch {count}")

@@ -76,6 +76,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "engine": row.engine,
         "batch": row.batch,
         "image_size": list(row.image_size),
+        "images": row.images,
         "score": row.score,
         "memory_bytes": None if row.memory is None else int(row.memory),
         "error": row.error or None,
@@ -97,7 +98,9 @@ def _plain_row(row: Row) -> dict[str, Any]:
 
 def _notes(benchmark: Benchmark) -> list[str]:
     """What must be said of the numbers, the errors among it."""
-    notes = list(benchmark.notes)
+    kinds = dict.fromkeys(row.images for row in benchmark.rows)
+    shown = ["noise" if kind == "noise" else f"those of the {kind} split" for kind in kinds]
+    notes = [f"Images are {' and '.join(shown)}.", *benchmark.notes]
     unstable = [row for row in benchmark.rows if row.warm_up is not None and row.times is not None]
     unstable = [row for row in unstable if row.warm_up is not None and not row.warm_up.stable]
     if unstable:
