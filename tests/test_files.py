@@ -1,6 +1,5 @@
 """Reads within bounds, writes that are whole, and numbers for JSON."""
 
-import math
 import os
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from visionkit.files import (
     check_writable,
     expand_user,
     read_text,
-    replace_non_finite,
     similar_path,
     write_atomic,
 )
@@ -29,11 +27,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         write_atomic(tmp_path / "f", "new")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("f", "old")]
-
-
-def test_numbers_that_are_not_finite_become_none_at_any_depth():
-    values = {"a": math.nan, "b": [1.5, (math.inf, {"c": -math.inf})], "d": 2, "e": "nan", "f": True}
-    assert replace_non_finite(values) == {"a": None, "b": [1.5, [None, {"c": None}]], "d": 2, "e": "nan", "f": True}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -2,6 +2,7 @@ r"""Text of strangers where it is shown; what is printed for a name such as ``a\
 
 import io
 import json
+import math
 import os
 import sys
 
@@ -11,7 +12,16 @@ from rich.text import Text
 
 from visionkit.cli.main import main, print_error
 from visionkit.console import PipeSafeConsole, Printer, metrics_table, print_json
-from visionkit.text import count_of, json_text, normal_form, printable, quote_cell, safe_file_name, unquote_cell
+from visionkit.text import (
+    count_of,
+    json_text,
+    normal_form,
+    printable,
+    quote_cell,
+    replace_non_finite,
+    safe_file_name,
+    unquote_cell,
+)
 
 EVIL = "a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
 SHOWN = r"a\x1b[2J\r\n\t\x07\x9b1m\x7f\u202e\u200b\u2028\ufeff\udcffb"
@@ -129,3 +139,8 @@ def test_the_normal_form_is_one_for_both_ways_of_writing_an_accent():
 )  # fmt: skip
 def test_a_noun_stands_in_the_plural_unless_there_is_one(count, word, text):
     assert count_of(count, word) == text
+
+
+def test_numbers_that_are_not_finite_become_none_at_any_depth():
+    values = {"a": math.nan, "b": [1.5, (math.inf, {"c": -math.inf})], "d": 2, "e": "nan", "f": True}
+    assert replace_non_finite(values) == {"a": None, "b": [1.5, [None, {"c": None}]], "d": 2, "e": "nan", "f": True}

@@ -3,12 +3,11 @@
 import codecs
 import contextlib
 import json
-import math
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -22,11 +21,11 @@ __all__ = [
     "check_writable",
     "expand_user",
     "made_folder",
+    "new_picture_file",
     "open_atomic",
     "open_text",
     "read_json",
     "read_text",
-    "replace_non_finite",
     "similar_path",
     "write_atomic",
 ]
@@ -193,6 +192,31 @@ def _not_writable(folder: Path, where: str, reason: str) -> UserError:
     )
 
 
+def new_picture_file(text: str, *, example: str, beside: str = "") -> Path:
+    """The file that ``out=`` names, checked to be a PNG that can be written and is not there.
+
+    Args:
+        text: As typed.
+        example: A name, for messages.
+        beside: The ending of another file of that name that is written too.
+
+    Raises:
+        UserError: If it is not, or the other file is there.
+    """
+    file = expand_user(text)
+    if file.suffix.lower() != ".png":
+        raise UserError(f"out: found '{text}', expected a PNG file. Try: out={file.with_suffix('.png')}")
+    if file.is_dir():
+        raise UserError(f"out: '{text}' is a folder. Expected a PNG file, such as out={file / example}")
+    for taken in (file, file.with_suffix(beside)) if beside else (file,):
+        if taken.exists():
+            shown = text if taken == file else taken
+            other = file.with_name(f"{file.stem}_2.png")
+            raise UserError(f"out: '{shown}' is there already, and is not overwritten. Try: out={other}")
+    check_writable(file.parent, where="out")
+    return file
+
+
 @contextlib.contextmanager
 def open_atomic(path: Path, *, num_bytes: int = 0, flush: bool = False) -> Iterator[BinaryIO]:
     """A temporary file beside ``path`` that replaces it at the end: readers see the old file or the whole new one.
@@ -254,15 +278,6 @@ def write_atomic(path: Path, content: str | bytes, *, flush: bool = False) -> No
     data = content.encode() if isinstance(content, str) else content
     with open_atomic(path, num_bytes=len(data) if flush else 0, flush=flush) as file:
         file.write(data)
-
-
-def replace_non_finite(value: Any) -> Any:
-    """A copy of nested mappings and lists in which None replaces each float that is infinite or NaN."""
-    if isinstance(value, Mapping):
-        return {key: replace_non_finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [replace_non_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check_room(path: Path, num_bytes: int) -> None:

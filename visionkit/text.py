@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import math
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
-
-from visionkit.files import replace_non_finite
 
 __all__ = [
     "count_of",
@@ -14,6 +14,7 @@ __all__ = [
     "normal_form",
     "printable",
     "quote_cell",
+    "replace_non_finite",
     "safe_file_name",
     "unquote_cell",
 ]
@@ -57,6 +58,15 @@ def printable(text: str, *, keep: str = "") -> str:
         char if char.isprintable() or char in keep or unicodedata.category(char) == "Zs" else _escape(char)
         for char in text
     )
+
+
+def replace_non_finite(value: Any) -> Any:
+    """A copy of nested mappings and lists in which None replaces each float that is infinite or NaN."""
+    if isinstance(value, Mapping):
+        return {key: replace_non_finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [replace_non_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:

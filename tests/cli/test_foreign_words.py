@@ -65,7 +65,7 @@ def test_inspect_has_image_and_batch_size_of_its_own():
         ("num_classes", "3", "Leave it out: the data set says how many classes there are"),
         ("hydra.job.chdir", "true", "'hydra.job.chdir=true' does nothing here"),
         ("hydra/job_logging", "disabled", "Leave it out."),
-        ("split", "val", "'split' is a key of evaluate alone"),
+        ("split", "val", "'split' is a key of evaluate and benchmark alone"),
     ],
 )
 def test_a_key_without_a_counterpart_is_told_the_way(key, value, message):

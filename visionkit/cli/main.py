@@ -17,6 +17,7 @@ from visionkit.cli.resolve import open_run, resolve, stored_config
 from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override, is_search
 from visionkit.cli.verb_configs import (
+    compose_benchmark,
     compose_networks,
     compose_stored_run,
     compose_training,
@@ -194,6 +195,13 @@ def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     return export(plain, folder, options=options)
 
 
+def _benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.benchmark import benchmark
+
+    plains, paths, options, use_dataset = compose_benchmark(parsed, config_dirs)
+    return benchmark(plains, paths, options, use_dataset=use_dataset)
+
+
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
@@ -214,7 +222,10 @@ def _compare(options: Mapping[str, str]) -> int:
 
 
 _OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
-_COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "inspect": _inspect}
+_COMMANDS = {
+    "train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "benchmark": _benchmark,
+    "inspect": _inspect,
+}  # fmt: skip
 
 
 def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:

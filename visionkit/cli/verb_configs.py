@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "compose_networks", "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins",
-    "settings_with_file",
+    "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training", "evaluate_options",
+    "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
 _CHANGEABLE_AFTER_TRAINING = (
@@ -133,6 +133,52 @@ def settings_with_file(parsed: ParsedOverrides) -> dict[str, Any]:
     texts = {value.key: value.text.strip("'\"") for value in parsed.values}
     strict = parse_boolean(texts.get("strict", "false"), key="strict")
     return {"strict": strict, "run_dir": texts.get("run_dir")}
+
+
+def compose_benchmark(
+    parsed: ParsedOverrides, config_dirs: Sequence[Path]
+) -> tuple[list[dict[str, Any]], list[Path | None], dict[str, Any], bool]:
+    """A configuration for each run or network that is measured, the folders of runs (None for a network without one),
+    the options, and whether the data set is asked for. Unless hardware is typed, it is the CPU in full precision.
+
+    Raises:
+        UserError: If runs are named and networks too, or neither; or one twice.
+    """
+    typed = [*parsed.groups, *(value.key for value in parsed.values)]
+    by_backbone = any(key.partition(".")[0] == "backbone" for key in typed)
+    if by_backbone == ("run" in parsed.options):
+        found = "run= and backbone=, and they exclude each other" if by_backbone else "neither run= nor backbone="
+        raise UserError(
+            f"benchmark: found {found}. Expected trained runs: run=FOLDER, run=A,B or run=latest; or networks with "
+            "random weights: backbone=lenet,resnet18"
+        )
+    if any(value.key == "hardware.compile" for value in parsed.values):
+        raise UserError(
+            "hardware.compile: benchmark compiles where its engine is so called. Type engines=eager,compile"
+        )
+    from visionkit.runs.comparison import open_runs
+
+    lists = {key: parsed.options[key] for key in ("engines", "batch") if key in parsed.options}
+    others = {key: text for key, text in parsed.options.items() if key not in ("run", *lists)}
+    options = {key: read_value(Override(key, text)) for key, text in others.items()} | lists
+    paths: list[Path | None]
+    if by_backbone:
+        names = [name.strip() for name in parsed.groups.get("backbone", "").split(",")]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"backbone: '{twice}' is named twice. Expected different networks: backbone=lenet,resnet18")
+        plains, _, use_dataset = compose_networks(replace(parsed, options={}), config_dirs)
+        paths = [None] * len(plains)
+    else:
+        use_dataset = False
+        paths = [*open_runs(parsed.options["run"], verb="benchmark", fewest=1)]
+        words = [replace(parsed, options={"run": str(path)}) for path in paths]
+        plains = [compose_stored_run(each, config_dirs, verb="benchmark")[0] for each in words]
+    for plain in plains:
+        plain["hardware"] |= {"devices": 1, "num_nodes": 1, "node_rank": 0, "compile": False}
+        if not any(key.partition(".")[0] == "hardware" for key in typed):
+            plain["hardware"] |= {"accelerator": "cpu", "precision": "32"}
+    return plains, paths, options, use_dataset
 
 
 def compose_networks(

@@ -90,6 +90,27 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit export run=latest to=torch_export out=shipped",
         ),
     ),
+    "benchmark": Verb(
+        "time runs, or networks with random weights, by several engines on the same images, beside their scores",
+        {
+            "run": "run folders: run=A,B; `latest` is the newest; or instead backbone=A,B",
+            "engines": "eager, compile, onnx, onnx-int8, with commas between; eager,onnx unless given",
+            "batch": "numbers of images that are predicted together: 1,8 unless given",
+            "image_size": "pixels, one number or [height, width]; that of the training or the backbone unless given",
+            "num_classes": "of networks without a run; 10 unless given",
+            "split": "train, val or test: whose images are predicted and scored; val unless given",
+            "accuracy": "false: without the scores",
+            "memory": "false: without the memory, which takes a process for each engine",
+            "seconds": "for which each engine is timed at each batch; 3 unless given",
+            "threads": "of torch and onnxruntime; one for each core unless given",
+            "out": "a PNG file for score against latency; all figures as JSON are written beside it",
+            "format": "text or json",
+        },
+        (
+            "python -m visionkit benchmark run=latest engines=eager,compile,onnx batch=1,8 out=speed.png",
+            "python -m visionkit benchmark backbone=lenet,resnet18 image_size=64 batch=1",
+        ),
+    ),
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",
         {

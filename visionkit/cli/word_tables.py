@@ -112,7 +112,7 @@ ADVICE: Mapping[str, str] = {
     "log_every_n_steps": "Leave it out: metrics.csv in the run folder has a row for each epoch",
     "print_freq": "Leave it out: metrics.csv in the run folder has a row for each epoch",
     "deterministic": "Leave it out: everything that is drawn depends on seed alone. Type seed=1 for another draw",
-    "benchmark": "Leave it out: how fast a network is, inspect does not measure; it counts operations",
+    "benchmark": "How fast a network is: python -m visionkit benchmark backbone=NAME, or run=FOLDER",
     "iou": "The threshold of non-maximum suppression belongs to the head: head.nms_threshold=0.5 in training",
     "config": "Type backbone=my_net.yaml for a network; for groups of your own: --config-dir FOLDER",
 }

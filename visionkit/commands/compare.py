@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionkit.console import print_json, stdout_console
 from visionkit.errors import ExitCode, UserError
-from visionkit.files import check_writable, expand_user
+from visionkit.files import new_picture_file
 from visionkit.report.comparison import comparison_document, comparison_grids, run_labels
 from visionkit.report.tables import print_grid
 from visionkit.runs.comparison import ComparedRun, compare_metrics, config_differences, open_runs, read_runs
@@ -31,7 +31,7 @@ def compare(options: Mapping[str, str]) -> int:
             "compare needs runs: run=A,B, or one folder with several runs in it. Which there are: python -m visionkit "
             "runs"
         )
-    out = _picture_file(options["out"]) if "out" in options else None
+    out = new_picture_file(options["out"], example="curves.png") if "out" in options else None
     runs = read_runs(open_runs(options["run"]))
     differences, settings = compare_metrics(runs), config_differences(runs)
     other_images = explain_other_images(runs)
@@ -57,21 +57,3 @@ def _draw(out: Path, labels: Sequence[str], runs: Sequence[ComparedRun]) -> bool
     histories = [(label, run.history) for label, run in zip(labels, runs, strict=True)]
     monitor = TASKS[runs[0].task].monitor if runs[0].task in TASKS else "val/loss"
     return plot_compared_curves(histories, out, monitor=monitor)
-
-
-def _picture_file(text: str) -> Path:
-    """The file for the picture, checked to be a PNG that can be written.
-
-    Raises:
-        UserError: If it is not.
-    """
-    file = expand_user(text)
-    if file.suffix.lower() != ".png":
-        raise UserError(f"out: found '{text}', expected a PNG file. Try: out={file.with_suffix('.png')}")
-    if file.is_dir():
-        raise UserError(f"out: '{text}' is a folder. Expected a PNG file, such as out={file / 'curves.png'}")
-    if file.exists():
-        other = file.with_name(f"{file.stem}_2.png")
-        raise UserError(f"out: '{text}' is there already, and is not overwritten. Try: out={other}")
-    check_writable(file.parent, where="out")
-    return file

@@ -14,7 +14,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
 
-__all__ = ["Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "read_images", "takes_sizes"]
+__all__ = [
+    "Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "random_images", "read_images",
+    "takes_sizes",
+]  # fmt: skip
 
 Batches = Iterable[tuple[str, Mapping[str, Tensor]]]
 """A name for messages, and the inputs of a file by name."""
@@ -52,9 +55,20 @@ def batches(images: Sequence[Tensor], predictor: Predictor) -> Iterator[tuple[st
 
 
 def noise(predictor: Predictor, count: int, *, size: tuple[int, int] | None = None, seed: int = 1) -> list[Tensor]:
-    """Images (C, H, W) of the run's dtype whose values are drawn from 0..255 alike."""
-    data = predictor.data
-    shape = (count, data["in_channels"], *(size or predictor.image_size))
+    """Images (C, H, W) of the run's dtype and size, or of another size, as `random_images`."""
+    return random_images(predictor.data, count, size=size or predictor.image_size, seed=seed)
+
+
+def random_images(data: Mapping[str, Any], count: int, *, size: tuple[int, int], seed: int = 1) -> list[Tensor]:
+    """Images (C, H, W) whose values are drawn from 0..255 alike: uint8, or float32 for data of more than 8 bits.
+
+    Args:
+        data: The content of ``data.json``, of which channels and ``value_range`` are used.
+        count: Their number.
+        size: Height and width in pixels.
+        seed: Of what is drawn.
+    """
+    shape = (count, data["in_channels"], *size)
     images = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed))
     return list(images.to(torch.uint8 if data.get("value_range") is None else torch.float32))
 

@@ -17,7 +17,9 @@ from visionkit.runs.folder import RunFolder
 from visionkit.runs.listing import Headline, find_runs, headline
 from visionkit.runs.run import Run
 
-__all__ = ["ComparedRun", "Difference", "compare_metrics", "config_differences", "open_runs", "read_runs"]
+__all__ = [
+    "ComparedRun", "Difference", "compare_metrics", "config_differences", "open_runs", "read_runs", "short_names",
+]  # fmt: skip
 
 MAX_RUNS = 20
 """That fit side by side."""
@@ -75,14 +77,16 @@ class Difference:
     more_than_chance: bool | None
 
 
-def open_runs(text: str) -> list[Path]:
+def open_runs(text: str, *, verb: str = "compare", fewest: int = 2) -> list[Path]:
     """The folders that ``run=`` names.
 
     Args:
         text: Folders of runs, ``latest``, or folders with runs in them, with commas between.
+        verb: Whose option it is.
+        fewest: How many there must be.
 
     Raises:
-        UserError: If one is none of these, a run is named twice, or there are fewer than two or very many.
+        UserError: If one is none of these, a run is named twice, or there are too few or very many.
     """
     whole = text.strip().removeprefix("[").removesuffix("]")
     parts = [whole] if expand_user(whole).is_dir() else [part.strip(" '\"") for part in whole.split(",")]
@@ -95,14 +99,14 @@ def open_runs(text: str) -> list[Path]:
     twice = next((path for path, place in zip(paths, real, strict=True) if real.count(place) > 1), None)
     if twice is not None:
         raise UserError(f"run: '{twice}' is named twice. Expected different runs: run=A,B")
-    if len(paths) < 2:
+    if len(paths) < fewest:
         raise UserError(
-            f"compare: found {len(paths)} run in run={text}, expected two or more: run=A,B, or one folder with several "
-            "runs in it. Which there are: python -m visionkit runs"
+            f"{verb}: found {len(paths)} run in run={text}, expected {'one' if fewest == 1 else 'two'} or more: "
+            "run=A,B, or one folder with several runs in it. Which there are: python -m visionkit runs"
         )
     if len(paths) > MAX_RUNS:
         raise UserError(
-            f"compare: found {len(paths):,} runs in run={text}, expected at most {MAX_RUNS}, which fit side by side. "
+            f"{verb}: found {len(paths):,} runs in run={text}, expected at most {MAX_RUNS}, which fit side by side. "
             f"Name some of them: run={paths[0]},{paths[1]}"
         )
     return paths
@@ -114,7 +118,7 @@ def read_runs(paths: Sequence[Path]) -> list[ComparedRun]:
     Raises:
         UserError: If a file is damaged, or the tasks differ.
     """
-    runs = [_read(path, name) for path, name in zip(paths, _short_names(paths), strict=True)]
+    runs = [_read(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
     other = next((run for run in runs if run.task != runs[0].task), None)
     if other is not None:
         raise UserError(
@@ -204,7 +208,7 @@ def _differ(values: Mapping[str, Any], count: int) -> bool:
     return len(values) < count or any(type(value) is not type(first) or value != first for value in others)
 
 
-def _short_names(paths: Sequence[Path]) -> list[str]:
+def short_names(paths: Sequence[Path]) -> list[str]:
     """The paths without the folders that all have in common; each is told from the others by it."""
     absolute = [os.path.abspath(path) for path in paths]
     common = os.path.commonpath([os.path.dirname(path) for path in absolute])

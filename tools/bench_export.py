@@ -1,0 +1,131 @@
+"""Measure exported files beside their models on the CPU, one image at a time, and the seconds that an export takes.
+
+Each network is trained briefly on the digits that come with visionkit (detectors for longer, since the time of
+suppression depends on how many boxes have a score), exported by the command ``export``, and measured by the command
+``benchmark``: both engines take turns in one process. The ratio is that of the median times, and of several rounds,
+each in a process of its own, the median.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+SCENES = (
+    "dataset.image_size=256", "recipe.batch_size=8", "dataset.scenes.train=128", "dataset.scenes.val=24",
+    "dataset.scenes.test=8", "dataset.scenes.count=[1,3]",
+)  # fmt: skip
+PHOTOS = ("dataset.image_size=224", "recipe.batch_size=16", "recipe.epochs=1", "debug.limit_batches=8")
+DETECTOR = ("task=detect", "backbone=resnet18", *SCENES, "recipe.epochs=10")
+CASES = {
+    "lenet": ("backbone=lenet", "recipe.epochs=1"),
+    "resnet18": ("backbone=resnet18", *PHOTOS),
+    "mobilenet_v3_large": ("backbone=mobilenet_v3_large", *PHOTOS),
+    "fcos_small": (*DETECTOR, "head=fcos_small"),
+    "unet": ("task=segment", "backbone=resnet18", "head=unet", *SCENES, "recipe.epochs=1"),
+}
+"""The words of the training of each network."""
+
+INT8 = "resnet18"
+"""Is measured by int8 too, where the CPU has the instructions and the export takes it."""
+
+SLOWEST_EXPORT = ("fcos", (*DETECTOR[:-1], "head=fcos", "recipe.epochs=1", "debug.limit_batches=4"))
+"""Is exported alone."""
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Train, export, measure, print the ratios, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="the networks (all)")
+    parser.add_argument("--quick", action="store_true", help="lenet alone, one round of half a second")
+    parser.add_argument("--rounds", type=int, default=3, help="processes that measure each network (3)")
+    parser.add_argument("--seconds", type=float, default=5, help="for which each engine is timed in a round (5)")
+    parser.add_argument("--threads", type=int, help="of torch and onnxruntime (one per core)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")
+    options = parser.parse_args()
+    if options.quick:
+        options.cases, options.rounds, options.seconds = ["lenet"], 1, 0.5
+    figures: Row = {"rows": [], "rounds": options.rounds, "seconds": options.seconds}
+    with tempfile.TemporaryDirectory() as folder:
+        for case in options.cases:
+            row, environment = measure(case, Path(folder) / case, options)
+            figures["rows"].append(row)
+            figures["environment"] = environment
+            print(describe(row), flush=True)
+        if not options.quick:
+            name, words = SLOWEST_EXPORT
+            figures["export_seconds"] = {name: export(train(words, Path(folder) / "slowest"))[0]}
+            print(f"export of {name}: {figures['export_seconds'][name]} s, limit 60 s")
+    environment = figures["environment"]
+    print(", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
+    print(f"{environment['cpu']}, {environment['cpu_cores']} cores, {environment['threads']} threads")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(case: str, run: Path, options: argparse.Namespace) -> tuple[Row, Row]:
+    """The figures of one network, and the machine."""
+    seconds, problem = export(train(CASES[case], run))
+    if problem:
+        raise SystemExit(f"{case}: {problem}")
+    engines = ["eager", "onnx"]
+    row: Row = {"network": case, "export_seconds": seconds}
+    if case == INT8:
+        _, problem = export(run, "int8=true")
+        row["int8"] = problem or "exported"
+        engines += [] if problem else ["onnx-int8"]
+    words = [f"run={run}", f"engines={','.join(engines)}", "batch=1", "accuracy=false", "memory=false", "format=json"]
+    words += [f"seconds={options.seconds}", *([f"threads={options.threads}"] if options.threads else [])]
+    rounds = [json.loads(command("benchmark", *words).stdout) for _ in range(options.rounds)]
+    times = {engine: [one["rows"][number]["p50_ms"] for one in rounds] for number, engine in enumerate(engines)}
+    row |= {"image_size": rounds[0]["rows"][0]["image_size"]}
+    row |= {"p50_ms": {engine: statistics.median(values) for engine, values in times.items()}}
+    row["ratio_to_eager"] = {
+        engine: round(statistics.median(mine / eager for mine, eager in zip(values, times["eager"], strict=True)), 3)
+        for engine, values in times.items()
+        if engine != "eager"
+    }
+    row["notes"] = sorted({note for one in rounds for note in one["notes"]})
+    return row, rounds[-1]["environment"]
+
+
+def train(words: tuple[str, ...], run: Path) -> Path:
+    """The folder of a new run."""
+    done = command("train", *words, "hardware=cpu", f"run_dir={run}")
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return run
+
+
+def export(run: Path, *words: str) -> tuple[float, str]:
+    """The seconds of an export, and why it was refused; else empty."""
+    begun = time.perf_counter()
+    done = command("export", f"run={run}", "to=onnx", *words)
+    problem = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1] if done.returncode else ""
+    return round(time.perf_counter() - begun, 1), problem
+
+
+def command(*words: str) -> "subprocess.CompletedProcess[str]":
+    """A command of visionkit, when it has ended."""
+    return subprocess.run([sys.executable, "-m", "visionkit", *words], capture_output=True, text=True, check=False)
+
+
+def describe(row: Row) -> str:
+    """One line of a network."""
+    times = ", ".join(f"{engine} {value:.3g} ms" for engine, value in row["p50_ms"].items())
+    ratios = ", ".join(f"{engine} {value:.3f} times eager" for engine, value in row["ratio_to_eager"].items())
+    size = "x".join(map(str, row["image_size"]))
+    int8 = "" if row.get("int8", "exported") == "exported" else f"; int8: {row['int8']}"
+    notes = "".join(f"\n  {note}" for note in row["notes"])
+    return f"{row['network']:20} {size:8} {ratios} ({times}), export {row['export_seconds']} s{int8}{notes}"
+
+
+if __name__ == "__main__":
+    main()
