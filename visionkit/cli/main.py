@@ -181,6 +181,22 @@ def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     return export(plain, folder, options=options)
 
 
+def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.serve import serve
+
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="serve")
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    return serve(plain, folder, options=options)
+
+
+def _demo(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.demo import demo
+
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="demo")
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    return demo(plain, folder, options=options)
+
+
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
@@ -201,7 +217,10 @@ def _compare(options: Mapping[str, str]) -> int:
 
 
 _OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
-_COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "inspect": _inspect}
+_COMMANDS = {
+    "train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "demo": _demo, "serve": _serve,
+    "inspect": _inspect,
+}  # fmt: skip
 
 
 def _parse_list_arguments(words: Sequence[str]) -> dict[str, str]:
