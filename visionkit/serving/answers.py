@@ -67,7 +67,9 @@ class AnswerOptions:
             return {**document, "probabilities": dict(prediction.top(self.top))}
         if isinstance(prediction, Detections):
             return {**document, "objects": document["objects"][: self.top]}
-        raise UploadError(f"top is for classes and objects, and this run has the task {task}. Leave it out.", status=422)
+        raise UploadError(
+            f"top is for classes and objects, and this run has the task {task}. Leave it out.", status=422
+        )
 
 
 def with_min_score(prediction: Prediction, min_score: float) -> Prediction:
@@ -92,13 +94,15 @@ def _parse_score(text: str | None) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UploadError(f"min_score: expected a number from 0 to 1, found {quote(text)}. Try: ?min_score=0.5", status=422)
+        raise UploadError(
+            f"min_score: expected a number from 0 to 1, found {quote(text)}. Try: ?min_score=0.5", status=422
+        )
     return value
 
 
 def _parse_top(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]):
+    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
         raise UploadError(f"top: expected a whole number above 0, found {quote(text)}. Try: ?top=5", status=422)
     return int(text[:9])

@@ -74,7 +74,12 @@ async def _predict(request: Request, service: UploadPredictor) -> dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="upload-") as folder:
         path = Path(folder, "image")
         await receive_image(request, path, service.limits)
-        return await run_in_threadpool(lambda: options.document(service.predict(path), service.task))
+        document: dict[str, Any] = await run_in_threadpool(_answer, service, path, options)
+        return document
+
+
+def _answer(service: UploadPredictor, path: Path, options: AnswerOptions) -> dict[str, Any]:
+    return options.document(service.predict(path), service.task)
 
 
 def _describe(service: UploadPredictor, url: str) -> dict[str, Any]:

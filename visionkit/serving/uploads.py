@@ -30,10 +30,7 @@ def check_installed(*packages: str) -> None:
     """
     missing = [name.replace("_", "-") for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"this needs {' and '.join(missing)}, not installed here. "
-            'Try: pip install "visionkit[demo]"'
-        )
+        raise UserError(f'this needs {" and ".join(missing)}, not installed here. Try: pip install "visionkit[demo]"')
 
 
 class UploadError(UserError):
@@ -81,7 +78,7 @@ class UploadLimits:
     def too_many_bytes(self) -> UploadError:
         """The error of a file that is too large."""
         return UploadError(
-            f"the image has more than {_size(self.max_bytes)}, the limit here. Send a smaller one.", status=413
+            f"the image has more bytes than the limit of {_size(self.max_bytes)}. Send a smaller one.", status=413
         )
 
 
@@ -126,8 +123,8 @@ class UploadPredictor:
             height, width = read_size(path)
             if height * width > self.limits.max_pixels:
                 raise UploadError(
-                    f"the image has {width:,} x {height:,} pixels, and {self.limits.max_pixels:,} in all are the "
-                    "limit here. Send a smaller one.",
+                    f"the image has {width:,} x {height:,} pixels, more than the limit of {self.limits.max_pixels:,}. "
+                    "Send a smaller one.",
                     status=413,
                 )
             with self._lock:
