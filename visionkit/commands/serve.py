@@ -43,6 +43,7 @@ def serve(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str, 
         service = open_service(config, folder, limits=limits, options=options, printer=printer)
         url = url_of(bound)
         warning = network_warning(bound)
+        bound.listen()  # who connects from here on is answered, if after a moment
         printer.print(
             f"run      {service.run}, task {service.task}",
             *([] if warning is None else [warning]),
