@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio
 
+from visionkit.inference.predictions.base import Prediction
 from visionkit.inference.predictions.classification import Classification, LabelSet
 from visionkit.serving.answers import with_min_score
 from visionkit.serving.page_html import error_html, header_html, hint_html, summary_html, table_html
@@ -15,8 +16,6 @@ from visionkit.serving.uploads import UploadError, UploadPredictor
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from visionkit.inference.predictions import Prediction
 
 __all__ = ["create_page"]
 
