@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["UploadError", "UploadLimits", "UploadPredictor", "check_installed"]
 
 _MAX_BYTES = 32 * 2**20
-_MAX_PIXELS = 50_000_000  # of telephones; decoded and drawn, some 600 MB
+_MAX_PIXELS = 50_000_000  # of telephones; segmenting one takes some 2 GB, and one at a time is predicted
 
 
 def check_installed(*packages: str) -> None:
