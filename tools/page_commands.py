@@ -10,7 +10,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
-OTHER_TESTS = ("architecture", "backbones")
+OTHER_TESTS = ("architecture", "backbones", "serving")
 """Pages that have tests of their own, or no commands."""
 PAGES = (README, *(page for page in sorted(REPOSITORY.glob("docs/*.md")) if page.stem not in OTHER_TESTS))
 

@@ -202,6 +202,22 @@ def _benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     return benchmark(plains, paths, options, use_dataset=use_dataset)
 
 
+def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.serve import serve
+
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="serve")
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    return serve(plain, folder, options=options)
+
+
+def _demo(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.demo import demo
+
+    plain, folder = compose_stored_run(parsed, config_dirs, verb="demo")
+    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
+    return demo(plain, folder, options=options)
+
+
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.inspect import inspect
 
@@ -224,6 +240,7 @@ def _compare(options: Mapping[str, str]) -> int:
 _OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
 _COMMANDS = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "benchmark": _benchmark,
+    "demo": _demo, "serve": _serve,
     "inspect": _inspect,
 }  # fmt: skip
 

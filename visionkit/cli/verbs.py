@@ -111,6 +111,31 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit benchmark backbone=lenet,resnet18 image_size=64 batch=1",
         ),
     ),
+    "demo": Verb(
+        "open a page on this machine: drop a picture, see what a run makes of it; nothing leaves the machine",
+        {
+            "run": "the run folder, or `latest`",
+            "port": "of the page, 7860 unless given; 0 for any that is free",
+            "host": "127.0.0.1, this machine alone, unless given",
+            "share": "true: a public address of gradio's, through their servers; false unless given",
+            "max_pixels": "the largest picture, 50 million pixels unless given",
+            "max_bytes": "the largest file, 32 MiB unless given",
+            "value_range": "which values of 16-bit and float images are black and white: [0,65535]",
+        },
+        ("python -m visionkit demo run=latest", "python -m visionkit demo run=latest port=0"),
+    ),
+    "serve": Verb(
+        "answer HTTP requests with predictions: an image in, JSON out",
+        {
+            "run": "the run folder, or `latest`",
+            "port": "8000 unless given; 0 for any that is free",
+            "host": "127.0.0.1, this machine alone, unless given",
+            "max_pixels": "the largest image, 50 million pixels unless given",
+            "max_bytes": "the largest file, 32 MiB unless given",
+            "value_range": "which values of 16-bit and float images are black and white: [0,65535]",
+        },
+        ("python -m visionkit serve run=latest", "python -m visionkit serve run=latest host=0.0.0.0 port=9000"),
+    ),
     "inspect": Verb(
         "show a network layer by layer without building it: sizes, weights, cost, and what each cell sees",
         {

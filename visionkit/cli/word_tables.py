@@ -142,6 +142,8 @@ FOREIGN_VERBS: Mapping[str, str] = {
     "search": "sweep=optuna recipe.lr='tag(log,interval(0.001,0.1))'", "resume": "train run=latest resume=true",
     "finetune": "train weights=imagenet", "download": "dataset=cifar10 dataset.root=data dataset.download=true",
     "show": "config", "print": "config", "convert": "export run=latest to=onnx", "onnx": "export run=latest to=onnx",
+    "gradio": "demo run=latest", "app": "demo run=latest", "ui": "demo run=latest", "web": "demo run=latest",
+    "api": "serve run=latest", "server": "serve run=latest", "deploy": "serve run=latest",
 }  # fmt: skip
 TO_COME: Mapping[str, str] = {
     "check": "A data set is checked before it is trained on; with strict=true whatever is wrong with it ends the run. "

@@ -1,0 +1,121 @@
+"""The page of a run: a picture is dropped, and labels, boxes or masks come back with their scores."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio
+
+from visionkit.inference.predictions.base import Prediction
+from visionkit.inference.predictions.classification import Classification, LabelSet
+from visionkit.serving.answers import with_min_score
+from visionkit.serving.page_html import error_html, header_html, hint_html, summary_html, table_html
+from visionkit.serving.uploads import UploadError, UploadPredictor
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["create_page"]
+
+_HINT = "Drop a picture, paste one, or click to choose one."
+_MAX_SHOWN_SIDE = 2000
+_MIN_SCORES = {"detect": 0.3, "instance": 0.3, "multilabel": 0.5}
+"""Where the slider stands in the beginning, as `predict` has it; other tasks have none."""
+_CLASSIFYING = ("classify", "multilabel")
+_SECONDS_KEPT = 3600
+
+
+def create_page(service: UploadPredictor) -> Any:
+    """The page as `gradio.Blocks`, which is not launched yet.
+
+    Args:
+        service: What predicts.
+    """
+    task, with_picture = service.task, service.task not in _CLASSIFYING
+    with gradio.Blocks(
+        title=f"{service.run} - visionkit", analytics_enabled=False, delete_cache=(_SECONDS_KEPT, _SECONDS_KEPT)
+    ) as page:
+        gradio.HTML(header_html(task, service.run, service.class_names), elem_id="vk-header", apply_default_css=False)
+        found = gradio.State(None, time_to_live=_SECONDS_KEPT)
+        with gradio.Row(equal_height=False, elem_classes=_layout(task)):
+            with gradio.Column(scale=5 if with_picture else 1, min_width=320, elem_id="vk-left"):
+                picture = gradio.Image(
+                    label="your picture", type="filepath", sources=["upload", "clipboard"], elem_id="vk-input",
+                    buttons=[], placeholder="Drop a picture here, or click",
+                )  # fmt: skip
+                # gradio's own would decode the picture before its size is checked
+                picture.preprocess = _path_of
+                slider = gradio.Slider(
+                    0.0, 1.0, value=_MIN_SCORES.get(task, 0.0), step=0.01, label="minimum score", buttons=[],
+                    visible=task in _MIN_SCORES, elem_id="vk-score",
+                )  # fmt: skip
+                if with_picture:
+                    status, table = _results()
+            with gradio.Column(scale=8 if with_picture else 1, min_width=320, elem_id="vk-right"):
+                drawn = gradio.Image(
+                    label="result", interactive=False, visible=with_picture, elem_id="vk-picture", format="png",
+                    buttons=["download", "fullscreen"],
+                )  # fmt: skip
+                if not with_picture:
+                    status, table = _results()
+        shown = [drawn, status, table]
+
+        def predict(path: str | None, min_score: float) -> tuple[Any, ...]:
+            if path is None:
+                return None, gradio.skip(), *_nothing(hint_html(_HINT))
+            try:
+                prediction = service.predict(Path(path))
+                return prediction, gradio.skip(), *_show(prediction, min_score)
+            except UploadError as error:
+                return None, None, *_nothing(error_html(str(error)))
+            except Exception:
+                logging.getLogger("visionkit").exception("a picture of the page could not be predicted")
+                return None, None, *_nothing(error_html("This picture made the server fail; its terminal says how."))
+
+        def redraw(prediction: Prediction | None, min_score: float) -> tuple[Any, ...]:
+            return (gradio.skip(),) * 3 if prediction is None else _show(prediction, min_score)
+
+        hidden = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "model"}
+        sent = {"inputs": [picture, slider], "outputs": [found, picture, *shown], "show_progress_on": [drawn, status]}
+        picture.upload(predict, **sent, **hidden)
+        picture.clear(predict, **sent, **hidden)
+        slider.change(redraw, [found, slider], shown, show_progress="hidden", trigger_mode="always_last", **hidden)
+    return page
+
+
+def _layout(task: str) -> list[str]:
+    """The classes of the style sheet that the body of the page has."""
+    labels = ["vk-labels"] if task in _CLASSIFYING else []
+    return labels if task in _MIN_SCORES else [*labels, "vk-plain"]
+
+
+def _results() -> tuple[Any, Any]:
+    """The line that says what was found or what went wrong, and the table."""
+    status = gradio.HTML(hint_html(_HINT), elem_id="vk-status", apply_default_css=False)
+    return status, gradio.HTML("", elem_id="vk-table", apply_default_css=False)
+
+
+def _path_of(payload: Any) -> str | None:
+    """The file of what was dropped, which gradio has checked to be one of its own."""
+    return None if payload is None else payload.path
+
+
+def _nothing(words: str) -> tuple[Any, ...]:
+    return None, words, ""
+
+
+def _show(prediction: Prediction, min_score: float) -> tuple[Any, ...]:
+    """The picture, the line and the table of a prediction."""
+    chosen = with_min_score(prediction, min_score)
+    return _drawn(chosen), summary_html(chosen), table_html(chosen)
+
+
+def _drawn(prediction: Prediction) -> Image.Image | None:
+    """The picture that `Prediction.draw` makes, no larger than screens are; None where the table says it all."""
+    if isinstance(prediction, Classification | LabelSet):
+        return None
+    picture = prediction.draw()
+    picture.thumbnail((_MAX_SHOWN_SIDE, _MAX_SHOWN_SIDE))
+    return picture

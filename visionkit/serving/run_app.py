@@ -1,0 +1,31 @@
+"""Runs an HTTP application until a signal ends it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+__all__ = ["run_app"]
+
+_SECONDS_TO_END = 5
+
+
+def run_app(app: Any, bound: socket.socket) -> None:
+    """Answer requests until a signal ends it; the signal then reaches the handler that was there before.
+
+    Args:
+        app: An application of ASGI.
+        bound: A bound socket, which is closed in the end.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+    )
+    with bound:
+        uvicorn.Server(config).run(sockets=[bound])
