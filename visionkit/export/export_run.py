@@ -119,7 +119,7 @@ def _choose_graph(predictor: Predictor, images: list[Tensor], *, decode: bool, t
         graph = ExportGraph(
             inference.model, task=predictor.task, decode=decode, takes_sizes=takes_sizes, max_candidates=max_candidates
         )
-        if graph.nms is None or not decode:
+        if not graph.suppressions or not decode:
             break
         parity = Parity(images=len(images))
         batches = _batches(images, inference.transform, takes_sizes=takes_sizes)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from visionkit.errors import UserError
 from visionkit.heads.dense.head import DenseHead
+from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
@@ -22,8 +23,11 @@ CONVERGED = "converged"
 MAX_CANDIDATES = (300, 1000, 3000)
 """What is tried: a well trained detector has few boxes with a score, one that has learnt little has thousands."""
 
-_NO_OUTPUTS = ("centers_",)
-"""What begins so depends on the size of the images alone."""
+PROPOSAL_ROUNDS = 30
+"""Of the suppression of proposals, which overlap in longer chains than detections."""
+
+_NO_OUTPUTS = ("centers_", "anchors", "image_size", "level_")
+"""What begins so depends on the size of the images alone, or is a map of features."""
 
 
 class ExportGraph(nn.Module):
@@ -46,15 +50,21 @@ class ExportGraph(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decode, self.takes_sizes = decode, takes_sizes
-        self.nms: StaticNms | None = None
+        self.suppressions: list[StaticNms] = []
         head = self.model.head
-        if isinstance(head, DenseHead):
-            self.nms = head.suppress = StaticNms(limit=max_candidates)
-        elif task in ("detect", "instance"):
+        if isinstance(head, (DenseHead, FasterRcnnHead)):
+            head.suppress = self._suppression(limit=max_candidates)
+        if isinstance(head, FasterRcnnHead):
+            head.suppress_proposals = self._suppression(limit=head.num_proposals, rounds=PROPOSAL_ROUNDS)
+        if task in ("detect", "instance") and not self.suppressions:
             raise UserError(
-                f"export: the head {type(head).__name__} finds as many regions as an image has, which no exported form "
-                "is made of yet. Expected a head of one stage. Train one: head=fcos_small, or head=retinanet_small"
+                f"export: the head {type(head).__name__} is of a plugin, and how it suppresses boxes that overlap is not "
+                "known here. Expected a head of visionkit. Train one: head=fcos_small, or head=faster_rcnn_small"
             )
+
+    def _suppression(self, *, limit: int, rounds: int = 12) -> StaticNms:
+        self.suppressions.append(StaticNms(limit=limit, rounds=rounds))
+        return self.suppressions[-1]
 
     def forward(self, images: Tensor, image_sizes: Tensor | None = None) -> dict[str, Tensor]:
         """Raw outputs and predictions of a batch.
@@ -72,8 +82,9 @@ class ExportGraph(nn.Module):
         if not self.decode:
             return outputs
         outputs |= self.model.predict(raw, image_sizes)
-        if self.nms is not None:
-            outputs[CONVERGED] = self.nms.converged
+        if self.suppressions:
+            parts = [part.converged.reshape(images.shape[0], -1) for part in self.suppressions]
+            outputs[CONVERGED] = torch.cat(parts, dim=1).all(dim=1)
         return outputs
 
     @torch.no_grad()

@@ -60,7 +60,7 @@ def theirs(backbone, batch):
     with torch.no_grad():
         for layer in (model.rpn.head.cls_logits, model.rpn.head.bbox_pred, model.roi_heads.box_predictor.bbox_pred):
             layer.weight.mul_(10)
-        model.roi_heads.box_predictor.cls_score.weight.mul_(40)
+        model.roi_heads.box_predictor.cls_score.weight.mul_(10)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
