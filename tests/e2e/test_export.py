@@ -13,7 +13,6 @@ import pytest
         ("classify", ["decode=maybe"], 'decode: expected true or false, found "maybe". Try: decode=true'),
         ("classify", ["format=onnx"], "The form of the file is to=onnx"),
         ("classify", ["recipe.lr=1"], "export takes a run as it is"),
-        ("instance", [], "the head MaskRcnnHead finds as many regions as an image has"),
     ],
 )
 def test_what_cannot_be_exported_is_told_before_anything_is_written(cli, shared_runs, tmp_path, task, words, message):

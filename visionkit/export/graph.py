@@ -56,10 +56,10 @@ class ExportGraph(nn.Module):
             head.suppress = self._suppression(limit=max_candidates)
         if isinstance(head, FasterRcnnHead):
             head.suppress_proposals = self._suppression(limit=head.num_proposals, rounds=PROPOSAL_ROUNDS)
-        if task in ("detect", "instance") and not self.suppressions:
+        if decode and task in ("detect", "instance") and not self.suppressions:
             raise UserError(
-                f"export: the head {type(head).__name__} is of a plugin, and how it suppresses boxes that overlap is not "
-                "known here. Expected a head of visionkit. Train one: head=fcos_small, or head=faster_rcnn_small"
+                f"export: the head {type(head).__name__} is of a plugin, and its suppression has no exported form "
+                "here. Expected a head of visionkit, or raw outputs alone. Try: decode=false"
             )
 
     def _suppression(self, *, limit: int, rounds: int = 12) -> StaticNms:
