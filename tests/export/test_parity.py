@@ -85,7 +85,7 @@ def test_a_graph_is_equal_to_its_model(models, task):
 def test_a_detection_head_that_is_not_known_exports_raw_outputs_alone(models):
     model = copy.copy(models["detect"])
     model._modules = {**model._modules, "head": nn.Identity()}
-    with pytest.raises(UserError, match="the head Identity is of a plugin.*Try: decode=false"):
+    with pytest.raises(UserError, match=r"the head Identity is of a plugin.*Try: decode=false"):
         ExportGraph(model, task="detect", decode=True, takes_sizes=True)
     assert ExportGraph(model, task="detect", decode=False, takes_sizes=True).suppressions == []
 
