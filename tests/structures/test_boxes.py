@@ -81,3 +81,11 @@ def test_the_best_of_the_kept_boxes_come_first_and_then_padding(count):
     assert torch.equal(found[0][0], torch.cat([boxes[0, best], torch.zeros(padding, 4)]))
     torch.testing.assert_close(found[1][0], torch.cat([scores[0, best], torch.zeros(padding)]))
     assert found[2][0].tolist() == labels[0, best].tolist() + [-1] * padding
+
+
+def test_suppression_tells_scores_apart_that_are_one_in_single_precision():
+    scores = 1 - torch.tensor([[3e-9, 1e-9, 2e-9]], dtype=torch.float64)
+    assert (scores.float() == 1).all()
+    boxes = torch.tensor([0.0, 0.0, 9.0, 9.0]).expand(1, 3, 4)
+    keep = batched_nms(boxes, scores, torch.zeros(1, 3, dtype=torch.int64), iou_threshold=0.5)
+    assert keep.tolist() == [[False, True, False]]

@@ -114,7 +114,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold:
         return keep
     images = torch.arange(len(labels), device=labels.device)[:, None]
     groups = (images * (labels.max() + 1) + labels).flatten()[present]
-    boxes, scores = boxes.flatten(0, 1)[present].float(), scores.flatten()[present].float()
+    boxes, scores = boxes.flatten(0, 1)[present].float(), scores.flatten()[present]
     exact = boxes if boxes.device.type == "mps" else boxes.double()
     offset_boxes = exact + groups[:, None] * (exact.max() + 1)  # groups cannot overlap each other
     order = groups.argsort(stable=True)
