@@ -17,12 +17,15 @@ CLASSIFIERS = (
     "lenet", "resnet18", "alexnet", "densenet121", "googlenet", "mobilenet_v3_large", "efficientnet_b0",
     "convnext_tiny",
 )  # fmt: skip
+TWO_STAGE = {"detect": ("faster_rcnn_small", "faster_rcnn"), "instance": ("mask_rcnn_small", "mask_rcnn")}
 CASES = {
     **{name: (f"backbone={name}", *(() if name == "lenet" else ("dataset.image_size=64",))) for name in CLASSIFIERS},
     "timm resnet10t": ("backbone=timm", "backbone.model=resnet10t", "dataset.image_size=64"),
     "fcos_small": ("task=detect", "backbone=resnet18", "head=fcos_small", *SCENES),
     "fcos": ("task=detect", "backbone=resnet18", "head=fcos", *SCENES),
     "retinanet": ("task=detect", "backbone=resnet18", "head=retinanet", *SCENES),
+    **{head: ("task=detect", "backbone=resnet18", f"head={head}", *SCENES) for head in TWO_STAGE["detect"]},
+    **{head: ("task=instance", "backbone=resnet18", f"head={head}", *SCENES) for head in TWO_STAGE["instance"]},
     "unet_small": ("task=segment", "backbone=resnet18", "head=unet_small", *SCENES),
     "unet": ("task=segment", "backbone=resnet18", "head=unet", *SCENES),
     "deeplabv3": ("task=segment", "backbone=resnet18", "head=deeplabv3", *SCENES),

@@ -34,7 +34,6 @@ from visionkit.export.files import torch_export_runner
         ("classify", ["int8=true", "decode=false"], "is judged by the task's metric, which needs predictions"),
         ("classify", ["format=onnx"], "The form of the file is to=onnx"),
         ("classify", ["recipe.lr=1"], "export takes a run as it is"),
-        ("instance", [], "the head MaskRcnnHead finds as many regions as an image has"),
     ],
 )
 def test_what_cannot_be_exported_is_told_before_anything_is_written(cli, shared_runs, tmp_path, task, words, message):

@@ -1,15 +1,22 @@
 """The comparison of a file with its model: what is planted is found, and what is equal passes."""
 
+import copy
+
 import numpy
 import pytest
 import torch
 from torch import nn
 
+from visionkit.errors import UserError
 from visionkit.export.graph import ExportGraph
 from visionkit.export.parity import Parity, check_parity
 from visionkit.models import create_model
 
 CLASSES, SIDE = 4, 64
+INSTANCES = {
+    "type": "mask_rcnn", "neck": {"out_channels": 16, "num_levels": 3}, "hidden": [24], "mask_convs": 1,
+    "mask_channels": 8, "proposals": 100,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +28,7 @@ def models():
         "classify": create_model("classify", "lenet", **options),
         "segment": create_model("segment", "lenet", head="unet_small", **options),
         "detect": create_model("detect", "lenet", head="fcos_small", **options),
+        "instance": create_model("instance", "lenet", head=INSTANCES, **options),
     }
     for model in found.values():
         model.eval()
@@ -28,6 +36,12 @@ def models():
     with torch.no_grad():
         found["detect"].head.logits.bias.fill_(-1.0)
         found["detect"].head.logits.weight.mul_(20)
+        for layer in (
+            found["instance"].head.rpn.head.objectness,
+            found["instance"].head.roi_heads.box_predictor.classes,
+        ):
+            layer.weight.mul_(40)
+        found["instance"].head.masks.logits.weight.mul_(20)
     found["detect"].head.candidates = 60  # of a level, as many as a trained one has in all
     return found
 
@@ -58,13 +72,28 @@ def compare(models, task, change=lambda graph: None, before=lambda inputs: input
     return parity
 
 
-@pytest.mark.parametrize("task", ["classify", "segment", "detect"])
+@pytest.mark.parametrize("task", ["classify", "segment", "detect", "instance"])
 def test_a_graph_is_equal_to_its_model(models, task):
     parity = compare(models, task)
     assert (parity.passed, parity.problems, parity.borderline) == (True, [], 0)
     assert max(parity.largest_difference.values()) < 1e-6
-    if task == "detect":
+    if task in ("detect", "instance"):
+        assert parity.not_converged == 0
         assert parity.detections > 100
+
+
+def test_a_detection_head_that_is_not_known_exports_raw_outputs_alone(models):
+    model = copy.copy(models["detect"])
+    model._modules = {**model._modules, "head": nn.Identity()}
+    with pytest.raises(UserError, match=r"the head Identity is of a plugin.*Try: decode=false"):
+        ExportGraph(model, task="detect", decode=True, takes_sizes=True)
+    assert ExportGraph(model, task="detect", decode=False, takes_sizes=True).suppressions == []
+
+
+def test_raw_outputs_of_two_stages_are_those_of_the_first_without_maps(models):
+    graph = ExportGraph(models["instance"], task="instance", decode=False, takes_sizes=True)
+    (_, inputs), *_ = batches(sizes=True)
+    assert set(graph(**inputs)) == {"logits", "deltas"}
 
 
 def swap_normalisation(graph):
@@ -124,6 +153,10 @@ def swapped_corners(outputs):
     return outputs | {"boxes": outputs["boxes"][..., [1, 0, 3, 2]]}
 
 
+def shifted_masks(outputs):
+    return outputs | {"mask_logits": torch.roll(outputs["mask_logits"], 1, dims=3)}
+
+
 def not_a_number(outputs):
     return outputs | {"logits": outputs["logits"] * numpy.nan}
 
@@ -143,6 +176,9 @@ def not_a_number(outputs):
         ("classify", {"after": turned_classes}),
         ("detect", {"after": turned_classes}),
         ("detect", {"after": swapped_corners}),
+        ("instance", {"change": low_threshold}),
+        ("instance", {"before": without_sizes}),
+        ("instance", {"after": shifted_masks}),
         ("classify", {"after": not_a_number}),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value.values())).__name__,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from visionkit.data.images import ImageReader
 from visionkit.data.transforms import InputTransform
+from visionkit.structures.rle import decode_mask, paste_masks
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
 
@@ -62,6 +63,18 @@ def test_pixels_are_those_of_visionkit(tmp_path, transform, mode):
     assert list(size) == sizes[0].tolist()
 
 
+def test_masks_are_pasted_as_visionkit_does():
+    generator = torch.Generator().manual_seed(0)
+    corners = 60 * torch.rand(20, 2, generator=generator) - 15  # some of them outside
+    boxes = torch.cat([corners, corners + 0.5 + 40 * torch.rand(20, 2, generator=generator)], dim=1)
+    logits = 4 * torch.randn(20, 28, 28, generator=generator)
+    for runs, mask, box in zip(paste_masks(logits, boxes, (50, 70)), logits.numpy(), boxes.numpy(), strict=True):
+        found = run_onnx.paste(mask, box, 50, 70)
+        assert found.shape == (50, 70)
+        assert (found != decode_mask(runs)).sum() <= 1  # at a probability of 0.5
+    assert found.any()
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [({}, True), ({"decode": False}, False), ({"value_range": [0, 4095]}, False), ({"in_channels": 4}, False)],
@@ -80,7 +93,7 @@ runpy.run_path({script!r}, run_name="__main__")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["classify", "detect", "segment"])
+@pytest.mark.parametrize("task", ["classify", "detect", "segment", "instance"])
 def test_the_script_says_what_predict_says_without_torch(shared_runs, tmp_path, task):
     """The export of a trained run, on images of its kind."""
     import visionkit as vk
@@ -104,6 +117,8 @@ def test_the_script_says_what_predict_says_without_torch(shared_runs, tmp_path, 
     else:
         assert abs(len(found["boxes"]) - len(expected.boxes)) <= 2
         assert numpy.abs(found["boxes"][:3] - expected.boxes[:3]).max() < 1
+        for i, mask in enumerate(expected.masks[:3] if task == "instance" else ()):
+            assert (run_onnx.paste(found["mask_logits"][i], found["boxes"][i], 70, 90) == mask).mean() > 0.99
     script = WITHOUT_TORCH.format(script=str(files / "run_onnx.py"))
     done = subprocess.run(
         [sys.executable, "-c", script, "-", str(tmp_path / "a.png")], capture_output=True, text=True, check=False

@@ -6,7 +6,15 @@ from torchvision import ops
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import box_iou, clip_boxes_to_image, generalized_box_iou_loss
 
-from visionkit.structures.boxes import apply_deltas, batched_nms, box_deltas, clip_boxes, generalized_iou, rescale_boxes
+from visionkit.structures.boxes import (
+    apply_deltas,
+    batched_nms,
+    box_deltas,
+    clip_boxes,
+    generalized_iou,
+    rescale_boxes,
+    top_boxes,
+)
 
 
 def random_boxes(*shape, seed=0, size=100.0):
@@ -60,3 +68,24 @@ def test_suppression_in_a_batch_equals_torchvisions_in_each_image(count):
 def test_suppression_of_nothing_keeps_nothing():
     keep = batched_nms(torch.zeros(2, 3, 4), torch.zeros(2, 3), torch.full((2, 3), -1), iou_threshold=0.5)
     assert not keep.any()
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_the_best_of_the_kept_boxes_come_first_and_then_padding(count):
+    boxes = torch.arange(20.0).reshape(1, 5, 4)
+    scores, labels = torch.tensor([[0.2, 0.9, 0.0, 0.5, 0.7]]), torch.tensor([[3, 1, 4, 2, 0]])
+    keep = torch.tensor([[True, True, True, False, True]])
+    found = top_boxes(boxes, scores, labels, keep, count=count)
+    best = [1, 4, 0, 2][:count]
+    padding = count - len(best)
+    assert torch.equal(found[0][0], torch.cat([boxes[0, best], torch.zeros(padding, 4)]))
+    torch.testing.assert_close(found[1][0], torch.cat([scores[0, best], torch.zeros(padding)]))
+    assert found[2][0].tolist() == labels[0, best].tolist() + [-1] * padding
+
+
+def test_suppression_tells_scores_apart_that_are_one_in_single_precision():
+    scores = 1 - torch.tensor([[3e-9, 1e-9, 2e-9]], dtype=torch.float64)
+    assert (scores.float() == 1).all()
+    boxes = torch.tensor([0.0, 0.0, 9.0, 9.0]).expand(1, 3, 4)
+    keep = batched_nms(boxes, scores, torch.zeros(1, 3, dtype=torch.int64), iou_threshold=0.5)
+    assert keep.tolist() == [[False, True, False]]

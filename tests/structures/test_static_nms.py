@@ -44,3 +44,9 @@ def test_boxes_beyond_the_limit_are_suppressed():
     boxes, scores, labels = crowd(0, images=1, count=50, classes=1, spread=2000.0)
     keep = StaticNms(limit=10)(boxes, scores, labels.clamp(min=0), iou_threshold=0.5)
     assert keep[0].nonzero()[:, 0].tolist() == sorted(scores[0].topk(10).indices.tolist())
+
+
+def test_scores_below_zero_are_ordered_too_and_a_threshold_of_zero_suppresses_what_touches():
+    boxes, scores, labels = crowd(1, count=60)
+    keep = StaticNms()(boxes, scores - 5, labels, iou_threshold=0.0)
+    assert torch.equal(keep, batched_nms(boxes, scores, labels, iou_threshold=0.0))

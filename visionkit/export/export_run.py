@@ -12,7 +12,7 @@ from torch import Tensor
 from visionkit.errors import UserError
 from visionkit.export.description import describe_export, has_script
 from visionkit.export.files import GRAPH_FORMATS, Runner
-from visionkit.export.graph import MAX_CANDIDATES, ExportGraph
+from visionkit.export.graph import SUPPRESSIONS, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity, check_parity
@@ -141,19 +141,19 @@ def _write(
     return make_runner(path)
 
 
-def _graph(predictor: Predictor, options: ExportOptions, max_candidates: int = MAX_CANDIDATES[-1]) -> ExportGraph:
+def _graph(predictor: Predictor, options: ExportOptions, suppression: tuple[int, int] = SUPPRESSIONS[0]) -> ExportGraph:
     task = predictor.task
     return ExportGraph(
         predictor.inference.model, task=task, decode=options.decode, takes_sizes=takes_sizes(task),
-        max_candidates=max_candidates,
+        suppression=suppression,
     )  # fmt: skip
 
 
 def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOptions) -> ExportGraph:
-    """The graph with the fewest candidates of suppression that give what the model gives, of detectors."""
-    for max_candidates in MAX_CANDIDATES:
-        graph = _graph(predictor, options, max_candidates)
-        if graph.nms is None or not options.decode:
+    """Of detectors, the graph with the least suppression that gives what the model gives."""
+    for suppression in SUPPRESSIONS:
+        graph = _graph(predictor, options, suppression)
+        if not graph.suppressions or not options.decode:
             break
         parity = Parity(images=len(images))
         check_parity(graph.run, predictor.inference.model, batches(images, predictor), parity=parity, noise=False)

@@ -11,19 +11,24 @@ from torch import Tensor, nn
 
 from visionkit.errors import UserError
 from visionkit.heads.dense.head import DenseHead
+from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
-__all__ = ["CONVERGED", "MAX_CANDIDATES", "NOT_PER_IMAGE", "ExportGraph"]
+__all__ = ["CONVERGED", "NOT_PER_IMAGE", "SUPPRESSIONS", "ExportGraph"]
 
 CONVERGED = "converged"
 """The output that says of which images suppression was exact, see `StaticNms`."""
 
-MAX_CANDIDATES = (300, 1000, 3000)
-"""What is tried: a well trained detector has few boxes with a score, one that has learnt little has thousands."""
+SUPPRESSIONS = ((300, 12), (1000, 12), (3000, 12), (3000, 48))
+"""What is tried, boxes of an image and rounds: a well trained detector has few boxes with a score, one that has learnt
+little has thousands, in long chains of overlaps."""
 
-NOT_PER_IMAGE = ("centers_", "anchors", "image_size")
-"""What begins so depends on the size of the images alone."""
+PROPOSAL_ROUNDS = 30
+"""Of the suppression of proposals, which overlap in longer chains than detections."""
+
+NOT_PER_IMAGE = ("centers_", "anchors", "image_size", "level_")
+"""What begins so depends on the size of the images alone, or is a map of features."""
 
 
 class ExportGraph(nn.Module):
@@ -34,27 +39,40 @@ class ExportGraph(nn.Module):
         task: Its task.
         decode: Whether predictions are among the outputs.
         takes_sizes: Whether images are padded, so that their own sizes are an input.
-        max_candidates: Of a detector, the boxes of an image, by score, of which overlapping ones are suppressed.
+        suppression: Of a detector, the boxes of an image, by score, of which overlapping ones are suppressed, and the
+            rounds, see `StaticNms`.
 
     Raises:
         UserError: If the head has no such form.
     """
 
     def __init__(
-        self, model: VisionModel, *, task: str, decode: bool, takes_sizes: bool, max_candidates: int = MAX_CANDIDATES[0]
+        self,
+        model: VisionModel,
+        *,
+        task: str,
+        decode: bool,
+        takes_sizes: bool,
+        suppression: tuple[int, int] = SUPPRESSIONS[0],
     ) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decode, self.takes_sizes = decode, takes_sizes
-        self.nms: StaticNms | None = None
+        self.suppressions: list[StaticNms] = []
         head = self.model.head
-        if isinstance(head, DenseHead):
-            self.nms = head.suppress = StaticNms(limit=max_candidates)
-        elif task in ("detect", "instance"):
+        if isinstance(head, (DenseHead, FasterRcnnHead)):
+            head.suppress = self._suppression(*suppression)
+        if isinstance(head, FasterRcnnHead):
+            head.suppress_proposals = self._suppression(head.num_proposals, PROPOSAL_ROUNDS)
+        if decode and task in ("detect", "instance") and not self.suppressions:
             raise UserError(
-                f"export: the head {type(head).__name__} finds as many regions as an image has, which no exported form "
-                "is made of yet. Expected a head of one stage. Train one: head=fcos_small, or head=retinanet_small"
+                f"export: the head {type(head).__name__} is of a plugin, and its suppression has no exported form "
+                "here. Expected a head of visionkit, or raw outputs alone. Try: decode=false"
             )
+
+    def _suppression(self, limit: int, rounds: int) -> StaticNms:
+        self.suppressions.append(StaticNms(limit=limit, rounds=rounds))
+        return self.suppressions[-1]
 
     def forward(self, images: Tensor, image_sizes: Tensor | None = None) -> dict[str, Tensor]:
         """Raw outputs and predictions of a batch.
@@ -72,8 +90,9 @@ class ExportGraph(nn.Module):
         if not self.decode:
             return outputs
         outputs |= self.model.predict(raw, image_sizes)
-        if self.nms is not None:
-            outputs[CONVERGED] = self.nms.converged
+        if self.suppressions:
+            parts = [part.converged.reshape(images.shape[0], -1) for part in self.suppressions]
+            outputs[CONVERGED] = torch.cat(parts, dim=1).all(dim=1)
         return outputs
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ _SAME_CORNER = 1e-3
 """In pixels, for boxes too thin for an IoU."""
 _SHOWN_PROBLEMS = 20
 _OBJECT_KEYS = ("boxes", "scores", "labels")
+_INSTANCE_KEYS = (*_OBJECT_KEYS, "mask_logits")
 
 
 @dataclass
@@ -137,7 +138,8 @@ def _compare_predictions(
         parity.not_converged += int((~found[CONVERGED]).sum())
     if "boxes" in expected:
         for i in range(len(expected["boxes"])):
-            of_image, of_file = ({key: part[key][i] for key in _OBJECT_KEYS} for part in (expected, found))
+            keys = [key for key in _INSTANCE_KEYS if key in expected]
+            of_image, of_file = ({key: part[key][i] for key in keys} for part in (expected, found))
             _compare_objects(f"{name}, image {i + 1}", of_image, of_file, parity)
         return
     if "mask" in expected:
@@ -178,6 +180,8 @@ def _compare_objects(name: str, expected: Mapping[str, Tensor], found: Mapping[s
     pairs = at_place & (expected["labels"][:, None] == found["labels"][None])
     pairs &= (expected["scores"][:, None] - found["scores"][None]).abs() <= TOLERANCE
     parity.detections += int(pairs.any(dim=1).sum())
+    if "mask_logits" in expected:
+        _compare_instance_masks(name, expected["mask_logits"], found["mask_logits"], pairs, parity)
     for part, missing, words in (
         (expected, ~pairs.any(dim=1), "is missing"), (found, ~pairs.any(dim=0), "is not the model's"),
     ):  # fmt: skip
@@ -191,6 +195,15 @@ def _compare_objects(name: str, expected: Mapping[str, Tensor], found: Mapping[s
                 continue
             corners = ", ".join(f"{side:.1f}" for side in box.tolist())
             parity.add(f"{name}: the object of class {int(label)} at [{corners}], score {float(score):.4f}, {words}")
+
+
+def _compare_instance_masks(name: str, expected: Tensor, found: Tensor, pairs: Tensor, parity: Parity) -> None:
+    """The cells (n, S, S) and (m, S, S) of the objects of both, but where the model's own lie at the edge."""
+    both = pairs.any(dim=1)
+    expected, found = expected[both], found[pairs[both].int().argmax(dim=1)]
+    differs = ((expected > 0) != (found > 0)) & (expected.abs() > TOLERANCE)
+    if not bool(found.isfinite().all()) or float(differs.float().sum()) > (1 - MIN_EQUAL_PIXELS) * differs.numel():
+        parity.add(f"{name}: {int(differs.sum())} of {differs.numel()} cells of the masks of its objects differ")
 
 
 def parity_lines(parity: Parity) -> list[str]:

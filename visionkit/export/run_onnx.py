@@ -62,6 +62,20 @@ def prepare(image, info):
     return batch.transpose(2, 0, 1)[None], size
 
 
+def weights(start, end, cells, length):
+    """What each cell of a mask, which spans start to end, gives to each pixel of an axis: (length, cells)."""
+    position = (np.arange(length) + 0.5 - start) / (end - start) * cells - 0.5
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells))).astype(np.float32)
+
+
+def paste(mask_logits, box, height, width):
+    """The pixels of an object in the size of the image, (height, width) bool."""
+    left, top, right, bottom = (float(side) for side in box)
+    cells = len(mask_logits)
+    rows, columns = weights(top, bottom, cells, height), weights(left, right, cells, width)
+    return rows @ (1 / (1 + np.exp(-mask_logits))) @ columns.T >= 0.5
+
+
 def predict(path, session, info):
     """What the model says of an image: class and probabilities, objects, or the class of each pixel."""
     image = read(path, info)
@@ -73,8 +87,9 @@ def predict(path, session, info):
     if "boxes" in found:
         present = found["labels"][0] >= 0
         scale = np.array([image.width / width, image.height / height] * 2, np.float32)
-        return {"boxes": found["boxes"][0][present] * scale, "scores": found["scores"][0][present],
-                "labels": found["labels"][0][present]}  # fmt: skip
+        names = [name for name in ("boxes", "scores", "labels", "mask_logits") if name in found]
+        objects = {name: found[name][0][present] for name in names}  # a mask, in the frame of its box, is for `paste`
+        return {**objects, "boxes": objects["boxes"] * scale, "size": (image.height, image.width)}
     if "mask" in found:
         logits = found["logits"][0, :, :height, :width]
         resized = [np.asarray(Image.fromarray(c).resize(image.size, Image.Resampling.BILINEAR)) for c in logits]
@@ -93,9 +108,11 @@ def main():
             best = np.argsort(-result["probabilities"])[:5]
             print(path, ", ".join(f"{names[k]} {result['probabilities'][k]:.1%}" for k in best))
         elif "boxes" in result:
-            for box, score, label in zip(result["boxes"], result["scores"], result["labels"], strict=True):
-                if score >= 0.3:
-                    print(path, names[label], f"{score:.1%}", *np.round(box, 1))
+            for i in np.flatnonzero(result["scores"] >= 0.3):
+                box = result["boxes"][i]
+                print(path, names[result["labels"][i]], f"{result['scores'][i]:.1%}", *np.round(box, 1), end="")
+                masks = result.get("mask_logits")
+                print("" if masks is None else f" {paste(masks[i], box, *result['size']).sum()} pixels")
         else:
             counts = np.bincount(result["mask"].ravel(), minlength=len(names))
             print(path, ", ".join(f"{n} {c / counts.sum():.1%}" for n, c in zip(names, counts, strict=True) if c))

@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = [
     "apply_deltas",
@@ -18,6 +19,7 @@ __all__ = [
     "generalized_iou",
     "rescale_boxes",
     "batched_nms",
+    "top_boxes",
 ]
 
 _MAX_LOG_SCALE = math.log(1000 / 16)
@@ -112,7 +114,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold:
         return keep
     images = torch.arange(len(labels), device=labels.device)[:, None]
     groups = (images * (labels.max() + 1) + labels).flatten()[present]
-    boxes, scores = boxes.flatten(0, 1)[present].float(), scores.flatten()[present].float()
+    boxes, scores = boxes.flatten(0, 1)[present].float(), scores.flatten()[present]
     exact = boxes if boxes.device.type == "mps" else boxes.double()
     offset_boxes = exact + groups[:, None] * (exact.max() + 1)  # groups cannot overlap each other
     order = groups.argsort(stable=True)
@@ -123,3 +125,26 @@ def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold:
     kept = torch.cat([c[nms(offset_boxes[c], scores[c].to(offset_boxes.dtype), iou_threshold)] for c in chunks])
     keep.view(-1)[present[kept]] = True
     return keep
+
+
+def top_boxes(
+    boxes: Tensor, scores: Tensor, labels: Tensor, keep: Tensor, *, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The kept boxes of each image by descending score: the best ``count``, or all of them and padding.
+
+    Args:
+        boxes: (B, N, 4).
+        scores: (B, N) floating point, of kept boxes at least 0.
+        labels: (B, N) int64.
+        keep: (B, N) bool.
+        count: The number of rows.
+
+    Returns:
+        Boxes (B, count, 4), scores (B, count) and labels (B, count); zeros and labels of -1 for padding.
+    """
+    top, best = scores.masked_fill(~keep, -1).topk(torch.sym_min(count, scores.shape[1]))
+    present = top >= 0
+    boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * present[..., None]
+    labels = torch.where(present, labels.gather(1, best), -1)
+    padding = count - best.shape[1]
+    return F.pad(boxes, (0, 0, 0, padding)), F.pad(top * present, (0, padding)), F.pad(labels, (0, padding), value=-1)

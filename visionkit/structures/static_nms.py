@@ -31,26 +31,28 @@ class StaticNms:
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
         """The boxes to keep, (B, N) bool; the arguments are those of `visionkit.structures.boxes.batched_nms`."""
-        scores = torch.where(labels >= 0, scores, -1.0)
-        _, order = scores.topk(torch.sym_min(self.limit, scores.shape[1]))  # (B, L), the best first
+        scores_of_present = scores.masked_fill(labels < 0, -torch.inf)
+        _, order = scores_of_present.topk(torch.sym_min(self.limit, scores.shape[1]))  # (B, L), the best first
         boxes = boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
         labels = labels.gather(1, order)
-        suppresses = _overlaps(boxes, iou_threshold) & (labels[:, :, None] == labels[:, None, :])  # (B, L, L)
+        present = (labels >= 0)[:, None].float()  # (B, 1, L)
         rank = torch.arange(order.shape[1], device=order.device)
+        suppresses = _overlaps(boxes, iou_threshold) & (labels[:, :, None] == labels[:, None, :])  # (B, L, L)
         suppresses = (suppresses & (rank[:, None] < rank)).float()  # a row is the better box
-        present = labels >= 0
         keep = previous = present
         for _ in range(self.rounds):
             previous = keep
-            keep = present & (torch.matmul(keep.float()[:, None], suppresses)[:, 0] < 0.5)
-        self.converged = (previous == keep).all(dim=1)
-        return torch.zeros_like(scores).scatter(1, order, keep.to(scores.dtype)) > 0.5
+            keep = (present - torch.matmul(keep, suppresses)).relu()  # 1 or 0: a count of suppressing boxes is whole
+        self.converged = (previous == keep).all(dim=2)[:, 0]
+        return torch.zeros_like(scores, dtype=keep.dtype).scatter(1, order, keep[:, 0]) > 0
 
 
 def _overlaps(boxes: Tensor, iou_threshold: float) -> Tensor:
     """Which pairs of the boxes (B, L, 4) of an image have an IoU above the threshold, (B, L, L) bool."""
-    near = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    far = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
-    intersection = (far - near).clamp(min=0).prod(dim=-1)
-    areas = box_areas(boxes)
-    return intersection > iou_threshold * (areas[:, :, None] + areas[:, None, :] - intersection)
+    columns, rows = (
+        (torch.minimum(far[:, :, None], far[:, None]) - torch.maximum(near[:, :, None], near[:, None])).relu()
+        for near, far in ((boxes[..., 0], boxes[..., 2]), (boxes[..., 1], boxes[..., 3]))
+    )
+    weighted = iou_threshold * box_areas(boxes)
+    # intersection / union > t, where the union is the sum of the areas less the intersection
+    return (1 + iou_threshold) * columns * rows > weighted[:, :, None] + weighted[:, None]

@@ -11,6 +11,7 @@ from tests.helpers.bare_networks import uninitialised
 from visionkit import create_model
 from visionkit.backbones import read_backbone
 from visionkit.heads import read_head
+from visionkit.heads.two_stage.selection import class_boxes
 from visionkit.models import convert_state_dict
 
 CLASSES = 6
@@ -60,7 +61,7 @@ def theirs(backbone, batch):
     with torch.no_grad():
         for layer in (model.rpn.head.cls_logits, model.rpn.head.bbox_pred, model.roi_heads.box_predictor.bbox_pred):
             layer.weight.mul_(10)
-        model.roi_heads.box_predictor.cls_score.weight.mul_(40)
+        model.roi_heads.box_predictor.cls_score.weight.mul_(10)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
@@ -147,6 +148,30 @@ def test_predictions_without_image_sizes_are_cut_off_at_the_batchs_edges(batch):
         assert torch.equal(found["boxes"], model.predict(outputs, torch.tensor([[128, 160]] * 3))["boxes"])
     assert (found["labels"] >= 0).any()
     assert found["boxes"].amax(dim=(0, 1)).tolist() == [*found["boxes"].amax(dim=(0, 1)).tolist()[:2], 160, 128]
+
+
+def test_an_image_is_predicted_in_a_batch_as_it_is_alone(batch):
+    model = small_model().eval()
+    with torch.no_grad():
+        model.head.roi_heads.box_predictor.classes.weight.mul_(40)
+        together = model.predict(model(batch["images"], batch["image_sizes"]), batch["image_sizes"])
+        for i in range(3):
+            images, sizes = batch["images"][i : i + 1], batch["image_sizes"][i : i + 1]
+            alone = model.predict(model(images, sizes), sizes)
+            assert (alone["labels"] >= 0).sum() > 5
+            assert torch.equal(together["labels"][i], alone["labels"][0])
+            torch.testing.assert_close(together["boxes"][i], alone["boxes"][0], rtol=1e-4, atol=1e-2)
+
+
+def test_boxes_whose_scores_round_to_one_are_ordered_by_what_lies_behind():
+    logits = torch.tensor([[0.0, 20.0], [0.0, 22.0]])
+    assert logits.softmax(dim=1)[:, 1].tolist() == [1.0, 1.0]
+    proposals = torch.tensor([[0.0, 0.0, 9.0, 9.0]] * 2)
+    _, scores, labels = class_boxes(
+        logits, torch.zeros(2, 8), proposals, torch.tensor([[64, 64]] * 2), score_threshold=0.5
+    )
+    assert scores[0] < scores[1] < 1
+    assert labels.tolist() == [[0], [0]]
 
 
 def test_training_draws_other_samples_each_time(batch):

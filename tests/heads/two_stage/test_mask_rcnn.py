@@ -13,6 +13,7 @@ from visionkit.backbones import read_backbone
 from visionkit.heads import read_head
 from visionkit.models import convert_state_dict
 from visionkit.structures.rle import decode_mask, paste_masks
+from visionkit.structures.static_nms import StaticNms
 
 CLASSES = 6
 AS_TORCHVISION = {"type": "mask_rcnn", "centers": "corner", "max_detections": 25}
@@ -69,7 +70,7 @@ def theirs(backbone, batch):
     with torch.no_grad():
         for layer in (model.rpn.head.cls_logits, model.rpn.head.bbox_pred, model.roi_heads.box_predictor.bbox_pred):
             layer.weight.mul_(10)
-        model.roi_heads.box_predictor.cls_score.weight.mul_(40)
+        model.roi_heads.box_predictor.cls_score.weight.mul_(10)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
@@ -229,3 +230,24 @@ def test_forward_exports(batch):
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_predictions_export_for_any_batch_and_for_images_without_objects(batch):
+    model = small_model().eval()
+    head = model.head
+    head.suppress, head.suppress_proposals = StaticNms(), StaticNms(limit=50, rounds=30)
+    with torch.no_grad():
+        head.roi_heads.box_predictor.classes.weight.mul_(40)
+    model.forward = lambda images, sizes, forward=model.forward: model.predict(forward(images, sizes), sizes)
+    inputs = batch["images"][:2], batch["image_sizes"][:2]
+    size = torch.export.Dim("batch", min=1, max=8)
+    exported = torch.export.export(model, inputs, dynamic_shapes=({0: size}, {0: size})).module()
+    blank = torch.zeros(1, 3, 128, 160, dtype=torch.uint8), torch.tensor([[1, 1]])
+    with torch.no_grad():
+        for arguments in ((batch["images"], batch["image_sizes"]), inputs, blank):
+            expected, found = model(*arguments), exported(*arguments)
+            assert expected.keys() == found.keys()
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+        assert (model(*inputs)["labels"] >= 0).sum() > 10

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visionkit.backbones import FeatureInfo
 from visionkit.heads.anchors import anchor_points
 from visionkit.heads.base import Head, Predictions
 from visionkit.losses.sums import LossSums
-from visionkit.structures.boxes import batched_nms, clip_boxes
+from visionkit.structures.boxes import batched_nms, clip_boxes, top_boxes
 
 __all__ = ["DenseHead", "matched_targets"]
 
@@ -131,16 +130,8 @@ class DenseHead(Head):
             boxes = clip_boxes(boxes, image_sizes)
         labels = torch.where(scores > self.score_threshold, labels, -1)
         keep = self.suppress(boxes, scores, labels, iou_threshold=self.nms_threshold)
-        scores, best = scores.masked_fill(~keep, 0).topk(torch.sym_min(self.max_detections, scores.shape[1]))
-        present = keep.gather(1, best)
-        boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * present[..., None]
-        labels = torch.where(present, labels.gather(1, best), -1)
-        padding = self.max_detections - scores.shape[1]
-        return {
-            "boxes": F.pad(boxes, (0, 0, 0, padding)),
-            "scores": F.pad(scores, (0, padding)),
-            "labels": F.pad(labels, (0, padding), value=-1),
-        }
+        boxes, scores, labels = top_boxes(boxes, scores, labels, keep, count=self.max_detections)
+        return {"boxes": boxes, "scores": scores, "labels": labels}
 
     def _top_candidates(self, scores: Tensor, centers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The best pairs of anchor and class of each level: scores, anchor indices and labels, each (B, N)."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.anchors import anchor_points, flatten_predictions
+from visionkit.heads.anchors import flatten_predictions
 from visionkit.heads.base import Head, Predictions
-from visionkit.heads.two_stage.pooling import RoiPooling
+from visionkit.heads.two_stage.layers import Anchors, BoxLayers, ProposalLayers
+from visionkit.heads.two_stage.pooling import RoiPooling, with_images
 from visionkit.heads.two_stage.sampling import ImageSampler, seeded
+from visionkit.heads.two_stage.selection import Suppress, class_boxes, scatter_rows, select_proposals
 from visionkit.losses.sums import LossSums
+from visionkit.structures.boxes import batched_nms, top_boxes
 
 __all__ = ["FasterRcnnHead", "MeanLosses", "SampledProposals", "Sizes"]
 
@@ -51,9 +53,9 @@ class FasterRcnnHead(Head):
 
     Ren et al. 2015 (arXiv:1506.01497), with a feature pyramid as in Lin et al. 2017 (arXiv:1612.03144, section 4).
 
-    torchvision's region proposal network and RoI heads assign, sample, decode and suppress, image by image; layers,
-    anchor points and pooling are visionkit's. torchvision's class 0 is the background, so class ids are shifted by one
-    on the way in and out.
+    For losses, torchvision's region proposal network and RoI heads assign, sample, decode and suppress, image by image;
+    layers, anchor points, pooling and predictions are visionkit's. Class 0 of the second stage is the background, as in
+    torchvision, so class ids are shifted by one on the way in and out.
 
     `forward` runs the first stage; `loss` and `predict` run the second one, on the maps among the outputs.
 
@@ -65,13 +67,17 @@ class FasterRcnnHead(Head):
         pooled_size: Rows and columns pooled for each proposal.
         corner: Where anchor points lie, see `visionkit.heads.anchors.anchor_points`.
         anchor_shapes: Width and height in pixels of each level's anchors.
-        proposals: The largest number of proposals per image.
+        proposals: The largest number of proposals per image, and of anchors per level that they are chosen from.
         training_proposals: The same in training.
         sampled_anchors: Anchors per image sampled for the first stage's losses.
         sampled_proposals: Proposals per image sampled for the second stage's losses.
         score_threshold: Boxes with scores up to this are discarded.
         nms_threshold: Of two boxes of a class with an IoU above this, the worse is suppressed.
         max_detections: The largest number of boxes predicted per image.
+
+    Attributes:
+        suppress: `visionkit.structures.boxes.batched_nms`, or another function of its arguments.
+        suppress_proposals: The same for proposals.
     """
 
     def __init__(
@@ -92,12 +98,15 @@ class FasterRcnnHead(Head):
         max_detections: int,
     ) -> None:
         super().__init__()
-        self.levels, self.max_detections = dict(levels), max_detections
+        self.levels, self.num_proposals, self.max_detections = dict(levels), proposals, max_detections
+        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
+        self.suppress: Suppress = batched_nms
+        self.suppress_proposals: Suppress = batched_nms
         self.num_anchors = len(anchor_shapes[0])
         num_proposals = {"training": training_proposals, "testing": proposals}
         self.rpn = RegionProposalNetwork(
-            _Anchors(self.levels, anchor_shapes, corner=corner),
-            _ProposalLayers(layers["tower"], layers["objectness"], layers["deltas"]),
+            Anchors(self.levels, anchor_shapes, corner=corner),
+            ProposalLayers(layers["tower"], layers["objectness"], layers["deltas"]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=sampled_anchors,
@@ -109,7 +118,7 @@ class FasterRcnnHead(Head):
         self.roi_heads = RoIHeads(
             RoiPooling(list(levels.values())[:num_pooled], corner=corner, size=pooled_size),
             layers["hidden"],
-            _BoxLayers(layers["classes"], layers["boxes"]),
+            BoxLayers(layers["classes"], layers["boxes"]),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=sampled_proposals,
@@ -174,7 +183,9 @@ class FasterRcnnHead(Head):
             objectness, proposal_loss = self.rpn.compute_loss(logits, deltas.flatten(0, 1), labels, target_deltas)
             proposals = self._proposals(outputs, sizes)
             sampled, matched, labels, target_deltas = self.roi_heads.select_training_samples(proposals, objects)
-        classification, box_loss = fastrcnn_loss(*self._second_stage(outputs, sampled, sizes), labels, target_deltas)
+        classification, box_loss = fastrcnn_loss(
+            *self._second_stage(outputs, *with_images(sampled)), labels, target_deltas
+        )
         num_anchors, num_proposals = self._samplers[0].num_sampled, sum(map(len, sampled))
         losses: MeanLosses = {
             "objectness": (objectness, num_anchors),
@@ -196,14 +207,13 @@ class FasterRcnnHead(Head):
             ``boxes`` (B, D, 4) float32 xyxy in pixels of the batch, ``scores`` (B, D) float32 in 0..1 and ``labels``
             (B, D) int64 with D = ``max_detections``; an image with fewer is padded with labels -1 and zeros.
         """
-        sizes = _sizes(outputs, image_sizes)
-        proposals = self._proposals(outputs, sizes)
-        refined = self._second_stage(outputs, proposals, sizes)
-        self.roi_heads.detections_per_img = self.max_detections
-        boxes, scores, labels = self.roi_heads.postprocess_detections(*refined, proposals, sizes)
-        extra = self.extra_predictions(outputs, boxes, labels, sizes)
-        predictions = {"boxes": self._pad(boxes), "scores": self._pad(scores), "labels": self._pad(labels) - 1}
-        return predictions | {name: self._pad(values) for name, values in extra.items()}
+        if image_sizes is None:
+            image_sizes = outputs["image_size"].expand(outputs["logits"].shape[0], 2)
+        boxes, scores, labels = self._class_boxes(outputs, image_sizes)
+        keep = self.suppress(boxes, scores, labels, iou_threshold=self.nms_threshold)
+        boxes, scores, labels = top_boxes(boxes, scores, labels, keep, count=self.max_detections)
+        predictions = {"boxes": boxes, "scores": scores.float(), "labels": labels}
+        return predictions | self.extra_predictions(outputs, boxes, labels)
 
     def maps(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         """The levels (B, C, H, W) among the outputs, fine to coarse."""
@@ -215,75 +225,44 @@ class FasterRcnnHead(Head):
         """Losses of a subclass with further branches on the sampled proposals; empty here."""
         return {}
 
-    def extra_predictions(
-        self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes
-    ) -> dict[str, list[Tensor]]:
-        """Predictions of a subclass for the detected boxes (n, 4) of class ``labels - 1``: rows per image by name."""
+    def extra_predictions(self, outputs: Mapping[str, Tensor], boxes: Tensor, labels: Tensor) -> Predictions:
+        """Predictions of a subclass for the detected boxes (B, D, 4) of classes (B, D), -1 for padding; empty here."""
         return {}
 
     def _proposals(self, outputs: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
         logits, deltas, anchors = _first_stage(outputs)
         decoded = self.rpn.box_coder.decode(deltas.detach().flatten(0, 1), anchors).view(len(sizes), -1, 4)
-        anchors_per_level = [self.num_anchors * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
-        proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, anchors_per_level)[0]
+        sizes_per_level = self._level_sizes(outputs)
+        proposals: list[Tensor] = self.rpn.filter_proposals(decoded, logits.flatten(1), sizes, sizes_per_level)[0]
         return proposals
 
-    def _second_stage(
-        self, outputs: Mapping[str, Tensor], proposals: list[Tensor], sizes: Sizes
-    ) -> tuple[Tensor, Tensor]:
-        pooled = self.roi_heads.box_roi_pool(self.maps(outputs), proposals, sizes)
+    def _level_sizes(self, outputs: Mapping[str, Tensor]) -> list[int]:
+        """The number of anchors of each level."""
+        return [self.num_anchors * x.shape[-2] * x.shape[-1] for x in self.maps(outputs)]
+
+    def _class_boxes(self, outputs: Mapping[str, Tensor], image_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The box, score and label of each proposal and class: (B, P * K, 4), (B, P * K) and (B, P * K)."""
+        proposals, present = select_proposals(
+            outputs["logits"].float(), outputs["deltas"].float(), outputs["anchors"], image_sizes,
+            level_sizes=self._level_sizes(outputs), count=self.num_proposals, suppress=self.suppress_proposals,
+        )  # fmt: skip
+        images, rows = torch.where(present)  # the second stage looks at these alone
+        chosen = proposals[images, rows]
+        logits, deltas = self._second_stage(outputs, chosen, images)
+        boxes, scores, labels = class_boxes(
+            logits, deltas, chosen, image_sizes[images], score_threshold=self.score_threshold
+        )
+        return (
+            scatter_rows(boxes, present).flatten(1, 2),
+            scatter_rows(scores, present).flatten(1),
+            scatter_rows(labels, present, fill=-1).flatten(1),
+        )
+
+    def _second_stage(self, outputs: Mapping[str, Tensor], boxes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K + 1) and deltas (N, 4 * (K + 1)) of N boxes (N, 4) of images (N,)."""
+        pooled = self.roi_heads.box_roi_pool(self.maps(outputs), boxes, images)
         logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
         return logits.float(), deltas.float()
-
-    def _pad(self, values: list[Tensor]) -> Tensor:
-        """A tensor (B, D, ...) of the rows of each image, padded with zeros."""
-        longest = values[0].new_zeros(self.max_detections, *values[0].shape[1:])
-        return pad_sequence([*values, longest], batch_first=True)[:-1]
-
-
-class _Anchors(nn.Module):
-    """The anchors of all levels, (A, 4) float32 xyxy in pixels."""
-
-    def __init__(
-        self,
-        levels: Mapping[str, FeatureInfo],
-        anchor_shapes: Sequence[Sequence[tuple[float, float]]],
-        *,
-        corner: bool,
-    ) -> None:
-        super().__init__()
-        self.levels, self.shapes, self.corner = list(levels.values()), anchor_shapes, corner
-
-    def forward(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> Tensor:
-        anchors = []
-        for level, shapes, x in zip(self.levels, self.shapes, maps, strict=True):
-            points = anchor_points(level, x, image_size, corner=self.corner)[:, :, None]  # (H, W, 1, 2)
-            half = torch.tensor(shapes, device=x.device) / 2  # (n, 2)
-            anchors.append(torch.cat([points - half, points + half], dim=-1).flatten(0, 2))
-        return torch.cat(anchors)
-
-
-class _ProposalLayers(nn.Module):
-    """The first stage's layers, shared by all levels."""
-
-    def __init__(self, tower: nn.Module, objectness: nn.Module, deltas: nn.Module) -> None:
-        super().__init__()
-        self.tower, self.objectness, self.deltas = tower, objectness, deltas
-
-    def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        hidden = [self.tower(x) for x in maps]
-        return [self.objectness(x) for x in hidden], [self.deltas(x) for x in hidden]
-
-
-class _BoxLayers(nn.Module):
-    """The second stage's last layers."""
-
-    def __init__(self, classes: nn.Module, boxes: nn.Module) -> None:
-        super().__init__()
-        self.classes, self.boxes = classes, boxes
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classes(x), self.boxes(x)
 
 
 def _first_stage(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -294,5 +273,5 @@ def _first_stage(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, list[Te
 
 def _sizes(outputs: Mapping[str, Tensor], image_sizes: Tensor | None) -> Sizes:
     if image_sizes is None:
-        image_sizes = outputs["image_size"].expand(len(outputs["logits"]), 2)
+        image_sizes = outputs["image_size"].expand(outputs["logits"].shape[0], 2)
     return [(height, width) for height, width in image_sizes.tolist()]

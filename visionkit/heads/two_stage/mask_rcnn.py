@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from visionkit.backbones import FeatureInfo
-from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead, MeanLosses, SampledProposals, Sizes
-from visionkit.heads.two_stage.pooling import RoiPooling
+from visionkit.heads.base import Predictions
+from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead, MeanLosses, SampledProposals
+from visionkit.heads.two_stage.pooling import RoiPooling, with_images
+from visionkit.heads.two_stage.selection import scatter_rows
 
 __all__ = ["MaskRcnnHead"]
 
@@ -63,24 +65,23 @@ class MaskRcnnHead(FasterRcnnHead):
             [rows[keep] for rows, keep in zip(values, positive, strict=True)]
             for values in (sampled.boxes, sampled.matched, sampled.labels)
         )
-        logits = _select_class(self._mask_logits(outputs, boxes, sampled.sizes), labels)
+        logits = _select_class(self._mask_logits(outputs, *with_images(boxes)), torch.cat(labels))
         if not len(logits):
             return {"masks": (logits.sum(), 0)}
         images = zip(targets["masks"], targets["labels"], boxes, matched, strict=True)
         mask_targets = [self._mask_targets(masks[ids >= 0], *regions) for masks, ids, *regions in images]
         return {"masks": (F.binary_cross_entropy_with_logits(logits, torch.cat(mask_targets)), len(logits))}
 
-    def extra_predictions(
-        self, outputs: Mapping[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: Sizes
-    ) -> dict[str, list[Tensor]]:
-        """``mask_logits`` (n, 28, 28) of each image's n boxes."""
-        logits = _select_class(self._mask_logits(outputs, boxes, sizes), labels)
-        per_image = torch.split(logits, [len(rows) for rows in boxes])  # type: ignore[no-untyped-call]
-        return {"mask_logits": list(per_image)}
+    def extra_predictions(self, outputs: Mapping[str, Tensor], boxes: Tensor, labels: Tensor) -> Predictions:
+        """``mask_logits`` (B, D, 28, 28) float32, zeros for padding."""
+        present = labels >= 0
+        images, rows = torch.where(present)  # the mask branch looks at these alone
+        logits = self._mask_logits(outputs, boxes[images, rows], images)
+        return {"mask_logits": scatter_rows(_select_class(logits, labels[images, rows] + 1), present)}
 
-    def _mask_logits(self, outputs: Mapping[str, Tensor], boxes: list[Tensor], sizes: Sizes) -> Tensor:
-        """Mask logits of all N boxes, (N, K + 1, 28, 28) float32; class 0 is torchvision's background."""
-        logits: Tensor = self.masks(self.mask_pool(self.maps(outputs), boxes, sizes))
+    def _mask_logits(self, outputs: Mapping[str, Tensor], boxes: Tensor, images: Tensor) -> Tensor:
+        """Mask logits of N boxes (N, 4) of images (N,), (N, K + 1, 28, 28) float32; class 0 is the background."""
+        logits: Tensor = self.masks(self.mask_pool(self.maps(outputs), boxes, images))
         return logits.float()
 
     def _mask_targets(self, masks: Tensor, boxes: Tensor, matched: Tensor) -> Tensor:
@@ -91,6 +92,6 @@ class MaskRcnnHead(FasterRcnnHead):
         return resampled[:, 0]
 
 
-def _select_class(logits: Tensor, labels: list[Tensor]) -> Tensor:
-    """The map of each row's class, (N, S, S), of logits (N, K + 1, S, S)."""
-    return logits[torch.arange(len(logits), device=logits.device), torch.cat(labels)]
+def _select_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """The map of each row's class (N,), (N, S, S), of logits (N, K + 1, S, S)."""
+    return logits[torch.arange(logits.shape[0], device=logits.device), labels]

@@ -10,7 +10,7 @@ from torchvision.ops import roi_align
 
 from visionkit.backbones import FeatureInfo
 
-__all__ = ["RoiPooling"]
+__all__ = ["RoiPooling", "with_images"]
 
 
 class RoiPooling(nn.Module):
@@ -30,26 +30,30 @@ class RoiPooling(nn.Module):
         self.strides = [level.stride for level in levels]
         self.shifts = [0.0 if corner else level.offset + 0.5 for level in levels]
 
-    def forward(self, maps: Sequence[Tensor], boxes: list[Tensor], image_shapes: object) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], boxes: Tensor, images: Tensor) -> Tensor:
         """Pool each box.
 
         Args:
             maps: (B, C, H, W) per level, fine to coarse; maps after the last pooled level are ignored.
-            boxes: Per image (n, 4) xyxy in pixels.
-            image_shapes: Unused; an argument of torchvision's pooling.
+            boxes: (N, 4) xyxy in pixels.
+            images: (N,) int64, the image of each.
 
         Returns:
-            (N, C, size, size) for the N boxes of all images.
+            (N, C, size, size).
         """
-        corners = torch.cat(boxes)  # (N, 4)
-        images = torch.cat([rows.new_full((len(rows), 1), i) for i, rows in enumerate(boxes)])
-        sides = (corners[:, 2:] - corners[:, :2]).prod(dim=1).sqrt()
+        sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
         # Lin et al. 2017, equation 1: a box of 224 pixels belongs to stride 16
         limits = sides.new_tensor([stride * 224 / 16 for stride in self.strides[1:]])
-        box_levels = torch.bucketize(sides * (1 + 1e-6), limits, right=True)
-        pooled = corners.new_zeros(len(corners), maps[0].shape[1], self.size, self.size)
+        box_levels = (sides[:, None] * (1 + 1e-6) >= limits).sum(dim=1)
+        pooled = boxes.new_zeros(boxes.shape[0], maps[0].shape[1], self.size, self.size)
         for i, (stride, shift) in enumerate(zip(self.strides, self.shifts, strict=True)):
             indices = torch.where(box_levels == i)[0]
-            regions = torch.cat([images[indices], corners[indices] - shift], dim=1)
+            regions = torch.cat([images[indices, None].to(boxes.dtype), boxes[indices] - shift], dim=1)
             pooled[indices] = roi_align(maps[i].float(), regions, self.size, spatial_scale=1 / stride, sampling_ratio=2)
         return pooled.to(maps[0].dtype)
+
+
+def with_images(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The boxes (n, 4) of each image as one tensor (N, 4), and the image of each, (N,) int64."""
+    counts = torch.tensor([len(rows) for rows in boxes], device=boxes[0].device)
+    return torch.cat(list(boxes)), torch.arange(len(boxes), device=counts.device).repeat_interleave(counts)
