@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from visionkit.errors import UserError
+from visionkit.export.comparison import check_parity
 from visionkit.export.graph import ExportGraph
-from visionkit.export.parity import Parity, check_parity
+from visionkit.export.parity import Parity
 from visionkit.models import create_model
 
 CLASSES, SIDE = 4, 64
@@ -209,3 +210,28 @@ def test_a_class_without_a_clear_margin_is_borderline_and_a_clear_one_is_a_diffe
         parity = Parity(images=1)
         check_parity(lambda _, outputs=outputs: outputs, Model(logits), inputs, parity=parity, noise=False)
         assert (parity.passed, parity.borderline) == (passed, borderline)
+
+
+@pytest.mark.parametrize(("logit", "passed", "borderline"), [(1e-8, True, 1), (0.1, False, 0)])
+@pytest.mark.parametrize("is_missing", [True, False], ids=["missing", "added"])
+def test_an_object_at_the_edge_of_a_threshold_is_borderline_and_a_clear_one_is_a_difference(
+    logit, passed, borderline, is_missing
+):
+    """The model keeps objects of positive logits; the file has one less, or one more."""
+
+    class Model:
+        def __call__(self, images, sizes):
+            return {"logits": torch.tensor([[1.0, logit if is_missing else -logit]])}
+
+        def predict(self, outputs, sizes):
+            logits = outputs["logits"]
+            boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 20, 30, 30]]])
+            return {"boxes": boxes, "scores": logits.sigmoid(), "labels": torch.where(logits > 0, 0, -1)}
+
+    model = Model()
+    inputs = {"images": torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "image_sizes": torch.tensor([[8, 8]])}
+    raw = model(**{"images": None, "sizes": None})
+    file = {**raw, **model.predict(raw, None), "labels": torch.tensor([[0, -1 if is_missing else 0]])}
+    parity = Parity(images=1)
+    check_parity(lambda _: file, model, [("one", inputs)], parity=parity, noise=False)
+    assert (parity.passed, parity.borderline, parity.detections) == (passed, borderline, 1)

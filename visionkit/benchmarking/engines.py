@@ -14,12 +14,13 @@ from torch import Tensor
 from visionkit.benchmarking.networks import Batch, Network, Subject
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
+from visionkit.export.comparison import check_parity
 from visionkit.export.export_run import export_predictor
 from visionkit.export.files import check_installed, write_onnx
 from visionkit.export.graph import ExportGraph
 from visionkit.export.images import random_images
 from visionkit.export.options import ExportOptions
-from visionkit.export.parity import Parity, check_parity
+from visionkit.export.parity import Parity
 from visionkit.inference.base import autocast
 from visionkit.inference.load import load_predictor
 from visionkit.models.export_info import EXPORT_FORMAT

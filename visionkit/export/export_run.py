@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from visionkit.errors import UserError
+from visionkit.export.comparison import check_parity, compare_predictions
 from visionkit.export.description import describe_export, has_script
 from visionkit.export.files import GRAPH_FORMATS, Runner
 from visionkit.export.graph import SUPPRESSIONS, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
 from visionkit.export.options import ExportOptions
-from visionkit.export.parity import Parity, check_parity
+from visionkit.export.parity import Parity
 from visionkit.export.weights import run_weights, write_weights
 from visionkit.files import made_folder, write_atomic
 from visionkit.models.onnx_model import METADATA_KEY
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ExportResult", "export_predictor"]
 
 MAX_IMAGES = 200
-_NUM_NOISE, _NUM_OF_OTHER_SIZE = 4, 6
+_NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
 _SCRIPT = Path(__file__).with_name("run_onnx.py")
@@ -149,16 +151,22 @@ def _graph(predictor: Predictor, options: ExportOptions, suppression: tuple[int,
     )  # fmt: skip
 
 
+@torch.inference_mode()
 def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOptions) -> ExportGraph:
-    """Of detectors, the graph with the least suppression that gives what the model gives."""
-    for suppression in SUPPRESSIONS:
-        graph = _graph(predictor, options, suppression)
-        if not graph.suppressions or not options.decode:
-            break
-        parity = Parity(images=len(images))
-        check_parity(graph.run, predictor.inference.model, batches(images, predictor), parity=parity, noise=False)
-        if parity.passed:
-            break
+    """Of detectors, the graph with the least suppression that predicts what the model predicts."""
+    suppressions = list(SUPPRESSIONS)
+    model, graph = predictor.inference.model, _graph(predictor, options, suppressions.pop(0))
+    if not graph.suppressions or not options.decode:
+        return graph
+    for name, inputs in batches(images, predictor, sizes=(_CHOICE_BATCH,)):
+        raw = model(inputs["images"], inputs.get("image_sizes"))
+        while suppressions:
+            parity = Parity()
+            found = graph.model.predict(raw, inputs.get("image_sizes"))
+            compare_predictions(name, model, raw, found, inputs, parity)
+            if parity.num_problems == 0:
+                break
+            graph = _graph(predictor, options, suppressions.pop(0))
     return graph
 
 

@@ -45,13 +45,15 @@ def example_inputs(predictor: Predictor) -> dict[str, Tensor]:
     return {"images": images} | ({"image_sizes": sizes} if takes_sizes(predictor.task) else {})
 
 
-def batches(images: Sequence[Tensor], predictor: Predictor) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
-    """Each image alone, and in batches of three, padded as in evaluation."""
-    for size in (1, 3):
+def batches(
+    images: Sequence[Tensor], predictor: Predictor, *, sizes: Sequence[int] = (1, 3)
+) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+    """Images in batches of each size, padded as in evaluation: unless given each alone, and by threes."""
+    for size in sizes:
         for start in range(0, len(images), size):
-            batch, sizes = predictor.inference.transform.pad_batch(images[start : start + size])
+            batch, image_sizes = predictor.inference.transform.pad_batch(images[start : start + size])
             name = f"image {start + 1}" if size == 1 else f"images {start + 1} to {start + len(batch)}"
-            yield name, {"images": batch} | ({"image_sizes": sizes} if takes_sizes(predictor.task) else {})
+            yield name, {"images": batch} | ({"image_sizes": image_sizes} if takes_sizes(predictor.task) else {})
 
 
 def noise(predictor: Predictor, count: int, *, size: tuple[int, int] | None = None, seed: int = 1) -> list[Tensor]:
