@@ -28,8 +28,8 @@ Others = Callable[[], Sequence[Objects]]
 def compare_objects(name: str, expected: Objects, found: Objects, parity: Parity, *, others: Others) -> None:
     """Compare the objects of a batch: each has one of the other side of its class, at its place, with its score.
 
-    Where an image has as many as it may have, one with the score of the last, up to the tolerance, may be cut off in
-    one of both. An object that one side lacks is borderline if it comes and goes in the model's own predictions when
+    Where the other side has as many as an image may have, one with the score of the last, up to the tolerance, may be
+    cut off there. An object that one side lacks is borderline if it comes and goes in the model's own predictions when
     its raw outputs change as by rounding: it lies at the edge of a threshold.
 
     Args:
@@ -41,20 +41,20 @@ def compare_objects(name: str, expected: Objects, found: Objects, parity: Parity
     """
     keys = [key for key in _INSTANCE_KEYS if key in expected]
     for i in range(len(expected["boxes"])):
-        is_full = bool((expected["labels"][i] >= 0).all())
         own, of_file = (_present({key: part[key][i] for key in keys}) for part in (expected, found))
         pairs = _pairs(own, of_file)
         parity.detections += int(pairs.any(dim=1).sum())
         if "mask_logits" in own:
             _compare_masks(f"{name}, image {i + 1}", own, of_file, pairs, parity)
-        for part, missing, words in (
-            (own, ~pairs.any(dim=1), "is missing"), (of_file, ~pairs.any(dim=0), "is not the model's"),
+        for part, other, missing, words in (
+            (own, found, ~pairs.any(dim=1), "is missing"), (of_file, expected, ~pairs.any(dim=0), "is not the model's"),
         ):  # fmt: skip
+            is_full = bool((other["labels"][i] >= 0).all())
             last = part["scores"].min() if len(part["scores"]) else 0.0
             for row in missing.nonzero()[:, 0].tolist():
                 lone = {key: part[key][row : row + 1] for key in _OBJECT_KEYS}
                 score = float(lone["scores"][0])
-                variants = (_present({key: other[key][i] for key in _OBJECT_KEYS}) for other in others())
+                variants = (_present({key: variant[key][i] for key in _OBJECT_KEYS}) for variant in others())
                 is_cut = is_full and score - float(last) <= TOLERANCE
                 if is_cut or _comes_and_goes(lone, variants, is_own=part is own):
                     parity.borderline += 1
