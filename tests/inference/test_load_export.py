@@ -48,6 +48,33 @@ def test_boxes_are_in_pixels_of_the_image_and_objects_beyond_the_limit_are_cut(t
     assert [finding.code for finding in model.findings] == ["objects-cut"]
 
 
+@pytest.mark.parametrize("window", [None, "auto"])
+def test_an_image_whose_boxes_the_file_has_not_chosen_among_to_the_end_is_said(tmp_path, window):
+    """Suppression is exact of images whose first pixel is 0."""
+    exact = """
+            corner = Slice(images, starts, ends, axes)
+            number = Cast<to: int = 6>(corner)
+            flat = Squeeze(number, axes)
+            none = Cast<to: int = 6>(zero)
+            converged = Equal(flat, none)
+            shape = Shape(images)"""
+    constants = "int64[3] starts = {0, 0, 0}, int64[3] ends = {1, 1, 1}, int64[3] axes = {1, 2, 3}, int64[1] zero"
+    file = write_onnx(
+        tmp_path / "a.onnx", "detect",
+        replace=[
+            (r"\n *shape = Shape\(images\)", exact), ("int64.1. zero", constants), ("number = Slice", "count = Slice"),
+            ("number, one\\)", "count, one)"), ("number, one, one", "count, one, one"),
+            (r"\[batch,3\] labels\)", "[batch,3] labels, bool[batch] converged)"),
+        ],
+    )  # fmt: skip
+    model = vk.load(file, window=window)
+    model.predict(numpy.zeros((4, 4), dtype=numpy.uint8))
+    assert model.findings == []
+    prediction = model.predict(numpy.full((4, 4), 9, dtype=numpy.uint8))
+    assert [finding.code for finding in model.findings] == ["suppression-cut"]
+    assert prediction.names == ["dog", "cat"]
+
+
 def test_instances_have_masks_in_pixels_of_the_image(tmp_path):
     prediction = vk.load(write_onnx(tmp_path / "a.onnx", "instance")).predict(grey(8, 16))
     boxes = numpy.zeros((2, 8, 16), dtype=bool)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from visionkit.export.files import Runner
-from visionkit.export.graph import CONVERGED
 from visionkit.export.object_comparison import compare_objects, other_predictions
 from visionkit.export.parity import MIN_EQUAL_PIXELS, TOLERANCE, Parity
+from visionkit.models.onnx_model import CONVERGED
 
 __all__ = ["check_parity", "compare_predictions"]
 

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from visionkit.errors import UserError
 from visionkit.heads.dense.head import DenseHead
 from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead
+from visionkit.models.onnx_model import CONVERGED
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
-__all__ = ["CONVERGED", "NOT_PER_IMAGE", "SUPPRESSIONS", "ExportGraph"]
-
-CONVERGED = "converged"
-"""The output that says of which images suppression was exact, see `StaticNms`."""
+__all__ = ["NOT_PER_IMAGE", "SUPPRESSIONS", "ExportGraph"]
 
 SUPPRESSIONS = ((300, 12), (1000, 12), (3000, 12), (3000, 48))
 """What is tried, boxes of an image and rounds: a well trained detector has few boxes with a score, one that has learnt

@@ -59,11 +59,7 @@ def compare_objects(name: str, expected: Objects, found: Objects, parity: Parity
                 if is_cut or _comes_and_goes(lone, variants, is_own=part is own):
                     parity.borderline += 1
                     continue
-                corners = ", ".join(f"{side:.1f}" for side in lone["boxes"][0].tolist())
-                label = int(lone["labels"][0])
-                parity.add(
-                    f"{name}, image {i + 1}: the object of class {label} at [{corners}], score {score:.4f}, {words}"
-                )
+                parity.add(f"{name}, image {i + 1}: {_describe(lone)} {words}")
 
 
 def other_predictions(model: Any, raw: Mapping[str, Tensor], inputs: Mapping[str, Tensor], parity: Parity) -> Others:

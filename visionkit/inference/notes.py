@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from visionkit.data.findings import MAX_LISTED, Finding
 
-__all__ = ["Notes"]
+__all__ = ["EXACT", "Notes"]
+
+EXACT = "exact"
+"""False in a prediction whose suppression was not: an exported file does so many rounds and no more."""
 
 
 class Notes:

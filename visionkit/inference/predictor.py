@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from visionkit.errors import UserError
 from visionkit.inference.image_kinds import KindCheck
 from visionkit.inference.inputs import ImageInput, iterate_inputs, single_input
-from visionkit.inference.notes import Notes
+from visionkit.inference.notes import EXACT, Notes
 
 if TYPE_CHECKING:
     from visionkit.data.findings import Finding
@@ -169,6 +169,8 @@ class Predictor:
         for (image, size, _), found in zip(done, outputs, strict=True):
             if limit is not None and self.inference.is_cut(found):
                 self._notes.add("objects-cut", image.name, limit=f"{limit:,}", more=str(10 * limit))
+            if not found.pop(EXACT, True):
+                self._notes.add("suppression-cut", image.name)
             read_image = partial(_read_picture, image, self.reader, by_windows)
             yield make(found, class_names, size, image.path, category_ids, min_score, read_image)
         if failure is not None:

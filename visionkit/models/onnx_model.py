@@ -18,12 +18,15 @@ from visionkit.losses.sums import LossSums
 from visionkit.models.export_info import ExportInfo
 from visionkit.schema import quote
 
-__all__ = ["METADATA_KEY", "PREDICTIONS", "OnnxModel", "check_onnxruntime", "open_session"]
+__all__ = ["CONVERGED", "METADATA_KEY", "PREDICTIONS", "OnnxModel", "check_onnxruntime", "open_session"]
 
 METADATA_KEY = "visionkit"
 """The entry of a file's metadata that says what the file is, as JSON."""
 
-PREDICTIONS = ("probabilities", "labels", "scores", "boxes", "mask", "mask_logits")
+CONVERGED = "converged"
+"""The output that says of which images the suppression of a detector was exact."""
+
+PREDICTIONS = ("probabilities", "labels", "scores", "boxes", "mask", "mask_logits", CONVERGED)
 """The outputs of a file that are predictions; the others are raw outputs of the head."""
 
 _MAX_REASON = 300
@@ -187,6 +190,12 @@ class OnnxModel(nn.Module):
         """Check outputs against the images, the classes and each other: a wrong file would be believed otherwise."""
         num_classes = len(self.export_info.class_names)
         sides = {"C": num_classes, "B": len(images), "H": images.shape[2], "W": images.shape[3], "4": 4}
+        converged = outputs.get(CONVERGED)
+        if converged is not None and (converged.dtype != torch.bool or converged.shape != (len(images),)):
+            raise UserError(
+                f"'{self.path}' gives {CONVERGED} of shape {_shape(converged.shape)} and type {converged.dtype}. "
+                f"Expected a truth value for each of {len(images)} images."
+            )
         for name, output in self._outputs.items():
             value = outputs[name]
             fits = len(output.axes) == value.ndim and all(

@@ -21,6 +21,13 @@ PREDICTIONS: Mapping[str, FindingKind] = {
         remedy="Save them as those of the training.",
         why="Images of one scene in two depths are unlike each other, and the model has seen one of them.",
     ),
+    "suppression-cut": FindingKind(
+        severity="warning", text="image(s) with so many overlapping boxes that the exported file has not come to the "
+        "end of choosing among them",
+        remedy="For these, predict with the run itself: run=FOLDER",
+        why="A file repeats the choice between overlapping boxes a fixed number of times, see "
+        "[Detectors](../export.md#detectors). Boxes of such an image may differ from those of the run.",
+    ),
     "objects-cut": FindingKind(
         severity="note", text="image(s) with {limit} objects, the most that are kept of one: others of lower scores "
         "are cut",
