@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from visionkit.export.parity import Parity
 from visionkit.export.weights import run_weights, write_weights
 from visionkit.files import made_folder, write_atomic
 from visionkit.models.onnx_model import METADATA_KEY
+from visionkit.runs.alive import is_alive
 from visionkit.runs.folder import RunFolder
 from visionkit.text import json_text
 
@@ -34,6 +37,7 @@ MAX_IMAGES = 200
 _NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
+_DRAFTS = ".unchecked-"
 _SCRIPT = Path(__file__).with_name("run_onnx.py")
 _FILE_NAMES = {**{to: form.file_name for to, form in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
 
@@ -80,28 +84,47 @@ def export_predictor(
     if isinstance(options.size, tuple):
         predictor = at_size(predictor, options.size)
     images = read_images(predictor, dataset, MAX_IMAGES)
+    if not images:
+        raise UserError(
+            "export: no image of the validation split can be read, and a file is handed over only if it was "
+            "compared on some. Where the data are: dataset.root=FOLDER"
+        )
     info, name = describe_export(predictor, options), _FILE_NAMES[options.to]
-    target = folder / name
-    draft = target.with_stem(f"model.unchecked-{os.getpid()}")
+    target, rejected = folder / name, folder / f"{name}.rejected"
     on_progress(f"writing {target}")
-    with made_folder(folder):
-        try:
-            run = _write(predictor, images, draft, options=options, info=info)
-            on_progress("comparing it with the run's model")
-            parity = Parity()
-            _compare(run, predictor, images, parity, decode=options.decode)
-            if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
-                on_progress("comparing it at other sizes")
-                _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
-            if parity.size_multiple > 1:
-                info["size_multiple"] = parity.size_multiple
-                GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
-            for old in (target, folder / f"{name}.rejected"):
-                old.unlink(missing_ok=True)
-            kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
-        finally:
-            draft.unlink(missing_ok=True)
-    return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
+    with made_folder(folder), _draft_folder(folder) as drafts:
+        draft = drafts / name
+        run = _write(predictor, images, draft, options=options, info=info)
+        on_progress("comparing it with the run's model")
+        parity = Parity()
+        _compare(run, predictor, images, parity, decode=options.decode)
+        if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
+            on_progress("comparing it at other sizes")
+            _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
+        if parity.size_multiple > 1:
+            info["size_multiple"] = parity.size_multiple
+            GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
+        kept, old = (target, rejected) if parity.passed else (rejected, target)
+        os.replace(draft, kept)
+        old.unlink(missing_ok=True)
+        for beside in drafts.iterdir():  # of weights
+            os.replace(beside, folder / beside.name)
+        return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
+
+
+@contextmanager
+def _draft_folder(folder: Path) -> Iterator[Path]:
+    """A folder for what is not compared yet, which is removed at the end; those of processes that were killed too."""
+    for left in folder.glob(f"{_DRAFTS}*"):
+        process = left.name.removeprefix(_DRAFTS)
+        if not process.isdigit() or not is_alive(int(process), since=left.stat().st_mtime):
+            shutil.rmtree(left, ignore_errors=True)
+    drafts = folder / f"{_DRAFTS}{os.getpid()}"
+    drafts.mkdir(exist_ok=True)
+    try:
+        yield drafts
+    finally:
+        shutil.rmtree(drafts, ignore_errors=True)
 
 
 def _check_size(predictor: Predictor, options: ExportOptions) -> None:
@@ -204,7 +227,7 @@ def _write_companions(folder: Path, info: Mapping[str, Any], parity: Parity, *, 
     write_atomic(files[1], json_text(parity.document(), indent=2) + "\n")
     script = folder / _SCRIPT.name
     script.unlink(missing_ok=True)
-    if to == "onnx" and has_script(info):
+    if to == "onnx" and parity.passed and has_script(info):
         files.append(script)
         write_atomic(script, _SCRIPT.read_bytes())
     return files
