@@ -15,9 +15,21 @@ from visionkit.serving.uploads import UploadError, UploadLimits, check_installed
 def test_the_prediction_is_that_of_predict_without_the_path(services, photo, task):
     service = services(task)
     expected = {**service.predictor.predict(photo).to_dict(), "file": None}
-    prediction = service.predict(photo)
+    prediction = service.predict(photo).prediction
     assert prediction.to_dict() == expected
     assert prediction.draw().mode == "RGB"
+
+
+def test_what_was_done_with_an_image_is_said_each_time_and_of_no_other_image(services, photo):
+    service = services("classify")
+    grey, inks = photo.with_name("grey.png"), photo.with_name("inks.jpg")
+    Image.open(photo).convert("L").save(grey)
+    Image.open(photo).convert("CMYK").save(inks)
+    notes = [service.predict(path).notes for path in (photo, photo, grey, inks)]
+    colour, of_inks = (
+        f"image {kind} converted to the one grey channel of this run" for kind in ("in colour", "of CMYK inks")
+    )
+    assert notes == [(colour,), (colour,), (), (of_inks,)]
 
 
 def refused(service, path):
@@ -66,7 +78,7 @@ def test_an_image_that_was_cut_short_is_refused_in_words(services, photo):
 
 def test_a_header_that_promises_little_bounds_what_is_decoded(services, tmp_path):
     path = write_png(tmp_path / "bomb.png", 4, 4, bytes(10_000_000))
-    assert services("classify").predict(path).size == (4, 4)
+    assert services("classify").predict(path).prediction.size == (4, 4)
 
 
 def test_one_image_at_a_time_is_predicted(services, photo, monkeypatch):

@@ -94,10 +94,8 @@ def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str
     typed = [*parsed.groups.items(), *((value.key, value.text) for value in parsed.values)]
     for key, text in typed:
         if not is_below(key, allowed):
-            raise UserError(
-                f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}. "
-                + instead.format(f"{key}={text}")
-            )
+            may_change = f"What may change: {', '.join(sorted(allowed))}. " if allowed else ""
+            raise UserError(f"{reason}, and '{key}' would change it. {may_change}" + instead.format(f"{key}={text}"))
 
 
 def apply_overrides(config: dict[str, Any], overrides: Sequence[Override]) -> None:

@@ -25,6 +25,7 @@ def run_app(app: Any, bound: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_SECONDS_TO_END,
     )
     with bound:
