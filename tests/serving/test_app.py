@@ -11,7 +11,6 @@ pytest.importorskip("fastapi")
 pytest.importorskip("python_multipart")
 
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from tests.serving.conftest import LIMITS
 from visionkit.serving import app as app_module

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "CHANGEABLE_AFTER_TRAINING", "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training", "evaluate_options",
-    "load_typed_plugins", "settings_with_file",
+    "CHANGEABLE_AFTER_TRAINING", "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training",
+    "evaluate_options", "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
 CHANGEABLE_AFTER_TRAINING = (

@@ -40,13 +40,14 @@ def demo(model: ServedModel, *, options: Mapping[str, Any]) -> int:
     with address.bind() as bound:  # gradio opens the same address; a port that is taken is told before it is imported
         url, port, warning = url_of(bound), bound.getsockname()[1], network_warning(bound)
         hosts = address.known_hosts(bound)
+    printer = Printer()
+    with loading():
+        service = open_service(model, limits=limits, options=options, printer=printer)
     with tempfile.TemporaryDirectory(prefix="pictures-", ignore_cleanup_errors=True) as pictures:
         prepare_gradio(share=share, folder=pictures)
         with loading():
             from visionkit.serving.page import create_page
             from visionkit.serving.run_page import run_page
-        printer = Printer()
-        service = open_service(model, limits=limits, options=options, printer=printer)
         printer.print(
             f"run      {service.run}, task {service.task}",
             *([] if warning is None else [warning]),

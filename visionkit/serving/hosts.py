@@ -63,8 +63,8 @@ def is_known_host(header: str, hosts: Collection[str] | None) -> bool:
 
 async def _refuse(send: Any, name: str) -> None:
     words = (
-        f"the host {quote(name[:100])} is not one of this server, which is for its own machine alone. Expected 127.0.0.1 "
-        "or localhost. To be known by another name it is started with host=NAME"
+        f"the host {quote(name[:100])} is not one of this server, which is for its own machine alone. Expected "
+        "127.0.0.1 or localhost. To be known by another name it is started with host=NAME"
     )
     body = json.dumps({"error": words}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

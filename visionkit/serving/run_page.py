@@ -76,7 +76,7 @@ def create_page_app(hosts: Collection[str] | None) -> App:
         hosts: As of `HostCheck`, which stands around all that gradio adds: its own middleware sends headers of CORS.
     """
 
-    class PageApp(App):
+    class PageApp(App):  # type: ignore[misc, unused-ignore]
         def build_middleware_stack(self) -> Any:
             return HostCheck(_PageHeaders(super().build_middleware_stack()), hosts=hosts)
 
