@@ -59,7 +59,7 @@ def empty_run(shared_runs, tmp_path):
 
 @pytest.mark.parametrize("verb", ["serve", "demo"])
 def test_a_run_without_a_checkpoint_is_refused_in_words(cli, empty_run, monkeypatch, verb):
-    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages: None)
+    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages, **words: None)
     code, out, err = cli(verb, f"run={empty_run}", "port=0")
     assert (code, f"'{empty_run}' has neither model.safetensors nor checkpoints/best.ckpt" in err, "ready" in out) == (
         2,
@@ -80,7 +80,7 @@ def test_a_run_without_a_checkpoint_is_refused_in_words(cli, empty_run, monkeypa
 )
 @pytest.mark.parametrize("verb", ["serve", "demo"])
 def test_a_file_that_is_no_export_of_a_run_is_refused(cli, tmp_path, monkeypatch, verb, name, words, message):
-    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages: None)
+    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages, **words: None)
     if "/" not in name:
         (tmp_path / name).write_bytes(b"text")
     code, _, err = cli(verb, f"run={tmp_path / name}", "port=0", *words)

@@ -1,6 +1,5 @@
 """Files that strangers send: the same predictions as `predict`, within limits, in words that name no path."""
 
-import importlib.util
 import threading
 
 import pytest
@@ -8,7 +7,7 @@ from PIL import Image
 
 from tests.serving.conftest import LIMITS, write_png
 from visionkit.errors import UserError
-from visionkit.serving.uploads import UploadError, UploadLimits, check_installed
+from visionkit.serving.uploads import UploadError, UploadLimits
 
 
 @pytest.mark.parametrize("task", ["classify", "detect", "segment", "instance"])
@@ -114,12 +113,3 @@ def test_a_limit_that_is_no_number_is_refused(options, message):
     with pytest.raises(UserError) as caught:
         UploadLimits.read(options)
     assert message in str(caught.value)
-
-
-def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
-    found = importlib.util.find_spec
-    missing = {"gradio", "python_multipart"}
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else found(name))
-    with pytest.raises(UserError, match=r'gradio and python-multipart.*Try: pip install "visionkit\[demo\]"'):
-        check_installed("gradio", "python_multipart", "json")
-    assert check_installed("json") is None

@@ -8,11 +8,12 @@ from typing import Any
 
 from visionkit.console import Printer, loading
 from visionkit.errors import ExitCode, UserError
+from visionkit.registry import check_installed
 from visionkit.schema import describe
 from visionkit.serving.address import Address, network_warning, url_of
 from visionkit.serving.prepare_gradio import prepare_gradio
 from visionkit.serving.served_model import ServedModel, open_service
-from visionkit.serving.uploads import UploadLimits, check_installed
+from visionkit.serving.uploads import UploadLimits
 
 __all__ = ["demo"]
 
@@ -36,7 +37,7 @@ def demo(model: ServedModel, *, options: Mapping[str, Any]) -> int:
     address, limits, share = Address.read(options, port=_PORT), UploadLimits.read(options), options.get("share", False)
     if not isinstance(share, bool):
         raise UserError(f"share: expected true or false, found {describe(share)}. Try: share=true")
-    check_installed("gradio")
+    check_installed("gradio", needed_by="demo", extra="demo")
     with address.bind() as bound:  # gradio opens the same address; a port that is taken is told before it is imported
         url, port, warning = url_of(bound), bound.getsockname()[1], network_warning(bound)
         hosts = address.known_hosts(bound)

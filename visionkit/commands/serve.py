@@ -7,9 +7,10 @@ from typing import Any
 
 from visionkit.console import Printer, loading
 from visionkit.errors import ExitCode
+from visionkit.registry import check_installed
 from visionkit.serving.address import Address, network_warning, url_of
 from visionkit.serving.served_model import ServedModel, open_service
-from visionkit.serving.uploads import UploadLimits, check_installed
+from visionkit.serving.uploads import UploadLimits
 
 __all__ = ["serve"]
 
@@ -30,7 +31,7 @@ def serve(model: ServedModel, *, options: Mapping[str, Any]) -> int:
         UserError: If an option is wrong, a package is missing, the port is taken or there is no model.
     """
     address, limits = Address.read(options, port=_PORT), UploadLimits.read(options)
-    check_installed("fastapi", "uvicorn", "python_multipart")
+    check_installed("fastapi", "uvicorn", "python_multipart", needed_by="serve", extra="demo")
     with address.bind() as bound:
         with loading():
             from visionkit.serving.app import create_app

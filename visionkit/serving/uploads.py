@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,21 +16,10 @@ if TYPE_CHECKING:
     from visionkit.inference.predictions import Prediction
     from visionkit.inference.predictor import Predictor
 
-__all__ = ["UploadError", "UploadLimits", "UploadPredictor", "UploadResult", "check_installed"]
+__all__ = ["UploadError", "UploadLimits", "UploadPredictor", "UploadResult"]
 
 _MAX_BYTES = 32 * 2**20
 _MAX_PIXELS = 50_000_000  # of telephones; segmenting one takes some 2 GB, and one at a time is predicted
-
-
-def check_installed(*packages: str) -> None:
-    """Check for what a server needs, without importing it.
-
-    Raises:
-        UserError: If a package is missing.
-    """
-    missing = [name.replace("_", "-") for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f'this needs {" and ".join(missing)}, not installed here. Try: pip install "visionkit[demo]"')
 
 
 class UploadError(UserError):
