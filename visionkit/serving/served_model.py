@@ -32,9 +32,9 @@ class ServedRun:
     folder: RunFolder
 
     @property
-    def path(self) -> Path:
-        """What the server is called after."""
-        return self.folder.path
+    def name(self) -> str:
+        """What the server is called: the last two parts of the path."""
+        return "/".join(self.folder.path.absolute().parts[-2:])
 
     def load(self, options: PredictOptions, on_note: Any) -> Any:
         """Its `Predictor`."""
@@ -52,6 +52,12 @@ class ServedFile:
     """
 
     path: Path
+
+    @property
+    def name(self) -> str:
+        """What the server is called: the last parts of the path, from the run on where the file lies in one."""
+        parts = self.path.absolute().parts
+        return "/".join(parts[-4 if "exports" in parts[-3:-2] else -2 :])
 
     def load(self, options: PredictOptions, on_note: Any) -> Any:
         """Its `Predictor`."""
@@ -82,4 +88,4 @@ def open_service(
         printer.print(f"note     {finding.text}. {finding.remedy}")
 
     read = PredictOptions.read({"max_pixels": limits.max_pixels, "value_range": options.get("value_range")})
-    return UploadPredictor(model.load(read, note), limits, run="/".join(model.path.absolute().parts[-2:]))
+    return UploadPredictor(model.load(read, note), limits, run=model.name)
