@@ -1,12 +1,13 @@
 """Names of a configuration and what stands behind them: imported when asked for, a plugin's as ours."""
 
+import importlib.util
 import subprocess
 import sys
 
 import pytest
 
 from visionkit.errors import UserError
-from visionkit.registry import Registry, Row, load
+from visionkit.registry import Registry, Row, check_installed, load
 
 
 class Spec:
@@ -69,3 +70,15 @@ def test_a_class_is_loaded_as_it_is():
 def test_a_path_that_names_no_class_is_the_users_mistake(path):
     with pytest.raises(UserError, match=r"names no class: .* Expected \"package.module:Class\""):
         load(path)
+
+
+def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
+    found = importlib.util.find_spec
+    missing = {"gradio", "python_multipart"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else found(name))
+    with pytest.raises(
+        UserError,
+        match=r'demo needs gradio and python-multipart, which are not installed. Try: pip install "visionkit\[demo\]"',
+    ):
+        check_installed("gradio", "python_multipart", "json", needed_by="demo", extra="demo")
+    assert check_installed("json", needed_by="demo", extra="demo") is None

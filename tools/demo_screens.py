@@ -3,22 +3,24 @@
 python tools/demo_screens.py OUT                                    # small runs are trained first, some minutes
 python tools/demo_screens.py OUT --run runs/a/b --picture photo.jpg  # a run of one's own, and a picture for it
 
-It needs pip install "visionkit[demo]" playwright, and Chromium: apt install chromium. Without a network at all:
+It needs pip install "visionkit[demo]" playwright, and Chromium: apt install chromium. It runs without a network alone:
 unshare -rn sh -c "ip link set lo up; python tools/demo_screens.py OUT".
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,13 +40,18 @@ def main() -> int:
         type=lambda word: Path(word).absolute(),
         action="append",
         default=[],
-        help="a run folder, any number of times",
+        help="a run folder or an exported file, any number of times",
     )
     parser.add_argument("--picture", type=Path, action="append", default=[], help="a picture for each of them")
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="the browser's program")
     arguments = parser.parse_args()
     if len(arguments.run) != len(arguments.picture):
         parser.error("give a --picture for each --run")
+    if has_route():
+        parser.error(
+            "this machine has a route to others, so that what leaves it would not be seen. Type: "
+            f'unshare -rn sh -c "ip link set lo up; {sys.executable} tools/demo_screens.py {arguments.out} ..."'
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         runs = list(zip(arguments.run, arguments.picture, strict=True)) or list(train_runs(Path(scratch)))
@@ -56,6 +63,15 @@ def main() -> int:
                 return 1
             print(f"{run}: looked at, and nothing left the machine", flush=True)
     return 0
+
+
+def has_route() -> bool:
+    """Whether packets would leave this machine: a socket of datagrams finds its route as it connects."""
+    for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            probe.connect((address, 9))
+            return True
+    return False
 
 
 def train_runs(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -78,7 +94,15 @@ def train_runs(folder: Path) -> Iterator[tuple[Path, Path]]:
 @contextmanager
 def demo_of(run: Path) -> Iterator[str]:
     """The address of a demo of a run, which a Ctrl-C ends."""
-    words = [sys.executable, "-m", "visionkit", "demo", f"run={run}", "port=0", "hardware=cpu"]
+    words = [
+        sys.executable,
+        "-m",
+        "visionkit",
+        "demo",
+        f"run={run}",
+        "port=0",
+        *([] if run.suffix else ["hardware=cpu"]),
+    ]
     process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -154,15 +178,27 @@ def refuse(page: Any, shot: Path, scratch: Path) -> None:
         page.wait_for_selector("#vk-status .hint", timeout=1000 * SECONDS)
         drop(page, file)
         page.wait_for_selector("#vk-status .error", timeout=1000 * SECONDS)
-        said = page.inner_text("#vk-status .error")
-        assert words in said, said
+        found = page.inner_text("#vk-status .error")
+        assert words in found, found
         page.wait_for_timeout(500)
         page.screenshot(path=f"{shot}-{file.stem}.png")
 
 
 def drop(page: Any, file: Path) -> None:
-    """Give a file to the page as a person's choice."""
-    page.set_input_files("#vk-input input[type=file]", str(file))
+    """Drop a file on the page, as from a folder of the desktop: the events and their data are those of a drag."""
+    content = base64.b64encode(file.read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """([content, name]) => {
+            const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, {type: 'image/png'}));
+            return transfer;
+        }""",
+        [content, file.name],
+    )
+    target = page.locator("#vk-input button").first
+    for event in ("dragenter", "dragover", "drop"):
+        target.dispatch_event(event, {"dataTransfer": transfer})
 
 
 if __name__ == "__main__":

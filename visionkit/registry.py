@@ -1,6 +1,7 @@
 """Registries: tables from names in a configuration to classes and functions, imported when they are needed."""
 
 import importlib
+import importlib.util
 import os
 import sys
 import traceback
@@ -11,7 +12,16 @@ from typing import Any, Generic, TypeVar
 
 from visionkit.errors import UserError, did_you_mean
 
-__all__ = ["Registry", "Row", "load", "load_plugins", "note_own_code", "plugin_failure", "plugins_loaded"]
+__all__ = [
+    "Registry",
+    "Row",
+    "check_installed",
+    "load",
+    "load_plugins",
+    "note_own_code",
+    "plugin_failure",
+    "plugins_loaded",
+]
 
 T = TypeVar("T")
 
@@ -207,3 +217,23 @@ def plugins_loaded() -> bool:
 
 def _path(cls: str | type[Any]) -> str:
     return cls if isinstance(cls, str) else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def check_installed(*packages: str, needed_by: str, extra: str) -> None:
+    """Check that optional packages are there, without importing them.
+
+    Args:
+        packages: The names that are imported.
+        needed_by: What cannot do without them, for the message.
+        extra: The extra of visionkit's that installs them.
+
+    Raises:
+        UserError: If one is missing.
+    """
+    missing = [name.replace("_", "-") for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise UserError(
+            f"{needed_by} needs {' and '.join(missing)}, which {are} not installed. "
+            f'Try: pip install "visionkit[{extra}]"'
+        )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import urllib.error
 import urllib.request
@@ -30,6 +31,60 @@ from visionkit.cli.verbs import VERBS
 def test_what_is_typed_wrong_is_told_before_anything_is_loaded(cli, shared_runs, words, message):
     code, _, err = cli(*words, f"run={shared_runs.of('classify')}")
     assert (code, message in err) == (2, True), err
+
+
+@pytest.mark.parametrize("verb", ["serve", "demo"])
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("format=json", "answers of serve are JSON as they are, and the page of demo is none. Leave it out."),
+        ("run_dir=out", "run_dir=out has no effect on {verb}: a server writes no results. Leave it out."),
+        ("recipe.batch_size=4", "has no effect on {verb}. Leave it out."),
+        ("debug=fast", "What may be typed beside the options of {verb}: hardware, plugins."),
+    ],
+)
+def test_what_has_no_effect_on_a_server_is_refused(cli, shared_runs, verb, word, message):
+    code, _, err = cli(verb, f"run={shared_runs.of('classify')}", word)
+    assert (code, message.format(verb=verb) in err) == (2, True), err
+
+
+@pytest.fixture
+def empty_run(shared_runs, tmp_path):
+    """A run whose training was ended before it had any weights."""
+    run = tmp_path / "run"
+    ignored = shutil.ignore_patterns("checkpoints", "*.safetensors", "*.png", "exports")
+    shutil.copytree(shared_runs.of("classify"), run, ignore=ignored)
+    return run
+
+
+@pytest.mark.parametrize("verb", ["serve", "demo"])
+def test_a_run_without_a_checkpoint_is_refused_in_words(cli, empty_run, monkeypatch, verb):
+    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages, **words: None)
+    code, out, err = cli(verb, f"run={empty_run}", "port=0")
+    assert (code, f"'{empty_run}' has neither model.safetensors nor checkpoints/best.ckpt" in err, "ready" in out) == (
+        2,
+        True,
+        False,
+    ), err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("model.onnx", ("hardware=cpu",), "{verb} takes an exported file as it is, and 'hardware' would change it."),
+        ("model.onnx", (), "model.onnx' is no ONNX file"),
+        ("model.onnx.rejected", (), "was rejected: it differs from the model"),
+        ("model.pt2", (), "is a file of torch.export"),
+        ("gone/model.onnx", (), "is not there. Expected a file that export has written"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["serve", "demo"])
+def test_a_file_that_is_no_export_of_a_run_is_refused(cli, tmp_path, monkeypatch, verb, name, words, message):
+    monkeypatch.setattr("visionkit.commands.demo.check_installed", lambda *packages, **words: None)
+    if "/" not in name:
+        (tmp_path / name).write_bytes(b"text")
+    code, _, err = cli(verb, f"run={tmp_path / name}", "port=0", *words)
+    assert (code, message.format(verb=verb) in err) == (2, True), err
 
 
 @pytest.mark.parametrize("verb", ["serve", "demo"])
@@ -63,7 +118,8 @@ def test_the_commands_of_the_page_have_options_that_there_are():
 def served(folder, run, verb):
     """The address of a server, which a Ctrl-C ends in one line, with nothing left behind."""
     (folder / "tmp").mkdir()
-    words = (verb, f"run={run}", "port=0", "hardware=cpu", "max_pixels=1000000")
+    hardware = () if run.suffix else ("hardware=cpu",)
+    words = (verb, f"run={run}", "port=0", "max_pixels=1000000", *hardware)
     process = commands.start(folder, *words, TMPDIR=str(folder / "tmp"), GRADIO_ALLOWED_PATHS="/", GRADIO_SHARE="True")
     try:
         for line in process.stdout:
@@ -97,11 +153,33 @@ def test_serve_answers_until_ctrl_c(tmp_path, shared_runs, photos):
             document = json.load(answer)
         assert json.load(urllib.request.urlopen(f"{url}/health", timeout=30))["status"] == "ok"
         assert status_of(f"{url}/etc/passwd") == 404
+        assert status_for(f"{url}/health", "evil.example") == 421
     import visionkit as vk
 
     expected = vk.load(shared_runs.of("classify"), device="cpu").predict(photo)
     assert document["class"] == expected.label
     assert document["probabilities"] == pytest.approx(expected.to_dict()["probabilities"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_serve_answers_with_an_exported_file_alone(tmp_path, shared_runs, photos):
+    pytest.importorskip("fastapi")
+    import visionkit as vk
+
+    photo, file = photos / "test" / "cat" / "0.png", tmp_path / "shipped" / "model.onnx"
+    file.parent.mkdir()
+    shutil.copy(shared_runs.exported("classify") / "exports" / "onnx" / "model.onnx", file)
+    with served(tmp_path, file, "serve") as url:
+        request = urllib.request.Request(f"{url}/predict", photo.read_bytes(), {"Content-Type": "image/png"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            document = json.load(answer)
+        assert json.load(urllib.request.urlopen(f"{url}/health", timeout=30))["run"] == "shipped/model.onnx"
+    assert document == {"task": "classify", **vk.load(file).predict(photo).to_dict(), "file": None, "notes": []}
+
+
+def status_for(url, host):
+    request = urllib.request.Request(url, headers={"Host": host})
+    return status_of(request)
 
 
 @pytest.mark.slow
@@ -116,5 +194,6 @@ def test_demo_shows_a_page_of_its_own_until_ctrl_c(tmp_path, shared_runs):
         for file in ("/etc/passwd", str(shared_runs.of("detect") / "config.yaml")):
             assert status_of(f"{url}/gradio_api/file={file}") == 403
         assert status_of(f"{url}/docs") == 404
+        assert [status_for(url, host) for host in ("localhost", "evil.example")] == [200, 421]
         info = json.load(urllib.request.urlopen(f"{url}/gradio_api/info", timeout=30))
         assert info == {"named_endpoints": {}, "unnamed_endpoints": {}}

@@ -13,11 +13,14 @@ def test_it_is_this_machine_alone_unless_a_host_is_typed():
     with Address("127.0.0.1", 0).bind() as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
         assert network_warning(bound) is None
+        assert Address("127.0.0.1", 0).known_hosts(bound) == ("127.0.0.1",)
         assert url_of(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 def test_a_host_that_others_reach_is_said_and_its_address_works_here():
-    with Address.read({"host": "0.0.0.0", "port": 0}, port=8000).bind() as bound:
+    address = Address.read({"host": "0.0.0.0", "port": 0}, port=8000)
+    with address.bind() as bound:
+        assert address.known_hosts(bound) is None
         assert "whoever reaches this machine over the network can use it" in network_warning(bound)
         assert url_of(bound).startswith("http://127.0.0.1:")
 

@@ -1,5 +1,6 @@
 """A run as an HTTP endpoint: every way to send an image, and every way to get it wrong."""
 
+import asyncio
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ def clients(services):
 
     def client(task):
         if task not in made:
-            made[task] = TestClient(create_app(services(task)), raise_server_exceptions=False)
+            made[task] = TestClient(create_app(services(task), hosts=("testserver",)), raise_server_exceptions=False)
         return made[task]
 
     return client
@@ -47,7 +48,9 @@ def refusal(answer):
 def test_an_answer_is_what_predict_gives(clients, services, photo, task):
     expected = {"task": task, **services(task).predictor.predict(photo).to_dict(), "file": None}
     answer = clients(task).post("/predict", content=photo.read_bytes(), headers={"Content-Type": "image/png"})
-    assert (answer.status_code, answer.json()) == (200, json.loads(json.dumps(expected)))
+    document = answer.json()
+    assert document.pop("notes") == ["image in colour converted to the one grey channel of this run"]
+    assert (answer.status_code, document) == (200, json.loads(json.dumps(expected)))
 
 
 def test_bytes_forms_and_json_give_the_same_answer(client, photo):
@@ -86,16 +89,28 @@ def test_too_many_bytes_are_refused_in_every_form(client):
     ] * 4
 
 
-def test_bytes_without_a_declared_length_are_not_read_to_their_end(client):
-    read = []
+@pytest.mark.parametrize("kind", ["image/png", "application/json", "multipart/form-data; boundary=x"])
+def test_bytes_without_a_declared_length_are_not_read_to_their_end(services, kind):
+    chunk, reads, sent = bytes(10_000), [], []
+    if kind.startswith("multipart"):
+        chunk = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + chunk
 
-    def endless():
-        for _ in range(1000):
-            read.append(1)
-            yield bytes(10_000)
+    async def receive():
+        reads.append(1)
+        return {"type": "http.request", "body": chunk if len(reads) == 1 else bytes(10_000), "more_body": True}
 
-    answer = client.post("/predict", content=endless(), headers={"Content-Type": "image/png"})
-    assert answer.status_code == 413
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", kind.encode())], "root_path": "", "scheme": "http",
+        "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 9), "http_version": "1.1",
+    }  # fmt: skip
+    asyncio.run(create_app(services("classify"), hosts=())(scope, receive, send))
+    assert sent[0]["status"] == 413
+    limit = 4 * LIMITS.max_bytes // 3 + 2**16
+    assert len(reads) <= limit // 10_000 + 1
 
 
 def test_too_many_pixels_are_refused(client, huge):
@@ -180,7 +195,7 @@ def test_a_fault_is_told_without_its_traceback(client, services, photo, monkeypa
 
 def test_each_image_is_reported_with_its_status(services, photo):
     lines = []
-    client = TestClient(create_app(services("classify"), on_request=lines.append))
+    client = TestClient(create_app(services("classify"), hosts=None, on_request=lines.append))
     client.post("/predict", files={"image": photo.read_bytes()})
     client.post("/predict", content=b"x", headers={"Content-Type": "text/plain"})
     assert [line.split()[1:4] for line in lines] == [["POST", "/predict", "200"], ["POST", "/predict", "415"]]
@@ -193,3 +208,41 @@ def test_nothing_of_an_image_stays_on_the_disk(client, photo, tmp_path, monkeypa
     client.post("/predict", files={"image": photo.read_bytes()})
     client.post("/predict", files={"image": b"no image"})
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8000", "0.0.0.0:8000", "[::2]:80", ""])
+def test_a_request_for_another_host_is_refused_in_words(services, photo, host):
+    client = TestClient(create_app(services("classify"), hosts=()))
+    answers = [
+        client.get("/health", headers={"Host": host}),
+        client.post("/predict", content=photo.read_bytes(), headers={"Host": host, "Content-Type": "image/png"}),
+    ]
+    for answer in answers:
+        status, message = refusal(answer)
+        assert (status, f"the host '{host}' is not one of this server" in message) == (421, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts"),
+    [
+        ("127.0.0.1:8000", ()),
+        ("localhost", ()),
+        ("LOCALHOST.:8000", ()),
+        ("[::1]:8000", ()),
+        ("box.example", ("Box.example",)),
+        ("abc.gradio.live", (".gradio.live",)),
+        ("anything", None),
+    ],
+)
+def test_a_request_for_this_machine_or_for_a_name_that_was_typed_is_answered(services, host, hosts):
+    client = TestClient(create_app(services("classify"), hosts=hosts))
+    assert client.get("/health", headers={"Host": host}).json()["status"] == "ok"
+
+
+def test_no_page_of_another_origin_may_read_the_answers(client, photo):
+    ask = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    answers = [
+        client.post("/predict", files={"image": photo.read_bytes()}, headers={"Origin": "http://evil.example"}),
+        client.options("/predict", headers=ask),
+    ]
+    assert [name for answer in answers for name in answer.headers if name.startswith("access-control")] == []

@@ -1,6 +1,5 @@
 """Files that strangers send: the same predictions as `predict`, within limits, in words that name no path."""
 
-import importlib.util
 import threading
 
 import pytest
@@ -8,16 +7,28 @@ from PIL import Image
 
 from tests.serving.conftest import LIMITS, write_png
 from visionkit.errors import UserError
-from visionkit.serving.uploads import UploadError, UploadLimits, check_installed
+from visionkit.serving.uploads import UploadError, UploadLimits
 
 
 @pytest.mark.parametrize("task", ["classify", "detect", "segment", "instance"])
 def test_the_prediction_is_that_of_predict_without_the_path(services, photo, task):
     service = services(task)
     expected = {**service.predictor.predict(photo).to_dict(), "file": None}
-    prediction = service.predict(photo)
+    prediction = service.predict(photo).prediction
     assert prediction.to_dict() == expected
     assert prediction.draw().mode == "RGB"
+
+
+def test_what_was_done_with_an_image_is_said_each_time_and_of_no_other_image(services, photo):
+    service = services("classify")
+    grey, inks = photo.with_name("grey.png"), photo.with_name("inks.jpg")
+    Image.open(photo).convert("L").save(grey)
+    Image.open(photo).convert("CMYK").save(inks)
+    notes = [service.predict(path).notes for path in (photo, photo, grey, inks)]
+    colour, of_inks = (
+        f"image {kind} converted to the one grey channel of this run" for kind in ("in colour", "of CMYK inks")
+    )
+    assert notes == [(colour,), (colour,), (), (of_inks,)]
 
 
 def refused(service, path):
@@ -66,7 +77,7 @@ def test_an_image_that_was_cut_short_is_refused_in_words(services, photo):
 
 def test_a_header_that_promises_little_bounds_what_is_decoded(services, tmp_path):
     path = write_png(tmp_path / "bomb.png", 4, 4, bytes(10_000_000))
-    assert services("classify").predict(path).size == (4, 4)
+    assert services("classify").predict(path).prediction.size == (4, 4)
 
 
 def test_one_image_at_a_time_is_predicted(services, photo, monkeypatch):
@@ -102,12 +113,3 @@ def test_a_limit_that_is_no_number_is_refused(options, message):
     with pytest.raises(UserError) as caught:
         UploadLimits.read(options)
     assert message in str(caught.value)
-
-
-def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
-    found = importlib.util.find_spec
-    missing = {"gradio", "python_multipart"}
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else found(name))
-    with pytest.raises(UserError, match=r'gradio and python-multipart.*Try: pip install "visionkit\[demo\]"'):
-        check_installed("gradio", "python_multipart", "json")
-    assert check_installed("json") is None

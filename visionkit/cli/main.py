@@ -203,19 +203,19 @@ def _benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
 
 
 def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.cli.served_model import compose_served_model
     from visionkit.commands.serve import serve
 
-    plain, folder = compose_stored_run(parsed, config_dirs, verb="serve")
-    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
-    return serve(plain, folder, options=options)
+    model, options = compose_served_model(parsed, config_dirs, verb="serve")
+    return serve(model, options=options)
 
 
 def _demo(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.cli.served_model import compose_served_model
     from visionkit.commands.demo import demo
 
-    plain, folder = compose_stored_run(parsed, config_dirs, verb="demo")
-    options = {key: read_value(Override(key, text)) for key, text in parsed.options.items() if key not in PATH_KEYS}
-    return demo(plain, folder, options=options)
+    model, options = compose_served_model(parsed, config_dirs, verb="demo")
+    return demo(model, options=options)
 
 
 def _inspect(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

@@ -103,8 +103,9 @@ def allow_only(
     for key, text in typed:
         if not is_below(key, allowed):
             meant = did_you_mean(key, options)
+            may_change = f" What may change: {', '.join(sorted(allowed))}." if allowed else ""
             raise UserError(
-                f"{reason}, and '{key}' would change it.{meant} What may change: {', '.join(sorted(allowed))}. "
+                f"{reason}, and '{key}' would change it.{meant}{may_change} "
                 + ("" if meant else instead.format(f"{key}={text}"))
             )
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training", "evaluate_options",
-    "load_typed_plugins", "settings_with_file",
+    "CHANGEABLE_AFTER_TRAINING", "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training",
+    "evaluate_options", "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
-_CHANGEABLE_AFTER_TRAINING = (
+CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
     "recipe.batch_size", "run_dir", "strict", "task.metrics",
 )  # fmt: skip
@@ -91,7 +91,7 @@ def compose_stored_run(
         raise UserError(f"{verb} needs a run: run=FOLDER, or run=latest for the newest one.")
     allow_only(
         parsed,
-        _CHANGEABLE_AFTER_TRAINING,
+        CHANGEABLE_AFTER_TRAINING,
         reason=f"{verb} takes a run as it is",
         options=VERBS[verb].options,
         instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",

@@ -114,7 +114,7 @@ VERBS: Mapping[str, Verb] = {
     "demo": Verb(
         "open a page on this machine: drop a picture, see what a run makes of it; nothing leaves the machine",
         {
-            "run": "the run folder, or `latest`",
+            "run": "the run folder, `latest`, or the model.onnx of an export alone",
             "port": "of the page, 7860 unless given; 0 for any that is free",
             "host": "127.0.0.1, this machine alone, unless given",
             "share": "true: a public address of gradio's, through their servers; false unless given",
@@ -127,7 +127,7 @@ VERBS: Mapping[str, Verb] = {
     "serve": Verb(
         "answer HTTP requests with predictions: an image in, JSON out",
         {
-            "run": "the run folder, or `latest`",
+            "run": "the run folder, `latest`, or the model.onnx of an export alone",
             "port": "8000 unless given; 0 for any that is free",
             "host": "127.0.0.1, this machine alone, unless given",
             "max_pixels": "the largest image, 50 million pixels unless given",

@@ -50,6 +50,10 @@ class KindCheck:
         self._last = threading.local()
         self._usual = {ImageKind(mode, n, False, False) for mode, n in (("L", 1), ("RGB", 3)) if n == in_channels}
 
+    def begin_image(self) -> None:
+        """Let the next call be of another image, which may have the name of the last one."""
+        self._last.seen = None
+
     def __call__(self, kind: ImageKind, name: str) -> None:
         """Note that an image is converted, or refuse it.
 

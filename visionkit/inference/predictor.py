@@ -58,13 +58,13 @@ class Predictor:
         self.inference, self.reader, self.task, self.path = inference, reader, task, path
         self._notes = Notes(on_note)
         trained = inference.data.get("value_range")
-        check = KindCheck(
+        self._kind_check = KindCheck(
             self._notes,
             in_channels=reader.in_channels,
             value_range=reader.value_range,
             trained_range=None if trained is None else (trained[0], trained[1]),
         )
-        self._checking_reader = replace(reader, on_kind=check)
+        self._checking_reader = replace(reader, on_kind=self._kind_check)
         self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
 
     def __repr__(self) -> str:
@@ -195,6 +195,7 @@ class Predictor:
         report = on_windows or (lambda name, done, total: None)
         with inference_mode():  # of small images, what autograd keeps of a tensor is a share of reading them
             for image in batch:
+                self._kind_check.begin_image()
                 try:
                     if not by_windows:
                         loaded = image.load(inference, reader)

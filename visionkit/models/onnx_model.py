@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Mapping
@@ -16,9 +15,10 @@ from visionkit.errors import UserError
 from visionkit.files import similar_path
 from visionkit.losses.sums import LossSums
 from visionkit.models.export_info import ExportInfo
+from visionkit.registry import check_installed
 from visionkit.schema import quote
 
-__all__ = ["CONVERGED", "METADATA_KEY", "PREDICTIONS", "OnnxModel", "check_onnxruntime", "open_session"]
+__all__ = ["CONVERGED", "METADATA_KEY", "PREDICTIONS", "OnnxModel", "open_session"]
 
 METADATA_KEY = "visionkit"
 """The entry of a file's metadata that says what the file is, as JSON."""
@@ -59,18 +59,6 @@ _OUTPUTS: Mapping[str, Mapping[str, _Output]] = {
     "instance": {**_OBJECTS, "mask_logits": _Output("float", "BNSS")},
 }
 """The outputs that predictions of a task are made of."""
-
-
-def check_onnxruntime() -> None:
-    """Check that onnxruntime is there.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise UserError(
-            'an ONNX file is run by onnxruntime, which is not installed. Try: pip install "visionkit[onnx]"'
-        )
 
 
 class OnnxModel(nn.Module):
@@ -237,7 +225,7 @@ def open_session(path: Path, *, num_threads: int | None = None) -> Any:
     Raises:
         UserError: If onnxruntime is missing, or the file is none that it reads.
     """
-    check_onnxruntime()
+    check_installed("onnxruntime", needed_by="an ONNX file", extra="onnx")
     import onnxruntime
 
     if not path.is_file():

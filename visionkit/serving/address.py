@@ -6,7 +6,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,10 @@ class Address:
             raise UserError(self._reason(error)) from None
         return bound
 
+    def known_hosts(self, bound: socket.socket) -> Collection[str] | None:
+        """The names that `HostCheck` lets in: where other machines reach the socket, any."""
+        return (self.host,) if _is_of_this_machine(bound) else None
+
     def _reason(self, error: OSError) -> str:
         if error.errno == errno.EADDRINUSE:
             return (
@@ -96,11 +100,17 @@ def url_of(bound: socket.socket) -> str:
 
 
 def network_warning(bound: socket.socket) -> str | None:
-    """What to mind where other machines reach a socket; None where they do not."""
-    host = str(bound.getsockname()[0])
-    if ipaddress.ip_address(host.split("%")[0]).is_loopback:
+    """A warning where other machines reach a socket; None where they do not."""
+    if _is_of_this_machine(bound):
         return None
+    host = bound.getsockname()[0]
     return (
-        f"mind     whoever reaches this machine over the network can use it: there is no password (host={host}). "
+        f"warning  whoever reaches this machine over the network can use it: there is no password (host={host}). "
         f"For this machine alone: host={LOCALHOST}"
     )
+
+
+def _is_of_this_machine(bound: socket.socket) -> bool:
+    """Whether no other machine reaches a socket."""
+    host = str(bound.getsockname()[0])
+    return ipaddress.ip_address(host.split("%")[0]).is_loopback

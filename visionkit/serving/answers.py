@@ -103,6 +103,7 @@ def _parse_score(text: str | None) -> float | None:
 def _parse_top(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+    digits = text.lstrip("0")[:9]
+    if not text.isascii() or not text.isdigit() or not digits:
         raise UploadError(f"top: expected a whole number above 0, found {quote(text)}. Try: ?top=5", status=422)
-    return int(text[:9])
+    return int(digits)

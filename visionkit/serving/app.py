@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from visionkit.serving.answers import AnswerOptions
 from visionkit.serving.bodies import receive_image
+from visionkit.serving.hosts import HostCheck
 from visionkit.serving.uploads import UploadError, UploadPredictor
 from visionkit.text import json_text
 
@@ -27,11 +28,14 @@ _MAX_WAITING = 32
 OnRequest = Callable[[str], None]
 
 
-def create_app(service: UploadPredictor, *, on_request: OnRequest = lambda line: None) -> FastAPI:
+def create_app(
+    service: UploadPredictor, *, hosts: Collection[str] | None, on_request: OnRequest = lambda line: None
+) -> FastAPI:
     """The application: ``POST /predict``, ``GET /health`` and ``GET /``; every answer, errors too, is JSON.
 
     Args:
         service: What predicts.
+        hosts: The names that the server has, as of `HostCheck`.
         on_request: Called with a line about each image that was sent.
     """
     waiting = 0
@@ -64,6 +68,7 @@ def create_app(service: UploadPredictor, *, on_request: OnRequest = lambda line:
     app.add_api_route("/predict", predict, methods=["POST"])
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/", info, methods=["GET"])
+    app.add_middleware(HostCheck, hosts=hosts)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_failure)
     return app
@@ -79,7 +84,8 @@ async def _predict(request: Request, service: UploadPredictor) -> dict[str, Any]
 
 
 def _answer(service: UploadPredictor, path: Path, options: AnswerOptions) -> dict[str, Any]:
-    return options.document(service.predict(path), service.task)
+    prediction, notes = service.predict(path)
+    return {**options.document(prediction, service.task), "notes": list(notes)}
 
 
 def _describe(service: UploadPredictor, url: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from visionkit.text import count_of, printable
 if TYPE_CHECKING:
     from visionkit.inference.predictions import Prediction
 
-__all__ = ["header_html", "hint_html", "error_html", "summary_html", "table_html"]
+__all__ = ["header_html", "hint_html", "error_html", "notes_html", "summary_html", "table_html"]
 
 _MAX_ROWS = 100
 _MAX_LISTED = 40
@@ -57,6 +57,11 @@ def summary_html(prediction: Prediction) -> str:
         words = count_of(len(prediction.pixels), "class") + " in the picture"
     height, width = prediction.size
     return f"<span class='found'>{_text(words)}</span> <span class='hint'>{score}{width:,} x {height:,} pixels</span>"
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """What is to be said of the picture that was sent."""
+    return "".join(f"<p class='note'>{_text(note[:1].upper() + note[1:])}.</p>" for note in notes)
 
 
 def table_html(prediction: Prediction) -> str:

@@ -26,6 +26,7 @@ footer { display: none !important; }
 #vk-status p { margin: 0; }
 #vk-status .found { font-weight: 600; font-size: 18px; overflow-wrap: anywhere; margin-right: 8px; }
 #vk-status .error { color: var(--vk-error); background: var(--vk-error-back); border-radius: 6px; padding: 8px 12px; }
+#vk-status .note { font-size: 13px; overflow-wrap: anywhere; }
 .hint { color: var(--body-text-color-subdued); }
 #vk-table { overflow-y: auto; max-height: calc(70vh - 240px); min-height: 0; }
 .vk-plain #vk-table { max-height: calc(70vh - 160px); }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from visionkit.errors import UserError
+import gradio
+from gradio.routes import App, ORJSONResponse
 
-__all__ = ["prepare_gradio", "run_page"]
+from visionkit.errors import UserError
+from visionkit.serving.hosts import HostCheck
+from visionkit.serving.page_style import FONTS, MONO_FONTS, STYLE
+
+__all__ = ["create_page_app", "run_page"]
 
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -18,28 +21,19 @@ _POLICY = (
     "form-action 'self'; base-uri 'self'"
 )
 """What browsers may load and send for the page: from its own server alone."""
-
-
-def prepare_gradio(*, share: bool) -> None:
-    """Set what gradio reads from the environment as it is imported; what stands there from elsewhere is dropped.
-
-    Args:
-        share: Whether its servers may be asked for a public address.
-    """
-    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
-        del os.environ[name]
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_RUN_HISTORY"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["GRADIO_TEMP_DIR"] = os.path.join(tempfile.gettempdir(), "gradio")
-    if not share:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    for name in ("NO_PROXY", "no_proxy"):  # gradio asks its own server whether it has started
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost,::1")))
+_SHARED = ".gradio.live"
+"""Names that gradio's servers give a shared page, and nobody else has."""
 
 
 def run_page(
-    page: Any, *, host: str, port: int, share: bool, max_bytes: int, on_ready: Callable[[str | None], None]
+    page: Any,
+    *,
+    host: str,
+    port: int,
+    hosts: Collection[str] | None,
+    share: bool,
+    max_bytes: int,
+    on_ready: Callable[[str | None], None],
 ) -> None:
     """Show a page until a signal ends it.
 
@@ -47,6 +41,7 @@ def run_page(
         page: Of `visionkit.serving.page.create_page`.
         host: Where to listen.
         port: One that is free.
+        hosts: The names that the server has, as of `HostCheck`.
         share: Whether gradio's servers make a public address.
         max_bytes: Of a file that is sent.
         on_ready: Called with the public address, None without one.
@@ -54,11 +49,6 @@ def run_page(
     Raises:
         UserError: If the port is taken meanwhile.
     """
-    import gradio
-    from starlette.middleware import Middleware
-
-    from visionkit.serving.page_style import FONTS, MONO_FONTS, STYLE
-
     theme = gradio.themes.Base(
         primary_hue="blue", neutral_hue="gray", radius_size="md", font=FONTS, font_mono=MONO_FONTS
     )
@@ -67,7 +57,7 @@ def run_page(
             server_name=host, server_port=port, share=share, quiet=True, show_error=False, prevent_thread_lock=True,
             max_file_size=max_bytes, theme=theme, css=STYLE, footer_links=[], ssr_mode=False,
             mcp_server=False, pwa=False, enable_monitoring=False, strict_cors=True, inbrowser=False,
-            app_kwargs={"middleware": [Middleware(_PageHeaders)], "docs_url": None, "redoc_url": None},
+            _app=create_page_app(hosts if hosts is None or not share else (*hosts, _SHARED)),
         )  # fmt: skip
     except OSError as error:
         raise UserError(f"port: {port} of {host} cannot be used: {error}. Try: port=0") from None
@@ -77,6 +67,20 @@ def run_page(
             time.sleep(3600)
     finally:
         page.close(verbose=False)
+
+
+def create_page_app(hosts: Collection[str] | None) -> App:
+    """The application of a page.
+
+    Args:
+        hosts: As of `HostCheck`, which stands around all that gradio adds: its own middleware sends headers of CORS.
+    """
+
+    class PageApp(App):  # type: ignore[misc, unused-ignore]
+        def build_middleware_stack(self) -> Any:
+            return HostCheck(_PageHeaders(super().build_middleware_stack()), hosts=hosts)
+
+    return PageApp(docs_url=None, redoc_url=None, openapi_url=None, default_response_class=ORJSONResponse)
 
 
 class _PageHeaders:

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.errors import UserError
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
+    from visionkit.data.findings import Finding
     from visionkit.inference.predictions import Prediction
     from visionkit.inference.predictor import Predictor
 
-__all__ = ["UploadError", "UploadLimits", "UploadPredictor", "check_installed"]
+__all__ = ["UploadError", "UploadLimits", "UploadPredictor", "UploadResult"]
 
 _MAX_BYTES = 32 * 2**20
 _MAX_PIXELS = 50_000_000  # of telephones; segmenting one takes some 2 GB, and one at a time is predicted
-
-
-def check_installed(*packages: str) -> None:
-    """Check for what a server needs, without importing it.
-
-    Raises:
-        UserError: If a package is missing.
-    """
-    missing = [name.replace("_", "-") for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f'this needs {" and ".join(missing)}, not installed here. Try: pip install "visionkit[demo]"')
 
 
 class UploadError(UserError):
@@ -82,6 +71,18 @@ class UploadLimits:
         )
 
 
+class UploadResult(NamedTuple):
+    """A prediction on an image that was sent.
+
+    Attributes:
+        prediction: What `Predictor.predict` gives, without a path.
+        notes: What is to be said of the image: how it was converted, what of it was left out.
+    """
+
+    prediction: Prediction
+    notes: tuple[str, ...] = ()
+
+
 class UploadPredictor:
     """A `Predictor` for files that strangers send; any number of threads may use it, and one at a time predicts.
 
@@ -105,7 +106,12 @@ class UploadPredictor:
         """The classes, in the order of their ids."""
         return self.predictor.class_names
 
-    def predict(self, path: Path) -> Prediction:
+    @property
+    def prediction_class(self) -> type[Prediction]:
+        """What an image gets."""
+        return self.predictor.inference.prediction_class
+
+    def predict(self, path: Path) -> UploadResult:
         """Predict on a file exactly as `Predictor.predict` does.
 
         Args:
@@ -128,12 +134,21 @@ class UploadPredictor:
                     status=413,
                 )
             with self._lock:
+                before = self.predictor.findings
                 prediction: Prediction = self.predictor.predict(path)
+                notes = _new_notes(before, self.predictor.findings)
         except UploadError:
             raise
         except UserError as error:
             raise UploadError(_without_path(str(error), path), status=422) from None
-        return replace(prediction, path=None)
+        return UploadResult(replace(prediction, path=None), notes)
+
+
+def _new_notes(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[str, ...]:
+    """What was found between two looks at counted findings, in the words of one image."""
+    counts = {(one.code, *one.values.items()): one.count for one in before}
+    new = [one for one in after if one.count > counts.get((one.code, *one.values.items()), 0)]
+    return tuple(one.kind.text.format(**one.values).replace("image(s)", "image") for one in new)
 
 
 def _without_path(message: str, path: Path) -> str:
