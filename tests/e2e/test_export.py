@@ -1,6 +1,7 @@
 """The verb ``export``: what it refuses, and a file that differs."""
 
 import json
+import shutil
 
 import numpy
 import pytest
@@ -57,6 +58,37 @@ def test_weights_are_a_model_of_their_own_that_loads(cli, shared_runs, tmp_path,
     image = numpy.random.RandomState(0).randint(0, 256, (50, 60, 3), dtype=numpy.uint8)
     expected, found = (vk.load(path, device="cpu").predict(image) for path in (run, moved / "model.safetensors"))
     assert found.to_dict() == expected.to_dict()
+
+
+RAW = {"classify": ["logits"], "detect": ["distances", "logits", "quality"], "instance": ["deltas", "logits"]}
+
+
+@pytest.mark.parametrize(
+    "task", ["classify", *(pytest.param(task, marks=pytest.mark.slow) for task in ("detect", "instance"))]
+)
+def test_raw_outputs_alone_are_compared_and_lie_in_a_folder_of_their_own(cli, shared_runs, tmp_path, task):
+    run = tmp_path / "run"
+    shutil.copytree(shared_runs.of(task), run, ignore=shutil.ignore_patterns("exports"))
+    code, out, err = cli("export", f"run={run}", "to=torch_export", "decode=false", "format=json")
+    assert code == 0, err
+    parity = json.loads(out)["parity"]
+    assert (parity["passed"], sorted(parity["largest_difference"])) == (True, RAW[task])
+    (folder,) = (run / "exports").iterdir()
+    assert folder.name == "torch_export-raw"
+    assert json.loads((folder / "classes.json").read_text())["decode"] is False
+
+
+@pytest.mark.slow
+def test_a_file_of_another_size_takes_that_size(cli, shared_runs, tmp_path):
+    words = ("export", f"run={shared_runs.of('segment')}", "to=torch_export", "size=64,96", f"out={tmp_path / 'out'}")
+    code, _, err = cli(*words)
+    assert code == 0, err
+    info = json.loads((tmp_path / "out" / "classes.json").read_text())
+    assert (info["resize"]["image_size"], info["dynamic_size"]) == ([64, 96], False)
+    images = torch.zeros(3, info["in_channels"], 64, 96, dtype=torch.uint8)
+    inputs = {"images": images, "image_sizes": torch.tensor([[64, 96]] * 3)}
+    found = torch_export_runner(tmp_path / "out" / "model.pt2")(inputs)
+    assert found["mask"].shape == (3, 64, 96)
 
 
 @pytest.mark.slow

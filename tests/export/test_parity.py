@@ -27,6 +27,7 @@ def models():
     options = {"num_classes": CLASSES, "in_channels": 3, "image_size": SIDE}
     found = {
         "classify": create_model("classify", "lenet", **options),
+        "multilabel": create_model("multilabel", "lenet", **options),
         "segment": create_model("segment", "lenet", head="unet_small", **options),
         "detect": create_model("detect", "lenet", head="fcos_small", **options),
         "instance": create_model("instance", "lenet", head=INSTANCES, **options),
@@ -61,7 +62,7 @@ def batches(*, sizes, number=2):
 
 def compare(models, task, change=lambda graph: None, before=lambda inputs: inputs, after=lambda outputs: outputs):
     """The parity of a graph that was changed, or whose inputs or outputs are."""
-    graph = ExportGraph(models[task], task=task, decode=True, takes_sizes=task != "classify")
+    graph = ExportGraph(models[task], task=task, decode=True, takes_sizes=task not in ("classify", "multilabel"))
     change(graph)
 
     def run(inputs):
@@ -69,7 +70,7 @@ def compare(models, task, change=lambda graph: None, before=lambda inputs: input
             return {key: value.numpy() for key, value in after(graph(**before(dict(inputs)))).items()}
 
     parity = Parity(images=8)
-    check_parity(run, models[task], batches(sizes=task != "classify"), parity=parity, noise=False)
+    check_parity(run, models[task], batches(sizes=task not in ("classify", "multilabel")), parity=parity, noise=False)
     return parity
 
 
@@ -86,7 +87,7 @@ def test_a_graph_is_equal_to_its_model(models, task):
 def test_a_detection_head_that_is_not_known_exports_raw_outputs_alone(models):
     model = copy.copy(models["detect"])
     model._modules = {**model._modules, "head": nn.Identity()}
-    with pytest.raises(UserError, match=r"the head Identity is of a plugin.*Try: decode=false"):
+    with pytest.raises(UserError, match=r"the head Identity has no attribute 'suppress'.*Try: decode=false"):
         ExportGraph(model, task="detect", decode=True, takes_sizes=True)
     assert ExportGraph(model, task="detect", decode=False, takes_sizes=True).suppressions == []
 
@@ -95,6 +96,25 @@ def test_raw_outputs_of_two_stages_are_those_of_the_first_without_maps(models):
     graph = ExportGraph(models["instance"], task="instance", decode=False, takes_sizes=True)
     (_, inputs), *_ = batches(sizes=True)
     assert set(graph(**inputs)) == {"logits", "deltas"}
+
+
+def test_images_of_more_than_eight_bits_are_floats_in_file_and_model(models):
+    """As data with a ``value_range`` give them: float32 in 0..255, between the whole numbers too."""
+
+    def as_floats(inputs):
+        return inputs | {"images": inputs["images"].float() + 0.25}
+
+    model = models["classify"]
+    graph = ExportGraph(model, task="classify", decode=True, takes_sizes=False)
+    floats = [(name, as_floats(inputs)) for name, inputs in batches(sizes=False)]
+    parity = Parity(images=8)
+    check_parity(graph.run, model, floats, parity=parity, noise=False)
+    assert parity.passed
+    rounded = Parity(images=8)
+    check_parity(
+        lambda inputs: graph.run({"images": inputs["images"].round()}), model, floats, parity=rounded, noise=False
+    )
+    assert not rounded.passed
 
 
 def swap_normalisation(graph):
@@ -150,6 +170,18 @@ def turned_classes(outputs):
     return outputs | changed
 
 
+def without_logits(outputs):
+    return {key: value for key, value in outputs.items() if key != "logits"}
+
+
+def without_scores(outputs):
+    return {key: value for key, value in outputs.items() if key != "scores"}
+
+
+def with_another(outputs):
+    return outputs | {"more": outputs["logits"]}
+
+
 def swapped_corners(outputs):
     return outputs | {"boxes": outputs["boxes"][..., [1, 0, 3, 2]]}
 
@@ -175,12 +207,17 @@ def not_a_number(outputs):
         ("segment", {"before": without_sizes}),
         ("detect", {"before": scaled}),
         ("classify", {"after": turned_classes}),
+        ("multilabel", {"after": turned_classes}),
         ("detect", {"after": turned_classes}),
         ("detect", {"after": swapped_corners}),
         ("instance", {"change": low_threshold}),
         ("instance", {"before": without_sizes}),
         ("instance", {"after": shifted_masks}),
         ("classify", {"after": not_a_number}),
+        ("classify", {"after": without_logits}),
+        ("segment", {"after": without_logits}),
+        ("classify", {"after": without_scores}),
+        ("classify", {"after": with_another}),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value.values())).__name__,
 )
@@ -197,6 +234,9 @@ def test_a_class_without_a_clear_margin_is_borderline_and_a_clear_one_is_a_diffe
 
         def __call__(self, images, sizes):
             return {"logits": self.logits}
+
+        def exported_outputs(self, outputs):
+            return outputs
 
         def predict(self, outputs, sizes):
             probabilities = outputs["logits"].softmax(dim=1)
@@ -222,6 +262,9 @@ def test_an_object_at_the_edge_of_a_threshold_is_borderline_and_a_clear_one_is_a
     class Model:
         def __call__(self, images, sizes):
             return {"logits": torch.tensor([[1.0, logit if is_missing else -logit]])}
+
+        def exported_outputs(self, outputs):
+            return outputs
 
         def predict(self, outputs, sizes):
             logits = outputs["logits"]

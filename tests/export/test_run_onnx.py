@@ -136,3 +136,38 @@ def test_another_batch_is_taken(cli, shared_runs, tmp_path):
     values = json.loads((tmp_path / "out" / "classes.json").read_text())
     images = torch.zeros(7, values["in_channels"], *values["resize"]["image_size"], dtype=torch.uint8)
     assert run_file({"images": images})["probabilities"].shape == (7, len(values["class_names"]))
+
+
+def turn_channels(weights):
+    return weights[:, ::-1] if weights.shape[1] > 1 else weights[..., ::-1]
+
+
+def turn_classes(weights):
+    return numpy.roll(weights, 1, axis=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("change", "which"), [(turn_channels, 0), (turn_classes, -1)])
+def test_a_fault_in_the_written_file_is_found(shared_runs, tmp_path, change, which):
+    """The weights of the first or the last layer are changed in the file itself."""
+    import onnx
+    from onnx import numpy_helper
+
+    from visionkit.export.comparison import check_parity
+    from visionkit.export.files import onnx_runner
+    from visionkit.export.parity import Parity
+
+    written = shared_runs.exported("classify") / "exports" / "onnx" / "model.onnx"
+    file = onnx.load(written)
+    tensors = [tensor for tensor in file.graph.initializer if "weight" in tensor.name and len(tensor.dims) > 1]
+    values = numpy_helper.to_array(tensors[which])
+    tensors[which].CopyFrom(numpy_helper.from_array(numpy.ascontiguousarray(change(values)), tensors[which].name))
+    onnx.save(file, tmp_path / "changed.onnx")
+    import visionkit as vk
+
+    model = vk.load(shared_runs.of("classify"), device="cpu").inference.model
+    images = torch.randint(0, 256, (3, 1, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    for path, passed in ((written, True), (tmp_path / "changed.onnx", False)):
+        parity = Parity(images=3)
+        check_parity(onnx_runner(path), model, [("images", {"images": images})], parity=parity, noise=False)
+        assert parity.passed is passed, parity.problems

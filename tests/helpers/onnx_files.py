@@ -57,8 +57,9 @@ def metadata(task, **changes):
         resize["mode"] = "letterbox"
     values = {
         "format": 1, "task": task, "class_names": ["cat", "dog"], "category_ids": [3, 7], "in_channels": 1,
-        "value_range": None, "max_pixels": 10_000, "resize": resize, "dynamic_size": False, "batch_size": 2,
-        "max_detections": 3 if task in ("detect", "instance") else None, "decode": True, "weights": None,
+        "value_range": None, "max_pixels": 10_000, "resize": resize, "dynamic_size": False, "size_multiple": 1,
+        "batch_size": 2, "max_detections": 3 if task in ("detect", "instance") else None, "decode": True,
+        "weights": None,
     }  # fmt: skip
     resize |= changes.pop("resize", {})
     return {key: value for key, value in (values | changes).items() if value is not ...}

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from visionkit.data.resizing import resize_image
 
-__all__ = ["InputTransform"]
+__all__ = ["SIZE_DIVISIBILITY", "InputTransform"]
 
-_SIZE_DIVISIBILITY = 32
+SIZE_DIVISIBILITY = 32
 """Sides of a ``resize_pad`` batch are multiples of this, for few distinct shapes and the strides of usual networks."""
 
 
@@ -154,4 +154,4 @@ class InputTransform:
 
 def _round_up(side: int) -> int:
     """The next multiple of the divisor of padded sizes."""
-    return -(-side // _SIZE_DIVISIBILITY) * _SIZE_DIVISIBILITY
+    return -(-side // SIZE_DIVISIBILITY) * SIZE_DIVISIBILITY

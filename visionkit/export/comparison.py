@@ -19,7 +19,13 @@ __all__ = ["check_parity", "compare_predictions"]
 
 @torch.inference_mode()
 def check_parity(
-    runner: Runner, model: Any, batches: Iterable[tuple[str, Mapping[str, Tensor]]], *, parity: Parity, noise: bool
+    runner: Runner,
+    model: Any,
+    batches: Iterable[tuple[str, Mapping[str, Tensor]]],
+    *,
+    parity: Parity,
+    noise: bool,
+    decode: bool = True,
 ) -> None:
     """Compare a file with a model on batches.
 
@@ -29,6 +35,7 @@ def check_parity(
         batches: A name and the inputs of each.
         parity: What is found is added to it.
         noise: Whether the images are noise, of which predictions mean nothing.
+        decode: Whether the file gives predictions, and not raw outputs alone.
     """
     for name, inputs in batches:
         raw = model(inputs["images"], inputs.get("image_sizes"))
@@ -42,9 +49,20 @@ def check_parity(
         if wrong:
             parity.add(f"{name}: {wrong[0]} has the shape {tuple(found[wrong[0]].shape)} for {num_images} image(s)")
             continue
-        _compare_raw(name, raw, found, parity)
-        if not noise:
+        own, predicted = model.exported_outputs(raw), {}
+        if decode:
+            predicted = model.predict(raw, inputs.get("image_sizes"))
+        _compare_names(name, {*own, *predicted}, found, parity)
+        _compare_raw(name, own, found, parity)
+        if predicted and not noise:
             compare_predictions(name, model, raw, found, inputs, parity)
+
+
+def _compare_names(name: str, expected: set[str], found: Mapping[str, Tensor], parity: Parity) -> None:
+    missing, unknown = sorted(expected - {*found}), sorted({*found} - expected - {CONVERGED})
+    if missing or unknown:
+        words = (f"without {', '.join(missing)}" if missing else "", f"with {', '.join(unknown)}" if unknown else "")
+        parity.add(f"{name}: the file gives other outputs than the model: {' '.join(filter(None, words))}")
 
 
 def _compare_raw(name: str, raw: Mapping[str, Tensor], found: Mapping[str, Tensor], parity: Parity) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from visionkit.data.transforms import SIZE_DIVISIBILITY
 from visionkit.export.options import ExportOptions
 from visionkit.models.export_info import EXPORT_FORMAT
+from visionkit.report.drawing.detect import MIN_SCORE
 from visionkit.runs.exports import weights_digest
 from visionkit.runs.paths import RunPaths
 
@@ -30,8 +32,10 @@ def describe_export(predictor: Predictor, options: ExportOptions) -> dict[str, A
         "max_pixels": predictor.reader.max_pixels,
         "resize": asdict(inference.transform),
         "dynamic_size": options.size == "dynamic",
+        "size_multiple": SIZE_DIVISIBILITY if inference.transform.mode == "resize_pad" else 1,
         "batch_size": predictor.batch_size,
         "max_detections": inference.max_detections,
+        "min_score": MIN_SCORE,
         "decode": options.decode,
         "weights": None if predictor.path is None else weights_digest(RunPaths(predictor.path)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ _NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
 _SCRIPT = Path(__file__).with_name("run_onnx.py")
-_FILE_NAMES = {**{to: name for to, (name, _, _) in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
+_FILE_NAMES = {**{to: form.file_name for to, form in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,20 @@ def export_predictor(
     images = read_images(predictor, dataset, MAX_IMAGES)
     info, name = describe_export(predictor, options), _FILE_NAMES[options.to]
     target = folder / name
-    draft = target.with_stem("model.unchecked")
+    draft = target.with_stem(f"model.unchecked-{os.getpid()}")
     on_progress(f"writing {target}")
     with made_folder(folder):
         try:
             run = _write(predictor, images, draft, options=options, info=info)
             on_progress("comparing it with the run's model")
             parity = Parity()
-            _compare(run, predictor, images, parity)
+            _compare(run, predictor, images, parity, decode=options.decode)
             if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
                 on_progress("comparing it at other sizes")
-                _compare_other_sizes(run, predictor, dataset, parity)
+                _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
+            if parity.size_multiple > 1:
+                info["size_multiple"] = parity.size_multiple
+                GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
             for old in (target, folder / f"{name}.rejected"):
                 old.unlink(missing_ok=True)
             kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
@@ -137,10 +141,10 @@ def _write(
         assert predictor.path is not None
         write_weights(RunFolder(predictor.path), path)
         return run_weights(path)
-    _, write, make_runner = GRAPH_FORMATS[options.to]
+    form = GRAPH_FORMATS[options.to]
     graph = _choose_graph(predictor, images, options)
-    write(graph, example_inputs(predictor), path, {METADATA_KEY: info}, dynamic_size=options.size == "dynamic")
-    return make_runner(path)
+    form.write(graph, example_inputs(predictor), path, {METADATA_KEY: info}, dynamic_size=options.size == "dynamic")
+    return form.runner(path)
 
 
 def _graph(predictor: Predictor, options: ExportOptions, suppression: tuple[int, int] = SUPPRESSIONS[0]) -> ExportGraph:
@@ -170,23 +174,24 @@ def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOpt
     return graph
 
 
-def _compare(run: Runner, predictor: Predictor, images: list[Tensor], parity: Parity) -> None:
+def _compare(run: Runner, predictor: Predictor, images: list[Tensor], parity: Parity, *, decode: bool) -> None:
     """Compare a file with the model, on images and on noise."""
     random = noise(predictor, _NUM_NOISE)
     parity.images += len(images)
     parity.noise += len(random)
     for group, is_noise in ((images, False), (random, True)):
-        check_parity(run, predictor.inference.model, batches(group, predictor), parity=parity, noise=is_noise)
+        pairs = batches(group, predictor)
+        check_parity(run, predictor.inference.model, pairs, parity=parity, noise=is_noise, decode=decode)
 
 
-def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity: Parity) -> None:
+def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity: Parity, *, decode: bool) -> None:
     """Compare a file that takes images of any size at other sizes, of the least multiple at which it is equal."""
     for multiple in _MULTIPLES:
         found = Parity(size_multiple=multiple)
         for size in other_sizes(predictor.image_size, multiple=multiple):
             resized = at_size(predictor, size)
             found.sizes.append(size)
-            _compare(run, resized, read_images(resized, dataset, _NUM_OF_OTHER_SIZE), found)
+            _compare(run, resized, read_images(resized, dataset, _NUM_OF_OTHER_SIZE), found, decode=decode)
         if found.passed:
             break
     parity.merge(found)

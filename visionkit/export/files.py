@@ -6,7 +6,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "GRAPH_FORMATS", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx",
+    "GRAPH_FORMATS", "GraphFormat", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx",
     "write_torch_export",
 ]  # fmt: skip
 
@@ -94,11 +94,39 @@ def torch_export_runner(path: Path) -> Runner:
     return run
 
 
-GRAPH_FORMATS: Mapping[str, tuple[str, Callable[..., None], Callable[[Path], Runner]]] = {
-    "onnx": ("model.onnx", write_onnx, onnx_runner),
-    "torch_export": ("model.pt2", write_torch_export, torch_export_runner),
+def describe_onnx(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Replace the metadata of a file of `write_onnx`."""
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
+    with open_atomic(path) as file:
+        file.write(model.SerializeToString())
+
+
+def describe_torch_export(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Replace the metadata of a file of `write_torch_export`."""
+    extra = {name: json.dumps(value) for name, value in metadata.items()}
+    with quiet_export():
+        program = torch.export.load(path)
+        with open_atomic(path) as file:
+            torch.export.save(program, file, extra_files=extra)
+
+
+class GraphFormat(NamedTuple):
+    """What is traced: the name of the file, what writes, runs, and describes it anew."""
+
+    file_name: str
+    write: Callable[..., None]
+    runner: Callable[[Path], Runner]
+    describe: Callable[[Path, Mapping[str, Any]], None]
+
+
+GRAPH_FORMATS: Mapping[str, GraphFormat] = {
+    "onnx": GraphFormat("model.onnx", write_onnx, onnx_runner, describe_onnx),
+    "torch_export": GraphFormat("model.pt2", write_torch_export, torch_export_runner, describe_torch_export),
 }
-"""The name of the file, what writes it and what runs it, by the word of ``to=``, of what is traced."""
+"""By the word of ``to=``."""
 
 
 def check_installed(to: str) -> None:

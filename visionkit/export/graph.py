@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from visionkit.errors import UserError
-from visionkit.heads.dense.head import DenseHead
-from visionkit.heads.two_stage.faster_rcnn import FasterRcnnHead
 from visionkit.models.onnx_model import CONVERGED
 from visionkit.models.vision_model import VisionModel
 from visionkit.structures.static_nms import StaticNms
 
-__all__ = ["NOT_PER_IMAGE", "SUPPRESSIONS", "ExportGraph"]
+__all__ = ["SUPPRESSIONS", "ExportGraph"]
 
 SUPPRESSIONS = ((300, 12), (1000, 12), (3000, 12), (3000, 48))
 """What is tried, boxes of an image and rounds: a well trained detector has few boxes with a score, one that has learnt
@@ -24,9 +22,6 @@ little has thousands, in long chains of overlaps."""
 
 PROPOSAL_ROUNDS = 30
 """Of the suppression of proposals, which overlap in longer chains than detections."""
-
-NOT_PER_IMAGE = ("centers_", "anchors", "image_size", "level_")
-"""What begins so depends on the size of the images alone, or is a map of features."""
 
 
 class ExportGraph(nn.Module):
@@ -57,15 +52,15 @@ class ExportGraph(nn.Module):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decode, self.takes_sizes = decode, takes_sizes
         self.suppressions: list[StaticNms] = []
-        head = self.model.head
-        if isinstance(head, (DenseHead, FasterRcnnHead)):
+        head: Any = self.model.head
+        if hasattr(head, "suppress"):
             head.suppress = self._suppression(*suppression)
-        if isinstance(head, FasterRcnnHead):
+        if hasattr(head, "suppress_proposals"):
             head.suppress_proposals = self._suppression(head.num_proposals, PROPOSAL_ROUNDS)
         if decode and task in ("detect", "instance") and not self.suppressions:
             raise UserError(
-                f"export: the head {type(head).__name__} is of a plugin, and its suppression has no exported form "
-                "here. Expected a head of visionkit, or raw outputs alone. Try: decode=false"
+                f"export: the head {type(head).__name__} has no attribute 'suppress', and how many boxes it keeps "
+                "depends on the data. Expected one as visionkit.heads.base.Head says. Try: decode=false"
             )
 
     def _suppression(self, limit: int, rounds: int) -> StaticNms:
@@ -84,7 +79,7 @@ class ExportGraph(nn.Module):
             ``converged`` (B,) bool.
         """
         raw = self.model(images, image_sizes)
-        outputs = {name: value for name, value in raw.items() if not name.startswith(NOT_PER_IMAGE)}
+        outputs = self.model.exported_outputs(raw)
         if not self.decode:
             return outputs
         outputs |= self.model.predict(raw, image_sizes)

@@ -37,8 +37,11 @@ class ExportOptions:
 
     @property
     def folder_name(self) -> str:
-        """Of the folder of the files, among the exports of a run."""
-        return f"{self.to}-int8" if self.int8 else self.to
+        """Of the folder of the files, among the exports of a run; files that stand for the run have the plain name."""
+        name = f"{self.to}-int8" if self.int8 else self.to
+        if self.size is not None:
+            name += "-dynamic" if self.size == "dynamic" else f"-{self.size[0]}x{self.size[1]}"
+        return name if self.decode else f"{name}-raw"
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> ExportOptions:

@@ -98,17 +98,25 @@ def predict(path, session, info):
 
 
 def main():
-    """Print the predictions of the images that are named."""
+    """Print the predictions of the images that are named; the exit code is 1 if one cannot be read."""
     info = json.loads((HERE / "classes.json").read_text(encoding="utf-8"))
     session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
     names = info["class_names"]
+    failed = len(sys.argv) < 2
+    if failed:
+        print(__doc__, file=sys.stderr)
     for path in sys.argv[1:]:
-        result = predict(path, session, info)
+        try:
+            result = predict(path, session, info)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            print(f"{path} cannot be read: {error}", file=sys.stderr)
+            failed = True
+            continue
         if "probabilities" in result:
             best = np.argsort(-result["probabilities"])[:5]
             print(path, ", ".join(f"{names[k]} {result['probabilities'][k]:.1%}" for k in best))
         elif "boxes" in result:
-            for i in np.flatnonzero(result["scores"] >= 0.3):
+            for i in np.flatnonzero(result["scores"] >= info["min_score"]):
                 box = result["boxes"][i]
                 print(path, names[result["labels"][i]], f"{result['scores'][i]:.1%}", *np.round(box, 1), end="")
                 masks = result.get("mask_logits")
@@ -116,7 +124,8 @@ def main():
         else:
             counts = np.bincount(result["mask"].ravel(), minlength=len(names))
             print(path, ", ".join(f"{n} {c / counts.sum():.1%}" for n, c in zip(names, counts, strict=True) if c))
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from visionkit.errors import UserError
 from visionkit.export.files import Runner
-from visionkit.export.graph import NOT_PER_IMAGE
 from visionkit.files import write_atomic
 from visionkit.runs.checkpoint import export_best, load_run_model
 from visionkit.runs.checkpoint_file import read_checkpoint
@@ -50,8 +49,8 @@ def run_weights(path: Path) -> Runner:
         images, sizes = inputs["images"], inputs.get("image_sizes")
         with torch.inference_mode():
             raw = model(images, sizes)
-            per_image = {name: value for name, value in raw.items() if not name.startswith(NOT_PER_IMAGE)}
-            return {name: value.numpy() for name, value in {**per_image, **model.predict(raw, sizes)}.items()}
+            outputs = {**model.exported_outputs(raw), **model.predict(raw, sizes)}
+            return {name: value.numpy() for name, value in outputs.items()}
 
     return run
 

@@ -20,7 +20,9 @@ class Head(nn.Module, ABC):
     """Computes raw outputs from features, and a loss or predictions from raw outputs.
 
     For a batch of B images a classification head turns ``{"layer4": (B, 512, 7, 7)}`` into
-    ``{"logits": (B, K)}``. An exported model runs `forward` alone.
+    ``{"logits": (B, K)}``. An exported file runs `forward` and `predict`. A head that suppresses overlapping boxes does
+    so by its attribute ``suppress``, `visionkit.structures.boxes.batched_nms` or a function of its arguments, in whose
+    place an export puts one of fixed shapes.
 
     Attributes:
         spec: The specification it was built from, by `visionkit.heads.build.build_head`.
@@ -36,6 +38,14 @@ class Head(nn.Module, ABC):
             features: Stage or level names to maps (B, C, H, W), fine to coarse.
             image_size: Height and width in pixels of the batch's images.
         """
+
+    def exported_outputs(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of `forward` that an exported file gives, each with a row per image; unless a head says otherwise, all.
+
+        Args:
+            outputs: The return value of `forward`.
+        """
+        return dict(outputs)
 
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -58,6 +58,7 @@ class ExportInfo:
         max_pixels: Larger images are not read whole; None for any size.
         resize: How images are resized.
         dynamic_size: Whether images of any height and width are taken.
+        size_multiple: What heights and widths must be multiples of then, other than those of ``resize``.
         batch_size: The images of a batch in prediction.
         max_detections: Of detectors, the most boxes of an image.
         decode: Whether predictions are among the outputs.
@@ -73,6 +74,7 @@ class ExportInfo:
     max_pixels: Annotated[int, Field(ge=1, le=2**40)] | None
     resize: Resize
     dynamic_size: bool
+    size_multiple: Annotated[int, Field(ge=1, le=1024)]
     batch_size: Count
     max_detections: Count | None
     decode: bool

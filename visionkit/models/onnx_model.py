@@ -125,6 +125,7 @@ class OnnxModel(nn.Module):
         """
         if self.export_info.value_range is None and images.is_floating_point():
             images = images.round().clamp(0, 255).to(torch.uint8)
+        self._check_sides(images)
         inputs = {"images": images.cpu().numpy()}
         if "image_sizes" in self.input_names:
             if image_sizes is None:
@@ -185,6 +186,15 @@ class OnnxModel(nn.Module):
             if found != f"tensor({output.kind})":
                 return f"gives {name} as {found}, and it is tensor({output.kind})"
         return ""
+
+    def _check_sides(self, images: Tensor) -> None:
+        """Check that a file of any size is equal to its model at this size."""
+        height, width, multiple = images.shape[2], images.shape[3], self.export_info.size_multiple
+        if (height % multiple or width % multiple) and (height, width) != self.export_info.resize.image_size:
+            raise UserError(
+                f"'{self.path}' takes images whose sides are multiples of {multiple}, and these have {height}x{width} "
+                "pixels. Resize or pad them."
+            )
 
     def _check(self, outputs: Mapping[str, Tensor], images: Tensor) -> None:
         """Check outputs against the images, the classes and each other: a wrong file would be believed otherwise."""

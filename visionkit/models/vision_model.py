@@ -68,6 +68,10 @@ class VisionModel(nn.Module):
         """Predictions of each image; see `Head.predict`."""
         return self.head.predict(outputs, image_sizes)
 
+    def exported_outputs(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The raw outputs that an exported file gives; see `Head.exported_outputs`."""
+        return self.head.exported_outputs(outputs)
+
     def use_channels_last(self) -> VisionModel:
         """Keep weights and feature maps in the channels-last layout, which is faster on most hardware."""
         self.memory_format = torch.channels_last

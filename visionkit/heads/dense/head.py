@@ -108,6 +108,10 @@ class DenseHead(Head):
             outputs[_CENTERS + level.name] = anchor_points(level, x, image_size, corner=self.corner)
         return outputs
 
+    def exported_outputs(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All but the anchor points, which depend on the size of the images alone."""
+        return {name: value for name, value in outputs.items() if not name.startswith(_CENTERS)}
+
     def centers(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         """The anchor points of each level, (H, W, 2) float32: x and y in pixels."""
         return [outputs[_CENTERS + level] for level in self.levels]

@@ -215,6 +215,10 @@ class FasterRcnnHead(Head):
         predictions = {"boxes": boxes, "scores": scores.float(), "labels": labels}
         return predictions | self.extra_predictions(outputs, boxes, labels)
 
+    def exported_outputs(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``logits`` and ``deltas`` of the first stage; what else `predict` needs is maps and anchors."""
+        return {name: outputs[name] for name in ("logits", "deltas")}
+
     def maps(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         """The levels (B, C, H, W) among the outputs, fine to coarse."""
         return [outputs[_LEVEL + name] for name in self.levels]
