@@ -13,17 +13,17 @@ from torch import Tensor
 
 from visionkit.errors import UserError
 from visionkit.export.comparison import check_parity, compare_predictions
-from visionkit.export.description import describe_export, has_script
+from visionkit.export.description import describe_export
 from visionkit.export.files import GRAPH_FORMATS, Runner
 from visionkit.export.graph import SUPPRESSIONS, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity
+from visionkit.export.placing import place_files
 from visionkit.export.weights import run_weights, write_weights
-from visionkit.files import made_folder, write_atomic
+from visionkit.files import made_folder
 from visionkit.models.onnx_model import METADATA_KEY
 from visionkit.runs.folder import RunFolder
-from visionkit.text import json_text
 
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
@@ -34,7 +34,6 @@ MAX_IMAGES = 200
 _NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
-_SCRIPT = Path(__file__).with_name("run_onnx.py")
 _FILE_NAMES = {**{to: form.file_name for to, form in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
 
 
@@ -96,12 +95,10 @@ def export_predictor(
             if parity.size_multiple > 1:
                 info["size_multiple"] = parity.size_multiple
                 GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
-            for old in (target, folder / f"{name}.rejected"):
-                old.unlink(missing_ok=True)
-            kept = draft.rename(target if parity.passed else folder / f"{name}.rejected")
+            files = place_files(draft, target, info, parity)
         finally:
             draft.unlink(missing_ok=True)
-    return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
+    return ExportResult(folder, files, parity)
 
 
 def _check_size(predictor: Predictor, options: ExportOptions) -> None:
@@ -195,16 +192,3 @@ def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity
         if found.passed:
             break
     parity.merge(found)
-
-
-def _write_companions(folder: Path, info: Mapping[str, Any], parity: Parity, *, to: str) -> list[Path]:
-    """Write what goes with a file: classes, comparison, and a script if it can run the file."""
-    files = [folder / "classes.json", folder / "parity.json"]
-    write_atomic(files[0], json_text(info, indent=2) + "\n")
-    write_atomic(files[1], json_text(parity.document(), indent=2) + "\n")
-    script = folder / _SCRIPT.name
-    script.unlink(missing_ok=True)
-    if to == "onnx" and has_script(info):
-        files.append(script)
-        write_atomic(script, _SCRIPT.read_bytes())
-    return files
