@@ -96,3 +96,11 @@ def test_a_network_is_measured_at_the_size_that_is_typed(plain):
     options = BenchmarkOptions(engines=("eager",), batch=(1,), seconds=0.01, threads=1, memory=False)
     (row,) = run_benchmark([spec], options, monitor="val/accuracy", printer=Printer.silent()).rows
     assert (row.error, row.image_size) == ("", (48, 40))
+
+
+@pytest.mark.slow
+def test_a_network_without_a_run_is_exported_with_its_random_weights_and_measured(plain):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'visionkit[onnx]'")
+    (row,) = measure(plain, engines=("onnx",), batch=(2,)).rows
+    assert (row.error, row.image_size, row.score) == ("", (32, 32), None)
+    assert 0 < row.times.p50 <= row.times.p99

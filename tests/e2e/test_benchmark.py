@@ -61,7 +61,7 @@ def test_a_split_that_the_data_do_not_have_is_told_with_those_that_they_have(cli
 
 
 def test_a_run_is_measured_and_not_scored_at_another_size_than_that_of_its_training(cli, shared_runs):
-    code, out, err = cli("benchmark", f"run={shared_runs.of('segment')}", "image_size=96,128", *QUICK)
+    code, out, err = cli("benchmark", f"run={shared_runs.of('segment')}", "image_size=[96,128]", *QUICK)
     assert code == 0, err
     document = json.loads(out)
     (row,) = document["rows"]

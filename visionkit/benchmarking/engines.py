@@ -163,7 +163,8 @@ def _describe_random(network: Network) -> dict[str, Any]:
         format=EXPORT_FORMAT, task=task, class_names=names, category_ids=tuple(range(len(names))),
         in_channels=network.data["in_channels"], value_range=None, max_pixels=None,
         resize=Resize(**asdict(InputTransform(tuple(network.data["image_size"])))), dynamic_size=False,
-        size_multiple=1, batch_size=1, max_detections=getattr(network.model.head, "max_detections", None), decode=True, weights=None,
+        size_multiple=1, batch_size=1, max_detections=getattr(network.model.head, "max_detections", None), decode=True,
+        weights=None,
     )  # fmt: skip
     return asdict(info)
 
