@@ -25,7 +25,7 @@ from visionkit.inference.base import autocast
 from visionkit.inference.load import load_predictor
 from visionkit.models.export_info import EXPORT_FORMAT, ExportInfo, Resize
 from visionkit.models.onnx_model import METADATA_KEY, OnnxModel
-from visionkit.runs.exports import check_export, export_file, exports_folder
+from visionkit.runs.exports import check_export, export_file, export_path
 from visionkit.runs.folder import RunFolder
 from visionkit.text import safe_file_name
 
@@ -83,8 +83,7 @@ def onnx_file(spec: NetworkSpec, network: Network, engine: str, dataset: Any, fo
     if spec.path is None:
         return _export_random(network, engine, folder / f"{safe_file_name(spec.label)}.onnx", printer)
     run = RunFolder.open(str(spec.path))
-    target = exports_folder(run, engine)
-    path = target / "model.onnx"
+    path = export_path(run, engine)
     if path.is_file() or engine != "onnx":
         found = export_file(run, engine)
         assert found is not None
@@ -97,11 +96,11 @@ def onnx_file(spec: NetworkSpec, network: Network, engine: str, dataset: Any, fo
     config = spec.config()
     printer.print(f"{spec.label}: no exported file yet, writing one")
     predictor = load_predictor(config, run, hardware=config.hardware.on_cpu())
-    result = export_predictor(predictor, dataset, target, options=ExportOptions(), on_progress=printer.print)
+    result = export_predictor(predictor, dataset, path.parent, options=ExportOptions(), on_progress=printer.print)
     if not result.parity.passed:
         raise UserError(
             f"the exported file differs from the run and is refused ({result.parity.problems[0]}). See "
-            f"'{target / 'parity.json'}'"
+            f"'{path.with_name('parity.json')}'"
         )
     return path
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from visionkit.models.export_info import ExportInfo
 
 __all__ = [
-    "EAGER", "ENGINES", "FILE_ENGINES", "check_export", "check_hardware", "export_file", "exports_folder",
-    "find_export", "weights_digest",
+    "EAGER", "ENGINES", "FILE_ENGINES", "check_export", "check_hardware", "export_file", "export_path",
+    "exports_folder", "find_export", "weights_digest",
 ]  # fmt: skip
 
 _NAME, _REJECTED = "model.onnx", ".rejected"
@@ -45,6 +45,11 @@ def exports_folder(run: RunPaths, name: str) -> Path:
     return run.path / "exports" / name
 
 
+def export_path(run: RunPaths, engine: str) -> Path:
+    """The file that one of `FILE_ENGINES` reads, whether it is there or not."""
+    return exports_folder(run, engine) / _NAME
+
+
 def check_hardware(engine: str, typed: Iterable[tuple[str, str]]) -> None:
     """Check that the hardware that was typed is one on which an engine computes.
 
@@ -55,7 +60,7 @@ def check_hardware(engine: str, typed: Iterable[tuple[str, str]]) -> None:
     Raises:
         UserError: If it is an exported file, and not on the CPU in one process and full precision.
     """
-    for key, text in typed if engine != EAGER else ():
+    for key, text in typed if engine in FILE_ENGINES else ():
         if text not in _HARDWARE.get(key, (text,)):
             raise UserError(
                 f"engine={engine} is computed by onnxruntime on the CPU, in one process and in the precision of the "
@@ -80,7 +85,7 @@ def export_file(run: RunPaths, engine: Any) -> Path | None:
             f"engine: found {describe(engine)}.{did_you_mean(str(engine), ENGINES)} Expected one of: "
             f"{', '.join(ENGINES)}."
         )
-    file = exports_folder(run, engine) / _NAME
+    file = export_path(run, engine)
     if file.is_file():
         return file
     command = f"python -m visionkit export run={run.path} {_WORDS[engine]}"
