@@ -1,7 +1,9 @@
 """The verb ``export``: what it refuses, and a file that differs."""
 
 import json
+import os
 import shutil
+import subprocess
 
 import numpy
 import pytest
@@ -104,6 +106,45 @@ def test_a_file_of_any_size_takes_other_sizes_and_says_which(cli, shared_runs, t
     images = torch.zeros(2, channels, side, side + 32, dtype=torch.uint8)
     found = run_file({"images": images, "image_sizes": torch.tensor([[side, side]] * 2)})
     assert found["mask"].shape == (2, side, side + 32)
+
+
+def test_what_is_of_no_export_is_not_replaced(cli, shared_runs, tmp_path):
+    """A file of somebody's own, and another run."""
+    run = shared_runs.of("classify")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "classes.json").write_text("mine")
+    shutil.copytree(run, tmp_path / "other")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "other").iterdir() if file.is_file()}
+    for name, to, foreign in (("mine", "onnx", "classes.json"), ("other", "safetensors", "config.yaml")):
+        code, _, err = cli("export", f"run={run}", f"to={to}", f"out={tmp_path / name}")
+        assert (code, f"has a {foreign} that is of no export, and it would be replaced" in err) == (2, True), err
+    assert [file.read_text() for file in (tmp_path / "mine").iterdir()] == ["mine"]
+    assert {file.name: file.read_bytes() for file in (tmp_path / "other").iterdir() if file.is_file()} == before
+    code, _, err = cli("export", f"run={run}", f"out={tmp_path / 'model.onnx'}")
+    assert (code, "which looks like a file. Expected the folder of the files. Try: out=model" in err) == (2, True)
+
+
+def test_nothing_is_handed_over_that_was_compared_on_no_image(cli, shared_runs, tmp_path, monkeypatch):
+    from visionkit.export import export_run
+
+    monkeypatch.setattr(export_run, "read_images", lambda *args: [])
+    code, _, err = cli("export", f"run={shared_runs.of('classify')}", f"out={tmp_path / 'out'}")
+    assert (code, "no image of the validation split can be read" in err) == (2, True), err
+    assert not (tmp_path / "out").exists()
+
+
+def test_drafts_of_a_killed_export_are_removed_by_the_next_one(cli, shared_runs, tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    for name in (f".unchecked-{process.pid}", f".unchecked-{os.getppid()}"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    assert cli("export", f"run={shared_runs.of('classify')}", "to=safetensors", f"out={tmp_path / 'out'}")[0] == 0
+    assert [file.name for file in (tmp_path / "out").glob(".*")] == [f".unchecked-{os.getppid()}"]
+
+
+def test_a_misspelt_option_is_recognised(cli, shared_runs):
+    code, _, err = cli("export", f"run={shared_runs.of('classify')}", "siez=32")
+    assert (code, "Did you mean 'size'?" in err, "train run=" in err) == (2, True, False), err
 
 
 def test_export_without_a_run_says_which_is_meant(cli, in_empty_folder):

@@ -182,6 +182,23 @@ def with_another(outputs):
     return outputs | {"more": outputs["logits"]}
 
 
+def nan_probabilities(outputs):
+    return outputs | {"probabilities": outputs["probabilities"] * numpy.nan}
+
+
+def labels_in_columns(outputs):
+    return outputs | {"labels": outputs["labels"][:, None]}
+
+
+def doubled_object(outputs):
+    """The first object stands in the place of the padding too."""
+    return outputs | {
+        key: torch.where((outputs["labels"] < 0).view(*outputs["labels"].shape, *[1] * (outputs[key].ndim - 2)),
+                         outputs[key][:, :1], outputs[key])
+        for key in ("boxes", "scores", "labels")
+    }  # fmt: skip
+
+
 def swapped_corners(outputs):
     return outputs | {"boxes": outputs["boxes"][..., [1, 0, 3, 2]]}
 
@@ -214,6 +231,10 @@ def not_a_number(outputs):
         ("instance", {"before": without_sizes}),
         ("instance", {"after": shifted_masks}),
         ("classify", {"after": not_a_number}),
+        ("classify", {"after": nan_probabilities}),
+        ("multilabel", {"after": nan_probabilities}),
+        ("classify", {"after": labels_in_columns}),
+        ("detect", {"after": doubled_object}),
         ("classify", {"after": without_logits}),
         ("segment", {"after": without_logits}),
         ("classify", {"after": without_scores}),

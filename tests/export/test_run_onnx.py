@@ -75,6 +75,14 @@ def test_masks_are_pasted_as_visionkit_does():
     assert found.any()
 
 
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_images_of_more_than_eight_bits_are_refused(tmp_path, mode):
+    dtype = numpy.uint16 if mode == "I;16" else numpy.float32
+    Image.fromarray(numpy.zeros((8, 8), dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=f"its mode is {mode}: more than 8 bits"):
+        run_onnx.read(tmp_path / "a.tif", info(TRANSFORMS[0]))
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [({}, True), ({"decode": False}, False), ({"value_range": [0, 4095]}, False), ({"in_channels": 4}, False)],

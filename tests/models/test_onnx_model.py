@@ -183,3 +183,25 @@ def test_a_label_of_no_class_is_refused(tmp_path):
     model = OnnxModel(write_onnx(tmp_path / "a.onnx", "detect", replace=[("label = {1, 0", "label = {2, 0")]))
     with pytest.raises(UserError, match="gives labels -1 to 2, and has 2 classes"):
         model(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [("nan", "gives probabilities that are not finite numbers: the file is damaged"), ("9.0", "above 1")],
+)
+def test_values_that_no_model_gives_are_refused(tmp_path, weights, message):
+    """Numbers that are none, and probabilities above 1."""
+    replace = [(r"probabilities = Softmax\(logits\)", "probabilities = Mul(logits, logits)")]
+    if weights == "nan":
+        replace = [
+            (r"probabilities = Softmax\(logits\)", "minus = Sub(logits, logits)\nprobabilities = Div(minus, minus)")
+        ]
+    model = OnnxModel(write_onnx(tmp_path / "a.onnx", replace=replace))
+    with pytest.raises(UserError, match=message):
+        model(torch.full((1, 1, 4, 4), 255, dtype=torch.uint8))
+
+
+def test_a_class_name_that_stands_twice_is_refused(tmp_path):
+    assert "a name stands twice among the class_names" in refused(
+        write_onnx(tmp_path / "a.onnx", class_names=["a", "a"])
+    )

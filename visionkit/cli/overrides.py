@@ -79,7 +79,14 @@ def parse_overrides(
     return parsed
 
 
-def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str, instead: str = "") -> None:
+def allow_only(
+    parsed: ParsedOverrides,
+    allowed: Collection[str],
+    *,
+    reason: str,
+    instead: str = "",
+    options: Collection[str] = (),
+) -> None:
     """Refuse overrides of keys that must not change for a finished run.
 
     Args:
@@ -87,6 +94,7 @@ def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str
         allowed: Groups and dotted keys that may change, with all keys below them.
         reason: Why the others must not, the first words of the error message.
         instead: What to type instead, the last words of the error message; ``{}`` is the override.
+        options: Those of the verb, one of which may be meant.
 
     Raises:
         UserError: For the first override that is not allowed.
@@ -94,9 +102,10 @@ def allow_only(parsed: ParsedOverrides, allowed: Collection[str], *, reason: str
     typed = [*parsed.groups.items(), *((value.key, value.text) for value in parsed.values)]
     for key, text in typed:
         if not is_below(key, allowed):
+            meant = did_you_mean(key, options)
             raise UserError(
-                f"{reason}, and '{key}' would change it. What may change: {', '.join(sorted(allowed))}. "
-                + instead.format(f"{key}={text}")
+                f"{reason}, and '{key}' would change it.{meant} What may change: {', '.join(sorted(allowed))}. "
+                + ("" if meant else instead.format(f"{key}={text}"))
             )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.syntax import Override
+from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError
 from visionkit.registry import load_plugins
 from visionkit.runs.consistency import CHANGEABLE_ON_RESUME
@@ -86,6 +87,7 @@ def compose_stored_run(
         parsed,
         _CHANGEABLE_AFTER_TRAINING,
         reason=f"{verb} takes a run as it is",
+        options=VERBS[verb].options,
         instead=f"For a new run with this change: python -m visionkit train run={parsed.options['run']} {{}}",
     )
     folder = open_run(parsed.options["run"])

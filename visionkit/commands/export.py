@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
+_NAMES = ("model.onnx", "model.pt2", "model.safetensors", "classes.json", "run_onnx.py", "config.yaml", "data.json")
+
 
 def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str, Any]) -> int:
     """Write the best epoch of a run as a file, compare it with the run's model, and print what was found.
@@ -45,7 +47,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
             f"format: expected text or json, found {describe(form)}. The form of the file is to=onnx or to=torch_export"
         )
     target = expand_user(options.get("out") or exports_folder(folder, parsed.folder_name))
-    check_writable(target, where="out")
+    _check_out(target)
     config = RunConfig.from_plain(plain)
     with loading():
         from visionkit.export.export_run import export_predictor
@@ -75,6 +77,26 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     if form == "json":
         print_json({"files": [str(file) for file in result.files], "parity": result.parity.document()})
     return ExitCode.DONE if result.parity.passed else ExitCode.INTERNAL_ERROR
+
+
+def _check_out(folder: Path) -> None:
+    """Check that files can be written into a folder, and that none is replaced but those of an export.
+
+    Raises:
+        UserError: If they cannot, or one would be.
+    """
+    if folder.suffix in (".onnx", ".pt2", ".safetensors"):
+        raise UserError(
+            f"out: found '{folder}', which looks like a file. Expected the folder of the files. Try: out={folder.stem}"
+        )
+    own = {folder / name for name in _NAMES}
+    foreign = sorted(file.name for file in own if file.exists()) if not (folder / "parity.json").exists() else []
+    if foreign:
+        raise UserError(
+            f"out: '{folder}' has a {foreign[0]} that is of no export, and it would be replaced. Expected a new "
+            f"folder, or one of an earlier export. Try: out={folder / 'export'}"
+        )
+    check_writable(folder, where="out")
 
 
 def _export_int8(

@@ -97,6 +97,11 @@ def compare_predictions(
         parity: What is found is added to it.
     """
     expected = {key: value for key, value in model.predict(raw, inputs.get("image_sizes")).items() if key in found}
+    others = [key for key, value in expected.items() if value.shape != found[key].shape]
+    if others:
+        shapes = " instead of ".join(str(tuple(part[others[0]].shape)) for part in (found, expected))
+        parity.add(f"{name}: {others[0]} has the shape {shapes}")
+        return
     if CONVERGED in found:
         parity.not_converged += int((~found[CONVERGED]).sum())
     if "boxes" in expected:
@@ -106,7 +111,7 @@ def compare_predictions(
         _compare_masks(name, expected["mask"], found["mask"], inputs["image_sizes"], parity)
         return
     difference = (expected["probabilities"] - found["probabilities"]).abs().amax(dim=1)
-    for i in (difference > TOLERANCE).nonzero()[:, 0].tolist():
+    for i in (~(difference <= TOLERANCE)).nonzero()[:, 0].tolist():
         parity.add(f"{name}, image {i + 1}: a probability differs by {float(difference[i]):.2g}")
     if "labels" in expected:
         top = expected["probabilities"].topk(min(2, expected["probabilities"].shape[1])).values

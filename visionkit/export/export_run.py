@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from visionkit.export.graph import SUPPRESSIONS, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity
-from visionkit.export.placing import place_files
+from visionkit.export.placing import draft_folder, place_files
 from visionkit.export.weights import run_weights, write_weights
 from visionkit.files import made_folder
 from visionkit.models.onnx_model import METADATA_KEY
@@ -79,26 +78,27 @@ def export_predictor(
     if isinstance(options.size, tuple):
         predictor = at_size(predictor, options.size)
     images = read_images(predictor, dataset, MAX_IMAGES)
+    if not images:
+        raise UserError(
+            "export: no image of the validation split can be read, and a file is handed over only if it was "
+            "compared on some. Where the data are: dataset.root=FOLDER"
+        )
     info, name = describe_export(predictor, options), _FILE_NAMES[options.to]
     target = folder / name
-    draft = target.with_stem(f"model.unchecked-{os.getpid()}")
     on_progress(f"writing {target}")
-    with made_folder(folder):
-        try:
-            run = _write(predictor, images, draft, options=options, info=info)
-            on_progress("comparing it with the run's model")
-            parity = Parity()
-            _compare(run, predictor, images, parity, decode=options.decode)
-            if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
-                on_progress("comparing it at other sizes")
-                _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
-            if parity.size_multiple > 1:
-                info["size_multiple"] = parity.size_multiple
-                GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
-            files = place_files(draft, target, info, parity)
-        finally:
-            draft.unlink(missing_ok=True)
-    return ExportResult(folder, files, parity)
+    with made_folder(folder), draft_folder(folder) as drafts:
+        draft = drafts / name
+        run = _write(predictor, images, draft, options=options, info=info)
+        on_progress("comparing it with the run's model")
+        parity = Parity()
+        _compare(run, predictor, images, parity, decode=options.decode)
+        if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
+            on_progress("comparing it at other sizes")
+            _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
+        if parity.size_multiple > 1:
+            info["size_multiple"] = parity.size_multiple
+            GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
+        return ExportResult(folder, place_files(draft, target, info, parity), parity)
 
 
 def _check_size(predictor: Predictor, options: ExportOptions) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from visionkit.errors import UserError
 from visionkit.export.export_run import export_predictor
 from visionkit.export.int8_parity import FLOAT, Int8Parity, MeasuredFile, choose, refusals
 from visionkit.export.options import ExportOptions
-from visionkit.export.placing import place_files
+from visionkit.export.placing import draft_folder, place_files
 from visionkit.export.quantization import SCHEMES, quantize, simplify
 from visionkit.export.timing import percentiles, take_turns
 from visionkit.files import made_folder, write_atomic
@@ -180,13 +179,10 @@ def _measure(
 
 def _hand_over(model: Path, target: Path, info: Mapping[str, Any], parity: Int8Parity) -> tuple[Path, ...]:
     """Put a file of a temporary folder into its own one, in the place of that of an earlier export."""
-    with made_folder(target):
-        draft = target / f"model.unchecked-{os.getpid()}.onnx"
-        try:
-            write_atomic(draft, model.read_bytes())
-            return place_files(draft, target / "model.onnx", info, parity)
-        finally:
-            draft.unlink(missing_ok=True)
+    with made_folder(target), draft_folder(target) as drafts:
+        draft = drafts / "model.onnx"
+        write_atomic(draft, model.read_bytes())
+        return place_files(draft, target / "model.onnx", info, parity)
 
 
 def _without_paths(on_progress: Callable[[str], None]) -> Callable[[str], None]:

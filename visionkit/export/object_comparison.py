@@ -44,6 +44,9 @@ def compare_objects(name: str, expected: Objects, found: Objects, parity: Parity
         own, of_file = (_present({key: part[key][i] for key in keys}) for part in (expected, found))
         pairs = _pairs(own, of_file)
         parity.detections += int(pairs.any(dim=1).sum())
+        if len(own["labels"]) != len(of_file["labels"]) and bool(pairs.any(dim=1).all() and pairs.any(dim=0).all()):
+            counts = f"{len(of_file['labels'])} objects instead of {len(own['labels'])}"
+            parity.add(f"{name}, image {i + 1}: {counts}, and those of one place are one object")
         if "mask_logits" in own:
             _compare_masks(f"{name}, image {i + 1}", own, of_file, pairs, parity)
         for part, other, missing, words in (

@@ -77,7 +77,7 @@ def parity_lines(parity: Parity) -> list[str]:
         for name, value in parity.largest_difference.items()
     ]
     counts = [f"{parity.images} images of the validation split", f"{parity.noise} of noise, alone and by threes"]
-    found = f"; {parity.detections:,} objects found by both" if parity.detections else ""
+    found = f"; both found {parity.detections:,} objects in all" if parity.detections else ""
     lines.append(f"compared on {' and '.join(counts)}{found}")
     if parity.sizes:
         sizes = ", ".join(f"{height}x{width}" for height, width in parity.sizes)

@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
 def read(path, info):
     """The pixels of an image in the model's channels; what is transparent lies over white."""
     image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode[0] in "IF" or image.mode == "LAB":
+        raise ValueError(f"its mode is {image.mode}: more than 8 bits, or LAB. Save it as RGB or grey of 8 bits")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -99,8 +101,8 @@ def predict(path, session, info):
 
 def main():
     """Print the predictions of the images that are named; the exit code is 1 if one cannot be read."""
-    info = json.loads((HERE / "classes.json").read_text(encoding="utf-8"))
     session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+    info = json.loads(session.get_modelmeta().custom_metadata_map["visionkit"])  # as in classes.json
     names = info["class_names"]
     failed = len(sys.argv) < 2
     if failed:

@@ -67,6 +67,11 @@ class Predictor:
         self._checking_reader = replace(reader, on_kind=check)
         self.batch_size = 1 if inference.window is not None else min(batch_size, inference.batch_limit)
 
+    def __repr__(self) -> str:
+        source = "" if self.path is None else f" of {str(self.path)!r}"
+        height, width = self.image_size
+        return f"<Predictor{source}: {self.task}, {len(self.class_names)} classes, images of {height}x{width} pixels>"
+
     @property
     def findings(self) -> list[Finding]:
         """What is to be said of the images that were predicted on so far, counted: those of another kind than the

@@ -146,6 +146,8 @@ def _check_format(found: Any, *, file: str, advice: str) -> None:
 
 def _inconsistency(info: ExportInfo) -> str:
     """What of the metadata does not fit the rest; empty if all does."""
+    if len({*info.class_names}) != len(info.class_names):
+        return "a name stands twice among the class_names"
     names, ids = len(info.class_names), len(info.category_ids)
     if names != ids:
         return f"there are {names} class_names, but {ids} category_ids"

@@ -30,6 +30,7 @@ PREDICTIONS = ("probabilities", "labels", "scores", "boxes", "mask", "mask_logit
 """The outputs of a file that are predictions; the others are raw outputs of the head."""
 
 _MAX_REASON = 300
+_ROUNDING = 1e-3
 
 
 class _Output(NamedTuple):
@@ -217,6 +218,13 @@ class OnnxModel(nn.Module):
                     f"'{self.path}' gives {name} of shape {_shape(value.shape)} for images of shape "
                     f"{_shape(images.shape)} and {num_classes} classes. Expected {_shape(expected)}."
                 )
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise UserError(
+                    f"'{self.path}' gives {name} that are not finite numbers: the file is damaged. Export it again: "
+                    "python -m visionkit export run=FOLDER to=onnx"
+                )
+            if name == "probabilities" and bool(((value < -_ROUNDING) | (value > 1 + _ROUNDING)).any()):
+                raise UserError(f"'{self.path}' gives probabilities below 0 or above 1. Expected a file of export.")
             if name == "labels" and value.numel():
                 least, most = (int(number) for number in value.aminmax())
                 if most >= num_classes or least < (-1 if len(output.axes) == 2 else 0):

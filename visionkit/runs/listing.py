@@ -7,7 +7,6 @@ import math
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from visionkit.errors import UserError
 from visionkit.files import read_text
+from visionkit.runs.alive import is_alive
 from visionkit.runs.folder import FORMAT_KEY, FORMAT_VERSION
 from visionkit.runs.lock import LOCK_NAME
 from visionkit.runs.paths import RunPaths
@@ -141,7 +141,7 @@ def is_being_trained(path: Path) -> bool:
         taken = file.stat().st_mtime
     except (OSError, UserError, ValueError):
         return False
-    return owner is not None and owner[2] == socket.gethostname() and _is_alive(int(owner[1]), since=taken)
+    return owner is not None and owner[2] == socket.gethostname() and is_alive(int(owner[1]), since=taken)
 
 
 def _read_run(path: Path) -> ListedRun:
@@ -197,20 +197,3 @@ def _section_value(text: str, section: str, key: str) -> str:
         except ValueError:
             return word
     return word
-
-
-def _is_alive(process: int, *, since: float) -> bool:
-    """Whether a process runs that was there at a time, so that it is no later one of the same number."""
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        pass
-    except (OSError, OverflowError):
-        return False
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-        began = time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):  # not Linux
-        return True
-    return began <= since + 2.0  # seconds: the clocks are coarse

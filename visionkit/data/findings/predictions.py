@@ -31,7 +31,8 @@ PREDICTIONS: Mapping[str, FindingKind] = {
     "objects-cut": FindingKind(
         severity="note", text="image(s) with {limit} objects, the most that are kept of one: others of lower scores "
         "are cut",
-        remedy="Keep more: max_detections={more}",
+        remedy="Keep more: max_detections={more}; an exported file gives as many as its run did, so export the run "
+        "anew with more.",
         why="The number is that of the run's head (`head.max_detections`), for whole images and for those that are "
         "looked at by windows alike. It is said where the last object that is kept would still be drawn.",
     ),
