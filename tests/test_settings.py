@@ -122,3 +122,10 @@ def test_fast_debugging_takes_small_batches_that_the_devices_can_divide(batch_si
     short = Debug.from_config(read_group_file("debug", "fast")).shorten(recipe, hardware)
     assert (short.batch_size, short.epochs) == (found, 1)
     assert Debug.from_config(read_group_file("debug", "none")).shorten(recipe, hardware) == recipe
+
+
+def test_hardware_for_an_exported_file_is_one_process_on_the_cpu_in_full_precision():
+    changes = {"accelerator": "gpu", "devices": 4, "num_nodes": 2, "node_rank": 1, "precision": "bf16", "timeout": 7}
+    hardware = Hardware.from_config({**read_group_file("hardware", "cpu"), **changes}).on_cpu()
+    expected = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "node_rank": 0, "precision": "32", "timeout": 7}
+    assert {key: getattr(hardware, key) for key in expected} == expected

@@ -3,7 +3,8 @@
 Each network is trained briefly on the digits that come with visionkit (detectors for longer, since the time of
 suppression depends on how many boxes have a score), exported by the command ``export``, and measured by the command
 ``benchmark``: both engines take turns in one process. The ratio is that of the median times, and of several rounds,
-each in a process of its own, the median.
+each in a process of its own, the median. The command ends with exit code 1 if a limit is missed: of the ratios, where
+the CPU has VNNI of 8 bits too, and of the seconds of the slowest export.
 """
 
 import argparse
@@ -37,11 +38,16 @@ INT8 = "resnet18"
 SLOWEST_EXPORT = ("fcos", (*DETECTOR[:-1], "head=fcos", "recipe.epochs=1", "debug.limit_batches=4"))
 """Is exported alone."""
 
+MAX_RATIO = {"onnx": 0.7, "onnx-int8": 0.6}
+"""Of the median time to that of eager, at one image."""
+MAX_EXPORT_SECONDS = 60
+"""Of `SLOWEST_EXPORT`."""
+
 Row = dict[str, Any]
 
 
-def main() -> None:
-    """Train, export, measure, print the ratios, and write JSON."""
+def main() -> int:
+    """Train, export, measure, print the ratios, and write JSON; 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="the networks (all)")
     parser.add_argument("--quick", action="store_true", help="lenet alone, one round of half a second")
@@ -61,13 +67,18 @@ def main() -> None:
             print(describe(row), flush=True)
         if not options.quick:
             name, words = SLOWEST_EXPORT
-            figures["export_seconds"] = {name: export(train(words, Path(folder) / "slowest"))[0]}
-            print(f"export of {name}: {figures['export_seconds'][name]} s, limit 60 s")
+            seconds, problem = export(train(words, Path(folder) / "slowest"))
+            figures["slowest_export"] = judge_export({"network": name, "export_seconds": seconds}, problem)
+            print(f"export of {name}: {seconds} s" + describe_problems(figures["slowest_export"]))
     environment = figures["environment"]
     print(", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
     print(f"{environment['cpu']}, {environment['cpu_cores']} cores, {environment['threads']} threads")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    judged = [*figures["rows"], *([figures["slowest_export"]] if "slowest_export" in figures else [])]
+    missed = [row["network"] for row in judged if not row["passed"]]
+    print(f"limits missed: {', '.join(missed)}" if missed else "all limits are kept")
+    return 1 if missed else 0
 
 
 def measure(case: str, run: Path, options: argparse.Namespace) -> tuple[Row, Row]:
@@ -84,6 +95,9 @@ def measure(case: str, run: Path, options: argparse.Namespace) -> tuple[Row, Row
     words = [f"run={run}", f"engines={','.join(engines)}", "batch=1", "accuracy=false", "memory=false", "format=json"]
     words += [f"seconds={options.seconds}", *([f"threads={options.threads}"] if options.threads else [])]
     rounds = [json.loads(command("benchmark", *words).stdout) for _ in range(options.rounds)]
+    errors = [found["error"] for one in rounds for found in one["rows"] if found.get("error")]
+    if errors:
+        raise SystemExit(f"{case}: {errors[0]}")
     times = {engine: [one["rows"][number]["p50_ms"] for one in rounds] for number, engine in enumerate(engines)}
     row |= {"image_size": rounds[0]["rows"][0]["image_size"]}
     row |= {"p50_ms": {engine: statistics.median(values) for engine, values in times.items()}}
@@ -93,7 +107,35 @@ def measure(case: str, run: Path, options: argparse.Namespace) -> tuple[Row, Row
         if engine != "eager"
     }
     row["notes"] = sorted({note for one in rounds for note in one["notes"]})
-    return row, rounds[-1]["environment"]
+    return judge(row), rounds[-1]["environment"]
+
+
+def judge(row: Row) -> Row:
+    """A row with the limits that it misses, and whether there are none."""
+    problems = [
+        f"{engine} takes {ratio} times as long as eager, at most {MAX_RATIO[engine]} is wanted"
+        for engine, ratio in row["ratio_to_eager"].items()
+        if ratio > MAX_RATIO[engine]
+    ]
+    if row.get("int8", "exported") != "exported" and has_vnni():
+        problems.append(f"int8 is refused, and the CPU has VNNI: {row['int8']}")
+    limits = {engine: MAX_RATIO[engine] for engine in row["ratio_to_eager"]}
+    return {**row, "limits": limits, "problems": problems, "passed": not problems}
+
+
+def judge_export(row: Row, problem: str) -> Row:
+    """As `judge`, of an export alone that may have been refused."""
+    problems = [problem] if problem else []
+    if row["export_seconds"] > MAX_EXPORT_SECONDS:
+        problems.append(f"the export takes {row['export_seconds']} s, at most {MAX_EXPORT_SECONDS} s are wanted")
+    return {**row, "limits": {"export_seconds": MAX_EXPORT_SECONDS}, "problems": problems, "passed": not problems}
+
+
+def has_vnni() -> bool:
+    """Whether this CPU multiplies 8-bit numbers fast."""
+    from visionkit.export import quantization
+
+    return quantization.has_vnni()
 
 
 def train(words: tuple[str, ...], run: Path) -> Path:
@@ -124,8 +166,14 @@ def describe(row: Row) -> str:
     size = "x".join(map(str, row["image_size"]))
     int8 = "" if row.get("int8", "exported") == "exported" else f"; int8: {row['int8']}"
     notes = "".join(f"\n  {note}" for note in row["notes"])
-    return f"{row['network']:20} {size:8} {ratios} ({times}), export {row['export_seconds']} s{int8}{notes}"
+    end = f"{int8}{notes}{describe_problems(row)}"
+    return f"{row['network']:20} {size:8} {ratios} ({times}), export {row['export_seconds']} s{end}"
+
+
+def describe_problems(row: Row) -> str:
+    """The limits that a row misses, a line of each."""
+    return "".join(f"\n  MISSED: {problem}" for problem in row["problems"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from visionkit.benchmarking.benchmark import Benchmark, Row
-from visionkit.benchmarking.networks import Subject
+from visionkit.benchmarking.networks import NetworkSpec
 from visionkit.benchmarking.tables import MEASURED, benchmark_document, benchmark_grid
-from visionkit.benchmarking.timing import Percentiles, WarmUp
+from visionkit.export.timing import Percentiles, WarmUp
 
 TIMES = Percentiles(p50=0.0123456, p90=0.02, p99=0.25, mean=0.016, calls=77)
 
 
 def example(*, stable=True):
-    run = Subject("lenet", {}, Path("runs/a"))
+    run = NetworkSpec("lenet", {}, Path("runs/a"))
     rows = [
         Row(run, "eager", 8, (32, 48), "val", TIMES, WarmUp(20, 1.5, stable), score=0.98765, memory=12_600_000.0),
         Row(run, "compile", 8, (32, 48), "val", error="torch.compile failed: no compiler"),

@@ -41,12 +41,44 @@ def test_a_run_whose_weights_are_gone_is_told(cli, shared_runs, tmp_path):
     assert (code, "has neither model.safetensors nor checkpoints/best.ckpt" in err) == (2, True), err
 
 
-def test_a_split_that_the_data_do_not_have_and_data_that_are_gone(cli, shared_runs, photos, tmp_path):
-    import yaml
+QUICK = ("engines=eager", "batch=1", "seconds=0.01", "memory=false", "threads=1", "format=json")
 
+
+@pytest.fixture
+def run_of_photos(shared_runs, photos, tmp_path):
+    """A run whose data set is a folder, in a folder of its own; the data set has a copy without a test split."""
     words = ("hardware=cpu", "dataset=folder", f"dataset.root={photos}", "dataset.image_size=32", "debug=fast")
     run = shutil.copytree(shared_runs.train("benchmark-photos", "backbone=lenet", *words), tmp_path / "run")
-    quick = ("engines=eager", "batch=1", "seconds=0.01", "memory=false", "threads=1", "format=json")
+    shutil.copytree(photos, tmp_path / "photos", ignore=shutil.ignore_patterns("test"))
+    return run
+
+
+def test_a_split_that_the_data_do_not_have_is_told_with_those_that_they_have(cli, run_of_photos, tmp_path):
+    words = (f"run={run_of_photos}", f"dataset.root={tmp_path / 'photos'}", "split=test", *QUICK)
+    code, out, err = cli("benchmark", *words)
+    assert (code, out) == (2, ""), err
+    assert "split: the data set of lenet has no test split. Expected one of: train, val. Try: split=val" in err
+
+
+def test_a_run_is_measured_and_not_scored_at_another_size_than_that_of_its_training(cli, shared_runs):
+    code, out, err = cli("benchmark", f"run={shared_runs.of('segment')}", "image_size=[96,128]", *QUICK)
+    assert code == 0, err
+    document = json.loads(out)
+    (row,) = document["rows"]
+    assert (row["error"], row["image_size"], row["score"], row["images"]) == (None, [96, 128], None, "val")
+    assert row["p50_ms"] > 0
+    assert any("no score, as image_size= is not that of the run's evaluation" in note for note in document["notes"])
+
+
+def test_a_run_whose_network_takes_no_other_size_is_told_so(cli, shared_runs):
+    code, _, err = cli("benchmark", f"run={shared_runs.of('classify')}", "image_size=64", *QUICK)
+    assert (code, "benchmark: nothing runs. eager: it does not run on images of 64 x 64: " in err) == (2, True), err
+
+
+def test_a_run_whose_data_are_gone_is_measured_on_noise(cli, run_of_photos, tmp_path):
+    import yaml
+
+    run, quick = run_of_photos, QUICK
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["dataset"]["root"] = str(tmp_path / "gone")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
@@ -90,7 +122,22 @@ def test_a_run_is_measured_by_torch_and_by_its_exported_file(cli, shared_runs, t
     other = json.loads((run / "data.json").read_text())["class_names"]
     _replace_metadata(file, class_names=["x", *other[1:]])
     document = json.loads(cli("benchmark", f"run={run}", *quick)[1])
-    assert "is of another run: its task or its classes are others" in document["rows"][1]["error"]
+    assert "is not of the run" in document["rows"][1]["error"]
+    assert "class_names is" in document["rows"][1]["error"]
+
+    file.write_bytes(good)
+    file_of_8_bits = run / "exports" / "onnx-int8" / "model.onnx"  # whose score is its own, whatever is in it
+    file_of_8_bits.parent.mkdir()
+    file_of_8_bits.write_bytes(good)
+    quick = ("engines=eager,onnx,onnx-int8", "batch=1", "seconds=0.01", "memory=false", "format=json")
+    document = json.loads(cli("benchmark", f"run={run}", *quick)[1])
+    assert [(row["engine"], row["error"], row["score"]) for row in document["rows"]] == [
+        (engine, None, rows[0]["score"]) for engine in ("eager", "onnx", "onnx-int8")
+    ]
+    _replace_metadata(file_of_8_bits, weights="0" * 64)
+    document = json.loads(cli("benchmark", f"run={run}", *quick)[1])
+    assert "has other weights than the run" in document["rows"][2]["error"]
+    assert [row["score"] for row in document["rows"]] == [rows[0]["score"], rows[0]["score"], None]
 
 
 def _replace_metadata(path, **changes):

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.onnx_files import metadata
 from visionkit.errors import UserError
 from visionkit.models.export_info import ExportInfo
-from visionkit.runs.exports import check_export, export_file, find_export, weights_digest
+from visionkit.runs.exports import check_export, check_hardware, export_file, find_export, weights_digest
 from visionkit.runs.paths import RunPaths
 
 DATA = {"class_names": ["cat", "dog"], "in_channels": 1, "image_size": [4, 4], "mean": [0.5], "std": [0.5]}
@@ -81,11 +81,34 @@ def test_an_engine_without_a_file_says_how_it_is_made(run, engine, message):
         export_file(run, engine)
 
 
-def test_a_rejected_file_is_not_measured(run):
-    (run.path / "exports" / "onnx").mkdir(parents=True)
-    (run.path / "exports" / "onnx" / "model.onnx.rejected").touch()
-    with pytest.raises(UserError, match=r"model.onnx.rejected' differs from the run's model, as the parity.json"):
-        export_file(run, "onnx")
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        ("onnx", "it differs from the run's model, as the parity.json"),
+        ("onnx-int8", "it loses too much of the metric, or is no faster, as the parity.json"),
+    ],
+)
+def test_a_rejected_file_is_not_measured_for_the_reason_that_its_kind_can_have(run, engine, reason):
+    (run.path / "exports" / engine).mkdir(parents=True)
+    (run.path / "exports" / engine / "model.onnx.rejected").touch()
+    with pytest.raises(UserError, match=f"model.onnx.rejected' was refused when it was exported: {reason}"):
+        export_file(run, engine)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "fits"),
+    [
+        ("hardware", "cpu", True), ("hardware", "gpu", False), ("hardware.devices", "2", False),
+        ("hardware.num_nodes", "2", False), ("hardware.compile", "true", False), ("hardware.precision", "bf16", False),
+        ("hardware.timeout", "400", True), ("hardware.channels_last", "true", True), ("recipe.batch_size", "2", True),
+    ],
+)  # fmt: skip
+def test_hardware_that_an_exported_file_cannot_use_is_refused_and_what_says_nothing_of_it_is_not(key, text, fits):
+    check_hardware("eager", [(key, text)])
+    if fits:
+        return check_hardware("onnx", [(key, text)])
+    with pytest.raises(UserError, match=f"{key}={text} says otherwise. Leave it out, or: engine=eager {key}={text}"):
+        check_hardware("onnx", [(key, text)])
 
 
 def test_a_file_is_found_by_its_ending_and_in_the_folder_of_an_export(tmp_path):
@@ -103,7 +126,7 @@ def test_a_file_is_found_by_its_ending_and_in_the_folder_of_an_export(tmp_path):
     [
         (
             "model.onnx.rejected",
-            "was rejected: it differs from the model that it was exported from",
+            "was refused when it was exported, for the reason in the parity.json beside it",
         ),
         ("model.pt2", r"is a file of torch.export, which is for programs of your own: torch.export.load\("),
     ],

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from visionkit.benchmarking.networks import Batch, Network, Subject
+from visionkit.benchmarking.networks import Batch, Network, NetworkSpec
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.export.comparison import check_parity
 from visionkit.export.export_run import export_predictor
-from visionkit.export.files import check_installed, write_onnx
+from visionkit.export.files import check_installed, onnx_runner, write_onnx
 from visionkit.export.graph import ExportGraph
-from visionkit.export.images import random_images
+from visionkit.export.images import random_inputs
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity
 from visionkit.inference.base import autocast
 from visionkit.inference.load import load_predictor
-from visionkit.models.export_info import EXPORT_FORMAT
+from visionkit.models.export_info import EXPORT_FORMAT, ExportInfo, Resize
 from visionkit.models.onnx_model import METADATA_KEY, OnnxModel
+from visionkit.runs.exports import check_export, export_file, export_path
 from visionkit.runs.folder import RunFolder
 from visionkit.text import safe_file_name
 
@@ -64,11 +65,11 @@ def make_onnx(path: Path, *, threads: int) -> Engine:
     return lambda batch: model.predict(model(*batch), batch[1])
 
 
-def onnx_file(subject: Subject, network: Network, engine: str, dataset: Any, folder: Path, printer: Printer) -> Path:
+def onnx_file(spec: NetworkSpec, network: Network, engine: str, dataset: Any, folder: Path, printer: Printer) -> Path:
     """The file of an engine, which is exported first if it is not there.
 
     Args:
-        subject: The run, or what has none.
+        spec: The run, or what has none.
         network: Its model.
         engine: ``onnx`` or ``onnx-int8``.
         dataset: The validation split of the run; None if it cannot be read.
@@ -79,30 +80,27 @@ def onnx_file(subject: Subject, network: Network, engine: str, dataset: Any, fol
         UserError: If there is none and none can be made.
     """
     check_installed("onnx")
-    if subject.path is None:
-        return _export_random(network, engine, folder / f"{safe_file_name(subject.label)}.onnx", printer)
-    target = subject.path / "exports" / engine
-    path = target / "model.onnx"
-    if path.exists():
-        return path
-    if engine == "onnx-int8":
-        raise UserError(
-            f"there is no '{path}'. Make it: python -m visionkit export run={subject.path} to=onnx int8=true"
-        )
+    if spec.path is None:
+        return _export_random(network, engine, folder / f"{safe_file_name(spec.label)}.onnx", printer)
+    run = RunFolder.open(str(spec.path))
+    path = export_path(run, engine)
+    if path.is_file() or engine != "onnx":
+        found = export_file(run, engine)
+        assert found is not None
+        return found
     if dataset is None:
         raise UserError(
             f"there is no '{path}', and without the run's data an export cannot be compared with the run. Where the "
             "data is: dataset.root=FOLDER"
         )
-    config = subject.config()
-    hardware = replace(config.hardware, accelerator="cpu", precision="32", devices=1)
-    printer.print(f"{subject.label}: no exported file yet, writing one")
-    predictor = load_predictor(config, RunFolder.open(str(subject.path)), hardware=hardware)
-    result = export_predictor(predictor, dataset, target, options=ExportOptions(), on_progress=printer.print)
+    config = spec.config()
+    printer.print(f"{spec.label}: no exported file yet, writing one")
+    predictor = load_predictor(config, run, hardware=config.hardware.on_cpu())
+    result = export_predictor(predictor, dataset, path.parent, options=ExportOptions(), on_progress=printer.print)
     if not result.parity.passed:
         raise UserError(
             f"the exported file differs from the run and is refused ({result.parity.problems[0]}). See "
-            f"'{target / 'parity.json'}'"
+            f"'{path.with_name('parity.json')}'"
         )
     return path
 
@@ -114,18 +112,16 @@ def _export_random(network: Network, engine: str, path: Path, printer: Printer) 
     model = network.model if network.device.type == "cpu" else _on_cpu(network.model)
     graph = ExportGraph(model, task=network.task, decode=True, takes_sizes=network.takes_sizes)
     height, width = network.data["image_size"]
-    inputs = {"images": torch.stack(random_images(network.data, 2, size=(height, width)))}
-    if network.takes_sizes:
-        inputs["image_sizes"] = torch.tensor([[height, width], [max(1, height // 2), width]])
+    inputs = random_inputs(network.data, network.task, size=(height, width))
     write_onnx(graph, inputs, path, {METADATA_KEY: _describe_random(network)}, dynamic_size=False)
     return path
 
 
-def check_file(subject: Subject, network: Network, path: Path, batch: Batch, *, exact: bool, noise: bool) -> None:
+def check_file(spec: NetworkSpec, network: Network, path: Path, batch: Batch, *, exact: bool, noise: bool) -> None:
     """Check that a file belongs to a network, and takes its images.
 
     Args:
-        subject: The run, or what has none.
+        spec: The run, or what has none.
         network: Its model.
         path: The file.
         batch: Images.
@@ -137,46 +133,39 @@ def check_file(subject: Subject, network: Network, path: Path, batch: Batch, *, 
     """
     file = OnnxModel(path)
     images, sizes = batch
-    again = f"Export it again: python -m visionkit export run={subject.path} to=onnx"
+    again = f"Export it again: python -m visionkit export run={spec.path} to=onnx"
     again += "" if exact else " int8=true"
-    if list(file.info["class_names"]) != list(network.data["class_names"]) or file.info["task"] != network.task:
-        raise UserError(f"'{path}' is of another run: its task or its classes are others. {again}")
-    if not file.info["decode"]:
-        raise UserError(f"'{path}' gives raw outputs alone (decode=false). {again}")
+    if spec.path is not None:
+        check_export(file.export_info, RunFolder.open(str(spec.path)), task=network.task, file=path)
     shape = file.session.get_inputs()[0].shape
     if any(isinstance(side, int) and side != found for side, found in zip(shape[1:], images.shape[1:], strict=True)):
         height, width = shape[2:]
         raise UserError(
             f"'{path}' takes images of {height} x {width} pixels alone, and these have {images.shape[2]} x "
-            f"{images.shape[3]}. Leave image_size= out, or leave the engine out"
+            f"{images.shape[3]}. "
+            + (again if spec.image_size is None else "Leave image_size= out, or leave the engine out")
         )
-    inference = network.inference
-    if inference is not None and subject.image_size is None:
-        resize = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(inference.transform).items()}
-        if file.info["resize"] != resize:
-            raise UserError(f"'{path}' expects images that are resized in another way than the run's. {again}")
     if exact:
         inputs = {"images": images} | ({} if sizes is None else {"image_sizes": sizes})
         parity = Parity(images=len(images))
         model = network.model if network.device.type == "cpu" else _on_cpu(network.model)
-        check_parity(_runner(file), model, [("images", inputs)], parity=parity, noise=noise)
+        check_parity(onnx_runner(path), model, [("images", inputs)], parity=parity, noise=noise)
         if not parity.passed:
             raise UserError(f"'{path}' differs from the model ({parity.problems[0]}). {again}")
 
 
 def _describe_random(network: Network) -> dict[str, Any]:
     """What a file with random weights says of itself."""
-    names = network.data["class_names"]
-    return {
-        "format": EXPORT_FORMAT, "task": network.task, "class_names": list(names), "category_ids": [*range(len(names))],
-        "in_channels": network.data["in_channels"], "value_range": None, "max_pixels": None,
-        "resize": asdict(InputTransform(tuple(network.data["image_size"]))), "dynamic_size": False, "batch_size": 1,
-        "max_detections": getattr(network.model.head, "max_detections", None), "decode": True, "weights": None,
-    }  # fmt: skip
-
-
-def _runner(file: OnnxModel) -> Callable[[Any], dict[str, Any]]:
-    return lambda inputs: {n: v.numpy() for n, v in file(inputs["images"], inputs.get("image_sizes")).items()}
+    names = tuple(network.data["class_names"])
+    task: Any = network.task
+    info = ExportInfo(
+        format=EXPORT_FORMAT, task=task, class_names=names, category_ids=tuple(range(len(names))),
+        in_channels=network.data["in_channels"], value_range=None, max_pixels=None,
+        resize=Resize(**asdict(InputTransform(tuple(network.data["image_size"])))), dynamic_size=False,
+        size_multiple=1, batch_size=1, max_detections=getattr(network.model.head, "max_detections", None), decode=True,
+        weights=None,
+    )  # fmt: skip
+    return asdict(info)
 
 
 def _on_cpu(model: Any) -> Any:

@@ -8,13 +8,14 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visionkit.benchmarking.networks import Subject
+from visionkit.benchmarking.networks import NetworkSpec
 
 __all__ = ["MemoryTask", "main", "measure_memory"]
 
@@ -28,14 +29,14 @@ class MemoryTask:
     """What a process measures.
 
     Attributes:
-        subject: The network.
+        spec: The network.
         engine: Of `visionkit.benchmarking.options.ENGINES`.
         onnx_file: That of an ONNX engine.
         threads: As for the timing.
         batches: Images and their sizes as arrays, by the number of images.
     """
 
-    subject: Subject
+    spec: NetworkSpec
     engine: str
     onnx_file: Path | None
     threads: int
@@ -46,26 +47,37 @@ def measure_memory(task: MemoryTask) -> dict[int, float | None]:
     """Bytes that loading a model and predicting take at most beyond the libraries, by the number of images.
 
     Of a process on the CPU it is the growth of the resident memory (Linux alone; None elsewhere), on a GPU what torch
-    has allocated there. None also if the process ends by a fault, such as too little memory.
+    has allocated there.
 
     Raises:
+        ChildProcessError: If the process ends by a fault, such as too little memory; says which.
         KeyboardInterrupt: After Ctrl-C, once the process is gone.
     """
     # In a session of its own Ctrl-C does not reach it; it is ended here, with the processes of a compiler.
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )  # fmt: skip
-    found: dict[int, float | None] = dict.fromkeys(task.batches)
-    try:
-        output, _ = process.communicate(pickle.dumps(task))
-        if process.returncode == 0:
-            found |= {int(count): value for count, value in json.loads(output.splitlines()[-1]).items()}
-        return found
-    finally:
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-        process.wait()
+    with tempfile.TemporaryFile() as errors:  # a pipe would stay open as long as a process of a compiler
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(pickle.dumps(task))
+            if process.returncode != 0:
+                errors.seek(0)
+                raise ChildProcessError(_fault(process.returncode, errors.read()))
+            return {int(count): value for count, value in json.loads(output.splitlines()[-1]).items()}
+        finally:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.wait()
+
+
+def _fault(code: int, errors: bytes) -> str:
+    """Why a process has ended: the signal that killed it, or the last line of its errors."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"the process was killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else f"the process ended with code {code}"
 
 
 def main() -> None:
@@ -89,7 +101,7 @@ def _measure(task: MemoryTask) -> dict[int, float | None]:
     if task.onnx_file is not None:
         run = make_onnx(task.onnx_file, threads=task.threads)
     else:
-        network = load_network(task.subject)
+        network = load_network(task.spec)
         on_gpu = network.device.type == "cuda"
         run = make_torch(network, compiled=task.engine == "compile")
     found: dict[int, float | None] = {}

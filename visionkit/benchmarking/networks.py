@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from visionkit.distributed.devices import choose_accelerator, torch_device
 from visionkit.errors import UserError
+from visionkit.export.images import at_size, random_images, takes_sizes
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from visionkit.inference.base import Inference
     from visionkit.models.vision_model import VisionModel
 
-__all__ = ["Batch", "Network", "Subject", "load_network", "make_batch", "read_images"]
+__all__ = ["Batch", "Network", "NetworkSpec", "load_network", "make_batch", "read_images"]
 
 NUM_CLASSES = 10
 """Of a network without a run, unless its user says another number."""
@@ -29,7 +30,7 @@ Batch = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
-class Subject:
+class NetworkSpec:
     """What a network is made of, as plain values that another process can be sent.
 
     Attributes:
@@ -76,28 +77,26 @@ class Network:
     @property
     def takes_sizes(self) -> bool:
         """Whether images may be padded, so that their sizes are given too."""
-        return self.task not in ("classify", "multilabel")
+        return takes_sizes(self.task)
 
 
-def load_network(subject: Subject) -> Network:
+def load_network(spec: NetworkSpec) -> Network:
     """The model as `visionkit.load` has it, or a new one.
 
     Raises:
         UserError: If the run has no checkpoint, or the parts of a new network do not fit together.
     """
-    config = subject.config()
-    if subject.path is None:
-        return _random_network(subject, config)
+    config = spec.config()
+    if spec.path is None:
+        return _random_network(spec, config)
     from visionkit.inference.load import load_predictor
 
-    inference = load_predictor(config, RunFolder.open(str(subject.path))).inference
-    if subject.image_size is not None:
-        inference.transform = replace(inference.transform, image_size=subject.image_size)
-        inference.data = {**inference.data, "image_size": list(subject.image_size)}
+    predictor = load_predictor(config, RunFolder.open(str(spec.path)))
+    inference = (predictor if spec.image_size is None else at_size(predictor, spec.image_size)).inference
     return Network(inference.model, config.task.name, inference.data, inference.device, inference.precision, inference)
 
 
-def _random_network(subject: Subject, config: RunConfig) -> Network:
+def _random_network(spec: NetworkSpec, config: RunConfig) -> Network:
     from visionkit.backbones import read_backbone
     from visionkit.blocks.shapes import pair
     from visionkit.models.assemble import assemble
@@ -109,10 +108,10 @@ def _random_network(subject: Subject, config: RunConfig) -> Network:
             "benchmark: a network without a run is measured with random weights, which are as fast as any. Leave "
             "weights= out, or measure a run: run=FOLDER"
         )
-    info = config.source.info() if subject.use_dataset else None
+    info = config.source.info() if spec.use_dataset else None
     backbone = read_backbone(config.plain["backbone"], in_channels=info.in_channels if info else None)
-    size = pair(subject.image_size or (info.image_size if info else backbone.image_size))
-    num_classes = subject.num_classes or (info.num_classes if info else NUM_CLASSES)
+    size = pair(spec.image_size or (info.image_size if info else backbone.image_size))
+    num_classes = spec.num_classes or (info.num_classes if info else NUM_CLASSES)
     config.head.check(num_classes=num_classes)
     config.head.trace(config.head.adapt_backbone(backbone), num_classes=num_classes, image_size=size)
     torch.manual_seed(config.seed)
@@ -140,9 +139,7 @@ def read_images(network: Network, dataset: Any | None, count: int) -> list[Tenso
         if images:
             return [images[number % len(images)] for number in range(count)]
     height, width = network.data["image_size"]
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randint(0, 256, (count, network.data["in_channels"], height, width), generator=generator)
-    return list(noise.to(torch.uint8 if network.data.get("value_range") is None else torch.float32))
+    return random_images(network.data, count, size=(height, width))
 
 
 def make_batch(network: Network, images: Sequence[Tensor]) -> Batch:

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from visionkit.errors import UserError, did_you_mean
+from visionkit.runs.exports import EAGER, FILE_ENGINES
 from visionkit.schema import describe, parse
 from visionkit.sizes import ImageSize
 
 __all__ = ["ENGINES", "BenchmarkOptions", "read_options"]
 
-ENGINES = ("eager", "compile", "onnx", "onnx-int8")
+ENGINES = (EAGER, "compile", *FILE_ENGINES)
 """What can run a model: torch, torch.compile, and onnxruntime with the file of an export."""
 
 _MAX_BATCH = 4096
@@ -76,9 +77,9 @@ def _items(key: str, text: str) -> list[str]:
     example = "engines=eager,onnx" if key == "engines" else "batch=1,8"
     if "" in words:
         raise UserError(f"{key}: found '{text}', expected words with commas between. Try: {example}")
-    twice = next((word for word in words if words.count(word) > 1), None)
-    if twice is not None:
-        raise UserError(f"{key}: '{twice}' is named twice. Try: {key}={','.join(dict.fromkeys(words))}")
+    duplicate = next((word for word in words if words.count(word) > 1), None)
+    if duplicate is not None:
+        raise UserError(f"{key}: '{duplicate}' is named twice. Try: {key}={','.join(dict.fromkeys(words))}")
     return words
 
 

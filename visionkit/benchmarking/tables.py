@@ -30,7 +30,7 @@ def benchmark_grid(benchmark: Benchmark) -> Grid:
     headings += ["memory MB"] * with_memory + [metric_title(benchmark.metric)] * with_score
     rows = []
     for row in benchmark.rows:
-        cells = [row.subject.label, row.engine, str(row.batch), "x".join(map(str, row.image_size)), *_time_cells(row)]
+        cells = [row.spec.label, row.engine, str(row.batch), "x".join(map(str, row.image_size)), *_time_cells(row)]
         cells += ["-" if row.memory is None else f"{row.memory / _MB:,.0f}"] * with_memory
         cells += ["-" if row.score is None else f"{row.score:.4f}"] * with_score
         rows.append(cells)
@@ -71,8 +71,8 @@ def benchmark_document(benchmark: Benchmark, options: Mapping[str, Any], *, pict
 
 def _plain_row(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "network": row.subject.label,
-        "run": None if row.subject.path is None else str(row.subject.path),
+        "network": row.spec.label,
+        "run": None if row.spec.path is None else str(row.spec.path),
         "engine": row.engine,
         "batch": row.batch,
         "image_size": list(row.image_size),
@@ -104,14 +104,14 @@ def _notes(benchmark: Benchmark) -> list[str]:
     unstable = [row for row in benchmark.rows if row.warm_up is not None and row.times is not None]
     unstable = [row for row in unstable if row.warm_up is not None and not row.warm_up.stable]
     if unstable:
-        names = ", ".join(f"{row.subject.label} {row.engine} at batch {row.batch}" for row in unstable)
+        names = ", ".join(f"{row.spec.label} {row.engine} at batch {row.batch}" for row in unstable)
         notes.append(f"Not steady after ten seconds of warm-up, so that times may be those of a busy machine: {names}")
-    if any(row.subject.path is None for row in benchmark.rows):
+    if any(row.spec.path is None for row in benchmark.rows):
         notes.append("Networks without a run have random weights, and no score.")
     errors: dict[str, None] = {}
     for row in benchmark.rows:
         if row.error:
-            errors[f"{row.subject.label} {row.engine}: {row.error}"] = None
+            errors[f"{row.spec.label} {row.engine}: {row.error}"] = None
     return notes + list(errors)
 
 

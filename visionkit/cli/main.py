@@ -198,8 +198,8 @@ def _export(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
 def _benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.benchmark import benchmark
 
-    plains, paths, options, use_dataset = compose_benchmark(parsed, config_dirs)
-    return benchmark(plains, paths, options, use_dataset=use_dataset)
+    found = compose_benchmark(parsed, config_dirs)
+    return benchmark(found.plains, found.paths, found.options, use_dataset=found.use_dataset)
 
 
 def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

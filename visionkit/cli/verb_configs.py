@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,15 @@ from visionkit.cli.syntax import Override
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError
 from visionkit.registry import load_plugins
-from visionkit.runs.consistency import CHANGEABLE_ON_RESUME, is_below
-from visionkit.runs.exports import EAGER
+from visionkit.runs.consistency import CHANGEABLE_ON_RESUME
+from visionkit.runs.exports import EAGER, check_hardware
 
 if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "CHANGEABLE_AFTER_TRAINING", "compose_benchmark", "compose_networks", "compose_stored_run", "compose_training",
+    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "compose_benchmark", "compose_networks", "compose_stored_run",
+    "compose_training",
     "evaluate_options", "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
@@ -28,12 +29,6 @@ CHANGEABLE_AFTER_TRAINING = (
     "dataset.cache_mb", "dataset.num_workers", "dataset.root", "debug", "format", "hardware", "plugins",
     "recipe.batch_size", "run_dir", "strict", "task.metrics",
 )  # fmt: skip
-
-
-_HARDWARE_OF_FILES = {
-    "hardware": ("cpu", "auto"), "hardware.accelerator": ("cpu", "auto"), "hardware.devices": ("1", "auto"),
-    "hardware.precision": ("32",),
-}  # fmt: skip
 
 
 def load_typed_plugins(arguments: Sequence[str]) -> None:
@@ -111,14 +106,8 @@ def evaluate_options(parsed: ParsedOverrides) -> dict[str, Any]:
         UserError: If the hardware that was typed is none that runs an exported file.
     """
     options = {key: text.strip("'\"") for key, text in parsed.options.items() if key in ("split", "engine")}
-    engine = options.get("engine", EAGER)
     typed = [*parsed.groups.items(), *((value.key, value.text.strip("'\"")) for value in parsed.values)]
-    for key, text in typed if engine != EAGER else ():
-        if is_below(key, ("hardware",)) and text not in _HARDWARE_OF_FILES.get(key, ()):
-            raise UserError(
-                f"engine={engine} is computed by onnxruntime on the CPU, in one process and in the precision of the "
-                f"file, and {key}={text} says otherwise. Leave it out, or: engine=eager {key}={text}"
-            )
+    check_hardware(options.get("engine", EAGER), typed)
     return options
 
 
@@ -137,11 +126,25 @@ def settings_with_file(parsed: ParsedOverrides) -> dict[str, Any]:
     return {"strict": strict, "run_dir": texts.get("run_dir")}
 
 
-def compose_benchmark(
-    parsed: ParsedOverrides, config_dirs: Sequence[Path]
-) -> tuple[list[dict[str, Any]], list[Path | None], dict[str, Any], bool]:
-    """A configuration for each run or network that is measured, the folders of runs (None for a network without one),
-    the options, and whether the data set is asked for. Unless hardware is typed, it is the CPU in full precision.
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is measured by ``benchmark``.
+
+    Attributes:
+        plains: A configuration for each run or network.
+        paths: The folder of each run; None for a network without one.
+        options: Those of the verb.
+        use_dataset: Whether a data set was typed for networks without runs.
+    """
+
+    plains: list[dict[str, Any]]
+    paths: list[Path | None]
+    options: dict[str, Any]
+    use_dataset: bool = False
+
+
+def compose_benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> BenchmarkConfig:
+    """The runs or networks that are measured. Unless hardware is typed, it is the CPU in full precision.
 
     Raises:
         UserError: If runs are named and networks too, or neither; or one twice.
@@ -166,9 +169,11 @@ def compose_benchmark(
     paths: list[Path | None]
     if by_backbone:
         names = [name.strip() for name in parsed.groups.get("backbone", "").split(",")]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UserError(f"backbone: '{twice}' is named twice. Expected different networks: backbone=lenet,resnet18")
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise UserError(
+                f"backbone: '{duplicate}' is named twice. Expected different networks: backbone=lenet,resnet18"
+            )
         plains, _, use_dataset = compose_networks(replace(parsed, options={}), config_dirs)
         paths = [None] * len(plains)
     else:
@@ -180,7 +185,7 @@ def compose_benchmark(
         plain["hardware"] |= {"devices": 1, "num_nodes": 1, "node_rank": 0, "compile": False}
         if not any(key.partition(".")[0] == "hardware" for key in typed):
             plain["hardware"] |= {"accelerator": "cpu", "precision": "32"}
-    return plains, paths, options, use_dataset
+    return BenchmarkConfig(plains, paths, options, use_dataset)
 
 
 def compose_networks(

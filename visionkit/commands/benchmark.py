@@ -45,12 +45,12 @@ def benchmark(
     printer = Printer(to_stderr=read.format == "json")
     with loading():
         from visionkit.benchmarking.benchmark import run_benchmark
-        from visionkit.benchmarking.subjects import make_subjects
+        from visionkit.benchmarking.specs import make_specs
         from visionkit.benchmarking.tables import benchmark_document, benchmark_grid
 
-    subjects = make_subjects(plains, paths, read, use_dataset=use_dataset)
-    task = TASKS[subjects[0].config().task.name]
-    found = run_benchmark(subjects, read, monitor=task.monitor, printer=printer)
+    specs = make_specs(plains, paths, read, use_dataset=use_dataset)
+    task = TASKS[specs[0].config().task.name]
+    found = run_benchmark(specs, read, monitor=task.monitor, printer=printer)
     if all(row.error for row in found.rows):
         raise UserError(f"benchmark: nothing runs. {found.rows[0].engine}: {found.rows[0].error}")
     picture = None if out is None else _draw(found, out)
@@ -73,7 +73,7 @@ def _draw(found: Benchmark, out: Path) -> str | None:
     from visionkit.report.plots.score_latency import ScorePoint, plot_score_latency
 
     points = [
-        ScorePoint(row.subject.label, row.engine, row.batch, 1e3 * row.times.p50, row.score)
+        ScorePoint(row.spec.label, row.engine, row.batch, 1e3 * row.times.p50, row.score)
         for row in found.rows
         if row.times is not None and row.score is not None
     ]

@@ -55,7 +55,7 @@ def evaluate(
     onnx_file = export_file(folder, engine)
     config = RunConfig.from_plain(plain, objects=objects)
     if onnx_file is not None:
-        config = replace(config, hardware=replace(config.hardware, accelerator="cpu", precision="32", devices=1))
+        config = replace(config, hardware=config.hardware.on_cpu())
     with loading():
         processes = Processes.plan(config.hardware)
         if not processes.to_launch:

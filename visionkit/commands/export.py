@@ -12,6 +12,7 @@ from visionkit.errors import ExitCode, UserError
 from visionkit.export.options import ExportOptions
 from visionkit.files import check_writable, expand_user
 from visionkit.runs.config import RunConfig
+from visionkit.runs.exports import exports_folder
 from visionkit.runs.folder import RunFolder
 from visionkit.schema import describe
 
@@ -45,7 +46,7 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         raise UserError(
             f"format: expected text or json, found {describe(form)}. The form of the file is to=onnx or to=torch_export"
         )
-    target = expand_user(options.get("out") or folder.path / "exports" / parsed.folder_name)
+    target = expand_user(options.get("out") or exports_folder(folder, parsed.folder_name))
     _check_out(target)
     config = RunConfig.from_plain(plain)
     with loading():
@@ -54,18 +55,15 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
         from visionkit.export.parity import parity_lines
         from visionkit.export.quantization import check_int8_supported
         from visionkit.inference.load import load_predictor
-        from visionkit.runs.checkpoint import check_data, check_splits
+        from visionkit.runs.checkpoint import open_data
 
     check_installed(parsed.to)
     if parsed.int8:
         check_int8_supported()
     printer = Printer(to_stderr=form == "json")
-    hardware = replace(config.hardware, accelerator="cpu", precision="32", devices=1)
+    hardware = config.hardware.on_cpu()
     predictor = load_predictor(config, folder, hardware=hardware)
-    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
-    datamodule.prepare_data()
-    check_data(folder, datamodule.info)
-    check_splits(folder, datamodule)
+    datamodule = open_data(config, folder)
     result: ExportResult | Int8Result
     if parsed.int8:
         result = _export_int8(predictor, replace(config, hardware=hardware), folder, datamodule, target, printer)

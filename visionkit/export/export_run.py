@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +12,17 @@ from torch import Tensor
 
 from visionkit.errors import UserError
 from visionkit.export.comparison import check_parity, compare_predictions
-from visionkit.export.description import describe_export, has_script
+from visionkit.export.description import describe_export
 from visionkit.export.files import GRAPH_FORMATS, Runner
 from visionkit.export.graph import SUPPRESSIONS, ExportGraph
 from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity
+from visionkit.export.placing import draft_folder, place_files
 from visionkit.export.weights import run_weights, write_weights
-from visionkit.files import made_folder, write_atomic
+from visionkit.files import made_folder
 from visionkit.models.onnx_model import METADATA_KEY
-from visionkit.runs.alive import is_alive
 from visionkit.runs.folder import RunFolder
-from visionkit.text import json_text
 
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
@@ -37,8 +33,6 @@ MAX_IMAGES = 200
 _NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
-_DRAFTS = ".unchecked-"
-_SCRIPT = Path(__file__).with_name("run_onnx.py")
 _FILE_NAMES = {**{to: form.file_name for to, form in GRAPH_FORMATS.items()}, "safetensors": "model.safetensors"}
 
 
@@ -90,9 +84,9 @@ def export_predictor(
             "compared on some. Where the data are: dataset.root=FOLDER"
         )
     info, name = describe_export(predictor, options), _FILE_NAMES[options.to]
-    target, rejected = folder / name, folder / f"{name}.rejected"
+    target = folder / name
     on_progress(f"writing {target}")
-    with made_folder(folder), _draft_folder(folder) as drafts:
+    with made_folder(folder), draft_folder(folder) as drafts:
         draft = drafts / name
         run = _write(predictor, images, draft, options=options, info=info)
         on_progress("comparing it with the run's model")
@@ -104,27 +98,7 @@ def export_predictor(
         if parity.size_multiple > 1:
             info["size_multiple"] = parity.size_multiple
             GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
-        kept, old = (target, rejected) if parity.passed else (rejected, target)
-        os.replace(draft, kept)
-        old.unlink(missing_ok=True)
-        for beside in drafts.iterdir():  # of weights
-            os.replace(beside, folder / beside.name)
-        return ExportResult(folder, (kept, *_write_companions(folder, info, parity, to=options.to)), parity)
-
-
-@contextmanager
-def _draft_folder(folder: Path) -> Iterator[Path]:
-    """A folder for what is not compared yet, which is removed at the end; those of processes that were killed too."""
-    for left in folder.glob(f"{_DRAFTS}*"):
-        process = left.name.removeprefix(_DRAFTS)
-        if not process.isdigit() or not is_alive(int(process), since=left.stat().st_mtime):
-            shutil.rmtree(left, ignore_errors=True)
-    drafts = folder / f"{_DRAFTS}{os.getpid()}"
-    drafts.mkdir(exist_ok=True)
-    try:
-        yield drafts
-    finally:
-        shutil.rmtree(drafts, ignore_errors=True)
+        return ExportResult(folder, place_files(draft, target, info, parity), parity)
 
 
 def _check_size(predictor: Predictor, options: ExportOptions) -> None:
@@ -218,16 +192,3 @@ def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity
         if found.passed:
             break
     parity.merge(found)
-
-
-def _write_companions(folder: Path, info: Mapping[str, Any], parity: Parity, *, to: str) -> list[Path]:
-    """Write what goes with a file: classes, comparison, and a script if it can run the file."""
-    files = [folder / "classes.json", folder / "parity.json"]
-    write_atomic(files[0], json_text(info, indent=2) + "\n")
-    write_atomic(files[1], json_text(parity.document(), indent=2) + "\n")
-    script = folder / _SCRIPT.name
-    script.unlink(missing_ok=True)
-    if to == "onnx" and parity.passed and has_script(info):
-        files.append(script)
-        write_atomic(script, _SCRIPT.read_bytes())
-    return files

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
 
 __all__ = [
-    "Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "random_images", "read_images",
-    "takes_sizes",
+    "Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "random_images", "random_inputs",
+    "read_images", "takes_sizes",
 ]  # fmt: skip
 
 Batches = Iterable[tuple[str, Mapping[str, Tensor]]]
@@ -39,10 +39,22 @@ def takes_sizes(task: str) -> bool:
 
 def example_inputs(predictor: Predictor) -> dict[str, Tensor]:
     """Two images of different sizes without padding, by which a graph is traced."""
-    height, width = predictor.inference.transform.padded_size(*predictor.image_size)
-    images = torch.stack(noise(predictor, 2, size=(height, width), seed=0))
+    size = predictor.inference.transform.padded_size(*predictor.image_size)
+    return random_inputs(predictor.data, predictor.task, size=size)
+
+
+def random_inputs(data: Mapping[str, Any], task: str, *, size: tuple[int, int]) -> dict[str, Tensor]:
+    """As `example_inputs`, of any network.
+
+    Args:
+        data: As of `random_images`.
+        task: Name of the task.
+        size: Height and width in pixels.
+    """
+    height, width = size
+    images = torch.stack(random_images(data, 2, size=size, seed=0))
     sizes = torch.tensor([[height, width], [max(1, height // 2), width]])
-    return {"images": images} | ({"image_sizes": sizes} if takes_sizes(predictor.task) else {})
+    return {"images": images} | ({"image_sizes": sizes} if takes_sizes(task) else {})
 
 
 def batches(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,10 +18,12 @@ from visionkit.errors import UserError
 from visionkit.export.export_run import export_predictor
 from visionkit.export.int8_parity import FLOAT, Int8Parity, MeasuredFile, choose, refusals
 from visionkit.export.options import ExportOptions
+from visionkit.export.placing import draft_folder, place_files
 from visionkit.export.quantization import SCHEMES, quantize, simplify
-from visionkit.files import write_atomic
+from visionkit.export.timing import percentiles, take_turns
+from visionkit.files import made_folder, write_atomic
 from visionkit.models.onnx_model import METADATA_KEY, OnnxModel, open_session
-from visionkit.text import count_of, json_text
+from visionkit.text import count_of
 from visionkit.training.evaluation import evaluate_run
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
     from visionkit.runs.folder import RunFolder
 
-__all__ = ["Int8Result", "export_int8", "median_milliseconds"]
+__all__ = ["Int8Result", "export_int8"]
 
 _CALIBRATION_IMAGES = 200
-_ROUNDS, _ROUND_SECONDS, _MIN_CALLS = 7, 0.2, 4
+_SECONDS = 1.5
+"""For which each file is timed."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def export_int8(
         if not exported.parity.passed:
             problems = (f"the float file differs from the run's model: {exported.parity.problems[0]}",)
             parity = Int8Parity(exported.parity, config.task.monitor, np.nan, (), None, 0, 0, 0, problems)
-            return Int8Result(_hand_over(work, source, target, info, parity), parity)
+            return Int8Result(_hand_over(source, target, info, parity), parity)
         images = _inputs(predictor, datamodule.dataset("train"), OnnxModel(source).input_names)
         files, layers = _quantize(source, work, images, info, on_progress=on_progress)
         run_metric, measured = _measure(files, config, folder, images[0], on_progress=on_progress)
@@ -90,7 +92,7 @@ def export_int8(
             len(validation), tuple(refusals(chosen, measured[0])),
         )  # fmt: skip
         info |= _marks(chosen.scheme)
-        return Int8Result(_hand_over(work, files[chosen.scheme], target, info, parity), parity)
+        return Int8Result(_hand_over(files[chosen.scheme], target, info, parity), parity)
 
 
 def _inputs(predictor: Predictor, dataset: Any, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -162,7 +164,9 @@ def _measure(
         metrics.append(float(evaluation.scalars[config.task.monitor]))
     on_progress("timing")
     calls = {name: partial(open_session(path).run, None, image) for name, path in files.items()}
-    milliseconds = median_milliseconds(calls)
+    milliseconds = {
+        name: 1000 * percentiles(seconds).p50 for name, seconds in take_turns(calls, seconds=_SECONDS).items()
+    }
     run_metric, *of_files = metrics
     measured = (
         MeasuredFile(
@@ -173,48 +177,12 @@ def _measure(
     return run_metric, tuple(measured)
 
 
-def median_milliseconds(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """The median time of one call of each.
-
-    They take turns of a fraction of a second, so that what else the machine does hits all. The first call of a turn
-    does not count: threads of the one before may still be waiting for work.
-
-    Args:
-        calls: By name.
-    """
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(_ROUNDS):
-        for name, call in calls.items():
-            call()
-            begun = now = time.perf_counter()
-            count = 0
-            while now - begun < _ROUND_SECONDS or count < _MIN_CALLS:
-                before, count = now, count + 1
-                call()
-                now = time.perf_counter()
-                times[name].append(now - before)
-    return {name: 1000 * float(np.median(values)) for name, values in times.items()}
-
-
-def _hand_over(work: Path, model: Path, target: Path, info: Mapping[str, Any], parity: Int8Parity) -> tuple[Path, ...]:
-    """Put the files into their folder, in the place of those of an earlier export."""
-    target.mkdir(parents=True, exist_ok=True)
-    files = [target / "model.onnx", target / "classes.json", target / "parity.json", target / "run_onnx.py"]
-    rejected = target / "model.onnx.rejected"
-    if not parity.passed:
-        files[0].unlink(missing_ok=True)
-        files[0] = rejected
-    else:
-        rejected.unlink(missing_ok=True)
-    write_atomic(files[0], model.read_bytes())
-    write_atomic(files[1], json_text(info, indent=2) + "\n")
-    write_atomic(files[2], json_text(parity.document(), indent=2) + "\n")
-    script = work / "float" / files[3].name
-    if script.exists():
-        write_atomic(files[3], script.read_bytes())
-    else:
-        files.pop().unlink(missing_ok=True)
-    return tuple(files)
+def _hand_over(model: Path, target: Path, info: Mapping[str, Any], parity: Int8Parity) -> tuple[Path, ...]:
+    """Put a file of a temporary folder into its own one, in the place of that of an earlier export."""
+    with made_folder(target), draft_folder(target) as drafts:
+        draft = drafts / "model.onnx"
+        write_atomic(draft, model.read_bytes())
+        return place_files(draft, target / "model.onnx", info, parity)
 
 
 def _without_paths(on_progress: Callable[[str], None]) -> Callable[[str], None]:

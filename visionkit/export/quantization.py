@@ -12,7 +12,7 @@ import torch
 
 from visionkit.errors import UserError
 
-__all__ = ["SCHEMES", "check_int8_supported", "find_quantizable", "quantize", "simplify"]
+__all__ = ["SCHEMES", "check_int8_supported", "find_quantizable", "has_vnni", "quantize", "simplify"]
 
 SCHEMES = ("per_channel", "per_tensor")
 """One scale for each output channel of a weight, or one for the whole weight."""
@@ -40,6 +40,11 @@ def check_int8_supported() -> None:
             "which 8-bit files are slower than float ones and lose accuracy to saturated sums. Expected a CPU with "
             "one of them. Leave int8=true away, or export on the machine that will run the file."
         )
+
+
+def has_vnni() -> bool:
+    """Whether this CPU has the instructions that multiply and add 8-bit numbers."""
+    return _has(*_VNNI)
 
 
 def find_quantizable(graph: Any) -> list[str]:
@@ -121,7 +126,7 @@ def quantize(
             source, target, _Reader(images), quant_format=QuantFormat.QDQ, nodes_to_quantize=names,
             op_types_to_quantize=sorted({types[name] for name in names}), per_channel=scheme == "per_channel",
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-            reduce_range=not _has(*_VNNI),  # without VNNI sums of products saturate at 16 bits
+            reduce_range=not has_vnni(),  # without VNNI sums of products saturate at 16 bits
         )  # fmt: skip
     model = onnx.load(target)
     onnx.helper.set_model_props(model, dict(metadata))

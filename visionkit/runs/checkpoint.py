@@ -28,6 +28,7 @@ from visionkit.schema import describe
 
 if TYPE_CHECKING:
     from visionkit.models import VisionModel
+    from visionkit.runs.config import RunConfig
 
 __all__ = [
     "build_run_model",
@@ -37,6 +38,7 @@ __all__ = [
     "load_best",
     "load_run_model",
     "load_weights",
+    "open_data",
     "read_data_info",
     "save_weights",
 ]
@@ -245,6 +247,23 @@ def check_splits(folder: RunFolder, datamodule: Any) -> None:
             "anew, images that were trained on would be tested. Put the file back, or train again: "
             f"python -m visionkit train run={folder.path}"
         )
+
+
+def open_data(config: RunConfig, folder: RunFolder) -> Any:
+    """The data of a run: a `visionkit.data.VisionDataModule`, prepared, and checked against what was trained on.
+
+    Args:
+        config: The run's configuration.
+        folder: The run.
+
+    Raises:
+        UserError: If they cannot be read, or as `check_data` and `check_splits`.
+    """
+    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
+    datamodule.prepare_data()
+    check_data(folder, datamodule.info)
+    check_splits(folder, datamodule)
+    return datamodule
 
 
 def _check_recorded(folder: RunFolder, file: Path, recorded: Mapping[str, Any]) -> None:

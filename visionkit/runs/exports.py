@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,55 @@ from visionkit.schema import describe
 if TYPE_CHECKING:
     from visionkit.models.export_info import ExportInfo
 
-__all__ = ["EAGER", "ENGINES", "check_export", "export_file", "find_export", "weights_digest"]
+__all__ = [
+    "EAGER", "ENGINES", "FILE_ENGINES", "check_export", "check_hardware", "export_file", "export_path",
+    "exports_folder", "find_export", "weights_digest",
+]  # fmt: skip
 
 _NAME, _REJECTED = "model.onnx", ".rejected"
 EAGER = "eager"
+_REFUSED = {
+    "onnx": "it differs from the run's model", "onnx-int8": "it loses too much of the metric, or is no faster",
+}  # fmt: skip
 _WORDS = {"onnx": "to=onnx", "onnx-int8": "to=onnx int8=true"}
-ENGINES = (EAGER, *_WORDS)
+FILE_ENGINES = tuple(_WORDS)
+"""Onnxruntime, which computes a run's model from an exported file."""
+ENGINES = (EAGER, *FILE_ENGINES)
 """What computes a run's model: PyTorch, or onnxruntime from an exported file."""
+
+_HARDWARE = {
+    "hardware": ("cpu", "auto"), "hardware.accelerator": ("cpu", "auto"), "hardware.devices": ("1", "auto"),
+    "hardware.num_nodes": ("1",), "hardware.precision": ("32",), "hardware.compile": ("false",),
+}  # fmt: skip
+"""What may be typed with an exported file, of the keys that say where or how a model is computed."""
+
+
+def exports_folder(run: RunPaths, name: str) -> Path:
+    """The folder of an export of a run, of the name that the engine or the options of the export give it."""
+    return run.path / "exports" / name
+
+
+def export_path(run: RunPaths, engine: str) -> Path:
+    """The file that one of `FILE_ENGINES` reads, whether it is there or not."""
+    return exports_folder(run, engine) / _NAME
+
+
+def check_hardware(engine: str, typed: Iterable[tuple[str, str]]) -> None:
+    """Check that the hardware that was typed is one on which an engine computes.
+
+    Args:
+        engine: One of `ENGINES`.
+        typed: Keys, such as ``hardware.devices``, and their values as text; other keys are ignored.
+
+    Raises:
+        UserError: If it is an exported file, and not on the CPU in one process and full precision.
+    """
+    for key, text in typed if engine in FILE_ENGINES else ():
+        if text not in _HARDWARE.get(key, (text,)):
+            raise UserError(
+                f"engine={engine} is computed by onnxruntime on the CPU, in one process and in the precision of the "
+                f"file, and {key}={text} says otherwise. Leave it out, or: engine=eager {key}={text}"
+            )
 
 
 def export_file(run: RunPaths, engine: Any) -> Path | None:
@@ -42,14 +85,14 @@ def export_file(run: RunPaths, engine: Any) -> Path | None:
             f"engine: found {describe(engine)}.{did_you_mean(str(engine), ENGINES)} Expected one of: "
             f"{', '.join(ENGINES)}."
         )
-    file: Path = run.path / "exports" / engine / _NAME
+    file = export_path(run, engine)
     if file.is_file():
         return file
     command = f"python -m visionkit export run={run.path} {_WORDS[engine]}"
     if file.with_name(f"{file.name}{_REJECTED}").is_file():
         raise UserError(
-            f"engine={engine}: '{file}{_REJECTED}' differs from the run's model, as the parity.json beside it says. "
-            f"Expected a file that is equal. Export it again: {command}"
+            f"engine={engine}: '{file}{_REJECTED}' was refused when it was exported: {_REFUSED[engine]}, as the "
+            f"parity.json beside it says. Leave {engine} out; or after a change of the run or the machine: {command}"
         )
     raise UserError(f"engine={engine}: there is no '{file}'. Export it first: {command}")
 
@@ -107,8 +150,8 @@ def find_export(run: Any) -> Path | None:
         path = next((path / name for name in names if (path / name).is_file()), path)
     if path.name.lower().endswith(f".onnx{_REJECTED}"):
         raise UserError(
-            f"'{path}' was rejected: it differs from the model that it was exported from, as the parity.json beside it "
-            f"says. Expected a file that is equal. Export it again, or load the run itself."
+            f"'{path}' was refused when it was exported, for the reason in the parity.json beside it. Expected a file "
+            "that was not. Load the run itself, or export it again after a change."
         )
     if path.suffix.lower() == ".pt2":
         raise UserError(

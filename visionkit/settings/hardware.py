@@ -1,7 +1,7 @@
 """Devices and processes: the group ``hardware``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -67,3 +67,7 @@ class Hardware:
                     f"found '{hardware.rendezvous}'."
                 )
         return hardware
+
+    def on_cpu(self) -> "Hardware":
+        """The same for what onnxruntime computes or is compared with: one process on the CPU, in full precision."""
+        return replace(self, accelerator="cpu", devices=1, num_nodes=1, node_rank=0, precision="32")

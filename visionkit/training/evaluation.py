@@ -16,7 +16,7 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.metrics.evaluation import Evaluation
 from visionkit.models.onnx_model import OnnxModel
 from visionkit.models.prepare import prepare_model
-from visionkit.runs.checkpoint import check_data, check_splits, load_run_model, read_data_info
+from visionkit.runs.checkpoint import load_run_model, open_data, read_data_info
 from visionkit.runs.config import RunConfig
 from visionkit.runs.exports import check_export
 from visionkit.runs.folder import RunFolder
@@ -155,10 +155,7 @@ def _evaluate(
     class_names = tuple(data["class_names"])
     config = replace(config, source=config.source.with_value_range(data.get("value_range")))
     model = load_run_model(folder, config.objects) if onnx_file is None else _open_export(onnx_file, config, folder)
-    datamodule = config.datamodule(folder.splits_file if folder.splits_file.exists() else None)
-    datamodule.prepare_data()
-    check_data(folder, datamodule.info)
-    check_splits(folder, datamodule)
+    datamodule = open_data(config, folder)
     datamodule.setup("test")
     if onnx_file is None:
         model = prepare_model(model, config.hardware)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visionkit.benchmarking.timing import MIN_CALLS, percentiles, take_turns, warm_up
+from visionkit.export.timing import MIN_CALLS, percentiles, take_turns, warm_up
 
 
 class Machine:

@@ -1,4 +1,4 @@
-"""The subjects of a benchmark, with names by which they are told apart."""
+"""The networks of a benchmark, with names by which they are told apart."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visionkit.benchmarking.networks import Subject
+from visionkit.benchmarking.networks import NetworkSpec
 from visionkit.benchmarking.options import BenchmarkOptions
 from visionkit.blocks.shapes import pair
 from visionkit.errors import UserError
 from visionkit.runs.comparison import short_names
 from visionkit.runs.config import RunConfig
 
-__all__ = ["make_subjects"]
+__all__ = ["make_specs"]
 
 
-def make_subjects(
+def make_specs(
     plains: Sequence[Mapping[str, Any]], paths: Sequence[Path | None], options: BenchmarkOptions, *, use_dataset: bool
-) -> list[Subject]:
+) -> list[NetworkSpec]:
     """What is measured, in the order in which it was typed.
 
     Args:
@@ -46,6 +46,6 @@ def make_subjects(
         names = [f"{n} {f}" if names.count(n) > 1 else n for n, f in zip(names, folders, strict=True)]
     size = None if options.image_size is None else pair(options.image_size)
     return [
-        Subject(name, plain, path, size, options.num_classes, use_dataset)
+        NetworkSpec(name, plain, path, size, options.num_classes, use_dataset)
         for name, plain, path in zip(names, plains, paths, strict=True)
     ]
