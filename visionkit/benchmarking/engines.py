@@ -16,7 +16,7 @@ from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 from visionkit.export.comparison import check_parity
 from visionkit.export.export_run import export_predictor
-from visionkit.export.files import check_installed, onnx_runner, write_onnx
+from visionkit.export.files import check_format_installed, onnx_runner, write_onnx
 from visionkit.export.graph import ExportGraph
 from visionkit.export.images import random_inputs
 from visionkit.export.options import ExportOptions
@@ -79,7 +79,7 @@ def onnx_file(spec: NetworkSpec, network: Network, engine: str, dataset: Any, fo
     Raises:
         UserError: If there is none and none can be made.
     """
-    check_installed("onnx")
+    check_format_installed("onnx")
     if spec.path is None:
         return _export_random(network, engine, folder / f"{safe_file_name(spec.label)}.onnx", printer)
     run = RunFolder.open(str(spec.path))

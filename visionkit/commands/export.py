@@ -51,13 +51,13 @@ def export(plain: Mapping[str, Any], folder: RunFolder, *, options: Mapping[str,
     config = RunConfig.from_plain(plain)
     with loading():
         from visionkit.export.export_run import export_predictor
-        from visionkit.export.files import check_installed
+        from visionkit.export.files import check_format_installed
         from visionkit.export.parity import parity_lines
         from visionkit.export.quantization import check_int8_supported
         from visionkit.inference.load import load_predictor
         from visionkit.runs.checkpoint import open_data
 
-    check_installed(parsed.to)
+    check_format_installed(parsed.to)
     if parsed.int8:
         check_int8_supported()
     printer = Printer(to_stderr=form == "json")

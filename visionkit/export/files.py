@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,24 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visionkit.errors import UserError
 from visionkit.export.graph import ExportGraph
 from visionkit.export.tracing import explained, layer_of_node, quiet_export, trace
 from visionkit.files import open_atomic
 from visionkit.models.onnx_model import open_session
+from visionkit.registry import check_installed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "GRAPH_FORMATS", "GraphFormat", "Runner", "check_installed", "onnx_runner", "torch_export_runner", "write_onnx",
+    "GRAPH_FORMATS", "GraphFormat", "Runner", "check_format_installed", "onnx_runner", "torch_export_runner", "write_onnx",
     "write_torch_export",
 ]  # fmt: skip
 
 Runner = Callable[[Mapping[str, Tensor]], dict[str, "NDArray[Any]"]]
 """Runs an exported file: inputs by name to outputs by name."""
-
-_INSTALL = 'pip install "visionkit[onnx]"'
 
 
 def write_onnx(
@@ -129,13 +126,11 @@ GRAPH_FORMATS: Mapping[str, GraphFormat] = {
 """By the word of ``to=``."""
 
 
-def check_installed(to: str) -> None:
+def check_format_installed(to: str) -> None:
     """Check that the packages are there that write and run a format.
 
     Raises:
         UserError: If one is not.
     """
-    packages = ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ()
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"to=onnx needs {' and '.join(missing)}, which is not installed. Try: {_INSTALL}")
+    if to == "onnx":
+        check_installed("onnx", "onnxscript", "onnxruntime", needed_by="to=onnx", extra="onnx")
