@@ -15,7 +15,16 @@ from visionkit.export.comparison import check_parity, compare_predictions
 from visionkit.export.description import describe_export
 from visionkit.export.files import GRAPH_FORMATS, Runner
 from visionkit.export.graph import SUPPRESSIONS, ExportGraph
-from visionkit.export.images import at_size, batches, example_inputs, noise, other_sizes, read_images, takes_sizes
+from visionkit.export.images import (
+    at_size,
+    batches,
+    example_inputs,
+    noise,
+    other_sizes,
+    read_images,
+    takes_sizes,
+    with_progress,
+)
 from visionkit.export.options import ExportOptions
 from visionkit.export.parity import Parity
 from visionkit.export.placing import draft_folder, place_files
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["ExportResult", "export_predictor"]
 
 MAX_IMAGES = 200
+OnProgress = Callable[[str], None]
 _NUM_NOISE, _NUM_OF_OTHER_SIZE, _CHOICE_BATCH = 4, 6, 4
 _MULTIPLES = (1, 32, 128)
 """What the sides of images may have to be multiples of, for a file of any size: strides of usual networks."""
@@ -57,7 +67,7 @@ def export_predictor(
     folder: Path,
     *,
     options: ExportOptions,
-    on_progress: Callable[[str], None] = lambda text: None,
+    on_progress: OnProgress = lambda text: None,
 ) -> ExportResult:
     """Write a run's model as a file, and compare it with the model on images of the run and on noise.
 
@@ -88,13 +98,13 @@ def export_predictor(
     on_progress(f"writing {target}")
     with made_folder(folder), draft_folder(folder) as drafts:
         draft = drafts / name
-        run = _write(predictor, images, draft, options=options, info=info)
+        run = _write(predictor, images, draft, options=options, info=info, on_progress=on_progress)
         on_progress("comparing it with the run's model")
         parity = Parity()
-        _compare(run, predictor, images, parity, decode=options.decode)
+        _compare(run, predictor, images, parity, decode=options.decode, on_progress=on_progress)
         if options.size == "dynamic" and predictor.inference.transform.mode != "resize_pad":
             on_progress("comparing it at other sizes")
-            _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode)
+            _compare_other_sizes(run, predictor, dataset, parity, decode=options.decode, on_progress=on_progress)
         if parity.size_multiple > 1:
             info["size_multiple"] = parity.size_multiple
             GRAPH_FORMATS[options.to].describe(draft, {METADATA_KEY: info})
@@ -131,7 +141,13 @@ def _check_size(predictor: Predictor, options: ExportOptions) -> None:
 
 
 def _write(
-    predictor: Predictor, images: list[Tensor], path: Path, *, options: ExportOptions, info: Mapping[str, Any]
+    predictor: Predictor,
+    images: list[Tensor],
+    path: Path,
+    *,
+    options: ExportOptions,
+    info: Mapping[str, Any],
+    on_progress: OnProgress,
 ) -> Runner:
     """Write a file, and return what runs it."""
     if options.to == "safetensors":
@@ -139,7 +155,7 @@ def _write(
         write_weights(RunFolder(predictor.path), path)
         return run_weights(path)
     form = GRAPH_FORMATS[options.to]
-    graph = _choose_graph(predictor, images, options)
+    graph = _choose_graph(predictor, images, options, on_progress)
     form.write(graph, example_inputs(predictor), path, {METADATA_KEY: info}, dynamic_size=options.size == "dynamic")
     return form.runner(path)
 
@@ -153,13 +169,16 @@ def _graph(predictor: Predictor, options: ExportOptions, suppression: tuple[int,
 
 
 @torch.inference_mode()
-def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOptions) -> ExportGraph:
+def _choose_graph(
+    predictor: Predictor, images: list[Tensor], options: ExportOptions, on_progress: OnProgress
+) -> ExportGraph:
     """Of detectors, the graph with the least suppression that predicts what the model predicts."""
     suppressions = list(SUPPRESSIONS)
     model, graph = predictor.inference.model, _graph(predictor, options, suppressions.pop(0))
     if not graph.suppressions or not options.decode:
         return graph
-    for name, inputs in batches(images, predictor, sizes=(_CHOICE_BATCH,)):
+    pairs = batches(images, predictor, sizes=(_CHOICE_BATCH,))
+    for name, inputs in with_progress(pairs, on_progress, of=len(images)):
         raw = model(inputs["images"], inputs.get("image_sizes"))
         while suppressions:
             parity = Parity()
@@ -171,24 +190,29 @@ def _choose_graph(predictor: Predictor, images: list[Tensor], options: ExportOpt
     return graph
 
 
-def _compare(run: Runner, predictor: Predictor, images: list[Tensor], parity: Parity, *, decode: bool) -> None:
+def _compare(
+    run: Runner, predictor: Predictor, images: list[Tensor], parity: Parity, *, decode: bool, on_progress: OnProgress
+) -> None:
     """Compare a file with the model, on images and on noise."""
     random = noise(predictor, _NUM_NOISE)
     parity.images += len(images)
     parity.noise += len(random)
     for group, is_noise in ((images, False), (random, True)):
-        pairs = batches(group, predictor)
+        pairs = with_progress(batches(group, predictor), on_progress, of=len(group))
         check_parity(run, predictor.inference.model, pairs, parity=parity, noise=is_noise, decode=decode)
 
 
-def _compare_other_sizes(run: Runner, predictor: Predictor, dataset: Any, parity: Parity, *, decode: bool) -> None:
+def _compare_other_sizes(
+    run: Runner, predictor: Predictor, dataset: Any, parity: Parity, *, decode: bool, on_progress: OnProgress
+) -> None:
     """Compare a file that takes images of any size at other sizes, of the least multiple at which it is equal."""
     for multiple in _MULTIPLES:
         found = Parity(size_multiple=multiple)
         for size in other_sizes(predictor.image_size, multiple=multiple):
             resized = at_size(predictor, size)
             found.sizes.append(size)
-            _compare(run, resized, read_images(resized, dataset, _NUM_OF_OTHER_SIZE), found, decode=decode)
+            of_size = read_images(resized, dataset, _NUM_OF_OTHER_SIZE)
+            _compare(run, resized, of_size, found, decode=decode, on_progress=on_progress)
         if found.passed:
             break
     parity.merge(found)

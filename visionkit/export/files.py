@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "GRAPH_FORMATS", "GraphFormat", "Runner", "check_format_installed", "onnx_runner", "torch_export_runner", "write_onnx",
-    "write_torch_export",
+    "GRAPH_FORMATS", "GraphFormat", "Runner", "check_format_installed", "onnx_runner", "torch_export_runner",
+    "write_onnx", "write_torch_export",
 ]  # fmt: skip
 
 Runner = Callable[[Mapping[str, Tensor]], dict[str, "NDArray[Any]"]]

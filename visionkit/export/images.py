@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "random_images", "random_inputs",
-    "read_images", "takes_sizes",
+    "read_images", "takes_sizes", "with_progress",
 ]  # fmt: skip
+
+_SECONDS_BETWEEN_WORDS = 10.0
 
 Batches = Iterable[tuple[str, Mapping[str, Tensor]]]
 """A name for messages, and the inputs of a file by name."""
@@ -66,6 +69,22 @@ def batches(
             batch, image_sizes = predictor.inference.transform.pad_batch(images[start : start + size])
             name = f"image {start + 1}" if size == 1 else f"images {start + 1} to {start + len(batch)}"
             yield name, {"images": batch} | ({"image_sizes": image_sizes} if takes_sizes(predictor.task) else {})
+
+
+def with_progress(pairs: Batches, on_progress: Callable[[str], None], *, of: int) -> Batches:
+    """Batches as they are, with a word now and then of how far one has come.
+
+    Args:
+        pairs: The batches.
+        on_progress: Called with the words.
+        of: The number of images.
+    """
+    last = time.monotonic()
+    for name, inputs in pairs:
+        if time.monotonic() - last > _SECONDS_BETWEEN_WORDS:
+            on_progress(f"comparing {name} of {of}")
+            last = time.monotonic()
+        yield name, inputs
 
 
 def noise(predictor: Predictor, count: int, *, size: tuple[int, int] | None = None, seed: int = 1) -> list[Tensor]:
