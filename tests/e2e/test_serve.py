@@ -73,7 +73,7 @@ def test_a_run_without_a_checkpoint_is_refused_in_words(cli, empty_run, monkeypa
     [
         ("model.onnx", ("hardware=cpu",), "{verb} takes an exported file as it is, and 'hardware' would change it."),
         ("model.onnx", (), "model.onnx' is no ONNX file"),
-        ("model.onnx.rejected", (), "was rejected: it differs from the model"),
+        ("model.onnx.rejected", (), "was refused when it was exported"),
         ("model.pt2", (), "is a file of torch.export"),
         ("gone/model.onnx", (), "is not there. Expected a file that export has written"),
     ],
