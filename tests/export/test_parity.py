@@ -199,6 +199,10 @@ def doubled_object(outputs):
     }  # fmt: skip
 
 
+def without_objects(outputs):
+    return outputs | {"labels": torch.full_like(outputs["labels"], -1)}
+
+
 def swapped_corners(outputs):
     return outputs | {"boxes": outputs["boxes"][..., [1, 0, 3, 2]]}
 
@@ -235,6 +239,8 @@ def not_a_number(outputs):
         ("multilabel", {"after": nan_probabilities}),
         ("classify", {"after": labels_in_columns}),
         ("detect", {"after": doubled_object}),
+        ("detect", {"after": without_objects}),
+        ("instance", {"after": without_objects}),
         ("classify", {"after": without_logits}),
         ("segment", {"after": without_logits}),
         ("classify", {"after": without_scores}),

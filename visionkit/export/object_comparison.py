@@ -125,6 +125,8 @@ def _comes_and_goes(lone: Objects, variants: Iterator[Objects], *, is_own: bool)
 def _compare_masks(name: str, expected: Objects, found: Objects, pairs: Tensor, parity: Parity) -> None:
     """The cells (n, S, S) and (m, S, S) of the objects of both, but where the model's own lie at the edge."""
     both = pairs.any(dim=1)
+    if not bool(both.any()):
+        return
     own, of_file = expected["mask_logits"][both], found["mask_logits"][pairs[both].int().argmax(dim=1)]
     differs = ((own > 0) != (of_file > 0)) & (own.abs() > TOLERANCE)
     if not bool(of_file.isfinite().all()) or float(differs.float().sum()) > (1 - MIN_EQUAL_PIXELS) * differs.numel():
