@@ -17,12 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from visionkit.files import write_atomic
+
 SCENES = (
     "dataset.image_size=256", "recipe.batch_size=8", "dataset.scenes.train=128", "dataset.scenes.val=24",
     "dataset.scenes.test=8", "dataset.scenes.count=[1,3]",
 )  # fmt: skip
 PHOTOS = ("dataset.image_size=224", "recipe.batch_size=16", "recipe.epochs=1", "debug.limit_batches=8")
-DETECTOR = ("task=detect", "backbone=resnet18", *SCENES, "recipe.epochs=10")
+DETECTOR = ("task=detect", "backbone=resnet18", *SCENES, "recipe.epochs=5")
 CASES = {
     "lenet": ("backbone=lenet", "recipe.epochs=1"),
     "resnet18": ("backbone=resnet18", *PHOTOS),
@@ -65,6 +67,7 @@ def main() -> int:
             figures["rows"].append(row)
             figures["environment"] = environment
             print(describe(row), flush=True)
+            write(figures, options.json)
         if not options.quick:
             name, words = SLOWEST_EXPORT
             seconds, problem = export(train(words, Path(folder) / "slowest"))
@@ -73,12 +76,17 @@ def main() -> int:
     environment = figures["environment"]
     print(", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
     print(f"{environment['cpu']}, {environment['cpu_cores']} cores, {environment['threads']} threads")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    write(figures, options.json)
     judged = [*figures["rows"], *([figures["slowest_export"]] if "slowest_export" in figures else [])]
     missed = [row["network"] for row in judged if not row["passed"]]
     print(f"limits missed: {', '.join(missed)}" if missed else "all limits are kept")
     return 1 if missed else 0
+
+
+def write(figures: Row, path: Path | None) -> None:
+    """Write the figures so far."""
+    if path is not None:
+        write_atomic(path, json.dumps(figures, indent=1) + "\n")
 
 
 def measure(case: str, run: Path, options: argparse.Namespace) -> tuple[Row, Row]:
