@@ -45,7 +45,7 @@ def run(tmp_path):
 
 def network(**values):
     device = torch.device(values.pop("device", "cpu"))
-    return SimpleNamespace(task="classify", data=DATA, device=device, inference=None, takes_sizes=False, **values)
+    return SimpleNamespace(task="classify", data=DATA, device=device, inference=None, **values)
 
 
 def check(run, file, *, size=(4, 4), image_size=None):

@@ -62,7 +62,7 @@ def batches(*, sizes, number=2):
 
 def compare(models, task, change=lambda graph: None, before=lambda inputs: inputs, after=lambda outputs: outputs):
     """The parity of a graph that was changed, or whose inputs or outputs are."""
-    graph = ExportGraph(models[task], task=task, decode=True, takes_sizes=task not in ("classify", "multilabel"))
+    graph = ExportGraph(models[task], task=task, decode=True)
     change(graph)
 
     def run(inputs):
@@ -88,12 +88,12 @@ def test_a_detection_head_that_is_not_known_exports_raw_outputs_alone(models):
     model = copy.copy(models["detect"])
     model._modules = {**model._modules, "head": nn.Identity()}
     with pytest.raises(UserError, match=r"the head Identity has no attribute 'suppress'.*Try: decode=false"):
-        ExportGraph(model, task="detect", decode=True, takes_sizes=True)
-    assert ExportGraph(model, task="detect", decode=False, takes_sizes=True).suppressions == []
+        ExportGraph(model, task="detect", decode=True)
+    assert ExportGraph(model, task="detect", decode=False).suppressions == []
 
 
 def test_raw_outputs_of_two_stages_are_those_of_the_first_without_maps(models):
-    graph = ExportGraph(models["instance"], task="instance", decode=False, takes_sizes=True)
+    graph = ExportGraph(models["instance"], task="instance", decode=False)
     (_, inputs), *_ = batches(sizes=True)
     assert set(graph(**inputs)) == {"logits", "deltas"}
 
@@ -105,7 +105,7 @@ def test_images_of_more_than_eight_bits_are_floats_in_file_and_model(models):
         return inputs | {"images": inputs["images"].float() + 0.25}
 
     model = models["classify"]
-    graph = ExportGraph(model, task="classify", decode=True, takes_sizes=False)
+    graph = ExportGraph(model, task="classify", decode=True)
     floats = [(name, as_floats(inputs)) for name, inputs in batches(sizes=False)]
     parity = Parity(images=8)
     check_parity(graph.run, model, floats, parity=parity, noise=False)

@@ -122,7 +122,7 @@ def test_what_onnxruntime_cannot_quantise_is_told_in_words(tmp_path):
 @pytest.mark.parametrize("name", ["avx512_f", "avx512_vnni", "avx_vnni"])
 def test_a_cpu_with_avx_512_or_vnni_is_taken(monkeypatch, name):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, name: True})
-    check_int8_supported()
+    assert check_int8_supported() is None
 
 
 def test_a_cpu_without_both_is_refused_with_a_word(monkeypatch):

@@ -33,7 +33,7 @@ def graph_with(layer):
     sequence.add_module("conv", first)
     sequence.add_module("odd", layer)
     setattr(model.backbone.get_submodule(parent), child, sequence)
-    return ExportGraph(model, task="classify", decode=True, takes_sizes=False), f"backbone.{name}.odd"
+    return ExportGraph(model, task="classify", decode=True), f"backbone.{name}.odd"
 
 
 IMAGES = {"images": torch.zeros(2, 1, 32, 32, dtype=torch.uint8)}

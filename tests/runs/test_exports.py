@@ -37,7 +37,8 @@ def test_the_digest_is_that_of_the_weights_that_are_loaded(run):
 
 
 def test_a_file_of_the_run_passes(run):
-    check_export(info(weights=weights_digest(run)), run, task="classify", file=run.path / "model.onnx")
+    file = run.path / "model.onnx"
+    assert check_export(info(weights=weights_digest(run)), run, task="classify", file=file) is None
 
 
 @pytest.mark.parametrize(

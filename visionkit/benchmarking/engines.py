@@ -110,7 +110,7 @@ def _export_random(network: Network, engine: str, path: Path, printer: Printer) 
         raise UserError("int8 is calibrated on the images of a run, and random weights have none. Name one: run=FOLDER")
     printer.print(f"{path.stem}: exporting it with random weights")
     model = network.model if network.device.type == "cpu" else _on_cpu(network.model)
-    graph = ExportGraph(model, task=network.task, decode=True, takes_sizes=network.takes_sizes)
+    graph = ExportGraph(model, task=network.task, decode=True)
     height, width = network.data["image_size"]
     inputs = random_inputs(network.data, network.task, size=(height, width))
     write_onnx(graph, inputs, path, {METADATA_KEY: _describe_random(network)}, dynamic_size=False)

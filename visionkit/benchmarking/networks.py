@@ -12,7 +12,8 @@ from torch import Tensor
 
 from visionkit.distributed.devices import choose_accelerator, torch_device
 from visionkit.errors import UserError
-from visionkit.export.images import at_size, random_images, takes_sizes
+from visionkit.export.images import at_size, random_images
+from visionkit.models.export_info import takes_sizes
 from visionkit.runs.config import RunConfig
 from visionkit.runs.folder import RunFolder
 

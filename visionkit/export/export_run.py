@@ -22,7 +22,6 @@ from visionkit.export.images import (
     noise,
     other_sizes,
     read_images,
-    takes_sizes,
     with_progress,
 )
 from visionkit.export.options import ExportOptions
@@ -163,7 +162,7 @@ def _write(
 def _graph(predictor: Predictor, options: ExportOptions, suppression: tuple[int, int] = SUPPRESSIONS[0]) -> ExportGraph:
     task = predictor.task
     return ExportGraph(
-        predictor.inference.model, task=task, decode=options.decode, takes_sizes=takes_sizes(task),
+        predictor.inference.model, task=task, decode=options.decode,
         suppression=suppression,
     )  # fmt: skip
 

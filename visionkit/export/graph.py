@@ -31,7 +31,6 @@ class ExportGraph(nn.Module):
         model: The trained model, which is copied.
         task: Its task.
         decode: Whether predictions are among the outputs.
-        takes_sizes: Whether images are padded, so that their own sizes are an input.
         suppression: Of a detector, the boxes of an image, by score, of which overlapping ones are suppressed, and the
             rounds, see `StaticNms`.
 
@@ -45,12 +44,11 @@ class ExportGraph(nn.Module):
         *,
         task: str,
         decode: bool,
-        takes_sizes: bool,
         suppression: tuple[int, int] = SUPPRESSIONS[0],
     ) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decode, self.takes_sizes = decode, takes_sizes
+        self.decode = decode
         self.suppressions: list[StaticNms] = []
         head: Any = self.model.head
         if hasattr(head, "suppress"):

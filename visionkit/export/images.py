@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from visionkit.models.export_info import takes_sizes
+
 if TYPE_CHECKING:
     from visionkit.inference.predictor import Predictor
 
 __all__ = [
     "Batches", "at_size", "batches", "example_inputs", "noise", "other_sizes", "random_images", "random_inputs",
-    "read_images", "takes_sizes", "with_progress",
+    "read_images", "with_progress",
 ]  # fmt: skip
 
 _SECONDS_BETWEEN_WORDS = 10.0
@@ -33,11 +35,6 @@ def at_size(predictor: Predictor, size: tuple[int, int]) -> Predictor:
     inference.data = {**inference.data, "image_size": list(size)}
     resized.inference = inference
     return resized
-
-
-def takes_sizes(task: str) -> bool:
-    """Whether images of a task are padded, so that their own sizes are an input of the file."""
-    return task not in ("classify", "multilabel")
 
 
 def example_inputs(predictor: Predictor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field
 from visionkit.errors import UserError
 from visionkit.schema import describe, parse
 
-__all__ = ["EXPORT_FORMAT", "ExportInfo", "Resize"]
+__all__ = ["EXPORT_FORMAT", "ExportInfo", "Resize", "takes_sizes"]
 
 EXPORT_FORMAT = 1
 """Incremented when metadata of an earlier number would be misread."""
@@ -85,7 +85,7 @@ class ExportInfo:
     @property
     def takes_sizes(self) -> bool:
         """Whether the sizes of images without padding are an input."""
-        return self.task not in ("classify", "multilabel")
+        return takes_sizes(self.task)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -128,6 +128,11 @@ class ExportInfo:
         if problem:
             raise UserError(f"the metadata of '{file}' do not fit each other: {problem}. {advice}")
         return info
+
+
+def takes_sizes(task: str) -> bool:
+    """Whether images of a task are padded, so that their own sizes are an input of a file."""
+    return task not in ("classify", "multilabel")
 
 
 def _check_format(found: Any, *, file: str, advice: str) -> None:
