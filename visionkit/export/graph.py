@@ -16,7 +16,7 @@ from visionkit.structures.static_nms import StaticNms
 
 __all__ = ["SUPPRESSIONS", "ExportGraph"]
 
-SUPPRESSIONS = ((300, 12), (1000, 12), (3000, 12), (3000, 48))
+SUPPRESSIONS = ((300, 12), (1000, 12), (1500, 12), (2000, 12), (3000, 12), (3000, 48))
 """What is tried, boxes of an image and rounds: a well trained detector has few boxes with a score, one that has learnt
 little has thousands, in long chains of overlaps."""
 
@@ -52,17 +52,18 @@ class ExportGraph(nn.Module):
         self.suppressions: list[StaticNms] = []
         head: Any = self.model.head
         if hasattr(head, "suppress"):
-            head.suppress = self._suppression(*suppression)
+            limit, rounds = suppression
+            head.suppress = self._suppression(limit, rounds, max_kept=getattr(head, "max_detections", None))
         if hasattr(head, "suppress_proposals"):
-            head.suppress_proposals = self._suppression(head.num_proposals, PROPOSAL_ROUNDS)
+            head.suppress_proposals = self._suppression(head.num_proposals, PROPOSAL_ROUNDS, max_kept=None)
         if decode and task in ("detect", "instance") and not self.suppressions:
             raise UserError(
                 f"export: the head {type(head).__name__} has no attribute 'suppress', and how many boxes it keeps "
                 "depends on the data. Expected one as visionkit.heads.base.Head says. Try: decode=false"
             )
 
-    def _suppression(self, limit: int, rounds: int) -> StaticNms:
-        self.suppressions.append(StaticNms(limit=limit, rounds=rounds))
+    def _suppression(self, limit: int, rounds: int, *, max_kept: int | None) -> StaticNms:
+        self.suppressions.append(StaticNms(limit=limit, rounds=rounds, max_kept=max_kept))
         return self.suppressions[-1]
 
     def forward(self, images: Tensor, image_sizes: Tensor | None = None) -> dict[str, Tensor]:
