@@ -1,6 +1,7 @@
 """Small stand-ins for a model and its data, with the interfaces of the real ones."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.helpers.batch_losses import BatchLosses
 from tests.helpers.settings import hardware
+from visionkit.config_files import read_group_file
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
@@ -68,11 +70,9 @@ class Batches:
 
 def recipe(**changes: object) -> Recipe:
     schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
-    values = {
-        "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
-        "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
-    }  # fmt: skip
-    return Recipe(**{**values, **changes})  # type: ignore[arg-type]
+    optimizer = Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)
+    values = {"epochs": 3, "batch_size": 8, "lr": 0.1, "schedule": schedule, "optimizer": optimizer, **changes}
+    return replace(Recipe.from_config(read_group_file("recipe", "sgd")), **values)  # type: ignore[arg-type]
 
 
 class Fitted:

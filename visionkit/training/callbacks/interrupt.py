@@ -12,7 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from visionkit.distributed.comm import all_reduce_sum, world_size
-from visionkit.training.finite import check_model
+from visionkit.training.finite import check_task
 
 __all__ = ["Interrupt", "Interrupted"]
 
@@ -127,6 +127,6 @@ class Interrupt(pl.Callback):
         return all_reduce_sum([int(self.requested)]) != [0]
 
     def _stop(self, trainer: pl.Trainer, task: Any) -> None:
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
+        check_task(task, epoch=trainer.current_epoch + 1)
         trainer.save_checkpoint(self.checkpoint)
         raise Interrupted(saved=True, signal=self.signal)
