@@ -99,13 +99,15 @@ class Fitted:
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
         self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
+        ema = None if self.recipe.ema is None else vars(self.recipe.ema)
         self.task = build_task(
             TASKS["classify"],
             model or TinyModel(),
             class_names=class_names,
             optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),
             schedule_fn=make_schedule(self.recipe),
-            hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "x": None}},
+            hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "ema": ema}},
+            ema=self.recipe.ema,
         )
         with quiet():
             self.trainer = make_trainer(
