@@ -14,7 +14,7 @@ from tests.helpers.settings import hardware
 from visionkit.config_files import read_group_file
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
+from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, SaveInterval, Sgd
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -98,7 +98,9 @@ class Fitted:
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
+        every = self.recipe.checkpoint_every
+        interval = None if every is None else SaveInterval.parse(every)
+        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print, every=interval)
         ema = None if self.recipe.ema is None else vars(self.recipe.ema)
         self.task = build_task(
             TASKS["classify"],

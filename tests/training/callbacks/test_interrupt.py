@@ -17,7 +17,7 @@ def _steps(rank, seconds, asked_at, folder):
     total = module.all_reduce_sum
     module.all_reduce_sum = lambda numbers: looks.append(1) or total(numbers)
     interrupt = Interrupt(folder / "last.ckpt", lambda line: None)
-    trainer = SimpleNamespace(current_epoch=0, is_last_batch=False, save_checkpoint=lambda path: None)
+    trainer = SimpleNamespace(current_epoch=0, is_last_batch=False, accumulate_grad_batches=1, save_checkpoint=lambda path: None)
     task = SimpleNamespace(model=nn.Linear(1, 1), rate=0.1, initial={}, average=AveragedTraining(None))
     interrupt.on_train_start(trainer, task)
     try:
