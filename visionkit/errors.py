@@ -25,7 +25,7 @@ __all__ = [
 
 
 SLURM_SIGNAL: Final[signal.Signals | None] = getattr(signal, "SIGUSR1", None)
-"""By which SLURM says that a job will end (``--signal=USR1@120``); it ends a command as SIGTERM does. None on Windows."""
+"""By which SLURM says that a job will end (``--signal=USR1@120``); it counts as SIGTERM. None on Windows."""
 
 _LONGEST_WORD = 100
 """In letters; the search for similar words takes quadratic time."""

@@ -126,5 +126,3 @@ def test_an_average_or_weights_in_training_that_are_no_numbers_are_found(tmp_pat
     torch.save(content, tmp_path / "lost.ckpt")
     with pytest.raises(UserError, match=r"lost.ckpt' are not finite, such as 'linear.0.bias'"):
         check_checkpoint(read_checkpoint(tmp_path / "lost.ckpt"), best=whole.folder.best_checkpoint)
-
-

@@ -216,9 +216,10 @@ def test_a_run_that_had_stopped_early_when_it_was_killed_trains_no_other_epoch_u
     stopped = _fit(tmp_path, Seen(), early_stopping=STOPPING, **changes).fit()
     trained = len(stopped.recorder.history)
     assert trained < 9
-    assert len(_fit(tmp_path, Seen(), early_stopping=STOPPING, resume=True, **changes).fit().recorder.history) == trained
-    patient = EarlyStopping(patience=4)
-    assert len(_fit(tmp_path, Seen(), early_stopping=patient, resume=True, **changes).fit().recorder.history) > trained
+    for patience, grows in ((2, False), (4, True)):
+        changes["early_stopping"] = EarlyStopping(patience=patience)
+        resumed = _fit(tmp_path, Seen(), resume=True, **changes).fit()
+        assert (len(resumed.recorder.history) > trained) == grows
 
 
 def test_a_stop_between_validation_and_the_end_of_the_epoch_keeps_its_row_and_its_best(tmp_path):

@@ -26,7 +26,7 @@ _ends_at_once = False
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """A context in which SIGINT raises KeyboardInterrupt, SIGTERM and SIGUSR1 `Terminated`, in the process that entered it.
+    """A context in which SIGINT raises KeyboardInterrupt, SIGTERM and SIGUSR1 `Terminated`, in its process alone.
 
     A signal that its parent lets it ignore stays ignored. Nothing changes outside the main thread.
     """

@@ -1,4 +1,4 @@
-"""Handles Ctrl-C, SIGTERM and SLURM's SIGUSR1 during a sweep: they interrupt the running run, but not the writing of its row."""
+"""Handles Ctrl-C, SIGTERM and SIGUSR1 during a sweep: they interrupt its running run, not the writing of its row."""
 
 from __future__ import annotations
 

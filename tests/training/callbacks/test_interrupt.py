@@ -9,9 +9,9 @@ import pytest
 from torch import nn
 
 from tests.helpers.process_group import run_in_group
-from visionkit.tasks.averaging import AveragedTraining
 from visionkit.errors import ExitCode
 from visionkit.settings import SaveInterval
+from visionkit.tasks.averaging import AveragedTraining
 from visionkit.training.callbacks import interrupt as module
 from visionkit.training.callbacks.interrupt import Interrupt, Interrupted
 
@@ -22,7 +22,9 @@ def _steps(rank, seconds, asked_at, folder):
     total = module.all_reduce_sum
     module.all_reduce_sum = lambda numbers: looks.append(1) or total(numbers)
     interrupt = Interrupt(folder / "last.ckpt", lambda line: None)
-    trainer = SimpleNamespace(current_epoch=0, is_last_batch=False, accumulate_grad_batches=1, save_checkpoint=lambda path: None)
+    trainer = SimpleNamespace(
+        current_epoch=0, is_last_batch=False, accumulate_grad_batches=1, save_checkpoint=lambda path: None
+    )
     task = SimpleNamespace(model=nn.Linear(1, 1), rate=0.1, initial={}, average=AveragedTraining(None))
     interrupt.on_train_start(trainer, task)
     try:
