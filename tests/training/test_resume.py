@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from tests.helpers.process_group import run_in_group
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.data import VisionDataModule
 from visionkit.data.sources import read_source
@@ -45,11 +46,16 @@ class Seen(pl.Callback):
         self._at("validation end", trainer)
 
 
-def _fit(path, seen, *, workers=0, **changes):
+def _module(workers=0):
     augment = {"affine": {"degrees": 20}}
     source = read_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
     module = VisionDataModule(source, batch_size=300, seed=0)
     module.setup("fit")
+    return module
+
+
+def _fit(path, seen, *, workers=0, **changes):
+    module = _module(workers)
     if "model" not in changes:
         changes["model"] = TinyModel()
         changes["model"].linear = torch.nn.Linear(36, 10)
@@ -114,6 +120,31 @@ def test_the_batches_of_an_interrupted_run_are_those_of_a_whole_one(tmp_path, wh
     assert batches == whole
     assert fitted.trainer.global_step == 3 * BATCHES
     assert [row["epoch"] for row in fitted.folder.read_history()] == [1, 2, 3]
+
+
+def _rest(rank, state):
+    """The samples of one of several processes in the rest of an epoch, and their augmented images."""
+    module = _module()
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(state["epoch"])
+    loader.load_state_dict(state)
+    return [(batch["index"], batch["images"]) for batch in loader]
+
+
+def test_a_run_of_one_process_that_goes_on_in_two_has_the_same_samples_in_the_same_steps(tmp_path, whole):
+    with pytest.raises(Interrupted):
+        _fit(tmp_path, Seen("batch", 1, 1)).fit()
+    content = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    (state,) = content["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+    assert state == {"epoch": 1, "batches": 2}
+    rests = run_in_group(2, _rest, state, folder=tmp_path)
+    alone = _rest(0, state)
+    assert len(alone) == 2
+    for step, (indices, images) in enumerate(alone):
+        assert indices.tolist() == whole[BATCHES + 2 + step][2]
+        shared = torch.stack([rest[step][0] for rest in rests], 1).flatten()
+        assert torch.equal(shared, indices)
+        assert torch.equal(torch.stack([rest[step][1] for rest in rests], 1).flatten(0, 1), images)
 
 
 class _Dropping(TinyModel):
