@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from visionkit.models import create_model
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.environment import describe_environment
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Constant, Debug, Hardware, Recipe, Sgd
+from visionkit.settings import Constant, Debug, Hardware, Recipe
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -86,9 +87,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.accelerator)
     train = make_batches(options.images, options.batch_size, device)
     val = make_batches(max(options.images // 12, options.batch_size), options.batch_size, device)
-    recipe = Recipe(
-        epochs=options.rounds, batch_size=options.batch_size, lr=0.01, clip_norm=None, accumulate=1,
-        early_stopping=None, schedule=CONSTANT, optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=5e-4),
+    recipe = replace(
+        Recipe.from_config(read_group_file("recipe", "sgd")),
+        epochs=options.rounds, batch_size=options.batch_size, lr=0.01, schedule=CONSTANT,
     )  # fmt: skip
     by_hand = HandWritten(train, val, recipe, device)
     by_hand.epoch()

@@ -1,9 +1,10 @@
 """Kills runs at random moments, also while they save, and resumes them: they end as if nobody had killed them.
 
-A run of each of four tasks, with 0 and 2 workers, in one and two processes, is killed (mostly by SIGKILL), resumed with
-`train run=FOLDER resume=true`, killed again, and at last left alone. It must end equal to the uninterrupted run to the
-last digit: weights, optimizer, metrics, tables and pictures; and nothing may be left in TMPDIR, which lies on another
-file system. The exit code is 1 if anything differs.
+A run of each of four tasks, with 0 and 2 workers, in one and two processes, with averaged weights, dropout and mixed
+images, is killed (mostly by SIGKILL, between two saves within an epoch), resumed with `train run=FOLDER resume=true` or
+by its own command with `resume=auto`, killed again, and at last left alone. It must end equal to the uninterrupted run
+to the last digit: weights, average, optimizer, metrics, tables and pictures; and nothing may be left in TMPDIR, which
+lies on another file system. The exit code is 1 if anything differs.
 """
 
 from __future__ import annotations

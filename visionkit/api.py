@@ -72,10 +72,10 @@ def train(
     keywords |= {"callbacks": configured} if configured else {}
     keywords |= {"logger": logger} if isinstance(logger, str | dict) else {}
     objects, folders = take_objects(keywords), config_folders(config_dir)
-    plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
+    found = compose_training(parse_call("train", words, keywords, folders), folders)
     with keep_caller_state():
         outcome = train_command(
-            plain, resume_from=resume_from, objects=objects, printer=_printer(progress),
+            found.plain, resume_from=found.resume_from, auto=found.auto, objects=objects, printer=_printer(progress),
             callbacks=[callback for callback in callbacks if not isinstance(callback, dict)],
             logger=None if isinstance(logger, str | dict) else logger,
         )  # fmt: skip
@@ -181,7 +181,9 @@ def build(*words: str, config_dir: ConfigDir | None = None, **keywords: Any) -> 
     from visionkit.training.caller_state import plain_torch
 
     objects, folders = take_objects(keywords), config_folders(config_dir)
-    plain, resume_from = compose_training(parse_call("train", words, keywords, folders), folders)
+    plain, resume_from, auto = compose_training(parse_call("train", words, keywords, folders), folders)
+    if auto:
+        raise UserError("resume: build makes what a training begins with, and resume=auto is for train. Leave it out.")
     if resume_from is not None:
         raise UserError(
             "resume: a run is continued in its own folder, by visionkit.train(run=..., resume=True). To go on from its "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 __all__ = [
+    "SLURM_SIGNAL",
     "ExitCode",
     "MissingKeyError",
     "Outcome",
@@ -21,6 +23,9 @@ __all__ = [
     "plural",
 ]
 
+
+SLURM_SIGNAL: Final[signal.Signals | None] = getattr(signal, "SIGUSR1", None)
+"""By which SLURM says that a job will end (``--signal=USR1@120``); it counts as SIGTERM. None on Windows."""
 
 _LONGEST_WORD = 100
 """In letters; the search for similar words takes quadratic time."""
@@ -37,8 +42,8 @@ class ExitCode:
 
     @staticmethod
     def of_signal(number: int) -> int:
-        """The exit code of a command that a signal ended."""
-        return 128 + number
+        """The exit code of a command that a signal ended; `SLURM_SIGNAL` counts as SIGTERM."""
+        return ExitCode.TERMINATED if number == SLURM_SIGNAL else 128 + number
 
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)

@@ -1,6 +1,7 @@
 """Small stand-ins for a model and its data, with the interfaces of the real ones."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 
 from tests.helpers.batch_losses import BatchLosses
 from tests.helpers.settings import hardware
+from visionkit.config_files import read_group_file
 from visionkit.console import Printer
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
+from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, SaveInterval, Sgd
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -68,11 +70,9 @@ class Batches:
 
 def recipe(**changes: object) -> Recipe:
     schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
-    values = {
-        "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
-        "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
-    }  # fmt: skip
-    return Recipe(**{**values, **changes})  # type: ignore[arg-type]
+    optimizer = Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)
+    values = {"epochs": 3, "batch_size": 8, "lr": 0.1, "schedule": schedule, "optimizer": optimizer, **changes}
+    return replace(Recipe.from_config(read_group_file("recipe", "sgd")), **values)  # type: ignore[arg-type]
 
 
 class Fitted:
@@ -98,14 +98,18 @@ class Fitted:
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
+        every = self.recipe.checkpoint_every
+        interval = None if every is None else SaveInterval.parse(every)
+        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print, every=interval)
+        ema = None if self.recipe.ema is None else vars(self.recipe.ema)
         self.task = build_task(
             TASKS["classify"],
             model or TinyModel(),
             class_names=class_names,
             optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),
             schedule_fn=make_schedule(self.recipe),
-            hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "x": None}},
+            hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "ema": ema}},
+            ema=self.recipe.ema,
         )
         with quiet():
             self.trainer = make_trainer(

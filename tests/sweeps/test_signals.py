@@ -7,7 +7,7 @@ import pytest
 
 from visionkit.sweeps.signals import Signals
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

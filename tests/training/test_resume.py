@@ -9,15 +9,18 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from tests.helpers.process_group import run_in_group
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.data import VisionDataModule
 from visionkit.data.sources import read_source
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint_file import check_state, read_checkpoint
+from visionkit.settings import EarlyStopping, Ema
 from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.training.resume import check_resumable, explain_restoring
 from visionkit.training.trainer import quiet
 
+EMA = Ema(decay=0.9, warmup=True)
 BATCHES = 4  # of 300 images; 57 of the 1,257 wait for another epoch
 
 
@@ -43,11 +46,16 @@ class Seen(pl.Callback):
         self._at("validation end", trainer)
 
 
-def _fit(path, seen, *, workers=0, **changes):
+def _module(workers=0):
     augment = {"affine": {"degrees": 20}}
     source = read_source({"type": "digits", "image_size": 6, "num_workers": workers, "augment": augment})
     module = VisionDataModule(source, batch_size=300, seed=0)
     module.setup("fit")
+    return module
+
+
+def _fit(path, seen, *, workers=0, **changes):
+    module = _module(workers)
     if "model" not in changes:
         changes["model"] = TinyModel()
         changes["model"].linear = torch.nn.Linear(36, 10)
@@ -114,6 +122,31 @@ def test_the_batches_of_an_interrupted_run_are_those_of_a_whole_one(tmp_path, wh
     assert [row["epoch"] for row in fitted.folder.read_history()] == [1, 2, 3]
 
 
+def _rest(rank, state):
+    """The samples of one of several processes in the rest of an epoch, and their augmented images."""
+    module = _module()
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(state["epoch"])
+    loader.load_state_dict(state)
+    return [(batch["index"], batch["images"]) for batch in loader]
+
+
+def test_a_run_of_one_process_that_goes_on_in_two_has_the_same_samples_in_the_same_steps(tmp_path, whole):
+    with pytest.raises(Interrupted):
+        _fit(tmp_path, Seen("batch", 1, 1)).fit()
+    content = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    (state,) = content["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+    assert state == {"epoch": 1, "batches": 2}
+    rests = run_in_group(2, _rest, state, folder=tmp_path)
+    alone = _rest(0, state)
+    assert len(alone) == 2
+    for step, (indices, images) in enumerate(alone):
+        assert indices.tolist() == whole[BATCHES + 2 + step][2]
+        shared = torch.stack([rest[step][0] for rest in rests], 1).flatten()
+        assert torch.equal(shared, indices)
+        assert torch.equal(torch.stack([rest[step][1] for rest in rests], 1).flatten(0, 1), images)
+
+
 class _Dropping(TinyModel):
     """A model that draws."""
 
@@ -140,11 +173,84 @@ def test_a_resumed_run_is_the_whole_one_to_the_last_digit_also_where_the_model_d
     for number, stop in enumerate(stops):
         with pytest.raises(Interrupted):
             _fit(tmp_path / "cut", Seen(*stop), model=_Dropping(), resume=number > 0).fit()
-    cut = _fit(tmp_path / "cut", Seen(), model=_Dropping(), resume=True).fit()
+    _check_equal(_fit(tmp_path / "cut", Seen(), model=_Dropping(), resume=True).fit(), whole)
+
+
+def _check_equal(cut, whole):
     assert _rows(cut.folder) == _rows(whole.folder)
     assert set(_rows(whole.folder)[0]) >= {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr"}
     for name, value in whole.task.model.state_dict().items():
         assert torch.equal(value, cut.task.model.state_dict()[name])
+    for file in ("last", "best"):
+        one, other = (
+            dict(_values(torch.load(fitted.folder.path / "checkpoints" / f"{file}.ckpt", weights_only=True)))
+            for fitted in (cut, whole)
+        )
+        assert one.keys() == other.keys()
+        assert [key for key in one if not _same(one[key], other[key])] == []
+
+
+def _values(value, path=""):
+    if not isinstance(value, dict | list | tuple):
+        return [(path, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [pair for key, item in items for pair in _values(item, f"{path}.{key}")]
+
+
+def _same(one, other):
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a run."""
+
+
+class Kills(pl.Callback):
+    """Ends the training before the optimizer step of a batch, with nothing saved."""
+
+    def __init__(self, epoch, batch):
+        self.moment, self.began = (epoch, batch), []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.began.append((trainer.current_epoch, batch_idx))
+        if (trainer.current_epoch, batch_idx) == self.moment:
+            raise Killed
+
+
+STOPPING = EarlyStopping(patience=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kills", "begins"),
+    [
+        ({"checkpoint_every": "1 steps"}, [(0, 1), (1, 3), (2, 2)], [(0, 0), (0, 1), (1, 3)]),
+        ({"checkpoint_every": "2 steps", "ema": EMA}, [(0, 3), (1, 3), (2, 3)], [(0, 0), (0, 2), (1, 2)]),
+        ({"checkpoint_every": "1 steps", "accumulate": 2, "ema": EMA}, [(0, 3), (1, 2)], [(0, 0), (0, 2)]),
+        ({"checkpoint_every": "3 steps", "early_stopping": STOPPING}, [(0, 3), (2, 2)], [(0, 0), (0, 3)]),
+        ({"checkpoint_every": None, "ema": EMA}, [(1, 3)], [(0, 0)]),
+    ],
+)
+def test_a_run_that_is_killed_between_two_saves_goes_on_from_the_last_one_and_ends_as_if_it_had_not_been(
+    tmp_path, changes, kills, begins
+):
+    whole = _fit(tmp_path / "whole", Seen(), model=_Dropping(), **changes).fit()
+    for number, moment in enumerate(kills):
+        kill = Kills(*moment)
+        with pytest.raises(Killed):
+            _fit(tmp_path / "cut", kill, model=_Dropping(), resume=number > 0, **changes).fit()
+        assert kill.began[0] == begins[number]
+    _check_equal(_fit(tmp_path / "cut", Seen(), model=_Dropping(), resume=True, **changes).fit(), whole)
+
+
+def test_a_run_that_had_stopped_early_when_it_was_killed_trains_no_other_epoch_unless_its_patience_has_grown(tmp_path):
+    changes = {"model": _Dropping(), "epochs": 9, "lr": 1e-9}
+    stopped = _fit(tmp_path, Seen(), early_stopping=STOPPING, **changes).fit()
+    trained = len(stopped.recorder.history)
+    assert trained < 9
+    for patience, grows in ((2, False), (4, True)):
+        changes["early_stopping"] = EarlyStopping(patience=patience)
+        resumed = _fit(tmp_path, Seen(), resume=True, **changes).fit()
+        assert (len(resumed.recorder.history) > trained) == grows
 
 
 def test_a_stop_between_validation_and_the_end_of_the_epoch_keeps_its_row_and_its_best(tmp_path):

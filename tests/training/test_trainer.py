@@ -99,7 +99,7 @@ def test_checkpoints_are_data_alone_and_hold_plain_hyper_parameters(tmp_path):
     fitted = Fitted(tmp_path).fit()
     for path in (fitted.folder.best_checkpoint, fitted.folder.last_checkpoint):
         plain = _load(path)["hyper_parameters"]
-        assert plain == {"seed": 0, "recipe": {"epochs": 3, "betas": [0.9, 0.99], "x": None}}
+        assert plain == {"seed": 0, "recipe": {"epochs": 3, "betas": [0.9, 0.99], "ema": None}}
         assert type(plain) is dict
 
 
@@ -168,7 +168,7 @@ def test_bf16_trains_on_the_cpu(tmp_path):
     assert fitted.recorder.history[-1]["train/loss"] < fitted.recorder.history[0]["train/loss"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_after_the_batch_and_saves_it(tmp_path, number, capsys):
     watch = Watch(8, lambda: os.kill(os.getpid(), number))
     before = signal.getsignal(number)

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from visionkit.settings import Recipe
+
 __all__ = ["SCENARIOS", "Scenario", "Process"]
 
 TEMPORARY = ".*.tmp"
@@ -20,10 +22,18 @@ _MARK = "VISIONKIT_CRASH_TEST"
 _SCENES = (
     "backbone=lenet", "backbone.layer_defaults.norm=batch", "dataset.image_size=64", "dataset.scenes.train=24",
     "dataset.scenes.val=8", "dataset.scenes.test=8", "dataset.scenes.augment={color_jitter: {brightness: 0.5}}",
-    "recipe.batch_size=4",
+    "recipe.batch_size=4", "+backbone.stages.c3.drop={type: dropout, p: 0.1}",
 )  # fmt: skip
+_MIX = "recipe.mix={mixup: 0.2, cutmix: 1.0, p: 0.5, off_last: 0.1}"
 _TASKS = {
-    "classify": ("backbone=lenet", "head=mlp", "head.dropout=0.3", "recipe.batch_size=128", "recipe.epochs=12"),
+    "classify": (
+        "backbone=lenet",
+        "head=mlp",
+        "head.dropout=0.3",
+        "recipe.batch_size=128",
+        "recipe.epochs=12",
+        *([_MIX] if "mix" in Recipe.__dataclass_fields__ else []),
+    ),
     "detect": (*_SCENES, "recipe.epochs=10"),
     "instance": (*_SCENES, "head=mask_rcnn_small", "recipe.epochs=4"),
     "segment": (*_SCENES, "recipe.epochs=14"),
@@ -48,10 +58,16 @@ class Scenario:
         """The name of the uninterrupted run, which is the same for any number of workers."""
         return f"{self.task}-{self.processes}"
 
+    @property
+    def every(self) -> str:
+        """How often it is saved within an epoch: by steps, or by the clock where epochs take seconds."""
+        return "1s" if self.processes > 1 and self.task in ("detect", "instance") else "2 steps"
+
     def words(self, folder: Path, *, workers: int | None = None) -> list[str]:
         """The command of a new run."""
         return [
-            f"task={self.task}", *_TASKS[self.task], "hardware=cpu", f"hardware.devices={self.processes}",
+            f"task={self.task}", *_TASKS[self.task], "recipe.ema={decay: 0.99, warmup: true}",
+            f"recipe.checkpoint_every={self.every}", "hardware=cpu", f"hardware.devices={self.processes}",
             f"dataset.num_workers={self.workers if workers is None else workers}", f"run_dir={folder}",
         ]  # fmt: skip
 

@@ -120,7 +120,7 @@ def run_trial(
     temporary.mkdir(parents=True)
     ended = False  # by itself; what a killed command leaves in TMPDIR is for the next one
     while not trial.problems and not ended:
-        process = _start(scenario, folder, temporary)
+        process = _start(scenario, folder, temporary, auto=bool(number % 2))
         if len(trial.kills) < kills and not (folder / "metrics.json").exists():
             ended = _kill(process, trial, draw, scenario, reference)
             continue
@@ -138,9 +138,11 @@ def run_trial(
     return trial
 
 
-def _start(scenario: Scenario, folder: Path, temporary: Path) -> Process:
-    """Go on with a run, or begin it where no checkpoint was written yet."""
-    if any((folder / "checkpoints").glob("*.ckpt")):
+def _start(scenario: Scenario, folder: Path, temporary: Path, *, auto: bool) -> Process:
+    """Go on with a run, or begin it where no checkpoint was written yet; by itself or with ``resume=auto``."""
+    if auto:
+        words = [*scenario.words(folder), "resume=auto"]
+    elif any((folder / "checkpoints").glob("*.ckpt")):
         words = ["train", f"run={folder}", "resume=true"]
     else:
         shutil.rmtree(folder, ignore_errors=True)
@@ -151,7 +153,8 @@ def _start(scenario: Scenario, folder: Path, temporary: Path) -> Process:
 def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenario, reference: Reference) -> bool:
     """Kill a command at a random moment; return whether it was done before."""
     moment = draw.choices(["any", "training", "save"], [20, 35, 45])[0]
-    number = draw.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], [70, 15, 15])[0]
+    signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    number = draw.choices(signals, [70, 10, 10, 10])[0]
     one_of_several = scenario.processes > 1 and number == signal.SIGKILL and draw.random() < 0.5
     if moment == "any":
         _sleep(process, draw.uniform(0, reference.setup))
@@ -170,7 +173,7 @@ def _kill(process: Process, trial: Trial, draw: random.Random, scenario: Scenari
     code = process.wait(_SECONDS)
     if code == 0:
         return True
-    expected = {-number, 128 + number}
+    expected = {-number, 143 if number == signal.SIGUSR1 else 128 + number}
     trial.kills.append(
         Kill(moment, number.name, "process" if members else "command", round(after, 2), -1 if code is None else code)
     )

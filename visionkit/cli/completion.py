@@ -35,7 +35,7 @@ complete -c visionkit -a '(COMP_LINE=(commandline -cp) visionkit --shell-complet
 """
 _SCRIPTS: Mapping[str, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 _VALUES: Mapping[str, Sequence[str]] = {
-    "strict": ("true", "false"), "format": ("text", "json"), "resume": ("true", "false"), "run": ("latest",),
+    "strict": ("true", "false"), "format": ("text", "json"), "resume": ("true", "false", "auto"), "run": ("latest",),
     "hardware.precision": ("32", "bf16", "16"), "hardware.accelerator": ("auto", "cpu", "gpu", "mps"),
 }  # fmt: skip
 _KEYED_GROUPS: Mapping[str, str] = {"recipe": "sgd", "hardware": "auto", "dataset": "folder", "debug": "none"}

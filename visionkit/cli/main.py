@@ -155,8 +155,8 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.commands.train import train
 
-    plain, resume_from = compose_training(parsed, config_dirs)
-    return train(plain, resume_from=resume_from).code
+    found = compose_training(parsed, config_dirs)
+    return train(found.plain, resume_from=found.resume_from, auto=found.auto).code
 
 
 def _evaluate(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

@@ -12,11 +12,12 @@ import types
 from collections.abc import Iterator
 
 from visionkit.cli.temporary import remove_temporary_folder
-from visionkit.errors import ExitCode, Terminated
+from visionkit.errors import SLURM_SIGNAL, ExitCode, Terminated
 
 __all__ = ["begin_work", "handle_signals", "handle_signals_at_exit", "report_signal"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TERMINATING = (signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
+_SIGNALS = (signal.SIGINT, *_TERMINATING)
 _received: list[int] = []
 _until_exit = False
 _ends_at_once = False
@@ -25,7 +26,7 @@ _ends_at_once = False
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """A context in which SIGINT raises KeyboardInterrupt and SIGTERM `Terminated`, in the process that entered it.
+    """A context in which SIGINT raises KeyboardInterrupt, SIGTERM and SIGUSR1 `Terminated`, in its process alone.
 
     A signal that its parent lets it ignore stays ignored. Nothing changes outside the main thread.
     """
@@ -45,7 +46,7 @@ def handle_signals() -> Iterator[None]:
                 report_signal(KeyboardInterrupt())
             remove_temporary_folder()  # os._exit calls no functions of `atexit`
             os._exit(ExitCode.of_signal(_received[0]))
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise Terminated if number in _TERMINATING else KeyboardInterrupt
 
     global _ends_at_once
     _received.clear()
@@ -102,6 +103,6 @@ def report_signal(error: BaseException) -> int | None:
     if not isinstance(error, KeyboardInterrupt) and not _received:
         return None
     eval("0")  # else Python, if the signal came in code given as text, would end itself by SIGINT after all
-    is_terminated = isinstance(error, Terminated) or (bool(_received) and _received[0] == signal.SIGTERM)
+    is_terminated = isinstance(error, Terminated) or (bool(_received) and _received[0] in _TERMINATING)
     print(f"visionkit: {'terminated' if is_terminated else 'interrupted'}", file=sys.stderr)
     return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED

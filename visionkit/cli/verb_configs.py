@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "compose_benchmark", "compose_networks", "compose_stored_run",
-    "compose_training",
-    "evaluate_options", "load_typed_plugins", "settings_with_file",
+    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "TrainingConfig", "compose_benchmark", "compose_networks",
+    "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
 CHANGEABLE_AFTER_TRAINING = (
@@ -40,16 +39,39 @@ def load_typed_plugins(arguments: Sequence[str]) -> None:
             load_plugins(name for name in names if name not in ("", "null"))
 
 
-def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tuple[dict[str, Any], RunFolder | None]:
-    """The configuration of a training, and the run that is resumed; None for a new run.
+class TrainingConfig(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        plain: The configuration.
+        resume_from: The run that is resumed; None for a new one.
+        auto: Whether what lies in ``run_dir`` decides, by `visionkit.runs.continuing.find_continuation`.
+    """
+
+    plain: dict[str, Any]
+    resume_from: RunFolder | None = None
+    auto: bool = False
+
+
+def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> TrainingConfig:
+    """The configuration of a training, and the run that is resumed.
 
     Raises:
         UserError: If the words do not fit each other, or change what a resumed run must keep.
     """
     run = parsed.options.get("run")
     text = parsed.options.get("resume", "false")
+    if text.lower() == "auto":
+        if run is not None:
+            raise UserError(
+                f"run={run} resume=auto: both name a run. Expected the folder that is begun or continued: "
+                f"run_dir={run} resume=auto, with the words that began it"
+            )
+        return TrainingConfig(resolve(parsed, config_dirs), auto=True)
     if run is None and Path(text).is_dir():
         raise UserError(f"resume: expected true or false, found the folder '{text}'. Type run={text} resume=true")
+    if text.lower() not in ("true", "false"):
+        raise UserError(f"resume: expected true, false or auto, found '{text}'. Try: resume=true")
     resume = parse_boolean(text, key="resume")
     if resume and run is None:
         typed = next((value.text for value in parsed.values if value.key == "run_dir"), "latest")
@@ -71,7 +93,7 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tu
     plain = resolve(parsed, config_dirs, base=None if folder is None else stored_config(folder, parsed))
     if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
-    return plain, folder if resume else None
+    return TrainingConfig(plain, folder if resume else None)
 
 
 def compose_stored_run(

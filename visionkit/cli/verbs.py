@@ -28,7 +28,7 @@ VERBS: Mapping[str, Verb] = {
         "train a model, test its best checkpoint, and write both to a run folder (the verb may be left out)",
         {
             "run": "repeat the run in this folder into a new one; `latest` is the newest",
-            "resume": "true: continue run=FOLDER, or the sweep in run_dir=FOLDER, in place",
+            "resume": "true: continue run=FOLDER, or the sweep in run_dir=FOLDER; auto: begin or go on in run_dir",
         },
         (
             "python -m visionkit task=classify backbone=lenet",

@@ -16,6 +16,7 @@ __all__ = [
     "broadcast_buffers",
     "broadcast_object",
     "broadcast_state",
+    "broadcast_tensors",
     "gather_objects",
     "rank",
     "world_size",
@@ -79,16 +80,17 @@ def barrier() -> None:
 
 def broadcast_buffers(module: nn.Module) -> None:
     """Copy the first process's buffers, such as the running statistics of batch norm, to all processes."""
-    _broadcast_tensors(list(module.buffers()))
+    broadcast_tensors(list(module.buffers()))
 
 
 def broadcast_state(module: nn.Module) -> None:
     """Copy the first process's parameters and buffers to all processes."""
-    _broadcast_tensors([*module.parameters(), *module.buffers()])
+    broadcast_tensors([*module.parameters(), *module.buffers()])
 
 
 @torch.no_grad()
-def _broadcast_tensors(tensors: Sequence[Tensor]) -> None:
+def broadcast_tensors(tensors: Sequence[Tensor]) -> None:
+    """Copy the first process's tensors to all processes, in place."""
     if world_size() == 1:
         return
     for tensor in tensors:

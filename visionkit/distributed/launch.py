@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.distributed.processes import Processes
-from visionkit.errors import ExitCode, Outcome, ProcessError, Terminated, UserError
+from visionkit.errors import SLURM_SIGNAL, ExitCode, Outcome, ProcessError, Terminated, UserError
 from visionkit.files import write_atomic
 from visionkit.settings import Hardware
 from visionkit.text import printable
@@ -183,7 +183,7 @@ def _worker_environment(files: Path, processes: Processes) -> Iterator[None]:
 
 
 class _SignalForwarder:
-    """A context that forwards SIGINT and SIGTERM to the workers as SIGINT, upon which they stop by themselves.
+    """A context that forwards SIGINT, SIGTERM and SIGUSR1 to the workers as SIGINT, upon which they stop by themselves.
 
     Before all workers have started, and from the third signal on, it raises KeyboardInterrupt instead, which makes the
     launcher end them. Workers have sessions of their own, so a terminal's Ctrl-C reaches this process alone.
@@ -200,9 +200,8 @@ class _SignalForwarder:
 
     def __enter__(self) -> _SignalForwarder:
         if threading.current_thread() is threading.main_thread():
-            self._old_handlers = {
-                signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)
-            }
+            signals = (signal.SIGINT, signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
+            self._old_handlers = {signum: signal.signal(signum, self._handle) for signum in signals}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -210,10 +209,12 @@ class _SignalForwarder:
             signal.signal(signum, handler)
 
     def _handle(self, signum: int, frame: Any) -> None:
+        if signum == SLURM_SIGNAL and self.forwarded:  # a warning that was heeded
+            return
         self._received += 1
         pids = [int(file.name.removeprefix("pid-")) for file in self.files.glob("pid-*")]
         if self._received > 2 or len(pids) < self.num_workers:
-            raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
         self.forwarded = self.forwarded or signum
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):

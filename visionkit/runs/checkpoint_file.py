@@ -13,16 +13,17 @@ from torch import Tensor
 
 from visionkit.backbones.weights.load import load_tensors
 from visionkit.errors import UserError
+from visionkit.tasks.averaging import IN_TRAINING, MODEL_PREFIX
 
 __all__ = ["Checkpoint", "check_fit", "check_state", "read_checkpoint"]
 
-_PREFIX = "model."
+_PREFIX = MODEL_PREFIX
 _MAX_COUNT = 2**53
 _STATE: Mapping[str, type] = {
     "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
     "optimizer_states": list, "pytorch-lightning_version": str,
 }  # fmt: skip
-_KEYS = {*_STATE, "state_dict", "epoch", "epoch_so_far", "data", "MixedPrecision"}
+_KEYS = {*_STATE, "state_dict", "epoch", "epoch_so_far", "data", "MixedPrecision", IN_TRAINING}
 _EPOCH = ("fit_loop", "epoch_progress", "current", "completed")
 _STEP = ("fit_loop", "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
 
@@ -35,7 +36,7 @@ class Checkpoint:
         file: The file.
         epoch: The epoch it was written in, from 0.
         global_step: The optimizer steps before it.
-        weights: The tensors of the model under its own names.
+        weights: The tensors of the model under its own names; of a run with averaged weights the average.
         data: The content of ``data.json`` when it was written; None where it does not say so.
         config: The configuration it was trained with; None where it does not say so.
         content: All of it, with the state of training.
@@ -48,6 +49,11 @@ class Checkpoint:
     data: dict[str, Any] | None
     config: dict[str, Any] | None
     content: dict[str, Any]
+
+    @property
+    def in_training(self) -> dict[str, Tensor]:
+        """Of a run with averaged weights those that are trained on, under the same names; else empty."""
+        return _without_prefix(self.content.get(IN_TRAINING))
 
 
 def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
@@ -76,16 +82,19 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
     for key, value in (("data", data), ("hyper_parameters", config)):
         if value is not None and not (isinstance(value, dict) and all(isinstance(name, str) for name in value)):
             raise _no_checkpoint(file, f"its {key} is no mapping", where)
-    weights = (
-        {name.removeprefix(_PREFIX): value for name, value in state.items() if str(name).startswith(_PREFIX)}
-        if isinstance(state, Mapping)
-        else {}
-    )
-    wrong = next((name for name, value in weights.items() if not _is_plain(value)), None)
+    weights = _without_prefix(state)
+    tensors = weights | _without_prefix(content.get(IN_TRAINING))
+    wrong = next((name for name, value in tensors.items() if not _is_plain(value)), None)
     if not weights or wrong is not None:
         reason = "it has no weights under 'model.'" if not weights else f"'{wrong:.80}' is no plain tensor"
         raise _no_checkpoint(file, reason, where)
     return Checkpoint(file, epoch, step, weights, data, config, content)
+
+
+def _without_prefix(state: Any) -> dict[str, Any]:
+    if not isinstance(state, Mapping):
+        return {}
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if str(name).startswith(_PREFIX)}
 
 
 def _reason(file: Path, error: Exception) -> str:
@@ -148,6 +157,7 @@ def check_state(
     has_plugins = has_plugins or bool(content["hyper_parameters"].get("callbacks"))
     reason = (
         _wrong_key(content, has_plugins=has_plugins)
+        or _wrong_average(checkpoint)
         or _wrong_loops(checkpoint, epochs=epochs)
         or _wrong_optimizer(content["optimizer_states"], num_steps=checkpoint.global_step)
         or _wrong_recorder(content["callbacks"].get("Recorder"), epoch=checkpoint.epoch)
@@ -166,6 +176,19 @@ def _wrong_key(content: Mapping[str, Any], *, has_plugins: bool) -> str:
     so_far = content.get("epoch_so_far", {"losses": [], "metrics": []})
     is_typed = isinstance(so_far, Mapping) and all(isinstance(so_far.get(key), list) for key in ("losses", "metrics"))
     return "" if is_typed else "its epoch_so_far holds no losses and metrics"
+
+
+def _wrong_average(checkpoint: Checkpoint) -> str:
+    """What is wrong with the weights in training beside the averaged ones."""
+    recipe = checkpoint.content["hyper_parameters"].get("recipe")
+    is_averaged = isinstance(recipe, Mapping) and bool(recipe.get("ema"))
+    if (IN_TRAINING in checkpoint.content) != is_averaged:
+        return f"it has no {IN_TRAINING}" if is_averaged else f"'{IN_TRAINING}' is left over"
+    for name, value in checkpoint.in_training.items():
+        of_average = checkpoint.weights.get(name)
+        if of_average is None or (value.shape, value.dtype) != (of_average.shape, of_average.dtype):
+            return f"the average of '{name:.80}' is none of its weights in training"
+    return ""
 
 
 def _wrong_loops(checkpoint: Checkpoint, *, epochs: int | None) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
+from visionkit.runs.later_keys import with_later_keys
 from visionkit.schema import describe
 
 __all__ = [
     "CHANGEABLE_ON_RESUME",
+    "UNRECORDED",
     "check_recorded_config",
     "check_recorded_data",
     "is_below",
@@ -20,13 +22,13 @@ __all__ = [
 
 CHANGEABLE_ON_RESUME = frozenset(
     {
-        "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
-        "recipe.epochs",
+        "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.checkpoint_every",
+        "recipe.early_stopping", "recipe.epochs",
     }
 )  # fmt: skip
 """Keys and sections that a person may change when a run is resumed."""
 
-_UNRECORDED = CHANGEABLE_ON_RESUME | {
+UNRECORDED = CHANGEABLE_ON_RESUME | {
     "backbone.weights", "dataset.cache_mb", "dataset.file", "debug.epochs", "run_dir", "weights",
 }  # fmt: skip
 """Those that may differ from what a checkpoint was trained with."""
@@ -73,9 +75,10 @@ def check_recorded_config(
     """
     if not recorded:
         return
-    before, now = (dict(leaves({key: values.get(key) for key in recorded})) for values in (recorded, plain))
+    pair = (with_later_keys(recorded), with_later_keys(plain))
+    before, now = (dict(leaves({key: values.get(key) for key in recorded})) for values in pair)
     for key in dict.fromkeys([*before, *now]):
-        if before.get(key) != now.get(key) and not is_below(key, _UNRECORDED):
+        if before.get(key) != now.get(key) and not is_below(key, UNRECORDED):
             found, expected = _shown(now.get(key), before.get(key))
             raise UserError(
                 f"{key}: found {found} in '{run / 'config.yaml'}', but the weights in '{file}' were trained with "

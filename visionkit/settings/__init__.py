@@ -3,12 +3,14 @@
 All default values are in ``conf/``, but those of callbacks, which have no file.
 """
 
+from visionkit.settings.averaging import Ema
 from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
 from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
 from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
+from visionkit.settings.saving import SaveInterval
 from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, ShippedSchedule, Step
 
 __all__ = [
@@ -23,12 +25,14 @@ __all__ = [
     "Cosine",
     "Debug",
     "EarlyStopping",
+    "Ema",
     "Hardware",
     "Logger",
     "NoLogger",
     "OneCycle",
     "Optimizer",
     "Recipe",
+    "SaveInterval",
     "Schedule",
     "Sgd",
     "ShippedSchedule",

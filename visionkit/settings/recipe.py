@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visionkit.config_files import group_names
 from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.schema import STRICT, Registered, describe, parse
+from visionkit.settings.averaging import EmaOrNone
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
+from visionkit.settings.saving import SaveText
 from visionkit.settings.schedules import SCHEDULES, Schedule
 
 __all__ = ["EarlyStopping", "Recipe"]
@@ -56,6 +58,8 @@ class Recipe:
         clip_norm: Maximum L2 norm of all gradients together; None for no clipping.
         accumulate: Batches whose gradients are accumulated for one optimizer step.
         early_stopping: None to train for all epochs.
+        ema: The moving average of the weights that is evaluated and exported; None for the weights themselves.
+        checkpoint_every: How often the run is saved within an epoch; None for never.
     """
 
     epochs: PositiveInt
@@ -66,6 +70,8 @@ class Recipe:
     clip_norm: PositiveFloat | None
     accumulate: PositiveInt
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
+    ema: EmaOrNone
+    checkpoint_every: SaveText
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Recipe":

@@ -1,4 +1,4 @@
-"""Handles Ctrl-C and SIGTERM during a sweep: they interrupt the running run, but not the writing of its row."""
+"""Handles Ctrl-C, SIGTERM and SIGUSR1 during a sweep: they interrupt its running run, not the writing of its row."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from visionkit.errors import ExitCode
+from visionkit.errors import SLURM_SIGNAL, ExitCode
 
 __all__ = ["Signals"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
 
 
 class Signals:
-    """A context manager that installs handlers for SIGINT and SIGTERM, if it is entered in the main thread.
+    """A context manager that installs handlers for these signals, if it is entered in the main thread.
 
     Attributes:
         count: Number of signals received.

@@ -17,8 +17,11 @@ from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank
 from visionkit.errors import UserError
 from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
+from visionkit.settings import Ema
+from visionkit.tasks.averaging import AveragedTraining
 from visionkit.tasks.loss_meter import LossMeter
 from visionkit.tasks.loss_totals import LossTotals
+from visionkit.tasks.sharding import hold_parameters, shard
 
 __all__ = ["VisionTask"]
 
@@ -42,8 +45,11 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Plain values stored in each checkpoint.
         data: The facts about the data, stored there too.
         seed: That of what the model draws in training.
+        ema: The moving average of the weights: while the model is validated, after the training, and under
+            ``state_dict`` in each checkpoint, the average is the model. None for the weights themselves.
 
     Attributes:
+        average: The average of the weights, without ``ema`` an empty one.
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
         initial: What is not finite in the model that is to be trained, and may stay so.
@@ -59,6 +65,7 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
         seed: int = 0,
+        ema: Ema | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -72,6 +79,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self.seed = seed
+        self.average = AveragedTraining(ema)
         self._epoch_so_far: dict[str, Any] = {}
         self._sharded = False
         self._schedule: LambdaLR | None = None
@@ -87,11 +95,7 @@ class VisionTask(pl.LightningModule, ABC):
         mesh = self._device_mesh
         if mesh is None or self._sharded:
             return
-        from torch.distributed.fsdp import fully_shard
-
-        for module in [*self.model.backbone.children(), self.model]:
-            if any(True for _ in module.parameters()):
-                fully_shard(module, mesh=mesh["data_parallel"])
+        shard(self.model, mesh["data_parallel"])
         self._sharded = True
 
     def _evaluate(self, batch: dict[str, Tensor], stage: str) -> None:
@@ -171,28 +175,23 @@ class VisionTask(pl.LightningModule, ABC):
         loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}
         return loaders[stage]
 
-    def _hold_parameters(self, *, whole: bool) -> None:
-        """Under FSDP gather the parameters for a validation, whose processes may have different numbers of batches."""
-        if not self._sharded:
-            return
-        from torch.distributed.fsdp import FSDPModule
-
-        for module in self.model.modules():
-            if isinstance(module, FSDPModule):
-                module.set_reshard_after_forward(not whole and module is not self.model, recurse=False)
-                if whole:
-                    module.unshard()
-                else:
-                    module.reshard()
-
     def on_validation_start(self) -> None:
         """Copy the first process's buffers: without synchronisation batch norms' running statistics differ."""
         broadcast_buffers(self.model)
-        self._hold_parameters(whole=True)
+        self.average.exchange(averaged=True)
+        if self._sharded:  # processes may have different numbers of batches
+            hold_parameters(self.model, whole=True)
 
     def on_validation_end(self) -> None:
-        """Shard the parameters again."""
-        self._hold_parameters(whole=False)
+        """Go back to the weights in training, and shard the parameters again."""
+        if self.trainer.state.fn == "fit":
+            self.average.exchange(averaged=False)
+        if self._sharded:
+            hold_parameters(self.model, whole=False)
+
+    def on_train_end(self) -> None:
+        """The average is what has been trained."""
+        self.average.exchange(averaged=True)
 
     def _check_whole(self, split: str) -> None:
         """Check that an evaluation has had all its batches.
@@ -244,6 +243,7 @@ class VisionTask(pl.LightningModule, ABC):
             for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
                 group["initial_lr"] = rate
             self._schedule = LambdaLR(optimizer, self._rate_factor, last_epoch=self.global_step - 1)
+        self.average.start(self.model, num_updates=self.global_step)
         if self._epoch_so_far:  # each process takes its own, so that sums are rounded as in a run that was not cut
             own = slice(rank(), None, world_size())
             self.losses["train"].load_state(self._epoch_so_far["losses"][own])
@@ -254,6 +254,7 @@ class VisionTask(pl.LightningModule, ABC):
         """Do one step and set the rate of the next: Lightning's own way to the schedule takes 60 microseconds more."""
         self._rates[0] = optimizer.param_groups[0]["lr"]  # an attribute of a module would take longer to set
         optimizer.step(closure=optimizer_closure)
+        self.average.update()
         if self._schedule is not None:
             self._schedule.step()
 
@@ -266,17 +267,20 @@ class VisionTask(pl.LightningModule, ABC):
         return 1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the plain hyper-parameters, and within an epoch its losses and metrics so far."""
+        """Store the plain hyper-parameters, the average, and within an epoch its losses and metrics so far."""
         checkpoint["hyper_parameters"] = self.hyper_parameters
         if self.data is not None:
             checkpoint["data"] = dict(self.data)
+        self.average.store(checkpoint)
         losses = self.losses["train"]
         if losses.num_images:
             checkpoint["epoch_so_far"] = {"losses": losses.state(), "metrics": self.metrics["train"].state()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses and metrics of an epoch that was cut until it goes on."""
+        """Keep the average, and the losses and metrics of an epoch that was cut, until the training goes on."""
         self._epoch_so_far = checkpoint.get("epoch_so_far", {})
+        if self.trainer.state.fn == "fit":
+            self.average.restore(checkpoint)
 
 
 def _results(losses: LossMeter | LossTotals, metrics: TaskMetrics) -> dict[str, Tensor]:

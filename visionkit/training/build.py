@@ -64,4 +64,5 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         hyper_parameters=config.plain,
         data=data,
         seed=config.seed,
+        ema=recipe.ema,
     )

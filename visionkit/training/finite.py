@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,24 +14,49 @@ from visionkit.distributed.comm import all_reduce_sum
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint_file import Checkpoint, read_checkpoint
 
-__all__ = ["check_checkpoint", "check_model"]
+if TYPE_CHECKING:
+    from visionkit.tasks.base import VisionTask
+
+__all__ = ["check_checkpoint", "check_model", "check_task"]
+
+
+def check_task(task: VisionTask, *, epoch: int) -> None:
+    """Check the weights and buffers of a training, and their average, in all processes, before they are saved.
+
+    Args:
+        task: The training.
+        epoch: The epoch, from 1.
+
+    Raises:
+        UserError: In all processes, if one has a value that is not finite.
+    """
+    check_model(task.model, epoch=epoch, rate=task.rate, initial=task.initial, averaged=task.average.averaged())
 
 
 def check_model(
-    model: torch.nn.Module, *, epoch: int, rate: float, initial: Mapping[str, Tensor] | None = None
+    model: torch.nn.Module,
+    *,
+    epoch: int,
+    rate: float,
+    initial: Mapping[str, Tensor] | None = None,
+    averaged: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Check the weights and buffers of a model in all processes, once an epoch.
+    """Check the weights and buffers of a model in all processes.
 
     Args:
         model: The model.
         epoch: The epoch, from 1.
         rate: The learning rate.
         initial: As in `visionkit.backbones.weights.finite.non_finite`.
+        averaged: The average of its weights; None without one.
 
     Raises:
         UserError: In all processes, if one has a value that is not finite.
     """
     name = first_non_finite(model.state_dict(), initial)
+    if name is None and averaged:
+        name = first_non_finite(averaged, initial)
+        name = None if name is None else f"the average of {name}"
     if all_reduce_sum([int(name is not None)]) == [0]:
         return
     raise UserError(
@@ -53,7 +78,11 @@ def check_checkpoint(checkpoint: Checkpoint, *, best: Path, initial: Mapping[str
         UserError: If a value is not finite.
     """
     file = checkpoint.file
-    name = first_non_finite(checkpoint.weights, initial) or first_non_finite(_optimizer_tensors(checkpoint.content))
+    name = (
+        first_non_finite(checkpoint.weights, initial)
+        or first_non_finite(checkpoint.in_training, initial)
+        or first_non_finite(_optimizer_tensors(checkpoint.content))
+    )
     if name is None:
         return
     advice = "Begin a new run with a smaller recipe.lr"

@@ -120,6 +120,7 @@ def _fit(
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
+    from visionkit.settings import SaveInterval
     from visionkit.training.callbacks.configured import make_callbacks
     from visionkit.training.callbacks.display import ProgressDisplay
     from visionkit.training.callbacks.divergence import StopOnDivergence
@@ -134,7 +135,11 @@ def _fit(
         folder.write_json(folder.environment_file, describe_environment())
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
-    interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
+    every = config.recipe.checkpoint_every
+    interrupt = Interrupt(
+        folder.last_checkpoint, run.printer.announce, is_worker=is_worker(), check_folder=folder.check_present,
+        every=None if every is None else SaveInterval.parse(every),
+    )  # fmt: skip
     own = [progress, StopOnDivergence(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)

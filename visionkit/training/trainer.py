@@ -9,13 +9,13 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import LOGGERS, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TaskInfo
+from visionkit.training.callbacks.early_stopping import ResumableEarlyStopping
 from visionkit.training.checkpoint_io import SafeCheckpointIO
 
 __all__ = ["PRECISIONS", "make_trainer", "quiet", "seed"]
@@ -114,7 +114,7 @@ def make_trainer(
         if recipe.early_stopping is not None and info is not None:
             patience = recipe.early_stopping.patience
             all_callbacks.append(
-                EarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0, strict=False)
+                ResumableEarlyStopping(info.monitor, mode=info.mode, patience=patience, min_delta=0.0, strict=False)
             )
     return pl.Trainer(
         accelerator=accelerator,

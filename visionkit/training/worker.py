@@ -14,7 +14,7 @@ from typing import Any
 
 from visionkit.distributed.launch import LAUNCHER, PAYLOAD_FILE, WORKER_FILES, report_error, report_result
 from visionkit.distributed.processes import Processes, hard_exit
-from visionkit.errors import ExitCode, UserError
+from visionkit.errors import SLURM_SIGNAL, ExitCode, UserError
 from visionkit.os_errors import os_error_message
 from visionkit.registry import plugin_failure
 
@@ -30,6 +30,8 @@ def main() -> int:
         The exit code. The reason of a failure is reported to the launching process.
     """
     _end_with_parent(int(os.environ[LAUNCHER]))
+    if SLURM_SIGNAL is not None:  # SLURM may send it to all processes of a job, and the launching one passes it on
+        signal.signal(SLURM_SIGNAL, signal.SIG_IGN)
     files = Path(os.environ[WORKER_FILES])
     (files / f"pid-{os.getpid()}").touch()
     try:

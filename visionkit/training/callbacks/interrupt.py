@@ -1,4 +1,4 @@
-"""Graceful interruption: the first Ctrl-C stops after the current batch with a checkpoint, the second at once."""
+"""Checkpoints within an epoch: every so often, and when a signal stops the run, the second signal at once."""
 
 import os
 import signal
@@ -11,12 +11,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from visionkit.distributed.comm import all_reduce_sum, world_size
-from visionkit.training.finite import check_model
+from visionkit.distributed.comm import all_reduce_sum, rank, world_size
+from visionkit.errors import SLURM_SIGNAL
+from visionkit.settings import SaveInterval
+from visionkit.training.finite import check_task
 
 __all__ = ["Interrupt", "Interrupted"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
 SYNC_SECONDS = 0.25
 MAX_STEPS_BETWEEN_SYNCS = 20
 
@@ -38,24 +40,40 @@ class Interrupted(BaseException):
 
 
 class Interrupt(pl.Callback):
-    """Handles SIGINT and SIGTERM within a context.
+    """Handles SIGINT, SIGTERM and SLURM's SIGUSR1 within a context, and saves the run every so often.
 
-    Signals may reach processes of a run at different times. They exchange their requests about four times a second and
-    stop after the same batch; an exchange in each step would slow a small network down by some five percent.
+    Signals may reach processes of a run at different times, and their clocks differ. They exchange their requests about
+    four times a second and stop, or save, after the same batch; an exchange in each step would slow a small network
+    down by some five percent. Both happen after an optimizer step, since accumulated gradients are not saved, and not
+    after the last batch of an epoch: a resumed run would not repeat its validation, after which it is saved anyway.
 
     Args:
         checkpoint: The file the state is saved to.
         announce: Prints a line.
         is_worker: Whether `visionkit.distributed.launch` has started this process: SIGTERM then ends it at once.
+        every: How often the run is saved within an epoch; None for never.
+        check_folder: Called in the first process before it saves.
     """
 
-    def __init__(self, checkpoint: Path, announce: Callable[[str], Any], *, is_worker: bool = False) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        announce: Callable[[str], Any],
+        *,
+        is_worker: bool = False,
+        every: SaveInterval | None = None,
+        check_folder: Callable[[], Any] = lambda: None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.announce = announce
         self.is_worker = is_worker
+        self.every = every or SaveInterval()
+        self.check_folder = check_folder
         self.requested = False
         self.signal: int = signal.SIGINT
         self._fitting = False
+        self._agreed = self._due = False
+        self._last_save = 0.0
         self._sync_interval = self._steps_since_sync = 0
         self._last_sync = 0.0
         self._pid = os.getpid()
@@ -71,10 +89,14 @@ class Interrupt(pl.Callback):
             signal.signal(signum, handler)
 
     def _handler(self, signum: signal.Signals) -> Any:
-        return signal.SIG_DFL if self.is_worker and signum == signal.SIGTERM else self._handle
+        if not self.is_worker or signum == signal.SIGINT:
+            return self._handle
+        return signal.SIG_DFL if signum == signal.SIGTERM else signal.SIG_IGN  # the launching process forwards it
 
     def _handle(self, signum: int, frame: types.FrameType | None) -> None:
         if os.getpid() != self._pid:  # a data loader's worker inherits this handler
+            return
+        if self.requested and signum == SLURM_SIGNAL:  # a warning, which may come to several processes and be passed on
             return
         if self.requested or not self._fitting:
             raise Interrupted(saved=False, all_processes=False, signal=signum)
@@ -92,15 +114,21 @@ class Interrupt(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if requested, but not after the last batch: a resumed run would not repeat its validation."""
-        requested = self.requested if world_size() == 1 else self._synchronize()
-        if requested and not trainer.is_last_batch:
-            self._stop(trainer, pl_module)
+        """Stop or save if it is time to, and this is no last batch."""
+        self._look()
+        if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        if self._agreed:
+            self._save(trainer, pl_module)
+            raise Interrupted(saved=True, signal=self.signal)
+        if self._due or (self.every.steps is not None and trainer.global_step % self.every.steps == 0):
+            self._save(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before an epoch if requested: the previous one has been recorded and saved."""
         if self._any_requested():
             raise Interrupted(saved=self.checkpoint.exists(), signal=self.signal)
+        self._due, self._last_save = False, time.perf_counter()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if requested in the last epoch."""
@@ -108,25 +136,33 @@ class Interrupt(pl.Callback):
         if self._any_requested():
             raise Interrupted(saved=self.checkpoint.exists(), signal=self.signal)
 
-    def _synchronize(self) -> bool:
-        """Whether a stop was requested in any process, as of the last exchange.
+    def _look(self) -> None:
+        """Note whether a stop was requested in any process and a save is due by the first one's clock.
 
-        The interval in steps follows from the sum of the processes' times, so all exchange in the same steps.
+        As of the last exchange, whose interval in steps follows from the sum of the processes' times: all exchange in
+        the same steps.
         """
         self._steps_since_sync += 1
         if self._steps_since_sync < self._sync_interval:
-            return False
+            return
         now = time.perf_counter()
-        requested, microseconds = all_reduce_sum([int(self.requested), int(1e6 * (now - self._last_sync))])
+        due = self.every.seconds is not None and now - self._last_save >= self.every.seconds
+        if world_size() == 1:
+            self._agreed, self._due = self.requested, due
+            return
+        counts = [int(self.requested), int(due and rank() == 0), int(1e6 * (now - self._last_sync))]
+        requested, is_due, microseconds = all_reduce_sum(counts)
+        self._agreed, self._due = requested > 0, is_due > 0
         seconds = max(microseconds, 1) / 1e6 / world_size() / self._steps_since_sync
         self._sync_interval = max(1, min(MAX_STEPS_BETWEEN_SYNCS, int(SYNC_SECONDS / seconds)))
         self._steps_since_sync, self._last_sync = 0, now
-        return requested > 0
 
     def _any_requested(self) -> bool:
         return all_reduce_sum([int(self.requested)]) != [0]
 
-    def _stop(self, trainer: pl.Trainer, task: Any) -> None:
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
+    def _save(self, trainer: pl.Trainer, task: Any) -> None:
+        check_task(task, epoch=trainer.current_epoch + 1)
+        if rank() == 0:
+            self.check_folder()
         trainer.save_checkpoint(self.checkpoint)
-        raise Interrupted(saved=True, signal=self.signal)
+        self._due, self._last_save = False, time.perf_counter()

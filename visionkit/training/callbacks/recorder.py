@@ -15,7 +15,7 @@ from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.display import epoch_line
 from visionkit.training.callbacks.progress import Progress
-from visionkit.training.finite import check_model
+from visionkit.training.finite import check_task
 
 __all__ = ["Recorder", "check_all_epochs"]
 
@@ -78,7 +78,7 @@ class Recorder(Checkpoint):
         """
         task: VisionTask = pl_module
         _check_whole(trainer, task)
-        check_model(task.model, epoch=trainer.current_epoch + 1, rate=task.rate, initial=task.initial)
+        check_task(task, epoch=trainer.current_epoch + 1)
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),

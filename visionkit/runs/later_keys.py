@@ -1,0 +1,27 @@
+"""Keys of a configuration that runs of earlier versions do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from visionkit.config_files import read_group_file
+
+__all__ = ["with_later_keys"]
+
+_LATER_KEYS: Mapping[str, tuple[str, ...]] = {"recipe": ("ema", "checkpoint_every")}
+"""By section. Their values in ``_base.yaml`` leave such a run what it is."""
+
+
+def with_later_keys(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, or sections of it, with the keys that have been added since it was made.
+
+    A key that was there from the beginning is not added: without it a configuration is damaged.
+    """
+    completed = dict(plain)
+    for section, keys in _LATER_KEYS.items():
+        values = plain.get(section)
+        if isinstance(values, Mapping) and any(key not in values for key in keys):
+            base = read_group_file(section, "_base")
+            completed[section] = {**{key: base[key] for key in keys}, **values}
+    return completed
