@@ -20,6 +20,7 @@ from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
+from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.optimizers import make_optimizer
 from visionkit.training.schedules import make_schedule
 from visionkit.training.trainer import make_trainer, quiet, seed
@@ -67,9 +68,10 @@ class Batches:
 
 
 def recipe(**changes: object) -> Recipe:
-    schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
+    schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04, power=0.9)
     values = {
         "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
+        "layer_decay": None, "backbone_lr": None, "freeze": None, "unfreeze_at": None, "max_time": None,
         "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
     }  # fmt: skip
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]
@@ -97,8 +99,9 @@ class Fitted:
         seed(0)
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
-        self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print)
+        self.limit = TimeLimit(self.recipe.max_time, self.folder.last_checkpoint)
+        self.recorder = Recorder(self.folder, TASKS["classify"], self.progress, time_limit=self.limit)
+        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print, time_limit=self.limit)
         self.task = build_task(
             TASKS["classify"],
             model or TinyModel(),
@@ -112,7 +115,7 @@ class Fitted:
                 hardware=hardware, accelerator="cpu",
                 debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
-                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
+                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, self.limit, *callbacks],
             )  # fmt: skip
         self.train = train or Batches(48)
         self.val = val or Batches(24, start=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import UserError
+from visionkit.runs.later_keys import with_later_keys
 from visionkit.schema import describe
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
 CHANGEABLE_ON_RESUME = frozenset(
     {
         "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
-        "recipe.epochs",
+        "recipe.epochs", "recipe.max_time",
     }
 )  # fmt: skip
 """Keys and sections that a person may change when a run is resumed."""
@@ -73,6 +74,7 @@ def check_recorded_config(
     """
     if not recorded:
         return
+    recorded = with_later_keys(recorded)
     before, now = (dict(leaves({key: values.get(key) for key in recorded})) for values in (recorded, plain))
     for key in dict.fromkeys([*before, *now]):
         if before.get(key) != now.get(key) and not is_below(key, _UNRECORDED):

@@ -5,11 +5,21 @@ All default values are in ``conf/``, but those of callbacks, which have no file.
 
 from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
+from visionkit.settings.durations import Duration, describe_duration
 from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
-from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
+from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Muon, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
-from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, ShippedSchedule, Step
+from visionkit.settings.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    OneCycle,
+    Poly,
+    Schedule,
+    ShippedSchedule,
+    Step,
+)
 
 __all__ = [
     "CALLBACKS",
@@ -22,16 +32,20 @@ __all__ = [
     "Constant",
     "Cosine",
     "Debug",
+    "Duration",
     "EarlyStopping",
     "Hardware",
     "Logger",
+    "Muon",
     "NoLogger",
     "OneCycle",
     "Optimizer",
+    "Poly",
     "Recipe",
     "Schedule",
     "Sgd",
     "ShippedSchedule",
     "Step",
     "TensorBoard",
+    "describe_duration",
 ]

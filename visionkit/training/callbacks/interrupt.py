@@ -11,7 +11,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from visionkit.distributed.comm import all_reduce_sum, world_size
+from visionkit.distributed.comm import all_reduce_sum, rank, world_size
+from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.finite import check_model
 
 __all__ = ["Interrupt", "Interrupted"]
@@ -47,12 +48,22 @@ class Interrupt(pl.Callback):
         checkpoint: The file the state is saved to.
         announce: Prints a line.
         is_worker: Whether `visionkit.distributed.launch` has started this process: SIGTERM then ends it at once.
+        time_limit: What ends the training after some time; None for nothing. The exchange tells the processes of it.
     """
 
-    def __init__(self, checkpoint: Path, announce: Callable[[str], Any], *, is_worker: bool = False) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        announce: Callable[[str], Any],
+        *,
+        is_worker: bool = False,
+        time_limit: TimeLimit | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.announce = announce
         self.is_worker = is_worker
+        self.time_limit = time_limit
+        self._time_is_over = False
         self.requested = False
         self.signal: int = signal.SIGINT
         self._fitting = False
@@ -93,9 +104,20 @@ class Interrupt(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop if requested, but not after the last batch: a resumed run would not repeat its validation."""
-        requested = self.requested if world_size() == 1 else self._synchronize()
-        if requested and not trainer.is_last_batch:
+        if world_size() == 1:
+            requested, self._time_is_over = self.requested, self.time_limit is not None and self.time_limit.is_over
+        else:
+            requested = self._synchronize()
+        if trainer.is_last_batch:
+            return
+        if requested:
             self._stop(trainer, pl_module)
+        if (
+            self._time_is_over
+            and self.time_limit is not None
+            and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        ):
+            self.time_limit.stop(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before an epoch if requested: the previous one has been recorded and saved."""
@@ -109,7 +131,7 @@ class Interrupt(pl.Callback):
             raise Interrupted(saved=self.checkpoint.exists(), signal=self.signal)
 
     def _synchronize(self) -> bool:
-        """Whether a stop was requested in any process, as of the last exchange.
+        """Whether a stop was requested in any process, as of the last exchange, in which the time is compared too.
 
         The interval in steps follows from the sum of the processes' times, so all exchange in the same steps.
         """
@@ -117,7 +139,10 @@ class Interrupt(pl.Callback):
         if self._steps_since_sync < self._sync_interval:
             return False
         now = time.perf_counter()
-        requested, microseconds = all_reduce_sum([int(self.requested), int(1e6 * (now - self._last_sync))])
+        is_over = rank() == 0 and self.time_limit is not None and self.time_limit.is_over
+        own = [int(self.requested), int(is_over), int(1e6 * (now - self._last_sync))]
+        requested, over, microseconds = all_reduce_sum(own)
+        self._time_is_over = over > 0
         seconds = max(microseconds, 1) / 1e6 / world_size() / self._steps_since_sync
         self._sync_interval = max(1, min(MAX_STEPS_BETWEEN_SYNCS, int(SYNC_SECONDS / seconds)))
         self._steps_since_sync, self._last_sync = 0, now
