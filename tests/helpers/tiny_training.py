@@ -15,6 +15,7 @@ from visionkit.runs.folder import RunFolder
 from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, Sgd
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
+from visionkit.training.build import freeze_stages
 from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.interrupt import Interrupt
@@ -68,7 +69,9 @@ class Batches:
 
 
 def recipe(**changes: object) -> Recipe:
-    schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04, power=0.9)
+    schedule = Cosine(
+        warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04, power=0.9
+    )
     values = {
         "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
         "layer_decay": None, "backbone_lr": None, "freeze": None, "unfreeze_at": None, "max_time": None,
@@ -102,12 +105,17 @@ class Fitted:
         self.limit = TimeLimit(self.recipe.max_time, self.folder.last_checkpoint)
         self.recorder = Recorder(self.folder, TASKS["classify"], self.progress, time_limit=self.limit)
         self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print, time_limit=self.limit)
+        model = model or TinyModel()
+        thawing = freeze_stages(model, self.recipe)
         self.task = build_task(
             TASKS["classify"],
-            model or TinyModel(),
+            model,
             class_names=class_names,
-            optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),
+            optimizer_fn=lambda net: make_optimizer(
+                net, settings=self.recipe.optimizer, lr=self.recipe.lr, thawing=thawing
+            ),
             schedule_fn=make_schedule(self.recipe),
+            thaw_epoch=self.recipe.thaw_epoch,
             hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "x": None}},
         )
         with quiet():

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from visionkit.schema import describe
 
-__all__ = ["Duration", "describe_duration"]
+__all__ = ["Duration", "describe_duration", "is_duration"]
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = re.compile("".join(rf"(?:(\d{{1,7}}){unit})?" for unit in _UNITS))
@@ -27,6 +27,12 @@ def _parse_duration(value: Any) -> Any:
 
 Duration = Annotated[int, BeforeValidator(_parse_duration), Field(gt=0)]
 """Seconds, read from a word such as ``1h30m``."""
+
+
+def is_duration(text: str) -> bool:
+    """Whether a word is a duration above zero."""
+    match = _PATTERN.fullmatch(text)
+    return match is not None and any(int(count or 0) for count in match.groups())
 
 
 def describe_duration(seconds: float) -> str:

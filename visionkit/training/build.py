@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from visionkit.settings import Recipe
     from visionkit.tasks.base import VisionTask
 
-__all__ = ["build_task_and_data", "make_task"]
+__all__ = ["build_task_and_data", "freeze_stages", "make_task"]
 
 
 def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule]:
@@ -58,7 +58,7 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
     clips_mixed = config.hardware.precision != "32" and recipe.clip_norm is not None
     fused = not clips_mixed and config.hardware.strategy != "fsdp"
     prepared = prepare_model(model, config.hardware)
-    thawing = _freeze(prepared, recipe)
+    thawing = freeze_stages(prepared, recipe)
     return build_task(
         config.task,
         prepared,
@@ -81,8 +81,12 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
     )
 
 
-def _freeze(model: Any, recipe: Recipe) -> set[Parameter]:
-    """Freeze the first stages of the backbone; those of their parameters that are trained later on."""
+def freeze_stages(model: Any, recipe: Recipe) -> set[Parameter]:
+    """Freeze the first stages of the backbone as a recipe says.
+
+    Returns:
+        Those of their parameters that are trained later on.
+    """
     if recipe.freeze is None:
         return set()
     model.backbone.freeze(recipe.freeze)
