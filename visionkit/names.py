@@ -12,11 +12,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODULE_ATTRIBUTES = """
 add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval extend
 extra_repr feature_info float forward forward_features freeze get_buffer get_extra_state get_parameter get_submodule
-half insert ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
-pop register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
-register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
-register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
-set_submodule share_memory spec state_dict to to_empty train training type xpu zero_grad
+gradient_checkpointing half insert ipu load_state_dict modules mtia named_buffers named_children named_modules
+named_parameters num_frozen_stages parameters pop register_backward_hook register_buffer register_forward_hook
+register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory spec stage_parameters state_dict
+to to_empty train training type xpu zero_grad
 """
 
 RESERVED_NAMES = frozenset(_MODULE_ATTRIBUTES.split())

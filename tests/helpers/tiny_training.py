@@ -17,11 +17,13 @@ from visionkit.runs.folder import RunFolder
 from visionkit.settings import Cosine, Debug, EarlyStopping, Hardware, Recipe, SaveInterval, Sgd
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
+from visionkit.training.build import freeze_stages
 from visionkit.training.callbacks.display import ProgressDisplay
 from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
+from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.optimizers import make_optimizer
 from visionkit.training.schedules import make_schedule
 from visionkit.training.trainer import make_trainer, quiet, seed
@@ -69,7 +71,9 @@ class Batches:
 
 
 def recipe(**changes: object) -> Recipe:
-    schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
+    schedule = Cosine(
+        warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04, power=0.9
+    )
     optimizer = Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)
     values = {"epochs": 3, "batch_size": 8, "lr": 0.1, "schedule": schedule, "optimizer": optimizer, **changes}
     return replace(Recipe.from_config(read_group_file("recipe", "sgd")), **values)  # type: ignore[arg-type]
@@ -97,17 +101,24 @@ class Fitted:
         seed(0)
         self.printer = printer or Printer()
         self.progress = Progress(ProgressDisplay(self.printer, epochs=self.recipe.epochs))
-        self.recorder = Recorder(self.folder, TASKS["classify"], self.progress)
+        self.limit = TimeLimit(self.recipe.max_time, self.folder.last_checkpoint)
+        self.recorder = Recorder(self.folder, TASKS["classify"], self.progress, time_limit=self.limit)
         every = self.recipe.checkpoint_every
         interval = None if every is None else SaveInterval.parse(every)
-        self.interrupt = Interrupt(self.folder.last_checkpoint, self.printer.print, every=interval)
+        last = self.folder.last_checkpoint
+        self.interrupt = Interrupt(last, self.printer.print, every=interval, time_limit=self.limit)
         ema = None if self.recipe.ema is None else vars(self.recipe.ema)
+        model = model or TinyModel()
+        thawing = freeze_stages(model, self.recipe)
         self.task = build_task(
             TASKS["classify"],
-            model or TinyModel(),
+            model,
             class_names=class_names,
-            optimizer_fn=lambda net: make_optimizer(net, settings=self.recipe.optimizer, lr=self.recipe.lr),
+            optimizer_fn=lambda net: make_optimizer(
+                net, settings=self.recipe.optimizer, lr=self.recipe.lr, thawing=thawing
+            ),
             schedule_fn=make_schedule(self.recipe),
+            thaw_epoch=self.recipe.thaw_epoch,
             hyper_parameters={"seed": 0, "recipe": {"epochs": self.recipe.epochs, "betas": [0.9, 0.99], "ema": ema}},
             ema=self.recipe.ema,
         )
@@ -116,7 +127,7 @@ class Fitted:
                 hardware=hardware, accelerator="cpu",
                 debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
-                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
+                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, self.limit, *callbacks],
             )  # fmt: skip
         self.train = train or Batches(48)
         self.val = val or Batches(24, start=1)

@@ -1,5 +1,6 @@
 """Runs that were made before a key was there."""
 
+import copy
 import shutil
 
 import pytest
@@ -9,22 +10,46 @@ import yaml
 from visionkit.config_files import read_group_file
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.later_keys import _LATER_KEYS, with_later_keys
-from visionkit.settings import Recipe
+from visionkit.settings import Hardware, Recipe
 
 
-def test_keys_that_came_later_have_the_values_of_the_base_file_and_others_stay_missing():
-    whole = read_group_file("recipe", "sgd")
-    older = {key: value for key, value in whole.items() if key not in _LATER_KEYS["recipe"]}
-    assert with_later_keys({"recipe": older, "seed": 1}) == {"recipe": whole, "seed": 1}
-    del older["lr"]
-    assert "lr" not in with_later_keys({"recipe": older})["recipe"]
-    assert with_later_keys({"recipe": {**older, "ema": 3}})["recipe"]["ema"] == 3
+def _older():
+    """The groups as a visionkit without the keys has written them."""
+    groups = {"recipe": read_group_file("recipe", "sgd"), "hardware": read_group_file("hardware", "cpu")}
+    older = {name: {k: v for k, v in group.items() if k not in _LATER_KEYS[name]} for name, group in groups.items()}
+    older["recipe"]["schedule"] = {k: v for k, v in older["recipe"]["schedule"].items() if k != "power"}
+    return older
+
+
+def test_keys_that_came_later_leave_a_run_what_it_was():
+    filled = with_later_keys({**_older(), "seed": 1})
+    assert Recipe.from_config(filled["recipe"]) == Recipe.from_config(read_group_file("recipe", "sgd"))
+    assert Hardware.from_config(filled["hardware"]) == Hardware.from_config(read_group_file("hardware", "cpu"))
+    recipe = filled["recipe"]
+    assert [recipe[key] for key in _LATER_KEYS["recipe"] if key != "checkpoint_every"] == [None] * (
+        len(_LATER_KEYS["recipe"]) - 1
+    )
+    assert filled["hardware"]["gradient_checkpointing"] is False
+    assert filled["seed"] == 1
+
+
+def test_a_key_of_the_beginning_stays_missing_and_what_is_there_is_kept():
+    older = _older()
+    del older["recipe"]["lr"]
+    assert "lr" not in with_later_keys(older)["recipe"]
+    assert with_later_keys({"recipe": {**older["recipe"], "freeze": 2}})["recipe"]["freeze"] == 2
     assert with_later_keys({"recipe": 3, "seed": 1}) == {"recipe": 3, "seed": 1}
 
 
-def test_they_leave_a_run_what_it_was():
-    recipe = Recipe.from_config(read_group_file("recipe", "sgd"))
-    assert recipe.ema is None
+def test_the_schedule_of_a_plugin_gets_no_key():
+    assert "power" not in with_later_keys({"recipe": {"schedule": {"type": "mine"}}})["recipe"]["schedule"]
+
+
+def test_the_given_configuration_is_not_changed():
+    older = _older()
+    before = copy.deepcopy(older)
+    with_later_keys(older)
+    assert older == before
 
 
 @pytest.mark.slow
@@ -34,8 +59,10 @@ def test_a_run_of_an_earlier_version_is_evaluated_resumed_and_repeated(cli, tmp_
     run = RunFolder(shutil.copytree(made, tmp_path / "run"))
     values = yaml.safe_load(run.config_file.read_text())
     content = torch.load(run.last_checkpoint, weights_only=True)
-    for key in _LATER_KEYS["recipe"]:
-        del values["recipe"][key], content["hyper_parameters"]["recipe"][key]
+    for plain in (values, content["hyper_parameters"]):
+        for section, keys in _LATER_KEYS.items():
+            plain[section] = {key: value for key, value in plain[section].items() if key not in keys}
+        del plain["recipe"]["schedule"]["power"]
     run.config_file.write_text(yaml.safe_dump(values))
     torch.save(content, run.last_checkpoint)
     code, out, err = cli(words[0], f"run={run.path}", *words[1:])

@@ -19,7 +19,7 @@ def _header(num_val, *, task="classify", limit_batches=None, findings=(), logged
         backbone=SimpleNamespace(name="lenet"),
         task=TASKS[task],
         hardware=SimpleNamespace(precision="32"),
-        recipe=SimpleNamespace(batch_size=8),
+        recipe=SimpleNamespace(batch_size=8, freeze=None),
         debug=SimpleNamespace(limit_batches=limit_batches, epochs=None),
     )
     run = SimpleNamespace(

@@ -12,7 +12,7 @@ from visionkit.settings import SCHEDULES, Cosine, Recipe
 from visionkit.training.schedules import make_schedule
 
 COSINE = Cosine(
-    warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04
+    warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04, power=0.9
 )  # fmt: skip
 RECIPE = replace(Recipe.from_config(read_group_file("recipe", "sgd")), epochs=10, batch_size=4, lr=0.1, schedule=COSINE)
 
@@ -33,6 +33,22 @@ def test_cosine_follows_its_formula_behind_the_warm_up():
     factors = _factors("cosine", 100, warmup=0.2)
     assert factors[20:] == pytest.approx([(1 + math.cos(math.pi * (s - 20) / 80)) / 2 for s in range(20, 100)])
     assert 0 < factors[-1] < 1e-3
+
+
+def test_poly_follows_its_formula_behind_the_warm_up():
+    factors = _factors("poly", 100, warmup=0.2)
+    assert factors[20:] == pytest.approx([(1 - (s - 20) / 80) ** 0.9 for s in range(20, 100)])
+
+
+def test_poly_equals_torch():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    torch_one = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=50, power=0.9)
+    expected = []
+    for _ in range(50):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torch_one.step()
+    assert _factors("poly", 50, warmup=0.0) == pytest.approx(expected)
 
 
 def test_step_drops_at_its_milestones():
@@ -57,7 +73,7 @@ def test_one_cycle_equals_torch():
 
 
 def test_one_step_is_a_run_too():
-    for kind in ("constant", "cosine", "step", "one_cycle"):
+    for kind in ("constant", "cosine", "step", "poly", "one_cycle"):
         assert 0 < _factors(kind, 1, warmup=0.5)[0] <= 1
 
 

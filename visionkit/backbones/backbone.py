@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from visionkit.backbones.checkpointing import checkpointed
 from visionkit.backbones.feature_info import FeatureInfo
 from visionkit.backbones.spec import BackboneSpec
 from visionkit.blocks import FeatureShape, build
@@ -32,7 +34,11 @@ class Backbone(nn.Module):
     ResNet-50 gives ``{"stem": (2, 64, 112, 112), "layer1": (2, 256, 56, 56), "layer2":
     (2, 512, 28, 28), "layer3": (2, 1024, 14, 14), "layer4": (2, 2048, 7, 7)}``.
 
-    Each stage is a child module under its own name.
+    Each stage is a child module under its own name. With ``gradient_checkpointing``, an attribute, what is computed
+    within a stage is computed again for the backward pass rather than kept.
+
+    Attributes:
+        num_frozen_stages: How many of the first stages are frozen.
 
     Args:
         spec: The specification of the backbone.
@@ -51,7 +57,8 @@ class Backbone(nn.Module):
         self.feature_info = _select_features(spec, out_features)
         names = list(spec.stages)
         self._stage_names = names[: names.index(list(self.feature_info)[-1]) + 1]
-        self._num_frozen_stages = 0
+        self.num_frozen_stages = 0
+        self.gradient_checkpointing = False
         self._build_layers()
 
     def _build_layers(self) -> None:
@@ -72,7 +79,7 @@ class Backbone(nn.Module):
         features = {}
         x = images
         for name in self._stage_names:
-            x = getattr(self, name)(x)
+            x = self._run_stage(name, x)
             if name in self.feature_info:
                 features[name] = x
         return features
@@ -81,8 +88,14 @@ class Backbone(nn.Module):
         """Only the last map: (B, C, H, W) floating point to (B, channels, ~H / stride, ~W / stride)."""
         x = images
         for name in self._stage_names:
-            x = getattr(self, name)(x)
+            x = self._run_stage(name, x)
         return x
+
+    def _run_stage(self, name: str, x: Tensor) -> Tensor:
+        stage = getattr(self, name)
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpointed(stage, x)
+        return stage(x)  # type: ignore[no-any-return]
 
     def freeze(self, num_stages: int) -> None:
         """Freeze the first stages: no gradients, and their norms stay in evaluation mode.
@@ -95,14 +108,18 @@ class Backbone(nn.Module):
         """
         if not 0 <= num_stages <= len(self._stage_names):
             raise ValueError(f"num_stages must lie in 0..{len(self._stage_names)}, found {num_stages}")
-        self._num_frozen_stages = num_stages
+        self.num_frozen_stages = num_stages
         for i, stage in enumerate(self._stages()):
             stage.requires_grad_(i >= num_stages)
         self.train(self.training)
 
+    def stage_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """The names of the stages to their parameters, from the image on."""
+        return {name: list(getattr(self, name).parameters()) for name in self._stage_names}
+
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
-        for stage in self._stages()[: self._num_frozen_stages]:
+        for stage in self._stages()[: self.num_frozen_stages]:
             stage.eval()
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -100,6 +100,9 @@ class BackboneSpec:
         stems: The alternative stems of the file.
         output_stride: Limit of the total stride, above which stages are dilated, or None.
     """
+
+    can_checkpoint: ClassVar[bool] = True
+    """Whether the module computes stage by stage, so that maps within one can be computed again."""
 
     name: str
     in_channels: int

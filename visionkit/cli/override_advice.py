@@ -9,6 +9,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 from visionkit.config_files import group_names
 from visionkit.settings import OPTIMIZERS, SCHEDULES, Hardware
+from visionkit.settings.durations import is_duration
 from visionkit.sizes import IMAGE_SIZE
 
 __all__ = ["override_advice"]
@@ -31,7 +32,8 @@ class _Number(NamedTuple):
 _COUNT = _Number(10, 1, 1_000_000)
 _INTEGERS: Mapping[str, _Number] = {
     "recipe.epochs": _COUNT, "recipe.batch_size": _Number(32, 1, 2**20), "batch_size": _Number(32, 1, 65_536),
-    "recipe.accumulate": _Number(2, 1, 1_000_000), "recipe.early_stopping.patience": _COUNT,
+    "recipe.accumulate": _Number(2, 1, 1_000_000), "recipe.freeze": _Number(2, 1, 1_000_000),
+    "recipe.early_stopping.patience": _COUNT,
     "dataset.num_workers": _Number(2, 0, 1024), "hardware.devices": _Number(2, 1, 1_000_000),
     "hardware.num_nodes": _Number(2, 1, 1_000_000), "debug.limit_batches": _COUNT, "seed": _Number(1, 0, 2**32 - 1),
 }  # fmt: skip
@@ -42,8 +44,12 @@ _FLOATS: Mapping[str, _Number] = {
     "dataset.val_fraction": _Number(0.2, 1e-6, 0.499), "backbone.classifier.dropout": _Number(0.5, 0, 0.9999),
     "dataset.augment.horizontal_flip.p": _Number(0.5, 0, 1), "head.label_smoothing": _Number(0.1, 0, 0.9999),
     "backbone.stochastic_depth": _Number(0.1, 0, 0.9999), "min_score": _Number(0.3, 0, 1),
+    "recipe.layer_decay": _Number(0.75, 1e-12, 1),
 }  # fmt: skip
-_BOOLEANS = ("dataset.download", "hardware.compile", "hardware.sync_batch_norm", "recipe.optimizer.nesterov")
+_BOOLEANS = (
+    "dataset.download", "hardware.compile", "hardware.gradient_checkpointing", "hardware.sync_batch_norm",
+    "recipe.optimizer.nesterov",
+)  # fmt: skip
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "none", "null")
 _OF_HARDWARE = ("hardware.accelerator", "hardware.precision", "hardware.strategy")
 _WORDS: Mapping[str, Mapping[str, str]] = {
@@ -55,7 +61,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "recipe.schedule": {
         "cosineannealinglr": "cosine", "cosine_annealing": "cosine", "cos": "cosine", "steplr": "step",
         "multisteplr": "step", "multistep": "step", "onecycle": "one_cycle", "onecyclelr": "one_cycle",
-        "none": "constant", "null": "constant",
+        "polynomial": "poly", "polylr": "poly", "polynomiallr": "poly", "none": "constant", "null": "constant",
     },
 }  # fmt: skip
 
@@ -88,6 +94,8 @@ def override_advice(key: str, text: str, *, task: str = "") -> str:
         return f"recipe={name}" if name in names else f"recipe={names[0]}; optimizers: {', '.join(names)}"
     if key == "recipe.optimizer.momentum" and _as_number(text) == 0:
         return "recipe.optimizer.momentum=0 recipe.optimizer.nesterov=false"
+    if key == "recipe.max_time" and not is_duration(text):
+        return "recipe.max_time=20m, also 30s or 1h30m"
     if key == "task.metrics" and not text.startswith("["):
         return "task.metrics=[NAME,...] for further ones; python -m visionkit list metrics shows all"
     if key == "recipe.early_stopping.patience":

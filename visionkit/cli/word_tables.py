@@ -17,10 +17,7 @@ __all__ = [
 
 _AUGMENTATIONS = "Those there are: python -m visionkit list augmentations"
 _NO_AVERAGE = "No average of the weights is kept: leave it out. The best checkpoint is that of the best epoch"
-_NO_FREEZING = (
-    "A run trains all layers: leave it out. In Python, visionkit.create_backbone('resnet18').freeze(2) stops the first "
-    "two stages"
-)
+_FREEZING = "Stages are counted from the image. Type recipe.freeze=2; recipe.unfreeze_at=3 trains them after 3 epochs"
 
 FOREIGN_KEYS: Mapping[str, str] = {
     "arch": "backbone", "architecture": "backbone", "model": "backbone", "encoder": "backbone", "network": "backbone",
@@ -56,6 +53,10 @@ FOREIGN_KEYS: Mapping[str, str] = {
     "samples_per_gpu": "recipe.batch_size", "exp": "run_dir", "sync_bn": "hardware.sync_batch_norm",
     "drop_path": "backbone.stochastic_depth", "drop_path_rate": "backbone.stochastic_depth",
     "stochastic_depth": "backbone.stochastic_depth", "world_size": "hardware.devices",
+    "freeze": "recipe.freeze", "frozen_stages": "recipe.freeze", "freeze_at": "recipe.freeze",
+    "layer_decay": "recipe.layer_decay", "max_time": "recipe.max_time",
+    "gradient_checkpointing": "hardware.gradient_checkpointing",
+    "grad_checkpointing": "hardware.gradient_checkpointing", "use_checkpoint": "hardware.gradient_checkpointing",
     "load_from": "weights", "weights_path": "weights", "pretrained_weights": "weights",
 }  # fmt: skip
 ADVICE: Mapping[str, str] = {
@@ -103,11 +104,10 @@ ADVICE: Mapping[str, str] = {
     "monitor": "Leave it out: the best epoch is that with the best validation score of the task",
     "save_top_k": "Leave it out: a run keeps its best and its last checkpoint",
     "save_period": "Leave it out: a run keeps its best and its last checkpoint",
-    "freeze": _NO_FREEZING,
-    "trainable_backbone_layers": _NO_FREEZING,
-    "freeze_backbone": _NO_FREEZING,
-    "trainable_layers": _NO_FREEZING,
-    "frozen_stages": _NO_FREEZING,
+    "time": "Type recipe.max_time=1h",
+    "trainable_backbone_layers": _FREEZING,
+    "freeze_backbone": _FREEZING,
+    "trainable_layers": _FREEZING,
     "log_interval": "Leave it out: metrics.csv in the run folder has a row for each epoch",
     "log_every_n_steps": "Leave it out: metrics.csv in the run folder has a row for each epoch",
     "print_freq": "Leave it out: metrics.csv in the run folder has a row for each epoch",
@@ -131,7 +131,7 @@ FOREIGN_CHOICES: Mapping[str, Mapping[str, str]] = {
     "dataset": {
         "imagefolder": "folder", "image_folder": "folder", "pascal_voc": "voc", "pascal": "voc", "mscoco": "coco",
     },
-    "recipe": {"Adam": "adam", "AdamW": "adamw", "SGD": "sgd"},
+    "recipe": {"Adam": "adam", "AdamW": "adamw", "SGD": "sgd", "Muon": "muon"},
 }  # fmt: skip
 FOREIGN_VERBS: Mapping[str, str] = {
     "fit": "train", "val": "evaluate", "validate": "evaluate", "test": "evaluate", "eval": "evaluate",

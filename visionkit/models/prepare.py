@@ -1,4 +1,4 @@
-"""Preparing a model for its hardware: synchronised batch norms, memory layout, compilation."""
+"""Preparing a model for its hardware: synchronised batch norms, memory layout, checkpointing, compilation."""
 
 from typing import Any
 
@@ -18,6 +18,8 @@ def prepare_model(model: Any, hardware: Hardware) -> Any:
     is_sharded = hardware.strategy == "fsdp" and world_size() > 1  # FSDP shards contiguous parameters only
     if hardware.channels_last and not is_sharded:
         model.use_channels_last()
+    if hardware.gradient_checkpointing:
+        model.backbone.gradient_checkpointing = True
     if hardware.compile:
         model.compile()
     return model

@@ -19,6 +19,7 @@ from visionkit.metrics.spec import MetricSpec, parse_metrics
 from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.objects import RunObjects, without_markers
+from visionkit.runs.stage_checks import check_stages
 from visionkit.schema import Registered, describe, parse
 from visionkit.settings import CALLBACKS, CallbackSpec, Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TASKS, TaskInfo
@@ -169,6 +170,7 @@ class RunConfig:
         logger = Logger.from_config(plain["logger"])
         recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
+        check_stages(recipe, hardware, backbone, head)
         if check_data:
             source.check(strict=scalars.strict)
             info = source.info()

@@ -9,8 +9,15 @@ from visionkit.config_files import read_group_file
 
 __all__ = ["with_later_keys"]
 
-_LATER_KEYS: Mapping[str, tuple[str, ...]] = {"recipe": ("ema", "checkpoint_every")}
-"""By section. Their values in ``_base.yaml`` leave such a run what it is."""
+_LATER_KEYS: Mapping[str, tuple[str, ...]] = {
+    "recipe": (
+        "ema", "checkpoint_every",
+        "layer_decay", "backbone_lr", "freeze", "unfreeze_at", "max_time",
+    ),
+    "hardware": ("gradient_checkpointing",),
+}  # fmt: skip
+"""By section. Their values in the base file leave such a run what it is."""
+_BASE_FILES = {"recipe": "_base", "hardware": "cpu"}
 
 
 def with_later_keys(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,6 +29,11 @@ def with_later_keys(plain: Mapping[str, Any]) -> dict[str, Any]:
     for section, keys in _LATER_KEYS.items():
         values = plain.get(section)
         if isinstance(values, Mapping) and any(key not in values for key in keys):
-            base = read_group_file(section, "_base")
+            base = read_group_file(section, _BASE_FILES[section])
             completed[section] = {**{key: base[key] for key in keys}, **values}
+    recipe = completed.get("recipe")
+    schedule = recipe.get("schedule") if isinstance(recipe, Mapping) else None
+    if isinstance(schedule, Mapping) and "rise" in schedule and "power" not in schedule:  # one of the shipped ones
+        power = read_group_file("recipe", "_base")["schedule"]["power"]
+        completed["recipe"] = {**completed["recipe"], "schedule": {**schedule, "power": power}}
     return completed

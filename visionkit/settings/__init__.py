@@ -6,12 +6,22 @@ All default values are in ``conf/``, but those of callbacks, which have no file.
 from visionkit.settings.averaging import Ema
 from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
+from visionkit.settings.durations import Duration, describe_duration
 from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
-from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
+from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Muon, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
 from visionkit.settings.saving import SaveInterval
-from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, ShippedSchedule, Step
+from visionkit.settings.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    OneCycle,
+    Poly,
+    Schedule,
+    ShippedSchedule,
+    Step,
+)
 
 __all__ = [
     "CALLBACKS",
@@ -24,13 +34,16 @@ __all__ = [
     "Constant",
     "Cosine",
     "Debug",
+    "Duration",
     "EarlyStopping",
     "Ema",
     "Hardware",
     "Logger",
+    "Muon",
     "NoLogger",
     "OneCycle",
     "Optimizer",
+    "Poly",
     "Recipe",
     "SaveInterval",
     "Schedule",
@@ -38,4 +51,5 @@ __all__ = [
     "ShippedSchedule",
     "Step",
     "TensorBoard",
+    "describe_duration",
 ]

@@ -29,6 +29,8 @@ class Hardware:
         precision: ``bf16`` and ``16`` are mixed precision.
         compile: Whether `torch.compile` is applied.
         channels_last: Whether the model uses that memory layout.
+        gradient_checkpointing: Whether the maps within each stage of the backbone are computed again for the backward
+            pass rather than kept (Chen et al. 2016, arXiv:1604.06174): less memory, the same numbers.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
@@ -42,6 +44,7 @@ class Hardware:
     precision: Literal["32", "bf16", "16"]
     compile: bool
     channels_last: bool
+    gradient_checkpointing: bool
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Hardware":
@@ -49,7 +52,7 @@ class Hardware:
 
         Raises:
             UserError: For an unknown key, a missing one, a wrong value, a ``node_rank`` of ``num_nodes`` or
-                more, or a ``rendezvous`` that is not HOST:PORT.
+                more, a ``rendezvous`` that is not HOST:PORT, or checkpointing of gradients in a compiled model.
         """
         if isinstance(values, Mapping) and type(values.get("precision")) is int:
             values = {**values, "precision": str(values["precision"])}
@@ -66,6 +69,11 @@ class Hardware:
                     f"hardware.rendezvous: expected HOST:PORT of machine 0, such as 10.0.0.1:29500, "
                     f"found '{hardware.rendezvous}'."
                 )
+        if hardware.compile and hardware.gradient_checkpointing:
+            raise UserError(
+                "hardware.gradient_checkpointing: found true with hardware.compile=true, where the compiler chooses "
+                "itself which maps it keeps. Expected one of them. Try: hardware.compile=false"
+            )
         return hardware
 
     def on_cpu(self) -> "Hardware":

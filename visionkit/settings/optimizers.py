@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from visionkit.registry import Registry
-from visionkit.settings.numbers import Momentum, NonNegative, PositiveFloat
+from visionkit.settings.numbers import Momentum, NonNegative, PositiveFloat, PositiveInt
 
-__all__ = ["OPTIMIZERS", "Adam", "AdamW", "Optimizer", "Sgd"]
+__all__ = ["OPTIMIZERS", "Adam", "AdamW", "Muon", "Optimizer", "Sgd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +44,27 @@ class Adam(Optimizer):
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), as `torch.optim.AdamW`."""
+
+
+@OPTIMIZERS.register("muon", module="visionkit.training.muon:Muon")
+@dataclass(frozen=True, kw_only=True)
+class Muon(Optimizer):
+    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for hidden filters, AdamW for the rest.
+
+    ``recipe.lr`` is the rate of the filters.
+
+    Attributes:
+        momentum: That of the filters.
+        nesterov: Whether it is Nesterov's.
+        ns_steps: The Newton-Schulz iterations that make an update nearly orthogonal.
+        adamw_lr: The peak rate of all other parameters: the first layer, the head, norms and biases.
+        betas: Theirs.
+        eps: Theirs.
+    """
+
+    momentum: Momentum
+    nesterov: bool
+    ns_steps: PositiveInt
+    adamw_lr: PositiveFloat
+    betas: tuple[Momentum, Momentum]
+    eps: PositiveFloat

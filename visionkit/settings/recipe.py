@@ -10,6 +10,7 @@ from visionkit.config_files import group_names
 from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.schema import STRICT, Registered, describe, parse
 from visionkit.settings.averaging import EmaOrNone
+from visionkit.settings.durations import Duration
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.saving import SaveText
@@ -37,6 +38,15 @@ def _check_early_stopping(value: Any) -> Any:
     )
 
 
+def _check_unfreeze_at(value: Any) -> Any:
+    if value is None or (type(value) is int and 0 < value <= 1_000_000) or (type(value) is float and 0 < value < 1):
+        return value
+    raise ValueError(
+        "expected a number of epochs such as 3, a share of the run such as 0.3, or null for never, found "
+        f"{describe(value)}."
+    )
+
+
 def _check_momentum(optimizer: Optimizer) -> Optimizer:
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
         raise ValueError(
@@ -60,6 +70,13 @@ class Recipe:
         early_stopping: None to train for all epochs.
         ema: The moving average of the weights that is evaluated and exported; None for the weights themselves.
         checkpoint_every: How often the run is saved within an epoch; None for never.
+        layer_decay: The learning rate of the last stage of the backbone as a share of ``lr``, of the stage before it as
+            a share of that, and so on to the first (Clark et al. 2020, ELECTRA, arXiv:2003.10555, section 3.1); neck
+            and head have the whole rate. None for one rate.
+        backbone_lr: What the learning rates of the whole backbone are multiplied by; None for 1.
+        freeze: The first stages of the backbone, which are not trained; None for none.
+        unfreeze_at: The epochs after which they are trained after all, or a share of the run below 1; None for never.
+        max_time: Seconds after which training ends, typed as ``20m``; None for all epochs.
     """
 
     epochs: PositiveInt
@@ -72,6 +89,26 @@ class Recipe:
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
     ema: EmaOrNone
     checkpoint_every: SaveText
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None
+    backbone_lr: PositiveFloat | None
+    freeze: PositiveInt | None
+    unfreeze_at: Annotated[int | float | None, BeforeValidator(_check_unfreeze_at)]
+    max_time: Duration | None
+
+    def __post_init__(self) -> None:
+        if self.unfreeze_at is not None and self.freeze is None:
+            raise ValueError(
+                f".unfreeze_at: found {describe(self.unfreeze_at)}, but nothing is frozen: recipe.freeze is null. "
+                "Expected both or neither. Try: recipe.freeze=2, or recipe.unfreeze_at=null"
+            )
+
+    @property
+    def thaw_epoch(self) -> int | None:
+        """The first epoch, from 0, in which frozen stages are trained; None if none are frozen, or they stay so."""
+        if self.freeze is None or self.unfreeze_at is None:
+            return None
+        epoch = self.unfreeze_at if isinstance(self.unfreeze_at, int) else round(self.unfreeze_at * self.epochs)
+        return max(1, epoch)
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Recipe":

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from visionkit.registry import Registry
-from visionkit.settings.numbers import Fraction, NonNegative
+from visionkit.settings.numbers import Fraction, NonNegative, PositiveFloat
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "OneCycle", "Schedule", "ShippedSchedule", "Step"]
+__all__ = ["SCHEDULES", "Constant", "Cosine", "OneCycle", "Poly", "Schedule", "ShippedSchedule", "Step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,12 @@ class ShippedSchedule(Schedule):
     """The keys that the shipped types share, so that a sweep may vary ``recipe.schedule.type`` alone.
 
     Attributes:
-        end_factor: Final factor of cosine and one_cycle.
+        end_factor: Final factor of cosine, poly and one_cycle.
         milestones: Fractions of the run at which step multiplies by ``gamma``.
         gamma: The factor of step at each milestone.
         rise: The fraction of the run in which one_cycle rises.
         start_factor: Initial factor of one_cycle.
+        power: The exponent of poly.
     """
 
     end_factor: Fraction
@@ -40,6 +41,7 @@ class ShippedSchedule(Schedule):
     gamma: Fraction
     rise: Fraction
     start_factor: Fraction
+    power: PositiveFloat
 
 
 _MODULE = "visionkit.training.schedules"
@@ -64,6 +66,15 @@ class Cosine(ShippedSchedule):
 @dataclass(frozen=True, kw_only=True)
 class Step(ShippedSchedule):
     """Multiplied by ``gamma`` at each milestone."""
+
+
+@SCHEDULES.register("poly", module=f"{_MODULE}:poly")
+@dataclass(frozen=True, kw_only=True)
+class Poly(ShippedSchedule):
+    """The share of steps that are left, to the power ``power``, down to ``end_factor``.
+
+    Chen et al. 2018 (DeepLab, arXiv:1606.00915, section 4.1) take the power 0.9.
+    """
 
 
 @SCHEDULES.register("one_cycle", module=f"{_MODULE}:one_cycle")

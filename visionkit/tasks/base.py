@@ -19,6 +19,7 @@ from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
 from visionkit.settings import Ema
 from visionkit.tasks.averaging import AveragedTraining
+from visionkit.tasks.freezing import thaw
 from visionkit.tasks.loss_meter import LossMeter
 from visionkit.tasks.loss_totals import LossTotals
 from visionkit.tasks.sharding import hold_parameters, shard
@@ -47,6 +48,7 @@ class VisionTask(pl.LightningModule, ABC):
         seed: That of what the model draws in training.
         ema: The moving average of the weights: while the model is validated, after the training, and under
             ``state_dict`` in each checkpoint, the average is the model. None for the weights themselves.
+        thaw_epoch: The epoch, from 0, from which on frozen stages of the backbone are trained; None for never.
 
     Attributes:
         average: The average of the weights, without ``ema`` an empty one.
@@ -66,6 +68,7 @@ class VisionTask(pl.LightningModule, ABC):
         data: Mapping[str, Any] | None = None,
         seed: int = 0,
         ema: Ema | None = None,
+        thaw_epoch: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -78,13 +81,13 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses: dict[str, Any] = {stage: LossMeter() if stage == "train" else LossTotals() for stage in metrics}
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
-        self.seed = seed
+        self.seed, self.thaw_epoch = seed, thaw_epoch
         self.average = AveragedTraining(ema)
         self._epoch_so_far: dict[str, Any] = {}
         self._sharded = False
         self._schedule: LambdaLR | None = None
         self._total_steps = 0
-        self._rates = [0.0]
+        self._rates, self._rate_scale, self.base_rate = [0.0], 1.0, 0.0
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -229,7 +232,9 @@ class VisionTask(pl.LightningModule, ABC):
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
-        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.base_rates, first = [group["lr"] for group in optimizer.param_groups], optimizer.param_groups[0]
+        self._rate_scale = first.get("lr_scale", 1.0)
+        self.base_rate = first["lr"] / self._rate_scale
         return optimizer
 
     def on_train_start(self) -> None:
@@ -249,6 +254,12 @@ class VisionTask(pl.LightningModule, ABC):
             self.losses["train"].load_state(self._epoch_so_far["losses"][own])
             self.metrics["train"].load_state(self._epoch_so_far["metrics"][own])
         self._epoch_so_far = {}
+        self.on_train_epoch_start()  # which Lightning leaves out where a run goes on within an epoch
+
+    def on_train_epoch_start(self) -> None:
+        """Train frozen stages from their epoch on."""
+        if self.thaw_epoch is not None and self.current_epoch >= self.thaw_epoch:
+            thaw(self)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Do one step and set the rate of the next: Lightning's own way to the schedule takes 60 microseconds more."""
@@ -260,8 +271,8 @@ class VisionTask(pl.LightningModule, ABC):
 
     @property
     def rate(self) -> float:
-        """The learning rate of the newest optimizer step, of the first parameter group; 0 before the first."""
-        return float(self._rates[0])
+        """The learning rate of the newest optimizer step: ``recipe.lr`` times the schedule; 0 before the first."""
+        return float(self._rates[0]) / self._rate_scale
 
     def _rate_factor(self, step: int) -> float:
         return 1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch.nn import Parameter
+
     from visionkit.data import VisionDataModule
     from visionkit.runs.config import RunConfig
+    from visionkit.settings import Recipe
     from visionkit.tasks.base import VisionTask
 
-__all__ = ["build_task_and_data", "make_task"]
+__all__ = ["build_task_and_data", "freeze_stages", "make_task"]
 
 
 def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule]:
@@ -54,15 +57,41 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
     # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
     clips_mixed = config.hardware.precision != "32" and recipe.clip_norm is not None
     fused = not clips_mixed and config.hardware.strategy != "fsdp"
+    prepared = prepare_model(model, config.hardware)
+    thawing = freeze_stages(prepared, recipe)
     return build_task(
         config.task,
-        prepare_model(model, config.hardware),
+        prepared,
         class_names=tuple(data["class_names"]),
         extra=config.metrics,
-        optimizer_fn=lambda model: make_optimizer(model, settings=recipe.optimizer, lr=recipe.lr, fused=fused),
+        optimizer_fn=lambda model: make_optimizer(
+            model,
+            settings=recipe.optimizer,
+            lr=recipe.lr,
+            fused=fused,
+            layer_decay=recipe.layer_decay,
+            backbone_lr=recipe.backbone_lr,
+            thawing=thawing,
+        ),
         schedule_fn=make_schedule(recipe),
+        thaw_epoch=recipe.thaw_epoch,
         hyper_parameters=config.plain,
         data=data,
         seed=config.seed,
         ema=recipe.ema,
     )
+
+
+def freeze_stages(model: Any, recipe: Recipe) -> set[Parameter]:
+    """Freeze the first stages of the backbone as a recipe says.
+
+    Returns:
+        Those of their parameters that are trained later on.
+    """
+    if recipe.freeze is None:
+        return set()
+    model.backbone.freeze(recipe.freeze)
+    if recipe.thaw_epoch is None:
+        return set()
+    stages = list(model.backbone.stage_parameters().values())[: recipe.freeze]
+    return {parameter for parameters in stages for parameter in parameters}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visionkit.errors import ExitCode, Outcome, UserError
 from visionkit.training.build import make_task
-from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results
+from visionkit.training.messages import new_notes, print_header, print_interrupted, print_results, time_notes
 from visionkit.training.payload import check_callbacks, check_not_imported
 from visionkit.training.pictures import draw_results, draw_training
 from visionkit.training.resume import explain_restoring
@@ -128,19 +128,22 @@ def _fit(
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
+    from visionkit.training.callbacks.time_limit import TimeLimit
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     config, folder = run.config, run.folder
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
-    recorder = Recorder(folder, config.task, progress)
+    limit = TimeLimit(config.recipe.max_time, folder.last_checkpoint)
+    recorder = Recorder(folder, config.task, progress, time_limit=limit)
     every = config.recipe.checkpoint_every
     interrupt = Interrupt(
         folder.last_checkpoint, run.printer.announce, is_worker=is_worker(), check_folder=folder.check_present,
-        every=None if every is None else SaveInterval.parse(every),
+        every=None if every is None else SaveInterval.parse(every), time_limit=limit,
     )  # fmt: skip
-    own = [progress, StopOnDivergence(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
+    notes = NotesCallback(lambda: run.printer.print(*new_notes(run)))
+    own = [progress, StopOnDivergence(), interrupt, recorder, limit, notes]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)
     num_previous = len(recorder.history)
@@ -167,9 +170,9 @@ def _fit(
     if num_trained <= num_previous:
         summary = f"all {num_trained} epochs were trained before"
     else:  # early stopping and callbacks set should_stop
-        is_early = trainer.should_stop and num_trained < config.recipe.epochs
+        is_early = trainer.should_stop and limit.stopped is None and num_trained < config.recipe.epochs
         summary = f"trained for {seconds:.1f} s{f', stopped early after epoch {num_trained}' if is_early else ''}"
-    run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *new_notes(run))
+    run.printer.print(f"{summary}; best epoch {recorder.best_epoch}", *time_notes(run, limit.stopped), *new_notes(run))
     if rank() == 0:
         draw_training(run, recorder)
     return recorder, task

@@ -11,9 +11,10 @@ from visionkit.text import count_of
 
 if TYPE_CHECKING:
     from visionkit.metrics.evaluation import Evaluation
+    from visionkit.training.callbacks.time_limit import TimeIsUp
     from visionkit.training.setup import RunSetup
 
-__all__ = ["new_notes", "print_header", "print_interrupted", "print_results"]
+__all__ = ["new_notes", "print_header", "print_interrupted", "print_results", "time_notes"]
 
 
 def print_header(run: RunSetup) -> None:
@@ -35,6 +36,7 @@ def print_header(run: RunSetup) -> None:
         f"device   {device_name(run.processes.accelerator)}, precision {config.hardware.precision}",
         f"folder   {run.folder.path}",
     ]
+    lines += _freezing_lines(run)
     lines += (cut := _debug_lines(run))
     run.printer.print(*lines)
     _store_notes(run, [*run.data_notes, *choice, *(line.partition(" ")[2].strip() for line in [*run.notes, *cut])])
@@ -50,6 +52,18 @@ def _debug_lines(run: RunSetup) -> list[str]:
         f"debug    {count_of(debug.limit_batches, 'batch')} of {run.config.recipe.batch_size} from each split{epochs}: "
         "the figures say nothing of the model. For a real run: debug=none"
     ]
+
+
+def _freezing_lines(run: RunSetup) -> list[str]:
+    """Which stages are not trained, and until when; nothing where all are."""
+    recipe = run.config.recipe
+    if recipe.freeze is None:
+        return []
+    stages = list(run.model.backbone.stage_parameters().items())[: recipe.freeze]
+    count = sum(parameter.numel() for _, parameters in stages for parameter in parameters)
+    thaw = recipe.thaw_epoch
+    until = "" if thaw is None or thaw >= recipe.epochs else f", until epoch {thaw + 1}"
+    return [f"frozen   {', '.join(name for name, _ in stages)}: {count:,} parameters are not trained{until}"]
 
 
 def _store_notes(run: RunSetup, notes: Sequence[str]) -> None:
@@ -106,6 +120,33 @@ def new_notes(run: RunSetup) -> list[str]:
     if notes:
         run.printer.log(*(found.details for found in run.datamodule.findings if found.details and found.note in notes))
     return notes
+
+
+def time_notes(run: RunSetup, stopped: TimeIsUp | None) -> list[str]:
+    """What ``recipe.max_time`` has left out; nothing if it has not ended the training. It is recorded."""
+    from visionkit.settings import describe_duration
+    from visionkit.training.schedules import make_schedule
+
+    recipe = run.config.recipe
+    if stopped is None or recipe.max_time is None:
+        return []
+    duration, epoch, planned = describe_duration(recipe.max_time), stopped.epoch, stopped.planned
+    where = f"in epoch {epoch}" if stopped.is_within_epoch else f"after epoch {epoch}"
+    cut = f", {stopped.num_batches} of its {planned} batches" if stopped.is_within_epoch else ""
+    share = (epoch - 1 + stopped.num_batches / planned) / recipe.epochs
+    steps = planned * recipe.epochs
+    factor = make_schedule(recipe)(min(round(share * steps), steps - 1), steps)
+    note = (
+        f"recipe.max_time={duration} ended the training {where} of {recipe.epochs}{cut}: the schedule is made for all "
+        f"{count_of(recipe.epochs, 'epoch')}, and had the rate at {factor:.3g} of recipe.lr"
+    )
+    if epoch == 1 and stopped.is_within_epoch:
+        note += f". That is less than one epoch, so the results are those of {count_of(stopped.num_batches, 'batch')}"
+    elif epoch > 1:
+        note += f". A whole schedule in about this time: recipe.epochs={max(1, round(share * recipe.epochs))}"
+    go_on = f"To go on: {_next_step(run, 'train')} recipe.max_time={describe_duration(2 * recipe.max_time)}"
+    _store_notes(run, [note])
+    return [f"time     {note}", f"         {go_on}"]
 
 
 def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, float]) -> None:

@@ -30,7 +30,8 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
     """Check, without torch, that a run can be resumed.
 
     Raises:
-        UserError: If a checkpoint is damaged or none is left, or it was trained for more epochs than requested.
+        UserError: If a checkpoint is damaged or none is left, or it was trained for more epochs, or longer, than
+            requested.
     """
     resume_checkpoint(folder)
     if folder.best_checkpoint.exists() and not _is_whole(folder.best_checkpoint):
@@ -44,6 +45,20 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
         raise UserError(
             f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
             f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
+        )
+    _check_time_left(config, folder)
+
+
+def _check_time_left(config: RunConfig, folder: RunFolder) -> None:
+    from visionkit.settings import describe_duration
+
+    limit = config.recipe.max_time
+    spent = sum(row.get("seconds", 0.0) for row in folder.read_history())
+    if limit is not None and spent >= limit:
+        raise UserError(
+            f"recipe.max_time: found {describe_duration(limit)}, but '{folder.path}' has trained for "
+            f"{describe_duration(spent)}, which counts. Expected more. "
+            f"Try: recipe.max_time={describe_duration(spent + limit)}, or recipe.max_time=null"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from visionkit.settings import SCHEDULES, Recipe, Schedule, ShippedSchedule
 
-__all__ = ["constant", "cosine", "make_schedule", "one_cycle", "step"]
+__all__ = ["constant", "cosine", "make_schedule", "one_cycle", "poly", "step"]
 
 
 def make_schedule(recipe: Recipe) -> Callable[[int, int], float]:
@@ -45,6 +45,12 @@ def cosine(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) 
 def step(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:
     """``gamma`` to the power of the number of milestones passed."""
     return math.prod(schedule.gamma for milestone in schedule.milestones if step >= milestone * total)
+
+
+def poly(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:
+    """From 1 to ``end_factor`` with the share of steps that are left, to the power ``power``; divided as `cosine`."""
+    left = 1 - (step - warmup_steps) / (total - warmup_steps)
+    return float(schedule.end_factor + (1 - schedule.end_factor) * max(left, 0.0) ** schedule.power)
 
 
 def one_cycle(schedule: ShippedSchedule, step: int, total: int, warmup_steps: int) -> float:

@@ -27,7 +27,7 @@ IGNORED_WARNINGS = (
     r".*does not have many workers.*",
     r".*The number of training batches.*",
     r".*You are trying to `self.log\(\)`.*",
-    r".*modules in eval mode.*",
+    r".*in eval mode at the start.*",
     r".*dataloader is not resumable.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*Checkpoint directory.*",

@@ -66,6 +66,14 @@ class TimmBackbone(Backbone):
             ) from None
         self.net.load_state_dict(source.state_dict())
 
+    def stage_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """As `Backbone.stage_parameters`."""
+        parameters = dict(self.net.named_parameters())
+        return {
+            stage: [parameters[name] for name in self._parameters_of(stage) if name in parameters]
+            for stage in self._stage_names
+        }
+
     def _stages(self) -> list[Stage]:
         return [_ParameterGroup(self.net, self._parameters_of(name)) for name in self._stage_names]
 

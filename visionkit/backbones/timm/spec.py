@@ -73,6 +73,8 @@ class TimmSpec(BackboneSpec):
         model: The arguments of ``timm.create_model``.
     """
 
+    can_checkpoint: ClassVar[bool] = False
+
     model: TimmModel
 
     @classmethod

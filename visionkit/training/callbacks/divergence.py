@@ -85,7 +85,7 @@ def _check_finite(step: _Step, trainer: pl.Trainer, task: Any) -> None:
     raise UserError(
         f"training diverged: the loss is {loss} in epoch {step.epoch} (step {step.global_step}, "
         f"learning rate {step.rate:.3g}){_describe_files(step.index, trainer)}. Expected a finite number. "
-        f"Try a smaller rate (recipe.lr={task.base_rates[0] / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
+        f"Try a smaller rate (recipe.lr={task.base_rate / 10:.1g}), or limit the gradients (recipe.clip_norm=1.0)"
     )
 
 

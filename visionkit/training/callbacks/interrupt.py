@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 from visionkit.distributed.comm import all_reduce_sum, rank, world_size
 from visionkit.errors import SLURM_SIGNAL
 from visionkit.settings import SaveInterval
+from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.finite import check_task
 
 __all__ = ["Interrupt", "Interrupted"]
@@ -53,6 +54,7 @@ class Interrupt(pl.Callback):
         is_worker: Whether `visionkit.distributed.launch` has started this process: SIGTERM then ends it at once.
         every: How often the run is saved within an epoch; None for never.
         check_folder: Called in the first process before it saves.
+        time_limit: What ends the training after some time; None for nothing. The exchange tells the processes of it.
     """
 
     def __init__(
@@ -63,16 +65,18 @@ class Interrupt(pl.Callback):
         is_worker: bool = False,
         every: SaveInterval | None = None,
         check_folder: Callable[[], Any] = lambda: None,
+        time_limit: TimeLimit | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.announce = announce
         self.is_worker = is_worker
         self.every = every or SaveInterval()
         self.check_folder = check_folder
+        self.time_limit = time_limit
         self.requested = False
         self.signal: int = signal.SIGINT
         self._fitting = False
-        self._agreed = self._due = False
+        self._agreed = self._due = self._time_is_over = False
         self._last_save = 0.0
         self._sync_interval = self._steps_since_sync = 0
         self._last_sync = 0.0
@@ -121,7 +125,9 @@ class Interrupt(pl.Callback):
         if self._agreed:
             self._save(trainer, pl_module)
             raise Interrupted(saved=True, signal=self.signal)
-        if self._due or (self.every.steps is not None and trainer.global_step % self.every.steps == 0):
+        if self._time_is_over and self.time_limit is not None:
+            self.time_limit.stop(trainer, pl_module)
+        elif self._due or (self.every.steps is not None and trainer.global_step % self.every.steps == 0):
             self._save(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -147,12 +153,13 @@ class Interrupt(pl.Callback):
             return
         now = time.perf_counter()
         due = self.every.seconds is not None and now - self._last_save >= self.every.seconds
+        over = self.time_limit is not None and self.time_limit.is_over
         if world_size() == 1:
-            self._agreed, self._due = self.requested, due
+            self._agreed, self._due, self._time_is_over = self.requested, due, over
             return
-        counts = [int(self.requested), int(due and rank() == 0), int(1e6 * (now - self._last_sync))]
-        requested, is_due, microseconds = all_reduce_sum(counts)
-        self._agreed, self._due = requested > 0, is_due > 0
+        of_first = [int(flag and rank() == 0) for flag in (due, over)]
+        *counts, microseconds = all_reduce_sum([int(self.requested), *of_first, int(1e6 * (now - self._last_sync))])
+        self._agreed, self._due, self._time_is_over = (count > 0 for count in counts)
         seconds = max(microseconds, 1) / 1e6 / world_size() / self._steps_since_sync
         self._sync_interval = max(1, min(MAX_STEPS_BETWEEN_SYNCS, int(SYNC_SECONDS / seconds)))
         self._steps_since_sync, self._last_sync = 0, now

@@ -15,6 +15,7 @@ from visionkit.tasks.base import VisionTask
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.display import epoch_line
 from visionkit.training.callbacks.progress import Progress
+from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.finite import check_task
 
 __all__ = ["Recorder", "check_all_epochs"]
@@ -29,6 +30,7 @@ class Recorder(Checkpoint):
         folder: The run folder.
         info: The monitored metric and its mode.
         progress: Measures the epoch.
+        time_limit: What ends the training after some time; None for nothing. It saves its epoch so far by itself.
 
     Attributes:
         history: A row per epoch, as in ``metrics.csv``, in a resumed run with those of the previous epochs.
@@ -36,7 +38,10 @@ class Recorder(Checkpoint):
         best_epoch: The epoch of the best score, counted from 1; 0 before the first.
     """
 
-    def __init__(self, folder: RunFolder, info: TaskInfo, progress: Progress) -> None:
+    def __init__(
+        self, folder: RunFolder, info: TaskInfo, progress: Progress, *, time_limit: TimeLimit | None = None
+    ) -> None:
+        self.time_limit = time_limit
         self.folder, self.info, self.progress = folder, info, progress
         self.history: list[dict[str, float]] = folder.read_history()
         self.best_score: float | None = None
@@ -50,8 +55,8 @@ class Recorder(Checkpoint):
             UserError: If epochs that the checkpoint has behind it have no row, or rows are of epochs that no checkpoint
                 of the run has seen.
         """
-        rows = len(self.history)
-        self.history = [row for row in self.history if row["epoch"] <= trainer.current_epoch]
+        rows, repeated = len(self.history), [row for row in self.history if row["epoch"] > trainer.current_epoch]
+        self.history = self.history[: rows - len(repeated)]
         going_on_from_last = trainer.ckpt_path is not None and Path(trainer.ckpt_path) == self.folder.last_checkpoint
         ahead = going_on_from_last and rows > trainer.current_epoch + 1  # a row is written just before its checkpoint
         steps = max((row.get("step", 0.0) for row in self.history), default=0.0)
@@ -62,6 +67,12 @@ class Recorder(Checkpoint):
                 "wrote. Put it back, or begin a new run: "
                 f"python -m visionkit train run={self.folder.path}"
             )
+        if any(self.info.better(row.get(self.info.monitor, math.nan), self.best_score) for row in repeated):
+            self.best_score, self.best_epoch = (
+                None,
+                0,
+            )  # best.ckpt holds that epoch, which may have been cut by its time
+        self.on_train_epoch_start(trainer, pl_module)  # which Lightning leaves out within an epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Remove the results of a finished run that trains on: they would be taken for those of its new epochs."""
@@ -98,7 +109,8 @@ class Recorder(Checkpoint):
         # The best checkpoint first, since the state in the last one refers to it. All processes take part in saving.
         if broadcast_object(best or not self.folder.best_checkpoint.exists()):
             trainer.save_checkpoint(self.folder.best_checkpoint)
-        trainer.save_checkpoint(self.folder.last_checkpoint)
+        if self.time_limit is None or self.time_limit.stopped is None or not self.time_limit.stopped.is_within_epoch:
+            trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(
             epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)
         )
