@@ -11,6 +11,7 @@ from torch import nn
 from tests.helpers.process_group import run_in_group
 from tests.helpers.tiny_training import Fitted
 from visionkit.errors import UserError
+from visionkit.tasks.averaging import AveragedTraining
 from visionkit.training.callbacks.interrupt import Interrupt
 from visionkit.training.callbacks.time_limit import TimeIsUp, TimeLimit
 from visionkit.training.resume import check_resumable
@@ -92,7 +93,7 @@ def _stopped_at(rank, folder):
         current_epoch=0, is_last_batch=False, save_checkpoint=lambda path: None, accumulate_grad_batches=1,
         fit_loop=loop, num_training_batches=1000,
     )  # fmt: skip
-    task = SimpleNamespace(model=nn.Linear(1, 1), rate=0.1, initial={})
+    task = SimpleNamespace(model=nn.Linear(1, 1), rate=0.1, initial={}, average=AveragedTraining(None))
     interrupt = Interrupt(folder / "last.ckpt", lambda line: None, time_limit=limit)
     interrupt.on_train_start(trainer, task)
     limit.on_train_start(trainer, task)

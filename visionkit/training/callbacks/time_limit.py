@@ -85,12 +85,12 @@ class TimeLimit(pl.Callback):
             self._end(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time of a resumed run."""
-        return {"seconds": self.spent}
+        """The time of a resumed run; without a limit nothing, so that equal runs have equal checkpoints."""
+        return {} if self.seconds is None else {"seconds": self.spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the time."""
-        self._spent_before = float(state_dict["seconds"])
+        """Restore the time; a run that had no limit so far begins with none spent."""
+        self._spent_before = float(state_dict.get("seconds", 0.0))
 
     def _end(self, trainer: pl.Trainer) -> None:
         num_batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
