@@ -79,6 +79,13 @@ class VisionTask(pl.LightningModule, ABC):
         self._total_steps = 0
         self._rates = [0.0]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning's note of the running hook, set 40 times a step, is no parameter to look for."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update the metrics of the stage with the outputs of a batch."""
