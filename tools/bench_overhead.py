@@ -29,13 +29,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from visionkit.config_files import read_group_file
+from visionkit.config_files import overlay, read_group_file
 from visionkit.console import Printer
 from visionkit.models import create_model
 from visionkit.models.prepare import prepare_model
 from visionkit.runs.environment import describe_environment
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Constant, Debug, Hardware, Recipe, Sgd
+from visionkit.settings import Debug, Hardware, Recipe
 from visionkit.tasks.build import build_task
 from visionkit.tasks.info import TASKS
 from visionkit.training.callbacks.display import ProgressDisplay
@@ -63,8 +63,6 @@ class Batches:
 
 Seconds = tuple[float, float]
 """Of wall time, and of the process's CPU time, which other work on the machine disturbs less."""
-
-CONSTANT = Constant(warmup_epochs=0, end_factor=0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
 
 
 def main() -> int:
@@ -102,10 +100,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.accelerator)
     train = make_batches(options.images, options.batch_size, device)
     val = make_batches(max(options.images // 12, options.batch_size), options.batch_size, device)
-    recipe = Recipe(
-        epochs=options.rounds, batch_size=options.batch_size, lr=0.01, clip_norm=None, accumulate=1,
-        early_stopping=None, schedule=CONSTANT, optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=5e-4),
-    )  # fmt: skip
+    optimizer = {"type": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+    changes = {"epochs": options.rounds, "batch_size": options.batch_size, "lr": 0.01, "optimizer": optimizer}
+    schedule = {"type": "constant", "warmup_epochs": 0}
+    recipe = Recipe.from_config(overlay(read_group_file("recipe", "sgd"), changes | {"schedule": schedule}))
     turns = Turns(HandWritten(train, val, recipe, device), steps=options.turn)
     with tempfile.TemporaryDirectory() as folder:
         run_toolkit(RunFolder(Path(folder)), train, val, recipe, options.accelerator, turns)
