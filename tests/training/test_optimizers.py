@@ -122,3 +122,37 @@ def test_a_fused_kernel_is_used_where_there_is_one():
     settings = Sgd(momentum=0.9, nesterov=True, weight_decay=0.1)
     assert make_optimizer(_net(), settings=settings, lr=0.1).defaults["fused"]
     assert not make_optimizer(_net(), settings=settings, lr=0.1, fused=False).defaults["fused"]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
+        AdamW(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01),
+    ],
+)
+def test_moments_are_those_of_their_weights_in_a_run_resumed_in_the_other_layout(settings, channels_last):
+    """The reference is torch's step that is not fused; layouts are `hardware.channels_last`."""
+    formats = (torch.channels_last, torch.contiguous_format)
+    saved, resumed = formats if channels_last else formats[::-1]
+    torch.manual_seed(0)
+    net = nn.Conv2d(4, 8, 3)
+    reference = copy.deepcopy(net)
+    images = torch.randn(2, 4, 6, 6)
+
+    def step(net, optimizer):
+        optimizer.zero_grad()
+        net(images).square().mean().backward()
+        optimizer.step()
+
+    expected = make_optimizer(reference, settings=settings, lr=0.1, fused=False)
+    state = None
+    for layout in (saved, resumed):
+        optimizer = make_optimizer(net.to(memory_format=layout), settings=settings, lr=0.1)
+        if state is not None:
+            optimizer.load_state_dict(state)
+        step(net, optimizer)
+        step(reference, expected)
+        state = copy.deepcopy(optimizer.state_dict())
+    torch.testing.assert_close(net.weight, reference.weight, rtol=1e-4, atol=1e-6)

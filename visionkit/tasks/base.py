@@ -14,6 +14,7 @@ from visionkit.backbones.weights.finite import non_finite_tensors
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
+from visionkit.distributed.generators import seed_generators
 from visionkit.errors import UserError
 from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
@@ -89,6 +90,13 @@ class VisionTask(pl.LightningModule, ABC):
         self._total_steps = 0
         self._rates, self._rate_scale, self.base_rate = [0.0], 1.0, 0.0
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning's note of the running hook, set 40 times a step, is no parameter to look for."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
         """Update the metrics of the stage with the outputs of a batch."""
@@ -116,7 +124,7 @@ class VisionTask(pl.LightningModule, ABC):
         What the model draws, as dropout does, depends on seed, epoch, batch and process alone: a run that goes on draws
         what it would have drawn.
         """
-        torch.manual_seed(mix_seed(self.seed, self.current_epoch, batch_idx, rank()))
+        seed_generators(mix_seed(self.seed, self.current_epoch, batch_idx, rank()), batch["images"].device)
         outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())

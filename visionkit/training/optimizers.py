@@ -117,4 +117,17 @@ def make_optimizer(
     if fused and "fused" in signature(optimizer_class).parameters:
         options["fused"] = True
     optimizer: torch.optim.Optimizer = optimizer_class(groups, lr=lr, **options)
+    optimizer.register_load_state_dict_post_hook(_match_layout)
     return optimizer
+
+
+def _match_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the moments of a checkpoint out as the parameters, of a run resumed with another ``hardware.channels_last``.
+
+    On the CPU torch's fused kernels (2.14) walk memory and add the moments of one weight to another otherwise.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, moment in state.items():
+            is_moment = isinstance(moment, torch.Tensor) and moment.shape == parameter.shape
+            if is_moment and moment.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from visionkit.distributed.generators import seed_generators
+
 __all__ = ["ImageSampler", "seeded"]
 
 
@@ -33,7 +35,7 @@ class ImageSampler:
         else:
             positives, negatives = [], []
             for seed, each in zip(self.seeds, labels, strict=True):
-                torch.manual_seed(seed)
+                seed_generators(seed, each.device)
                 for masks, found in zip((positives, negatives), self.sampler([each]), strict=True):
                     masks += found
         self.num_sampled = torch.cat([*positives, *negatives]).count_nonzero()
