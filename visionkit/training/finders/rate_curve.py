@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DIVERGED", "RULE", "RateCurve", "lowest_index", "read_curve", "smooth"]
+__all__ = ["DIVERGED", "RULE", "RateCurve", "suggest_index", "read_curve", "smooth"]
 
 DIVERGED = 4.0
 """The multiple of the lowest smoothed loss from which on a loss counts as diverged."""
@@ -18,9 +18,11 @@ _SMOOTHING = 0.15
 """Standard deviation of the smoothing in decades of the rate."""
 
 
-RULE = "the rate at which the smoothed loss is lowest"
-"""Of the rules that tools/check_find_lr.py compares with grids of trainings the nearest to their best: recipe.lr is the
-peak of a schedule, not a rate that lasts. Figures: docs/find_lr.json."""
+_SHARE_OF_FALL = 0.98
+RULE = f"the lowest rate with {100 * _SHARE_OF_FALL:.0f} % of the fall of the smoothed loss"
+"""Of the rules that tools/check_find_lr.py compares with grids of trainings the nearest to their best (figures in
+docs/find_lr.json): the steepest place, or a tenth of the rate of the lowest loss, are too low for the peak of a
+schedule with a warm-up, and the lowest place itself may lie anywhere in a flat valley."""
 
 _LEAST_GAIN = 0.02
 """The share of the first smoothed loss by which the lowest must lie below it."""
@@ -138,30 +140,32 @@ def read_curve(
     if len(rates) < _FEWEST:
         return None
     smoothed = smooth(rates, losses)
-    lowest = lowest_index(smoothed)
-    if lowest is None:
+    place = suggest_index(smoothed)
+    if place is None:
         return None
     notes = []
-    if rates[lowest] > 0.7 * high:
+    if rates[place] > 0.5 * high:
         notes.append(
-            f"The loss is lowest at the end of the range: a higher rate may be better. Try high={100 * high:g}"
+            f"The loss still falls at the end of the range: a higher rate may be better. Try high={100 * high:g}"
         )
-    if rates[lowest] < 10 * low:
-        notes.append(f"The loss is lowest near the beginning of the range. Try low={low / 1000:g}")
+    if rates[place] < 10 * low:
+        notes.append(f"The loss falls at the beginning of the range already. Try low={low / 1000:g}")
     return RateCurve(
-        suggestion=rates[lowest], rates=rates, losses=losses, smoothed=smoothed,
+        suggestion=rates[place], rates=rates, losses=losses, smoothed=smoothed,
         diverged=diverged, recipe_lr=recipe_lr, title=title, batch_size=batch_size,
         accumulate=accumulate, notes=notes,
     )  # fmt: skip
 
 
-def lowest_index(smoothed: Sequence[float]) -> int | None:
-    """The place of the lowest smoothed loss; None if it is hardly lower than at the beginning.
+def suggest_index(smoothed: Sequence[float]) -> int | None:
+    """The place of the rate to take, see `RULE`; None if no loss is clearly lower than at the beginning.
 
     Args:
         smoothed: As of `smooth`.
     """
     values = np.asarray(smoothed)
-    lowest = int(values.argmin())
     start = float(values[0])
-    return lowest if start - float(values[lowest]) > _LEAST_GAIN * abs(start) else None
+    fall = start - float(values.min())
+    if fall <= _LEAST_GAIN * abs(start):
+        return None
+    return int((values <= start - _SHARE_OF_FALL * fall).argmax())
