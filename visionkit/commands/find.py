@@ -29,9 +29,9 @@ def check_subject(subject: str | None) -> str:
     """
     if subject is not None and subject in SUBJECTS:
         return subject
-    found = "nothing is named" if subject is None else f"found '{subject}'.{did_you_mean(subject, SUBJECTS)}"
+    found = "nothing is named." if subject is None else f"found '{subject}'.{did_you_mean(subject, SUBJECTS)}"
     raise UserError(
-        f"find: {found.rstrip('.')}. Expected lr, the learning rate, or batch, the size of a batch. Try: python -m "
+        f"find: {found} Expected lr, the learning rate, or batch, the size of a batch. Try: python -m "
         "visionkit find lr backbone=lenet"
     )
 
