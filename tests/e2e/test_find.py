@@ -36,22 +36,31 @@ def test_wrong_words_are_told_and_nothing_is_written(cli, in_empty_folder, words
     assert list(in_empty_folder.iterdir()) == []
 
 
+RATE = ("find", "lr", "backbone=lenet", "hardware=cpu", "low=1e-4", "steps=25")
+
+
 def test_a_rate_is_printed_drawn_and_written_where_it_is_said(cli, in_empty_folder):
-    words = ("find", "lr", "backbone=lenet", "hardware=cpu", "low=1e-4", "steps=30")
-    code, out, err = cli(*words, "out=curves/lr.png", "format=json")
+    code, out, err = cli(*RATE, "out=curves/lr.png")
     assert code == 0, err
-    document = json.loads(out)
+    document = json.loads((in_empty_folder / "curves/lr.json").read_text())
     assert document["word"] == f"recipe.lr={document['suggestion']:g}"
+    assert out.splitlines()[-2].startswith(f"{document['word']}   (")
     assert sorted(str(file.relative_to(in_empty_folder)) for file in in_empty_folder.rglob("*")) == [
         "curves", "curves/lr.json", "curves/lr.png",
     ]  # fmt: skip
-    assert json.loads((in_empty_folder / "curves/lr.json").read_text()) == document
-    code, out, err = cli(*words)
-    assert code == 0, err
-    assert out.splitlines()[-2].startswith(f"{document['word']}   (")
-    assert out.splitlines()[-1].endswith("add out=lr.png")
-    code, _, err = cli(*words, "out=curves/lr.png")
+    code, _, err = cli(*RATE, "out=curves/lr.png")
     assert (code, "is there already" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_standard_output_is_one_document_and_without_out_nothing_is_written(cli, in_empty_folder):
+    code, out, err = cli(*RATE, "format=json")
+    assert code == 0, err
+    assert json.loads(out)["picture"] is None
+    assert "range" in err
+    code, out, _ = cli(*RATE)
+    assert (code, out.splitlines()[-1].endswith("add out=lr.png")) == (0, True)
+    assert list(in_empty_folder.iterdir()) == []
 
 
 def test_a_batch_is_printed_as_a_table_and_a_word_that_train_takes(cli, in_empty_folder):

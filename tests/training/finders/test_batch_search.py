@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from visionkit.training.finders import batch_search
 from visionkit.training.finders.batch_search import (
     StepCost,
     attempt,
@@ -14,6 +15,12 @@ from visionkit.training.finders.batch_search import (
     search_memory,
     search_speed,
 )
+
+
+@pytest.fixture
+def no_garbage(monkeypatch):
+    """Without the collector, which takes longer than the search."""
+    monkeypatch.setattr(batch_search.gc, "collect", lambda: 0)
 
 
 class Device:
@@ -34,6 +41,7 @@ def largest(costs):
     return max((cost.size for cost in costs if cost.seconds is not None), default=0)
 
 
+@pytest.mark.usefixtures("no_garbage")
 @pytest.mark.parametrize("first", [1, 8, 64, 4096])
 @pytest.mark.parametrize("capacity", [1, 2, 3, 7, 24, 100, 511, 512, 5000])
 def test_what_is_found_fits_and_an_eighth_more_does_not_whatever_the_guess(capacity, first):

@@ -10,6 +10,7 @@ from visionkit.cli.keywords import parse_call
 from visionkit.cli.verb_configs import compose_finder
 from visionkit.console import Printer
 from visionkit.runs.config import RunConfig
+from visionkit.training.finders import batch_search
 from visionkit.training.finders import find_batch as module
 from visionkit.training.finders.batch_search import StepCost
 from visionkit.training.finders.memory import StepMemory
@@ -51,6 +52,7 @@ def device(monkeypatch):
         for name, value in (("memory", memory), ("images", images), ("accelerator", kind)):
             monkeypatch.setattr(FakeSteps, name, value)
         monkeypatch.setattr(module, "TrainingSteps", FakeSteps)
+        monkeypatch.setattr(batch_search.gc, "collect", lambda: 0)  # which takes longer than the search
         monkeypatch.setattr(module, "plan_single_process", lambda config, subject: (config, kind, devices))
         monkeypatch.setattr(module, "free_device_memory", lambda kind: memory if free is None else free)
         monkeypatch.setattr(module, "device_name", lambda kind: "a device")
@@ -132,6 +134,7 @@ def test_images_larger_than_the_data_set_says_take_more(config):
     assert memory.estimate(1000, pixels=4 * 32 * 32) == pytest.approx(4 * memory.estimate(1000), rel=0.02)
 
 
+@pytest.mark.slow
 def test_steps_are_measured_on_real_batches_and_nothing_is_written(in_empty_folder):
     state = torch.get_rng_state()
     found = vk.find_batch(backbone="lenet", hardware="cpu", largest=4, seconds=0.001, progress=False)
