@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
-    "Run", "UserError", "__version__", "build", "create_backbone", "create_model", "evaluate", "inspect",
-    "list_backbones", "load", "sweep", "train",
+    "Run", "UserError", "__version__", "build", "create_backbone", "create_model", "evaluate", "find_batch",
+    "find_lr", "inspect", "list_backbones", "load", "sweep", "train",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
@@ -17,6 +17,8 @@ _MODULES = {
     "create_backbone": "visionkit.backbones",
     "create_model": "visionkit.models",
     "evaluate": "visionkit.api",
+    "find_batch": "visionkit.api_finders",
+    "find_lr": "visionkit.api_finders",
     "inspect": "visionkit.api",
     "list_backbones": "visionkit.backbones",
     "load": "visionkit.api",

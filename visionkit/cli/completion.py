@@ -93,6 +93,8 @@ def _values(last: str, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
 def _words(verb: str, before: Sequence[str], choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
     if not before:
         yield from VERBS
+    if before == [verb]:
+        yield from VERBS[verb].subjects
     yield from ("--help", "--version", "--config-dir", "--cfg", "--info", "-m")
     yield from (f"{key}=" for key in VERBS[verb].options)
     if verb in ("runs", "compare"):

@@ -46,6 +46,7 @@ class Request:
 
     Attributes:
         verb: A key of `VERBS`, or ``version``.
+        subject: The word behind a verb that has some, such as ``lr`` of ``find lr``; None if there is none.
         arguments: Overrides and other arguments of the verb, as typed.
         config_dirs: Folders of the user's with groups of their own.
         help: Whether help is asked for.
@@ -58,6 +59,7 @@ class Request:
     """
 
     verb: str = "train"
+    subject: str | None = None
     arguments: list[str] = field(default_factory=list)
     config_dirs: list[Path] = field(default_factory=list)
     help: bool = False
@@ -78,6 +80,8 @@ def parse_command_line(arguments: Sequence[str]) -> Request:
     request, words, seen = Request(), list(arguments), set[str]()
     if words and words[0] in VERBS:
         request.verb = words.pop(0)
+        if VERBS[request.verb].subjects and words and not words[0].startswith(("-", "~", "+")) and "=" not in words[0]:
+            request.subject = words.pop(0)
     elif words and not words[0].startswith(("-", "~", "+")) and "=" not in words[0]:
         check_verb(words[0], words[1:])
     while words:

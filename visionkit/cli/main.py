@@ -18,6 +18,7 @@ from visionkit.cli.signals import begin_work, handle_signals, report_signal
 from visionkit.cli.syntax import PATH_KEYS, Override, is_search
 from visionkit.cli.verb_configs import (
     compose_benchmark,
+    compose_finder,
     compose_networks,
     compose_stored_run,
     compose_training,
@@ -116,6 +117,10 @@ def _run(request: Request) -> int:
         )
     if request.verb in _OPTION_COMMANDS:
         return _OPTION_COMMANDS[request.verb](parse_options(request.verb, request.arguments))
+    if request.verb == "find":
+        from visionkit.commands.find import check_subject
+
+        check_subject(request.subject)
     if request.verb == "list":
         from visionkit.commands.list import list_choices
 
@@ -131,6 +136,8 @@ def _run(request: Request) -> int:
     parsed = parse_overrides(request.arguments, groups=choices, options=VERBS[request.verb].options, verb=request.verb)
     if request.cfg or request.info or request.verb == "config":
         return _show(parsed, request)
+    if request.verb == "find":
+        return _find(str(request.subject), parsed, request.config_dirs)
     return _COMMANDS[request.verb](parsed, request.config_dirs)
 
 
@@ -200,6 +207,13 @@ def _benchmark(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
 
     found = compose_benchmark(parsed, config_dirs)
     return benchmark(found.plains, found.paths, found.options, use_dataset=found.use_dataset)
+
+
+def _find(subject: str, parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.commands.find import find
+
+    plain, options = compose_finder(parsed, config_dirs)
+    return find(subject, plain, options)
 
 
 def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:

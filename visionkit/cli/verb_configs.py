@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
-from visionkit.cli.syntax import Override
+from visionkit.cli.syntax import PATH_KEYS, Override
 from visionkit.cli.verbs import VERBS
 from visionkit.errors import UserError
 from visionkit.registry import load_plugins
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "TrainingConfig", "compose_benchmark", "compose_networks",
-    "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins", "settings_with_file",
+    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "TrainingConfig", "compose_benchmark", "compose_finder",
+    "compose_networks", "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins",
+    "settings_with_file",
 ]  # fmt: skip
 
 CHANGEABLE_AFTER_TRAINING = (
@@ -94,6 +95,22 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> Tr
     if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
     return TrainingConfig(plain, folder if resume else None)
+
+
+def compose_finder(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration of the training that a finder is for, and the options of the finder.
+
+    Raises:
+        UserError: As `compose_training`.
+    """
+    typed = {key: text for key, text in parsed.options.items() if key != "run"}
+    options = {key: read_value(Override(key, text)) for key, text in typed.items() if key not in PATH_KEYS}
+    options |= {key: text.strip("'\"") for key, text in typed.items() if key in PATH_KEYS}
+    kept = {key: text for key, text in parsed.options.items() if key == "run"}
+    plain = compose_training(replace(parsed, options=kept), config_dirs).plain
+    if kept and not any(value.key == "format" for value in parsed.values):
+        plain["format"] = "text"
+    return plain, options
 
 
 def compose_stored_run(

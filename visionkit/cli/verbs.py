@@ -16,11 +16,13 @@ class Verb:
         summary: What it does, in one line.
         options: Names and descriptions of its options.
         examples: Complete commands.
+        subjects: Words of which one stands behind the verb; none for most.
     """
 
     summary: str
     options: Mapping[str, str]
     examples: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
 
 
 VERBS: Mapping[str, Verb] = {
@@ -156,6 +158,24 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit inspect backbone=vgg16 num_classes=1000 by=stage",
             "python -m visionkit inspect backbone=resnet50 depth=2 format=json",
         ),
+    ),
+    "find": Verb(
+        "find lr: a learning rate by a range test; find batch: the size of a batch for this device's memory and speed",
+        {
+            "run": "the run whose network, data and recipe are measured; instead of words as of train",
+            "low": "of lr: the first rate, 1e-6 unless given",
+            "high": "of lr: the last rate, 10 unless given; it ends before if the loss diverges",
+            "steps": "of lr: steps of the optimizer from the first rate to the last, 140 unless given",
+            "out": "of lr: a PNG file for the curve; all figures as JSON are written beside it",
+            "largest": "of batch: no larger size is tried; unless given, one that leaves ten steps in an epoch",
+            "seconds": "of batch: for which each size is timed, 1 unless given",
+        },
+        (
+            "python -m visionkit find lr task=classify backbone=lenet out=lr.png",
+            "python -m visionkit find batch task=classify backbone=lenet",
+            "python -m visionkit find lr run=latest format=json",
+        ),
+        ("lr", "batch"),
     ),
     "config": Verb(
         "show what a command would run as YAML, with the file, run or word that each value comes from",

@@ -143,6 +143,9 @@ FOREIGN_VERBS: Mapping[str, str] = {
     "finetune": "train weights=imagenet", "download": "dataset=cifar10 dataset.root=data dataset.download=true",
     "show": "config", "print": "config", "convert": "export run=latest to=onnx", "onnx": "export run=latest to=onnx",
     "gradio": "demo run=latest", "app": "demo run=latest", "ui": "demo run=latest", "web": "demo run=latest",
+    "lr_find": "find lr backbone=lenet", "find_lr": "find lr backbone=lenet", "lr_finder": "find lr backbone=lenet",
+    "find_batch": "find batch backbone=lenet", "scale_batch_size": "find batch backbone=lenet",
+    "autobatch": "find batch backbone=lenet",
     "api": "serve run=latest", "server": "serve run=latest", "deploy": "serve run=latest",
 }  # fmt: skip
 TO_COME: Mapping[str, str] = {

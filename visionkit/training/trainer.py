@@ -37,6 +37,7 @@ IGNORED_WARNINGS = (
     r".*recommended to use `self.log\(.*sync_dist=True.*",
     r".*Using `DistributedSampler` with the dataloaders.*",
     r".*different number of batches.*",
+    r".*have no `val_dataloader`.*",  # finders do not validate
     r".*This DataLoader will create.*",
     r".*`broadcast_buffers` is deprecated.*",
     r".*callbacks used to create the checkpoint need to be provided.*",
