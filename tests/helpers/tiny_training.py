@@ -70,6 +70,7 @@ def recipe(**changes: object) -> Recipe:
     schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
     values = {
         "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
+        "mix": None,
         "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
     }  # fmt: skip
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from visionkit.heads.published_weights import check_model_weights
 from visionkit.metrics.spec import MetricSpec, parse_metrics
 from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.mixing_checks import check_mixing
 from visionkit.runs.objects import RunObjects, without_markers
 from visionkit.schema import Registered, describe, parse
 from visionkit.settings import CALLBACKS, CallbackSpec, Debug, Hardware, Logger, Recipe
@@ -165,6 +166,7 @@ class RunConfig:
         source.check_balance(task.target)
         head = objects.parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
+        check_mixing(recipe.mix, task, head)
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
         recipe = debug.shorten(recipe, hardware)
@@ -174,6 +176,7 @@ class RunConfig:
             info = source.info()
             backbone = head.adapt_backbone(read_backbone(plain["backbone"], in_channels=info.in_channels))
             head.check(num_classes=info.num_classes)
+            check_mixing(recipe.mix, task, head, num_classes=info.num_classes)
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
             if objects:
                 from visionkit.runs.object_checks import check_objects

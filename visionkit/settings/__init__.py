@@ -7,6 +7,7 @@ from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
 from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
+from visionkit.settings.mixing import Mix
 from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
 from visionkit.settings.schedules import SCHEDULES, Constant, Cosine, OneCycle, Schedule, ShippedSchedule, Step
@@ -25,6 +26,7 @@ __all__ = [
     "EarlyStopping",
     "Hardware",
     "Logger",
+    "Mix",
     "NoLogger",
     "OneCycle",
     "Optimizer",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visionkit.config_files import group_names
 from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.schema import STRICT, Registered, describe, parse
+from visionkit.settings.mixing import MixField
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.schedules import SCHEDULES, Schedule
@@ -56,6 +57,7 @@ class Recipe:
         clip_norm: Maximum L2 norm of all gradients together; None for no clipping.
         accumulate: Batches whose gradients are accumulated for one optimizer step.
         early_stopping: None to train for all epochs.
+        mix: How the images of a batch are mixed with each other, see `visionkit.settings.mixing.Mix`; None for not.
     """
 
     epochs: PositiveInt
@@ -66,6 +68,7 @@ class Recipe:
     clip_norm: PositiveFloat | None
     accumulate: PositiveInt
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
+    mix: MixField
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Recipe":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from visionkit.backbones.weights.finite import non_finite_tensors
+from visionkit.data.augment.mixing import BatchMixing
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
@@ -42,6 +43,7 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Plain values stored in each checkpoint.
         data: The facts about the data, stored there too.
         seed: That of what the model draws in training.
+        mixing: Mixes the images of training batches; None for not.
 
     Attributes:
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
@@ -59,6 +61,7 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
         seed: int = 0,
+        mixing: BatchMixing | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -71,7 +74,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.losses: dict[str, Any] = {stage: LossMeter() if stage == "train" else LossTotals() for stage in metrics}
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
-        self.seed = seed
+        self.seed, self.mixing = seed, mixing
         self._epoch_so_far: dict[str, Any] = {}
         self._sharded = False
         self._schedule: LambdaLR | None = None
@@ -110,6 +113,8 @@ class VisionTask(pl.LightningModule, ABC):
         what it would have drawn.
         """
         torch.manual_seed(mix_seed(self.seed, self.current_epoch, batch_idx, rank()))
+        if self.mixing is not None:
+            batch = self.mixing(batch, epoch=self.current_epoch, step=batch_idx)
         outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())

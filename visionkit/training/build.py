@@ -45,6 +45,7 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         model: The result of `visionkit.runs.checkpoint.build_run_model`.
         data: The result of `visionkit.training.model.data_info`.
     """
+    from visionkit.data.augment.mixing import BatchMixing
     from visionkit.models.prepare import prepare_model
     from visionkit.tasks.build import build_task
     from visionkit.training.optimizers import make_optimizer
@@ -54,6 +55,10 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
     # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
     clips_mixed = config.hardware.precision != "32" and recipe.clip_norm is not None
     fused = not clips_mixed and config.hardware.strategy != "fsdp"
+    mixing = None if recipe.mix is None else BatchMixing(
+        recipe.mix, target=config.task.target, num_classes=len(data["class_names"]), seed=config.seed,
+        epochs=recipe.epochs,
+    )  # fmt: skip
     return build_task(
         config.task,
         prepare_model(model, config.hardware),
@@ -64,4 +69,5 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         hyper_parameters=config.plain,
         data=data,
         seed=config.seed,
+        mixing=mixing,
     )
