@@ -33,6 +33,7 @@ from visionkit.settings import (
     Debug,
     EarlyStopping,
     Hardware,
+    Mix,
     Optimizer,
     Recipe,
     Schedule,
@@ -113,7 +114,7 @@ PARTIAL = (SplitPaths,)
 
 SPECS = [
     *(table.get(name) for table in (HEADS, NECKS, SOURCES, OPTIMIZERS, SCHEDULES, LOGGERS) for name in table.names()),
-    Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Hardware, Debug,
+    Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Mix, Hardware, Debug,
 ]  # fmt: skip
 
 

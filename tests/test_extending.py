@@ -66,7 +66,7 @@ def check_augmentation(trained):
     from my_augmentation import Darker
 
     from visionkit.data.augment.image import build_transform
-    from visionkit.data.augment.spec import parse_augments
+    from visionkit.data.augment.parsing import parse_augments
 
     assert isinstance(build_transform(*parse_augments({"darker": {"by": 3}}, where="augment"), (32, 32)), Darker)
     assert "val/accuracy" in trained["metrics"]

@@ -54,6 +54,7 @@ class VisionDataModule(LightningDataModule):
         splits_file: The JSON file of random splits: read if it exists, else written.
         shared: Splits and images read by earlier runs in this process; None starts with an empty cache.
         max_decoded: The images of the largest split that is decoded before training; None for any that fits.
+        epochs: The number of epochs of the run, in the last of which images are not joined; None if unknown.
 
     Attributes:
         notes: Messages for the user on what was held out, dropped or is missing.
@@ -74,6 +75,7 @@ class VisionDataModule(LightningDataModule):
         splits_file: Path | None = None,
         shared: SharedCache | None = None,
         max_decoded: int | None = None,
+        epochs: int | None = None,
     ) -> None:
         super().__init__()
         source = source.for_target(target)
@@ -81,7 +83,7 @@ class VisionDataModule(LightningDataModule):
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
         source.check_balance(target)
         self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
-        self.batch_size, self.seed, self.max_decoded = batch_size, seed, max_decoded
+        self.batch_size, self.seed, self.max_decoded, self.epochs = batch_size, seed, max_decoded, epochs
         self.splits_file = Path(splits_file) if splits_file is not None else None
         self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
@@ -273,6 +275,7 @@ class VisionDataModule(LightningDataModule):
         sampler = BatchSampler(
             len(reader.samples), self.batch_size, training=training, seed=self.seed, rank=self._rank,
             world_size=self._world_size, balance=reader.samples.labels if training and self.source.balance else None,
+            epochs=self.epochs,
         )  # fmt: skip
         num_workers = self._num_workers(reader, sampler)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
+from visionkit.data.augment.parsing import check_targets
 from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UnknownKeyError, UserError, did_you_mean
 from visionkit.heads import HeadSpec
@@ -110,6 +111,7 @@ class RunConfig:
             splits_file=splits_file,
             shared=shared,
             max_decoded=None if self.debug.limit_batches is None else _MAX_DECODED,
+            epochs=self.recipe.epochs,
         )
 
     def check_initial_weights(self) -> None:
@@ -164,6 +166,7 @@ class RunConfig:
         source = source.for_target(task.target)
         source = source if debug.compare_contents else source.without_contents()
         source.check_balance(task.target)
+        check_targets(source.augment, where="dataset.augment", targets=(task.target,))
         head = objects.parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
         check_mixing(recipe.mix, task, head)

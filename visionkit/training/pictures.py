@@ -19,10 +19,11 @@ def draw_training(run: RunSetup, recorder: Recorder) -> None:
     recorder.draw_curves()
     loader = run.datamodule.train_dataloader()
     loader.sampler.set_epoch(0)
-    indices, seeds = next(iter(loader.sampler))
+    first = next(iter(loader.sampler))
     drawing = load(run.config.task.drawing)()
-    batch = loader.reader.read((indices[: drawing.max_batch], seeds[: drawing.max_batch]))
-    path, num_images = run.folder.plots / "train_batch.png", len(indices) * run.processes.count
+    some = slice(drawing.max_batch)
+    batch = loader.reader.read(first._replace(indices=first.indices[some], seeds=first.seeds[some]))
+    path, num_images = run.folder.plots / "train_batch.png", len(first.indices) * run.processes.count
     drawing.batch(batch, run.data["class_names"], path, num_images=num_images)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.config_files import read_group_file
-from visionkit.data.augment.spec import check_targets, parse_augments
+from visionkit.data.augment.parsing import check_targets, parse_augments
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
 from visionkit.data.splitting import hold_out
