@@ -10,16 +10,17 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
-import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
+from visionkit.data.augment.presets import ChosenAugments
 from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.dataset import FileDataset, ImageDataset
+from visionkit.data.dataset import FileDataset, ImageDataset, count_classes
 from visionkit.data.findings import Finding
+from visionkit.data.late_findings import late_findings
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
@@ -118,7 +119,8 @@ class VisionDataModule(LightningDataModule):
         """Messages for the user on what was held out, dropped or is missing."""
         splits = self._load_splits()
         missing = [] if "test" in splits.samples else ["no test split: validation numbers are reported"]
-        return [*splits.notes, *missing, *(finding.note for finding in self._late_findings()), *self._worker_notes]
+        chosen, late = [self._chosen.note] if self._chosen.note else [], (f.note for f in self._late_findings())
+        return [*splits.notes, *missing, *chosen, *late, *self._worker_notes]
 
     @property
     def findings(self) -> list[Finding]:
@@ -126,18 +128,8 @@ class VisionDataModule(LightningDataModule):
         return [*self._load_splits().findings, *self._late_findings()]
 
     def _late_findings(self) -> list[Finding]:
-        splits, findings = self._load_splits(), list[Finding]()
-        for split in splits.samples:
-            dropped = self._dropped.get(split, [])
-            for code in dict.fromkeys(code for code, _ in dropped):
-                findings += Finding.of(code, [name for other, name in dropped if other == code], split=split)
-            reader = self._readers.get(split)
-            if reader is not None:
-                late = ("item-failed", "item-replaced"), ("image-unreadable", "image-replaced")
-                code = late[not reader.samples.of_items][split == "train" and self._is_training]
-                names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
-                findings += Finding.of(code, names, split=split)
-        return findings
+        splits = list(self._load_splits().samples)
+        return late_findings(splits, self._dropped, self._readers, is_training=self._is_training)
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.
@@ -179,13 +171,7 @@ class VisionDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The training images, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
-        samples = self.dataset("train")
-        if samples.masks is not None:
-            return samples.masks.count_pixels(self.info.num_classes)
-        if samples.labels.ndim == 2:
-            return samples.labels.sum(dim=0)
-        labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
-        return torch.bincount(torch.as_tensor(labels), minlength=self.info.num_classes)
+        return count_classes(self.dataset("train"), self.info.num_classes)
 
     def train_dataloader(self) -> BatchLoader:
         """Batches of the training split, shuffled and augmented."""
@@ -282,7 +268,11 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
-        return self.batch_reader.make_augment(self.source.augment, self.source.input_transform())
+        return self.batch_reader.make_augment(self._chosen.augments, self.source.input_transform())
+
+    @cached_property
+    def _chosen(self) -> ChosenAugments:
+        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples["train"]))
 
     @property
     def _rank(self) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
+from visionkit.data.augment.presets import AugmentPreset
 from visionkit.data.augment.spec import AUGMENTATIONS, AugmentSpec
 from visionkit.errors import UserError, plural
 from visionkit.schema import describe, nested_errors, parse
@@ -37,18 +38,18 @@ def parse_augments(values: Mapping[str, Any] | None, *, where: str) -> tuple[Aug
     return tuple(augments)
 
 
-def check_targets(augments: Collection[AugmentSpec], *, where: str, targets: Collection[str]) -> None:
+def check_targets(augments: Collection[AugmentSpec] | AugmentPreset, *, where: str, targets: Collection[str]) -> None:
     """Check that each augmentation supports one of the targets of the data set.
 
     Args:
-        augments: The augmentations.
+        augments: The augmentations; a word has some for every target.
         where: The key of the configuration, for messages.
         targets: The kinds of target that the data set gives.
 
     Raises:
         UserError: If one supports none of them.
     """
-    for augment in augments:
+    for augment in () if isinstance(augments, AugmentPreset) else augments:
         if augment.targets is not None and not augment.supports(targets):
             name = AUGMENTATIONS.name_of(type(augment))
             known = [other for other in AUGMENTATIONS.names() if AUGMENTATIONS.get(other).supports(targets)]
@@ -59,10 +60,10 @@ def check_targets(augments: Collection[AugmentSpec], *, where: str, targets: Col
             )
 
 
-def _parse_field(values: Any) -> tuple[AugmentSpec, ...]:
+def _parse_field(values: Any) -> tuple[AugmentSpec, ...] | AugmentPreset:
     with nested_errors():
-        return parse_augments(values, where="")
+        return AugmentPreset(values) if isinstance(values, str) else parse_augments(values, where="")
 
 
-Augments = Annotated[tuple[AugmentSpec, ...], PlainValidator(_parse_field)]
-"""A field whose value is a mapping of augmentations."""
+Augments = Annotated[tuple[AugmentSpec, ...] | AugmentPreset, PlainValidator(_parse_field)]
+"""A field whose value is a mapping of augmentations, or a word for some."""

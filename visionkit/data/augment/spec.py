@@ -118,6 +118,8 @@ class HorizontalFlipSpec(AugmentSpec):
 
     p: Probability = 0.5
 
+    mirrors = True
+
 
 @AUGMENTATIONS.register("vertical_flip", module=f"{_V2}:RandomVerticalFlip")
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,8 @@ class VerticalFlipSpec(AugmentSpec):
     """Mirrors the image, top to bottom."""
 
     p: Probability = 0.5
+
+    mirrors = True
 
 
 @AUGMENTATIONS.register("rotation", module=f"{_V2}:RandomRotation")
@@ -235,6 +239,7 @@ class TrivialAugmentSpec(AugmentSpec):
 
     targets = _LABELS
     changes_colours = True
+    mirrors = True  # it turns by up to 135 degrees
 
 
 @AUGMENTATIONS.register("rand_augment", module=f"{_V2}:RandAugment")
