@@ -62,7 +62,11 @@ def check_dataset(trained):
     assert trained["metrics"]["val/accuracy"] == 1.0
 
 
-def check_augmentation(trained):
+def check_augmentation(trained, joined):
+    from my_joining import AnotherMask
+
+    assert AnotherMask()([{"mask": 0}, {"mask": 1}]) == {"mask": 1}
+    assert "val/mean_iou" in joined["metrics"]
     from my_augmentation import Darker
 
     from visionkit.data.augment.image import build_transform

@@ -17,8 +17,6 @@ _INSTEAD = {
 }
 """The augmentations that join images, of the tasks that do not mix whole batches."""
 
-_EXAMPLES = {"detect": "mosaic: {}", "instance": "copy_paste: {}", "segment": "mosaic: {}"}
-
 
 def check_mixing(mix: Mix | None, task: TaskInfo, head: HeadSpec, *, num_classes: int | None = None) -> None:
     """Check that the images of a batch can be mixed.
@@ -38,7 +36,7 @@ def check_mixing(mix: Mix | None, task: TaskInfo, head: HeadSpec, *, num_classes
         raise UserError(
             f"recipe.mix: it mixes the targets of whole images, for task=classify and multilabel, and task={task.name} "
             f"has them for places in an image. Expected null: this task joins images by the augmentations "
-            f"{_INSTEAD[task.name]}. Try: recipe.mix=null '+dataset.augment={{{_EXAMPLES[task.name]}}}'"
+            f"{_INSTEAD[task.name]}. Try: recipe.mix=null dataset.augment.mosaic.p=0.5"
         )
     if not isinstance(head, ClassificationSpec):
         raise UserError(
