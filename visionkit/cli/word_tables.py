@@ -81,7 +81,7 @@ ADVICE: Mapping[str, str] = {
     "steps": "A run is counted in epochs. Type recipe.epochs=NUMBER",
     "total_iters": "A run is counted in epochs. Type recipe.epochs=NUMBER",
     "shuffle": "Leave it out: training images are shuffled in each epoch, from seed",
-    "augment": "Type dataset.augment=auto, 'dataset.augment={horizontal_flip: {p: 0.5}}', or dataset.augment=null for none",
+    "augment": "Type dataset.augment=auto, 'dataset.augment={horizontal_flip: {p: 0.5}}' or dataset.augment=null",
     "fast_dev_run": "Type debug=fast",
     "mode": "The verb says it, and stands first: python -m visionkit train",
     "num_classes": "Leave it out: the data set says how many classes there are",

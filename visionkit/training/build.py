@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visionkit.data import VisionDataModule
+    from visionkit.data.augment.mixing import BatchMixing
     from visionkit.runs.config import RunConfig
     from visionkit.tasks.base import VisionTask
 
-__all__ = ["build_task_and_data", "make_task"]
+__all__ = ["build_task_and_data", "make_mixing", "make_task"]
 
 
 def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule]:
@@ -45,7 +47,6 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         model: The result of `visionkit.runs.checkpoint.build_run_model`.
         data: The result of `visionkit.training.model.data_info`.
     """
-    from visionkit.data.augment.mixing import BatchMixing
     from visionkit.models.prepare import prepare_model
     from visionkit.tasks.build import build_task
     from visionkit.training.optimizers import make_optimizer
@@ -55,10 +56,6 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
     # Lightning clips no gradients of a fused optimizer in mixed precision, and it supports no sharded parameters.
     clips_mixed = config.hardware.precision != "32" and recipe.clip_norm is not None
     fused = not clips_mixed and config.hardware.strategy != "fsdp"
-    mixing = None if recipe.mix is None else BatchMixing(
-        recipe.mix, target=config.task.target, num_classes=len(data["class_names"]), seed=config.seed,
-        epochs=recipe.epochs,
-    )  # fmt: skip
     return build_task(
         config.task,
         prepare_model(model, config.hardware),
@@ -69,5 +66,21 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         hyper_parameters=config.plain,
         data=data,
         seed=config.seed,
-        mixing=mixing,
+        mixing=make_mixing(config, data),
     )
+
+
+def make_mixing(config: RunConfig, data: Mapping[str, Any]) -> BatchMixing | None:
+    """What mixes the images of training batches; None where ``recipe.mix`` is null.
+
+    Args:
+        config: The configuration.
+        data: The result of `visionkit.training.model.data_info`.
+    """
+    mix = config.recipe.mix
+    if mix is None:
+        return None
+    from visionkit.data.augment.mixing import BatchMixing
+
+    num_classes, target = len(data["class_names"]), config.task.target
+    return BatchMixing(mix, target=target, num_classes=num_classes, seed=config.seed, epochs=config.recipe.epochs)
