@@ -12,7 +12,7 @@ from visionkit.heads import HEADS
 from visionkit.losses.spec import LABEL_LOSSES, PIXEL_LOSSES
 from visionkit.runs.config import _Scalars
 from visionkit.schema import parse
-from visionkit.settings import Debug, Hardware, Recipe
+from visionkit.settings import Debug, Hardware, Mix, Recipe
 from visionkit.settings.optimizers import OPTIMIZERS
 from visionkit.settings.recipe import EarlyStopping
 from visionkit.settings.schedules import SCHEDULES
@@ -20,7 +20,7 @@ from visionkit.settings.schedules import SCHEDULES
 CHECKED_AS_A_PAIR = {"value_range"}
 REGISTRIES = (OPTIMIZERS, SCHEDULES, SOURCES, HEADS, LABEL_LOSSES, PIXEL_LOSSES)
 CLASSES = [
-    *(Recipe, EarlyStopping, Hardware, Debug, _Scalars),
+    *(Recipe, EarlyStopping, Mix, Hardware, Debug, _Scalars),
     *(registry.get(name) for registry in REGISTRIES for name in registry.names()),
 ]
 

@@ -17,6 +17,7 @@ from visionkit.cli.overrides import parse_overrides
 from visionkit.cli.resolve import resolve
 from visionkit.config_files import complete, conf_folder, group_names, overlay, read_group_file, task_choices
 from visionkit.data.augment.base import AugmentSpec
+from visionkit.data.augment.presets import AugmentPreset
 from visionkit.data.sources import SOURCES, parse_source, read_source
 from visionkit.data.sources.digits.scene_settings import Scenes
 from visionkit.data.sources.split_files import SplitPaths
@@ -33,6 +34,7 @@ from visionkit.settings import (
     Debug,
     EarlyStopping,
     Hardware,
+    Mix,
     Optimizer,
     Recipe,
     Schedule,
@@ -113,7 +115,7 @@ PARTIAL = (SplitPaths,)
 
 SPECS = [
     *(table.get(name) for table in (HEADS, NECKS, SOURCES, OPTIMIZERS, SCHEDULES, LOGGERS) for name in table.names()),
-    Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Hardware, Debug,
+    AugmentPreset, Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Mix, Hardware, Debug,
 ]  # fmt: skip
 
 

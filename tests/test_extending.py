@@ -62,14 +62,17 @@ def check_dataset(trained):
     assert trained["metrics"]["val/accuracy"] == 1.0
 
 
-def check_augmentation(trained):
+def check_augmentation(trained, joined):
     from my_augmentation import Darker
+    from my_joining import AnotherMask
 
     from visionkit.data.augment.image import build_transform
-    from visionkit.data.augment.spec import parse_augments
+    from visionkit.data.augment.parsing import parse_augments
 
     assert isinstance(build_transform(*parse_augments({"darker": {"by": 3}}, where="augment"), (32, 32)), Darker)
     assert "val/accuracy" in trained["metrics"]
+    assert AnotherMask()([{"mask": 0}, {"mask": 1}]) == {"mask": 1}
+    assert "val/mean_iou" in joined["metrics"]
 
 
 def check_optimizer(trained):

@@ -65,7 +65,7 @@ def test_digits_give_scenes_to_who_wants_boxes(settings):
 
 
 @pytest.mark.parametrize("fit", ["letterbox", "resize_pad", "resize"])
-@pytest.mark.parametrize("augment", [{"horizontal_flip": {}}, {"iou_crop": {}}, {"scale_jitter": {}}])
+@pytest.mark.parametrize("augment", [{"horizontal_flip": {}}, {"iou_crop": {}}, {"mosaic": {}, "mixup": {}}])
 def test_batches_are_the_same_from_memory_and_from_files_with_any_number_of_workers(make_module, fit, augment):
     batches = []
     for cache_mb, num_workers in ((64, 0), (0, 0), (0, 2)):

@@ -15,6 +15,7 @@ from visionkit.data.datamodule import VisionDataModule
 from visionkit.data.dataset import FileDataset
 from visionkit.data.image_survey import survey_images
 from visionkit.data.images import ImageReader, load_image
+from visionkit.data.sampler import BatchIndices
 from visionkit.data.sources import parse_source
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
@@ -95,7 +96,7 @@ def test_batches_of_deep_images_are_floats_of_0_to_255(settings, deep_root, cach
 
 def test_changes_of_colour_do_to_floats_what_they_do_to_bytes():
     from visionkit.data.augment.image import Augment
-    from visionkit.data.augment.spec import parse_augments
+    from visionkit.data.augment.parsing import parse_augments
 
     specs = parse_augments({"color_jitter": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5}}, where="augment")
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -180,7 +181,7 @@ def test_training_evaluation_the_cache_and_prediction_see_the_same_bits(tmp_path
         pixels = numpy.random.RandomState(index).randint(0, 256, (*size, 3)).astype(numpy.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{index}.jpg")
     samples, transform = FileDataset(tmp_path, ["0.jpg", "1.jpg"], in_channels=3), InputTransform((64, 96), mode)
-    read = BatchReader(samples, transform, training=True).read((numpy.arange(2), numpy.arange(2)))["images"]
+    read = BatchReader(samples, transform, training=True).read(BatchIndices(numpy.arange(2), numpy.arange(2)))["images"]
     cached = decode_prepared(samples, transform, budget=10**7, strict=True).images
     inference = ClassifyInference(torch.nn.Identity(), transform, {"in_channels": 3})
     predicted = [inference.prepare(inference.read(Path(samples.name(i)), ImageReader(3))) for i in range(2)]
@@ -228,8 +229,8 @@ def test_training_evaluation_and_prediction_see_the_same_bits_of_every_form(sett
     inference = ClassifyInference(torch.nn.Identity(), transform, {"in_channels": channels})
     for samples in splits.samples.values():
         count = numpy.arange(len(samples))
-        read = BatchReader(samples, transform, training=True).read((count, count))["images"]
-        evaluated = BatchReader(samples, transform, training=False).read((count, count))["images"]
+        read = BatchReader(samples, transform, training=True).read(BatchIndices(count, count))["images"]
+        evaluated = BatchReader(samples, transform, training=False).read(BatchIndices(count, count))["images"]
         predicted = [inference.prepare(inference.read(Path(samples.name(i)), reader)) for i in count]
         assert torch.equal(read, evaluated)
         assert torch.equal(read, torch.stack(predicted))

@@ -12,7 +12,7 @@ from tests.helpers.process_group import run_in_group
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, TensorDataset
 from visionkit.data.loader import BatchLoader
-from visionkit.data.sampler import BatchSampler
+from visionkit.data.sampler import BatchIndices, BatchSampler
 from visionkit.data.transforms import InputTransform
 from visionkit.errors import UserError
 
@@ -64,7 +64,7 @@ def test_files_that_one_process_alone_cannot_read_become_known_to_all(files, tmp
 
 
 def test_unreadable_files_are_replaced_in_training_by_the_next_in_the_data_sets_order(files, tmp_path):
-    ((planned, _),) = BatchSampler(6, 4, training=True, seed=0)
+    ((planned, *_),) = BatchSampler(6, 4, training=True, seed=0)
     broken = planned[:2].tolist()
     _break(files, broken)
 
@@ -159,7 +159,7 @@ def test_a_replacement_is_augmented_as_the_image_that_it_replaces(files):
     change = augment({"affine": {"degrees": 30}}, (5, 5))
     reader = BatchReader(files, InputTransform((5, 5)), augment=change, training=True)
     indices, seeds = np.array([3, 4, 3]), np.array([7, 7, 8], dtype=np.uint64)
-    one, same_seed, other = reader.read((indices, seeds))["images"]
+    one, same_seed, other = reader.read(BatchIndices(indices, seeds))["images"]
     assert torch.equal(one, same_seed)
     assert not torch.equal(one, other)
 

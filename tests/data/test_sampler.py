@@ -7,7 +7,7 @@ from visionkit.errors import UserError
 
 
 def positions(order: BatchSampler) -> list[list[int]]:
-    return [indices.tolist() for indices, _ in order]
+    return [indices.tolist() for indices, *_ in order]
 
 
 def flat(batches: list[list[int]]) -> list[int]:
@@ -59,14 +59,21 @@ def test_the_length_is_the_number_of_batches(batch_size, training, world_size):
         assert all(batches)
 
 
+def pairs(batch):
+    return set(zip(batch.indices, batch.seeds, strict=True))
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 6, 8, 12, 64])
 def test_an_epoch_has_the_same_batches_and_seeds_on_any_number_of_processes(batch_size):
     for size in [*range(batch_size, 3 * batch_size + 3), 1000, 1437]:
-        alone = [set(zip(*batch, strict=True)) for batch in BatchSampler(size, batch_size, training=True, seed=3)]
+        alone = [
+            set(zip(batch.indices, batch.seeds, strict=True))
+            for batch in BatchSampler(size, batch_size, training=True, seed=3)
+        ]
         assert len(alone) == size // batch_size
         for world_size in (n for n in range(2, batch_size + 1) if batch_size % n == 0):
             shares = [
-                [set(zip(*batch, strict=True)) for batch in
+                [pairs(batch) for batch in
                  BatchSampler(size, batch_size, training=True, seed=3, rank=rank, world_size=world_size)]
                 for rank in range(world_size)
             ]  # fmt: skip
@@ -90,7 +97,7 @@ def test_processes_evaluate_every_sample_once():
 
 
 def plan(order):
-    return [(indices.tolist(), seeds.tolist()) for indices, seeds in order]
+    return [(indices.tolist(), seeds.tolist()) for indices, seeds, _ in order]
 
 
 def test_an_epoch_is_the_same_whenever_it_is_set():
@@ -167,3 +174,11 @@ def test_an_epoch_of_classes_drawn_alike_follows_seed_and_epoch_and_can_be_resum
 def test_without_balance_the_order_is_the_one_that_earlier_runs_have_seen():
     drawn = flat(positions(BatchSampler(20, 6, training=True, seed=0)))
     assert drawn == torch.randperm(20, generator=torch.Generator().manual_seed(mix_seed(0, 0)))[:18].tolist()
+
+
+def test_a_batch_says_how_far_the_run_is():
+    order = BatchSampler(8, 4, training=True, seed=0, epochs=4)
+    assert [{batch.progress for batch in order} for _ in range(5)] == [{0.0}, {0.25}, {0.5}, {0.75}, {1.0}]
+    order.set_epoch(3)
+    assert {batch.progress for batch in order} == {0.75}
+    assert {batch.progress for batch in BatchSampler(8, 4, training=True, seed=0)} == {0.0}

@@ -2,7 +2,8 @@
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.augment.spec import AUGMENTATIONS, parse_augments
+from visionkit.data.augment.parsing import parse_augments
+from visionkit.data.augment.spec import AUGMENTATIONS
 
 WHERE = "dataset.augment"
 

@@ -3,11 +3,12 @@
 import numpy as np
 
 from visionkit.data.sample_seeds import sample_seeds
+from visionkit.data.sampler import BatchIndices
 
 
 def first_samples(count, *, seed=0):
     """The first samples of a split."""
-    return np.arange(count), seeds_of(count, seed=seed)
+    return BatchIndices(np.arange(count), seeds_of(count, seed=seed))
 
 
 def seeds_of(count, *, seed=0):

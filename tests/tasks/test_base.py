@@ -122,7 +122,7 @@ def test_a_batch_norm_that_sees_one_value_is_told_with_the_batch_that_works():
     def fail(images, image_sizes):
         nn.BatchNorm2d(4).train()(torch.zeros(1, 4, 1, 1))
 
-    stub = SimpleNamespace(seed=0, current_epoch=0, model=fail)
+    stub = SimpleNamespace(seed=0, current_epoch=0, model=fail, mixing=None)
     stub._training_outputs = partial(VisionTask._training_outputs, stub)
     with pytest.raises(UserError, match=r"one value per channel.*1 image in the batch.*recipe\.batch_size=2"):
         VisionTask.training_step(stub, {"images": torch.zeros(1, 3, 8, 8)}, 0)

@@ -15,7 +15,6 @@ __all__ = [
     "TO_COME",
 ]
 
-_AUGMENTATIONS = "Those there are: python -m visionkit list augmentations"
 _NO_AVERAGE = "No average of the weights is kept: leave it out. The best checkpoint is that of the best epoch"
 _FREEZING = "Stages are counted from the image. Type recipe.freeze=2; recipe.unfreeze_at=3 trains them after 3 epochs"
 
@@ -83,15 +82,17 @@ ADVICE: Mapping[str, str] = {
     "steps": "A run is counted in epochs. Type recipe.epochs=NUMBER",
     "total_iters": "A run is counted in epochs. Type recipe.epochs=NUMBER",
     "shuffle": "Leave it out: training images are shuffled in each epoch, from seed",
-    "augment": "Type 'dataset.augment={horizontal_flip: {p: 0.5}}', or dataset.augment=null for none",
+    "augment": "Type dataset.augment=auto, 'dataset.augment={horizontal_flip: {p: 0.5}}' or dataset.augment=null",
     "fast_dev_run": "Type debug=fast",
     "mode": "The verb says it, and stands first: python -m visionkit train",
     "num_classes": "Leave it out: the data set says how many classes there are",
     "nc": "Leave it out: the data set says how many classes there are",
-    "mosaic": "No augmentation joins several images. " + _AUGMENTATIONS,
-    "mixup": "No augmentation joins several images. " + _AUGMENTATIONS,
-    "cutmix": "No augmentation joins several images. " + _AUGMENTATIONS,
-    "copy_paste": "No augmentation joins several images. " + _AUGMENTATIONS,
+    "mosaic": "Type dataset.augment.mosaic.p=1, for boxes and masks",
+    "close_mosaic": "Type dataset.augment.mosaic.off_last=0.1, a share of the epochs",
+    "mixup": "Type 'recipe.mix={mixup: 0.2, cutmix: 0, p: 0.5, off_last: 0.1}' for labels, or for boxes "
+    "dataset.augment.mixup.p=0.5",
+    "cutmix": "Type 'recipe.mix={mixup: 0, cutmix: 1.0, p: 0.5, off_last: 0.1}', for labels",
+    "copy_paste": "Type dataset.augment.copy_paste.p=0.5, for masks",
     "hsv_h": "Type 'dataset.augment={color_jitter: {hue: 0.1}}'",
     "hsv_s": "Type 'dataset.augment={color_jitter: {saturation: 0.4}}'",
     "hsv_v": "Type 'dataset.augment={color_jitter: {brightness: 0.4}}'",

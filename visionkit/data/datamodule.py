@@ -10,16 +10,17 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
-import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
+from visionkit.data.augment.presets import ChosenAugments
 from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
-from visionkit.data.dataset import FileDataset, ImageDataset
+from visionkit.data.dataset import FileDataset, ImageDataset, count_classes
 from visionkit.data.findings import Finding
+from visionkit.data.late_findings import late_findings
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sampler import BatchSampler
 from visionkit.data.shared_cache import SharedCache
@@ -54,6 +55,7 @@ class VisionDataModule(LightningDataModule):
         splits_file: The JSON file of random splits: read if it exists, else written.
         shared: Splits and images read by earlier runs in this process; None starts with an empty cache.
         max_decoded: The images of the largest split that is decoded before training; None for any that fits.
+        epochs: The number of epochs of the run, in the last of which images are not joined; None if unknown.
 
     Attributes:
         notes: Messages for the user on what was held out, dropped or is missing.
@@ -74,6 +76,7 @@ class VisionDataModule(LightningDataModule):
         splits_file: Path | None = None,
         shared: SharedCache | None = None,
         max_decoded: int | None = None,
+        epochs: int | None = None,
     ) -> None:
         super().__init__()
         source = source.for_target(target)
@@ -81,7 +84,7 @@ class VisionDataModule(LightningDataModule):
             raise UserError(f"dataset '{source.name}' gives {', '.join(sorted(source.targets))}, not '{target}'.")
         source.check_balance(target)
         self.source, self.target, self.batch_reader, self.strict = source, target, batch_reader, strict
-        self.batch_size, self.seed, self.max_decoded = batch_size, seed, max_decoded
+        self.batch_size, self.seed, self.max_decoded, self.epochs = batch_size, seed, max_decoded, epochs
         self.splits_file = Path(splits_file) if splits_file is not None else None
         self.shared = shared if shared is not None else SharedCache()
         self._splits: Splits | None = None
@@ -116,7 +119,8 @@ class VisionDataModule(LightningDataModule):
         """Messages for the user on what was held out, dropped or is missing."""
         splits = self._load_splits()
         missing = [] if "test" in splits.samples else ["no test split: validation numbers are reported"]
-        return [*splits.notes, *missing, *(finding.note for finding in self._late_findings()), *self._worker_notes]
+        chosen, late = [self._chosen.note] if self._chosen.note else [], (f.note for f in self._late_findings())
+        return [*splits.notes, *missing, *chosen, *late, *self._worker_notes]
 
     @property
     def findings(self) -> list[Finding]:
@@ -124,18 +128,8 @@ class VisionDataModule(LightningDataModule):
         return [*self._load_splits().findings, *self._late_findings()]
 
     def _late_findings(self) -> list[Finding]:
-        splits, findings = self._load_splits(), list[Finding]()
-        for split in splits.samples:
-            dropped = self._dropped.get(split, [])
-            for code in dict.fromkeys(code for code, _ in dropped):
-                findings += Finding.of(code, [name for other, name in dropped if other == code], split=split)
-            reader = self._readers.get(split)
-            if reader is not None:
-                late = ("item-failed", "item-replaced"), ("image-unreadable", "image-replaced")
-                code = late[not reader.samples.of_items][split == "train" and self._is_training]
-                names = [reader.samples.name(int(index)) for index in reader.unreadable.nonzero()]
-                findings += Finding.of(code, names, split=split)
-        return findings
+        splits = list(self._load_splits().samples)
+        return late_findings(splits, self._dropped, self._readers, is_training=self._is_training)
 
     def prepare_data(self) -> None:
         """Download missing files where the source allows it; called once per machine.
@@ -177,13 +171,7 @@ class VisionDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The training images, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
-        samples = self.dataset("train")
-        if samples.masks is not None:
-            return samples.masks.count_pixels(self.info.num_classes)
-        if samples.labels.ndim == 2:
-            return samples.labels.sum(dim=0)
-        labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
-        return torch.bincount(torch.as_tensor(labels), minlength=self.info.num_classes)
+        return count_classes(self.dataset("train"), self.info.num_classes)
 
     def train_dataloader(self) -> BatchLoader:
         """Batches of the training split, shuffled and augmented."""
@@ -273,13 +261,18 @@ class VisionDataModule(LightningDataModule):
         sampler = BatchSampler(
             len(reader.samples), self.batch_size, training=training, seed=self.seed, rank=self._rank,
             world_size=self._world_size, balance=reader.samples.labels if training and self.source.balance else None,
+            epochs=self.epochs,
         )  # fmt: skip
         num_workers = self._num_workers(reader, sampler)
         return BatchLoader(reader, sampler, num_workers=num_workers, pin_memory=self._on_gpu, split=split)
 
     @cached_property
     def _augment(self) -> Augment | JointAugment:
-        return self.batch_reader.make_augment(self.source.augment, self.source.input_transform())
+        return self.batch_reader.make_augment(self._chosen.augments, self.source.input_transform())
+
+    @cached_property
+    def _chosen(self) -> ChosenAugments:
+        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples["train"]))
 
     @property
     def _rank(self) -> int:

@@ -18,7 +18,7 @@ from visionkit.data.image_header import read_header
 from visionkit.data.images import ImageReader, LoadedImage
 from visionkit.data.transforms import InputTransform
 
-__all__ = ["FileDataset", "ImageDataset", "TensorDataset"]
+__all__ = ["FileDataset", "ImageDataset", "TensorDataset", "count_classes"]
 
 
 class ImageDataset(ABC):
@@ -272,3 +272,13 @@ class FileDataset(ImageDataset):
             masks=self.masks.select(positions) if self.masks is not None else None,
             reader=self.reader,
         )
+
+
+def count_classes(samples: ImageDataset, num_classes: int) -> Tensor:
+    """The images, objects or pixels of each class, whichever are labelled, int64 (num_classes,)."""
+    if samples.masks is not None:
+        return samples.masks.count_pixels(num_classes)
+    if samples.labels.ndim == 2:
+        return samples.labels.sum(dim=0)
+    labels = samples.labels if samples.annotations is None else samples.annotations.objects.labels
+    return torch.bincount(torch.as_tensor(labels), minlength=num_classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +17,19 @@ from visionkit.errors import UserError
 
 __all__ = ["BatchSampler", "BatchIndices", "check_batch_size"]
 
-BatchIndices = tuple[NDArray[np.int64], Seeds]
-"""The indices of a batch's samples in the split, (B,), and the seeds of their augmentation, (B,)."""
+
+class BatchIndices(NamedTuple):
+    """What a batch is read by.
+
+    Attributes:
+        indices: Those of its samples in the split, int64 (B,).
+        seeds: The seeds of their augmentation, (B,).
+        progress: The share of all epochs that lie behind this one, 0 where their number is unknown.
+    """
+
+    indices: NDArray[np.int64]
+    seeds: Seeds
+    progress: float = 0.0
 
 
 def check_batch_size(batch_size: int, world_size: int) -> None:
@@ -56,6 +68,7 @@ class BatchSampler(Sampler[BatchIndices]):
         rank: The rank of this process.
         world_size: The number of processes.
         balance: The class id of each sample, int64 (N,), to draw classes alike in training; None draws samples alike.
+        epochs: The number of epochs of the run; None if unknown.
 
     Attributes:
         local_batch_size: The samples of one process in a full batch.
@@ -74,7 +87,9 @@ class BatchSampler(Sampler[BatchIndices]):
         rank: int = 0,
         world_size: int = 1,
         balance: Tensor | None = None,
+        epochs: int | None = None,
     ) -> None:
+        self.epochs = epochs
         self.num_samples, self.batch_size, self.training, self.seed = num_samples, batch_size, training, seed
         self.rank, self.world_size = rank, world_size
         self._members = None if balance is None else _class_members(balance)
@@ -109,7 +124,8 @@ class BatchSampler(Sampler[BatchIndices]):
         local = self._local_draws(epoch)
         for position in range(start, len(self)):
             draws = local[position * self.local_batch_size : (position + 1) * self.local_batch_size]
-            yield draws % self.num_samples, sample_seeds(self.seed, epoch, draws)
+            seeds = sample_seeds(self.seed, epoch, draws)
+            yield BatchIndices(draws % self.num_samples, seeds, epoch / self.epochs if self.epochs else 0.0)
 
     def _local_draws(self, epoch: int) -> NDArray[np.int64]:
         """The samples of this process in an epoch, batch after batch: index + num_samples * earlier uses of it."""

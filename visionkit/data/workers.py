@@ -224,6 +224,5 @@ def _batch_bytes(reader: BatchReader, sampler: BatchSampler) -> int:
     if not count:
         return 0
     with preserved_random_state():
-        indices, seeds = next(iter(BatchSampler(count, count, training=False, seed=sampler.seed)))
-        batch = reader.read((indices, seeds))
+        batch = reader.read(next(iter(BatchSampler(count, count, training=False, seed=sampler.seed))))
     return sum(value.nbytes for value in batch.values()) * sampler.local_batch_size // max(1, len(batch["index"]))

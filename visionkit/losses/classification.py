@@ -28,11 +28,15 @@ def cross_entropy(
 
     Args:
         logits: (B, K) floating point.
-        labels: (B,) int64 in 0..K-1.
-        class_weights: (K,) factors of the samples of each class; the mean is weighted by them.
+        labels: (B,) int64 in 0..K-1; or (B, K) floating point, the share of each class in an image, which sum to 1.
+        class_weights: (K,) factors of the samples of each class; the mean is weighted by them. With shares they are
+            factors of the terms of a class, and the mean is one over images, as `torch.nn.functional.cross_entropy`.
         label_smoothing: Fraction of each target spread evenly over all classes (Szegedy et al. 2016,
             arXiv:1512.00567, section 7).
     """
+    if labels.is_floating_point():  # shares lose digits in bfloat16
+        dtype = torch.promote_types(logits.dtype, labels.dtype)
+        logits, labels = logits.to(dtype), labels.to(dtype)
     weights = None if class_weights is None else class_weights.to(logits.dtype)
     return F.cross_entropy(logits, labels, weight=weights, label_smoothing=label_smoothing)
 
@@ -53,10 +57,12 @@ def binary_cross_entropy(
 
     Args:
         logits: (B, K) floating point.
-        label_sets: (B, K) uint8: 1 for the classes that an image has, else 0.
+        label_sets: (B, K) uint8: 1 for the classes that an image has, else 0; or floating point, shares from 0 to 1.
         class_weights: (K,) factors of the loss of the images that have the class.
         label_smoothing: Targets are this times 0.5, plus 1 minus this times 0 or 1.
     """
+    if label_sets.is_floating_point():
+        logits = logits.to(torch.promote_types(logits.dtype, label_sets.dtype))
     targets = label_sets.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
     weights = None if class_weights is None else class_weights.to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)

@@ -48,6 +48,9 @@ class LossSpec:
     takes_label_smoothing: ClassVar[bool] = False
     """Whether `arguments` takes the head's ``label_smoothing``."""
 
+    takes_soft_targets: ClassVar[bool] = False
+    """Whether the function of labels or label sets also takes shares, floating point (B, K), for ``recipe.mix``."""
+
     metric: ClassVar[str | None] = None
     """The name of the term among the run's losses, if it is not that of the registry."""
 
@@ -86,6 +89,7 @@ class CrossEntropySpec(LossSpec):
 
     takes_class_weights = True
     takes_label_smoothing = True
+    takes_soft_targets = True
 
     def arguments(self, head: Any) -> dict[str, Any]:
         return {"label_smoothing": head.label_smoothing}

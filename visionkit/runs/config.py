@@ -11,6 +11,7 @@ from pydantic import Field
 
 from visionkit.backbones import BackboneSpec, read_backbone
 from visionkit.backbones.spec import BACKBONE_KEYS
+from visionkit.data.augment.parsing import check_targets
 from visionkit.data.sources import Source, check_target, parse_source
 from visionkit.errors import UnknownKeyError, UserError, did_you_mean
 from visionkit.heads import HeadSpec
@@ -18,6 +19,7 @@ from visionkit.heads.published_weights import check_model_weights
 from visionkit.metrics.spec import MetricSpec, parse_metrics
 from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.mixing_checks import check_mixing
 from visionkit.runs.objects import RunObjects, without_markers
 from visionkit.runs.stage_checks import check_stages
 from visionkit.schema import Registered, describe, parse
@@ -110,6 +112,7 @@ class RunConfig:
             splits_file=splits_file,
             shared=shared,
             max_decoded=None if self.debug.limit_batches is None else _MAX_DECODED,
+            epochs=self.recipe.epochs,
         )
 
     def check_initial_weights(self) -> None:
@@ -164,8 +167,10 @@ class RunConfig:
         source = source.for_target(task.target)
         source = source if debug.compare_contents else source.without_contents()
         source.check_balance(task.target)
+        check_targets(source.augment, where="dataset.augment", targets=(task.target,))
         head = objects.parse_head(plain["head"], task=task.name)
         recipe = Recipe.from_config(plain["recipe"])
+        check_mixing(recipe.mix, task, head)
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
         recipe = debug.shorten(recipe, hardware)
@@ -176,6 +181,7 @@ class RunConfig:
             info = source.info()
             backbone = head.adapt_backbone(read_backbone(plain["backbone"], in_channels=info.in_channels))
             head.check(num_classes=info.num_classes)
+            check_mixing(recipe.mix, task, head, num_classes=info.num_classes)
             head.trace(backbone, num_classes=info.num_classes, image_size=info.image_size)
             if objects:
                 from visionkit.runs.object_checks import check_objects

@@ -9,6 +9,7 @@ from visionkit.settings.debug import Debug
 from visionkit.settings.durations import Duration, describe_duration
 from visionkit.settings.hardware import Hardware
 from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
+from visionkit.settings.mixing import Mix
 from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Muon, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
 from visionkit.settings.saving import SaveInterval
@@ -40,6 +41,7 @@ __all__ = [
     "Hardware",
     "Logger",
     "Muon",
+    "Mix",
     "NoLogger",
     "OneCycle",
     "Optimizer",

@@ -11,6 +11,7 @@ from visionkit.errors import MissingKeyError, UnknownKeyError, UserError
 from visionkit.schema import STRICT, Registered, describe, parse
 from visionkit.settings.averaging import EmaOrNone
 from visionkit.settings.durations import Duration
+from visionkit.settings.mixing import MixField
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.saving import SaveText
@@ -77,6 +78,7 @@ class Recipe:
         freeze: The first stages of the backbone, which are not trained; None for none.
         unfreeze_at: The epochs after which they are trained after all, or a share of the run below 1; None for never.
         max_time: Seconds after which training ends, typed as ``20m``; None for all epochs.
+        mix: How the images of a batch are mixed with each other, see `visionkit.settings.mixing.Mix`; None for not.
     """
 
     epochs: PositiveInt
@@ -89,6 +91,7 @@ class Recipe:
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
     ema: EmaOrNone
     checkpoint_every: SaveText
+    mix: MixField
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None
     backbone_lr: PositiveFloat | None
     freeze: PositiveInt | None

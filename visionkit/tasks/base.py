@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from visionkit.backbones.weights.finite import non_finite_tensors
+from visionkit.data.augment.mixing import BatchMixing
 from visionkit.data.loader import BatchLoader
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank, world_size
@@ -50,6 +51,7 @@ class VisionTask(pl.LightningModule, ABC):
         ema: The moving average of the weights: while the model is validated, after the training, and under
             ``state_dict`` in each checkpoint, the average is the model. None for the weights themselves.
         thaw_epoch: The epoch, from 0, from which on frozen stages of the backbone are trained; None for never.
+        mixing: Mixes the images of training batches; None for not.
 
     Attributes:
         average: The average of the weights, without ``ema`` an empty one.
@@ -70,6 +72,7 @@ class VisionTask(pl.LightningModule, ABC):
         seed: int = 0,
         ema: Ema | None = None,
         thaw_epoch: int | None = None,
+        mixing: BatchMixing | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -83,7 +86,7 @@ class VisionTask(pl.LightningModule, ABC):
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self.seed, self.thaw_epoch = seed, thaw_epoch
-        self.average = AveragedTraining(ema)
+        self.average, self.mixing = AveragedTraining(ema), mixing
         self._epoch_so_far: dict[str, Any] = {}
         self._sharded = False
         self._schedule: LambdaLR | None = None
@@ -125,6 +128,8 @@ class VisionTask(pl.LightningModule, ABC):
         what it would have drawn.
         """
         seed_generators(mix_seed(self.seed, self.current_epoch, batch_idx, rank()), batch["images"].device)
+        if self.mixing is not None:
+            batch = self.mixing(batch, epoch=self.current_epoch, step=batch_idx)
         outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
         parts = list(losses.values())

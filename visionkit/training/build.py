@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
 
     from visionkit.data import VisionDataModule
+    from visionkit.data.augment.mixing import BatchMixing
     from visionkit.runs.config import RunConfig
     from visionkit.settings import Recipe
     from visionkit.tasks.base import VisionTask
 
-__all__ = ["build_task_and_data", "freeze_stages", "make_task"]
+__all__ = ["build_task_and_data", "freeze_stages", "make_mixing", "make_task"]
 
 
 def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule]:
@@ -79,6 +81,7 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         data=data,
         seed=config.seed,
         ema=recipe.ema,
+        mixing=make_mixing(config, data),
     )
 
 
@@ -95,3 +98,19 @@ def freeze_stages(model: Any, recipe: Recipe) -> set[Parameter]:
         return set()
     stages = list(model.backbone.stage_parameters().values())[: recipe.freeze]
     return {parameter for parameters in stages for parameter in parameters}
+
+
+def make_mixing(config: RunConfig, data: Mapping[str, Any]) -> BatchMixing | None:
+    """What mixes the images of training batches; None where ``recipe.mix`` is null.
+
+    Args:
+        config: The configuration.
+        data: The result of `visionkit.training.model.data_info`.
+    """
+    mix = config.recipe.mix
+    if mix is None:
+        return None
+    from visionkit.data.augment.mixing import BatchMixing
+
+    num_classes, target = len(data["class_names"]), config.task.target
+    return BatchMixing(mix, target=target, num_classes=num_classes, seed=config.seed, epochs=config.recipe.epochs)

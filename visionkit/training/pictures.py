@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from visionkit.registry import load
+from visionkit.training.build import make_mixing
 
 if TYPE_CHECKING:
     from visionkit.metrics.evaluation import Evaluation
@@ -19,10 +20,15 @@ def draw_training(run: RunSetup, recorder: Recorder) -> None:
     recorder.draw_curves()
     loader = run.datamodule.train_dataloader()
     loader.sampler.set_epoch(0)
-    indices, seeds = next(iter(loader.sampler))
+    first = next(iter(loader.sampler))
     drawing = load(run.config.task.drawing)()
-    batch = loader.reader.read((indices[: drawing.max_batch], seeds[: drawing.max_batch]))
-    path, num_images = run.folder.plots / "train_batch.png", len(indices) * run.processes.count
+    some, mixing = slice(drawing.max_batch), make_mixing(run.config, run.data)
+    if mixing is None:
+        batch = loader.reader.read(first._replace(indices=first.indices[some], seeds=first.seeds[some]))
+    else:  # of the whole batch, in which each image has its partner
+        mixed = mixing(loader.reader.read(first), epoch=0, step=0)
+        batch = {name: value[some] for name, value in mixed.items()}
+    path, num_images = run.folder.plots / "train_batch.png", len(first.indices) * run.processes.count
     drawing.batch(batch, run.data["class_names"], path, num_images=num_images)
 
 

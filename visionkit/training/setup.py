@@ -11,6 +11,7 @@ from visionkit.console import Printer
 from visionkit.errors import Outcome, UserError
 from visionkit.runs.consistency import leaves
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.mixing_checks import check_mixing_batch
 from visionkit.schema import describe
 from visionkit.training.batch_norm import check_batch_norm
 from visionkit.training.model import data_info, initialize_weights
@@ -230,11 +231,13 @@ def _check_batches(
     """Notes about the batch and the learning rate.
 
     Raises:
-        UserError: If batch norm cannot work with such a batch; with ``strict``, if it is larger than the split.
+        UserError: If batch norm or ``recipe.mix`` cannot work with such a batch; with ``strict``, if it is larger than
+            the split.
     """
     from visionkit.training.notes import batch_note, rate_note, steps_note
 
     recipe, count = config.recipe, processes.count
+    check_mixing_batch(recipe.mix, batch_size=min(recipe.batch_size, num_images), num_processes=count)
     check_batch_norm(config, batch_size=min(recipe.batch_size, num_images), num_processes=count)
     of_batch = batch_note(recipe.batch_size, num_images, count)
     if of_batch is not None and config.strict:

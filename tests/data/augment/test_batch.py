@@ -3,7 +3,8 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from tests.helpers.batches import seeds_of
 from visionkit.data.augment.batch import BATCH_TRANSFORMS, warp
-from visionkit.data.augment.spec import AffineSpec, RandomCropSpec, parse_augments
+from visionkit.data.augment.parsing import parse_augments
+from visionkit.data.augment.spec import AffineSpec, RandomCropSpec
 from visionkit.data.sample_seeds import Draws
 
 

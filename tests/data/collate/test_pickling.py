@@ -8,7 +8,8 @@ import torch
 
 from tests.helpers.batches import first_samples
 from visionkit.data.annotations import Annotations, Objects
-from visionkit.data.augment.spec import AUGMENTATIONS, check_targets, parse_augments
+from visionkit.data.augment.parsing import check_targets, parse_augments
+from visionkit.data.augment.spec import AUGMENTATIONS
 from visionkit.data.cache import decode_originals
 from visionkit.data.class_masks import MaskFiles, RasterizedMasks
 from visionkit.data.dataset import FileDataset

@@ -166,7 +166,8 @@ def test_a_mask_that_is_lost_while_its_image_lies_in_memory_is_replaced_or_left_
 def test_workers_make_the_same_batches_as_this_process(files, instances, kind):
     samples = files if kind is SegmentationBatchReader else instances
     transform = InputTransform((32, 32), "letterbox")
-    augment = joint_augment({"scale_jitter": {}, "horizontal_flip": {}, "affine": {"degrees": 9}}, transform)
+    joining = {"mosaic": {"p": 0.5}, "copy_paste": {}}
+    augment = joint_augment({"scale_jitter": {}, **joining, "affine": {"degrees": 9}}, transform)
     reader = kind(samples, transform, training=True, augment=augment)
     here, there = (
         BatchLoader(reader, BatchSampler(4, 2, training=True, seed=3), num_workers=workers, split="train")
@@ -180,6 +181,8 @@ def test_workers_make_the_same_batches_as_this_process(files, instances, kind):
 
 AUGMENTS = {
     "scale_jitter": {"scale_range": [0.3, 1.7]},
+    "mosaic": {"scale_range": [0.5, 0.9], "fill": 0},
+    "copy_paste": {"p": 1.0},
     "zoom_out": {"fill": 0, "p": 1.0},
     "random_resized_crop": {},
     "horizontal_flip": {"p": 0.5},
@@ -216,7 +219,7 @@ def test_a_mask_moves_with_its_image_and_what_comes_from_outside_is_ignored(name
         return
     expected = torch.where(pixels < 50, 255, (pixels > 150).int())
     assert float((mask == expected).float().mean()) > 0.96  # edges are blurred in one and sharp in the other
-    if name in ("scale_jitter", "zoom_out", "affine", "rotation"):
+    if name in ("scale_jitter", "mosaic", "zoom_out", "affine", "rotation"):
         assert (mask == 255).any()
 
 

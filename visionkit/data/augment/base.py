@@ -31,6 +31,12 @@ class AugmentSpec:
     changes_colours: ClassVar[bool] = False
     """Whether it works on the colours of one or three channels; floats are then between 0 and 1 for it."""
 
+    mirrors: ClassVar[bool] = False
+    """Whether it mirrors images or turns them far, which would make another digit or letter of one."""
+
+    elsewhere: ClassVar[str] = ""
+    """A sentence on what does the like for other targets, with a space behind it; empty for none."""
+
     @classmethod
     def supports(cls, targets: Collection[str]) -> bool:
         """Whether it supports one of these kinds of target."""

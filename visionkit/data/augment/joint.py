@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -11,7 +12,10 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
 from visionkit.data.augment.image import build_transform
+from visionkit.data.augment.joining_spec import JoiningSpec
+from visionkit.data.augment.partners import Partners, build_joining
 from visionkit.data.augment.spec import AugmentSpec, ScaleJitterSpec
+from visionkit.data.augment.visible import MIN_VISIBLE, box_areas
 from visionkit.data.class_masks import resize_mask
 from visionkit.data.sample_seeds import Seeds, manual_seed, preserved_random_state
 from visionkit.data.transforms import InputTransform
@@ -19,7 +23,6 @@ from visionkit.data.transforms import InputTransform
 __all__ = ["JointAugment", "Sample", "sanitize_boxes"]
 
 _MIN_SIDE = 1.0  # pixels of the batch; v2.SanitizeBoundingBoxes has the same limit
-_MIN_VISIBLE = 0.2  # fraction of a box's area that must remain after a crop
 
 Sample = dict[str, Tensor]
 """An image and its targets: ``image`` uint8 (C, h, w) and, depending on the task, ``boxes`` float32 (n, 4) xyxy in its
@@ -33,7 +36,8 @@ class JointAugment:
 
     Those that need originals (``iou_crop``, ``zoom_out``, ``random_resized_crop``) and what precedes them are applied
     to the decoded image. Then the image is resized to its size in the batch (with ``scale_jitter`` to a random size),
-    then the others follow.
+    and joined with other images treated alike (``mosaic``, which resizes on its own, ``copy_paste``, ``mixup``); then
+    the others follow.
 
     Args:
         augment: In the order of application.
@@ -42,6 +46,7 @@ class JointAugment:
 
     Attributes:
         wants_original: Whether images must be decoded originals; else they may already be resized.
+        partners: Draws the images that each is joined with.
 
     Raises:
         UserError: If torchvision refuses a value.
@@ -50,7 +55,9 @@ class JointAugment:
     def __init__(self, augment: Sequence[AugmentSpec], transform: InputTransform, *, mask_fill: int = 0) -> None:
         self.wants_original = any(spec.needs_original for spec in augment)
         jitter = next((spec for spec in augment if isinstance(spec, ScaleJitterSpec)), None)
-        others = [spec for spec in augment if spec is not jitter]
+        self.partners = Partners([spec for spec in augment if isinstance(spec, JoiningSpec)])
+        self._joinings = [(spec.resizes, build_joining(spec, transform)) for spec in self.partners.specs]
+        others = [spec for spec in augment if spec is not jitter and not isinstance(spec, JoiningSpec)]
         num_before = max((position for position, spec in enumerate(others, 1) if spec.needs_original), default=0)
         steps: list[Step] = [build_transform(spec, transform.image_size, mask_fill=mask_fill) for spec in others]
         self._before, self._after = steps[:num_before], steps[num_before:]
@@ -60,12 +67,16 @@ class JointAugment:
     def __bool__(self) -> bool:
         return self._has_steps
 
-    def __call__(self, samples: Iterable[Sample], *, seeds: Seeds) -> list[Sample]:
+    def __call__(
+        self, samples: Iterable[Sample], *, seeds: Seeds, partners: Iterable[Sequence[Sequence[Sample]]] | None = None
+    ) -> list[Sample]:
         """Augment samples.
 
         Args:
             samples: Images with targets in pixels of these images.
             seeds: The seed of each sample's random parameters; torch's random state is restored.
+            partners: For each sample, and for each augmentation that joins, the images that `Partners.draw` has drawn;
+                None to join none.
 
         Returns:
             The samples at their size in the batch. Boxes of objects that are no longer visible are empty or lie
@@ -73,16 +84,26 @@ class JointAugment:
         """
         changed = []
         with preserved_random_state():
-            for sample, seed in zip(samples, seeds, strict=True):
+            for sample, seed, others in zip(samples, seeds, repeat(()) if partners is None else partners, strict=False):
                 manual_seed(seed)
-                changed.append(self._change(sample))
+                changed.append(self._change(sample, others))
         return changed
 
-    def _change(self, sample: Sample) -> Sample:
-        changed = {name: _wrap(name, value, sample["image"].shape[-2:]) for name, value in sample.items()}
-        for step in (*self._before, self._fit, *self._after):
-            changed = step(changed)
-        return {name: value.as_subclass(Tensor) for name, value in changed.items()}
+    def _change(self, sample: Sample, partners: Sequence[Sequence[Sample]]) -> Sample:
+        joinings = [(*joining, others) for joining, others in zip(self._joinings, partners, strict=False) if others]
+        resizing = next(((join, others) for resizes, join, others in joinings if resizes), None)
+        if resizing is None:
+            changed = self._fitted(sample)
+        else:
+            join, others = resizing
+            changed = _wrapped(join([_plain(_steps(self._before, _wrapped(each))) for each in (sample, *others)]))
+        for resizes, join, others in joinings:
+            if not resizes:
+                changed = _wrapped(join([_plain(changed), *(_plain(self._fitted(other)) for other in others)]))
+        return _plain(_steps(self._after, changed))
+
+    def _fitted(self, sample: Sample) -> dict[str, Any]:
+        return self._fit(_steps(self._before, _wrapped(sample)))
 
 
 def sanitize_boxes(sample: Sample) -> Sample:
@@ -92,6 +113,20 @@ def sanitize_boxes(sample: Sample) -> Sample:
     boxes = torch.minimum(sample["boxes"].clamp(min=0), limits)
     keep = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE).all(dim=1)
     return {name: value if name == "image" else value[keep] for name, value in (sample | {"boxes": boxes}).items()}
+
+
+def _steps(steps: Sequence[Step], sample: dict[str, Any]) -> dict[str, Any]:
+    for step in steps:
+        sample = step(sample)
+    return sample
+
+
+def _wrapped(sample: Sample) -> dict[str, Any]:
+    return {name: _wrap(name, value, sample["image"].shape[-2:]) for name, value in sample.items()}
+
+
+def _plain(sample: dict[str, Any]) -> Sample:
+    return {name: value.as_subclass(Tensor) for name, value in sample.items()}
 
 
 def _wrap(name: str, value: Tensor, canvas: torch.Size) -> Any:
@@ -136,7 +171,7 @@ class _ScaleJitter:
             for name, value in sample.items()
         }
         if "boxes" in cropped:
-            cropped["boxes"][_areas(cropped["boxes"]) < _MIN_VISIBLE * _areas(sample["boxes"])] = 0
+            cropped["boxes"][box_areas(cropped["boxes"]) < MIN_VISIBLE * box_areas(sample["boxes"])] = 0
         return cropped
 
 
@@ -152,8 +187,3 @@ def _resize(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
         return value
 
     return {name: resize(value) for name, value in sample.items()}
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return (sides[:, 0] * sides[:, 1]).as_subclass(Tensor)

@@ -6,11 +6,8 @@ the forms for whole batches do not build its classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-
-from pydantic import PlainValidator
 
 from visionkit.data.augment.base import AugmentSpec
 from visionkit.data.augment.values import (
@@ -26,17 +23,25 @@ from visionkit.data.augment.values import (
     Shares,
     Shears,
 )
-from visionkit.errors import UserError, plural
-from visionkit.registry import Registry
-from visionkit.schema import describe, nested_errors, parse
+from visionkit.registry import Registry, Row
 from visionkit.sizes import Size
 
-__all__ = ["AUGMENTATIONS", "AugmentSpec", "Augments", "check_targets", "parse_augments"]
+__all__ = ["AUGMENTATIONS", "AugmentSpec"]
 
 _V2 = "torchvision.transforms.v2"
 
 
-AUGMENTATIONS: Registry[AugmentSpec] = Registry("augmentation", base=AugmentSpec)
+_JOINING = "visionkit.data.augment.joining"
+
+AUGMENTATIONS: Registry[AugmentSpec] = Registry(
+    "augmentation",
+    {
+        "copy_paste": Row(f"{_JOINING}_spec:CopyPasteSpec", f"{_JOINING}:CopyPaste"),
+        "mixup": Row(f"{_JOINING}_spec:MixupSpec", f"{_JOINING}:Mixup"),
+        "mosaic": Row(f"{_JOINING}_spec:MosaicSpec", f"{_JOINING}:Mosaic"),
+    },
+    base=AugmentSpec,
+)
 
 
 _LABELS = ("label", "label_set")
@@ -113,6 +118,8 @@ class HorizontalFlipSpec(AugmentSpec):
 
     p: Probability = 0.5
 
+    mirrors = True
+
 
 @AUGMENTATIONS.register("vertical_flip", module=f"{_V2}:RandomVerticalFlip")
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +127,8 @@ class VerticalFlipSpec(AugmentSpec):
     """Mirrors the image, top to bottom."""
 
     p: Probability = 0.5
+
+    mirrors = True
 
 
 @AUGMENTATIONS.register("rotation", module=f"{_V2}:RandomRotation")
@@ -230,6 +239,7 @@ class TrivialAugmentSpec(AugmentSpec):
 
     targets = _LABELS
     changes_colours = True
+    mirrors = True  # it turns by up to 135 degrees
 
 
 @AUGMENTATIONS.register("rand_augment", module=f"{_V2}:RandAugment")
@@ -242,57 +252,3 @@ class RandAugmentSpec(AugmentSpec):
 
     targets = _LABELS
     changes_colours = True
-
-
-def parse_augments(values: Mapping[str, Any] | None, *, where: str) -> tuple[AugmentSpec, ...]:
-    """The augmentations of a mapping ``{name: {argument: value}}``, in its order; null leaves one out.
-
-    Args:
-        values: The mapping; null is an empty one.
-        where: The key of the configuration, for messages.
-
-    Raises:
-        UserError: If a name or an argument is unknown, or an argument is missing or invalid.
-    """
-    if values is not None and not isinstance(values, Mapping):
-        raise UserError(f"{where}: expected a mapping of augmentations to arguments, found {describe(values)}.")
-    augments = []
-    for name, arguments in (values or {}).items():
-        try:
-            cls = AUGMENTATIONS.get(name)
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        if arguments is not None:
-            augments.append(parse(cls, arguments, where=f"{where}.{name}".lstrip(".")))
-    return tuple(augments)
-
-
-def check_targets(augments: Collection[AugmentSpec], *, where: str, targets: Collection[str]) -> None:
-    """Check that each augmentation supports one of the targets of the data set.
-
-    Args:
-        augments: The augmentations.
-        where: The key of the configuration, for messages.
-        targets: The kinds of target that the data set gives.
-
-    Raises:
-        UserError: If one supports none of them.
-    """
-    for augment in augments:
-        if augment.targets is not None and not augment.supports(targets):
-            name = AUGMENTATIONS.name_of(type(augment))
-            known = [other for other in AUGMENTATIONS.names() if AUGMENTATIONS.get(other).supports(targets)]
-            raise UserError(
-                f"{where}: '{name}' changes images with {plural(augment.targets[0])}, but this data set gives "
-                f"{' and '.join(map(plural, sorted(targets)))}. "
-                f"Expected some of {', '.join(known)}. Try: {where}.{name}=null"
-            )
-
-
-def _parse_field(values: Any) -> tuple[AugmentSpec, ...]:
-    with nested_errors():
-        return parse_augments(values, where="")
-
-
-Augments = Annotated[tuple[AugmentSpec, ...], PlainValidator(_parse_field)]
-"""A field whose value is a mapping of augmentations."""

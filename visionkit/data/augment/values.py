@@ -12,6 +12,7 @@ from visionkit.schema import describe
 
 __all__ = [
     "Angles",
+    "Beta",
     "Count",
     "Enlargement",
     "Fill",
@@ -65,6 +66,7 @@ _ABOVE_0 = math.ulp(0.0)
 
 Pair = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(gt=0, le=1000)]
 Fill = Annotated[float, Field(ge=0, le=255)]
 Count = Annotated[int, Field(ge=0, le=4096)]
 Angles = Annotated[float | Pair, _checked(_are_angles, _ONE_OR_TWO)]

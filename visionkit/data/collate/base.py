@@ -105,7 +105,7 @@ class BatchReader:
         """Read a batch; unreadable images are marked in ``unreadable``, and replaced or left out.
 
         Args:
-            batch_indices: Indices of samples in the split, and their seeds.
+            batch_indices: Indices of samples in the split, their seeds, and the progress of the run.
 
         Returns:
             ``images`` uint8 or float32 (B, C, H, W), the labels int64 (B,) or label sets uint8 (B, K), and ``index``
@@ -114,7 +114,7 @@ class BatchReader:
         Raises:
             UserError: If an image cannot be read and ``strict`` is set, or none can that might replace it.
         """
-        images, indices, seeds = self._fetch(*batch_indices)
+        images, indices, seeds = self._fetch(batch_indices.indices, batch_indices.seeds)
         if self._wants_original and not self.prepared and len(images):
             batch = self.augment(images, seeds=seeds)
         else:

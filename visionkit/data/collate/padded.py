@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from visionkit.data.augment.spec import AugmentSpec
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import ImageDataset, TensorDataset
 from visionkit.data.images import LoadedImage
+from visionkit.data.sample_seeds import Seeds
 from visionkit.data.sampler import BatchIndices
 from visionkit.data.transforms import InputTransform
 
@@ -82,7 +83,7 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         """Read a batch; samples of which image or target is unreadable are marked, and replaced or left out.
 
         Args:
-            batch_indices: Indices of samples in the split, and their seeds.
+            batch_indices: Indices of samples in the split, their seeds, and the progress of the run.
 
         Returns:
             The dict of tensors of the subclass's module; ``index`` alone if nothing can be read.
@@ -90,20 +91,38 @@ class PaddedBatchReader(BatchReader, Generic[T]):
         Raises:
             UserError: If a sample cannot be read and ``strict`` is set, or none can that might replace it.
         """
-        positions, seeds = batch_indices
-        loaded, indices, seeds = self._read_each(positions, seeds, lambda i: (self._load(i), self.load_target(i)))
+        positions, seeds, progress = batch_indices
+        loaded, indices, seeds = self._read_each(positions, seeds, self._load_both)
         if not loaded:
             return {"index": indices}
         images, targets = [image.pixels for image, _ in loaded], [target for _, target in loaded]
         sizes = torch.tensor([image.size for image, _ in loaded], dtype=torch.int64).reshape(-1, 2)
         if self.augment is not None:
             originals = (self.transform_target(*arguments) for arguments in zip(targets, sizes, images, strict=True))
-            samples = self.augment(originals, seeds=seeds)
+            partners = self._read_partners(indices, seeds, progress)
+            samples = self.augment(originals, seeds=seeds, partners=partners)
         else:
             fitted = [self.transform.fit(image) for image in images]
             samples = [self.transform_target(*arguments) for arguments in zip(targets, sizes, fitted, strict=True)]
         batch = self.collate([self.drop_invisible(sample) for sample in samples]) | {"index": indices}
         return batch if self.training else batch | {"original_sizes": sizes} | self.original_target(targets, sizes)
+
+    def _load_both(self, index: int) -> tuple[LoadedImage, T]:
+        return self._load(index), self.load_target(index)
+
+    def _read_partners(self, indices: Tensor, seeds: Seeds, progress: float) -> Iterator[list[list[Sample]]] | None:
+        """The images that each is joined with, read when they are needed; unreadable ones as in `read`."""
+        drawn = self.augment.partners.draw(indices.numpy(), seeds, num_samples=len(self.samples), progress=progress)
+        if drawn is None:
+            return None
+        return ([list(map(self._read_partner, joined)) for joined in of_image] for of_image in drawn)
+
+    def _read_partner(self, index: int) -> Sample:
+        found = self._first_readable(index, self._load_both)
+        if found is None:
+            raise self.nothing_readable()
+        image, target = found[1]
+        return self.transform_target(target, torch.tensor(image.size), image.pixels)
 
     def _load(self, index: int) -> LoadedImage:
         """An image, resized already where it lies in a file and no augmentation wants it whole; its original size."""

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.augment.spec import Augments, check_targets
+from visionkit.data.augment.parsing import Augments, check_targets
+from visionkit.data.augment.presets import AugmentPreset, ChosenAugments
 from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
@@ -96,7 +97,7 @@ class Source(ABC):
     Attributes:
         image_size: Side of a square, or ``[height, width]``, in pixels; null takes ``default_image_size``.
         augment: Augmentations of training images in order, ``{name: {argument: value}}``; names with a null value are
-            skipped. See `visionkit.data.augment.spec`.
+            skipped. See `visionkit.data.augment.spec`. Or a word, see `visionkit.data.augment.presets`.
         num_workers: The number of worker processes; null chooses, see `visionkit.data.workers.choose_num_workers`.
         cache_mb: The memory for decoded images, in MiB; images that do not fit are decoded again each epoch.
         mean: Per channel, for pixels scaled to 0..1; null takes `visionkit.normalization.default_mean_std`.
@@ -104,6 +105,7 @@ class Source(ABC):
         balance: Whether training draws classes alike, instead of images; see `visionkit.data.sampler.BatchSampler`.
         targets: The kinds of target that the data set provides: ``label``, ``label_set``, ``boxes``,
             ``instances``, ``mask``.
+        has_directions: Whether a mirrored or turned image may be of another class, as of digits.
         default_image_size: The side of a square, in pixels, if ``image_size`` is null; None makes it required.
     """
 
@@ -116,6 +118,7 @@ class Source(ABC):
     balance: bool
 
     targets: ClassVar[frozenset[str]] = frozenset({"label"})
+    has_directions: ClassVar[bool] = False
     default_image_size: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
@@ -161,6 +164,14 @@ class Source(ABC):
                 f"dataset.balance: expected false, found true: an image with {plural(target)} may show several "
                 "classes, so that they cannot be drawn alike. It is for task=classify. Try: dataset.balance=false"
             )
+
+    def choose_augments(self, target: str, *, num_images: int) -> ChosenAugments:
+        """The augmentations for a kind of target and so many training images."""
+        if not isinstance(self.augment, AugmentPreset):
+            return ChosenAugments("", self.augment)
+        return self.augment.choose(
+            target, num_images=num_images, in_channels=self.info().in_channels, has_directions=self.has_directions
+        )
 
     def with_value_range(self, value_range: Sequence[float] | None) -> Source:
         """The source for a model that was trained with this range of values, the content of a run's ``data.json``."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from visionkit.data.augment.spec import check_targets
+from visionkit.data.augment.parsing import check_targets
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.class_names import doubtful_classes

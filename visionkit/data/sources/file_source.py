@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from visionkit.data.augment.presets import AugmentPreset
 from visionkit.data.augment.spec import AUGMENTATIONS
 from visionkit.data.findings import Finding
 from visionkit.data.sources.base import Source
@@ -76,7 +77,8 @@ class FileSource(Source):
                 f"dataset.value_range: expected [low, high] with low below high, found {list(self.value_range)}. "
                 "Try: dataset.value_range=[0,4095]"
             )
-        for spec in self.augment if self.in_channels not in (1, 3) else ():
+        augments = () if isinstance(self.augment, AugmentPreset) else self.augment
+        for spec in augments if self.in_channels not in (1, 3) else ():
             if spec.changes_colours:
                 name = AUGMENTATIONS.name_of(type(spec))
                 raise UserError(

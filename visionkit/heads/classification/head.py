@@ -68,7 +68,7 @@ class ClassificationHead(Head):
 
         Args:
             outputs: The return value of `forward`.
-            targets: ``label`` (B,) int64 in 0..K-1.
+            targets: ``label`` (B,) int64 in 0..K-1, or the shares of classes in mixed images, (B, K) float32.
         """
         logits, labels, weights = outputs["logits"], targets[self.target], self.class_weights
         return _only_loss({k: v for term in self.losses for k, v in term.named(logits, labels, weights).items()})
@@ -90,7 +90,7 @@ def _only_loss(losses: dict[str, T]) -> dict[str, T]:
 
 
 class MultilabelHead(ClassificationHead):
-    """Layers to a logit per class, which an image has or not; targets are ``label_set`` (B, K) uint8, 0 or 1."""
+    """Layers to a logit per class, which an image has or not; targets are ``label_set`` (B, K), 0 or 1, or shares."""
 
     target = "label_set"
 

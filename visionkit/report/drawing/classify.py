@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visionkit.metric_names import split_title
 from visionkit.report.drawing.base import Drawing
@@ -23,8 +24,11 @@ class ClassifyDrawing(Drawing):
     max_batch = 2 * MAX_IMAGES
 
     def batch(self, batch: Mapping[str, Any], class_names: Sequence[str], path: Path, *, num_images: int) -> None:
-        labels = batch["label"].tolist()
-        captions = [shorten(class_names[label], CAPTION_LENGTH) for label in labels]
+        labels = np.asarray(batch["label"])  # (B,), or of mixed images (B, K)
+        if labels.ndim == 2:
+            captions = [_shares(row, class_names) for row in labels]
+        else:
+            captions = [shorten(class_names[label], CAPTION_LENGTH) for label in labels.tolist()]
         count = count_title(len(captions), num_images, "images")
         title = f"{split_title('train')}, first batch: truth of {count}"
         plot_captioned(batch["images"], captions, path, title=title)
@@ -55,3 +59,9 @@ class ClassifyDrawing(Drawing):
         title = f"{split_title(split)}: {sum(wrong)} of {len(examples)} predictions wrong; {order_title}"
         images = np.stack([np.asarray(examples[index]["image"]) for index in shown])
         plot_captioned(images, captions, path, title=title, wrong=[wrong[index] for index in shown])
+
+
+def _shares(row: NDArray[Any], class_names: Sequence[str]) -> str:
+    """The one or two classes of a mixed image, a line each, with their shares."""
+    order = [label for label in np.argsort(-row, kind="stable")[:2].tolist() if row[label] > 0]
+    return "\n".join(f"{shorten(class_names[label], CAPTION_LENGTH - 5)} {row[label]:.0%}" for label in order)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from visionkit.data.augment.spec import Augments, check_targets
+from visionkit.data.augment.parsing import Augments, check_targets
 from visionkit.errors import UserError
 from visionkit.schema import STRICT
 

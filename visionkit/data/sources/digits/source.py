@@ -7,13 +7,14 @@ that split.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from visionkit.config_files import read_group_file
-from visionkit.data.augment.spec import check_targets, parse_augments
+from visionkit.data.augment.parsing import check_targets, parse_augments
+from visionkit.data.augment.presets import AugmentPreset
 from visionkit.data.sources.base import DataInfo, Source, Splits
 from visionkit.data.sources.digits.scene_settings import SCENE_SIZES, Scenes
 from visionkit.data.splitting import hold_out
@@ -43,6 +44,8 @@ class SplitDigits(Source):
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     scenes: Scenes
+
+    has_directions: ClassVar[bool] = True
 
     def load_digits_with_splits(self) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
         """Images, uint8 (1797, 8, 8), labels, int64 (1797,), and the positions of each split's samples, int64."""
@@ -132,10 +135,14 @@ class Digits(SplitDigits):
         if target not in SCENE_SIZES:
             return self
         scenes = self.scenes
+        if isinstance(self.augment, AugmentPreset):
+            scenes = replace(scenes, augment=self.augment)
         file = read_group_file("dataset", "digits")
         file |= {"augment": parse_augments(file["augment"], where="dataset.augment")}
         for key in ("augment", "mean", "std"):
             value = getattr(self, key)
+            if isinstance(value, AugmentPreset):
+                continue
             if value != (tuple(file[key]) if isinstance(value, tuple) else file[key]):
                 raise UserError(
                     f"dataset.{key}: it is set, but belongs to single digits, and this task sees scenes of them. "

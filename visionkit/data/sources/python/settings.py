@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from visionkit.data.augment.spec import check_targets
+from visionkit.data.augment.parsing import check_targets
 from visionkit.data.sources.base import DataInfo, Source
 from visionkit.data.sources.python.given import WHOLE, PythonObject, find_classes, separate
 from visionkit.errors import UserError

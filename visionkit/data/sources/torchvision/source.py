@@ -221,6 +221,7 @@ class Mnist(TorchvisionSource):
     native: ClassVar[tuple[int, int]] = (28, 28)
     in_channels: ClassVar[int] = 1
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    has_directions: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
