@@ -70,6 +70,7 @@ def recipe(**changes: object) -> Recipe:
     schedule = Cosine(warmup_epochs=0.5, end_factor=0.0, milestones=(), gamma=0.1, rise=0.3, start_factor=0.04)
     values = {
         "epochs": 3, "batch_size": 8, "lr": 0.1, "clip_norm": None, "accumulate": 1, "early_stopping": None,
+        "on_nan": "stop", "teacher": None,
         "schedule": schedule, "optimizer": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4),
     }  # fmt: skip
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]
@@ -90,6 +91,7 @@ class Fitted:
         hardware: Hardware = HARDWARE,
         printer: Printer | None = None,
         resume: bool = False,
+        divergence: StopOnDivergence | None = None,
         **changes: object,
     ) -> None:
         self.folder = RunFolder(path)
@@ -112,7 +114,7 @@ class Fitted:
                 hardware=hardware, accelerator="cpu",
                 debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
-                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
+                callbacks=[self.progress, divergence or StopOnDivergence(), self.interrupt, self.recorder, *callbacks],
             )  # fmt: skip
         self.train = train or Batches(48)
         self.val = val or Batches(24, start=1)

@@ -167,6 +167,7 @@ class RunConfig:
         recipe = Recipe.from_config(plain["recipe"])
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
+        _check_strategy(recipe, hardware)
         recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         if check_data:
@@ -239,6 +240,18 @@ def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
         if name == key and path:
             yield f"{path}{name}"
         yield from _places(key, value, f"{path}{name}.")
+
+
+def _check_strategy(recipe: Recipe, hardware: Hardware) -> None:
+    if hardware.strategy != "fsdp":
+        return
+    whole = {"recipe.on_nan": recipe.on_nan if recipe.on_nan != "stop" else None, "recipe.teacher": recipe.teacher}
+    key = next((key for key, value in whole.items() if value is not None), None)
+    if key is not None:
+        raise UserError(
+            f"{key}: it needs whole weights in each process, and hardware.strategy=fsdp shards them. Expected one of "
+            "both. Try: hardware.strategy=ddp"
+        )
 
 
 def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:

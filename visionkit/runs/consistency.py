@@ -21,7 +21,7 @@ __all__ = [
 CHANGEABLE_ON_RESUME = frozenset(
     {
         "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.early_stopping",
-        "recipe.epochs",
+        "recipe.epochs", "recipe.on_nan", "recipe.teacher.run",
     }
 )  # fmt: skip
 """Keys and sections that a person may change when a run is resumed."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from visionkit.errors import UserError
 from visionkit.files import TEMPORARY, check_writable, expand_user, write_atomic
+from visionkit.runs.added_keys import with_added_keys
 from visionkit.runs.lock import LOCK_NAME, RunLock
 from visionkit.runs.paths import RunPaths
 from visionkit.runs.results import read_history, read_metrics
@@ -252,7 +253,7 @@ class RunFolder(RunPaths):
                 f"run: '{self.config_file}' has {problem}, and this visionkit reads {FORMAT_VERSION}: the run was made "
                 "by an older or a newer one. Expected a run of this one. Train it again with the command that made it."
             )
-        return values
+        return with_added_keys(values)
 
     def write_json(self, path: Path, values: Any) -> None:
         """Write one JSON document atomically; a number that is not finite becomes null."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -12,6 +12,7 @@ from visionkit.schema import STRICT, Registered, describe, parse
 from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.schedules import SCHEDULES, Schedule
+from visionkit.settings.teacher import Teacher, check_teacher
 
 __all__ = ["EarlyStopping", "Recipe"]
 
@@ -56,6 +57,9 @@ class Recipe:
         clip_norm: Maximum L2 norm of all gradients together; None for no clipping.
         accumulate: Batches whose gradients are accumulated for one optimizer step.
         early_stopping: None to train for all epochs.
+        on_nan: What happens to a step whose loss or gradients are not finite: ``stop`` ends the run, ``skip`` leaves
+            the step out, ``rollback`` goes back to the last checkpoint at half the rate.
+        teacher: The model whose outputs or features are learnt as well; None for none.
     """
 
     epochs: PositiveInt
@@ -66,6 +70,8 @@ class Recipe:
     clip_norm: PositiveFloat | None
     accumulate: PositiveInt
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_check_early_stopping)]
+    on_nan: Literal["stop", "skip", "rollback"]
+    teacher: Annotated[Teacher | None, BeforeValidator(check_teacher)]
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> "Recipe":

@@ -47,6 +47,7 @@ class VisionTask(pl.LightningModule, ABC):
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
         initial: What is not finite in the model that is to be trained, and may stay so.
+        rate_scale: What the schedule's factor is multiplied by, set before training begins.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class VisionTask(pl.LightningModule, ABC):
         self._schedule: LambdaLR | None = None
         self._total_steps = 0
         self._rates = [0.0]
+        self.rate_scale = 1.0
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -263,7 +265,7 @@ class VisionTask(pl.LightningModule, ABC):
         return float(self._rates[0])
 
     def _rate_factor(self, step: int) -> float:
-        return 1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps)
+        return self.rate_scale * (1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters, and within an epoch its losses and metrics so far."""

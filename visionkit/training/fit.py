@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.rollback import Attempt
 
 __all__ = ["train"]
 
@@ -86,11 +87,12 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
+    from visionkit.training.rollback import fit_with_rollbacks
 
     config, processes = run.config, run.processes
     print_header(run)
     try:
-        recorder, task = _fit(run, resume_from, callbacks, logger)
+        recorder, task = fit_with_rollbacks(run, resume_from, lambda attempt: _fit(attempt, callbacks, logger))
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
@@ -113,29 +115,27 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
     return ExitCode.DONE
 
 
-def _fit(
-    run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any
-) -> tuple[Recorder, VisionTask]:
+def _fit(attempt: Attempt, callbacks: Sequence[Callback], logger: Any) -> tuple[Recorder, VisionTask]:
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
     from visionkit.training.callbacks.configured import make_callbacks
     from visionkit.training.callbacks.display import ProgressDisplay
-    from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
+    run, resume_from = attempt.run, attempt.resume_from
     config, folder = run.config, run.folder
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
-    own = [progress, StopOnDivergence(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
+    own = [progress, attempt.divergence_callback(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)
     num_previous = len(recorder.history)

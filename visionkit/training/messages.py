@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from visionkit.metrics.evaluation import Evaluation
     from visionkit.training.setup import RunSetup
 
-__all__ = ["new_notes", "print_header", "print_interrupted", "print_results"]
+__all__ = ["announce_note", "new_notes", "print_header", "print_interrupted", "print_results"]
 
 
 def print_header(run: RunSetup) -> None:
@@ -50,6 +50,12 @@ def _debug_lines(run: RunSetup) -> list[str]:
         f"debug    {count_of(debug.limit_batches, 'batch')} of {run.config.recipe.batch_size} from each split{epochs}: "
         "the figures say nothing of the model. For a real run: debug=none"
     ]
+
+
+def announce_note(run: RunSetup, note: str) -> None:
+    """Print a note in the course of a training, and record it."""
+    run.printer.announce(note)
+    _store_notes(run, [note])
 
 
 def _store_notes(run: RunSetup, notes: Sequence[str]) -> None:
