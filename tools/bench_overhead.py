@@ -88,7 +88,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     val = make_batches(max(options.images // 12, options.batch_size), options.batch_size, device)
     recipe = Recipe(
         epochs=options.rounds, batch_size=options.batch_size, lr=0.01, clip_norm=None, accumulate=1,
-        early_stopping=None, on_nan="stop", teacher=None, schedule=CONSTANT, optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=5e-4),
+        early_stopping=None, on_nan="stop", teacher=None, schedule=CONSTANT,
+        optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=5e-4),
     )  # fmt: skip
     by_hand = HandWritten(train, val, recipe, device)
     by_hand.epoch()

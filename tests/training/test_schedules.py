@@ -14,7 +14,8 @@ COSINE = Cosine(
     warmup_epochs=2.0, end_factor=0.0, milestones=(0.5, 0.75), gamma=0.1, rise=0.25, start_factor=0.04
 )  # fmt: skip
 RECIPE = Recipe(
-    epochs=10, batch_size=4, lr=0.1, clip_norm=None, accumulate=1, early_stopping=None, on_nan="stop", teacher=None, schedule=COSINE,
+    epochs=10, batch_size=4, lr=0.1, clip_norm=None, accumulate=1, early_stopping=None, on_nan="stop",
+    teacher=None, schedule=COSINE,
     optimizer=Sgd(momentum=0.9, nesterov=True, weight_decay=0.1),
 )  # fmt: skip
 

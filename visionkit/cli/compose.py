@@ -13,7 +13,12 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.files import expand_user
 from visionkit.registry import Registry, plugins_loaded
 
-__all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group"]
+__all__ = [
+    "COMPLETED_GROUPS", "REPLAY", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group",
+]  # fmt: skip
+
+REPLAY = "nan"
+"""The choice of ``debug`` that trains nothing: it replays a batch that a run has kept."""
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -49,8 +54,13 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
         config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If a choice does not exist or Hydra cannot compose the files.
+        UserError: If a choice does not exist, trains nothing, or Hydra cannot compose the files.
     """
+    if groups.get("debug") == REPLAY:
+        raise UserError(
+            f"debug={REPLAY} trains nothing: it replays the batch that a run has kept, in a command of its own. Type: "
+            f"python -m visionkit train run=FOLDER debug={REPLAY}"
+        )
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
     groups = {group: choice for group, choice in groups.items() if (group, choice) != ("experiment", "null")}

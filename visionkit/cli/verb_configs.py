@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visionkit.cli.compose import REPLAY
 from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.syntax import Override
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
 
 __all__ = [
-    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "compose_benchmark", "compose_networks", "compose_stored_run",
+    "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "compose_benchmark", "compose_networks",
+    "compose_replay", "compose_stored_run",
     "compose_training",
     "evaluate_options", "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
@@ -72,6 +74,29 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tu
     if folder is not None and not any(value.key == "run_dir" for value in parsed.values):
         plain["run_dir"] = None
     return plain, folder if resume else None
+
+
+def compose_replay(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tuple[dict[str, Any], RunFolder]:
+    """The configuration of the run whose batch is replayed, and its folder.
+
+    Raises:
+        UserError: If no run is named, or a word would change it.
+    """
+    if "run" not in parsed.options:
+        raise UserError(
+            f"debug={REPLAY} replays the batch that a run has kept: say which run. Type: python -m visionkit train "
+            f"run=latest debug={REPLAY}"
+        )
+    if parse_boolean(parsed.options.get("resume", "false"), key="resume"):
+        raise UserError(f"debug={REPLAY} trains nothing, and resume=true goes on with a training. Give one of both.")
+    allow_only(
+        parsed, ("debug", "format", "hardware", "plugins"), reason=f"debug={REPLAY} takes a run as it is",
+        instead="Leave it out",
+    )  # fmt: skip
+    folder = open_run(parsed.options["run"])
+    base = stored_config(folder, parsed) | {"format": "text"}
+    groups = {group: choice for group, choice in parsed.groups.items() if group != "debug"}
+    return resolve(replace(parsed, groups=groups), config_dirs, base=base), folder
 
 
 def compose_stored_run(

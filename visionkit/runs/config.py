@@ -197,13 +197,18 @@ class RunConfig:
 
 
 def _resolve_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace ``weights: run:latest`` by the folder of that run, so that the run can be repeated."""
+    """Replace ``run:latest`` of weights, and ``run: latest`` of a teacher, by that folder: the run can be repeated."""
 
     def with_folder(section: Any) -> Any:
         if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
             return section
         return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
 
+    recipe: Any = plain["recipe"]
+    teacher = recipe.get("teacher") if isinstance(recipe, Mapping) else None
+    if isinstance(teacher, Mapping) and teacher.get("run") == "latest":
+        teacher = {**teacher, "run": str(RunFolder.open("latest").path)}
+        plain = {**plain, "recipe": {**recipe, "teacher": teacher}}
     return with_folder({**plain, "backbone": with_folder(plain["backbone"])})  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ from visionkit.distributed.comm import broadcast_buffers, broadcast_object, rank
 from visionkit.errors import UserError
 from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
+from visionkit.tasks.distillation import Distillation
 from visionkit.tasks.loss_meter import LossMeter
 from visionkit.tasks.loss_totals import LossTotals
 
@@ -42,6 +43,7 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Plain values stored in each checkpoint.
         data: The facts about the data, stored there too.
         seed: That of what the model draws in training.
+        distillation: What is learnt of a teacher; None without one.
 
     Attributes:
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
@@ -60,6 +62,7 @@ class VisionTask(pl.LightningModule, ABC):
         hyper_parameters: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
         seed: int = 0,
+        distillation: Distillation | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -79,6 +82,7 @@ class VisionTask(pl.LightningModule, ABC):
         self._total_steps = 0
         self._rates = [0.0]
         self.rate_scale = 1.0
+        self.distillation = distillation
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -114,6 +118,8 @@ class VisionTask(pl.LightningModule, ABC):
         torch.manual_seed(mix_seed(self.seed, self.current_epoch, batch_idx, rank()))
         outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
+        if self.distillation is not None:
+            losses = self.distillation.add(losses, outputs, batch)
         parts = list(losses.values())
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
         self.losses["train"].update({**losses, "loss": loss}, len(batch["images"]))
@@ -232,6 +238,9 @@ class VisionTask(pl.LightningModule, ABC):
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
+        own = [] if self.distillation is None else list(self.distillation.parameters())
+        if own:
+            optimizer.add_param_group({"params": own, "weight_decay": optimizer.param_groups[0]["weight_decay"]})
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         return optimizer
 
@@ -272,6 +281,8 @@ class VisionTask(pl.LightningModule, ABC):
         checkpoint["hyper_parameters"] = self.hyper_parameters
         if self.data is not None:
             checkpoint["data"] = dict(self.data)
+        if self.distillation is not None:
+            checkpoint["teacher"] = self.distillation.identity
         losses = self.losses["train"]
         if losses.num_images:
             checkpoint["epoch_so_far"] = {"losses": losses.state(), "metrics": self.metrics["train"].state()}

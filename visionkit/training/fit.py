@@ -135,9 +135,15 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], logger: Any) -> tuple[
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
-    own = [progress, attempt.divergence_callback(), interrupt, recorder, NotesCallback(lambda: run.printer.print(*new_notes(run)))]
+    own = [
+        progress,
+        attempt.divergence_callback(),
+        interrupt,
+        recorder,
+        NotesCallback(lambda: run.printer.print(*new_notes(run))),
+    ]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
-    task = make_task(run.config, run.model, run.data)
+    task = make_task(run.config, run.model, run.data, distillation=run.distillation)
     num_previous = len(recorder.history)
     with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
@@ -178,8 +184,11 @@ def _read_resumed(run: RunSetup, trainer: Trainer, *, has_plugins: bool) -> Path
     """
     from visionkit.training.checkpoint_io import SafeCheckpointIO
     from visionkit.training.resume import read_resumed
+    from visionkit.training.teacher import check_same_teacher
 
     checkpoint = read_resumed(run.config, run.folder, run.data, run.model.state_dict(), has_plugins=has_plugins)
+    if run.distillation is not None:
+        check_same_teacher(checkpoint.content.get("teacher"), run.distillation)
     file = checkpoint.file
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint

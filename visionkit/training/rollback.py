@@ -56,6 +56,8 @@ class Attempt:
             weights, point = checkpoint.weights, f"the checkpoint of epoch {checkpoint.epoch + 1}"
         else:
             weights, point = self._initial, "the beginning of the run"
+            if run.distillation is not None:
+                run.distillation.reset()
         run.model.load_state_dict(weights)
         announce_note(
             run,

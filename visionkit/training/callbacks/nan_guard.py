@@ -106,7 +106,7 @@ class SkipOnNan(StopOnDivergence):
     def on_before_backward(self, trainer: pl.Trainer, pl_module: Any, loss: Tensor) -> None:
         """Make the gradients of a loss that is not finite NaN, in whichever way the loss came about."""
         last: Tensor = pl_module.losses["train"].last
-        loss.register_hook(lambda gradient: torch.where(last.isfinite(), gradient, math.nan))
+        loss.register_hook(lambda gradient: torch.where(last.isfinite(), gradient, math.nan))  # type: ignore[no-untyped-call]
         self._losses.append((*self._batch, last))
 
     @torch.no_grad()
