@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
     from visionkit.training.rollback import Attempt
+    from visionkit.training.tracking.run import RunTracking
 
 __all__ = ["train"]
 
@@ -84,15 +85,33 @@ def train(
 
 
 def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any) -> int:
+    from visionkit.training.tracking.run import RunTracking
+
+    print_header(run)
+    with RunTracking(_loggers(run, logger), run.config.plain) as tracking:
+        return _fit_and_test_tracked(run, resume_from, callbacks, tracking)
+
+
+def _loggers(run: RunSetup, given: Any) -> list[Any]:
+    """The Lightning loggers of the run: those that were given, or those of the configuration."""
+    from visionkit.training.loggers import make_loggers
+
+    if given is None:
+        return make_loggers(run.config.logger, run.folder)
+    return list(given) if isinstance(given, (list, tuple)) else [given] if given is not False else []
+
+
+def _fit_and_test_tracked(
+    run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], tracking: RunTracking
+) -> int:
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
     from visionkit.training.rollback import fit_with_rollbacks
 
     config, processes = run.config, run.processes
-    print_header(run)
     try:
-        recorder, task = fit_with_rollbacks(run, resume_from, lambda attempt: _fit(attempt, callbacks, logger))
+        recorder, task = fit_with_rollbacks(run, resume_from, lambda attempt: _fit(attempt, callbacks, tracking))
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
@@ -110,12 +129,12 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
         task = make_task(run.config, run.model, run.data)
     evaluation, best_epoch = _test(run, task, callbacks)
     if rank() == 0:
-        _finish(run, recorder, evaluation, best_epoch)
+        _finish(run, recorder, evaluation, best_epoch, tracking)
     barrier()  # the launcher ends a run when one of its processes has ended
     return ExitCode.DONE
 
 
-def _fit(attempt: Attempt, callbacks: Sequence[Callback], logger: Any) -> tuple[Recorder, VisionTask]:
+def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking) -> tuple[Recorder, VisionTask]:
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
@@ -126,6 +145,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], logger: Any) -> tuple[
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
+    from visionkit.training.tracking.run import EpochLog
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     run, resume_from = attempt.run, attempt.resume_from
@@ -153,10 +173,14 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], logger: Any) -> tuple[
             processes=run.processes,
             recipe=config.recipe,
             folder=folder,
-            logger=config.logger,
             info=config.task,
-            callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
-            own_logger=list(logger) if isinstance(logger, tuple) else logger,
+            callbacks=[
+                *own,
+                *([EpochLog(progress)] if tracking.loggers else []),
+                *make_callbacks(config.callbacks),
+                *callbacks,
+            ],
+            own_logger=tracking.loggers or False,
         )
         start = time.perf_counter()
         has_plugins = bool(callbacks or config.callbacks or config.plugins)
@@ -226,8 +250,8 @@ def _test(run: RunSetup, task: VisionTask, callbacks: Sequence[Callback]) -> tup
     return evaluation, best_epoch
 
 
-def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
-    """Write, draw and print the results of the test."""
+def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int, tracking: RunTracking) -> None:
+    """Write, draw, log and print the results of the test."""
     from visionkit.training.evaluation import final_metrics
 
     folder = run.folder
@@ -236,6 +260,7 @@ def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoc
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
+    tracking.log_results(metrics, folder.plots)
     folder.check_present()
     folder.write_json(folder.metrics_file, metrics)  # last: this file marks a finished run
     print_results(run, evaluation, metrics)
