@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from pathlib import Path
 from typing import Any, Literal
 
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import LOGGERS, Logger, Mlflow, SeveralLoggers, Wandb
 
 __all__ = ["make_loggers", "mlflow_logger", "no_logger", "read_id", "store_id", "tensorboard_logger", "wandb_logger"]
+
+_SQLITE = "sqlite:///"
 
 
 def make_loggers(settings: Logger, folder: RunFolder) -> list[Any]:
@@ -52,16 +55,17 @@ def wandb_logger(settings: Wandb, folder: RunFolder) -> Any:
 def mlflow_logger(settings: Mlflow, folder: RunFolder) -> Any:
     """A run of MLflow, with the name that it has had so far; files unless a place is given."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    uri, files = settings.uri, (folder.path / "mlflow").resolve()
+    uri, artifacts = settings.uri, None
     if uri is None:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # of a run alone: a database takes ten seconds to set up
-        uri = files.as_uri()
+        uri = (folder.path / "mlflow").resolve().as_uri()
+    elif uri.startswith(_SQLITE):  # else they would lie in the working directory
+        artifacts = (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts").as_uri()
     from visionkit.training.tracking.mlflow import MlflowRun
 
-    is_server = uri.startswith(("http:", "https:", "databricks"))
     return MlflowRun(
         folder=folder, experiment_name=settings.experiment, run_name=folder.path.name, tracking_uri=uri,
-        run_id=read_id(folder, "mlflow"), artifact_location=None if is_server else (files / "artifacts").as_uri(),
+        run_id=read_id(folder, "mlflow"), artifact_location=artifacts,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from visionkit.errors import UserError
 from visionkit.files import open_atomic
 from visionkit.training.checkpoint_io import tensor_bytes
 
-__all__ = ["NanBatch", "image_names", "read_nan_batch", "write_nan_batch"]
+__all__ = ["NanBatch", "holds_step", "image_names", "read_nan_batch", "write_nan_batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,15 @@ def read_nan_batch(file: Path) -> NanBatch:
             f"debug=nan: '{file}' is not what a run wrote ({type(error).__name__}: {reason}). Expected a file of "
             "tensors and names; nothing else is ever loaded. Try to train the run again"
         ) from None
+
+
+def holds_step(file: Path, epoch: int, step: int) -> bool:
+    """Whether the file is there and is of this step: another process has written it."""
+    try:
+        kept = read_nan_batch(file)
+    except UserError:
+        return False
+    return (kept.epoch, kept.step) == (epoch, step)
 
 
 def image_names(index: Tensor | None, datamodule: Any) -> list[str]:

@@ -12,9 +12,9 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from visionkit.distributed.comm import rank
+from visionkit.distributed.comm import rank, world_size
 from visionkit.errors import UserError
-from visionkit.training.nan_batch import NanBatch, image_names, write_nan_batch
+from visionkit.training.nan_batch import NanBatch, holds_step, image_names, write_nan_batch
 
 __all__ = ["StopOnDivergence", "Step", "copy_to_cpu", "describe_step"]
 
@@ -169,13 +169,15 @@ class StopOnDivergence(pl.Callback):
     def keep(self, step: Step, trainer: pl.Trainer, task: Any) -> str:
         """Write the batch of a step into the run's folder; how to replay it, for the end of a message.
 
-        Of several processes those write whose own loss is not finite, and else the first one.
+        Of several processes one writes whose own loss is not finite, and else the first one. They do not wait for each
+        other: on a device that is not waited for they notice at different times.
         """
         file = self.nan_batch_file
         if file is None:
             return ""
         loss = float(step.loss)
-        if rank() == 0 or not math.isfinite(loss):
+        is_own = not math.isfinite(loss)
+        if is_own or (rank() == 0 and (world_size() == 1 or not holds_step(file, step.epoch, step.number))):
             kept = NanBatch(
                 batch=step.batch, names=image_names(step.batch.get("index"), getattr(trainer, "datamodule", None)),
                 weights=task.model.state_dict(), seed=task.seed, epoch=step.epoch, step=step.number,

@@ -84,9 +84,10 @@ class EpochLog(pl.Callback):
         """Log them, and write what was logged so far."""
         timings = self.progress.timings()
         values = {"lr": pl_module.rate, **{name: timings[name] for name in _OWN_COLUMNS}}
+        step = max(trainer.global_step - 1, 0)  # that of Lightning's own
         for logger in trainer.loggers if rank() == 0 else ():
             if isinstance(logger, TrackedRun):
-                logger.log_metrics(values, step=trainer.global_step)
+                logger.log_metrics(values, step=step)
                 logger.save()
 
 

@@ -14,6 +14,10 @@ __all__ = ["WandbRun"]
 class WandbRun(WandbLogger):
     """A run of Weights & Biases; a run that goes on offline adds a folder of the same id, which syncing joins."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._wandb_init.pop("anonymous", None)  # newer versions only warn of it
+
     def begin_run(self, settings: Mapping[str, Any]) -> None:
         """As the run's config."""
         self.experiment.config.update(dict(settings), allow_val_change=True)
