@@ -31,7 +31,7 @@ def _commands(page, *, long):
     Those with an experiment or real data are results, which have a test of their own.
     """
     found = [c for c in visionkit_commands(page) if "experiment=" not in c and "data/" not in c]
-    for package in ("timm", "optuna"):
+    for package in ("timm", "optuna", "tensorboard", "mlflow", "wandb"):
         if find_spec(package) is None:
             found = [c for c in found if package not in c]
     found = [c for c in found if any(word in c.partition("visionkit ")[2] for word in LONG) == long]

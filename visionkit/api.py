@@ -45,7 +45,7 @@ def train(
         *words: Such as ``"task=detect"`` or ``"recipe.epochs=5"``.
         callbacks: Lightning callbacks, called after the run's own; a mapping such as ``{"type": "timer", ...}`` is one
             that the configuration knows.
-        logger: The name of a logger, a Lightning logger or several, or False.
+        logger: The name of a logger or several, a Lightning logger or several, or False.
         progress: Whether the training is shown while it goes on; ``log.txt`` has it in any case.
         config_dir: A folder of your own with groups, as of ``--config-dir``.
         **keywords: Keys of the configuration, and ``run`` and ``resume``. ``head``, ``loss``, ``metrics`` and
@@ -70,14 +70,17 @@ def train(
         raise UserError(f"callbacks: found a {type(callbacks).__name__}. Expected a list: callbacks=[...]")
     configured = [callback for callback in callbacks if isinstance(callback, dict)]
     keywords |= {"callbacks": configured} if configured else {}
-    keywords |= {"logger": logger} if isinstance(logger, str | dict) else {}
+    is_named = isinstance(logger, str | dict) or (
+        isinstance(logger, list | tuple) and bool(logger) and all(isinstance(each, str) for each in logger)
+    )
+    keywords |= {"logger": list(logger) if isinstance(logger, tuple) else logger} if is_named else {}
     objects, folders = take_objects(keywords), config_folders(config_dir)
     found = compose_training(parse_call("train", words, keywords, folders), folders)
     with keep_caller_state():
         outcome = train_command(
             found.plain, resume_from=found.resume_from, auto=found.auto, objects=objects, printer=_printer(progress),
             callbacks=[callback for callback in callbacks if not isinstance(callback, dict)],
-            logger=None if isinstance(logger, str | dict) else logger,
+            logger=None if is_named else logger,
         )  # fmt: skip
     return Run(_result_of(outcome))
 

@@ -94,6 +94,7 @@ class Fitted:
         hardware: Hardware = HARDWARE,
         printer: Printer | None = None,
         resume: bool = False,
+        divergence: StopOnDivergence | None = None,
         **changes: object,
     ) -> None:
         self.folder = RunFolder(path)
@@ -127,7 +128,10 @@ class Fitted:
                 hardware=hardware, accelerator="cpu",
                 debug=Debug(limit_batches=None, batch_size=None, epochs=None, compare_contents=True),
                 recipe=self.recipe, folder=self.folder, info=TASKS["classify"],
-                callbacks=[self.progress, StopOnDivergence(), self.interrupt, self.recorder, self.limit, *callbacks],
+                callbacks=[
+                    self.progress, divergence or StopOnDivergence(), self.interrupt, self.recorder, self.limit,
+                    *callbacks,
+                ],
             )  # fmt: skip
         self.train = train or Batches(48)
         self.val = val or Batches(24, start=1)

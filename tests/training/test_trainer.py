@@ -79,7 +79,7 @@ def test_training_equals_a_loop_by_hand(tmp_path, clip, accumulate):
 def test_the_learning_rate_follows_the_schedule_step_by_step(tmp_path):
     watch = Watch()
     fitted = Fitted(tmp_path, callbacks=(watch,)).fit()
-    assert watch.rates == pytest.approx([0.1 * fitted.task.schedule_fn(step, 18) for step in range(18)])
+    assert watch.rates == pytest.approx([0.1 * fitted.task.learning_rate.schedule_fn(step, 18) for step in range(18)])
 
 
 def test_an_epoch_is_a_row_with_both_splits(tmp_path):

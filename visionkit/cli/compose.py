@@ -13,7 +13,12 @@ from visionkit.errors import UserError, did_you_mean
 from visionkit.files import expand_user
 from visionkit.registry import Registry, plugins_loaded
 
-__all__ = ["COMPLETED_GROUPS", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group"]
+__all__ = [
+    "COMPLETED_GROUPS", "REPLAY", "check_choice", "complete_group", "compose", "group_choices", "settings_of_group",
+]  # fmt: skip
+
+REPLAY = "nan"
+"""The choice of ``debug`` that trains nothing: it replays a batch that a run has kept."""
 
 
 def group_choices(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -49,8 +54,20 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
         config_dirs: Folders of the user's, searched in addition to ``conf/``.
 
     Raises:
-        UserError: If a choice does not exist or Hydra cannot compose the files.
+        UserError: If a choice does not exist, trains nothing, or Hydra cannot compose the files.
     """
+    if groups.get("debug") == REPLAY:
+        raise UserError(
+            f"debug={REPLAY} trains nothing: it replays the batch that a run has kept, in a command of its own. Type: "
+            f"python -m visionkit train run=FOLDER debug={REPLAY}"
+        )
+    if _is_list(groups.get("logger", "")):
+        names = _listed(groups["logger"])
+        if len(names) > 1:
+            chosen = {name: _logger_named(name, config_dirs) for name in names}
+            others = {group: choice for group, choice in groups.items() if group != "logger"}
+            return compose(others, config_dirs=config_dirs) | {"logger": chosen}
+        groups = {**groups, "logger": names[0] if names else "none"}
     for group, choice in groups.items():
         check_choice(group, choice, config_dirs)
     groups = {group: choice for group, choice in groups.items() if (group, choice) != ("experiment", "null")}
@@ -65,12 +82,43 @@ def compose(groups: Mapping[str, str], *, config_dirs: Sequence[Path]) -> dict[s
     return composed | {group: complete_group(group, choice, config_dirs) for group, choice in from_plugins.items()}
 
 
+def _is_list(choice: str) -> bool:
+    return choice.startswith("[") and choice.endswith("]")
+
+
+def _listed(choice: str) -> list[str]:
+    """The names in brackets.
+
+    Raises:
+        UserError: If one is there twice.
+    """
+    names = [name.strip(" '\"") for name in choice[1:-1].split(",") if name.strip()]
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise UserError(f"logger: '{duplicate}' is named twice. Expected each logger once.")
+    return names
+
+
+def _logger_named(name: str, config_dirs: Sequence[Path]) -> dict[str, Any]:
+    check_choice("logger", name, config_dirs)
+    return complete_group("logger", name, config_dirs)
+
+
 COMPLETED_GROUPS = ("head", "dataset", "logger")
 """Groups of which a class that a plugin has registered is a choice without a file."""
 
 
 def complete_group(group: str, values: str | Mapping[str, Any], config_dirs: Sequence[Path]) -> dict[str, Any]:
-    """All keys of a head or data set of which some are given; see `visionkit.config_files.complete`."""
+    """All keys of a head or data set of which some are given; see `visionkit.config_files.complete`.
+
+    Of several loggers, a mapping from names, those of each.
+    """
+    if group == "logger" and isinstance(values, Mapping) and "type" not in values:
+        return {
+            name: complete("logger", {"type": name, **(own or {})}, _registry(group), config_dirs)
+            for name, own in values.items()
+            if own is None or isinstance(own, Mapping)
+        }
     return complete(group, values, _registry(group), config_dirs)
 
 

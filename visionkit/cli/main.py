@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from visionkit import __version__
-from visionkit.cli.compose import group_choices
+from visionkit.cli.compose import REPLAY, group_choices
 from visionkit.cli.flags import Request, parse_command_line
 from visionkit.cli.help import help_text, hydra_help_text
 from visionkit.cli.options import parse_options
@@ -20,6 +20,7 @@ from visionkit.cli.verb_configs import (
     compose_benchmark,
     compose_finder,
     compose_networks,
+    compose_replay,
     compose_stored_run,
     compose_training,
     evaluate_options,
@@ -160,6 +161,10 @@ def _show(parsed: ParsedOverrides, request: Request) -> int:
 
 
 def _train(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    if parsed.groups.get("debug") == REPLAY:
+        from visionkit.commands.replay_nan import replay_nan
+
+        return replay_nan(*compose_replay(parsed, config_dirs))
     from visionkit.commands.train import train
 
     found = compose_training(parsed, config_dirs)

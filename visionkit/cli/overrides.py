@@ -21,7 +21,10 @@ _UNCHOSEN = ("experiment", "sweep")
 _COMPLETE_GROUPS = ("recipe", "hardware", "debug", "dataset", "head")
 """Groups that have all their keys."""
 
-_NULLABLE = ("recipe.early_stopping", "recipe.clip_norm", "dataset.augment", "dataset.root", "dataset.image_size")
+_NULLABLE = (
+    "recipe.early_stopping", "recipe.clip_norm", "recipe.teacher", "dataset.augment", "dataset.root",
+    "dataset.image_size",
+)  # fmt: skip
 
 _SWEEP_FUNCTIONS = ("choice(", "range(", "interval(", "glob(", "tag(", "sort(", "shuffle(")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visionkit.cli.compose import REPLAY
 from visionkit.cli.overrides import ParsedOverrides, allow_only, read_value
 from visionkit.cli.resolve import open_run, parse_boolean, resolve, stored_config
 from visionkit.cli.syntax import PATH_KEYS, Override
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHANGEABLE_AFTER_TRAINING", "BenchmarkConfig", "TrainingConfig", "compose_benchmark", "compose_finder",
-    "compose_networks", "compose_stored_run", "compose_training", "evaluate_options", "load_typed_plugins",
-    "settings_with_file",
+    "compose_networks", "compose_replay", "compose_stored_run", "compose_training", "evaluate_options",
+    "load_typed_plugins", "settings_with_file",
 ]  # fmt: skip
 
 CHANGEABLE_AFTER_TRAINING = (
@@ -111,6 +112,29 @@ def compose_finder(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tupl
     if kept and not any(value.key == "format" for value in parsed.values):
         plain["format"] = "text"
     return plain, options
+
+
+def compose_replay(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> tuple[dict[str, Any], RunFolder]:
+    """The configuration of the run whose batch is replayed, and its folder.
+
+    Raises:
+        UserError: If no run is named, or a word would change it.
+    """
+    if "run" not in parsed.options:
+        raise UserError(
+            f"debug={REPLAY} replays the batch that a run has kept: say which run. Type: python -m visionkit train "
+            f"run=latest debug={REPLAY}"
+        )
+    if parse_boolean(parsed.options.get("resume", "false"), key="resume"):
+        raise UserError(f"debug={REPLAY} trains nothing, and resume=true goes on with a training. Give one of both.")
+    allow_only(
+        parsed, ("debug", "format", "hardware", "plugins"), reason=f"debug={REPLAY} takes a run as it is",
+        instead="Leave it out",
+    )  # fmt: skip
+    folder = open_run(parsed.options["run"])
+    base = stored_config(folder, parsed) | {"format": "text"}
+    groups = {group: choice for group, choice in parsed.groups.items() if group != "debug"}
+    return resolve(replace(parsed, groups=groups), config_dirs, base=base), folder
 
 
 def compose_stored_run(

@@ -18,12 +18,14 @@ from visionkit.tasks.averaging import IN_TRAINING, MODEL_PREFIX
 __all__ = ["Checkpoint", "check_fit", "check_state", "read_checkpoint"]
 
 _PREFIX = MODEL_PREFIX
+_TRAINED = (_PREFIX, "distillation.")
+"""What is trained: the model, and what makes it like its teacher."""
 _MAX_COUNT = 2**53
 _STATE: Mapping[str, type] = {
     "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
     "optimizer_states": list, "pytorch-lightning_version": str,
 }  # fmt: skip
-_KEYS = {*_STATE, "state_dict", "epoch", "epoch_so_far", "data", "MixedPrecision", IN_TRAINING}
+_KEYS = {*_STATE, "state_dict", "epoch", "epoch_so_far", "data", "teacher", "MixedPrecision", IN_TRAINING}
 _EPOCH = ("fit_loop", "epoch_progress", "current", "completed")
 _STEP = ("fit_loop", "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
 
@@ -170,7 +172,7 @@ def check_state(
 
 def _wrong_key(content: Mapping[str, Any], *, has_plugins: bool) -> str:
     extra = [] if has_plugins else [key for key in content if key not in _KEYS]
-    extra += [key for key in content["state_dict"] if not str(key).startswith(_PREFIX)]
+    extra += [key for key in content["state_dict"] if not str(key).startswith(_TRAINED)]
     if extra:
         return f"'{extra[0]!s:.80}' is left over"
     so_far = content.get("epoch_so_far", {"losses": [], "metrics": []})

@@ -173,6 +173,7 @@ class RunConfig:
         check_mixing(recipe.mix, task, head)
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
+        _check_strategy(recipe, hardware)
         recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         check_stages(recipe, hardware, backbone, head)
@@ -204,13 +205,18 @@ class RunConfig:
 
 
 def _resolve_latest(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace ``weights: run:latest`` by the folder of that run, so that the run can be repeated."""
+    """Replace ``run:latest`` of weights, and ``run: latest`` of a teacher, by that folder: the run can be repeated."""
 
     def with_folder(section: Any) -> Any:
         if not isinstance(section, Mapping) or section.get("weights") != "run:latest":
             return section
         return {**section, "weights": f"run:{RunFolder.open('latest').path}"}
 
+    recipe: Any = plain["recipe"]
+    teacher = recipe.get("teacher") if isinstance(recipe, Mapping) else None
+    if isinstance(teacher, Mapping) and teacher.get("run") == "latest":
+        teacher = {**teacher, "run": str(RunFolder.open("latest").path)}
+        plain = {**plain, "recipe": {**recipe, "teacher": teacher}}
     return with_folder({**plain, "backbone": with_folder(plain["backbone"])})  # type: ignore[no-any-return]
 
 
@@ -247,6 +253,18 @@ def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
         if name == key and path:
             yield f"{path}{name}"
         yield from _places(key, value, f"{path}{name}.")
+
+
+def _check_strategy(recipe: Recipe, hardware: Hardware) -> None:
+    if hardware.strategy != "fsdp":
+        return
+    whole = {"recipe.on_nan": recipe.on_nan if recipe.on_nan != "stop" else None, "recipe.teacher": recipe.teacher}
+    key = next((key for key, value in whole.items() if value is not None), None)
+    if key is not None:
+        raise UserError(
+            f"{key}: it needs whole weights in each process, and hardware.strategy=fsdp shards them. Expected one of "
+            "both. Try: hardware.strategy=ddp"
+        )
 
 
 def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:

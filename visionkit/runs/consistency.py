@@ -23,7 +23,7 @@ __all__ = [
 CHANGEABLE_ON_RESUME = frozenset(
     {
         "callbacks", "dataset.num_workers", "dataset.root", "format", "hardware", "plugins", "recipe.checkpoint_every",
-        "recipe.early_stopping", "recipe.epochs", "recipe.max_time",
+        "recipe.early_stopping", "recipe.epochs", "recipe.max_time", "recipe.on_nan", "recipe.teacher.run",
     }
 )  # fmt: skip
 """Keys and sections that a person may change when a run is resumed."""

@@ -11,7 +11,7 @@ __all__ = ["with_later_keys"]
 
 _LATER_KEYS: Mapping[str, tuple[str, ...]] = {
     "recipe": (
-        "ema", "checkpoint_every", "mix",
+        "ema", "checkpoint_every", "mix", "on_nan", "teacher",
         "layer_decay", "backbone_lr", "freeze", "unfreeze_at", "max_time",
     ),
     "hardware": ("gradient_checkpointing",),

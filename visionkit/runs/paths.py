@@ -78,3 +78,13 @@ class RunPaths:
     def plots(self) -> Path:
         """The folder of figures."""
         return self.path / "plots"
+
+    @property
+    def nan_batch_file(self) -> Path:
+        """The newest batch whose loss or gradients were not finite; there is none if all were."""
+        return self.path / "nan_batch.pt"
+
+    @property
+    def loggers_file(self) -> Path:
+        """The names under which services know the run, with which a resumed run goes on; none without such a logger."""
+        return self.path / "loggers.json"

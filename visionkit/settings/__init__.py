@@ -8,7 +8,7 @@ from visionkit.settings.callbacks import CALLBACKS, CallbackSpec
 from visionkit.settings.debug import Debug
 from visionkit.settings.durations import Duration, describe_duration
 from visionkit.settings.hardware import Hardware
-from visionkit.settings.loggers import LOGGERS, Logger, NoLogger, TensorBoard
+from visionkit.settings.loggers import LOGGERS, Logger, Mlflow, NoLogger, SeveralLoggers, TensorBoard, Wandb
 from visionkit.settings.mixing import Mix
 from visionkit.settings.optimizers import OPTIMIZERS, Adam, AdamW, Muon, Optimizer, Sgd
 from visionkit.settings.recipe import EarlyStopping, Recipe
@@ -42,6 +42,7 @@ __all__ = [
     "Logger",
     "Muon",
     "Mix",
+    "Mlflow",
     "NoLogger",
     "OneCycle",
     "Optimizer",
@@ -49,9 +50,11 @@ __all__ = [
     "Recipe",
     "SaveInterval",
     "Schedule",
+    "SeveralLoggers",
     "Sgd",
     "ShippedSchedule",
     "Step",
     "TensorBoard",
     "describe_duration",
+    "Wandb",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -16,6 +16,7 @@ from visionkit.settings.numbers import BatchSize, PositiveFloat, PositiveInt
 from visionkit.settings.optimizers import OPTIMIZERS, Optimizer, Sgd
 from visionkit.settings.saving import SaveText
 from visionkit.settings.schedules import SCHEDULES, Schedule
+from visionkit.settings.teacher import Teacher, check_teacher
 
 __all__ = ["EarlyStopping", "Recipe"]
 
@@ -79,6 +80,9 @@ class Recipe:
         unfreeze_at: The epochs after which they are trained after all, or a share of the run below 1; None for never.
         max_time: Seconds after which training ends, typed as ``20m``; None for all epochs.
         mix: How the images of a batch are mixed with each other, see `visionkit.settings.mixing.Mix`; None for not.
+        on_nan: What happens to a step whose loss or gradients are not finite: ``stop`` ends the run, ``skip`` leaves
+            the step out, ``rollback`` goes back to the last checkpoint at half the rate.
+        teacher: The model whose outputs or features are learnt as well; None for none.
     """
 
     epochs: PositiveInt
@@ -97,6 +101,8 @@ class Recipe:
     freeze: PositiveInt | None
     unfreeze_at: Annotated[int | float | None, BeforeValidator(_check_unfreeze_at)]
     max_time: Duration | None
+    on_nan: Literal["stop", "skip", "rollback"]
+    teacher: Annotated[Teacher | None, BeforeValidator(check_teacher)]
 
     def __post_init__(self) -> None:
         if self.unfreeze_at is not None and self.freeze is None:

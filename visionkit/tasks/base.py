@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from visionkit.backbones.weights.finite import non_finite_tensors
 from visionkit.data.augment.mixing import BatchMixing
@@ -21,15 +20,17 @@ from visionkit.metrics.base import TaskMetrics
 from visionkit.metrics.table import Table
 from visionkit.settings import Ema
 from visionkit.tasks.averaging import AveragedTraining
+from visionkit.tasks.distillation import Distillation
 from visionkit.tasks.freezing import thaw
+from visionkit.tasks.learning_rate import LearningRate, ScheduleFn
 from visionkit.tasks.loss_meter import LossMeter
 from visionkit.tasks.loss_totals import LossTotals
 from visionkit.tasks.sharding import hold_parameters, shard
+from visionkit.tasks.whole_split import check_whole
 
 __all__ = ["VisionTask"]
 
 OptimizerFn = Callable[[nn.Module], torch.optim.Optimizer]
-ScheduleFn = Callable[[int, int], float]
 
 
 class VisionTask(pl.LightningModule, ABC):
@@ -52,12 +53,14 @@ class VisionTask(pl.LightningModule, ABC):
             ``state_dict`` in each checkpoint, the average is the model. None for the weights themselves.
         thaw_epoch: The epoch, from 0, from which on frozen stages of the backbone are trained; None for never.
         mixing: Mixes the images of training batches; None for not.
+        distillation: What is learnt of a teacher; None without one.
 
     Attributes:
         average: The average of the weights, without ``ema`` an empty one.
         scalars: ``<stage>/<name>`` to the newest value of each loss and metric.
         tables: The newest tables of each stage.
         initial: What is not finite in the model that is to be trained, and may stay so.
+        learning_rate: The rates of the training.
     """
 
     def __init__(
@@ -73,10 +76,11 @@ class VisionTask(pl.LightningModule, ABC):
         ema: Ema | None = None,
         thaw_epoch: int | None = None,
         mixing: BatchMixing | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         super().__init__()
         self.model = model
-        self.optimizer_fn, self.schedule_fn = optimizer_fn, schedule_fn
+        self.optimizer_fn, self.learning_rate = optimizer_fn, LearningRate(schedule_fn)
         self.hyper_parameters = dict(hyper_parameters or {})
         self.data = data
         self.initial = {} if optimizer_fn is None else non_finite_tensors(model.state_dict())
@@ -86,12 +90,9 @@ class VisionTask(pl.LightningModule, ABC):
         self.scalars: dict[str, float] = {}
         self.tables: dict[str, dict[str, Table]] = {}
         self.seed, self.thaw_epoch = seed, thaw_epoch
-        self.average, self.mixing = AveragedTraining(ema), mixing
+        self.average, self.mixing, self.distillation = AveragedTraining(ema), mixing, distillation
         self._epoch_so_far: dict[str, Any] = {}
         self._sharded = False
-        self._schedule: LambdaLR | None = None
-        self._total_steps = 0
-        self._rates, self._rate_scale, self.base_rate = [0.0], 1.0, 0.0
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning's note of the running hook, set 40 times a step, is no parameter to look for."""
@@ -132,6 +133,8 @@ class VisionTask(pl.LightningModule, ABC):
             batch = self.mixing(batch, epoch=self.current_epoch, step=batch_idx)
         outputs = self._training_outputs(batch)
         losses: dict[str, Tensor] = self.model.loss(outputs, batch)
+        if self.distillation is not None:
+            losses = self.distillation.add(losses, outputs, batch)
         parts = list(losses.values())
         loss = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
         self.losses["train"].update({**losses, "loss": loss}, len(batch["images"]))
@@ -209,35 +212,15 @@ class VisionTask(pl.LightningModule, ABC):
         """The average is what has been trained."""
         self.average.exchange(averaged=True)
 
-    def _check_whole(self, split: str) -> None:
-        """Check that an evaluation has had all its batches.
-
-        Raises:
-            UserError: If it has not, and its numbers would be those of some images.
-        """
-        trainer = self.trainer
-        is_own = trainer.state.fn == "validate"
-        val_loop = trainer.validate_loop if is_own else trainer.fit_loop.epoch_loop.val_loop
-        loop = trainer.test_loop if split == "test" else val_loop
-        num_batches, planned = loop.batch_progress.current.completed, sum(loop.max_batches)
-        loader = self._loader(split)
-        if isinstance(loader, BatchLoader):  # of several processes one may have fewer batches, or none
-            planned = min(planned, loader.num_yielded)
-        if num_batches < planned:
-            raise UserError(
-                f"{split} ended after {num_batches} of {planned} batches: a callback, head, loss or metric has raised "
-                "StopIteration, which Lightning takes for the end of the data. Expected another error."
-            )
-
     def on_validation_epoch_end(self) -> None:
         """Finish the training epoch as well: it ends with its validation."""
-        self._check_whole("val")
+        check_whole(self.trainer, self._loader("val"), split="val")
         self.finish("train")
         self.finish("val")
 
     def on_test_epoch_end(self) -> None:
         """Finish the test split."""
-        self._check_whole("test")
+        check_whole(self.trainer, self._loader("test"), split="test")
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
@@ -245,9 +228,10 @@ class VisionTask(pl.LightningModule, ABC):
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
-        self.base_rates, first = [group["lr"] for group in optimizer.param_groups], optimizer.param_groups[0]
-        self._rate_scale = first.get("lr_scale", 1.0)
-        self.base_rate = first["lr"] / self._rate_scale
+        own = [] if self.distillation is None else list(self.distillation.parameters())
+        if own:
+            optimizer.add_param_group({"params": own, "weight_decay": optimizer.param_groups[0]["weight_decay"]})
+        self.learning_rate.set_up(optimizer)
         return optimizer
 
     def on_train_start(self) -> None:
@@ -255,12 +239,8 @@ class VisionTask(pl.LightningModule, ABC):
 
         The number of steps is read here: earlier, this would make Lightning set up its loaders before restoring them.
         """
-        self._total_steps = int(self.trainer.estimated_stepping_batches)
-        if self.schedule_fn is not None:
-            optimizer = self.trainer.optimizers[0]
-            for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
-                group["initial_lr"] = rate
-            self._schedule = LambdaLR(optimizer, self._rate_factor, last_epoch=self.global_step - 1)
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        self.learning_rate.start(self.trainer.optimizers[0], step=self.global_step, total_steps=total_steps)
         self.average.start(self.model, num_updates=self.global_step)
         if self._epoch_so_far:  # each process takes its own, so that sums are rounded as in a run that was not cut
             own = slice(rank(), None, world_size())
@@ -276,19 +256,16 @@ class VisionTask(pl.LightningModule, ABC):
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Do one step and set the rate of the next: Lightning's own way to the schedule takes 60 microseconds more."""
-        self._rates[0] = optimizer.param_groups[0]["lr"]  # an attribute of a module would take longer to set
+        rate = self.learning_rate
+        rate.before_step(optimizer)
         optimizer.step(closure=optimizer_closure)
         self.average.update()
-        if self._schedule is not None:
-            self._schedule.step()
+        rate.after_step()
 
     @property
     def rate(self) -> float:
         """The learning rate of the newest optimizer step: ``recipe.lr`` times the schedule; 0 before the first."""
-        return float(self._rates[0]) / self._rate_scale
-
-    def _rate_factor(self, step: int) -> float:
-        return 1.0 if self.schedule_fn is None else self.schedule_fn(step, self._total_steps)
+        return self.learning_rate.newest
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the plain hyper-parameters, the average, and within an epoch its losses and metrics so far."""
@@ -296,6 +273,8 @@ class VisionTask(pl.LightningModule, ABC):
         if self.data is not None:
             checkpoint["data"] = dict(self.data)
         self.average.store(checkpoint)
+        if self.distillation is not None:
+            checkpoint["teacher"] = self.distillation.identity
         losses = self.losses["train"]
         if losses.num_images:
             checkpoint["epoch_so_far"] = {"losses": losses.state(), "metrics": self.metrics["train"].state()}

@@ -20,10 +20,12 @@ class LossMeter:
 
     Attributes:
         last: The total loss of the newest batch, a detached scalar, perhaps still being computed; None without one.
+        finite_only: Whether batches with a total that is not finite count as 0, until `discard` is told of them.
     """
 
     def __init__(self) -> None:
         self.last: Tensor | None = None
+        self.finite_only = False
         self._sums: dict[str, Tensor] = {}
         self._num_images = 0
 
@@ -34,13 +36,20 @@ class LossMeter:
             losses: Scalars that are means over the batch; ``loss`` is the total.
             num_images: The size of the batch.
         """
+        self.last = losses["loss"].detach()
+        if self.finite_only:
+            is_finite = self.last.isfinite()
+            losses = {name: torch.where(is_finite, loss.detach(), 0.0) for name, loss in losses.items()}
         for name, loss in losses.items():
             if name not in self._sums or self._sums[name].device != loss.device:  # new, or from a checkpoint
                 dtype = torch.float32 if loss.device.type == "mps" else torch.float64
                 self._sums[name] = self._sums.get(name, torch.zeros(())).to(loss.device, dtype)
             self._sums[name].add_(loss.detach(), alpha=num_images)
-        self.last = losses["loss"].detach()
         self._num_images += num_images
+
+    def discard(self, num_images: int) -> None:
+        """Leave out the images of a batch that counted as 0."""
+        self._num_images -= num_images
 
     def gather(self) -> None:
         """Add, in the first process, the sums of all other processes."""
@@ -66,7 +75,7 @@ class LossMeter:
 
     def means(self) -> dict[str, Tensor]:
         """The mean of each loss, a scalar; empty before the first batch."""
-        return {name: total / self._num_images for name, total in self._sums.items()}
+        return {name: total / self._num_images for name, total in self._sums.items()} if self._num_images else {}
 
     def reset(self) -> None:
         """Discard all batches."""

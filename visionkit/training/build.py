@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visionkit.runs.config import RunConfig
     from visionkit.settings import Recipe
     from visionkit.tasks.base import VisionTask
+    from visionkit.tasks.distillation import Distillation
 
 __all__ = ["build_task_and_data", "freeze_stages", "make_mixing", "make_task"]
 
@@ -29,6 +30,7 @@ def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule
     from visionkit.runs.checkpoint import build_run_model
     from visionkit.training.caller_state import keep_random_state, plain_torch
     from visionkit.training.model import data_info, initialize_weights
+    from visionkit.training.teacher import make_distillation
     from visionkit.training.trainer import seed
 
     with keep_random_state(), plain_torch():
@@ -39,16 +41,20 @@ def build_task_and_data(config: RunConfig) -> tuple[VisionTask, VisionDataModule
         seed(config.seed)
         model = build_run_model(config.backbone, config.head, data)
         initialize_weights(model, config, data)
-        return make_task(config, model, data), datamodule
+        distillation = make_distillation(config, data, model)
+        return make_task(config, model, data, distillation=distillation), datamodule
 
 
-def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask:
+def make_task(
+    config: RunConfig, model: Any, data: dict[str, Any], *, distillation: Distillation | None = None
+) -> VisionTask:
     """The LightningModule that trains a model.
 
     Args:
         config: The configuration.
         model: The result of `visionkit.runs.checkpoint.build_run_model`.
         data: The result of `visionkit.training.model.data_info`.
+        distillation: The result of `visionkit.training.teacher.make_distillation` for this model.
     """
     from visionkit.models.prepare import prepare_model
     from visionkit.tasks.build import build_task
@@ -82,6 +88,7 @@ def make_task(config: RunConfig, model: Any, data: dict[str, Any]) -> VisionTask
         seed=config.seed,
         ema=recipe.ema,
         mixing=make_mixing(config, data),
+        distillation=distillation,
     )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from visionkit.runs.folder import RunFolder
     from visionkit.tasks.base import VisionTask
     from visionkit.training.callbacks.recorder import Recorder
+    from visionkit.training.rollback import Attempt
+    from visionkit.training.tracking.run import RunTracking
 
 __all__ = ["train"]
 
@@ -83,14 +85,33 @@ def train(
 
 
 def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any) -> int:
+    from visionkit.training.tracking.run import RunTracking
+
+    print_header(run)
+    with RunTracking(_loggers(run, logger), run.config.plain) as tracking:
+        return _fit_and_test_tracked(run, resume_from, callbacks, tracking)
+
+
+def _loggers(run: RunSetup, given: Any) -> list[Any]:
+    """The Lightning loggers of the run: those that were given, or those of the configuration."""
+    from visionkit.training.loggers import make_loggers
+
+    if given is None:
+        return make_loggers(run.config.logger, run.folder)
+    return list(given) if isinstance(given, (list, tuple)) else [given] if given is not False else []
+
+
+def _fit_and_test_tracked(
+    run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], tracking: RunTracking
+) -> int:
     from visionkit.distributed.comm import barrier, rank
     from visionkit.runs.checkpoint import build_run_model, export_best
     from visionkit.training.callbacks.interrupt import Interrupted
+    from visionkit.training.rollback import fit_with_rollbacks
 
     config, processes = run.config, run.processes
-    print_header(run)
     try:
-        recorder, task = _fit(run, resume_from, callbacks, logger)
+        recorder, task = fit_with_rollbacks(run, resume_from, lambda attempt: _fit(attempt, callbacks, tracking))
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
@@ -108,14 +129,12 @@ def _fit_and_test(run: RunSetup, resume_from: RunFolder | None, callbacks: Seque
         task = make_task(run.config, run.model, run.data)
     evaluation, best_epoch = _test(run, task, callbacks)
     if rank() == 0:
-        _finish(run, recorder, evaluation, best_epoch)
+        _finish(run, recorder, evaluation, best_epoch, tracking)
     barrier()  # the launcher ends a run when one of its processes has ended
     return ExitCode.DONE
 
 
-def _fit(
-    run: RunSetup, resume_from: RunFolder | None, callbacks: Sequence[Callback], logger: Any
-) -> tuple[Recorder, VisionTask]:
+def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking) -> tuple[Recorder, VisionTask]:
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.distributed.launch import is_worker
@@ -123,14 +142,15 @@ def _fit(
     from visionkit.settings import SaveInterval
     from visionkit.training.callbacks.configured import make_callbacks
     from visionkit.training.callbacks.display import ProgressDisplay
-    from visionkit.training.callbacks.divergence import StopOnDivergence
     from visionkit.training.callbacks.interrupt import Interrupt
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
     from visionkit.training.callbacks.time_limit import TimeLimit
+    from visionkit.training.tracking.run import EpochLog
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
+    run, resume_from = attempt.run, attempt.resume_from
     config, folder = run.config, run.folder
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
@@ -143,9 +163,9 @@ def _fit(
         every=None if every is None else SaveInterval.parse(every), time_limit=limit,
     )  # fmt: skip
     notes = NotesCallback(lambda: run.printer.print(*new_notes(run)))
-    own = [progress, StopOnDivergence(), interrupt, recorder, limit, notes]
+    own = [progress, attempt.divergence_callback(), interrupt, recorder, limit, notes]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
-    task = make_task(run.config, run.model, run.data)
+    task = make_task(run.config, run.model, run.data, distillation=run.distillation)
     num_previous = len(recorder.history)
     with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
@@ -155,10 +175,14 @@ def _fit(
             processes=run.processes,
             recipe=config.recipe,
             folder=folder,
-            logger=config.logger,
             info=config.task,
-            callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
-            own_logger=list(logger) if isinstance(logger, tuple) else logger,
+            callbacks=[
+                *own,
+                *([EpochLog(progress)] if tracking.loggers else []),
+                *make_callbacks(config.callbacks),
+                *callbacks,
+            ],
+            own_logger=tracking.loggers or False,
         )
         start = time.perf_counter()
         has_plugins = bool(callbacks or config.callbacks or config.plugins)
@@ -186,8 +210,11 @@ def _read_resumed(run: RunSetup, trainer: Trainer, *, has_plugins: bool) -> Path
     """
     from visionkit.training.checkpoint_io import SafeCheckpointIO
     from visionkit.training.resume import read_resumed
+    from visionkit.training.teacher import check_same_teacher
 
     checkpoint = read_resumed(run.config, run.folder, run.data, run.model.state_dict(), has_plugins=has_plugins)
+    if run.distillation is not None:
+        check_same_teacher(checkpoint.content.get("teacher"), run.distillation)
     file = checkpoint.file
     if file != run.folder.last_checkpoint:
         last = run.folder.last_checkpoint
@@ -225,8 +252,8 @@ def _test(run: RunSetup, task: VisionTask, callbacks: Sequence[Callback]) -> tup
     return evaluation, best_epoch
 
 
-def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int) -> None:
-    """Write, draw and print the results of the test."""
+def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoch: int, tracking: RunTracking) -> None:
+    """Write, draw, log and print the results of the test."""
     from visionkit.training.evaluation import final_metrics
 
     folder = run.folder
@@ -235,6 +262,7 @@ def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoc
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
+    tracking.log_results(metrics, folder.plots)
     folder.check_present()
     folder.write_json(folder.metrics_file, metrics)  # last: this file marks a finished run
     print_results(run, evaluation, metrics)

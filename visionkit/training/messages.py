@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from visionkit.training.callbacks.time_limit import TimeIsUp
     from visionkit.training.setup import RunSetup
 
-__all__ = ["new_notes", "print_header", "print_interrupted", "print_results", "time_notes"]
+__all__ = ["announce_note", "new_notes", "print_header", "print_interrupted", "print_results", "time_notes"]
 
 
 def print_header(run: RunSetup) -> None:
@@ -64,6 +64,12 @@ def _freezing_lines(run: RunSetup) -> list[str]:
     thaw = recipe.thaw_epoch
     until = "" if thaw is None or thaw >= recipe.epochs else f", until epoch {thaw + 1}"
     return [f"frozen   {', '.join(name for name, _ in stages)}: {count:,} parameters are not trained{until}"]
+
+
+def announce_note(run: RunSetup, note: str) -> None:
+    """Print a note in the course of a training, and record it."""
+    run.printer.announce(note)
+    _store_notes(run, [note])
 
 
 def _store_notes(run: RunSetup, notes: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from visionkit.data.shared_cache import SharedCache
     from visionkit.distributed.processes import Processes
     from visionkit.runs.config import RunConfig
+    from visionkit.tasks.distillation import Distillation
 
 __all__ = ["RunSetup", "check_processes", "check_same_command", "launch_training", "set_up"]
 
@@ -43,6 +44,7 @@ class RunSetup:
     datamodule: Any
     data: dict[str, Any]
     model: Any
+    distillation: Distillation | None = None
     weight_notes: list[str] = field(default_factory=list)
     """Lines about the initial weights."""
     notes: list[str] = field(default_factory=list)
@@ -200,6 +202,7 @@ def _set_up_first(
 ) -> RunSetup:
     """The setup of the first process; all errors of the user are raised before the run folder is written."""
     from visionkit.runs.checkpoint import build_run_model
+    from visionkit.training.teacher import make_distillation
 
     if resume_from is not None:
         check_resumable(config, resume_from)
@@ -216,13 +219,14 @@ def _set_up_first(
         data = stored or data_info(config, datamodule)
         model = build_run_model(config.backbone, config.head, data)
         weight_notes = initialize_weights(model, config, data) if stored is None else []
+        distillation = make_distillation(config, data, model)
     except BaseException:
         folder.discard()
         raise
     folder.start(config.plain, resume=resume_from is not None)
     folder.write_json(folder.data_file, data)
     printer.log_to(folder.log_file)
-    return RunSetup(config, folder, printer, processes, datamodule, data, model, weight_notes, notes)
+    return RunSetup(config, folder, printer, processes, datamodule, data, model, distillation, weight_notes, notes)
 
 
 def _check_batches(
@@ -263,6 +267,7 @@ def _set_up_other(
 ) -> RunSetup:
     """The setup of another process; its weights are broadcast from the first one when training begins."""
     from visionkit.runs.checkpoint import build_run_model
+    from visionkit.training.teacher import make_distillation
 
     if resume and not (folder.last_checkpoint.is_file() or folder.best_checkpoint.is_file()):
         raise UserError(
@@ -278,4 +283,5 @@ def _set_up_other(
             "data on every machine. Compare their dataset.root"
         )
     model = build_run_model(config.backbone, config.head, data)
-    return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, model)
+    distillation = make_distillation(config, data, model)
+    return RunSetup(config, folder, Printer.silent(), processes, datamodule, data, model, distillation)

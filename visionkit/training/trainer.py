@@ -14,10 +14,11 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import LOGGERS, Debug, Hardware, Logger, Recipe
+from visionkit.settings import Debug, Hardware, Logger, Recipe
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.early_stopping import ResumableEarlyStopping
 from visionkit.training.checkpoint_io import SafeCheckpointIO
+from visionkit.training.loggers import make_loggers
 
 __all__ = ["PRECISIONS", "make_trainer", "quiet", "seed"]
 
@@ -167,4 +168,4 @@ def _strategy_arguments(processes: Processes | None, *, sharded: bool) -> dict[s
 
 
 def _make_logger(logger: Logger | None, folder: RunFolder | None) -> Any:
-    return False if logger is None or folder is None else LOGGERS.module_of(type(logger))(logger, folder)
+    return False if logger is None or folder is None else make_loggers(logger, folder) or False

@@ -56,7 +56,7 @@ def run_range_test(
     """
     growth = (options.high / options.low) ** (1 / (options.steps - 1))
     start = options.low / config.recipe.lr
-    task.schedule_fn = lambda step, total: start * growth**step
+    task.learning_rate.schedule_fn = lambda step, total: start * growth**step
     recorder = _Recorder(options.steps, on_step)
     with quiet(), explain_dead_workers():
         trainer = make_trainer(

@@ -11,7 +11,7 @@ from visionkit.data.sources.folder.layout import Layout
 from visionkit.data.sources.folder.source import Folder
 from visionkit.errors import UserError
 
-__all__ = ["ImageNet"]
+__all__ = ["ImageNet", "class_names"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,17 @@ class ImageNet(Folder):
         return layout
 
     def _display_names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        lines = Path(__file__).with_name("classes.txt").read_text(encoding="utf-8").splitlines()
-        names = dict(line.split(" ", 1) for line in lines)
+        names = _names_by_id()
         if all(name in names for name in classes):
             return tuple(names[name] for name in classes)
         return super()._display_names(classes)
+
+
+def class_names() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes, in the order of their WordNet ids, which is that of published weights."""
+    return tuple(_names_by_id().values())
+
+
+def _names_by_id() -> dict[str, str]:
+    lines = Path(__file__).with_name("classes.txt").read_text(encoding="utf-8").splitlines()
+    return dict(sorted(line.split(" ", 1) for line in lines))  # type: ignore[arg-type]
