@@ -106,6 +106,33 @@ def test_two_processes_thaw_and_checkpoint_as_one_process_trains(words, cli, in_
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5  # sums in another order
 
 
+@pytest.mark.slow
+def test_a_run_that_was_made_before_these_keys_is_evaluated_used_and_resumed(words, cli, in_empty_folder, photos):
+    assert cli(*words, "run_dir=old")[0] == 0
+    folder = in_empty_folder / "old"
+    lines = (folder / "config.yaml").read_text().splitlines()
+    later = ("layer_decay", "backbone_lr", "freeze", "unfreeze_at", "max_time", "power", "gradient_checkpointing")
+    kept = [line for line in lines if line.strip().partition(":")[0] not in later]
+    assert len(kept) == len(lines) - len(later)
+    (folder / "config.yaml").write_text("\n".join(kept) + "\n")
+    for file in (folder / "checkpoints").glob("*.ckpt"):
+        content = torch.load(file, weights_only=True)
+        config = content["hyper_parameters"]
+        for section in (config["recipe"], config["recipe"]["schedule"], config["hardware"]):
+            for key in later:
+                section.pop(key, None)
+        content["callbacks"].pop("TimeLimit")
+        torch.save(content, file)
+    for command in (
+        ("evaluate", "run=old"),
+        ("predict", "run=old", f"source={photos / 'test' / 'cat'}"),
+        ("train", "run=old", "resume=true", "recipe.epochs=2"),
+        ("train", "run=old", "run_dir=again"),
+    ):
+        code, out, err = cli(*command)
+        assert code == 0, out + err
+
+
 @pytest.mark.parametrize(
     ("typed", "answer"),
     [

@@ -93,8 +93,11 @@ def override_advice(key: str, text: str, *, task: str = "") -> str:
         return f"recipe={name}" if name in names else f"recipe={names[0]}; optimizers: {', '.join(names)}"
     if key == "recipe.optimizer.momentum" and _as_number(text) == 0:
         return "recipe.optimizer.momentum=0 recipe.optimizer.nesterov=false"
-    if key == "recipe.freeze" and not text.isdecimal():
-        return "recipe.freeze=2, the number of stages of the backbone, from the image"
+    if key == "recipe.freeze" and not text.strip("0").isdecimal():
+        none = text.lower() in _FALSE
+        return (
+            f"recipe.freeze={'null, for none' if none else '2, the number of stages of the backbone, from the image'}"
+        )
     if key == "recipe.max_time" and not is_duration(text):
         return "recipe.max_time=20m, also 30s or 1h30m"
     if key == "task.metrics" and not text.startswith("["):
