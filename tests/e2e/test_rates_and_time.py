@@ -48,6 +48,19 @@ def _assert_equal(one, other):
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
+def _assert_over(folder, cli):
+    """Resumed with the same time, a run of 4000 seconds is refused, and keeps its results."""
+    file = folder / "checkpoints" / "last.ckpt"
+    whole, content = file.read_bytes(), torch.load(file, weights_only=True)
+    content["callbacks"]["TimeLimit"]["seconds"] = 4000.0
+    torch.save(content, file)
+    code, _, err = cli("train", f"run={folder}", "resume=true")
+    assert code == 2
+    assert f"recipe.max_time: found 1h, but '{folder}' has trained for 1h6m40s, which counts" in err
+    assert (folder / "metrics.json").exists()
+    file.write_bytes(whole)
+
+
 def test_a_time_shorter_than_an_epoch_gives_results_and_can_be_gone_on_from(words, cli, in_empty_folder, monkeypatch):
     words = commands.changed(words, "recipe.epochs=2")
     looks = []
@@ -65,6 +78,7 @@ def test_a_time_shorter_than_an_epoch_gives_results_and_can_be_gone_on_from(word
     assert any(
         "recipe.max_time=1h" in note for note in json.loads((in_empty_folder / "cut" / "notes.json").read_text())
     )
+    _assert_over(in_empty_folder / "cut", cli)
     assert cli("train", "run=cut", "resume=true", "recipe.max_time=2h")[0] == 0
     assert cli(*words, "run_dir=whole")[0] == 0
     _assert_equal(in_empty_folder / "whole", in_empty_folder / "cut")

@@ -141,7 +141,6 @@ def _fit(
     own = [progress, StopOnDivergence(), interrupt, recorder, limit, notes]
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data)
-    num_previous = len(recorder.history)
     with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
@@ -162,7 +161,7 @@ def _fit(
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
         check_all_epochs(trainer)
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
-    if num_trained <= num_previous:
+    if not recorder.has_begun:
         summary = f"all {num_trained} epochs were trained before"
     else:  # early stopping and callbacks set should_stop
         is_early = trainer.should_stop and limit.stopped is None and num_trained < config.recipe.epochs
