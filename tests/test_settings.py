@@ -6,7 +6,19 @@ import pytest
 
 from visionkit.config_files import read_group_file
 from visionkit.errors import UserError
-from visionkit.settings import SCHEDULES, Adam, AdamW, Debug, Hardware, Logger, NoLogger, Recipe, Sgd
+from visionkit.settings import (
+    SCHEDULES,
+    Adam,
+    AdamW,
+    Debug,
+    Hardware,
+    Logger,
+    Muon,
+    NoLogger,
+    Recipe,
+    Sgd,
+    describe_duration,
+)
 
 
 def _with(values, dotted, value):
@@ -18,7 +30,7 @@ def _with(values, dotted, value):
     return values
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", Sgd), ("adam", Adam), ("adamw", AdamW)])
+@pytest.mark.parametrize(("name", "kind"), [("sgd", Sgd), ("adam", Adam), ("adamw", AdamW), ("muon", Muon)])
 def test_every_recipe_file_is_a_recipe(name, kind):
     recipe = Recipe.from_config(read_group_file("recipe", name))
     assert type(recipe.optimizer) is kind
@@ -45,7 +57,7 @@ def test_precision_may_be_typed_as_a_number():
     assert Hardware.from_config({**read_group_file("hardware", "auto"), "precision": 16}).precision == "16"
 
 
-@pytest.mark.parametrize("kind", ["constant", "cosine", "step", "one_cycle"])
+@pytest.mark.parametrize("kind", ["constant", "cosine", "step", "poly", "one_cycle"])
 def test_the_kind_of_schedule_alone_can_be_changed(kind):
     values = _with(read_group_file("recipe", "sgd"), "schedule.type", kind)
     assert type(Recipe.from_config(values).schedule) is SCHEDULES.get(kind)
@@ -75,6 +87,17 @@ def test_the_kind_of_schedule_alone_can_be_changed(kind):
         ("optimizer.type", "adam", "The whole set of adam: recipe=adam"),
         ("optimizer.momentum", 0, "recipe.optimizer.nesterov: found true with momentum 0"),
         ("early_stopping", {"patience": 0}, "patience: expected a number greater than 0"),
+        ("layer_decay", 1.5, "recipe.layer_decay: expected a number greater than 0 and at most 1"),
+        ("backbone_lr", 0, "recipe.backbone_lr: expected a number greater than 0"),
+        ("freeze", 0, "recipe.freeze: expected a number greater than 0"),
+        ("unfreeze_at", 1, "recipe.unfreeze_at: found 1, but nothing is frozen: recipe.freeze is null"),
+        ("unfreeze_at", 1.5, "recipe.unfreeze_at: expected a number of epochs such as 3, a share of the run such as"),
+        ("unfreeze_at", True, "recipe.unfreeze_at: expected a number of epochs such as 3"),
+        ("optimizer.type", "muon", "The whole set of muon: recipe=muon"),
+        ("max_time", 90, "such as 30s, 20m, 1h or 1h30m"),
+        ("max_time", 90, "found 90. In seconds: 90s"),
+        ("max_time", "0s", 'found "0s"'),
+        ("max_time", "30m1h", 'in this order), found "30m1h"'),
     ],
 )
 def test_a_mistake_in_the_recipe_is_named(key, value, words):
@@ -129,3 +152,41 @@ def test_hardware_for_an_exported_file_is_one_process_on_the_cpu_in_full_precisi
     hardware = Hardware.from_config({**read_group_file("hardware", "cpu"), **changes}).on_cpu()
     expected = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "node_rank": 0, "precision": "32", "timeout": 7}
     assert {key: getattr(hardware, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("20m", 1200), ("1h", 3600), ("1h30m", 5400), ("2d1s", 172_801), ("90m", 5400)]
+)
+def test_a_duration_is_read_in_seconds(text, seconds):
+    assert Recipe.from_config({**read_group_file("recipe", "sgd"), "max_time": text}).max_time == seconds
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5400, "1h30m"), (30.4, "30s"), (0.2, "0s"), (172_801, "2d1s")])
+def test_a_time_is_described_as_it_is_typed(seconds, text):
+    assert describe_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "epoch"),
+    [
+        ({}, None),
+        ({"freeze": 2}, None),
+        ({"freeze": 2, "unfreeze_at": 3}, 3),
+        ({"freeze": 2, "unfreeze_at": 0.25}, 5),
+        ({"freeze": 2, "unfreeze_at": 0.001}, 1),
+    ],
+)
+def test_stages_thaw_after_epochs_or_a_share_of_the_run(changes, epoch):
+    assert Recipe.from_config({**read_group_file("recipe", "sgd"), **changes}).thaw_epoch == epoch
+
+
+def test_the_recipe_of_imagenet_is_that_of_torchvision():
+    recipe = Recipe.from_config(read_group_file("recipe", "imagenet"))
+    assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.schedule.warmup_epochs) == (600, 1024, 0.5, 5)
+    assert recipe.optimizer == Sgd(momentum=0.9, nesterov=False, weight_decay=2e-5)
+
+
+def test_a_compiled_model_is_not_checkpointed_too():
+    values = {**read_group_file("hardware", "auto"), "compile": True, "gradient_checkpointing": True}
+    with pytest.raises(UserError, match=r"gradient_checkpointing: found true with hardware.compile=true"):
+        Hardware.from_config(values)

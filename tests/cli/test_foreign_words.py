@@ -31,6 +31,13 @@ from visionkit.errors import UserError
         ("label_smoothing", "0.1", "head.label_smoothing=0.1"),
         ("weights_path", "a.pt", "weights=a.pt"),
         ("work_dir", "x", "run_dir=x"),
+        ("freeze", "2", "recipe.freeze=2"),
+        ("frozen_stages", "backbone", "recipe.freeze=2, the number of stages of the backbone, from the image"),
+        ("max_time", "00:01:00:00", "recipe.max_time=20m, also 30s or 1h30m"),
+        ("max_time", "20m", "recipe.max_time=20m"),
+        ("grad_checkpointing", "1", "hardware.gradient_checkpointing=true"),
+        ("lr_scheduler", "PolyLR", "recipe.schedule=poly"),
+        ("opt", "muon", "recipe=muon"),
         ("conf", "0.3", "python -m visionkit predict ... min_score=0.3"),
     ],
 )

@@ -48,6 +48,19 @@ def _assert_equal(one, other):
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
+def _assert_over(folder, cli):
+    """Resumed with the same time, a run of 4000 seconds is refused, and keeps its results."""
+    file = folder / "checkpoints" / "last.ckpt"
+    whole, content = file.read_bytes(), torch.load(file, weights_only=True)
+    content["callbacks"]["TimeLimit"]["seconds"] = 4000.0
+    torch.save(content, file)
+    code, _, err = cli("train", f"run={folder}", "resume=true")
+    assert code == 2
+    assert f"recipe.max_time: found 1h, but '{folder}' has trained for 1h6m40s, which counts" in err
+    assert (folder / "metrics.json").exists()
+    file.write_bytes(whole)
+
+
 def test_a_time_shorter_than_an_epoch_gives_results_and_can_be_gone_on_from(words, cli, in_empty_folder, monkeypatch):
     words = commands.changed(words, "recipe.epochs=2")
     looks = []
@@ -65,6 +78,7 @@ def test_a_time_shorter_than_an_epoch_gives_results_and_can_be_gone_on_from(word
     assert any(
         "recipe.max_time=1h" in note for note in json.loads((in_empty_folder / "cut" / "notes.json").read_text())
     )
+    _assert_over(in_empty_folder / "cut", cli)
     assert cli("train", "run=cut", "resume=true", "recipe.max_time=2h")[0] == 0
     assert cli(*words, "run_dir=whole")[0] == 0
     _assert_equal(in_empty_folder / "whole", in_empty_folder / "cut")
@@ -104,6 +118,33 @@ def test_two_processes_thaw_and_checkpoint_as_one_process_trains(words, cli, in_
     moved = one["model.backbone.a.conv.norm.running_mean"].abs().max()
     assert moved > 1e-3
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5  # sums in another order
+
+
+@pytest.mark.slow
+def test_a_run_that_was_made_before_these_keys_is_evaluated_used_and_resumed(words, cli, in_empty_folder, photos):
+    assert cli(*words, "run_dir=old")[0] == 0
+    folder = in_empty_folder / "old"
+    lines = (folder / "config.yaml").read_text().splitlines()
+    later = ("layer_decay", "backbone_lr", "freeze", "unfreeze_at", "max_time", "power", "gradient_checkpointing")
+    kept = [line for line in lines if line.strip().partition(":")[0] not in later]
+    assert len(kept) == len(lines) - len(later)
+    (folder / "config.yaml").write_text("\n".join(kept) + "\n")
+    for file in (folder / "checkpoints").glob("*.ckpt"):
+        content = torch.load(file, weights_only=True)
+        config = content["hyper_parameters"]
+        for section in (config["recipe"], config["recipe"]["schedule"], config["hardware"]):
+            for key in later:
+                section.pop(key, None)
+        content["callbacks"].pop("TimeLimit")
+        torch.save(content, file)
+    for command in (
+        ("evaluate", "run=old"),
+        ("predict", "run=old", f"source={photos / 'test' / 'cat'}"),
+        ("train", "run=old", "resume=true", "recipe.epochs=2"),
+        ("train", "run=old", "run_dir=again"),
+    ):
+        code, out, err = cli(*command)
+        assert code == 0, out + err
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
+from tests.helpers.tiny_training import recipe
 from visionkit.data.findings import Finding
+from visionkit.settings import Poly
 from visionkit.tasks.info import TASKS
-from visionkit.training.messages import print_header
+from visionkit.training.callbacks.time_limit import TimeIsUp
+from visionkit.training.messages import print_header, time_notes
 
 
 def _header(num_val, *, task="classify", limit_batches=None, findings=(), logged=None):
@@ -89,3 +92,27 @@ def test_metrics_that_average_within_images_need_fewer():
 @pytest.mark.parametrize(("num_val", "limit"), [(0, None), (10, 2)])
 def test_without_such_a_split_and_in_a_run_that_is_a_test_nothing_is_said(num_val, limit):
     assert _notes(num_val, limit_batches=limit) == []
+
+
+def _time_notes(tmp_path, stopped, **changes):
+    config = SimpleNamespace(recipe=recipe(**{"max_time": 1200, "epochs": 10, **changes}), objects=(), plugins=())
+    folder = SimpleNamespace(path="runs/x", notes_file=tmp_path / "notes.json")
+    return time_notes(SimpleNamespace(config=config, folder=folder, arguments="run=runs/x"), stopped)
+
+
+def test_a_training_that_its_time_ended_says_where_and_what_would_fit(tmp_path):
+    schedule = Poly(**{**vars(recipe().schedule), "warmup_epochs": 0.0, "power": 1.0})
+    note, go_on = _time_notes(tmp_path, TimeIsUp(4, 20, 40), schedule=schedule)
+    assert "recipe.max_time=20m ended the training in epoch 4 of 10, 20 of its 40 batches" in note
+    assert "the schedule is made for all 10 epochs, and had the rate at 0.65 of recipe.lr" in note
+    assert note.endswith("A whole schedule in about this time: recipe.epochs=4")
+    assert go_on.strip() == "To go on: python -m visionkit train run=runs/x resume=true recipe.max_time=40m"
+    assert "recipe.max_time=20m" in (tmp_path / "notes.json").read_text()
+
+
+def test_an_end_between_two_epochs_is_said_as_one(tmp_path):
+    assert "ended the training after epoch 4 of 10: the schedule" in _time_notes(tmp_path, TimeIsUp(4, 40, 40))[0]
+
+
+def test_a_training_within_its_time_says_nothing_of_it(tmp_path):
+    assert _time_notes(tmp_path, None) == []

@@ -32,8 +32,7 @@ class _Number(NamedTuple):
 _COUNT = _Number(10, 1, 1_000_000)
 _INTEGERS: Mapping[str, _Number] = {
     "recipe.epochs": _COUNT, "recipe.batch_size": _Number(32, 1, 2**20), "batch_size": _Number(32, 1, 65_536),
-    "recipe.accumulate": _Number(2, 1, 1_000_000), "recipe.freeze": _Number(2, 1, 1_000_000),
-    "recipe.early_stopping.patience": _COUNT,
+    "recipe.accumulate": _Number(2, 1, 1_000_000), "recipe.early_stopping.patience": _COUNT,
     "dataset.num_workers": _Number(2, 0, 1024), "hardware.devices": _Number(2, 1, 1_000_000),
     "hardware.num_nodes": _Number(2, 1, 1_000_000), "debug.limit_batches": _COUNT, "seed": _Number(1, 0, 2**32 - 1),
 }  # fmt: skip
@@ -94,6 +93,11 @@ def override_advice(key: str, text: str, *, task: str = "") -> str:
         return f"recipe={name}" if name in names else f"recipe={names[0]}; optimizers: {', '.join(names)}"
     if key == "recipe.optimizer.momentum" and _as_number(text) == 0:
         return "recipe.optimizer.momentum=0 recipe.optimizer.nesterov=false"
+    if key == "recipe.freeze" and not text.strip("0").isdecimal():
+        none = text.lower() in _FALSE
+        return (
+            f"recipe.freeze={'null, for none' if none else '2, the number of stages of the backbone, from the image'}"
+        )
     if key == "recipe.max_time" and not is_duration(text):
         return "recipe.max_time=20m, also 30s or 1h30m"
     if key == "task.metrics" and not text.startswith("["):

@@ -137,36 +137,19 @@ def _fit_and_test_tracked(
 def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking) -> tuple[Recorder, VisionTask]:
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
-    from visionkit.distributed.launch import is_worker
     from visionkit.runs.environment import describe_environment
-    from visionkit.settings import SaveInterval
-    from visionkit.training.callbacks.configured import make_callbacks
-    from visionkit.training.callbacks.display import ProgressDisplay
-    from visionkit.training.callbacks.interrupt import Interrupt
-    from visionkit.training.callbacks.notes import NotesCallback
-    from visionkit.training.callbacks.progress import Progress
-    from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
-    from visionkit.training.callbacks.time_limit import TimeLimit
-    from visionkit.training.tracking.run import EpochLog
+    from visionkit.training.callbacks.recorder import check_all_epochs
+    from visionkit.training.run_callbacks import make_run_callbacks
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     run, resume_from = attempt.run, attempt.resume_from
     config, folder = run.config, run.folder
     if rank() == 0:
         folder.write_json(folder.environment_file, describe_environment())
-    progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
-    limit = TimeLimit(config.recipe.max_time, folder.last_checkpoint)
-    recorder = Recorder(folder, config.task, progress, time_limit=limit)
-    every = config.recipe.checkpoint_every
-    interrupt = Interrupt(
-        folder.last_checkpoint, run.printer.announce, is_worker=is_worker(), check_folder=folder.check_present,
-        every=None if every is None else SaveInterval.parse(every), time_limit=limit,
-    )  # fmt: skip
-    notes = NotesCallback(lambda: run.printer.print(*new_notes(run)))
-    own = [progress, attempt.divergence_callback(), interrupt, recorder, limit, notes]
+    own = make_run_callbacks(attempt, callbacks, tracking)
+    recorder, limit, interrupt = own.recorder, own.time_limit, own.interrupt
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data, distillation=run.distillation)
-    num_previous = len(recorder.history)
     with quiet(), explain_dead_workers(), interrupt:
         trainer = make_trainer(
             hardware=config.hardware,
@@ -176,12 +159,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
             recipe=config.recipe,
             folder=folder,
             info=config.task,
-            callbacks=[
-                *own,
-                *([EpochLog(progress)] if tracking.loggers else []),
-                *make_callbacks(config.callbacks),
-                *callbacks,
-            ],
+            callbacks=own.in_order,
             own_logger=tracking.loggers or False,
         )
         start = time.perf_counter()
@@ -191,7 +169,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
             trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
         check_all_epochs(trainer)
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
-    if num_trained <= num_previous:
+    if not recorder.has_begun:
         summary = f"all {num_trained} epochs were trained before"
     else:  # early stopping and callbacks set should_stop
         is_early = trainer.should_stop and limit.stopped is None and num_trained < config.recipe.epochs

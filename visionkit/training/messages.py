@@ -150,9 +150,10 @@ def time_notes(run: RunSetup, stopped: TimeIsUp | None) -> list[str]:
         note += f". That is less than one epoch, so the results are those of {count_of(stopped.num_batches, 'batch')}"
     elif epoch > 1:
         note += f". A whole schedule in about this time: recipe.epochs={max(1, round(share * recipe.epochs))}"
-    go_on = f"To go on: {_next_step(run, 'train')} recipe.max_time={describe_duration(2 * recipe.max_time)}"
+    longer = f"recipe.max_time={describe_duration(2 * recipe.max_time)}"
     _store_notes(run, [note])
-    return [f"time     {note}", f"         {go_on}"]
+    go_on = f"{_next_step(run, 'train')}{', with' if run.config.objects else ''} {longer}"
+    return [f"time     {note}", f"         To go on: {go_on}"]
 
 
 def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, float]) -> None:

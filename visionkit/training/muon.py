@@ -27,24 +27,31 @@ def hidden_filters(model: Any) -> set[nn.Parameter]:
 
 
 def orthogonalize(matrices: Tensor, *, steps: int) -> Tensor:
-    """The nearest matrices with singular values of about 1, by Newton-Schulz iterations (Jordan et al. 2024).
+    """Matrices with the same singular vectors and singular values near 1, by Newton-Schulz iterations (Jordan et al.).
+
+    A step is ``X <- (a + b G + c G^2) X`` with ``G = X X^T``. As those factors commute, they are multiplied first, and
+    with the matrix once: of filters of 3x3 pixels that is a third of the arithmetic, in float32 as exact.
 
     Args:
         matrices: (N, rows, columns) floating point.
         steps: The number of iterations.
 
     Returns:
-        The same shape, in bfloat16 on a GPU, else float32; singular values lie between 0.7 and 1.2 after 5 steps.
+        (N, rows, columns) float32, whose singular values lie between 0.7 and 1.2 after 5 steps, but for tiny ones.
     """
     a, b, c = _COEFFICIENTS
-    x = matrices.bfloat16() if matrices.device.type == "cuda" else matrices.float()
-    is_tall = x.shape[1] > x.shape[2]
-    x = x.mT if is_tall else x
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT.float() if is_tall else matrices.float()
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if is_tall else x
+    gram, product = x @ x.mT, None
+    for step in range(steps):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else factor @ product
+        if step + 1 < steps:
+            gram = factor @ gram @ factor
+    out: Tensor = x if product is None else product @ x
+    return out.mT if is_tall else out
 
 
 class Muon(torch.optim.Optimizer):

@@ -46,14 +46,13 @@ def check_resumable(config: RunConfig, folder: RunFolder) -> None:
             f"recipe.epochs: found {epochs}, but '{folder.path}' has {trained} epochs behind it, and a run cannot go "
             f"back. Expected {trained} or more. Try: recipe.epochs={trained}"
         )
-    _check_time_left(config, folder)
+    _check_time_left(config, folder, spent=sum(row.get("seconds", 0.0) for row in folder.read_history()))
 
 
-def _check_time_left(config: RunConfig, folder: RunFolder) -> None:
+def _check_time_left(config: RunConfig, folder: RunFolder, *, spent: float) -> None:
     from visionkit.settings import describe_duration
 
     limit = config.recipe.max_time
-    spent = sum(row.get("seconds", 0.0) for row in folder.read_history())
     if limit is not None and spent >= limit:
         raise UserError(
             f"recipe.max_time: found {describe_duration(limit)}, but '{folder.path}' has trained for "
@@ -99,7 +98,8 @@ def read_resumed(
         has_plugins: Whether callbacks of the user may have written keys of their own.
 
     Raises:
-        UserError: If there is none, its weights are not finite, or it is not a checkpoint of this run.
+        UserError: If there is none, its weights are not finite, it is not a checkpoint of this run, or the time of the
+            run is over.
     """
     from visionkit.runs.checkpoint_file import check_state, read_checkpoint
     from visionkit.runs.consistency import check_recorded_config, check_recorded_data
@@ -110,6 +110,10 @@ def read_resumed(
     check_recorded_config(checkpoint.config, config.plain, file=checkpoint.file, run=folder.path)
     check_state(checkpoint, model_state, epochs=config.recipe.epochs, has_plugins=has_plugins)
     check_checkpoint(checkpoint, best=folder.best_checkpoint, initial=model_state)
+    clock = checkpoint.content["callbacks"].get("TimeLimit")  # it counts what lies between two epochs too
+    spent = clock.get("seconds") if isinstance(clock, Mapping) else None
+    if isinstance(spent, float):
+        _check_time_left(config, folder, spent=spent)
     return checkpoint
 
 

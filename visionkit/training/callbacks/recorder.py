@@ -36,6 +36,7 @@ class Recorder(Checkpoint):
         history: A row per epoch, as in ``metrics.csv``, in a resumed run with those of the previous epochs.
         best_score: The best validation score so far; None before the first epoch.
         best_epoch: The epoch of the best score, counted from 1; 0 before the first.
+        has_begun: Whether there was an epoch left to train.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Recorder(Checkpoint):
         self.history: list[dict[str, float]] = folder.read_history()
         self.best_score: float | None = None
         self.best_epoch = 0
+        self.has_begun = False
         self._last_drawn = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -55,6 +57,7 @@ class Recorder(Checkpoint):
             UserError: If epochs that the checkpoint has behind it have no row, or rows are of epochs that no checkpoint
                 of the run has seen.
         """
+        self.has_begun = True
         rows, repeated = len(self.history), [row for row in self.history if row["epoch"] > trainer.current_epoch]
         self.history = self.history[: rows - len(repeated)]
         going_on_from_last = trainer.ckpt_path is not None and Path(trainer.ckpt_path) == self.folder.last_checkpoint
