@@ -72,7 +72,7 @@ def make_cases(folder: Path, cifar: Path, *, quick: bool) -> list[Case]:
                "recipe.epochs=4")  # fmt: skip
     return [
         lenet,
-        Case("lenet, digits, adamw", ("backbone=lenet", "recipe=adamw", "recipe.epochs=5"), adam, seeds=(0, 1)),
+        Case("lenet, digits, adamw", ("backbone=lenet", "recipe=adamw", "recipe.epochs=15"), adam, seeds=(0, 1)),
         resnet,
         Case("fcos_small on lenet, scenes, adamw", detect, adam[:-1], score="val/loss"),
         Case("unet_small on lenet, scenes, adamw", segment, adam, score="val/loss"),
