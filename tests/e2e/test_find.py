@@ -85,8 +85,11 @@ def test_the_words_behind_the_verb_are_completed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", [("lr", "steps=100000", "high=1e-5"), ("batch", "seconds=600")], ids=["lr", "batch"])
+@pytest.mark.parametrize(
+    ("words", "number", "code"),
+    [(("lr", "steps=100000", "high=1e-5"), signal.SIGINT, 130), (("batch", "seconds=600"), signal.SIGTERM, 143)],
+    ids=["lr", "batch"],
+)
 def test_a_signal_ends_a_finder_in_one_line(tmp_path, words, number, code):
     process = commands.start(tmp_path, "find", *words, "backbone=lenet", "hardware=cpu", PYTHONUNBUFFERED="1")
     line = ""
