@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.helpers.experiment_data import make_data
-from tests.helpers.paths import CONF
+from tests.helpers.paths import CONF, REPOSITORY
 from visionkit.cli.compose import compose
 from visionkit.runs.config import RunConfig
 from visionkit.settings import Recipe
@@ -33,6 +33,11 @@ def test_an_experiment_is_a_valid_configuration_and_says_where_it_comes_from(nam
     first, second = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[:2]
     assert first == "# @package _global_"
     assert second.startswith("# ")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_listed_with_its_source(name):
+    assert f"`{name}`" in (REPOSITORY / "docs" / "first_steps.md").read_text()
 
 
 STEPS = {

@@ -27,6 +27,8 @@ CLASSES = (
     "visionkit.metrics.evaluation:Evaluation",
     "visionkit.runs.run:Run",
     "visionkit.sweeps.result:Sweep",
+    "visionkit.training.finders.batch_sizes:BatchSizes",
+    "visionkit.training.finders.rate_curve:RateCurve",
 )
 """What the functions return; their methods are called too."""
 

@@ -37,6 +37,9 @@ INPUTS: Mapping[str, Sequence[str]] = {
         "--backbone lenet",
         "--verbose",
         "evaluate recipe.epochs=3 run=latest",
+        "find size",
+        "find batch steps=100",
+        "lr_find",
     ),
     "Words of other tools": (
         "model=resnet18",

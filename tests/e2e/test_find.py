@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from PIL import Image
 
 from tests.helpers import commands
 
@@ -34,6 +35,16 @@ def test_wrong_words_are_told_and_nothing_is_written(cli, in_empty_folder, words
     code, out, err = cli("find", *words)
     assert (code, out, message in err) == (2, "", True), err
     assert list(in_empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("subject", ["lr", "batch"])
+def test_a_data_set_without_training_images_is_told(cli, in_empty_folder, subject):
+    for name in ("cat", "dog"):
+        folder = in_empty_folder / "photos" / "test" / name
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32), "red" if name == "cat" else "blue").save(folder / "1.png")
+    code, out, err = cli("find", subject, "dataset=folder", "dataset.root=photos", "dataset.image_size=32")
+    assert (code, out, "'photos' has test but no 'train' folder" in err) == (2, "", True), err
 
 
 RATE = ("find", "lr", "backbone=lenet", "hardware=cpu", "low=1e-4", "steps=25")
@@ -85,8 +96,11 @@ def test_the_words_behind_the_verb_are_completed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", [("lr", "steps=100000", "high=1e-5"), ("batch", "seconds=600")], ids=["lr", "batch"])
+@pytest.mark.parametrize(
+    ("words", "number", "code"),
+    [(("lr", "steps=100000", "high=1e-5"), signal.SIGINT, 130), (("batch", "seconds=600"), signal.SIGTERM, 143)],
+    ids=["lr", "batch"],
+)
 def test_a_signal_ends_a_finder_in_one_line(tmp_path, words, number, code):
     process = commands.start(tmp_path, "find", *words, "backbone=lenet", "hardware=cpu", PYTHONUNBUFFERED="1")
     line = ""

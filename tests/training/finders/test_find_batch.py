@@ -111,6 +111,9 @@ def test_a_batch_leaves_ten_steps_in_an_epoch_unless_more_is_asked_for(config, d
     device("cuda", memory=10**9, images=207)
     assert find(config).suggestion == 20
     assert "keeps 10 steps" in find(config).ended_by
+    device("cuda", memory=10**9, images=30)
+    assert find(config).suggestion == 8
+    device("cuda", memory=10**9, images=207)
     assert (find(config, largest=64).suggestion, find(config, largest=64).ended_by) == (64, "largest=64 was typed")
     assert find(config, largest=5000).ended_by == "there are 207 training images"
 

@@ -68,7 +68,7 @@ def _task(**changes):
 
 def test_the_ratios_between_the_rates_of_parameter_groups_are_kept():
     config, task, data = _task()
-    seen = []
+    seen, rates = [], []
     parameters = list(task.model.parameters())
 
     def make(model):
@@ -78,10 +78,13 @@ def test_the_ratios_between_the_rates_of_parameter_groups_are_kept():
     task.optimizer_fn = make
     run_range_test(
         config, task, data, RateOptions(low=1e-4, high=1e-2, steps=20), accelerator="cpu",
-        on_step=lambda *step: seen.append([group["lr"] for group in task.trainer.optimizers[0].param_groups]),
+        on_step=lambda step, rate, loss: (
+            seen.append([group["lr"] for group in task.trainer.optimizers[0].param_groups]), rates.append(rate),
+        ),
     )  # fmt: skip
     assert [first / second for first, second in seen] == pytest.approx([0.1] * len(seen))
-    assert seen[0][1] == pytest.approx(1e-4 * 100 ** (1 / 19))  # the rate of the step that follows
+    # groups have the rate of the step that follows, and the rate that is told is recipe.lr's, not the first group's
+    assert [second for _, second in seen[:-1]] == pytest.approx(rates[1:])
 
 
 class Exploding(nn.Module):
@@ -128,6 +131,20 @@ def test_one_process_measures_whatever_the_run_is_to_have(monkeypatch):
 def test_every_task_has_a_rate(task):
     words = {"task": task, "dataset": {"image_size": 64, "scenes": {"train": 32, "val": 4, "test": 4, "count": [1, 2]}}}
     words |= {"recipe": {"batch_size": 4}, "hardware": "cpu", "backbone": "lenet"}
-    found = vk.find_lr(**words, low=1e-5, high=0.1, steps=30, progress=False)
+    found = vk.find_lr(**words, low=1e-5, high=0.1, steps=20, progress=False)
     assert 1e-5 < found.suggestion <= 0.1
     assert json.loads(json.dumps(found.to_json()))["word"] == found.word
+
+
+def test_groups_with_rates_of_their_own_are_said(monkeypatch):
+    from visionkit.training import optimizers
+
+    whole = optimizers.parameter_groups
+
+    def decayed(model, *, weight_decay):
+        groups = whole(model, weight_decay=weight_decay)
+        return [{**groups[0], "lr": 0.01}, *groups[1:]]
+
+    monkeypatch.setattr(optimizers, "parameter_groups", decayed)
+    found = vk.find_lr(**LENET, recipe={"lr": 0.1}, low=1e-3, high=0.1, steps=20, progress=False)
+    assert found.notes[-1].startswith("Groups of parameters have rates of their own, 0.1 to 1 times recipe.lr")

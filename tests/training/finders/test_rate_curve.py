@@ -38,7 +38,7 @@ def test_smoothing_depends_on_the_range_and_not_on_the_number_of_steps():
 
 @pytest.mark.parametrize(("start", "end"), [(1e-3, 3e-2), (1e-4, 1e-3), (1e-2, 1e-1)])
 def test_the_suggestion_is_where_a_flat_valley_begins(start, end):
-    assert read(valley(start=start, end=end)).suggestion == pytest.approx(end, rel=0.4)
+    assert end <= read(valley(start=start, end=end)).suggestion <= 1.7 * end  # smoothing rounds the corner
 
 
 def test_scaling_the_loss_or_shifting_the_range_changes_nothing_else():

@@ -31,6 +31,8 @@ __all__ = ["find_batch", "free_device_memory"]
 
 _STEPS_PER_EPOCH = 10
 """A batch that leaves fewer is hardly what a person wants, however fast it is."""
+_SMALL = 8
+"""Images in a batch that are always allowed, however few there are."""
 _SHARE_OF_GPU = 0.95
 """The rest is left for images with more objects than those that were tried."""
 _SHARE_OF_RAM = 0.8
@@ -80,7 +82,7 @@ def find_batch(config: RunConfig, options: BatchOptions, *, printer: Printer) ->
 def _largest_size(largest: int | None, num_images: int, devices: int) -> tuple[int, str]:
     """The largest size for one device that makes sense, and why."""
     if largest is None:
-        upper = max(1, num_images // (_STEPS_PER_EPOCH * devices))
+        upper = max(1, min(_SMALL, num_images) // devices, num_images // (_STEPS_PER_EPOCH * devices))
         return (
             upper,
             f"an epoch of {num_images:,} images keeps {num_images // (upper * devices)} steps; largest= for more",

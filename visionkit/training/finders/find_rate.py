@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from visionkit.console import Printer
 from visionkit.distributed.devices import device_name
@@ -60,4 +61,11 @@ def find_rate(config: RunConfig, options: RateOptions, *, printer: Printer) -> R
             f"suggested. Try another range (low={options.low / 1000:g} high={options.high:g}), more steps (steps="
             f"{4 * options.steps}) or a larger recipe.batch_size"
         )
+    lowest, highest = (chosen(task.base_rates) / recipe.lr for chosen in (min, max))
+    if lowest < highest:
+        note = (
+            f"Groups of parameters have rates of their own, {lowest:.2g} to {highest:.2g} times recipe.lr, in the test "
+            "as in training"
+        )
+        curve = replace(curve, notes=[*curve.notes, note])
     return curve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ _SMOOTHING = 0.15
 """Standard deviation of the smoothing in decades of the rate."""
 
 
-_SHARE_OF_FALL = 0.98
+_SHARE_OF_FALL = 0.99
 RULE = f"the lowest rate with {100 * _SHARE_OF_FALL:.0f} % of the fall of the smoothed loss"
 """Of the rules that tools/check_find_lr.py compares with grids of trainings the nearest to their best (figures in
 docs/find_lr.json): the steepest place, or a tenth of the rate of the lowest loss, are too low for the peak of a
@@ -101,7 +102,7 @@ class RateCurve:
         """What to paste, and what it is read from."""
         return [f"{self.word}   ({RULE}; the recipe has {self.recipe_lr:g})", *self.notes]
 
-    def draw(self, path: Path) -> None:
+    def draw(self, path: str | os.PathLike[str]) -> None:
         """Write the curve with the suggestion as a PNG file."""
         from visionkit.report.plots.rate_curve import RatePlot, plot_rate_curve
 
@@ -109,7 +110,7 @@ class RateCurve:
             self.rates, self.losses, self.smoothed, self.suggestion, self.recipe_lr, self.title,
             self.diverged,
         )  # fmt: skip
-        plot_rate_curve(plot, path)
+        plot_rate_curve(plot, Path(path))
 
 
 def read_curve(

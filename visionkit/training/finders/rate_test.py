@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,9 +55,10 @@ def run_range_test(
         The rates, and the loss of the batch that came after the step of each; the last one may not be finite.
     """
     growth = (options.high / options.low) ** (1 / (options.steps - 1))
-    start = options.low / config.recipe.lr
-    task.learning_rate.schedule_fn = lambda step, total: start * growth**step
-    recorder = _Recorder(options.steps, on_step)
+    rates = [options.low * growth**step for step in range(options.steps + 1)]
+    # As a factor of the recipe's rate it keeps the ratios between groups of parameters.
+    task.learning_rate.schedule_fn = lambda step, total: rates[min(step, options.steps)] / config.recipe.lr
+    recorder = _Recorder(rates, on_step)
     with quiet(), explain_dead_workers():
         trainer = make_trainer(
             hardware=config.hardware,
@@ -70,15 +71,14 @@ def run_range_test(
         trainer.limit_val_batches = 0
         with raising_interrupts():
             trainer.fit(task, datamodule=datamodule)
-    return recorder.rates[: len(recorder.losses) - 1], recorder.losses[1:]
+    return rates[: len(recorder.losses) - 1], recorder.losses[1:]
 
 
 class _Recorder(Checkpoint):
-    """Records rate and loss of each optimizer step, and stops; as a `Checkpoint` it keeps Lightning from adding one."""
+    """Records the loss of each optimizer step, and stops; as a `Checkpoint` it keeps Lightning from adding one."""
 
-    def __init__(self, steps: int, on_step: StepFn | None) -> None:
-        self.steps, self.on_step = steps, on_step
-        self.rates: list[float] = []
+    def __init__(self, rates: Sequence[float], on_step: StepFn | None) -> None:
+        self.rates, self.on_step = rates, on_step
         self.losses: list[float] = []
         self._of_step: list[Tensor] = []
         self._mean, self._lowest = 0.0, math.inf
@@ -91,10 +91,9 @@ class _Recorder(Checkpoint):
         loss = float(torch.stack(self._of_step).mean())
         self._of_step = []
         self.losses.append(loss)
-        self.rates.append(pl_module.rate)
         if self.on_step is not None:
-            self.on_step(len(self.losses), self.rates[-1], loss)
-        trainer.should_stop = len(self.losses) > self.steps or self._has_diverged(loss)
+            self.on_step(len(self.losses), self.rates[len(self.losses) - 1], loss)
+        trainer.should_stop = len(self.losses) == len(self.rates) or self._has_diverged(loss)
 
     def _has_diverged(self, loss: float) -> bool:
         if not math.isfinite(loss):
