@@ -24,6 +24,7 @@ from visionkit.runs.checkpoint import (
     read_data_info,
     save_weights,
 )
+from visionkit.runs.checkpoint_file import check_fit, naming_layers
 from visionkit.runs.folder import RunFolder
 
 DATA = {
@@ -90,6 +91,22 @@ def test_weights_of_another_model_are_refused(run):
         UserError, match=r"do not fit its config.yaml: 'linear.weight' has shape \(3, 36\), and \(3, 5\) in the model"
     ):
         load_weights(nn.ModuleDict({"linear": nn.Linear(5, 3)}), run.folder)
+
+
+def test_the_layers_that_differ_are_named_and_the_others_counted():
+    state = {f"layer{i}.weight": torch.zeros(2) for i in range(4)} | {"head.weight": torch.zeros(3, 2)}
+    found = {f"layer{i}.weight": torch.zeros(2) for i in range(1, 4)} | {"head.weight": torch.zeros(5, 2)}
+    found |= {"layer3.weight": torch.zeros(2, dtype=torch.float16), "old.weight": torch.zeros(1)}
+    with pytest.raises(UserError) as error:
+        check_fit(found, state, file=Path("a/checkpoints/last.ckpt"))
+    assert (
+        "'layer0.weight' is missing, 'old.weight' is left over, 'layer3.weight' is float16, and float32 in the model, "
+        "'head.weight' has shape (5, 2), and (3, 2) in the model. Expected"
+    ) in str(error.value)
+    layers = r"it differs \(layers that differ: 'layer0.weight' is missing, .* and 2 more\)$"
+    for weights, words in (({"a": torch.zeros(1)}, layers), (state, r"it differs$")):
+        with pytest.raises(UserError, match=words), naming_layers(weights, state):
+            raise UserError("it differs")
 
 
 def test_a_broken_weights_file_is_named(tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from visionkit.backbones.weights.load import load_tensors
 from visionkit.errors import UserError
 from visionkit.tasks.averaging import IN_TRAINING, MODEL_PREFIX
 
-__all__ = ["Checkpoint", "check_fit", "check_state", "read_checkpoint"]
+__all__ = ["Checkpoint", "check_fit", "check_state", "naming_layers", "read_checkpoint", "weight_differences"]
 
 _PREFIX = MODEL_PREFIX
 _TRAINED = (_PREFIX, "distillation.")
 """What is trained: the model, and what makes it like its teacher."""
 _MAX_COUNT = 2**53
+_MAX_NAMED = 4
 _STATE: Mapping[str, type] = {
     "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
     "optimizer_states": list, "pytorch-lightning_version": str,
@@ -120,8 +122,18 @@ def check_fit(
         where: What the message starts with.
 
     Raises:
-        UserError: If any differs; the message names the first.
+        UserError: If any differs; the message names the first ones.
     """
+    problems = weight_differences(weights, model_state)
+    if problems:
+        raise UserError(
+            f"{where}: the weights in '{file}' do not fit its config.yaml: {_first(problems)}. "
+            f"Expected the file that this run wrote. {advice(file)}"
+        )
+
+
+def weight_differences(weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor]) -> list[str]:
+    """What differs between weights and the state of a model, each in some words: names, shapes and types of numbers."""
     problems = [f"'{name}' is missing" for name in model_state if name not in weights]
     problems += [f"'{name}' is left over" for name in weights if name not in model_state]
     for name, expected in model_state.items():
@@ -130,11 +142,24 @@ def check_fit(
             problems.append(f"'{name}' has shape {tuple(found.shape)}, and {tuple(expected.shape)} in the model")
         elif found.dtype != expected.dtype:
             problems.append(f"'{name}' is {found.dtype}, and {expected.dtype} in the model".replace("torch.", ""))
-    if problems:
-        raise UserError(
-            f"{where}: the weights in '{file}' do not fit its config.yaml: {problems[0]} ({len(problems)} such). "
-            f"Expected the file that this run wrote. {advice(file)}"
-        )
+    return problems
+
+
+@contextlib.contextmanager
+def naming_layers(weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor]) -> Iterator[None]:
+    """A context in which an error of a configuration says as well which layers of the network differ by it."""
+    try:
+        yield
+    except UserError as error:
+        problems = weight_differences(weights, model_state)
+        if not problems:
+            raise
+        raise UserError(f"{error} (layers that differ: {_first(problems)})") from None
+
+
+def _first(problems: list[str]) -> str:
+    more = len(problems) - _MAX_NAMED
+    return ", ".join(problems[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_state(

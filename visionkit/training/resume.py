@@ -101,13 +101,14 @@ def read_resumed(
         UserError: If there is none, its weights are not finite, it is not a checkpoint of this run, or the time of the
             run is over.
     """
-    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
+    from visionkit.runs.checkpoint_file import check_state, naming_layers, read_checkpoint
     from visionkit.runs.consistency import check_recorded_config, check_recorded_data
     from visionkit.training.finite import check_checkpoint
 
     checkpoint = read_checkpoint(resume_checkpoint(folder), where="resume")
     check_recorded_data(checkpoint.data, data, file=checkpoint.file, run=folder.path)
-    check_recorded_config(checkpoint.config, config.plain, file=checkpoint.file, run=folder.path)
+    with naming_layers(checkpoint.weights, model_state):
+        check_recorded_config(checkpoint.config, config.plain, file=checkpoint.file, run=folder.path)
     check_state(checkpoint, model_state, epochs=config.recipe.epochs, has_plugins=has_plugins)
     check_checkpoint(checkpoint, best=folder.best_checkpoint, initial=model_state)
     clock = checkpoint.content["callbacks"].get("TimeLimit")  # it counts what lies between two epochs too
