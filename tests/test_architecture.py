@@ -126,7 +126,8 @@ ACROSS_MODULES = {
     "test_whole_models", "test_blocks", "test_families", "test_detection_datamodule", "test_weights",
     "backbones/weights/test_load", "models/weights/test_faster_rcnn", "models/weights/test_mask_rcnn",
     "inference/test_instance", "tasks/test_instance", "data/sources/yolo/test_masks", "data/collate/test_pickling",
-    "report/test_strange_names", "data/test_image_reader", "training/test_python_objects",
+    "report/test_strange_names", "data/test_image_reader", "training/test_python_objects", "tasks/test_mixing",
+    "collate/test_joining",
 }  # fmt: skip
 """Tests of what several modules do together, by the end of their path."""
 
