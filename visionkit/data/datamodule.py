@@ -272,7 +272,7 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _chosen(self) -> ChosenAugments:
-        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples["train"]))
+        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples.get("train", ())))
 
     @property
     def _rank(self) -> int:
