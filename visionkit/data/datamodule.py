@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visionkit.data.augment.image import Augment
 from visionkit.data.augment.joint import JointAugment
-from visionkit.data.augment.presets import ChosenAugments
+from visionkit.data.augment.preset_choice import ChosenAugments
 from visionkit.data.cache import ImageCache, decode_originals, decode_prepared
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.dataset import FileDataset, ImageDataset, count_classes
@@ -272,7 +272,7 @@ class VisionDataModule(LightningDataModule):
 
     @cached_property
     def _chosen(self) -> ChosenAugments:
-        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples["train"]))
+        return self.source.choose_augments(self.target, num_images=len(self._load_splits().samples.get("train", ())))
 
     @property
     def _rank(self) -> int:

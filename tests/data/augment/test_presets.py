@@ -6,6 +6,7 @@ import torch
 from tests.helpers.augments import WHERE
 from visionkit.config_files import group_names, read_group_file
 from visionkit.data.augment.parsing import check_targets, parse_augments
+from visionkit.data.augment.preset_choice import choose_augments
 from visionkit.data.augment.presets import AugmentPreset, preset_names
 from visionkit.data.collate.base import BatchReader
 from visionkit.data.collate.detection import DetectionBatchReader, InstanceBatchReader
@@ -21,8 +22,8 @@ READERS = {"boxes": DetectionBatchReader, "instances": InstanceBatchReader, "mas
 
 
 def chosen(name, target="label", *, num_images=500, in_channels=3, has_directions=False):
-    preset = AugmentPreset(name)
-    return preset.choose(target, num_images=num_images, in_channels=in_channels, has_directions=has_directions)
+    values = {"num_images": num_images, "in_channels": in_channels, "has_directions": has_directions}
+    return choose_augments(AugmentPreset(name), target, **values)
 
 
 def names(choice):

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from visionkit.data.augment.parsing import Augments, check_targets
-from visionkit.data.augment.presets import AugmentPreset, ChosenAugments
+from visionkit.data.augment.preset_choice import ChosenAugments, choose_augments
+from visionkit.data.augment.presets import AugmentPreset
 from visionkit.errors import UserError, plural
 from visionkit.normalization import default_mean_std
 from visionkit.registry import Registry, Row
@@ -169,8 +170,9 @@ class Source(ABC):
         """The augmentations for a kind of target and so many training images."""
         if not isinstance(self.augment, AugmentPreset):
             return ChosenAugments("", self.augment)
-        return self.augment.choose(
-            target, num_images=num_images, in_channels=self.info().in_channels, has_directions=self.has_directions
+        in_channels, has_directions = self.info().in_channels, self.has_directions
+        return choose_augments(
+            self.augment, target, num_images=num_images, in_channels=in_channels, has_directions=has_directions
         )
 
     def with_value_range(self, value_range: Sequence[float] | None) -> Source:
