@@ -81,8 +81,7 @@ class VisionTask(pl.LightningModule, ABC):
         self._schedule: LambdaLR | None = None
         self._total_steps = 0
         self._rates = [0.0]
-        self.rate_scale = 1.0
-        self.distillation = distillation
+        self.rate_scale, self.distillation = 1.0, distillation
 
     @abstractmethod
     def update_metrics(self, outputs: dict[str, Tensor], batch: dict[str, Tensor], stage: str) -> None:
@@ -234,13 +233,12 @@ class VisionTask(pl.LightningModule, ABC):
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer."""
+        """Make the optimizer, if there is one."""
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
-        own = [] if self.distillation is None else list(self.distillation.parameters())
-        if own:
-            optimizer.add_param_group({"params": own, "weight_decay": optimizer.param_groups[0]["weight_decay"]})
+        if self.distillation is not None:
+            self.distillation.add_parameters(optimizer)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         return optimizer
 

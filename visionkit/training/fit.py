@@ -145,7 +145,6 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
     from visionkit.training.callbacks.notes import NotesCallback
     from visionkit.training.callbacks.progress import Progress
     from visionkit.training.callbacks.recorder import Recorder, check_all_epochs
-    from visionkit.training.tracking.run import EpochLog
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
 
     run, resume_from = attempt.run, attempt.resume_from
@@ -155,13 +154,8 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
     progress = Progress(ProgressDisplay(run.printer, epochs=config.recipe.epochs))
     recorder = Recorder(folder, config.task, progress)
     interrupt = Interrupt(folder.last_checkpoint, run.printer.announce, is_worker=is_worker())
-    own = [
-        progress,
-        attempt.divergence_callback(),
-        interrupt,
-        recorder,
-        NotesCallback(lambda: run.printer.print(*new_notes(run))),
-    ]
+    own = [progress, attempt.divergence_callback(), interrupt, recorder, *tracking.callbacks(progress)]
+    own.append(NotesCallback(lambda: run.printer.print(*new_notes(run))))
     broadcast_state(run.model)  # only the first process has loaded the initial weights
     task = make_task(run.config, run.model, run.data, distillation=run.distillation)
     num_previous = len(recorder.history)
@@ -174,12 +168,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
             recipe=config.recipe,
             folder=folder,
             info=config.task,
-            callbacks=[
-                *own,
-                *([EpochLog(progress)] if tracking.loggers else []),
-                *make_callbacks(config.callbacks),
-                *callbacks,
-            ],
+            callbacks=[*own, *make_callbacks(config.callbacks), *callbacks],
             own_logger=tracking.loggers or False,
         )
         start = time.perf_counter()
