@@ -25,7 +25,7 @@ def test_keys_that_came_later_leave_a_run_what_it_was():
     filled = with_later_keys({**_older(), "seed": 1})
     assert Recipe.from_config(filled["recipe"]) == Recipe.from_config(read_group_file("recipe", "sgd"))
     assert Hardware.from_config(filled["hardware"]) == Hardware.from_config(read_group_file("hardware", "cpu"))
-    off = {key: None for key in _LATER_KEYS["recipe"]} | {"checkpoint_every": "10m", "on_nan": "stop"}
+    off = dict.fromkeys(_LATER_KEYS["recipe"]) | {"checkpoint_every": "10m", "on_nan": "stop"}
     assert {key: filled["recipe"][key] for key in off} == off
     assert filled["hardware"]["gradient_checkpointing"] is False
     assert filled["seed"] == 1

@@ -97,5 +97,5 @@ def test_maps_are_compared_by_stride_and_those_of_an_evaluation_are_not_kept():
     small = nn.functional.interpolate(2 * images[:, :5, ::2, ::2], (8, 8), mode="bilinear", align_corners=False)
     apart = [pearson_distance(part.adapters["8"](images[:, :4]), images), pearson_distance(images[:, :5], small)]
     assert losses["boxes"] == 1.0
-    assert float(losses["loss_distillation"]) == pytest.approx(sum(float(each.detach()) for each in apart), rel=1e-6)
+    assert losses["loss_distillation"].item() == pytest.approx(sum(float(each.detach()) for each in apart), rel=1e-6)
     assert not part._features

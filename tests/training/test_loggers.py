@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +75,11 @@ def _train(cli, logger):
     """Two epochs, and a third one after the run has ended."""
     assert cli(*WORDS, f"logger={logger}", "recipe.epochs=2", "run_dir=run")[0] == 0
     assert cli("train", "run=run", "resume=true", "recipe.epochs=3")[0] == 0
-    return json.loads(open("run/metrics.json", encoding="utf-8").read())
+    return json.loads(Path("run/metrics.json").read_text())
+
+
+def _ids():
+    return json.loads(Path("run/loggers.json").read_text())
 
 
 def test_tensorboard_has_settings_metrics_and_pictures_and_a_resumed_run_goes_on(in_empty_folder, cli, no_network):
@@ -87,7 +92,7 @@ def test_tensorboard_has_settings_metrics_and_pictures_and_a_resumed_run_goes_on
     tags = log.Tags()
     assert {"plots/curves", "plots/confusion_matrix", "plots/predictions"} <= set(tags["images"])
     scalars = {name: [event.step for event in log.Scalars(name)] for name in (METRIC, "lr", "images_per_second")}
-    assert scalars == dict.fromkeys(scalars, [1, 3, 5])
+    assert scalars == {name: [1, 3, 5] for name in scalars}
     assert log.Scalars("final/test/accuracy")[-1].value == pytest.approx(final["test/accuracy"])
     assert b"recipe.lr: 0.05" in log.Tensors("settings/text_summary")[0].tensor_proto.string_val[0]
 
@@ -101,7 +106,7 @@ def test_mlflow_has_one_run_with_settings_metrics_and_pictures(in_empty_folder, 
     client = MlflowClient((in_empty_folder / "run" / "mlflow").as_uri())
     experiment = client.get_experiment_by_name("visionkit")
     (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.info.status, run.info.run_id) == ("FINISHED", json.load(open("run/loggers.json"))["mlflow"])
+    assert (run.info.status, run.info.run_id) == ("FINISHED", _ids()["mlflow"])
     assert run.data.params[SETTING] == "0.05"
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, METRIC)] == [1, 3, 5]
     assert run.data.metrics["final/test/accuracy"] == pytest.approx(final["test/accuracy"])
@@ -113,7 +118,7 @@ def test_wandb_writes_offline_under_one_id(in_empty_folder, cli, no_network):
     pytest.importorskip("wandb", reason="wandb is not installed")
     final = _train(cli, "wandb")
     folders = sorted((in_empty_folder / "run" / "wandb").glob("offline-run-*"))
-    name = json.load(open("run/loggers.json"))["wandb"]
+    name = _ids()["wandb"]
     assert len(folders) == 2
     assert all(folder.name.endswith(name) for folder in folders)
     settings, history, summary = _read_wandb(*folders)
@@ -173,7 +178,7 @@ def test_an_interrupted_run_is_no_finished_one_and_goes_on(in_empty_folder, cli)
 
     os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     client = MlflowClient((in_empty_folder / "run" / "mlflow").as_uri())
-    name = json.load(open("run/loggers.json"))["mlflow"]
+    name = _ids()["mlflow"]
     assert client.get_run(name).info.status == "KILLED"
     epochs = len((in_empty_folder / "run" / "metrics.csv").read_text().splitlines())
     assert cli("train", "run=run", "resume=true", f"recipe.epochs={epochs}")[0] == 0

@@ -97,7 +97,7 @@ def test_a_batch_is_read_as_it_was_written_and_no_other_file_is_taken_for_one(tm
     kept = read_nan_batch(tmp_path / "nan_batch.pt")
     assert (kept.names, kept.step, math.isnan(kept.loss)) == (["a.png"], 3, True)
     assert torch.equal(kept.batch["images"], _images(3.0))
-    with pytest.raises(UserError, match="debug=nan: there is no .*other.pt"):
+    with pytest.raises(UserError, match=r"debug=nan: there is no .*other\.pt"):
         read_nan_batch(tmp_path / "other.pt")
     for content in ({"batch": {}}, [1], {**vars(kept), "step": "3"}, {**vars(kept), "batch": {"images": 3}}):
         torch.save(content, tmp_path / "damaged.pt")

@@ -89,6 +89,7 @@ def test_a_resumed_run_with_another_teacher_is_refused():
         check_same_teacher("a", Other())
 
 
+@pytest.mark.slow
 def test_a_student_learns_the_classes_of_its_teacher_and_goes_on_with_it_alone(in_empty_folder, cli, shared_runs):
     """With weight 1 it sees no label; resumed after the first epoch it ends as one that was not interrupted."""
     shutil.copytree(shared_runs.of("classify"), in_empty_folder / "teacher")

@@ -224,13 +224,12 @@ class VisionTask(pl.LightningModule, ABC):
         self.finish("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer."""
+        """Make the optimizer, if there is one."""
         if self.optimizer_fn is None:
             return None
         optimizer = self.optimizer_fn(self.model)
-        own = [] if self.distillation is None else list(self.distillation.parameters())
-        if own:
-            optimizer.add_param_group({"params": own, "weight_decay": optimizer.param_groups[0]["weight_decay"]})
+        if self.distillation is not None:
+            self.distillation.add_parameters(optimizer)
         self.learning_rate.set_up(optimizer)
         return optimizer
 

@@ -52,6 +52,12 @@ class Distillation(nn.Module, ABC):
     def reset(self) -> None:
         """Begin anew what is trained of it."""
 
+    def add_parameters(self, optimizer: torch.optim.Optimizer) -> None:
+        """Give what is trained of it to the optimizer, with the rate and the weight decay of its first group."""
+        own, first = list(self.parameters()), optimizer.param_groups[0]
+        if own:
+            optimizer.add_param_group({"params": own, "lr": first["lr"], "weight_decay": first["weight_decay"]})
+
     def ask_teacher(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the teacher makes of the images of a batch."""
         with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any, Literal
 
 from visionkit.runs.folder import RunFolder
 from visionkit.settings import LOGGERS, Logger, Mlflow, SeveralLoggers, Wandb
+from visionkit.training.tracking.ids import read_id, store_id
 
-__all__ = ["make_loggers", "mlflow_logger", "no_logger", "read_id", "store_id", "tensorboard_logger", "wandb_logger"]
+__all__ = ["make_loggers", "mlflow_logger", "no_logger", "tensorboard_logger", "wandb_logger"]
 
 _SQLITE = "sqlite:///"
 
@@ -67,22 +67,3 @@ def mlflow_logger(settings: Mlflow, folder: RunFolder) -> Any:
         folder=folder, experiment_name=settings.experiment, run_name=folder.path.name, tracking_uri=uri,
         run_id=read_id(folder, "mlflow"), artifact_location=artifacts,
     )  # fmt: skip
-
-
-def read_id(folder: RunFolder, service: str) -> str | None:
-    """The name under which a service knows a run; None before it does."""
-    try:
-        names = json.loads(folder.loggers_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    name = names.get(service) if isinstance(names, dict) else None
-    return name if isinstance(name, str) else None
-
-
-def store_id(folder: RunFolder, service: str, name: str) -> None:
-    """Keep the name under which a service knows a run; the first process does so."""
-    from visionkit.distributed.comm import rank
-
-    if rank() == 0:
-        known = {each: read_id(folder, each) for each in ("mlflow", "wandb")} | {service: name}
-        folder.write_json(folder.loggers_file, {key: value for key, value in known.items() if value is not None})

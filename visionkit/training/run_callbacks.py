@@ -16,7 +16,6 @@ from visionkit.training.callbacks.progress import Progress
 from visionkit.training.callbacks.recorder import Recorder
 from visionkit.training.callbacks.time_limit import TimeLimit
 from visionkit.training.messages import new_notes
-from visionkit.training.tracking.run import EpochLog
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -63,7 +62,6 @@ def make_run_callbacks(attempt: Attempt, callbacks: Sequence[Callback], tracking
         every=None if every is None else SaveInterval.parse(every), time_limit=limit,
     )  # fmt: skip
     notes = NotesCallback(lambda: printer.print(*new_notes(run)))
-    in_order = [progress, attempt.divergence_callback(), interrupt, recorder, limit, notes]
-    if tracking.loggers:
-        in_order.append(EpochLog(progress))
+    divergence = attempt.divergence_callback()
+    in_order = [progress, divergence, interrupt, recorder, limit, *tracking.callbacks(progress), notes]
     return RunCallbacks(in_order + make_callbacks(run.config.callbacks) + list(callbacks), recorder, interrupt, limit)

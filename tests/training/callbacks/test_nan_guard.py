@@ -10,8 +10,13 @@ from torch import nn
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.cli.main import main
 from visionkit.errors import UserError
+from visionkit.settings import Adam, Sgd
+from visionkit.training.callbacks import nan_guard
 from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.nan_guard import RollBack, RollBackOnNan, SkipOnNan
+
+SGD = Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)
+ADAM = Adam(weight_decay=1e-4, betas=(0.9, 0.99), eps=1e-8)
 
 
 class _Normed(TinyModel):
@@ -185,9 +190,67 @@ def test_a_state_that_no_run_has_written_is_refused(state):
         StopOnDivergence().load_state_dict(state)
 
 
+class _Event:
+    """An event of a device that is some looks behind."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    def query(self):
+        self.looks -= 1
+        return self.looks <= 0
+
+    def synchronize(self):
+        self.looks = 0
+
+
+@pytest.fixture
+def device_behind(monkeypatch):
+    """Flags are read as on a GPU: some steps later, so that the optimizer has to know by itself."""
+    monkeypatch.setattr(nan_guard, "_is_on_cpu", lambda flag: False)
+    monkeypatch.setattr(nan_guard, "copy_to_cpu", lambda flag: (flag.clone(), _Event(3)))
+
+
+@pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["sgd", "adam"])
+def test_on_a_device_that_is_behind_the_optimizer_leaves_the_step_out_by_itself(tmp_path, device_behind, optimizer):
+    batches, notes = _States(64), []
+    fitted = Fitted(
+        tmp_path, model=_Normed({4}), train=batches, epochs=1, optimizer=optimizer,
+        divergence=SkipOnNan(announce=notes.append),
+    )  # fmt: skip
+    batches.fitted = fitted
+    fitted.fit()
+    assert _equal(batches.states[3], batches.states[4])
+    assert not _equal(batches.states[4], batches.states[5])
+    assert "in epoch 1 (step 4" in notes[0]
+
+
+def test_the_first_step_is_left_out_there_as_well(tmp_path, device_behind):
+    """Torch's fused step with momentum would begin with memory that nobody has written."""
+    batches = _States(48)
+    fitted = Fitted(
+        tmp_path, model=_Normed({1}), train=batches, epochs=1, divergence=SkipOnNan(announce=lambda note: None)
+    )
+    batches.fitted = fitted
+    fitted.fit()
+    assert _equal(batches.states[0], batches.states[1])
+    assert all(value.isfinite().all() for value in _state(fitted).values())
+
+
+def test_a_run_that_goes_back_there_stays_where_it_was_until_it_is_seen(tmp_path, device_behind):
+    batches = _States(64)
+    fitted = Fitted(tmp_path, model=_Normed({4}), train=batches, epochs=1, divergence=RollBackOnNan())
+    batches.fitted = fitted
+    with pytest.raises(RollBack, match=r"the loss is nan in epoch 1 \(step 4"):
+        fitted.fit()
+    assert len(batches.states) == 8  # the epoch's end is where all look
+    assert _equal(batches.states[3], _state(fitted))
+
+
 WORDS = ("hardware=cpu", "recipe.epochs=1", "debug.limit_batches=8", "recipe.lr=1e10")
 
 
+@pytest.mark.slow
 def test_a_rate_that_no_halving_mends_ends_after_three_times(in_empty_folder, cli):
     code, _, err = cli(*WORDS, "recipe.on_nan=rollback", "run_dir=run")
     assert code == 2

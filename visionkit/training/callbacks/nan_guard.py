@@ -118,9 +118,9 @@ class SkipOnNan(StopOnDivergence):
             flag = flag | _are_finite([p.grad for p in parameters]).logical_not()
         self._flag = flag = self._to_leave_out(flag)
         fused = all(group.get("fused") for group in optimizer.param_groups) and bool(optimizer.state)
-        if flag.device.type != "cpu" and fused and not self._scales:
+        if not _is_on_cpu(flag) and fused and not self._scales:
             optimizer.found_inf = flag.float()
-        elif (flag.device.type == "cpu" or not self._scales) and bool(flag):
+        elif (_is_on_cpu(flag) or not self._scales) and bool(flag):
             for parameter in parameters:
                 parameter.grad = None
 
@@ -137,7 +137,7 @@ class SkipOnNan(StopOnDivergence):
         flag, self._flag = self._flag, None
         if flag is None:  # gradients are being accumulated
             return
-        if flag.device.type != "cpu" or bool(flag):
+        if not _is_on_cpu(flag) or bool(flag):
             for saved, buffer in zip(self._saved, self._buffers, strict=True):
                 buffer.copy_(torch.where(flag, saved, buffer))
         value, copied = copy_to_cpu(flag)
@@ -222,7 +222,7 @@ class RollBackOnNan(SkipOnNan):
         if not self._flagged or self._sticky is None:
             return
         found = bool(self._sticky)
-        if self._sticky.device.type != "cpu":
+        if not _is_on_cpu(self._sticky):
             found = all_reduce_sum([int(found)]) != [0]
         flagged = [each for each in self._flagged if bool(each.value)] or [self._flagged[-1]]
         self._flagged.clear()
@@ -235,6 +235,11 @@ class RollBackOnNan(SkipOnNan):
         if self.rollbacks == MAX_COUNT:
             raise self._ended(step, trainer, task, advice)
         raise RollBack(self.rollbacks + 1, f"{describe_step(step, trainer)}{advice}")
+
+
+def _is_on_cpu(flag: Tensor) -> bool:
+    """Whether reading a flag waits for nothing."""
+    return flag.device.type == "cpu"
 
 
 def _are_finite(tensors: list[Any]) -> Tensor:

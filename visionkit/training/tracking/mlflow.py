@@ -9,11 +9,9 @@ from typing import Any
 from lightning.pytorch.loggers import MLFlowLogger
 
 from visionkit.runs.folder import RunFolder
-from visionkit.training.loggers import store_id
+from visionkit.training.tracking.ids import store_id
 
 __all__ = ["MlflowRun"]
-
-_MAX_VALUE = 250
 
 
 class MlflowRun(MLFlowLogger):

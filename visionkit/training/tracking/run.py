@@ -55,6 +55,14 @@ class RunTracking:
         for logger in self._begun:
             logger.end_run(is_done=self._is_done)
 
+    def callbacks(self, progress: Progress) -> list[pl.Callback]:
+        """What logs the epochs, beside Lightning; nothing in a run without loggers.
+
+        Args:
+            progress: Measures the epoch.
+        """
+        return [EpochLog(progress)] if self.loggers else []
+
     def log_results(self, metrics: Mapping[str, float], plots: Path) -> None:
         """Log the final numbers and the pictures; the run is done.
 
