@@ -36,7 +36,7 @@ def test_both_sides_take_the_same_step(bench, monkeypatch):
     networks = {}
     create = bench.networks
     monkeypatch.setattr(bench, "networks", lambda name: networks.setdefault(name, create(name)))
-    ours, theirs = bench.make_steps("resnet18", size=32, batch=2)
+    ours, theirs = bench.make_steps("resnet18", size=64, batch=4)
     reference, model = networks["resnet18"]
     before = reference.fc.weight.detach().clone()
     ours()
