@@ -70,8 +70,10 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     if options.memory == "keep":
         bench.keep_memory()
-    rows = [measure(names[name], options) for name in options.cases]
-    figures = bench.make_figures(rows, options, without=("json", "cases"))
+    rows: list[Row] = []
+    for name in options.cases:
+        rows.append(measure(names[name], options))
+        figures = bench.make_figures(rows, options, without=("json", "cases"))  # written after each case
     report(figures)
     missed = [row["name"] for row in rows if not row["passed"]]
     if not options.quick:

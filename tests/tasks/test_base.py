@@ -55,6 +55,14 @@ def test_a_batch_moves_as_a_flat_dict():
     assert {name: value.device.type for name, value in moved.items()} == {"images": "meta", "label": "meta"}
 
 
+def test_a_name_of_a_hook_is_a_plain_attribute_and_all_others_are_looked_through_for_parameters():
+    task = build_task(TASKS["classify"], _Model(loss=1.0), class_names=("a", "b"))
+    task._current_fx_name = "training_step"
+    task.scale = nn.Parameter(torch.ones(2))
+    assert (task._current_fx_name, "_current_fx_name" in vars(task)) == ("training_step", True)
+    assert "scale" in dict(task.named_parameters())
+
+
 class _Net(nn.Module):
     """Double precision, batch norm, and a last map of one pixel."""
 

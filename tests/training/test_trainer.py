@@ -226,3 +226,15 @@ def test_a_finished_run_that_is_continued_keeps_its_best(tmp_path):
     resumed = Fitted(tmp_path, epochs=4, resume=True).fit()
     assert resumed.recorder.best_score >= best
     assert len(resumed.recorder.history) == 4
+
+
+def test_a_step_that_nobody_profiles_makes_no_context_for_each_hook(tmp_path):
+    """Lightning still knows which hook runs, for what a callback logs."""
+    hooks = []
+    fitted = Fitted(tmp_path, epochs=1)
+    watch = Watch(2, lambda: hooks.append(fitted.task._current_fx_name))
+    fitted.trainer.callbacks.append(watch)
+    fitted.fit()
+    profile = fitted.trainer.profiler.profile
+    assert profile("a") is profile("b")
+    assert hooks == ["on_train_batch_end"]

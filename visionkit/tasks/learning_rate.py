@@ -21,13 +21,14 @@ class LearningRate:
 
     Attributes:
         base: ``recipe.lr``: the rate of a parameter group whose ``lr_scale`` is 1, before the schedule.
+        group_rates: The rates of the parameter groups before the schedule.
         scale: What the schedule's factor is multiplied by, set before training begins.
     """
 
     def __init__(self, schedule_fn: ScheduleFn | None) -> None:
         self.schedule_fn = schedule_fn
         self.base, self.scale = 0.0, 1.0
-        self._group_rates: list[float] = []
+        self.group_rates: list[float] = []
         self._first_scale, self._newest = 1.0, 0.0
         self._schedule: LambdaLR | None = None
         self._total_steps = 0
@@ -39,16 +40,16 @@ class LearningRate:
 
     def set_up(self, optimizer: Optimizer) -> None:
         """Read the rates of a new optimizer."""
-        self._group_rates = [group["lr"] for group in optimizer.param_groups]
+        self.group_rates = [group["lr"] for group in optimizer.param_groups]
         self._first_scale = optimizer.param_groups[0].get("lr_scale", 1.0)
-        self.base = self._group_rates[0] / self._first_scale
+        self.base = self.group_rates[0] / self._first_scale
 
     def start(self, optimizer: Optimizer, *, step: int, total_steps: int) -> None:
         """Begin the schedule at a step, whatever the rates of the checkpoint were that the optimizer was read from."""
         if self.schedule_fn is None:
             return
         self._total_steps = total_steps
-        for group, rate in zip(optimizer.param_groups, self._group_rates, strict=True):
+        for group, rate in zip(optimizer.param_groups, self.group_rates, strict=True):
             group["initial_lr"] = rate
         self._schedule = LambdaLR(optimizer, self._factor, last_epoch=step - 1)
 

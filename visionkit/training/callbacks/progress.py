@@ -13,6 +13,9 @@ from visionkit.training.callbacks.display import ProgressDisplay
 __all__ = ["Progress"]
 
 UPDATE_SECONDS = 0.25
+UPDATE_SHARE = 0.005
+"""Of the time of training, the most that updates of the display may take, unless they would be seldom."""
+MAX_UPDATE_SECONDS = 2.0
 
 
 class Progress(pl.Callback):
@@ -73,11 +76,14 @@ class Progress(pl.Callback):
     def _update(self, task: VisionTask, batch_idx: int) -> None:
         last = task.losses["train"].last
         assert last is not None
-        elapsed = max(self._clock() - self._start_time, 1e-9)
+        loss = float(last)  # waits for a GPU, which is no time that the display takes
+        began = self._clock()
+        elapsed = max(began - self._start_time, 1e-9)
         self.display.update(
             batch_idx + 1,
-            loss=float(last),
+            loss=loss,
             images_per_second=self._images / elapsed,
             data_share=min(self._wait_seconds / elapsed, 1.0),
         )
-        self._next_update = self._clock() + UPDATE_SECONDS
+        now = self._clock()
+        self._next_update = now + min(max(UPDATE_SECONDS, (now - began) / UPDATE_SHARE), MAX_UPDATE_SECONDS)

@@ -61,7 +61,7 @@ def find_rate(config: RunConfig, options: RateOptions, *, printer: Printer) -> R
             f"suggested. Try another range (low={options.low / 1000:g} high={options.high:g}), more steps (steps="
             f"{4 * options.steps}) or a larger recipe.batch_size"
         )
-    lowest, highest = (chosen(task.base_rates) / recipe.lr for chosen in (min, max))
+    lowest, highest = (chosen(task.learning_rate.group_rates) / recipe.lr for chosen in (min, max))
     if lowest < highest:
         note = (
             f"Groups of parameters have rates of their own, {lowest:.2g} to {highest:.2g} times recipe.lr, in the test "
