@@ -127,7 +127,7 @@ ACROSS_MODULES = {
     "backbones/weights/test_load", "models/weights/test_faster_rcnn", "models/weights/test_mask_rcnn",
     "inference/test_instance", "tasks/test_instance", "data/sources/yolo/test_masks", "data/collate/test_pickling",
     "report/test_strange_names", "data/test_image_reader", "training/test_python_objects",
-    "training/test_averaging", "training/test_freezing", "tasks/test_freezing", "tasks/test_mixing",
+    "training/test_averaging", "tasks/test_freezing", "tasks/test_mixing",
     "collate/test_joining",
 }  # fmt: skip
 """Tests of what several modules do together, by the end of their path."""

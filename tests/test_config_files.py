@@ -33,12 +33,14 @@ from visionkit.settings import (
     SCHEDULES,
     Debug,
     EarlyStopping,
+    Ema,
     Hardware,
     Mix,
     Optimizer,
     Recipe,
     Schedule,
 )
+from visionkit.settings.teacher import Teacher
 from visionkit.tasks.info import TASKS
 
 GROUPS = ("head", "dataset", "recipe", "hardware", "logger", "debug")
@@ -54,7 +56,7 @@ def composed_by_hydra(group):
 
     names = list_backbones() if group == "backbone" else group_names(group)
     with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
-        config = hydra_compose(overrides=[f"+{group}@files.{name}={name}" for name in names])
+        config = hydra_compose(overrides=[f"+{group}@files.{name}='{name}'" for name in names])
     found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)["files"]
     assert list(found) == names
     return found
@@ -115,7 +117,7 @@ PARTIAL = (SplitPaths,)
 
 SPECS = [
     *(table.get(name) for table in (HEADS, NECKS, SOURCES, OPTIMIZERS, SCHEDULES, LOGGERS) for name in table.names()),
-    AugmentPreset, Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Mix, Hardware, Debug,
+    AugmentPreset, Auxiliary, Scenes, VocMasks, Recipe, EarlyStopping, Ema, Mix, Teacher, Hardware, Debug,
 ]  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def test_every_tool_explains_itself(monkeypatch, capsys):
     tools = [tool for tool, text in texts.items() if 'if __name__ == "__main__":' in text]
     assert len(tools) > 10
     for shared in set(texts) - set(tools):
-        assert any(re.search(rf"^(import|from) {shared.stem}\b", text, re.MULTILINE) for text in texts.values())
+        assert any(re.search(rf"^ *(import|from) {shared.stem}\b", text, re.MULTILINE) for text in texts.values())
     monkeypatch.syspath_prepend(str(REPOSITORY / "tools"))
     for tool in tools:
         monkeypatch.setattr(sys, "argv", [str(tool), "--help"])

@@ -59,7 +59,7 @@ def train(
         UserError: For what the command ends with exit code 2 for.
         ProcessError: If one of several processes failed.
     """
-    from visionkit.cli.given_objects import take_objects
+    from visionkit.cli.given_objects import is_logger_name, take_objects
     from visionkit.cli.keywords import config_folders, parse_call
     from visionkit.cli.verb_configs import compose_training
     from visionkit.commands.train import train as train_command
@@ -70,9 +70,7 @@ def train(
         raise UserError(f"callbacks: found a {type(callbacks).__name__}. Expected a list: callbacks=[...]")
     configured = [callback for callback in callbacks if isinstance(callback, dict)]
     keywords |= {"callbacks": configured} if configured else {}
-    is_named = isinstance(logger, str | dict) or (
-        isinstance(logger, list | tuple) and bool(logger) and all(isinstance(each, str) for each in logger)
-    )
+    is_named = is_logger_name(logger)
     keywords |= {"logger": list(logger) if isinstance(logger, tuple) else logger} if is_named else {}
     objects, folders = take_objects(keywords), config_folders(config_dir)
     found = compose_training(parse_call("train", words, keywords, folders), folders)

@@ -27,6 +27,7 @@ DATA = {"class_names": ["cat", "dog"], "in_channels": 1, "image_size": [4, 4], "
 GPU = Hardware(
     accelerator="gpu", devices=2, num_nodes=1, node_rank=0, rendezvous=None, timeout=60, strategy="ddp",
     sync_batch_norm=False, precision="bf16", compile=False, channels_last=False,
+    gradient_checkpointing=False,
 )  # fmt: skip
 
 

@@ -251,6 +251,7 @@ def test_list_shows_every_group_and_its_choices(cli):
         "experiment",
         "debug",
         "sweep",
+        "augment",
         "blocks",
     } == set(groups)
     assert set(groups["backbone"]) == {*list_backbones(), "timm"}

@@ -224,7 +224,7 @@ def test_a_search_of_ones_own_is_a_file_in_the_group(cli, in_empty_folder):
         (["sweep=optuna", "sweep.trails=3"], "sweep: unknown key 'trails'. Did you mean 'trials'?"),
         (["sweep=optuna", "sweep.space.recipe.lrr={low: 1, high: 2}"], "'recipe.lrr' can be used: recipe: unknown key"),
         (["sweep=optuna", "recipe.epochs=interval(1,3)"], "'sweep.space.recipe.epochs={low: 1, high: 3}'"),
-        (["sweep=optuna", "recipe.lrr=interval(1,3)"], "optimizer, schedule, clip_norm, accumulate, early_stopping.\n"),
+        (["sweep=optuna", "recipe.lrr=interval(1,3)"], "optimizer, schedule, clip_norm, accumulate, early_stopping, "),
         (
             ["sweep=optuna", "sweep.space.recipe.lr={low: -1.0, high: 0.1}"],
             "sweep.space: 'recipe.lr' may become -1.0, which cannot be used: recipe.lr: expected",

@@ -24,8 +24,8 @@ from visionkit.runs.checkpoint import (
     read_data_info,
     save_weights,
 )
-from visionkit.runs.checkpoint_file import check_fit, naming_layers
 from visionkit.runs.folder import RunFolder
+from visionkit.runs.weight_fit import check_fit, naming_layers
 
 DATA = {
     "class_names": ["a", "b"], "in_channels": 1, "image_size": [8, 9], "mean": [0.5], "std": [0.2],

@@ -124,7 +124,10 @@ def test_the_batches_of_an_interrupted_run_are_those_of_a_whole_one(tmp_path, wh
 def _rest(rank, world_size, state):
     """The samples of one of some processes in the rest of an epoch, and their augmented images."""
     module = _module()
-    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, num_devices=world_size)
+    module.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world_size, num_devices=world_size,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )  # fmt: skip
     loader = module.train_dataloader()
     loader.sampler.set_epoch(state["epoch"])
     loader.load_state_dict(state)

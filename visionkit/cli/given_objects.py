@@ -11,7 +11,7 @@ from visionkit.errors import UserError
 if TYPE_CHECKING:
     from visionkit.runs.objects import RunObjects
 
-__all__ = ["changed_settings", "holds_dataset", "refuse_objects", "take_objects"]
+__all__ = ["changed_settings", "holds_dataset", "is_logger_name", "refuse_objects", "take_objects"]
 
 _PLAIN = (str, bool, int, float, Mapping, type(None))
 
@@ -91,6 +91,13 @@ def refuse_objects(keywords: Mapping[str, Any], *, verb: str) -> None:
             f"what a file can say. With an object, train one run after another: for seed in (0, 1): "
             f"visionkit.train(..., {given[0]}=..., seed=seed)"
         )
+
+
+def is_logger_name(logger: Any) -> bool:
+    """Whether a logger is one of the configuration, or several, by name or as a mapping, and no object."""
+    if isinstance(logger, list | tuple):
+        return bool(logger) and all(isinstance(each, str) for each in logger)
+    return isinstance(logger, str | dict)
 
 
 def _has_object(value: Any) -> bool:

@@ -65,7 +65,8 @@ def _load_model(config: RunConfig, folder: RunFolder, kept: NanBatch) -> tuple[A
     from visionkit.backbones import read_backbone
     from visionkit.backbones.weights.finite import first_non_finite
     from visionkit.runs.checkpoint import build_run_model, read_data_info
-    from visionkit.runs.checkpoint_file import check_fit, read_checkpoint
+    from visionkit.runs.checkpoint_file import read_checkpoint
+    from visionkit.runs.weight_fit import check_fit
 
     data = read_data_info(folder)
     backbone = read_backbone({**config.plain["backbone"], "weights": None}, in_channels=data["in_channels"])

@@ -15,15 +15,15 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from visionkit.backbones import BackboneSpec, read_backbone
-from visionkit.backbones.weights.finite import first_non_finite
 from visionkit.data_file import read_data_file
 from visionkit.errors import UserError
 from visionkit.files import write_atomic
 from visionkit.heads import HeadSpec
-from visionkit.runs.checkpoint_file import Checkpoint, advice, check_fit, read_checkpoint
+from visionkit.runs.checkpoint_file import Checkpoint, read_checkpoint
 from visionkit.runs.consistency import check_recorded_config, check_recorded_data, network_config
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.objects import RunObjects, is_marker
+from visionkit.runs.weight_fit import advice, load_strictly
 from visionkit.schema import describe
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def load_best(model: nn.Module, folder: RunFolder, *, initial: Mapping[str, Tens
         UserError: If the file is damaged, holds more than tensors and numbers, or does not fit the model.
     """
     best = read_checkpoint(folder.best_checkpoint)
-    _load_strictly(model, best.weights, file=best.file, initial=initial)
+    load_strictly(model, best.weights, file=best.file, initial=initial)
     return best
 
 
@@ -126,7 +126,7 @@ def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = N
     if not folder.weights_file.is_file() and folder.best_checkpoint.is_file():  # the run was killed
         best = read_checkpoint(folder.best_checkpoint)
         _check_recorded(folder, best.file, {_DATA: best.data, _NETWORK: network_config(best.config)})
-        _load_strictly(model, _but(best.weights, without), file=best.file)
+        load_strictly(model, _but(best.weights, without), file=best.file)
         return
     if not folder.weights_file.is_file():
         raise UserError(
@@ -143,7 +143,7 @@ def load_weights(model: nn.Module, folder: RunFolder, *, without: str | None = N
             f"run: '{folder.weights_file}' is no readable safetensors file: {error}. {advice(folder.weights_file)}"
         ) from None
     _check_recorded(folder, folder.weights_file, recorded)
-    _load_strictly(model, _but(weights, without), file=folder.weights_file)
+    load_strictly(model, _but(weights, without), file=folder.weights_file)
 
 
 def _but(weights: Mapping[str, Tensor], without: str | None) -> dict[str, Tensor]:
@@ -279,22 +279,3 @@ def _check_recorded(folder: RunFolder, file: Path, recorded: Mapping[str, Any]) 
     if recorded.get(_NETWORK) is not None:
         plain = network_config(folder.read_config()) or {}
         check_recorded_config(recorded[_NETWORK], plain, file=file, run=folder.path)
-
-
-def _load_strictly(
-    model: nn.Module, weights: Mapping[str, Tensor], *, file: Path, initial: Mapping[str, Tensor] | None = None
-) -> None:
-    """Load weights into a model.
-
-    Raises:
-        UserError: If names, shapes or types differ, or a value is not finite that the model did not begin with.
-    """
-    state = model.state_dict()
-    check_fit(weights, state, file=file)
-    name = first_non_finite(weights, state if initial is None else initial)
-    if name is not None:
-        raise UserError(
-            f"run: the weights in '{file}' are not finite, such as '{name}': what the model says would mean nothing. "
-            "Expected numbers. Try another run, or train again with a smaller recipe.lr"
-        )
-    model.load_state_dict(weights, strict=True)

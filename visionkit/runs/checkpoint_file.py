@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,14 @@ from torch import Tensor
 
 from visionkit.backbones.weights.load import load_tensors
 from visionkit.errors import UserError
+from visionkit.runs.weight_fit import advice, check_fit
 from visionkit.tasks.averaging import IN_TRAINING, MODEL_PREFIX
 
-__all__ = ["Checkpoint", "check_fit", "check_state", "naming_layers", "read_checkpoint", "weight_differences"]
+__all__ = ["Checkpoint", "check_state", "read_checkpoint"]
 
-_PREFIX = MODEL_PREFIX
-_TRAINED = (_PREFIX, "distillation.")
+_TRAINED = (MODEL_PREFIX, "distillation.")
 """What is trained: the model, and what makes it like its teacher."""
 _MAX_COUNT = 2**53
-_MAX_NAMED = 4
 _STATE: Mapping[str, type] = {
     "callbacks": dict, "global_step": int, "hyper_parameters": dict, "loops": dict, "lr_schedulers": list,
     "optimizer_states": list, "pytorch-lightning_version": str,
@@ -98,7 +96,9 @@ def read_checkpoint(file: Path, *, where: str = "run") -> Checkpoint:
 def _without_prefix(state: Any) -> dict[str, Any]:
     if not isinstance(state, Mapping):
         return {}
-    return {name.removeprefix(_PREFIX): value for name, value in state.items() if str(name).startswith(_PREFIX)}
+    return {
+        name.removeprefix(MODEL_PREFIX): value for name, value in state.items() if str(name).startswith(MODEL_PREFIX)
+    }
 
 
 def _reason(file: Path, error: Exception) -> str:
@@ -108,58 +108,6 @@ def _reason(file: Path, error: Exception) -> str:
     if "weights_only" in str(error):
         return "it is damaged, or holds other objects, which may be code"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def check_fit(
-    weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor], *, file: Path, where: str = "run"
-) -> None:
-    """Check that weights are those of a model: the same names, shapes and types of numbers.
-
-    Args:
-        weights: The tensors of a file.
-        model_state: The state of the model that they are for.
-        file: The file, for the message.
-        where: What the message starts with.
-
-    Raises:
-        UserError: If any differs; the message names the first ones.
-    """
-    problems = weight_differences(weights, model_state)
-    if problems:
-        raise UserError(
-            f"{where}: the weights in '{file}' do not fit its config.yaml: {_first(problems)}. "
-            f"Expected the file that this run wrote. {advice(file)}"
-        )
-
-
-def weight_differences(weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor]) -> list[str]:
-    """What differs between weights and the state of a model, each in some words: names, shapes and types of numbers."""
-    problems = [f"'{name}' is missing" for name in model_state if name not in weights]
-    problems += [f"'{name}' is left over" for name in weights if name not in model_state]
-    for name, expected in model_state.items():
-        found = weights.get(name, expected)
-        if found.shape != expected.shape:
-            problems.append(f"'{name}' has shape {tuple(found.shape)}, and {tuple(expected.shape)} in the model")
-        elif found.dtype != expected.dtype:
-            problems.append(f"'{name}' is {found.dtype}, and {expected.dtype} in the model".replace("torch.", ""))
-    return problems
-
-
-@contextlib.contextmanager
-def naming_layers(weights: Mapping[str, Tensor], model_state: Mapping[str, Tensor]) -> Iterator[None]:
-    """A context in which an error of a configuration says as well which layers of the network differ by it."""
-    try:
-        yield
-    except UserError as error:
-        problems = weight_differences(weights, model_state)
-        if not problems:
-            raise
-        raise UserError(f"{error} (layers that differ: {_first(problems)})") from None
-
-
-def _first(problems: list[str]) -> str:
-    more = len(problems) - _MAX_NAMED
-    return ", ".join(problems[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_state(
@@ -294,8 +242,3 @@ def _no_checkpoint(file: Path, reason: str, where: str) -> UserError:
         f"{where}: '{file}' is no checkpoint that train wrote ({reason}). Expected a file of tensors and numbers; "
         f"nothing else is ever loaded. {advice(file)}"
     )
-
-
-def advice(file: Path) -> str:
-    run = file.parent.parent if file.suffix == ".ckpt" else file.parent
-    return f"Try another run, or train again: python -m visionkit train run={run}"

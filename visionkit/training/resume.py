@@ -101,8 +101,9 @@ def read_resumed(
         UserError: If there is none, its weights are not finite, it is not a checkpoint of this run, or the time of the
             run is over.
     """
-    from visionkit.runs.checkpoint_file import check_state, naming_layers, read_checkpoint
+    from visionkit.runs.checkpoint_file import check_state, read_checkpoint
     from visionkit.runs.consistency import check_recorded_config, check_recorded_data
+    from visionkit.runs.weight_fit import naming_layers
     from visionkit.training.finite import check_checkpoint
 
     checkpoint = read_checkpoint(resume_checkpoint(folder), where="resume")

@@ -141,8 +141,8 @@ def test_groups_with_rates_of_their_own_are_said(monkeypatch):
 
     whole = optimizers.parameter_groups
 
-    def decayed(model, *, weight_decay):
-        groups = whole(model, weight_decay=weight_decay)
+    def decayed(model, **arguments):
+        groups = whole(model, **arguments)
         return [{**groups[0], "lr": 0.01}, *groups[1:]]
 
     monkeypatch.setattr(optimizers, "parameter_groups", decayed)
