@@ -10,7 +10,7 @@ from torch import nn
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.cli.main import main
 from visionkit.errors import UserError
-from visionkit.settings import Adam, Sgd
+from visionkit.settings import Adam, Ema, Sgd
 from visionkit.training.callbacks import nan_guard
 from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.nan_guard import RollBack, RollBackOnNan, SkipOnNan
@@ -103,6 +103,16 @@ def test_the_mean_loss_of_the_epoch_is_that_of_the_steps_that_were_made(tmp_path
     finite = [loss for loss in losses[:6] if math.isfinite(loss)]
     assert len(finite) == 5
     assert fitted.recorder.history[0]["train/loss"] == pytest.approx(sum(finite) / 5, rel=1e-6)
+
+
+def test_the_average_of_the_weights_never_sees_the_statistics_of_a_step_that_is_left_out(tmp_path):
+    fitted = Fitted(
+        tmp_path, model=_Normed(), train=_InfinitePixel(48), epochs=1, ema=Ema(decay=0.5, warmup=False),
+        divergence=SkipOnNan(announce=lambda note: None),
+    ).fit()  # fmt: skip
+    average = fitted.task.average.averaged()
+    assert "norm.running_var" in average
+    assert all(bool(tensor.isfinite().all()) for tensor in average.values())
 
 
 def test_a_step_of_several_passes_is_left_out_whole(tmp_path):

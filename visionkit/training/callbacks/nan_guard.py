@@ -111,7 +111,10 @@ class SkipOnNan(StopOnDivergence):
 
     @torch.no_grad()
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: Any, optimizer: Any) -> None:
-        """Leave the step out if it is to be: the optimizer passes over parameters without a gradient."""
+        """Leave the step out if it is to be: the optimizer passes over parameters without a gradient.
+
+        Running statistics are restored here already, before an average of the weights takes them up.
+        """
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         flag = torch.stack([loss.isfinite().logical_not() for _, _, loss in self._losses]).any()
         if not self._scales:
@@ -123,12 +126,15 @@ class SkipOnNan(StopOnDivergence):
         elif (_is_on_cpu(flag) or not self._scales) and bool(flag):
             for parameter in parameters:
                 parameter.grad = None
+        if not _is_on_cpu(flag) or bool(flag):
+            for saved, buffer in zip(self._saved, self._buffers, strict=True):
+                buffer.copy_(torch.where(flag, saved, buffer))
 
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Restore the statistics of a step that was left out, and look at the steps whose flags have arrived.
+        """Look at the steps whose flags have arrived.
 
         Raises:
             UserError: If it was left out, and three were before.
@@ -137,9 +143,6 @@ class SkipOnNan(StopOnDivergence):
         flag, self._flag = self._flag, None
         if flag is None:  # gradients are being accumulated
             return
-        if not _is_on_cpu(flag) or bool(flag):
-            for saved, buffer in zip(self._saved, self._buffers, strict=True):
-                buffer.copy_(torch.where(flag, saved, buffer))
         value, copied = copy_to_cpu(flag)
         epoch, number = trainer.current_epoch + 1, trainer.global_step
         passes = [
