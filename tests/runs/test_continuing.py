@@ -64,6 +64,20 @@ def test_a_run_with_a_checkpoint_goes_on_with_what_may_change(run):
     assert with_later_keys(found.plain) == with_later_keys(expected)
 
 
+def test_a_run_that_its_time_ended_goes_on_with_more_of_it(run):
+    run.start(_plain(run.path, recipe__epochs=9, recipe__max_time="20m"), resume=True)
+    _finish(run, epochs=4)
+    assert _find(run.path, recipe__epochs=9, recipe__max_time="20m").is_finished
+    assert not _find(run.path, recipe__epochs=9, recipe__max_time="40m").is_finished
+
+
+def test_a_teacher_that_was_moved_is_looked_for_where_it_lies_now(run):
+    teacher = {"run": "a", "temperature": 4.0, "weight": 0.5}
+    run.start(_plain(run.path, recipe__teacher=teacher), resume=True)
+    found = _find(run.path, recipe__teacher={**teacher, "run": "b"})
+    assert found.plain["recipe"]["teacher"] == {**teacher, "run": "b"}
+
+
 def test_the_weights_that_a_run_was_begun_with_stay_in_its_configuration(run):
     assert _find(run.path, weights="run:latest").plain["weights"] is None
 

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from visionkit.models import create_model
+from visionkit.settings import Muon, Sgd
 from visionkit.tasks.distillation import FeatureDistillation, LogitDistillation, kl_divergence, pearson_distance
+from visionkit.training.optimizers import make_optimizer
 
 
 def _softmax(values, temperature):
@@ -58,6 +61,24 @@ def test_the_loss_is_the_weighted_sum_and_the_teacher_is_no_part_of_the_module()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert list(part.state_dict()) == list(part.parameters()) == []
     assert part.double()._teacher[0].linear.weight.dtype == torch.float64  # it moves with the module
+
+
+@pytest.mark.parametrize(
+    ("settings", "factors", "rate"),
+    [
+        (Muon(momentum=0.95, nesterov=True, ns_steps=5, adamw_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.01),
+         {}, 1e-3),
+        (Sgd(momentum=0.9, nesterov=True, weight_decay=0.01), {"backbone_lr": 4.0}, 0.02),
+        (Sgd(momentum=0.9, nesterov=True, weight_decay=0.01), {"layer_decay": 0.5}, 0.02),
+    ],
+)  # fmt: skip
+def test_adapters_have_the_rate_of_a_layer_of_the_head(settings, factors, rate):
+    model = create_model("classify", "lenet", num_classes=10)
+    optimizer = make_optimizer(model, settings=settings, lr=0.02, **factors)
+    part = FeatureDistillation(nn.Identity(), weight=1.0, identity="", maps=MAPS, seed=0)
+    part.add_parameters(optimizer)
+    assert optimizer.param_groups[-1]["lr"] == pytest.approx(rate)
+    assert optimizer.param_groups[-1]["weight_decay"] == 0.01
 
 
 def test_adapters_are_drawn_by_the_seed_alone_and_drawing_them_changes_no_other_draw():

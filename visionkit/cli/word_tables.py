@@ -15,7 +15,7 @@ __all__ = [
     "TO_COME",
 ]
 
-_NO_AVERAGE = "No average of the weights is kept: leave it out. The best checkpoint is that of the best epoch"
+_AVERAGE = "Type 'recipe.ema={decay: 0.9998, warmup: true}'"
 _FREEZING = "Stages are counted from the image. Type recipe.freeze=2; recipe.unfreeze_at=3 trains them after 3 epochs"
 
 FOREIGN_KEYS: Mapping[str, str] = {
@@ -99,12 +99,12 @@ ADVICE: Mapping[str, str] = {
     "flipud": "Type 'dataset.augment={vertical_flip: {p: 0.5}}'",
     "degrees": "Type 'dataset.augment={rotation: {degrees: 10}}'",
     "auto_augment": "Type 'dataset.augment={rand_augment: {}}' or 'dataset.augment={trivial_augment: {}}'",
-    "ema": _NO_AVERAGE,
-    "model_ema": _NO_AVERAGE,
-    "swa": _NO_AVERAGE,
+    "ema": _AVERAGE,
+    "model_ema": _AVERAGE,
+    "swa": _AVERAGE,
     "monitor": "Leave it out: the best epoch is that with the best validation score of the task",
     "save_top_k": "Leave it out: a run keeps its best and its last checkpoint",
-    "save_period": "Leave it out: a run keeps its best and its last checkpoint",
+    "save_period": "Type recipe.checkpoint_every=10m",
     "time": "Type recipe.max_time=1h",
     "trainable_backbone_layers": _FREEZING,
     "freeze_backbone": _FREEZING,

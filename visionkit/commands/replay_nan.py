@@ -34,16 +34,21 @@ def replay_nan(plain: Mapping[str, Any], folder: RunFolder) -> int:
     config.objects.check_present(plain, predicts=False)
     with loading():
         from visionkit.distributed.devices import choose_accelerator
+        from visionkit.runs.checkpoint import read_data_info
+        from visionkit.training.build import make_mixing
         from visionkit.training.caller_state import keep_caller_state
         from visionkit.training.nan_batch import read_nan_batch
         from visionkit.training.replay import replay_batch
 
     kept = read_nan_batch(folder.nan_batch_file)
     model, origin = _load_model(config, folder, kept)
+    recipe = config.recipe
+    is_frozen = recipe.freeze is not None and (recipe.thaw_epoch is None or kept.epoch <= recipe.thaw_epoch)
     with keep_caller_state():
         found = replay_batch(
-            model, kept, accelerator=choose_accelerator(config.hardware), precision=config.hardware.precision
-        )
+            model, kept, accelerator=choose_accelerator(config.hardware), precision=config.hardware.precision,
+            mixing=make_mixing(config, read_data_info(folder)), num_frozen=recipe.freeze or 0 if is_frozen else 0,
+        )  # fmt: skip
     names = [_name(kept, sample) for sample in found.samples]
     if config.format == "json":
         facts = {key: value for key, value in asdict(found).items() if key != "samples"}
@@ -75,7 +80,7 @@ def _load_model(config: RunConfig, folder: RunFolder, kept: NanBatch) -> tuple[A
     bad = first_non_finite(weights)
     if bad is not None and folder.last_checkpoint.is_file():
         checkpoint = read_checkpoint(folder.last_checkpoint)
-        weights = checkpoint.weights
+        weights = checkpoint.in_training or checkpoint.weights
         origin = f"of {folder.last_checkpoint}, epoch {checkpoint.epoch + 1}: those kept with the batch were not finite"
     elif bad is not None:
         origin += f", where '{bad}' was not finite already: the step before it was too large"

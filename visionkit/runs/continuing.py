@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,7 @@ def find_continuation(plain: Mapping[str, Any], objects: RunObjects) -> Continua
     changed = {key: value for key, value in plain.items() if key in CHANGEABLE_ON_RESUME or key == "run_dir"}
     merged = {**stored, **changed}
     for key in (key for key in CHANGEABLE_ON_RESUME if "." in key):
-        section, _, name = key.partition(".")
-        if isinstance(plain.get(section), Mapping) and name in plain[section]:
-            merged[section] = {**merged[section], name: plain[section][name]}
+        merged = _with_value(merged, plain, key.split("."))
     if _is_finished(folder, stored, merged):
         return Continuation(merged, folder, is_finished=True)
     return Continuation(plain) if _is_unsaved(folder) else Continuation(merged, folder)
@@ -91,12 +89,24 @@ def _is_unsaved(folder: RunFolder) -> bool:
     return not is_saved and len(folder.read_history()) <= 1
 
 
+def _with_value(values: Any, others: Any, path: Sequence[str]) -> Any:
+    """Nested values with one of the others', if both have the place of it."""
+    if not path:
+        return others
+    if not (isinstance(values, Mapping) and isinstance(others, Mapping) and path[0] in others):
+        return values
+    return {**values, path[0]: _with_value(values.get(path[0]), others[path[0]], path[1:])}
+
+
 def _is_finished(folder: RunFolder, stored: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
     """Whether the run was trained and tested, for as many epochs as the command asks for."""
     if not folder.is_finished:
         return False
-    recipe = stored["recipe"]
-    may_end_early = any([recipe.get("early_stopping"), recipe.get("max_time"), stored.get("callbacks")])
+    ends = [
+        [values["recipe"].get("early_stopping"), values["recipe"].get("max_time"), values.get("callbacks")]
+        for values in (stored, plain)
+    ]
+    may_end_early = any(ends[0]) and ends[0] == ends[1]  # with more time or patience there is something left to do
     advice = f"Remove it, and type the command again: the run is tested once more. It lies in {folder.path}"
     trained, planned = folder.read_metrics(advice=advice).get("epochs", 0), _num_epochs(plain)
     return trained >= planned or (may_end_early and planned <= _num_epochs(stored))

@@ -65,6 +65,11 @@ class RunPaths:
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
+    def best_whole_checkpoint(self) -> Path:
+        """That of the best whole epoch, where ``recipe.max_time`` has cut a better one; for a run that goes on."""
+        return self.path / "checkpoints" / "best_whole.ckpt"
+
+    @property
     def last_checkpoint(self) -> Path:
         """The latest checkpoint, from which the run is resumed."""
         return self.path / "checkpoints" / "last.ckpt"

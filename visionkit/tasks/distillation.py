@@ -53,10 +53,14 @@ class Distillation(nn.Module, ABC):
         """Begin anew what is trained of it."""
 
     def add_parameters(self, optimizer: torch.optim.Optimizer) -> None:
-        """Give what is trained of it to the optimizer, with the rate and the weight decay of its first group."""
-        own, first = list(self.parameters()), optimizer.param_groups[0]
-        if own:
-            optimizer.add_param_group({"params": own, "lr": first["lr"], "weight_decay": first["weight_decay"]})
+        """Give what is trained of it to the optimizer, with the rate and weight decay of a layer of the head."""
+        own = list(self.parameters())
+        if not own:
+            return
+        groups = [group for group in optimizer.param_groups if not group.get("orthogonal")] or optimizer.param_groups
+        like = max(groups, key=lambda group: (group.get("lr_scale", 1.0) == 1, group["weight_decay"]))
+        rate = like["lr"] / like.get("lr_scale", 1.0)
+        optimizer.add_param_group({"params": own, "lr": rate, "weight_decay": like["weight_decay"]})
 
     def ask_teacher(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the teacher makes of the images of a batch."""

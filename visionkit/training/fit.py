@@ -138,6 +138,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
     from visionkit.data.workers import explain_dead_workers
     from visionkit.distributed.comm import broadcast_state, rank
     from visionkit.runs.environment import describe_environment
+    from visionkit.training.callbacks.nan_guard import RollBack
     from visionkit.training.callbacks.recorder import check_all_epochs
     from visionkit.training.run_callbacks import make_run_callbacks
     from visionkit.training.trainer import make_trainer, quiet, raising_interrupts
@@ -166,7 +167,11 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
         has_plugins = bool(callbacks or config.callbacks or config.plugins)
         checkpoint = None if resume_from is None else _read_resumed(run, trainer, has_plugins=has_plugins)
         with raising_interrupts(), explain_restoring(checkpoint):
-            trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
+            try:
+                trainer.fit(task, datamodule=run.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
+            except RollBack as back:
+                back.seconds = limit.spent
+                raise
         check_all_epochs(trainer)
     seconds, num_trained = time.perf_counter() - start, len(recorder.history)
     if not recorder.has_begun:
@@ -240,7 +245,8 @@ def _finish(run: RunSetup, recorder: Recorder, evaluation: Evaluation, best_epoc
     for name, table in evaluation.tables.items():
         folder.write_csv(folder.path / f"{name}.csv", table.columns, table.rows)
     draw_results(run, evaluation)
-    tracking.log_results(metrics, folder.plots)
+    notes = tracking.log_results(metrics, folder.plots)
     folder.check_present()
     folder.write_json(folder.metrics_file, metrics)  # last: this file marks a finished run
     print_results(run, evaluation, metrics)
+    run.printer.print(*notes)

@@ -23,7 +23,7 @@ class NanBatch:
     """A training batch, and what its step depended on.
 
     Attributes:
-        batch: Images, targets and the samples' indices, as the model was given them.
+        batch: Images, targets and the samples' indices, before ``recipe.mix`` has mixed them.
         names: The sample names, where they are known.
         weights: The state of the model when this was noticed, on a CPU that before the step.
         seed: That of the run.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visionkit.data.augment.mixing import BatchMixing
 from visionkit.data.sample_seeds import mix_seed
 from visionkit.training.nan_batch import NanBatch
 
@@ -44,7 +45,15 @@ class Replay:
     losses: Mapping[str, float]
 
 
-def replay_batch(model: Any, kept: NanBatch, *, accelerator: str = "cpu", precision: str = "32") -> Replay:
+def replay_batch(
+    model: Any,
+    kept: NanBatch,
+    *,
+    accelerator: str = "cpu",
+    precision: str = "32",
+    mixing: BatchMixing | None = None,
+    num_frozen: int = 0,
+) -> Replay:
     """Run a batch forward and backward through a model.
 
     Args:
@@ -52,9 +61,15 @@ def replay_batch(model: Any, kept: NanBatch, *, accelerator: str = "cpu", precis
         kept: The batch. What the model draws, as dropout does, is drawn as in its step.
         accelerator: ``cuda``, ``mps`` or ``cpu``.
         precision: As of ``hardware.precision``.
+        mixing: What mixes the images of training batches, as it did in the step; None for nothing.
+        num_frozen: The first stages of the backbone, which were not trained.
     """
     model.to(accelerator).train().requires_grad_(True)
+    if num_frozen:
+        model.backbone.freeze(num_frozen)
     batch = {name: value.to(accelerator) for name, value in kept.batch.items()}
+    if mixing is not None:
+        batch = mixing(batch, epoch=kept.epoch - 1, step=kept.batch_index)
     torch.manual_seed(mix_seed(kept.seed, kept.epoch - 1, kept.batch_index, kept.process))
     watch = _Watch(len(batch["images"]))
     bad_weight = next((n for n, value in model.state_dict().items() if not bool(value.isfinite().all())), None)

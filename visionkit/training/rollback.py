@@ -32,11 +32,13 @@ class Attempt:
         run: The run.
         resume_from: Its folder, if there is a checkpoint to go on from.
         rollbacks: How often this process has gone back.
+        seconds: Those of training before it that no checkpoint knows of.
     """
 
     run: RunSetup
     resume_from: RunFolder | None
     rollbacks: int = 0
+    seconds: float = 0.0
     _initial: dict[str, Tensor] = field(default_factory=dict)
 
     def divergence_callback(self) -> StopOnDivergence:
@@ -64,7 +66,7 @@ class Attempt:
             f"{back.note}. The run goes back to {point}, with rates {0.5**back.count:g} times those of the recipe "
             f"({back.count} of {MAX_COUNT} at most)",
         )
-        return Attempt(run, run.folder if has_checkpoint else None, back.count, self._initial)
+        return Attempt(run, run.folder if has_checkpoint else None, back.count, back.seconds, self._initial)
 
 
 def fit_with_rollbacks(run: RunSetup, resume_from: RunFolder | None, fit: Callable[[Attempt], T]) -> T:

@@ -54,7 +54,7 @@ def make_run_callbacks(attempt: Attempt, callbacks: Sequence[Callback], tracking
     run = attempt.run
     recipe, folder, printer = run.config.recipe, run.folder, run.printer
     progress = Progress(ProgressDisplay(printer, epochs=recipe.epochs))
-    limit = TimeLimit(recipe.max_time, folder.last_checkpoint)
+    limit = TimeLimit(recipe.max_time, folder.last_checkpoint, spent_before=attempt.seconds)
     recorder = Recorder(folder, run.config.task, progress, time_limit=limit)
     every = recipe.checkpoint_every
     interrupt = Interrupt(

@@ -10,12 +10,15 @@ from torch import nn
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.cli.main import main
 from visionkit.errors import UserError
-from visionkit.settings import Adam, Ema, Sgd
+from visionkit.settings import Adam, Ema, Muon, Sgd
 from visionkit.training.callbacks import nan_guard
 from visionkit.training.callbacks.divergence import StopOnDivergence
 from visionkit.training.callbacks.nan_guard import RollBack, RollBackOnNan, SkipOnNan
 
 SGD = Sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)
+MUON = Muon(
+    weight_decay=1e-4, momentum=0.95, nesterov=True, ns_steps=5, adamw_lr=1e-3, betas=(0.9, 0.95), eps=1e-8
+)  # fmt: skip
 ADAM = Adam(weight_decay=1e-4, betas=(0.9, 0.99), eps=1e-8)
 
 
@@ -221,7 +224,7 @@ def device_behind(monkeypatch):
     monkeypatch.setattr(nan_guard, "copy_to_cpu", lambda flag: (flag.clone(), _Event(3)))
 
 
-@pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", [SGD, ADAM, MUON], ids=["sgd", "adam", "muon"])
 def test_on_a_device_that_is_behind_the_optimizer_leaves_the_step_out_by_itself(tmp_path, device_behind, optimizer):
     batches, notes = _States(64), []
     fitted = Fitted(

@@ -4,6 +4,7 @@ import itertools
 import time
 from types import SimpleNamespace
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
@@ -42,6 +43,37 @@ def test_the_checkpoint_is_that_of_the_place_in_the_epoch(tmp_path):
     assert checkpoint["global_step"] == fitted.trainer.global_step
     assert checkpoint["epoch_so_far"]["losses"]
     assert checkpoint["callbacks"]["TimeLimit"]["seconds"] >= 9
+
+
+class _Scores(pl.Callback):
+    """Gives the epochs the scores that are wanted."""
+
+    def __init__(self, *scores):
+        self.scores = iter(scores)
+
+    def on_validation_end(self, trainer, task):
+        task.scalars["val/accuracy"] = next(self.scores)
+
+
+def test_the_best_epoch_before_a_cut_one_that_was_better_is_still_the_best_when_the_run_goes_on(tmp_path):
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    cut = _fitted(tmp_path, 9, callbacks=(_Scores(0.9, 0.95),))
+    assert cut.recorder.best_epoch == 2
+    assert torch.load(best, weights_only=True)["epoch"] == 1
+    resumed = _fitted(tmp_path, 1000, epochs=3, resume=True, callbacks=(_Scores(0.5, 0.6),))
+    assert resumed.recorder.best_epoch == 1
+    assert torch.load(best, weights_only=True)["epoch"] == 0
+    assert not (tmp_path / "checkpoints" / "best_whole.ckpt").exists()
+
+
+def test_time_before_going_back_counts(tmp_path):
+    limit = TimeLimit(60, tmp_path / "last.ckpt", spent_before=50.0)
+    limit._clock = lambda: 0.0
+    assert limit.spent == 50.0
+    limit.load_state_dict({"seconds": 20.0})
+    assert limit.spent == 50.0
+    limit.load_state_dict({"seconds": 55.0})
+    assert limit.spent == 55.0
 
 
 def test_time_that_is_over_at_the_end_of_an_epoch_ends_the_training_there(tmp_path):

@@ -110,7 +110,8 @@ class Interrupt(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop after a batch from now on; restore the handlers, which Lightning has replaced."""
         self._fitting = True
-        self._sync_interval, self._steps_since_sync, self._last_sync = 1, 0, time.perf_counter()
+        self._sync_interval, self._steps_since_sync = 1, 0
+        self._last_sync = self._last_save = time.perf_counter()
         if self._old_handlers:
             for signum in SIGNALS:
                 signal.signal(signum, self._handler(signum))

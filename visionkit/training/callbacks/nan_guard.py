@@ -29,11 +29,13 @@ class RollBack(BaseException):
     Attributes:
         count: How often it has gone back, with this time.
         note: What to say of it.
+        seconds: Those of training so far, which `recipe.max_time` limits.
     """
 
     def __init__(self, count: int, note: str) -> None:
         super().__init__(note)
         self.count, self.note = count, note
+        self.seconds = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +122,10 @@ class SkipOnNan(StopOnDivergence):
         if not self._scales:
             flag = flag | _are_finite([p.grad for p in parameters]).logical_not()
         self._flag = flag = self._to_leave_out(flag)
-        fused = all(group.get("fused") for group in optimizer.param_groups) and bool(optimizer.state)
-        if not _is_on_cpu(flag) and fused and not self._scales:
+        takes_flag = getattr(optimizer, "_step_supports_amp_scaling", False) and bool(optimizer.state)
+        if not _is_on_cpu(flag) and takes_flag and not self._scales:
             optimizer.found_inf = flag.float()
-        elif (_is_on_cpu(flag) or not self._scales) and bool(flag):
+        elif bool(flag):
             for parameter in parameters:
                 parameter.grad = None
         if not _is_on_cpu(flag) or bool(flag):

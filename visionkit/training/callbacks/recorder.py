@@ -70,11 +70,10 @@ class Recorder(Checkpoint):
                 "wrote. Put it back, or begin a new run: "
                 f"python -m visionkit train run={self.folder.path}"
             )
-        if any(self.info.better(row.get(self.info.monitor, math.nan), self.best_score) for row in repeated):
-            self.best_score, self.best_epoch = (
-                None,
-                0,
-            )  # best.ckpt holds that epoch, which may have been cut by its time
+        if rank() == 0 and self.folder.best_whole_checkpoint.exists():  # best.ckpt is of the epoch that is repeated
+            self.folder.best_whole_checkpoint.replace(self.folder.best_checkpoint)
+        elif any(self.info.better(row.get(self.info.monitor, math.nan), self.best_score) for row in repeated):
+            self.best_score, self.best_epoch = None, 0
         self.on_train_epoch_start(trainer, pl_module)  # which Lightning leaves out within an epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -106,13 +105,16 @@ class Recorder(Checkpoint):
         best = self.info.better(score, self.best_score)
         if best:
             self.best_score, self.best_epoch = score, int(row["epoch"])
+        is_cut = self.time_limit is not None and self.time_limit.is_within_epoch
         if rank() == 0:
             self.folder.check_present()
             self._write_history()
+            if best and is_cut and self.folder.best_checkpoint.exists():  # a run that goes on repeats this epoch
+                self.folder.best_checkpoint.replace(self.folder.best_whole_checkpoint)
         # The best checkpoint first, since the state in the last one refers to it. All processes take part in saving.
         if broadcast_object(best or not self.folder.best_checkpoint.exists()):
             trainer.save_checkpoint(self.folder.best_checkpoint)
-        if self.time_limit is None or self.time_limit.stopped is None or not self.time_limit.stopped.is_within_epoch:
+        if not is_cut:
             trainer.save_checkpoint(self.folder.last_checkpoint)
         self.progress.display.end_epoch(
             epoch_line(row, epochs=self.progress.display.epochs, monitor=self.info.monitor, best=best)

@@ -44,22 +44,28 @@ class TimeLimit(pl.Callback):
     Args:
         seconds: The time; None for no limit.
         checkpoint: The file the state is saved to.
+        spent_before: Seconds of training in this process before it, of which a checkpoint may not know.
 
     Attributes:
         stopped: Where the training has ended; None if it has not been stopped.
     """
 
-    def __init__(self, seconds: float | None, checkpoint: Path) -> None:
+    def __init__(self, seconds: float | None, checkpoint: Path, *, spent_before: float = 0.0) -> None:
         self.seconds, self.checkpoint = seconds, checkpoint
         self.stopped: TimeIsUp | None = None
         self._clock: Callable[[], float] = time.perf_counter
-        self._spent_before = 0.0
+        self._spent_before = spent_before
         self._start = 0.0
 
     @property
     def spent(self) -> float:
         """Seconds of training so far."""
         return self._spent_before + self._clock() - self._start
+
+    @property
+    def is_within_epoch(self) -> bool:
+        """Whether the training has been ended within an epoch."""
+        return self.stopped is not None and self.stopped.is_within_epoch
 
     @property
     def is_over(self) -> bool:
@@ -90,7 +96,7 @@ class TimeLimit(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the time; a run that had no limit so far begins with none spent."""
-        self._spent_before = float(state_dict.get("seconds", 0.0))
+        self._spent_before = max(self._spent_before, float(state_dict.get("seconds", 0.0)))
 
     def _end(self, trainer: pl.Trainer) -> None:
         num_batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready

@@ -33,7 +33,10 @@ def find_rate(config: RunConfig, options: RateOptions, *, printer: Printer) -> R
         UserError: If configuration or data are wrong, or no rate lowers the loss.
     """
     config, accelerator, _ = plan_single_process(config, subject="lr")
-    recipe = config.recipe
+    recipe = replace(  # no epoch is among the last ones, in which mixing and joining are off, or thaws what is frozen
+        config.recipe, epochs=1000 * (options.steps + 1), early_stopping=None, unfreeze_at=None, max_time=None,
+    )  # fmt: skip
+    config = replace(config, recipe=recipe)
     with keep_caller_state():
         task, datamodule = build_task_and_data(config)
         printer.print(
@@ -61,6 +64,7 @@ def find_rate(config: RunConfig, options: RateOptions, *, printer: Printer) -> R
             f"suggested. Try another range (low={options.low / 1000:g} high={options.high:g}), more steps (steps="
             f"{4 * options.steps}) or a larger recipe.batch_size"
         )
+    curve = replace(curve, adamw_lr=getattr(recipe.optimizer, "adamw_lr", None))
     lowest, highest = (chosen(task.learning_rate.group_rates) / recipe.lr for chosen in (min, max))
     if lowest < highest:
         note = (

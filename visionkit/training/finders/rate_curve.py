@@ -61,6 +61,7 @@ class RateCurve:
         batch_size: Of the recipe.
         accumulate: Of the recipe.
         notes: What is to be said of it.
+        adamw_lr: Of a recipe whose other parameters AdamW trains (muon), their rate; None in others.
     """
 
     suggestion: float
@@ -73,6 +74,7 @@ class RateCurve:
     batch_size: int
     accumulate: int
     notes: Sequence[str] = ()
+    adamw_lr: float | None = None
 
     def __repr__(self) -> str:
         """In one line, as in a notebook."""
@@ -81,7 +83,10 @@ class RateCurve:
     @property
     def word(self) -> str:
         """The suggestion as a word of a command."""
-        return f"recipe.lr={self.suggestion:.2g}"
+        word = f"recipe.lr={self.suggestion:.2g}"
+        if self.adamw_lr is None:
+            return word
+        return f"{word} recipe.optimizer.adamw_lr={self.adamw_lr * self.suggestion / self.recipe_lr:.2g}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of everything."""

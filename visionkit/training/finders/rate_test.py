@@ -64,7 +64,7 @@ def run_range_test(
             hardware=config.hardware,
             accelerator=accelerator,
             debug=replace(config.debug, limit_batches=None),
-            recipe=replace(config.recipe, epochs=options.steps + 1, early_stopping=None),  # an epoch has a step or more
+            recipe=config.recipe,
             callbacks=[recorder],
             own_logger=False,
         )

@@ -18,6 +18,7 @@ from visionkit.runs.config import RunConfig
 from visionkit.training.build import make_task
 from visionkit.training.finders.batch_search import StepCost
 from visionkit.training.model import data_info
+from visionkit.training.teacher import make_distillation
 from visionkit.training.trainer import make_trainer, quiet, raising_interrupts, seed
 
 __all__ = ["TrainingSteps"]
@@ -62,7 +63,9 @@ class TrainingSteps:
         height, width = batch["images"].shape[-2:]
         self.pixels = max(self.pixels, height * width)
         seed(self.config.seed)
-        task = make_task(self.config, build_run_model(self.config.backbone, self.config.head, self._data), self._data)
+        model = build_run_model(self.config.backbone, self.config.head, self._data)
+        distillation = make_distillation(self.config, self._data, model)
+        task = make_task(self.config, model, self._data, distillation=distillation)
         clock = _Clock(self.seconds, on_cuda=self.accelerator == "cuda")
         with quiet():
             trainer = make_trainer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,7 +54,8 @@ class RunTracking:
 
     def __exit__(self, *exception: object) -> None:
         for logger in self._begun:
-            logger.end_run(is_done=self._is_done)
+            with contextlib.suppress(Exception):  # of a service that is gone; nothing of the run depends on it
+                logger.end_run(is_done=self._is_done)
 
     def callbacks(self, progress: Progress) -> list[pl.Callback]:
         """What logs the epochs, beside Lightning; nothing in a run without loggers.
@@ -63,19 +65,27 @@ class RunTracking:
         """
         return [EpochLog(progress)] if self.loggers else []
 
-    def log_results(self, metrics: Mapping[str, float], plots: Path) -> None:
+    def log_results(self, metrics: Mapping[str, float], plots: Path) -> list[str]:
         """Log the final numbers and the pictures; the run is done.
 
         Args:
             metrics: The content of ``metrics.json``.
             plots: The folder of pictures.
+
+        Returns:
+            Notes of loggers that failed.
         """
         finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-        for logger in self._begun:
-            logger.log_results(self._settings, finite)
-            for file in sorted(plots.glob("*.png")):
-                logger.log_picture(file.stem, file)
         self._is_done = True
+        notes = []
+        for logger in self._begun:
+            try:
+                logger.log_results(self._settings, finite)
+                for file in sorted(plots.glob("*.png")):
+                    logger.log_picture(file.stem, file)
+            except Exception as error:  # each service has its own; the run's own files have all of it
+                notes.append(f"logger: {type(logger).__name__} lacks the results: {type(error).__name__}: {error}")
+        return notes
 
 
 class EpochLog(pl.Callback):
