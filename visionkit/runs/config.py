@@ -21,6 +21,7 @@ from visionkit.registry import load, load_plugins
 from visionkit.runs.folder import RunFolder
 from visionkit.runs.mixing_checks import check_mixing
 from visionkit.runs.objects import RunObjects, without_markers
+from visionkit.runs.sharding_checks import check_sharding
 from visionkit.runs.stage_checks import check_stages
 from visionkit.schema import Registered, describe, parse
 from visionkit.settings import CALLBACKS, CallbackSpec, Debug, Hardware, Logger, Recipe
@@ -173,7 +174,7 @@ class RunConfig:
         check_mixing(recipe.mix, task, head)
         hardware = Hardware.from_config(plain["hardware"])
         logger = Logger.from_config(plain["logger"])
-        _check_strategy(recipe, hardware)
+        check_sharding(recipe, hardware)
         recipe = debug.shorten(recipe, hardware)
         backbone = head.adapt_backbone(read_backbone(plain["backbone"]))
         check_stages(recipe, hardware, backbone, head)
@@ -253,18 +254,6 @@ def _places(key: str, node: Any, path: str = "") -> Iterator[str]:
         if name == key and path:
             yield f"{path}{name}"
         yield from _places(key, value, f"{path}{name}.")
-
-
-def _check_strategy(recipe: Recipe, hardware: Hardware) -> None:
-    if hardware.strategy != "fsdp":
-        return
-    whole = {"recipe.on_nan": recipe.on_nan if recipe.on_nan != "stop" else None, "recipe.teacher": recipe.teacher}
-    key = next((key for key, value in whole.items() if value is not None), None)
-    if key is not None:
-        raise UserError(
-            f"{key}: it needs whole weights in each process, and hardware.strategy=fsdp shards them. Expected one of "
-            "both. Try: hardware.strategy=ddp"
-        )
 
 
 def _check_callbacks(specs: tuple[CallbackSpec, ...]) -> None:

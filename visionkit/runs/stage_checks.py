@@ -5,14 +5,14 @@ from __future__ import annotations
 from visionkit.backbones import BackboneSpec
 from visionkit.errors import UserError
 from visionkit.heads import HeadSpec
-from visionkit.settings import Hardware, Muon, Recipe
+from visionkit.settings import Hardware, Recipe
 from visionkit.text import count_of
 
 __all__ = ["check_stages"]
 
 
 def check_stages(recipe: Recipe, hardware: Hardware, backbone: BackboneSpec, head: HeadSpec) -> None:
-    """Check the keys that depend on the stages of the backbone, and those that exclude each other.
+    """Check the keys that depend on the stages of the backbone.
 
     Args:
         recipe: The recipe.
@@ -21,8 +21,8 @@ def check_stages(recipe: Recipe, hardware: Hardware, backbone: BackboneSpec, hea
         head: The head; stages behind the last one that it reads are not built.
 
     Raises:
-        UserError: For layer decay with a single stage, more frozen stages than there are, and what cannot be done to a
-            sharded model or to one of timm's.
+        UserError: For layer decay with a single stage, more frozen stages than there are, and what cannot be done to
+            a network of timm's.
     """
     names = list(backbone.stages)
     names = names[: names.index(head.out_features(backbone)[-1]) + 1]
@@ -37,28 +37,9 @@ def check_stages(recipe: Recipe, hardware: Hardware, backbone: BackboneSpec, hea
             f"recipe.freeze: found {recipe.freeze}, but backbone {backbone.name} has {count_of(len(names), 'stage')} "
             f"below this head: {', '.join(names)}. Expected {len(names)} or fewer. Try: recipe.freeze={len(names)}"
         )
-    if hardware.strategy == "fsdp":
-        _check_sharded(recipe)
     if hardware.gradient_checkpointing and not backbone.can_checkpoint:
         raise UserError(
             f"hardware.gradient_checkpointing: found true, but backbone {backbone.name} computes its stages in one "
             "call. Expected a network of visionkit's own, such as backbone=convnext_tiny. "
             "Try: hardware.gradient_checkpointing=false"
-        )
-
-
-def _check_sharded(recipe: Recipe) -> None:
-    found = (
-        ("recipe.freeze", f"{recipe.freeze}", "recipe.freeze=null")
-        if recipe.freeze is not None
-        else ("recipe.optimizer", "muon", "recipe=adamw")
-        if isinstance(recipe.optimizer, Muon)
-        else None
-    )
-    if found is not None:
-        key, value, other = found
-        reason = "trained and frozen ones alike" if key == "recipe.freeze" else "and a step needs whole filters"
-        raise UserError(
-            f"{key}: found {value} with hardware.strategy=fsdp, which shards the parameters, {reason}. "
-            f"Expected hardware.strategy=ddp. Try: hardware.strategy=ddp, or {other}"
         )

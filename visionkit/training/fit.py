@@ -161,7 +161,7 @@ def _fit(attempt: Attempt, callbacks: Sequence[Callback], tracking: RunTracking)
             folder=folder,
             info=config.task,
             callbacks=own.in_order,
-            own_logger=tracking.loggers or False,
+            loggers=tracking.loggers or False,
         )
         start = time.perf_counter()
         has_plugins = bool(callbacks or config.callbacks or config.plugins)

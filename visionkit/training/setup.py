@@ -69,13 +69,8 @@ def check_processes(config: RunConfig, processes: Processes) -> None:
         processes: The processes of the run.
 
     Raises:
-        UserError: If the global batch is not divisible by the processes, or the weights are averaged and sharded.
+        UserError: If the global batch is not divisible by the processes.
     """
-    if config.recipe.ema is not None and config.hardware.strategy == "fsdp":
-        raise UserError(
-            "recipe.ema: found an average of the weights with hardware.strategy=fsdp, of which each process has a part "
-            "of the weights alone. Expected one of both. Try: hardware.strategy=ddp, or recipe.ema=null"
-        )
     if processes.count == 1:
         return
     from visionkit.data.sampler import check_batch_size

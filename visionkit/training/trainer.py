@@ -14,11 +14,10 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from visionkit.distributed.processes import Processes
 from visionkit.runs.folder import RunFolder
-from visionkit.settings import Debug, Hardware, Logger, Recipe
+from visionkit.settings import Debug, Hardware, Recipe
 from visionkit.tasks.info import TaskInfo
 from visionkit.training.callbacks.early_stopping import ResumableEarlyStopping
 from visionkit.training.checkpoint_io import SafeCheckpointIO
-from visionkit.training.loggers import make_loggers
 
 __all__ = ["PRECISIONS", "make_trainer", "quiet", "seed"]
 
@@ -87,10 +86,9 @@ def make_trainer(
     processes: Processes | None = None,
     recipe: Recipe | None = None,
     folder: RunFolder | None = None,
-    logger: Logger | None = None,
     info: TaskInfo | None = None,
     callbacks: Sequence[pl.Callback] = (),
-    own_logger: Any = None,
+    loggers: Any = False,
 ) -> pl.Trainer:
     """Build the Trainer.
 
@@ -101,10 +99,9 @@ def make_trainer(
         processes: The processes of the run; None for a single one.
         recipe: Epochs, accumulation, clipping and early stopping; None for evaluation.
         folder: The run folder; None to write nothing.
-        logger: The logger; None for none.
         info: The metric monitored by early stopping.
         callbacks: The run's callbacks.
-        own_logger: Lightning loggers of the caller's, or False, in the place of ``logger``; None where there are none.
+        loggers: Lightning's, or False for none.
     """
     all_callbacks = list(callbacks)
     training: dict[str, Any] = {"max_epochs": 0}
@@ -124,7 +121,7 @@ def make_trainer(
         **_strategy_arguments(processes, sharded=recipe is not None and hardware.strategy == "fsdp"),
         precision=PRECISIONS[hardware.precision],
         callbacks=all_callbacks,
-        logger=_make_logger(logger, folder) if own_logger is None else own_logger,
+        logger=loggers,
         default_root_dir=str(folder.path) if folder is not None else None,
         enable_checkpointing=recipe is not None,
         enable_progress_bar=False,
@@ -165,7 +162,3 @@ def _strategy_arguments(processes: Processes | None, *, sharded: bool) -> dict[s
         else DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True),
         "plugins": [TorchElasticEnvironment(), SafeCheckpointIO()],
     }
-
-
-def _make_logger(logger: Logger | None, folder: RunFolder | None) -> Any:
-    return False if logger is None or folder is None else make_loggers(logger, folder) or False

@@ -66,7 +66,6 @@ def run_range_test(
             debug=replace(config.debug, limit_batches=None),
             recipe=config.recipe,
             callbacks=[recorder],
-            own_logger=False,
         )
         trainer.limit_val_batches = 0
         with raising_interrupts():

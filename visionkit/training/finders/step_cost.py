@@ -70,7 +70,7 @@ class TrainingSteps:
         with quiet():
             trainer = make_trainer(
                 hardware=self.config.hardware, accelerator=self.accelerator, debug=self.config.debug,
-                recipe=self.config.recipe, callbacks=[clock], own_logger=False,
+                recipe=self.config.recipe, callbacks=[clock],
             )  # fmt: skip
             trainer.limit_val_batches = 0
             with raising_interrupts():
