@@ -18,6 +18,8 @@ __all__ = ["begin_work", "handle_signals", "handle_signals_at_exit", "report_sig
 
 _TERMINATING = (signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
 _SIGNALS = (signal.SIGINT, *_TERMINATING)
+_SECONDS_TO_LEAVE = 0.02
+"""After which a signal is sent again: by then the destructor has returned."""
 _received: list[int] = []
 _until_exit = False
 _ends_at_once = False
@@ -28,7 +30,8 @@ _ends_at_once = False
 def handle_signals() -> Iterator[None]:
     """A context in which SIGINT raises KeyboardInterrupt, SIGTERM and SIGUSR1 `Terminated`, in its process alone.
 
-    A signal that its parent lets it ignore stays ignored. Nothing changes outside the main thread.
+    A signal that its parent lets it ignore stays ignored. One that comes while an object is destroyed, where Python
+    reports an exception and goes on, is sent again. Nothing changes outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,9 +51,18 @@ def handle_signals() -> Iterator[None]:
             os._exit(ExitCode.of_signal(_received[0]))
         raise Terminated if number in _TERMINATING else KeyboardInterrupt
 
+    def send_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if not (_received and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+            previous_hook(unraisable)
+            return
+        timer = threading.Timer(_SECONDS_TO_LEAVE, os.kill, (owner, _received[0]))
+        timer.daemon = True
+        timer.start()
+
     global _ends_at_once
     _received.clear()
     _ends_at_once = True
+    previous_hook, sys.unraisablehook = sys.unraisablehook, send_again
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     defaults = (signal.SIG_DFL, signal.default_int_handler)
     for number in _SIGNALS:
@@ -60,6 +72,7 @@ def handle_signals() -> Iterator[None]:
         yield
     finally:
         _ends_at_once = _until_exit
+        sys.unraisablehook = previous_hook
         for number in _SIGNALS if not _until_exit else ():
             if previous[number] in defaults:
                 signal.signal(number, previous[number])

@@ -1,0 +1,46 @@
+"""A signal is raised where the command works, and never lost."""
+
+import signal
+import sys
+import time
+
+import pytest
+
+from visionkit.cli.signals import begin_work, handle_signals
+from visionkit.errors import Terminated
+
+
+class _Dying:
+    """Gets a signal while it is destroyed, where Python reports exceptions and goes on."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_that_comes_while_an_object_is_destroyed_is_raised_after_it(number, error, capfd):
+    hook = sys.unraisablehook
+    with pytest.raises(error), handle_signals():
+        begin_work()
+        dying = _Dying(number)
+        del dying
+        time.sleep(5)
+        pytest.fail("the signal was lost")
+    assert sys.unraisablehook is hook
+    assert "ignored" not in capfd.readouterr().err
+
+
+def test_other_exceptions_of_destructors_are_reported_as_ever(monkeypatch):
+    class Failing:
+        def __del__(self):
+            raise ValueError("of the destructor")
+
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    with handle_signals():
+        failing = Failing()
+        del failing
+    assert [str(each.exc_value) for each in seen] == ["of the destructor"]
