@@ -16,6 +16,7 @@ from visionkit.settings import (
     Muon,
     NoLogger,
     Recipe,
+    SaveInterval,
     Sgd,
     describe_duration,
 )
@@ -61,6 +62,27 @@ def test_precision_may_be_typed_as_a_number():
 def test_the_kind_of_schedule_alone_can_be_changed(kind):
     values = _with(read_group_file("recipe", "sgd"), "schedule.type", kind)
     assert type(Recipe.from_config(values).schedule) is SCHEDULES.get(kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "interval"),
+    [
+        ("30s", SaveInterval(seconds=30)), ("1h30m", SaveInterval(seconds=5400)),
+        ("200 steps", SaveInterval(steps=200)),
+        ("1step", SaveInterval(steps=1)),
+    ],
+)  # fmt: skip
+def test_a_run_is_saved_after_a_time_or_some_steps(text, interval):
+    assert SaveInterval.parse(text) == interval
+
+
+@pytest.mark.parametrize("value", [10, "0s", "0 steps", "10", "soon", "10m 5 steps", True])
+def test_no_other_interval_is_taken(value):
+    values = _with(read_group_file("recipe", "sgd"), "checkpoint_every", value)
+    with pytest.raises(
+        UserError, match=r"recipe\.checkpoint_every: expected a duration .* or null, found .*Try: recipe"
+    ):
+        Recipe.from_config(values)
 
 
 @pytest.mark.parametrize(

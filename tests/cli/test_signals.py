@@ -22,13 +22,17 @@ class _Dying:
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
 def test_a_signal_that_comes_while_an_object_is_destroyed_is_raised_after_it(number, error, capfd):
+    def work():
+        with handle_signals():
+            begin_work()
+            dying = _Dying(number)
+            del dying
+            time.sleep(5)
+            pytest.fail("the signal was lost")
+
     hook = sys.unraisablehook
-    with pytest.raises(error), handle_signals():
-        begin_work()
-        dying = _Dying(number)
-        del dying
-        time.sleep(5)
-        pytest.fail("the signal was lost")
+    with pytest.raises(error):
+        work()
     assert sys.unraisablehook is hook
     assert "ignored" not in capfd.readouterr().err
 

@@ -7,13 +7,18 @@ from pydantic import BeforeValidator, Field
 
 from visionkit.schema import describe
 
-__all__ = ["Duration", "describe_duration", "is_duration"]
+__all__ = ["Duration", "describe_duration", "is_duration", "parse_duration"]
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = re.compile("".join(rf"(?:(\d{{1,7}}){unit})?" for unit in _UNITS))
 
 
-def _parse_duration(value: Any) -> Any:
+def parse_duration(value: Any) -> int:
+    """The seconds of a word such as ``1h30m``.
+
+    Raises:
+        ValueError: If it is none, or of zero seconds.
+    """
     match = _PATTERN.fullmatch(value) if isinstance(value, str) else None
     counts = [int(count or 0) for count in match.groups()] if match else []
     if not any(counts):
@@ -25,7 +30,7 @@ def _parse_duration(value: Any) -> Any:
     return sum(count * seconds for count, seconds in zip(counts, _UNITS.values(), strict=True))
 
 
-Duration = Annotated[int, BeforeValidator(_parse_duration), Field(gt=0)]
+Duration = Annotated[int, BeforeValidator(parse_duration), Field(gt=0)]
 """Seconds, read from a word such as ``1h30m``."""
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from visionkit.schema import describe
+from visionkit.settings.durations import is_duration, parse_duration
 
 __all__ = ["SaveInterval", "SaveText"]
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-_TEXT = re.compile(r"(\d{1,9}) ?(s|m|h|steps?)")
+_STEPS = re.compile(r"(\d{1,9}) ?steps?")
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,17 @@ class SaveInterval:
 
     @classmethod
     def parse(cls, text: str) -> SaveInterval:
-        """Read ``30s``, ``10m``, ``1h`` or ``200 steps``.
+        """Read ``30s``, ``10m``, ``1h30m`` or ``200 steps``.
 
         Raises:
             ValueError: If it is none of them, or zero.
         """
-        found = _TEXT.fullmatch(text)
+        if is_duration(text):
+            return cls(seconds=parse_duration(text))
+        found = _STEPS.fullmatch(text)
         if found is None or int(found[1]) == 0:
             raise ValueError(_expected(text))
-        number, unit = int(found[1]), found[2]
-        return cls(seconds=number * _SECONDS[unit]) if unit in _SECONDS else cls(steps=number)
+        return cls(steps=int(found[1]))
 
 
 def _check(value: Any) -> Any:
@@ -54,8 +55,8 @@ def _check(value: Any) -> Any:
 def _expected(value: Any) -> str:
     number = value if type(value) is int and value > 0 else 200
     return (
-        "expected a whole number of seconds, minutes, hours or optimizer steps, or null, "
-        f"found {describe(value)}. Try: recipe.checkpoint_every=10m, or 'recipe.checkpoint_every={number} steps'"
+        "expected a duration such as 30s, 10m or 1h30m, a number of optimizer steps, or null, found "
+        f"{describe(value)}. Try: recipe.checkpoint_every=10m, or 'recipe.checkpoint_every={number} steps'"
     )
 
 
