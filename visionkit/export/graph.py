@@ -16,7 +16,7 @@ from visionkit.structures.static_nms import StaticNms
 
 __all__ = ["SUPPRESSIONS", "ExportGraph"]
 
-SUPPRESSIONS = ((300, 12), (1000, 12), (1500, 12), (2000, 12), (3000, 12), (3000, 48))
+SUPPRESSIONS = ((300, 12), (1000, 12), (1500, 12), (2000, 12), (3000, 12), (3000, 24), (3000, 48))
 """What is tried, boxes of an image and rounds: a well trained detector has few boxes with a score, one that has learnt
 little has thousands, in long chains of overlaps."""
 

@@ -10,7 +10,7 @@ from visionkit.structures.boxes import box_areas
 
 __all__ = ["StaticNms"]
 
-_BLOCK_SIZE, _MAX_BLOCKS = 128, 12
+_BLOCK_SIZE, _MAX_BLOCKS = 128, 8
 """Smaller blocks compare fewer pairs of boxes, in more steps; each makes the graph larger, and slower to export."""
 
 
