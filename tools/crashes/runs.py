@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionkit.settings import Recipe
-
 __all__ = ["SCENARIOS", "Scenario", "Process"]
 
 TEMPORARY = ".*.tmp"
@@ -21,23 +19,19 @@ TEMPORARY = ".*.tmp"
 _MARK = "VISIONKIT_CRASH_TEST"
 _SCENES = (
     "backbone=lenet", "backbone.layer_defaults.norm=batch", "dataset.image_size=64", "dataset.scenes.train=24",
-    "dataset.scenes.val=8", "dataset.scenes.test=8", "dataset.scenes.augment={color_jitter: {brightness: 0.5}}",
+    "dataset.scenes.val=8", "dataset.scenes.test=8",
+    "dataset.scenes.augment={mosaic: {p: 0.5}, color_jitter: {brightness: 0.5}}",
     "recipe.batch_size=4", "+backbone.stages.c3.drop={type: dropout, p: 0.1}",
 )  # fmt: skip
-_MIX = "recipe.mix={mixup: 0.2, cutmix: 1.0, p: 0.5, off_last: 0.1}"
 _TASKS = {
     "classify": (
-        "backbone=lenet",
-        "head=mlp",
-        "head.dropout=0.3",
-        "recipe.batch_size=128",
-        "recipe.epochs=12",
-        *([_MIX] if "mix" in Recipe.__dataclass_fields__ else []),
+        "backbone=lenet", "head=mlp", "head.dropout=0.3", "recipe.batch_size=128", "recipe.epochs=12",
+        "recipe.mix={mixup: 0.2, cutmix: 1.0, p: 0.5, off_last: 0.1}",
     ),
     "detect": (*_SCENES, "recipe.epochs=10"),
     "instance": (*_SCENES, "head=mask_rcnn_small", "recipe.epochs=4"),
     "segment": (*_SCENES, "recipe.epochs=14"),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

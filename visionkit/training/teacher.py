@@ -168,10 +168,10 @@ def _class_order(teacher: Sequence[str], student: Sequence[str]) -> list[int] | 
     if sorted(teacher) == sorted(student) and len(set(student)) == len(student):
         return [list(teacher).index(name) for name in student]
     only = [("the teacher", sorted(set(teacher) - set(student))), ("this run", sorted(set(student) - set(teacher)))]
-    said = "; ".join(f"{who} alone has {', '.join(names[:5])}" for who, names in only if names)
+    differences = "; ".join(f"{who} alone has {', '.join(names[:5])}" for who, names in only if names)
     raise UserError(
         f"recipe.teacher: it tells {len(teacher)} classes apart, and this run {len(student)}: "
-        f"{said or 'names are there twice'}. Expected a teacher of the same classes"
+        f"{differences or 'names are there twice'}. Expected a teacher of the same classes"
     )
 
 
