@@ -1,6 +1,5 @@
 """The groups recipe, hardware, logger and debug, and their error messages."""
 
-import importlib.util
 
 import pytest
 
@@ -143,7 +142,7 @@ def test_an_unknown_accelerator_is_named():
 
 
 def test_a_logger_that_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("visionkit.settings.loggers.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install tensorboard, or logger=none"):
         Logger.from_config(read_group_file("logger", "tensorboard"))
     assert Logger.from_config(read_group_file("logger", "none")) == NoLogger()

@@ -151,9 +151,9 @@ def test_published_classes_teach_no_others(in_empty_folder, cli):
 def test_sharded_weights_learn_from_nobody(in_empty_folder, cli, shared_runs):
     words = (*SMALL, "hardware.strategy=fsdp", "run_dir=run")
     code, _, err = cli(*words, _teacher(shared_runs.of("classify")))
-    assert (code, "recipe.teacher: it needs whole weights in each process" in err) == (2, True)
+    assert (code, "recipe.teacher: found a teacher, which needs whole weights in each process" in err) == (2, True)
     code, _, err = cli(*words, "recipe.on_nan=skip")
-    assert (code, "recipe.on_nan: it needs whole weights in each process" in err) == (2, True)
+    assert (code, "recipe.on_nan: found skip, which needs whole weights in each process" in err) == (2, True)
 
 
 @pytest.mark.slow
