@@ -1,6 +1,5 @@
 """The groups recipe, hardware, logger and debug, and their error messages."""
 
-
 import pytest
 
 from visionkit.config_files import read_group_file

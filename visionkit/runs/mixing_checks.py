@@ -36,7 +36,7 @@ def check_mixing(mix: Mix | None, task: TaskInfo, head: HeadSpec, *, num_classes
         raise UserError(
             f"recipe.mix: it mixes the targets of whole images, for task=classify and multilabel, and task={task.name} "
             f"has them for places in an image. Expected null: this task joins images by the augmentations "
-            f"{_INSTEAD[task.name]}. Try: recipe.mix=null dataset.augment.mosaic.p=0.5"
+            f"{_INSTEAD[task.name]}. Try: recipe.mix=null dataset.augment=strong"
         )
     if not isinstance(head, ClassificationSpec):
         raise UserError(

@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from tests.helpers.late_event import LateEvent
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.errors import UserError
 from visionkit.training.callbacks import divergence
@@ -46,20 +47,6 @@ class _Photos(pl.LightningDataModule):
         return SimpleNamespace(name=lambda number: f"{split}/{number}.jpg")
 
 
-class _Event:
-    """An event of a device that is some looks behind."""
-
-    def __init__(self, looks):
-        self.looks = looks
-
-    def query(self):
-        self.looks -= 1
-        return self.looks <= 0
-
-    def synchronize(self):
-        self.looks = 0
-
-
 @pytest.mark.parametrize(("value", "found"), [(float("nan"), "nan"), (float("inf"), "inf")])
 def test_the_step_and_a_way_out_are_named(tmp_path, value, found):
     """The way out is a tenth of what was typed, wherever in its schedule the run was."""
@@ -84,7 +71,7 @@ def test_the_images_of_the_batch_are_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("step", "late", "stopped"), [(2, 3, 4), (5, 100, 6)])
 def test_a_loss_that_arrives_later_names_its_own_step_and_images(tmp_path, monkeypatch, step, late, stopped):
     """As on a GPU: nobody waits within an epoch, and the end of the epoch waits for all."""
-    monkeypatch.setattr(divergence, "copy_to_cpu", lambda loss: (loss.clone(), _Event(late if loss.isnan() else 0)))
+    monkeypatch.setattr(divergence, "copy_to_cpu", lambda loss: (loss.clone(), LateEvent(late if loss.isnan() else 0)))
     fitted = Fitted(tmp_path, model=_Breaking(step, float("nan")))
     with pytest.raises(UserError, match=rf"\(step {step}, .*train/{step * 8 - 8}\.jpg") as error:
         _fit_photos(fitted)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers.late_event import LateEvent
 from tests.helpers.tiny_training import Batches, Fitted, TinyModel
 from visionkit.cli.main import main
 from visionkit.errors import UserError
@@ -203,25 +204,11 @@ def test_a_state_that_no_run_has_written_is_refused(state):
         StopOnDivergence().load_state_dict(state)
 
 
-class _Event:
-    """An event of a device that is some looks behind."""
-
-    def __init__(self, looks):
-        self.looks = looks
-
-    def query(self):
-        self.looks -= 1
-        return self.looks <= 0
-
-    def synchronize(self):
-        self.looks = 0
-
-
 @pytest.fixture
 def device_behind(monkeypatch):
     """Flags are read as on a GPU: some steps later, so that the optimizer has to know by itself."""
     monkeypatch.setattr(nan_guard, "_is_on_cpu", lambda flag: False)
-    monkeypatch.setattr(nan_guard, "copy_to_cpu", lambda flag: (flag.clone(), _Event(3)))
+    monkeypatch.setattr(nan_guard, "copy_to_cpu", lambda flag: (flag.clone(), LateEvent(3)))
 
 
 @pytest.mark.parametrize("optimizer", [SGD, ADAM, MUON], ids=["sgd", "adam", "muon"])

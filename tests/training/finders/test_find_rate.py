@@ -148,3 +148,8 @@ def test_groups_with_rates_of_their_own_are_said(monkeypatch):
     monkeypatch.setattr(optimizers, "parameter_groups", decayed)
     found = vk.find_lr(**LENET, recipe={"lr": 0.1}, low=1e-3, high=0.1, steps=20, progress=False)
     assert found.notes[-1].startswith("Groups of parameters have rates of their own, 0.1 to 1 times recipe.lr")
+
+
+def test_what_is_to_be_typed_of_muon_has_both_of_its_rates():
+    found = vk.find_lr("recipe=muon", **LENET, low=1e-3, high=0.1, steps=20, progress=False)
+    assert found.word == f"recipe.lr={found.suggestion:.2g} recipe.optimizer.adamw_lr={found.suggestion / 20:.2g}"
