@@ -113,3 +113,23 @@ def test_a_real_shared_memory_without_room_is_said_and_the_run_is_done(tmp_path,
     assert "/dev/shm" in done.stdout
     assert "num_workers=0" in done.stdout
     assert (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_two_processes_leave_a_long_validation_within_ten_seconds_with_the_epoch_saved(tmp_path):
+    process = commands.start(
+        tmp_path, "task=detect", "dataset.scenes={train: 16, val: 4000, test: 4}", "recipe.epochs=2",
+        "recipe.batch_size=8", "hardware=cpu", "hardware.devices=2", "run_dir=run",
+    )  # fmt: skip
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert time.monotonic() - began < 10
+    assert "Interrupted in a validation, which begins again." in out
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+    assert commands.still_running(tmp_path) == []

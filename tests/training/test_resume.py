@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+import warnings
 from types import SimpleNamespace
 
 import lightning.pytorch as pl
@@ -15,6 +16,7 @@ from visionkit.data.sources import read_source
 from visionkit.errors import UserError
 from visionkit.runs.checkpoint_file import check_state, read_checkpoint
 from visionkit.settings import EarlyStopping, Ema
+from visionkit.training.callbacks import interrupt
 from visionkit.training.callbacks.interrupt import Interrupted
 from visionkit.training.resume import check_resumable, explain_restoring
 from visionkit.training.trainer import quiet
@@ -219,6 +221,9 @@ class Kills(pl.Callback):
         if (trainer.current_epoch, batch_idx) == self.moment:
             raise Killed
 
+    def end(self, *_args):
+        raise Killed
+
 
 STOPPING = EarlyStopping(patience=2)
 
@@ -256,14 +261,50 @@ def test_a_run_that_had_stopped_early_when_it_was_killed_trains_no_other_epoch_u
         assert (len(resumed.recorder.history) > trained) == grows
 
 
-def test_a_stop_between_validation_and_the_end_of_the_epoch_keeps_its_row_and_its_best(tmp_path):
-    seen = Seen("validation end", 0)
-    stopped = _fit(tmp_path, seen)
-    with pytest.raises(Interrupted):
+def test_a_stop_in_a_short_validation_keeps_the_row_of_its_epoch_and_its_best(tmp_path):
+    stopped = _fit(tmp_path, Seen("validation", 1), lr=1e-9)
+    with pytest.raises(Interrupted) as caught:
         stopped.fit()
-    assert [row["epoch"] for row in stopped.folder.read_history()] == [1]
+    assert caught.value.all_processes
+    assert [row["epoch"] for row in stopped.folder.read_history()] == [1, 2]
     assert torch.load(stopped.folder.best_checkpoint, weights_only=True)["epoch"] == 0
-    assert torch.load(stopped.folder.last_checkpoint, weights_only=True)["global_step"] == BATCHES
+    assert torch.load(stopped.folder.last_checkpoint, weights_only=True)["global_step"] == 2 * BATCHES
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["a validation whose length is not known", "a long one"])
+def test_a_signal_in_a_long_validation_stops_it_at_once_and_it_is_repeated_as_a_whole(tmp_path, monkeypatch, long):
+    whole = _fit(tmp_path / "whole", Seen(), model=_Dropping(), ema=EMA).fit()
+    monkeypatch.setattr(interrupt, "LONG_VALIDATION_SECONDS", 0.0 if long else 1e9)
+    epoch = 1 if long else 0
+    stopped = _fit(tmp_path / "cut", Seen("validation", epoch), model=_Dropping(), ema=EMA)
+    with pytest.raises(Interrupted) as caught:
+        stopped.fit()
+    assert (caught.value.saved, caught.value.all_processes) == (True, False)
+    assert len(stopped.folder.read_history()) == epoch
+    saved = torch.load(stopped.folder.last_checkpoint, weights_only=True)
+    assert saved["global_step"] == (epoch + 1) * BATCHES
+    again = Seen()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        resumed = _fit(tmp_path / "cut", again, model=_Dropping(), ema=EMA, resume=True).fit()
+    assert again.batches[0][:2] == (epoch + 1, 0)
+    _check_equal(resumed, whole)
+
+
+def test_a_stop_in_the_last_batch_of_an_epoch_is_saved_before_its_validation(tmp_path):
+    stopped = _fit(tmp_path, Seen("batch", 0, BATCHES - 1))
+    with pytest.raises(Interrupted) as caught:
+        stopped.fit()
+    assert (caught.value.saved, caught.value.all_processes) == (True, True)
+    assert stopped.folder.read_history() == []
+
+
+def test_with_checkpoint_every_the_last_step_of_an_epoch_is_saved_before_its_validation(tmp_path):
+    kill = Kills(0, -1)
+    kill.on_validation_batch_start = kill.end
+    with pytest.raises(Killed):
+        _fit(tmp_path, kill, checkpoint_every="2 steps").fit()
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == BATCHES
 
 
 def test_the_best_checkpoint_is_written_before_the_last_one_tells_of_it(tmp_path, monkeypatch):
@@ -272,7 +313,7 @@ def test_the_best_checkpoint_is_written_before_the_last_one_tells_of_it(tmp_path
     save = fitted.trainer.save_checkpoint
     monkeypatch.setattr(fitted.trainer, "save_checkpoint", lambda path: (written.append(path.name), save(path)))
     fitted.fit()
-    assert written == ["best.ckpt", "last.ckpt"]
+    assert written[1:] == ["best.ckpt", "last.ckpt"]  # the first is that before the validation
 
 
 def test_a_finished_run_that_is_resumed_knows_its_history_and_trains_nothing(tmp_path):

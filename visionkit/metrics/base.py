@@ -65,6 +65,7 @@ class TaskMetrics(nn.Module):
             for name, metric in self._named_metrics():
                 state = process_states.get(name, {})
                 metric.merge_state({key: _to_device(value, metric.device) for key, value in state.items()})
+                metric._update_count = max(metric._update_count, 1)  # or `compute` warns that there was no batch
 
     def _named_metrics(self) -> Iterator[tuple[str, Metric]]:
         return ((name, module) for name, module in self.named_modules() if isinstance(module, Metric))

@@ -51,6 +51,8 @@ class LearningRate:
         self._total_steps = total_steps
         for group, rate in zip(optimizer.param_groups, self.group_rates, strict=True):
             group["initial_lr"] = rate
+        if step:  # a run may go on with the validation that follows it
+            self._newest = self.group_rates[0] * self._factor(step - 1)
         self._schedule = LambdaLR(optimizer, self._factor, last_epoch=step - 1)
 
     def before_step(self, optimizer: Optimizer) -> None:

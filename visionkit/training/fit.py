@@ -115,7 +115,7 @@ def _fit_and_test_tracked(
     except Interrupted as stop:
         if rank() == 0:
             export_best(run.folder)
-            print_interrupted(run, saved=stop.saved)
+            print_interrupted(run, saved=stop.saved, in_validation=stop.saved and not stop.all_processes)
         if stop.all_processes:
             barrier()
         return ExitCode.of_signal(stop.signal)

@@ -184,16 +184,18 @@ def print_results(run: RunSetup, evaluation: Evaluation, metrics: Mapping[str, f
         print_json({"run": str(run.folder.path), "split": evaluation.split, "metrics": dict(metrics), "next": commands})
 
 
-def print_interrupted(run: RunSetup, *, saved: bool) -> None:
+def print_interrupted(run: RunSetup, *, saved: bool, in_validation: bool = False) -> None:
     """Print the state of an interrupted run and the command that resumes it.
 
     Args:
         run: The run; the weights of its best epoch have been exported if it has one.
         saved: Whether the checkpoint holds the state after the last batch.
+        in_validation: Whether a validation was cut short, before which the state was saved.
     """
     folder = run.folder
     if saved or folder.last_checkpoint.exists():
         moment = "after the current batch" if saved else "at once; the last finished epoch is saved"
+        moment = "in a validation, which begins again" if in_validation else moment
         run.printer.print(
             f"Interrupted {moment}. Checkpoint: {folder.last_checkpoint}",
             f"Go on: {_next_step(run, 'train')}",

@@ -78,8 +78,8 @@ def epoch_line(row: dict[str, float], *, epochs: int, monitor: str, best: bool) 
         f"epoch {int(row['epoch']):>{width}}/{epochs}",
         f"loss {row.get('train/loss', float('nan')):.4f}",
         f"{metric_title(monitor)} {row.get(monitor, float('nan')):.4f}{'*' if best else ' '}",
-        f"{row['images_per_second']:,.0f} images/s",
-        f"waits for data {row['data_wait']:.0%}",
         f"{row['seconds']:.1f} s",
     ]
+    if row["images_per_second"]:  # none where a run has gone on with the validation alone
+        parts[-1:-1] = [f"{row['images_per_second']:,.0f} images/s", f"waits for data {row['data_wait']:.0%}"]
     return "  ".join(parts)

@@ -1,5 +1,6 @@
 """Checkpoints within an epoch: every so often, and when a signal stops the run, the second signal at once."""
 
+import math
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 from visionkit.distributed.comm import all_reduce_sum, rank, world_size
 from visionkit.errors import SLURM_SIGNAL
@@ -22,13 +24,15 @@ __all__ = ["Interrupt", "Interrupted"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if SLURM_SIGNAL is None else [SLURM_SIGNAL]))
 SYNC_SECONDS = 0.25
 MAX_STEPS_BETWEEN_SYNCS = 20
+LONG_VALIDATION_SECONDS = 3.0
+"""A validation that takes longer is saved before: a signal need not wait for its end then."""
 
 
 class Interrupted(BaseException):
     """Training was stopped by a signal.
 
     Attributes:
-        saved: Whether the checkpoint holds the state after the last batch.
+        saved: Whether the checkpoint holds the state after the last batch of training.
         all_processes: Whether all processes stop at this point; False if this one stops alone and at once.
         signal: The number of the signal.
     """
@@ -45,8 +49,9 @@ class Interrupt(pl.Callback):
 
     Signals may reach processes of a run at different times, and their clocks differ. They exchange their requests about
     four times a second and stop, or save, after the same batch; an exchange in each step would slow a small network
-    down by some five percent. Both happen after an optimizer step, since accumulated gradients are not saved, and not
-    after the last batch of an epoch: a resumed run would not repeat its validation, after which it is saved anyway.
+    down by some five percent. Both happen after an optimizer step, since accumulated gradients are not saved. After the
+    last batch of an epoch they happen as its validation begins, which a resumed run repeats; the run is saved there too
+    if the validation is long, or its length not known yet, and a signal in it stops each process at once.
 
     Args:
         checkpoint: The file the state is saved to.
@@ -78,6 +83,8 @@ class Interrupt(pl.Callback):
         self._fitting = False
         self._agreed = self._due = self._time_is_over = False
         self._last_save = 0.0
+        self._validation_began, self._validation_seconds = 0.0, math.inf
+        self._is_validating = self._is_saved_for_validation = False
         self._sync_interval = self._steps_since_sync = 0
         self._last_sync = 0.0
         self._pid = os.getpid()
@@ -102,10 +109,12 @@ class Interrupt(pl.Callback):
             return
         if self.requested and signum == SLURM_SIGNAL:  # a warning, which may come to several processes and be passed on
             return
-        if self.requested or not self._fitting:
-            raise Interrupted(saved=False, all_processes=False, signal=signum)
+        if self.requested or not self._fitting or self._is_saved_for_validation:
+            raise Interrupted(saved=self._is_saved_for_validation, all_processes=False, signal=signum)
         self.requested, self.signal = True, signum
-        self.announce("Stopping after this batch, or after the validation that runs; once more stops at once.")
+        self.announce(
+            f"Stopping after this {'validation' if self._is_validating else 'batch'}; once more stops at once."
+        )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop after a batch from now on; restore the handlers, which Lightning has replaced."""
@@ -128,8 +137,27 @@ class Interrupt(pl.Callback):
             raise Interrupted(saved=True, signal=self.signal)
         if self._time_is_over and self.time_limit is not None:
             self.time_limit.stop(trainer, pl_module)
-        elif self._due or (self.every.steps is not None and trainer.global_step % self.every.steps == 0):
+        elif self._due or self._is_step_to_save(trainer):
             self._save(trainer, pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if requested; save if that is due, or this validation may be long."""
+        if self.time_limit is not None and self.time_limit.stopped is not None:  # it has saved the epoch so far
+            return
+        self._is_validating, self._validation_began = True, time.perf_counter()
+        long = self._validation_seconds > LONG_VALIDATION_SECONDS
+        of_first = rank() == 0 and (long or self._is_time_to_save() or self._is_step_to_save(trainer))
+        requested, due = all_reduce_sum([int(self.requested), int(of_first)])
+        if requested or due:
+            self._save_before_validation(trainer, pl_module)
+        if requested:
+            raise Interrupted(saved=True, signal=self.signal)
+        self._is_saved_for_validation = due > 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note how long validations take."""
+        self._is_validating = self._is_saved_for_validation = False
+        self._validation_seconds = time.perf_counter() - self._validation_began
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before an epoch if requested: the previous one has been recorded and saved."""
@@ -153,7 +181,7 @@ class Interrupt(pl.Callback):
         if self._steps_since_sync < self._sync_interval:
             return
         now = time.perf_counter()
-        due = self.every.seconds is not None and now - self._last_save >= self.every.seconds
+        due = self._is_time_to_save()
         over = self.time_limit is not None and self.time_limit.is_over
         if world_size() == 1:
             self._agreed, self._due, self._time_is_over = self.requested, due, over
@@ -165,8 +193,23 @@ class Interrupt(pl.Callback):
         self._sync_interval = max(1, min(MAX_STEPS_BETWEEN_SYNCS, int(SYNC_SECONDS / seconds)))
         self._steps_since_sync, self._last_sync = 0, now
 
+    def _is_time_to_save(self) -> bool:
+        return self.every.seconds is not None and time.perf_counter() - self._last_save >= self.every.seconds
+
+    def _is_step_to_save(self, trainer: pl.Trainer) -> bool:
+        return self.every.steps is not None and trainer.global_step % self.every.steps == 0
+
     def _any_requested(self) -> bool:
         return all_reduce_sum([int(self.requested)]) != [0]
+
+    def _save_before_validation(self, trainer: pl.Trainer, task: Any) -> None:
+        """Save in such a way that Lightning goes on with this validation: as if its first batch had been begun."""
+        progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+        progress.increment_ready()
+        progress.increment_started()
+        with torch.inference_mode(False):
+            self._save(trainer, task)
+        progress.reset()
 
     def _save(self, trainer: pl.Trainer, task: Any) -> None:
         check_task(task, epoch=trainer.current_epoch + 1)
