@@ -66,8 +66,9 @@ def compose_training(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> Tr
     if text.lower() == "auto":
         if run is not None:
             raise UserError(
-                f"run={run} resume=auto: both name a run. Expected the folder that is begun or continued: "
-                f"run_dir={run} resume=auto, with the words that began it"
+                f"run={run} resume=auto: run= names a run that is there, and resume=auto a command that may begin one. "
+                f"To go on with this run: run={run} resume=true. A command to repeat has the words that begin the run, "
+                "and run_dir=FOLDER resume=auto"
             )
         return TrainingConfig(resolve(parsed, config_dirs), auto=True)
     if run is None and Path(text).is_dir():

@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
@@ -123,7 +124,7 @@ def make_trainer(
         callbacks=all_callbacks,
         logger=loggers,
         default_root_dir=str(folder.path) if folder is not None else None,
-        enable_checkpointing=recipe is not None,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in all_callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from visionkit.data.workers import explain_dead_workers
@@ -73,8 +72,8 @@ def run_range_test(
     return rates[: len(recorder.losses) - 1], recorder.losses[1:]
 
 
-class _Recorder(Checkpoint):
-    """Records the loss of each optimizer step, and stops; as a `Checkpoint` it keeps Lightning from adding one."""
+class _Recorder(pl.Callback):
+    """Records the loss of each optimizer step, and stops."""
 
     def __init__(self, rates: Sequence[float], on_step: StepFn | None) -> None:
         self.rates, self.on_step = rates, on_step

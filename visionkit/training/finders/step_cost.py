@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from visionkit.data.shared_cache import SharedCache
@@ -103,8 +102,8 @@ class _Repeated:
             yield self.batch
 
 
-class _Clock(Checkpoint):
-    """Times the steps after a warm-up, until they have taken long enough; keeps Lightning from adding a `Checkpoint`.
+class _Clock(pl.Callback):
+    """Times the steps after a warm-up, until they have taken long enough.
 
     Attributes:
         seconds: Of each step.
