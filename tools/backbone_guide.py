@@ -33,6 +33,7 @@ EQUALITY = DOCS / "equality.json"
 FAMILIES = {
     "LeNet and AlexNet": "lenet alexnet*",
     "VGG": "vgg*",
+    "Airbench, for 32-pixel images": "airbench94",
     "Inception": "googlenet inception_v3",
     "ResNet": "resnet18 resnet34 resnet50 resnet101 resnet152",
     "ResNet for 32-pixel images, and its plain twins": "resnet20 resnet32 resnet44 resnet56 resnet110 plain*",

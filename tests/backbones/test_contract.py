@@ -28,6 +28,7 @@ LIGHTEST = [pytest.param(name, marks=SLOW) if name in HEAVY else name for name i
 """The smallest of each family, of which those with more than 20 million weights are slow."""
 
 PUBLISHED_PARAMETERS = {
+    ("airbench94", 10): 1_972_802,  # Jordan 2024: 1.97 M
     ("lenet", 10): 61_706,  # LeCun et al. 1998, every map connected
     ("alexnet", 1000): 61_100_840,  # torchvision.models.alexnet
     ("resnet18", 1000): 11_689_512,

@@ -10,7 +10,7 @@ from visionkit.backbones import list_backbones
 from visionkit.backbones.files import backbone_file
 
 SMALLEST_OF_EACH_FAMILY = [
-    "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
+    "airbench94", "alexnet", "alexnet_2012", "convnext_tiny", "densenet121", "densenet_bc_100_12", "efficientnet_b0",
     "efficientnet_v2_s", "googlenet", "inception_v3", "lenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
     "plain20", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet20", "resnext50_32x4d", "shufflenet_v2_x0_5",
     "squeezenet1_0", "squeezenet1_1", "vgg11", "wide_resnet50_2",
