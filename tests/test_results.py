@@ -3,6 +3,7 @@
 import gzip
 import importlib
 import json
+import shlex
 import sys
 
 import pytest
@@ -21,7 +22,7 @@ def run_tool(results, monkeypatch, tmp_path):
     """Calls the tool with runs that take no time; the exit code and the records."""
 
     def call(*words, accuracy=0.5, file="records.json"):
-        def run(command, data):
+        def run(command, data, *, of_teacher):
             metrics = {"val/accuracy": accuracy + 0.01, "test/accuracy": accuracy, "epochs": 2, "best_epoch": 1}
             return {**metrics, "training_seconds": 3.0}, {"command_seconds": 4.0, "processor_seconds": 5.0}
 
@@ -40,6 +41,15 @@ def test_each_seed_is_a_record_with_the_command_that_a_user_types(run_tool):
     assert first["command"].endswith(" seed=0")
     assert (first["val"], first["test"], first["training_seconds"]) == ({"accuracy": 0.51}, {"accuracy": 0.5}, 3.0)
     assert {"commit", "date", "environment", "row", "load"} <= set(first)
+
+
+def test_a_row_with_a_teacher_has_the_commands_of_both_as_a_shell_takes_them(run_tool, results, monkeypatch):
+    monkeypatch.setattr(results, "unpack", lambda *_args, **_more: None)
+    _, (record,) = run_tool("--row", "mnist-lenet-taught", "--seeds", "2")
+    teacher, student = record["command"].split(" && ")
+    assert teacher.endswith(" seed=2 run_dir=teacher")
+    assert "recipe.teacher={run:teacher,temperature:4.0,weight:0.7}" in shlex.split(student)
+    assert student.endswith(" seed=2")
 
 
 def test_the_test_split_is_read_once_per_row_and_seed_unless_asked_again(run_tool, capsys):

@@ -24,6 +24,7 @@ class Row:
         seeds: Of the runs, unless others are typed.
         beats: The row that this one is compared with.
         minutes: Of training that it may take on quiet cores, if there is a limit.
+        teacher: Words of the run that is trained before it, in the folder ``teacher``, of the same seed; None without.
     """
 
     what: str
@@ -33,6 +34,7 @@ class Row:
     seeds: tuple[int, ...] = (0, 1, 2)
     beats: str | None = None
     minutes: float | None = None
+    teacher: str | None = None
 
 
 CIFAR = (
@@ -43,6 +45,7 @@ MNIST = "experiment=mnist_lenet dataset.root=data/mnist"
 BCCD = "experiment=bccd_resnet18 dataset.root=data/bccd"
 CAMVID = "experiment=camvid_resnet18 dataset.root=data/camvid"
 EMA = "recipe.ema={decay:0.9998,warmup:true}"
+EMA_SHORT = "recipe.ema={decay:0.999,warmup:true}"
 DIGITS_100 = "task=classify backbone=lenet dataset=digits dataset.val_fraction=0.445 dataset.test_fraction=0.499"
 SCENES_150 = "task=detect dataset=digits dataset.scenes.train=150 dataset.scenes.val=50 dataset.scenes.test=200"
 
@@ -68,6 +71,16 @@ ROWS = {
     "mnist-lenet-tuned": Row(
         what="the same, tuned",
         data="mnist", words=f"{MNIST} recipe.schedule.type=one_cycle recipe.lr=0.1",
+        wanted={"accuracy": 0.9955},
+    ),
+    "mnist-lenet-taught": Row(
+        what="the same, with a ResNet-20 as teacher",
+        data="mnist",
+        words=f"{MNIST} recipe.batch_size=32 recipe.schedule.type=one_cycle recipe.lr=0.1 {EMA_SHORT} "
+        "recipe.teacher={run:teacher,temperature:4.0,weight:0.7}",
+        teacher="task=classify backbone=resnet20 dataset=mnist dataset.root=data/mnist recipe.epochs=4 "
+        "recipe.batch_size=64 recipe.schedule.type=one_cycle recipe.lr=0.2 hardware.precision=bf16 "
+        "dataset.augment.affine={degrees:10,translate:[0.08,0.08],scale:[0.9,1.1],shear:5}",
         wanted={"accuracy": 0.9955},
     ),
     "bccd-resnet18": Row(

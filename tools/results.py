@@ -18,6 +18,7 @@ import gzip
 import json
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,15 +92,19 @@ def run_row(name: str, options: argparse.Namespace, file: Path | None) -> None:
     row = ROWS[name]
     if row.data is not None:
         unpack(row.data, shared=options.shared, folder=options.data)
-    words = [*row.words.split(), *(options.words or []), *(["debug=fast"] if options.quick else [])]
+    quick = ["debug=fast"] if options.quick else []
     for seed in options.seeds or row.seeds:
-        command = f"python -m visionkit {' '.join([*words, f'seed={seed}'])}"
+        words = [*row.words.split(), *(options.words or []), *quick, f"seed={seed}"]
+        of_teacher = [*row.teacher.split(), *quick, f"seed={seed}"] if row.teacher else []
+        command = f"python -m visionkit {shlex.join(words)}"
+        if of_teacher:
+            command = f"python -m visionkit {shlex.join(of_teacher)} run_dir=teacher && {command}"
         known = [record for record in read_records(file) if record["row"] == name and record["command"] == command]
         if known and not (options.again or options.words):
             print(f"{name}, seed {seed}: measured on {known[-1]['date']}; the test split is read once (--again)")
             continue
         print(f"{name}: {command}", flush=True)
-        metrics, seconds = run([*words, f"seed={seed}"], options.data)
+        metrics, seconds = run(words, options.data, of_teacher=of_teacher)
         validation, test = (_metrics_of(metrics, split) for split in ("val", "test"))
         if options.words:
             print(f"{name}, seed {seed}, validation: {json.dumps(validation)}, {metrics['training_seconds']} s")
@@ -116,17 +121,26 @@ def run_row(name: str, options: argparse.Namespace, file: Path | None) -> None:
             print(json.dumps(record))
 
 
-def run(words: Sequence[str], data: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Train with these words beside a folder ``data``; metrics.json, and seconds of the whole command."""
+def run(
+    words: Sequence[str], data: Path, *, of_teacher: Sequence[str] = ()
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train with these words beside a folder ``data``; metrics.json, and seconds of the whole command.
+
+    Args:
+        words: Of the command.
+        data: The folder.
+        of_teacher: Words of the command before it, whose run is in the folder ``teacher``; its seconds count too.
+    """
     with tempfile.TemporaryDirectory(prefix="results-") as folder:
         Path(folder, "data").symlink_to(data.resolve(), target_is_directory=True)
         wall, processor = time.perf_counter(), _processor_seconds()
-        command = [sys.executable, "-m", "visionkit", *words, "run_dir=run"]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        subprocess.run(
-            command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
+        for line, name in ((of_teacher, "teacher"), (words, "run")):
+            if line:
+                subprocess.run(
+                    [sys.executable, "-m", "visionkit", *line, f"run_dir={name}"], cwd=folder, env=environment,
+                    check=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                )  # fmt: skip
         seconds = {"command_seconds": time.perf_counter() - wall, "processor_seconds": _processor_seconds() - processor}
         metrics = json.loads(Path(folder, "run", "metrics.json").read_text(encoding="utf-8"))
     return metrics, {name: round(value, 1) for name, value in seconds.items()}
