@@ -40,6 +40,7 @@ class Row:
 CIFAR = (
     "dataset=folder dataset.root=data/cifar10 dataset.image_size=32 dataset.val_fraction=0.1 hardware.precision=bf16"
 )
+CROP = "dataset.augment.random_crop.padding=4"
 CIFAR_10_EPOCHS = f"experiment=cifar10_resnet20 {CIFAR}"
 MNIST = "experiment=mnist_lenet dataset.root=data/mnist"
 BCCD = "experiment=bccd_resnet18 dataset.root=data/bccd"
@@ -61,7 +62,8 @@ ROWS = {
     ),
     "cifar10-20-minutes": Row(
         what="CIFAR-10 (JPEG), the best recipe and network of ours in 20 minutes",
-        data="cifar10", words=f"task=classify backbone=resnet20 {CIFAR} recipe=speedrun recipe.max_time=20m",
+        data="cifar10", words=f"task=classify backbone=airbench94 {CIFAR} {CROP} recipe=speedrun recipe.epochs=15 head.label_smoothing=0.1 "
+        "recipe.max_time=20m",
         wanted={"accuracy": 0.90}, seeds=(0,), minutes=20,
     ),
     "mnist-lenet": Row(
@@ -100,7 +102,9 @@ ROWS = {
     ),
     "camvid-resnet18-tuned": Row(
         what="the same, tuned, in the same time",
-        data="camvid", words=f"{CAMVID} {EMA}",
+        data="camvid",
+        words=f"{CAMVID} {EMA_SHORT} hardware.precision=bf16 recipe.epochs=50 recipe.max_time=20m "
+        "dataset.augment={horizontal_flip:{p:0.5},scale_jitter:{scale_range:[0.5,2.0]},photometric_distort:{}}",
         wanted={"mean_iou": 0.46}, seeds=(0,), minutes=20,
     ),
     "digits-100": Row(
