@@ -22,7 +22,7 @@ def run_tool(results, monkeypatch, tmp_path):
     """Calls the tool with runs that take no time; the exit code and the records."""
 
     def call(*words, accuracy=0.5, file="records.json"):
-        def run(command, data, *, of_teacher):
+        def run(command, data, **_folders):
             metrics = {"val/accuracy": accuracy + 0.01, "test/accuracy": accuracy, "epochs": 2, "best_epoch": 1}
             return {**metrics, "training_seconds": 3.0}, {"command_seconds": 4.0, "processor_seconds": 5.0}
 

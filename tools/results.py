@@ -6,8 +6,9 @@
 
 The words of the rows stand in tools/result_rows.py. Each run is the command that stands in its record, typed into a
 folder whose `data/` is --data. The data sets are those of --shared; archives are unpacked once. Recipes are tuned on
-validation (--try); a row reads the test split once per seed, and again only with --again. Seconds of training are those
-of metrics.json; on a machine that other work shares compare the processor seconds.
+validation (--try); a row reads the test split once per seed, and again only with --again. Runs are kept below --data: one
+that teaches another is not trained twice. Seconds of training are those of metrics.json; on a machine that other work
+shares compare the processor seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import resource
@@ -104,7 +106,8 @@ def run_row(name: str, options: argparse.Namespace, file: Path | None) -> None:
             print(f"{name}, seed {seed}: measured on {known[-1]['date']}; the test split is read once (--again)")
             continue
         print(f"{name}: {command}", flush=True)
-        metrics, seconds = run(words, options.data, of_teacher=of_teacher)
+        teacher = teach(of_teacher, options.data) if of_teacher else None
+        metrics, seconds = run(words, options.data, teacher=teacher, keep=_run_of(words, options.data))
         validation, test = (_metrics_of(metrics, split) for split in ("val", "test"))
         if options.words:
             print(f"{name}, seed {seed}, validation: {json.dumps(validation)}, {metrics['training_seconds']} s")
@@ -121,28 +124,45 @@ def run_row(name: str, options: argparse.Namespace, file: Path | None) -> None:
             print(json.dumps(record))
 
 
+def teach(words: Sequence[str], data: Path) -> Path:
+    """The run of a teacher: the one that these words have made before, or a new one."""
+    folder = _run_of(words, data)
+    if not folder.is_dir():
+        run(words, data, keep=folder)
+    return folder
+
+
+def _run_of(words: Sequence[str], data: Path) -> Path:
+    return data / "runs" / hashlib.sha256(shlex.join(words).encode()).hexdigest()[:16]
+
+
 def run(
-    words: Sequence[str], data: Path, *, of_teacher: Sequence[str] = ()
+    words: Sequence[str], data: Path, *, teacher: Path | None = None, keep: Path | None = None
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train with these words beside a folder ``data``; metrics.json, and seconds of the whole command.
 
     Args:
         words: Of the command.
         data: The folder.
-        of_teacher: Words of the command before it, whose run is in the folder ``teacher``; its seconds count too.
+        teacher: A run that the command finds as ``teacher``.
+        keep: Where the run is put.
     """
     with tempfile.TemporaryDirectory(prefix="results-") as folder:
         Path(folder, "data").symlink_to(data.resolve(), target_is_directory=True)
+        if teacher is not None:
+            Path(folder, "teacher").symlink_to(teacher.resolve(), target_is_directory=True)
         wall, processor = time.perf_counter(), _processor_seconds()
+        command = [sys.executable, "-m", "visionkit", *words, "run_dir=run"]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        for line, name in ((of_teacher, "teacher"), (words, "run")):
-            if line:
-                subprocess.run(
-                    [sys.executable, "-m", "visionkit", *line, f"run_dir={name}"], cwd=folder, env=environment,
-                    check=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                )  # fmt: skip
+        subprocess.run(
+            command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
         seconds = {"command_seconds": time.perf_counter() - wall, "processor_seconds": _processor_seconds() - processor}
         metrics = json.loads(Path(folder, "run", "metrics.json").read_text(encoding="utf-8"))
+        if keep is not None:
+            shutil.rmtree(keep, ignore_errors=True)
+            shutil.copytree(Path(folder, "run"), keep)
     return metrics, {name: round(value, 1) for name, value in seconds.items()}
 
 
