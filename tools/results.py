@@ -6,9 +6,9 @@
 
 The words of the rows stand in tools/result_rows.py. Each run is the command that stands in its record, typed into a
 folder whose `data/` is --data. The data sets are those of --shared; archives are unpacked once. Recipes are tuned on
-validation (--try); a row reads the test split once per seed, and again only with --again. Runs are kept below --data: one
-that teaches another is not trained twice. Seconds of training are those of metrics.json; on a machine that other work
-shares compare the processor seconds.
+validation (--try); a row reads the test split once per seed, and again only with --again. Runs are kept below --data: a
+teacher is not trained twice. Seconds of training are those of metrics.json; on a machine that other work shares compare
+the processor seconds.
 """
 
 from __future__ import annotations
