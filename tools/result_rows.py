@@ -43,7 +43,7 @@ CIFAR = (
 CROP = "dataset.augment.random_crop.padding=4"
 CIFAR_10_EPOCHS = f"experiment=cifar10_resnet20 {CIFAR}"
 CIFAR_20_MINUTES = (
-    f"task=classify backbone=airbench94 {CIFAR} {CROP} recipe=speedrun recipe.epochs=15 head.label_smoothing=0.1 "
+    f"task=classify backbone=airbench94 {CIFAR} {CROP} recipe=speedrun recipe.epochs=11 head.label_smoothing=0.1 "
     "recipe.max_time=20m"
 )
 MNIST = "experiment=mnist_lenet dataset.root=data/mnist"
