@@ -1,0 +1,33 @@
+"""The options of the verb ``check``, read without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from visionkit.schema import parse
+
+__all__ = ["CheckOptions", "read_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """How thoroughly a data set is looked at.
+
+    Attributes:
+        deep: Whether all pixels are decoded; else headers alone.
+        cache: A folder that keeps what was seen of each file, for the next check; None keeps nothing.
+    """
+
+    deep: bool = False
+    cache: str | None = None
+
+
+def read_options(values: Mapping[str, Any]) -> CheckOptions:
+    """Check options, plain values.
+
+    Raises:
+        UserError: If one is wrong.
+    """
+    return parse(CheckOptions, values, where="")
